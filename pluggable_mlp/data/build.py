@@ -30,7 +30,7 @@ from pluggable_mlp.data.split import divide
 from pluggable_mlp.data.streaming import block_of, in_memory, keep_on_disk, needs_blocks
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
 from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
-from pluggable_mlp.lazy import lazy_map
+from pluggable_mlp.lazy import blocks, lazy_map
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
 
@@ -173,7 +173,8 @@ def _edges(encoded: Array, inputs: Array, unit: float, bins: int) -> tuple[tuple
     if not (bins and numbers):
         return ()
     # In float32, in which a network may be: different edges stay so.
-    return bin_edges(inputs[:][:, :numbers].astype(np.float32) * np.float32(unit), bins)
+    values = np.concatenate([rows[:, :numbers].astype(np.float32) for rows in blocks(inputs)])
+    return bin_edges(values * np.float32(unit), bins)
 
 
 def _order(recipe: Recipe) -> Order:
@@ -243,7 +244,7 @@ def _scaled_inputs(
         values = inputs["train"]
     elif kind == SMOOTH_CLIP:
         features = None if embedded is None else ~train.are_of(embedded)
-        values = train[:] if features is None else train[:][:, features]
+        values = train.ordered(features)
     else:
         values, features = train.numbers(), train.is_number
     scaling: Scaling | QuantileTransform

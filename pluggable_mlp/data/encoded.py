@@ -11,7 +11,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.lazy import LazyArray
 
-__all__ = ["AS_THEY_COME", "EncodedArray", "Order", "Part", "in_order"]
+__all__ = ["AS_THEY_COME", "EncodedArray", "Order", "OrderedFeatures", "Part", "in_order"]
 
 
 class Part(NamedTuple):
@@ -128,7 +128,51 @@ class EncodedArray(LazyArray):
         widths = [part.categories or 1 for part in self._parts]
         return np.repeat([part.categories >= categories for part in self._parts], widths)
 
+    def ordered(self, features: Array | None = None) -> "OrderedFeatures":
+        """Return chosen features, bool (features,), by default all, each in increasing order."""
+        chosen = np.ones(self.shape[1], np.bool_) if features is None else features
+        return OrderedFeatures(self._parts, chosen)
+
     @property
     def nbytes(self) -> int:
         """What all rows together take in memory."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+
+class OrderedFeatures:
+    """The values of each feature of a table in increasing order, of categories their counts alone.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        In the order of their features.
+    chosen : array of bool, shape (features,)
+        The features that rows are of.
+    """
+
+    def __init__(self, parts: Sequence[Part], chosen: Array) -> None:
+        self.shape = (len(parts[0].values), int(chosen.sum()))
+        self._chosen = chosen
+        self._parts = [
+            Part(np.bincount(of.values[of.values >= 0], minlength=of.categories), of.categories)
+            if of.categories
+            else Part(np.sort(of.values))
+            for of in parts
+        ]  # of categories how many rows have each
+
+    def __getitem__(self, place: int) -> Array:
+        """Return the values (features,) at a place of the order."""
+        place %= self.shape[0]
+        row = [
+            values >= self.shape[0] - place if categories else values[place : place + 1]
+            for values, categories, _ in self._parts
+        ]
+        return np.concatenate(row).astype(np.float64)[self._chosen]
+
+    def min(self) -> float:
+        """Return the least of all."""
+        return float(self[0].min())
+
+    def max(self) -> float:
+        """Return the largest of all."""
+        return float(self[-1].max())

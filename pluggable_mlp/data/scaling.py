@@ -17,6 +17,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.encoded import OrderedFeatures
 from pluggable_mlp.lazy import StoredArray, blocks
 from pluggable_mlp.registry import choose
 
@@ -100,7 +101,8 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
         Of the data, for errors.
     kind : str
         A name of `SCALINGS`.
-    values : array or StoredArray of float64, shape (n, features that are scaled)
+    values : array, StoredArray or OrderedFeatures, of float64, shape (n, features that are scaled)
+        The last for the smooth clip alone.
     features : array of bool, shape (features,), optional
         Which of all features are scaled; by default all.
 
@@ -143,15 +145,19 @@ def _minmax(values: Array) -> tuple[Array, Array]:
 
 def _robust(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles."""
-    ordered = np.sort(values, axis=0)
+    return _quartiles(np.sort(values, axis=0))
+
+
+def _quartiles(ordered: Array) -> tuple[Array, Array]:
     low, median, high = (quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75))
     return median, high - low
 
 
 def _smooth_clip(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles, or half the range where it is 0."""
-    median, distance = _robust(values)
-    half = 0.5 * (values.max(axis=0) - values.min(axis=0))
+    ordered = values if isinstance(values, OrderedFeatures) else np.sort(values, axis=0)
+    median, distance = _quartiles(ordered)
+    half = 0.5 * (ordered[-1] - ordered[0])
     return median, np.where(distance > 0, distance, half)
 
 

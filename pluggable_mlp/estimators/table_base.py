@@ -35,7 +35,7 @@ from pluggable_mlp.estimators.table_fitting import Part, fit_network
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
 from pluggable_mlp.files import to_json
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.lazy import blocks, on_host
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.registry import parameters_of
 from pluggable_mlp.settings import Settings
@@ -264,7 +264,8 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         inputs, targets = dataset.splits[name]
         if self._task == "regression":
             targets = targets.reshape(-1, 1)
-        return Part(np.ascontiguousarray(inputs[:], self.dtype), targets, weights.get(name))
+        made = np.concatenate([rows.astype(self.dtype) for rows in blocks(inputs)])
+        return Part(made, targets, weights.get(name))
 
     def _set_network(self) -> None:
         """Set the network for the table of the preparation."""

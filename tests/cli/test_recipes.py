@@ -46,15 +46,18 @@ def arrays(parameters):
     return [np.asarray(array) for layer in parameters for array in layer.values()]
 
 
-@pytest.mark.parametrize(("recipe", "members"), [(None, 32), ("tabm-mini", 2)])
+RECIPES = {None: [], "tabm-mini": ["tabm-mini:members=2"], "realmlp-td": ["realmlp-td"]}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("task", TARGETS)
-def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, recipe, members):
+def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, recipe):
     """To the last bit; predictions in batches of another size, to rounding."""
-    run, named = tmp_path / "run", [] if recipe is None else ["--recipe", f"{recipe}:members=2"]
+    run, named = tmp_path / "run", [f"--recipe={text}" for text in RECIPES[recipe]]
     given = ("--epochs", 4, "--seed", 5, "--test-share", 0, "--output", run, *named)
     done(command, "train", "--data", table(task), *given)
     kind = TableClassifier if task == "classes" else TableRegressor
-    model = kind(recipe or "realmlp-td-s", n_members=members, max_iter=4, random_state=5)
+    model = kind(recipe or "realmlp-td-s", n_members=2, max_iter=4, random_state=5)
     X = polars.DataFrame(COLUMNS)
     model.fit(X, TARGETS[task])
     saved = load_run(run)
@@ -170,7 +173,10 @@ def test_without_validation_the_last_epoch_is_kept(command, tmp_path, table):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--recipe", "tabmm"], "recipe is 'tabmm', expected one of realmlp-td-s, tabm-mini, tabm"),
+        (
+            ["--recipe", "tabmm"],
+            "recipe is 'tabmm', expected one of realmlp-td-s, realmlp-td, tabm-mini",
+        ),
         (["--recipe", "tabm:member=3"], "member"),
         (["--recipe", "tabm:members=0"], "members is 0, expected an integer of at least 1"),
         (["--recipe", "realmlp-td-s:members=3"], "'realmlp-td-s' takes no members"),
