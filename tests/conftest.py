@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from tempfile import TemporaryDirectory
+from zlib import crc32
 
 # scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -173,7 +174,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if backend.startswith("jax"):
             on_jax.setdefault(item.nodeid.partition("[")[0], []).append((item, cell_of(item)))
-    left_out = {item for cells in on_jax.values() for item in every_other(cells)}
+    left_out = {item for name, cells in on_jax.items() for item in every_other(name, cells)}
     config.hook.pytest_deselected(items=[*left_out])
     items[:] = [item for item in items if item not in left_out]
 
@@ -188,15 +189,21 @@ def cell_of(item: pytest.Item) -> list[tuple[int, ...]]:
     return [*marked, *((value,) for value in params.values())]
 
 
-def every_other(cells: list[tuple[pytest.Item, list[tuple[int, ...]]]]) -> list[pytest.Item]:
-    """Return the black ones of a chessboard of at least two rows and two columns."""
+def every_other(
+    name: str, cells: list[tuple[pytest.Item, list[tuple[int, ...]]]]
+) -> list[pytest.Item]:
+    """Return the cells of one colour of a chessboard of at least two rows and two columns.
+
+    Which colour depends on the test's name, so that tests of one kind have both together.
+    """
     axes = [[*dict.fromkeys(of)] for of in zip(*(cell for _, cell in cells), strict=True)]
     if sum(len(axis) > 1 for axis in axes) < 2:
         return []
     places = (
         sum(axis.index(value) for axis, value in zip(axes, cell, strict=True)) for _, cell in cells
     )
-    return [item for (item, _), place in zip(cells, places, strict=True) if place % 2]
+    colour = crc32(name.encode()) % 2
+    return [item for (item, _), place in zip(cells, places, strict=True) if place % 2 == colour]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

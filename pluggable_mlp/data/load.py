@@ -96,7 +96,7 @@ def load_dataset(
         Of a .csv or .tsv, by default UTF-8.
     recipe : str, default "none"
         A name of `RECIPES`, which scales features, keeps a validation part and turns categories
-        into features in its own way; see docs/tables.md.
+        into features in its own way; see docs/how-to/tables.md.
     preparation : Preparation, optional
         That of an earlier data set, to be applied; it stands for the task, the scalings, the
         header and the encoding.  By default one is fitted on the training part.

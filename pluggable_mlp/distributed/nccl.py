@@ -110,8 +110,8 @@ def check_moves(communicator: Communicator, backend: Backend) -> None:
         return
     if backend.name != _BACKEND:
         raise ValueError(
-            f"backend is {backend.name}, but NCCL moves arrays of CuPy alone; choose the backend "
-            f"{_BACKEND}, or MPI"
+            f"backend is {backend.name}, but NCCL moves arrays of CuPy alone; choose {_BACKEND} "
+            "(--backend cupy), or MPI (--distributed mpi)"
         )
     own = get_backend(f"{_BACKEND}:{communicator.device}").device
     if backend.device != own:

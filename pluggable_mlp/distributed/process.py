@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from threading import Thread
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 __all__ = ["Process", "launched_rank", "process_within"]
 
@@ -26,6 +26,13 @@ _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM
 """Environment variables in which launchers of MPI libraries say how many processes there are."""
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 """Those in which they say which of them this one is."""
+
+
+class _Waiting(NamedTuple):
+    """An exchange that goes on: how many seconds it may take, and from when on it is too late."""
+
+    limit: float
+    too_late: float
 
 
 class Process:
@@ -50,8 +57,7 @@ class Process:
     def __init__(self) -> None:
         self.mpi = _mpi4py()
         self._name = f"process {launched_rank()}"
-        self._limit = 0.0
-        self._too_late: float | None = None  # when an exchange that goes on is
+        self._waiting: list[_Waiting] = []  # exchanges that go on, of any thread
         self._failures: Any = None  # a communicator for the messages of processes that fail
         self._told: list[Any] = []  # those that are on their way
         Thread(target=self._watch, name="time limit of MPI", daemon=True).start()
@@ -86,19 +92,21 @@ class Process:
 
     def within(self, limit: float, exchange: Callable[[], Value]) -> Value:
         """Return what an exchange gives; where it takes more seconds, all processes are ended."""
-        self._limit, self._too_late = limit, time.monotonic() + limit
+        waiting = _Waiting(limit, time.monotonic() + limit)
+        self._waiting.append(waiting)
         try:
             return exchange()
         finally:
-            self._too_late = None
+            self._waiting.remove(waiting)
 
     def _watch(self) -> None:
         while True:
             time.sleep(_PACE)
-            too_late = self._too_late
-            if too_late is not None and time.monotonic() > too_late:
+            now = time.monotonic()
+            late = [waiting.limit for waiting in self._waiting.copy() if now > waiting.too_late]
+            if late:
                 self.end(
-                    f"{self._name} waited for {self._limit:g} s for another process, which has "
+                    f"{self._name} waited for {late[0]:g} s for another process, which has "
                     "failed or hangs; all processes end",
                     LATE,
                 )

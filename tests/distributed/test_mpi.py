@@ -15,6 +15,7 @@ import os, signal, sys, time
 import numpy as np
 from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.distributed import MPI
+MPI(time_limit=1000.0)  # for the beginning
 communicator = MPI(time_limit={limit})
 def fail(epoch):
     if communicator.rank == 1 and epoch.epoch == 2:
@@ -50,7 +51,7 @@ def test_a_process_that_does_not_come_ends_all():
 
 def test_a_process_that_never_begins_ends_all():
     begin = "from pluggable_mlp import MPI; MPI(time_limit=2)"
-    done = together((1, "-c", "raise SystemExit(3)"), (1, "-c", begin), timeout=40)
+    done = together((1, "-c", "raise SystemExit(3)"), (1, "-c", begin), timeout=300)
     assert done.returncode == 3
     assert done.stderr == (
         "process 1 waited for 2 s for another process, which has failed or hangs; "
@@ -73,7 +74,28 @@ found[-1][0].all_gather("a value")
 
 def test_a_hundred_communicators_take_what_one_takes():
     """And each has its own time limit: that of the last is the shortest."""
-    done = mpiexec(2, "-c", MANY, timeout=90)
+    done = mpiexec(2, "-c", MANY, timeout=300)
+    assert done.returncode == 3, done.stderr
+    assert "process 0 of 2 waited for 2 s" in done.stderr
+
+
+IN_A_THREAD = """
+import threading, time
+from pluggable_mlp import MPI
+first, second = MPI(time_limit=2.0), MPI(time_limit=600.0)
+if first.rank == 1:
+    second.all_gather("a value")
+    time.sleep(60)
+else:
+    waiting = threading.Thread(target=lambda: first.process.within(2.0, lambda: time.sleep(50)))
+    waiting.start()
+    second.all_gather("a value")
+    waiting.join()
+"""
+
+
+def test_an_exchange_of_another_thread_leaves_the_limit_as_it_is():
+    done = mpiexec(2, "-c", IN_A_THREAD, timeout=300)
     assert done.returncode == 3, done.stderr
     assert "process 0 of 2 waited for 2 s" in done.stderr
 

@@ -18,7 +18,8 @@ from tests.distributed.program import CASES, summary, training
 from tests.distributed.threads import on_threads
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
-JAX_CASES = ["batch norm", "a last batch of one"]  # each shape of a part is compiled anew
+# On JAX each shape of a part is compiled anew.
+JAX_CASES = {"float32": ["batch norm", "a last batch of one"], "float64": ["adam", "dropout"]}
 
 
 def alone(backend, arithmetic, dtype, cases):
@@ -75,7 +76,7 @@ def test_mpi_has_the_bits_of_one_process(dtype):
 
 PROCESSES = [
     *(("numpy", 1, "float32"), ("numpy", 2, "float64"), ("numpy", 4, "float32")),
-    ("torch", 2, "float64"),
+    *(("torch", 2, "float64"), ("torch", 3, "float32")),
 ]
 
 
@@ -88,10 +89,12 @@ def test_any_number_of_processes_has_the_bits_of_one(backend, count, dtype):
 
 
 @pytest.mark.slow
-def test_processes_with_jax_have_the_bits_of_one():
+@DTYPES
+def test_processes_with_jax_have_the_bits_of_one(dtype):
     pytest.importorskip("jax")
-    expected = alone("numpy", "reproducible", "float32", JAX_CASES)
-    assert on_processes(2, "jax:cpu", "reproducible", "float32", *JAX_CASES) == expected
+    cases = JAX_CASES[dtype]
+    expected = alone("numpy", "reproducible", dtype, cases)
+    assert on_processes(2, "jax:cpu", "reproducible", dtype, *cases) == expected
 
 
 @pytest.mark.slow
