@@ -44,7 +44,6 @@ from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.optimizer import Slots
-from pluggable_mlp.training.sharding import check_agreement
 from pluggable_mlp.training.trees import map_arrays
 
 __all__ = ["BaseMLP", "checks_parameters", "takes_steps"]
@@ -193,7 +192,8 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         with on_device_of(there[0]):
             problem = self._problem(network, home, place, there)
             if self.communicator is not None:
-                self._check_agreement(self.communicator, network, problem)
+                given = self._to_agree_on(network, problem)
+                self._check_agreement(self.communicator, place, given)
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:
                     FitByLBFGS(self, problem).run()
@@ -253,10 +253,8 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         refuse_differences(certificate, again.certificate_)
         return again.set_params(callbacks=None)
 
-    def _check_agreement(
-        self, communicator: Communicator, network: PenalizedMLP, problem: Problem
-    ) -> None:
-        """Raise if another process fits to other data, from other weights or otherwise."""
+    def _to_agree_on(self, network: PenalizedMLP, problem: Problem) -> dict[str, Any]:
+        """Return the data and the state of all processes, or raise where several cannot fit."""
         examples = problem.examples
         if self.n_members > 1:
             raise ValueError(
@@ -267,14 +265,11 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
                 "X is sparse, and communicator= takes dense arrays alone; pass X.toarray()"
             )
         data = (examples.inputs, examples.targets, examples.sample_weight)
-        arguments = {
-            **self.get_params(deep=False),
+        return {
             **dict(zip(("X", "y", "sample_weight"), map(unwrapped, data), strict=True)),
-            "arithmetic": self.arithmetic,
             "random_state": self._random_state.get_state(legacy=False),
             "fitted parameters": moved_tree(self._parameters(network), problem.place),
         }
-        check_agreement(communicator, problem.place, arguments)
 
     def _fitted_network(self) -> PenalizedMLP:
         """Return the network of the fitted parameters."""

@@ -40,8 +40,7 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
     settings = {name: _named(name, of) for name, of in parameters_to_save(estimator).items()}
     versions = ", ".join(f"{name} {number}" for name, number in place.versions().items())
     hashed = ((repr((of.dtype.name, of.shape)), of) for of in map(on_host, data))
-    communicator = getattr(estimator, "communicator", None)
-    processes = 1 if communicator is None else communicator.size
+    processes = 1 if estimator.communicator is None else estimator.communicator.size
     on_several = f", {processes} processes" if processes > 1 else ""
     # L-BFGS has the last alone.
     losses = getattr(estimator, "loss_curve_", None) or [estimator.loss_]

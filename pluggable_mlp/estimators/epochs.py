@@ -22,6 +22,7 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit, Problem
 from pluggable_mlp.estimators.objective import loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
+from pluggable_mlp.estimators.processes import as_on_first
 from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
 from pluggable_mlp.network.mlp import Parameters
@@ -201,8 +202,7 @@ class FitByEpochs(Fit):
 
     def _validated(self, held: Problem) -> tuple[float, float]:
         """Return `_validate`, on all processes that of the first: they decide alike."""
-        found, communicator = self._validate(held), self._model.communicator
-        return found if communicator is None else communicator.all_gather(found)[0]
+        return as_on_first(self._model.communicator, self._validate(held))
 
     def _validate(self, held: Problem) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""

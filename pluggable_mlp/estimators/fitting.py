@@ -117,20 +117,14 @@ class Fit(ABC):
             answers = communicator.all_gather(any(answers))
         return any(answers)
 
-    @property
-    def _is_shown(self) -> bool:
-        """Whether this process shows what goes on: the first of several."""
-        communicator = self._model.communicator
-        return communicator is None or communicator.rank == 0
-
     def _print(self, message: str) -> None:
-        if self._model.verbose and self._is_shown:
+        if self._model.verbose and self._model._is_shown:
             print(message)
 
     @contextmanager
     def _progress_bar(self) -> Iterator[Callable[[], None]]:
         """Show a bar of the iterations on a terminal, if asked to; yield what advances it."""
-        if not (self._model.progress_bar and self._is_shown):
+        if not (self._model.progress_bar and self._model._is_shown):
             yield lambda: None
             return
         from rich.console import Console

@@ -6,20 +6,18 @@ and the initial weights.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from inspect import get_annotations
 from numbers import Integral, Real
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.processes import DistributedEstimator
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import Initializer
@@ -95,7 +93,7 @@ class _Adam(Adam):
         return {**super().coefficients(t, rate), "epsilon": self.epsilon}
 
 
-class EstimatorParameters(BaseEstimator):
+class EstimatorParameters(DistributedEstimator):
     """The parameters of every estimator, and what is made of them."""
 
     hidden_layer_sizes: Annotated[Widths, "array-like", Interval(Integral, 1, None, closed="left")]
@@ -147,9 +145,6 @@ class EstimatorParameters(BaseEstimator):
     backend: Annotated[str | None, str, None]
     device: Annotated[str | None, str, None]
     arithmetic: Annotated[str, StrOptions(set(ARITHMETICS))]
-    communicator: Annotated[Communicator | None, HasMethods(["all_reduce", "all_gather"]), None]
-
-    _parameter_constraints: ClassVar[dict[str, list[object]]]
 
     def _take_parameters(self, given: dict[str, object]) -> None:
         """Set the attributes of the constructor's parameters, from its local names.
@@ -159,16 +154,6 @@ class EstimatorParameters(BaseEstimator):
         for name, value in given.items():
             if name != "self":
                 setattr(self, name, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes for copies and pickles, which have no communicator."""
-        return {**super().__getstate__(), "communicator": None}
-
-    def __sklearn_clone__(self) -> Self:
-        """Return an unfitted estimator with the same parameters, and this communicator."""
-        cloned: Self = super(EstimatorParameters, copy(self)).__sklearn_clone__()
-        cloned.communicator = self.communicator
-        return cloned
 
     @property
     def _is_full_batch(self) -> bool:
@@ -278,7 +263,7 @@ class EstimatorParameters(BaseEstimator):
         ]
 
 
-EstimatorParameters._parameter_constraints = {
+EstimatorParameters._parameter_constraints = DistributedEstimator._parameter_constraints | {
     name: [*annotation.__metadata__]
     for name, annotation in get_annotations(EstimatorParameters).items()
     if hasattr(annotation, "__metadata__")

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -26,10 +25,12 @@ from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.split import choose_usual_validation
 from pluggable_mlp.data.targets import REGRESSION, Task
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.parameters import RandomState
+from pluggable_mlp.estimators.processes import DistributedEstimator
 from pluggable_mlp.estimators.table_convert import TableConversionMixin
 from pluggable_mlp.estimators.table_fitting import Part, fit_network
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
@@ -41,6 +42,7 @@ from pluggable_mlp.registry import parameters_of
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
+from pluggable_mlp.training.sharding import check_count
 
 __all__ = ["BaseTable"]
 
@@ -51,7 +53,7 @@ FILLED = 64
 """A library may round products of few rows in another way: a row's result must not depend on it."""
 
 
-class BaseTable(TableConversionMixin, BaseEstimator, ABC):
+class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
     """What the classifier and the regressor of tables share."""
 
     recipe: str
@@ -64,7 +66,6 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
     dtype: str
     backend: str
     device: str | None
-    arithmetic: str
     verbose: bool | int
 
     n_features_in_: int
@@ -76,6 +77,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
 
     _task: ClassVar[Task]
     _parameter_constraints: ClassVar[dict[str, list[object]]] = {
+        **DistributedEstimator._parameter_constraints,
         "recipe": [StrOptions(set(RECIPES) - {NONE})],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
@@ -104,6 +106,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         backend: str = "numpy",
         device: str | None = None,
         arithmetic: str = "native",
+        communicator: Communicator | None = None,
         verbose: bool | int = False,
     ) -> None:
         self.recipe = recipe
@@ -117,6 +120,7 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         self.backend = backend
         self.device = device
         self.arithmetic = arithmetic
+        self.communicator = communicator
         self.verbose = verbose
 
     @checks_parameters
@@ -165,6 +169,13 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         train, validation = (self._part(dataset, name, weights) for name in ("train", "validation"))
         assert train is not None
         self._set_network()
+        # Other tables may become the same matrix: the preparation counts, too.
+        known = to_json([preparation.to_dict(), self._labels()])
+        if self.communicator is not None:
+            given = {"random_state": seed, "preparation": known, "validation": validation}
+            given |= zip(("X", "y", "sample_weight"), train, strict=True)
+            self._check_agreement(self.communicator, self._place(), given)
+            check_count("X", len(train.inputs), self.communicator)
         fitted = fit_network(
             self._settings(seed).for_dataset(dataset),
             self.network_,
@@ -173,15 +184,14 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
             validation,
             self._place(),
             time_limit=self.time_limit,
-            tell=self._tell if self.verbose else None,
+            tell=self._tell if self.verbose and self._is_shown else None,
+            communicator=self.communicator,
         )
         self.parameters_ = fitted.parameters
         self.n_iter_, self.best_iteration_ = len(fitted.losses), fitted.epoch
         self.loss_curve_, self.validation_errors_ = fitted.losses, fitted.errors
         self.__dict__.pop("certificate_", None)
         if self.arithmetic == "reproducible":
-            # Other tables may become the same matrix: the preparation counts, too.
-            known = to_json([preparation.to_dict(), self._labels()])
             data = [np.frombuffer(known.encode(), np.uint8)]
             data += [of for part in (train, validation) for of in part or () if of is not None]
             parameters = map_nested(on_host, fitted.parameters)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.certificate import refuse_differences, repeated
 from pluggable_mlp.estimators.files import FilesMixin
 from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
@@ -68,6 +69,7 @@ class TableConversionMixin(FilesMixin):
         eval_set: tuple[object, object] | None = None,
         backend: str = "numpy",
         device: str | None = None,
+        communicator: Communicator | None = None,
     ) -> Self:
         """Fit again, and raise unless the certificate of the new fit is equal, `made_on` aside.
 
@@ -80,6 +82,8 @@ class TableConversionMixin(FilesMixin):
         backend : str, default "numpy"
         device : str, optional
             Where to train, as for the constructor.
+        communicator : Communicator, optional
+            The processes that train, as for the constructor.
 
         Returns
         -------
@@ -91,7 +95,8 @@ class TableConversionMixin(FilesMixin):
         ValueError
             If it differs, saying in what first; or if the fit cannot be repeated.
         """
-        again: Any = repeated(cls, certificate).set_params(backend=backend, device=device)
+        again: Any = repeated(cls, certificate)
+        again.set_params(backend=backend, device=device, communicator=communicator)
         again.fit(X, y, sample_weight, eval_set=eval_set)
         refuse_differences(certificate, again.certificate_)
         verified: Self = again

@@ -12,15 +12,17 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.estimators.processes import as_on_first
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import outputs_of
-from pluggable_mlp.training.examples import Examples, make_examples
+from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.recipes import TableForm
-from pluggable_mlp.training.streaming import seeded_order
+from pluggable_mlp.training.sharding import examples_of_processes, order_of_processes
 from pluggable_mlp.training.train import first_steps
 
 __all__ = ["Fitted", "Part", "fit_network"]
@@ -65,6 +67,7 @@ def fit_network(
     *,
     time_limit: float | None = None,
     tell: Callable[[Epoch, float | None], None] | None = None,
+    communicator: Communicator | None = None,
 ) -> Fitted:
     """Train a network by settings.
 
@@ -81,27 +84,32 @@ def fit_network(
         In seconds: an epoch that would end later is not begun; the first is.
     tell : callable, optional
         Called with each epoch and its validation error.
+    communicator : Communicator, optional
+        The processes that each take a part of every batch, and have the same result.
 
     Raises
     ------
     DivergenceError
         If the loss or the parameters become infinite or NaN.
     """
-    examples = None if validation is None else _examples(settings, mlp, validation, backend)
+    examples = None
+    if validation is not None:
+        examples = _examples(settings, mlp, validation, backend, communicator)
     best = BestEpoch(settings.early_stopping, last=settings.make_recipe().last_best)
     fitted, begin = Fitted(), time.perf_counter()
-    for epoch in _epochs(settings, mlp, form, train, backend):
+    for epoch in _epochs(settings, mlp, form, train, backend, communicator):
         assert isinstance(epoch.train_loss, float)  # of a single network
         fitted.losses.append(epoch.train_loss)
         error = None
         if examples is not None and validation is not None:
-            error = _error(settings, mlp, epoch, examples, validation, backend)
+            error = _error(settings, mlp, epoch, examples, validation, backend, communicator)
+        error, seconds = as_on_first(communicator, (error, time.perf_counter() - begin))
+        if error is not None:
             fitted.errors.append(error)
         if error is None or best.is_best(epoch.epoch, error):
             fitted.parameters, fitted.epoch = epoch.parameters, epoch.epoch
         if tell is not None:
             tell(epoch, error)
-        seconds = time.perf_counter() - begin
         is_late = time_limit is not None and seconds * (1 + 1 / epoch.epoch) > time_limit
         if is_late or best.is_over:
             break
@@ -109,10 +117,15 @@ def fit_network(
 
 
 def _epochs(
-    settings: Settings, mlp: MLP, form: TableForm, train: Part, backend: Backend
+    settings: Settings,
+    mlp: MLP,
+    form: TableForm,
+    train: Part,
+    backend: Backend,
+    communicator: Communicator | None,
 ) -> Iterator[Epoch]:
     """Return the epochs of the training."""
-    examples, seed = _examples(settings, mlp, train, backend), settings.seed
+    examples = _examples(settings, mlp, train, backend, communicator)
     steps = first_steps(
         settings.scheduled(mlp, len(examples)),
         settings.initial_parameters(mlp, examples, backend),
@@ -121,25 +134,34 @@ def _epochs(
         optimizer=settings.make_optimizer(len(examples), form),
         arithmetic=settings.arithmetic,
         batch_size=settings.batch_size,
-        seed=seed,
+        seed=settings.seed,
+        communicator=communicator,
     )
     return epochs_of(
         training_progress(
             steps,
             examples,
-            order=seeded_order(seed),
+            order=order_of_processes(settings.seed, steps.xp),
             epochs=settings.epochs,
             whole_batches=settings.make_recipe().whole_batches,
         )
     )
 
 
-def _examples(settings: Settings, mlp: MLP, part: Part, backend: Backend) -> Examples:
-    """Return a part on the backend."""
-    return make_examples(
+def _examples(
+    settings: Settings,
+    mlp: MLP,
+    part: Part,
+    backend: Backend,
+    communicator: Communicator | None,
+) -> AnyExamples:
+    """Return a part on the backend; for several processes, on the host."""
+    return examples_of_processes(
+        communicator,
         mlp,
         part.inputs,
         part.targets,
+        None,
         sample_weight=part.weights,
         backend=backend,
         dtype=settings.dtype,
@@ -148,7 +170,13 @@ def _examples(settings: Settings, mlp: MLP, part: Part, backend: Backend) -> Exa
 
 
 def _error(
-    settings: Settings, mlp: MLP, epoch: Epoch, examples: Examples, part: Part, backend: Backend
+    settings: Settings,
+    mlp: MLP,
+    epoch: Epoch,
+    examples: AnyExamples,
+    part: Part,
+    backend: Backend,
+    communicator: Communicator | None,
 ) -> float:
     """Return the share of wrong classes, or the mean squared error, weighted, on the host."""
     outputs = outputs_of(
@@ -158,6 +186,7 @@ def _error(
         backend=backend,
         arithmetic=settings.arithmetic,
         batch_size=settings.make_recipe().rows_at_once,
+        communicator=communicator,
     )
     if mlp.objective.targets != "classes":
         assert isinstance(outputs.loss, float)  # of a single network

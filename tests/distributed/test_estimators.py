@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
-from pluggable_mlp import MLPClassifier, MLPRegressor
+from pluggable_mlp import MLPClassifier, MLPRegressor, TableClassifier
 from tests.distributed.estimators_program import CASES, CLASSES, WEIGHTS, X, fitted, summary
 from tests.distributed.processes import mpiexec
 from tests.distributed.threads import on_threads
@@ -59,14 +59,23 @@ def test_a_certificate_of_several_processes_is_verified_on_one_and_on_others():
     assert verify(None) == certificate["losses"]
 
 
-def test_clones_keep_the_communicator_copies_and_files_do_not(tmp_path):
+@pytest.mark.parametrize(
+    "fit_to_classes",
+    [
+        lambda communicator: fitted("classifier", "numpy", communicator),
+        lambda communicator: TableClassifier(
+            random_state=0, max_iter=1, communicator=communicator
+        ).fit(X, CLASSES),
+    ],
+)
+def test_clones_keep_the_communicator_copies_and_files_do_not(tmp_path, fit_to_classes):
     def keep(communicator):
-        model = fitted("classifier", "numpy", communicator)
+        model = fit_to_classes(communicator)
         assert clone(model).get_params()["communicator"] is communicator
         loaded = pickle.loads(pickle.dumps(model))
         path = tmp_path / f"{communicator.rank}.safetensors"
         model.save(path)
-        for alone in (loaded, MLPClassifier.load(path)):
+        for alone in (loaded, type(model).load(path)):
             assert alone.communicator is None
             np.testing.assert_array_equal(alone.predict(X), model.predict(X))
         return True

@@ -14,10 +14,11 @@ class Member:
     def __init__(self, rank: int, size: int, barrier: Barrier, given: list[Any]) -> None:
         self.rank, self.size = rank, size
         self._barrier, self._given = barrier, given
-        self.exchanges = 0
+        self.exchanges = self.reductions = 0
 
     def all_reduce(self, x: Any, operation: str, *, backend: Any) -> Any:
         """Return the sum or the maximum of all."""
+        self.reductions += 1
         given = np.stack(self.all_gather(np.asarray(backend.to_numpy(x)))[::-1])
         total = given.max(axis=0) if operation == "max" else given.sum(axis=0, dtype=given.dtype)
         return backend.asarray(total)
