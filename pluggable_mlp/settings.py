@@ -9,16 +9,12 @@ from copy import copy
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pluggable_mlp.arrays import LibraryArrays
-from pluggable_mlp.backends import Backend
 from pluggable_mlp.backends.memory import refuse_beyond_memory
 from pluggable_mlp.fields import check_fields, fields_of
-from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.options import LOSS_OF_TASK, Options, written
 from pluggable_mlp.registry import (
     as_seed,
@@ -29,7 +25,6 @@ from pluggable_mlp.registry import (
     parse_components,
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
-from pluggable_mlp.training.examples import AnyExamples, Streamed
 from pluggable_mlp.training.recipes import (
     DEFAULT,
     NONE,
@@ -39,7 +34,6 @@ from pluggable_mlp.training.recipes import (
     make_recipe,
 )
 from pluggable_mlp.training.schedules import make_schedule
-from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
@@ -48,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Settings"]
 
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
-_OF_ITS_OPTIMIZER = ("learning_rate", "weight_decay", "schedule")
+_OF_ITS_OPTIMIZER = (*_OF_OPTIMIZER, "schedule")
 """What a recipe's optimizer has: another one has its own rate and decay, and a constant rate."""
 _TASK_OF_TARGETS = {
     "classes": "classification",
@@ -90,9 +84,8 @@ class Settings(Options):
                 f"{self.test}; leave one of them out"
             )
         example = self.completed(Facts(self._task() or "classification", True, False))
-        form = TableForm((1,), numbers=1)
-        example.make_optimizer(1_000_000 * self.batch_size, form)
-        example.make_mlp(form, 2)
+        mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
+        example.make_optimizer(1_000_000 * self.batch_size, mlp)
 
     def completed(self, facts: Facts) -> "Settings":
         """Return the settings with the recipe's values for what is not given and facts decide."""
@@ -127,14 +120,14 @@ class Settings(Options):
         """
         if self.recipe == NONE:
             return ""
-        usual, shown = self.make_recipe().values(self._facts(dataset)), []
+        recipe, used = self.make_recipe(), self.to_dict()
+        usual = recipe.values(self._facts(dataset)) | {"scaling": recipe.scaling}
+        shown = []
         for name, value in usual.items():
-            used = getattr(self, name)
-            if used is None and value is None:
-                continue
-            instead = "" if used == value else f" (the recipe: {written(value)})"
-            if used or instead:
-                shown.append(f"{name} {written(used)}{instead}")
+            is_usual = used[name] == value or value is None
+            if used[name] or not is_usual:
+                instead = "" if is_usual else f" (the recipe: {written(value)})"
+                shown.append(f"{name} {written(used[name] or 'none')}{instead}")
         return f"recipe {self.recipe}: {', '.join(shown)}"
 
     def load_dataset(
@@ -295,29 +288,6 @@ class Settings(Options):
             **self.make_recipe().parts(form),
         )
 
-    def initial_parameters(
-        self, mlp: MLP, examples: AnyExamples, backend: Backend
-    ) -> LibraryArrays:
-        """Return the initial parameters; of some recipes they follow from the rows of a block."""
-        parameters = mlp.initialize(seed=self.seed, backend=backend, dtype=self.dtype)
-        if not self.make_recipe().on_rows:
-            return parameters
-        if isinstance(examples, Streamed):
-            block = (0, min(len(examples), examples.block_size))
-            examples = examples.on_device(examples.read([block]))
-        xp = namespace_of(self.arithmetic, backend)
-        rows = xp.asarray(examples.inputs), None, None
-        made = initialized_on_rows(
-            xp,
-            mlp,
-            map_arrays(xp.asarray, parameters),
-            examples.floats_of(xp, rows)[0],
-            seed=self.seed,
-            backend=backend,
-        )
-        native: LibraryArrays = unwrapped(made)
-        return native
-
     def steps_per_epoch(self, examples: int) -> int:
         """Return how many batches an epoch of so many examples has."""
         if self.make_recipe().whole_batches:
@@ -332,8 +302,8 @@ class Settings(Options):
         """Return the network for a training with so many examples, its dropout by schedule."""
         return self.make_recipe().scheduled(mlp, self.total_steps(examples))
 
-    def make_optimizer(self, examples: int, form: TableForm) -> AnyOptimizer:
-        """Return the optimizer, with its schedule, for so many training examples of a form."""
+    def make_optimizer(self, examples: int, mlp: MLP) -> AnyOptimizer:
+        """Return the optimizer of a network, with its schedule, for so many training examples."""
         name, parameters = self._optimizer()
         steps = self.total_steps(examples)
         if self.schedule is not None or self.warmup:
@@ -349,7 +319,8 @@ class Settings(Options):
                 schedule, rate, total_steps=steps, warmup=self.warmup, **options
             )
         optimizer = make_optimizer(name, **parameters)
-        return self.make_recipe().with_factors(optimizer, form, steps)
+        names = {name for layer in mlp.layers for name in layer.shapes()}
+        return self.make_recipe().with_factors(optimizer, names, steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for JSON, with the values that the optimizer uses.

@@ -60,14 +60,14 @@ def _compared(
     epochs = max(1, -(-steps // settings.steps_per_epoch(examples)))
     settings = replace(settings, epochs=epochs)
     assert dataset.preparation is not None  # `load_dataset` fits one
-    form = dataset.preparation.form
+    mlp = settings.make_mlp(dataset.preparation.form, dataset.outputs)
     return compare_backends(
         backends,
-        settings.scheduled(settings.make_mlp(form, dataset.outputs), examples),
+        settings.scheduled(mlp, examples),
         *dataset.train,
         scale=dataset.scale,
         class_weight=settings.class_weight,
-        optimizer=settings.make_optimizer(examples, form),
+        optimizer=settings.make_optimizer(examples, mlp),
         dtype=settings.dtype,
         arithmetic=settings.arithmetic,
         batch_size=settings.batch_size,

@@ -156,7 +156,7 @@ def _fit(
         quantiles=fitted if isinstance(fitted, QuantileTransform) else None,
         order=_order(recipe) if source.is_table else AS_THEY_COME,
         edges=_edges(arrays["train"], inputs["train"], scale or 1.0, recipe.bins),
-        target_range=_ends(targets["train"]) if recipe.keeps_range and of_targets else None,
+        target_range=_ends(targets["train"], task) if recipe.keeps_range else None,
         pixels=kind == PIXEL_SCALING,
         header=source.header,
         encoding=source.encoding,
@@ -181,10 +181,11 @@ def _order(recipe: Recipe) -> Order:
     return Order(recipe.for_networks, recipe.embedded)
 
 
-def _ends(targets: Array) -> tuple[float, float] | None:
-    """Return the least and the largest of scaled targets; None where they are the same."""
-    least, largest = float(targets.min()), float(targets.max())
-    return (least, largest) if least < largest else None
+def _ends(targets: Array, task: Task) -> tuple[float, float] | None:
+    """Return the least and the largest number to predict; None where there is more than one."""
+    if task != "regression" or (targets.ndim > 1 and targets.shape[1] > 1):
+        return None
+    return float(targets.min()), float(targets.max())
 
 
 def _as_arrays(

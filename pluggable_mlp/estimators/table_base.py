@@ -179,7 +179,6 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         fitted = fit_network(
             self._settings(seed).for_dataset(dataset),
             self.network_,
-            preparation.form,
             train,
             validation,
             self._place(),
@@ -309,10 +308,9 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         kinds = [(of.name, kind_of(of) if of.is_used else None) for of in self._columns]
         frame = frame_of(self, X, kinds=kinds)
         prepared = self.preparation_.inputs("X", frame, "float64")
-        inputs, place = np.ascontiguousarray(prepared[:], self.dtype), self._place()
-        found = []
-        for start in range(0, len(inputs), ROWS):
-            rows = inputs[start : start + ROWS]
+        found, place = [], self._place()
+        for start in range(0, len(prepared), ROWS):
+            rows = np.ascontiguousarray(prepared[start : start + ROWS], self.dtype)
             filled = np.zeros((-(-len(rows) // FILLED) * FILLED, rows.shape[1]), rows.dtype)
             filled[: len(rows)] = rows
             compute = getattr(self.network_, method)

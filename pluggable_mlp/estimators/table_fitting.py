@@ -14,6 +14,7 @@ from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.processes import as_on_first
+from pluggable_mlp.initialization import initial_parameters
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.settings import Settings
@@ -21,7 +22,6 @@ from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import outputs_of
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
-from pluggable_mlp.training.recipes import TableForm
 from pluggable_mlp.training.sharding import examples_of_processes, order_of_processes
 from pluggable_mlp.training.train import first_steps
 
@@ -60,7 +60,6 @@ class Fitted:
 def fit_network(
     settings: Settings,
     mlp: MLP,
-    form: TableForm,
     train: Part,
     validation: Part | None,
     backend: Backend,
@@ -76,8 +75,6 @@ def fit_network(
     settings : Settings
         Those of `for_dataset`.
     mlp : MLP
-    form : TableForm
-        Of the inputs.
     train, validation : Part
     backend : Backend
     time_limit : float, optional
@@ -97,7 +94,7 @@ def fit_network(
         examples = _examples(settings, mlp, validation, backend, communicator)
     best = BestEpoch(settings.early_stopping, last=settings.make_recipe().last_best)
     fitted, begin = Fitted(), time.perf_counter()
-    for epoch in _epochs(settings, mlp, form, train, backend, communicator):
+    for epoch in _epochs(settings, mlp, train, backend, communicator):
         assert isinstance(epoch.train_loss, float)  # of a single network
         fitted.losses.append(epoch.train_loss)
         error = None
@@ -119,19 +116,26 @@ def fit_network(
 def _epochs(
     settings: Settings,
     mlp: MLP,
-    form: TableForm,
     train: Part,
     backend: Backend,
     communicator: Communicator | None,
 ) -> Iterator[Epoch]:
     """Return the epochs of the training."""
     examples = _examples(settings, mlp, train, backend, communicator)
+    recipe = settings.make_recipe()
     steps = first_steps(
         settings.scheduled(mlp, len(examples)),
-        settings.initial_parameters(mlp, examples, backend),
+        initial_parameters(
+            mlp,
+            examples,
+            on_rows=recipe.on_rows,
+            seed=settings.seed,
+            dtype=settings.dtype,
+            backend=backend,
+        ),
         examples,
         backend=backend,
-        optimizer=settings.make_optimizer(len(examples), form),
+        optimizer=settings.make_optimizer(len(examples), mlp),
         arithmetic=settings.arithmetic,
         batch_size=settings.batch_size,
         seed=settings.seed,
@@ -143,7 +147,7 @@ def _epochs(
             examples,
             order=order_of_processes(settings.seed, steps.xp),
             epochs=settings.epochs,
-            whole_batches=settings.make_recipe().whole_batches,
+            whole_batches=recipe.whole_batches,
         )
     )
 

@@ -328,14 +328,14 @@ def check_output_range(given: object) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        If they are not two increasing numbers.
+        If they are not two numbers, the larger one last.
     """
     try:
         low, high = (float(number) for number in given)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         low, high = math.nan, math.nan
-    if not -math.inf < low < high < math.inf:
-        raise ValueError(f"output_range is {given!r}, expected two increasing numbers")
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f"output_range is {given!r}, expected two numbers, the larger one last")
     return low, high
 
 

@@ -154,7 +154,7 @@ def _refuse_edited(
     path: Path, settings: Settings, hashes: dict[str, str], checkpoint: Checkpoint
 ) -> None:
     """Raise ValueError where a checkpoint has another setting or hash, but for fewer epochs."""
-    free = {*_WHERE} if _schedule_to_the_end(settings) else {*_WHERE, "epochs"}
+    free = {*_WHERE} if _ends_with_epochs(settings) else {*_WHERE, "epochs"}
     trained = asdict(Settings.from_dict(checkpoint.settings))
     trained |= {name: getattr(checkpoint, name) for name in hashes}
     for name, value in (asdict(settings) | hashes).items():
@@ -172,7 +172,7 @@ def _prolonged(settings: Settings, checkpoint: Checkpoint) -> Settings:
     The files of a run that has ended stay until it ends again.
     """
     later = Settings.from_dict(checkpoint.settings)
-    if later.epochs <= settings.epochs or _schedule_to_the_end(settings):
+    if later.epochs <= settings.epochs or _ends_with_epochs(settings):
         return settings
     where = {name: getattr(later, name) for name in _WHERE}
     return replace(settings, epochs=later.epochs, **where)
@@ -198,18 +198,22 @@ def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
     """Return the settings with another number of epochs; refuse what would change those done."""
     if epochs < done:
         raise ValueError(f"epochs is {epochs}, but the run has {done} already")
-    name = _schedule_to_the_end(settings)
+    name = _ends_with_epochs(settings)
     if name is not None and epochs != settings.epochs:
         raise ValueError(
-            f"epochs is {epochs}, but the schedule {name} ends with the epochs of the run, "
+            f"epochs is {epochs}, but {name} ends with the epochs of the run, "
             f"{settings.epochs} when it began; leave --epochs out"
         )
     return replace(settings, epochs=epochs)
 
 
-def _schedule_to_the_end(settings: Settings) -> str | None:
-    """Return the name of the schedule if it ends with the epochs of the run."""
-    if settings.schedule is None:
-        return None
-    name, _ = parse_component(settings.schedule, "schedule")
-    return name if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}) else None
+def _ends_with_epochs(settings: Settings) -> str | None:
+    """Return what ends with the epochs of the run: the schedule, or something of the recipe."""
+    if settings.schedule is not None:
+        name, _ = parse_component(settings.schedule, "schedule")
+        if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
+            return f"the schedule {name}"
+    decay = settings.to_dict()["weight_decay"]
+    if settings.make_recipe().ends_with_training(settings.dropout, decay or 0.0):
+        return f"the dropout or decay of {settings.recipe}"
+    return None

@@ -21,6 +21,7 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import json_lines, json_sha256, write_json
 from pluggable_mlp.hashing import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
+from pluggable_mlp.initialization import initial_parameters
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.runs.checkpoints import Checkpoint
@@ -111,7 +112,14 @@ class Run:
         self._lines = hashlib.sha256()
         self.kept_epoch = 0
         self.position: Position | None = None
-        self.parameters = settings.initial_parameters(self.mlp, self._train, backend)
+        self.parameters = initial_parameters(
+            self.mlp,
+            self._train,
+            on_rows=self._recipe.on_rows,
+            seed=settings.seed,
+            dtype=settings.dtype,
+            backend=backend,
+        )
         self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
         self.record_every = _steps_of_a_record(
             settings.epochs * self.steps_per_epoch, len(tensor_names(self.parameters))
@@ -166,7 +174,7 @@ class Run:
             self.parameters,
             self._train,
             backend=self.backend,
-            optimizer=settings.make_optimizer(len(self._train), self.preparation.form),
+            optimizer=settings.make_optimizer(len(self._train), self.mlp),
             arithmetic=settings.arithmetic,
             batch_size=settings.batch_size,
             seed=settings.seed,

@@ -8,10 +8,10 @@ measuring on other examples and display are its callers' business.
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.namespaces import unwrapped
@@ -245,7 +245,8 @@ def take_epochs(
         record = LossRecord(steps.xp, steps.backend, at.recorded, by_weight=by_weight)
         optimizer = steps.optimizer
         if not isinstance(optimizer, LBFGS):
-            optimizer = optimizer.after(cast("Sequence[float]", losses))
+            followed: Any = losses  # floats; a cast would be a call for each epoch
+            optimizer = optimizer.after(followed)
         replay = partial(_before, steps, optimizer, examples, count, order, at)
         origin = Origin(steps, -(-count // steps.batch_size), replay)
         progress = Progress(steps, epoch, record, origin, losses)

@@ -5,7 +5,7 @@ no setting does.  It knows the numbers of its authors; what their parts compute 
 `training/`, and how a table becomes a matrix in `data/`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -96,6 +96,8 @@ class Recipe(Component):
         Whether a smaller last batch of an epoch is left out.
     rows_at_once : int
         Of the validation part.
+    rate_factors : mapping of str to float
+        Factors of the learning rate by the names of parameters, as `RateFactors` has them.
     """
 
     scaling: ClassVar[str | None] = None
@@ -108,6 +110,7 @@ class Recipe(Component):
     last_best: ClassVar[bool] = False
     whole_batches: ClassVar[bool] = False
     rows_at_once: ClassVar[int] = 1000
+    rate_factors: ClassVar[Mapping[str, float]] = {}
 
     def values(self, facts: Facts) -> dict[str, Any]:
         """Return values of settings by name; None for what depends on facts that are not known."""
@@ -133,20 +136,20 @@ class Recipe(Component):
         del total_steps
         return mlp
 
-    def factors(self, form: TableForm) -> Mapping[str, float]:
-        """Return the factors of the learning rate by the names of parameters."""
-        del form
-        return {}
+    def ends_with_training(self, dropout: float, decay: float) -> bool:
+        """Return whether this dropout or decay depends on how many steps the training has."""
+        del dropout, decay
+        return False
 
     def with_factors(
-        self, optimizer: AnyOptimizer, form: TableForm, total_steps: int
+        self, optimizer: AnyOptimizer, names: Set[str], total_steps: int
     ) -> AnyOptimizer:
-        """Return an optimizer, maybe within transforms, with factors of its rate."""
-        factors = self.factors(form)
+        """Return an optimizer, maybe within transforms, with factors for parameters of names."""
+        factors = {name: of for name, of in self.rate_factors.items() if name in names}
         if not factors:
             return optimizer
         if isinstance(optimizer, Transform):
-            inner = self.with_factors(optimizer.optimizer, form, total_steps)
+            inner = self.with_factors(optimizer.optimizer, names, total_steps)
             return optimizer.replaced(optimizer=inner)
         if isinstance(optimizer, GradientDescent):
             return RateFactors(optimizer, factors)
@@ -182,6 +185,7 @@ class RealMLP(TableRecipe):
 
     scaling: ClassVar[str | None] = "smooth_clip"
     last_best: ClassVar[bool] = True
+    rate_factors: ClassVar[Mapping[str, float]] = {"scale": 6.0, "b": 0.1}
 
     def values(self, facts: Facts) -> dict[str, Any]:
         """See `Recipe`."""
@@ -210,11 +214,6 @@ class RealMLP(TableRecipe):
             "input_scaling": True,
         }
 
-    def factors(self, form: TableForm) -> Mapping[str, float]:
-        """See `Recipe`."""
-        del form
-        return {"scale": 6.0, "b": 0.1}
-
 
 @dataclass(frozen=True)
 class RealMLPWhole(RealMLP):
@@ -227,6 +226,11 @@ class RealMLPWhole(RealMLP):
     embedded: ClassVar[int | None] = 9
     on_rows: ClassVar[bool] = True
     keeps_range: ClassVar[bool] = True
+    rate_factors: ClassVar[Mapping[str, float]] = {
+        "scale": 6.0,
+        **dict.fromkeys(("a", "embedding_w", "embedding_b", "embedding_V", "embedding_c"), 0.1),
+        "b": 0.1,
+    }
 
     def values(self, facts: Facts) -> dict[str, Any]:
         """See `Recipe`; the decay is decoupled, and follows a schedule, as the dropout does."""
@@ -251,24 +255,22 @@ class RealMLPWhole(RealMLP):
             return mlp
         return replace(mlp, dropout=FlatCosine(mlp.dropout, total_steps=total_steps))
 
-    def factors(self, form: TableForm) -> Mapping[str, float]:
-        """See `Recipe`."""
-        waves = ("embedding_w", "embedding_b", "embedding_V", "embedding_c")
-        of_numbers = dict.fromkeys(waves if form.numbers else (), 0.1)
-        return {"scale": 6.0, "a": 0.1, **of_numbers, "b": 0.1}
+    def ends_with_training(self, dropout: float, decay: float) -> bool:
+        """See `Recipe`; so do both."""
+        return bool(dropout or decay)
 
     def with_factors(
-        self, optimizer: AnyOptimizer, form: TableForm, total_steps: int
+        self, optimizer: AnyOptimizer, names: Set[str], total_steps: int
     ) -> AnyOptimizer:
         """See `Recipe`; a penalty becomes decay of all but the biases by schedule."""
         if not isinstance(optimizer, L2):
-            return super().with_factors(optimizer, form, total_steps)
-        inner = super().with_factors(optimizer.optimizer, form, total_steps)
+            return super().with_factors(optimizer, names, total_steps)
+        inner = super().with_factors(optimizer.optimizer, names, total_steps)
         if not isinstance(inner, RateFactors):
             return optimizer.replaced(optimizer=inner)
-        whole = ("W", "category_E") if form.categories else ("W",)
-        decays = dict.fromkeys(whole, 1.0)
-        decays |= {name: f * f for name, f in self.factors(form).items() if name != "b"}
+        decays = {name: of * of for name, of in self.rate_factors.items()}
+        decays |= {"W": 1.0, "category_E": 1.0}
+        decays = {name: of for name, of in decays.items() if name in names and name != "b"}
         decay = FlatCosine(optimizer.weight_decay, total_steps=total_steps)
         return DecayFactors(inner, decay, decays)
 

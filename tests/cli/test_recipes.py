@@ -92,8 +92,8 @@ def test_one_line_says_what_was_chosen_and_what_options_changed(command, tmp_pat
     assert line == (
         "recipe realmlp-td-s: hidden 8 (the recipe: 256,256,256), activation selu, "
         "label_smoothing 0.1, optimizer sgd:momentum=0.5 (the recipe: adam:beta2=0.95), "
-        "learning_rate None (the recipe: 0.04), schedule None (the recipe: log_cosine), "
-        "batch_size 256, epochs 2 (the recipe: 256)"
+        "learning_rate 0.1 (the recipe: 0.04), schedule none (the recipe: log_cosine), "
+        "batch_size 256, epochs 2 (the recipe: 256), scaling smooth_clip"
     )
     settings = content(run, "config.json")["settings"]
     expected = {"recipe": "realmlp-td-s", "hidden": [8], "learning_rate": 0.1, "schedule": None}
@@ -262,3 +262,43 @@ def test_what_cannot_be_learned_from_is_named(command, tmp_path, lines, words):
     outcome = command("train", "--data", tmp_path / "table.csv", *QUICK)
     assert (outcome.code, outcome.out) == (2, "")
     assert words in outcome.err
+
+
+@pytest.mark.parametrize("option", [["--schedule", "constant"], ["--optimizer", "adamw"]])
+def test_what_ends_with_the_epochs_of_a_recipe_cannot_be_prolonged(
+    command, tmp_path, table, option
+):
+    """RealMLP-TD has less and less dropout and decay."""
+    run, given = tmp_path / "run", ("--recipe", "realmlp-td", "--epochs", 2, "--hidden", 8)
+    done(command, "train", "--data", table("classes"), *given, *option, "--output", run)
+    outcome = command("train", "--resume", run, "--epochs", 4)
+    assert outcome.code == 2
+    assert "the dropout or decay of realmlp-td ends with the epochs of the run, 2" in outcome.err
+
+
+def test_parameters_by_rows_are_the_same_on_every_backend(command, tmp_path, table):
+    pytest.importorskip("torch")
+    found = []
+    for backend in ("numpy", "torch"):
+        for arithmetic in ("native", "reproducible"):
+            run = tmp_path / f"{backend}-{arithmetic}"
+            given = ("--recipe", "realmlp-td", "--epochs", 1, "--hidden", 8, "--output", run)
+            on = ("--backend", backend, "--arithmetic", arithmetic)
+            done(command, "train", "--data", table("numbers"), *given, *on)
+            found.append(content(run, "certificate.json")["initial_parameters_sha256"])
+    assert len({*found}) == 1
+
+
+def test_the_line_of_a_recipe_has_the_values_that_another_optimizer_uses(command, table):
+    given = ("--recipe", "realmlp-td", "--optimizer", "adamw", "--scaling", "standard")
+    said = done(command, "train", "--data", table("classes"), "--epochs", 1, *given).out
+    assert "learning_rate 0.001 (the recipe: 0.04)" in said
+    assert "weight_decay 0.01 (the recipe: 0.02)" in said
+    assert "schedule none (the recipe: log_cosine)" in said
+    assert "scaling standard (the recipe: smooth_clip)" in said
+
+
+def test_a_recipe_takes_no_hidden_layer_and_other_optimizers(command, table):
+    data = ("train", "--data", table("classes"), "--epochs", 1)
+    done(command, *data, "--recipe", "realmlp-td", "--hidden", "")
+    done(command, *data, "--recipe", "tabm-mini:members=2", "--optimizer", "sgd", "--hidden", 8)

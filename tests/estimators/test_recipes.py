@@ -169,7 +169,7 @@ def test_fifty_steps_agree_with_pytabkit(monkeypatch, pytabkit, recipe, task, dt
     settings = Settings(task=task, recipe=f"realmlp-{recipe}", batch_size=BATCH, **few)
     mlp = settings.make_mlp(form, 3 if ends is None else 1)
     mlp = settings.scheduled(mlp, EPOCH * BATCH)
-    optimizer = settings.make_optimizer(EPOCH * BATCH, form)
+    optimizer = settings.make_optimizer(EPOCH * BATCH, mlp)
     total = settings.total_steps(EPOCH * BATCH)
     parameters = mlp.initialize(seed=1, backend=backend, dtype=dtype)
     with torch.no_grad():

@@ -284,6 +284,8 @@ def test_realmlp_td_predicts_no_number_beyond_those_of_training():
     np.testing.assert_allclose(model.network_.output_range, ends)
     found = model.predict([[-1e6], [0.0], [1e6]])
     assert 5.0 - 1e-5 < found.min() <= found.max() < 9.0 + 1e-5
+    always = model.fit(X, np.full(80, 7.0)).predict([[-1e6], [0.5]])
+    np.testing.assert_array_equal(always, 7.0)
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")

@@ -83,7 +83,7 @@ def test_outputs_keep_to_their_range_in_evaluation_alone():
     np.testing.assert_array_equal(kept.logits(parameters, x), np.clip(z, -0.25, 0.25))
     ours, theirs = (mlp.loss_and_gradients(parameters, x, z + 1.0) for mlp in (kept, free))
     assert ours[0] == theirs[0] == pytest.approx(1.0)
-    with pytest.raises(ValueError, match=r"output_range is \(1, 0\), expected two increasing"):
+    with pytest.raises(ValueError, match=r"output_range is \(1, 0\), expected two numbers"):
         MLP([2, 4, 1], output_range=(1, 0))
 
 
