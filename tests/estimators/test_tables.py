@@ -137,6 +137,7 @@ def test_the_same_bits_on_numpy_and_pytorch(recipe):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")  # rare categories
 @pytest.mark.parametrize("backend", ["torch", "jax:cpu"], indirect=True)
 def test_the_same_bits_of_a_fit_to_adult(backend):
     path = Path(os.environ.get("PLUGGABLE_MLP_DATA", ""), "tables", "adult-train.csv.gz")

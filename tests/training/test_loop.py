@@ -53,7 +53,10 @@ class Recorder:
     def __init__(self, backend):
         self.backend, self.seen = backend, []
 
-    numbers = ()
+    varies = False
+
+    def numbers_at(self, t):
+        return ()
 
     @property
     def general(self):
@@ -236,7 +239,7 @@ def events(monkeypatch, spoil=None):
     monkeypatch.setattr(backend, "synchronize", noting(backend.synchronize))
 
     class Spoilt:
-        split, numbers = mlp.split, mlp.numbers
+        split, varies, numbers_at = mlp.split, mlp.varies, mlp.numbers_at
 
         @property
         def general(self):
