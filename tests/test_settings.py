@@ -2,6 +2,7 @@
 
 import pytest
 
+from pluggable_mlp import MLP
 from pluggable_mlp.settings import Settings
 
 
@@ -26,7 +27,8 @@ def test_saved_settings_are_the_values_used(given, rate, decay, clip):
     kept = settings.to_dict()
     assert (kept["learning_rate"], kept["weight_decay"], kept["clip_norm"]) == (rate, decay, clip)
     again = Settings.from_dict(kept)
-    assert again.make_optimizer(1000) == settings.make_optimizer(1000)
+    made = settings.make_optimizer(1000, MLP([3, 2]))
+    assert again.make_optimizer(1000, MLP([3, 2])) == made
     assert again.to_dict() == kept
 
 

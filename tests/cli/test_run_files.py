@@ -51,6 +51,7 @@ def test_every_field_of_the_config(run):
         "settings": {name: field.default for name, field in fields_of(Settings).items()}
         | {
             "task": "classification",
+            "recipe": "none",
             "scaling": "none",
             "target_scaling": "none",
             "validation": 0.0,
@@ -86,6 +87,9 @@ def test_every_field_of_the_config(run):
         "columns": None,
         "scaling": None,
         "quantiles": None,
+        "order": [False, None],  # numbers first, the categories that are embedded
+        "edges": [],
+        "target_range": None,
         "plain": True,
         "examples": {"train": 1541, "test": 256},
         "pixels": False,
