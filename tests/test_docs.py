@@ -242,19 +242,31 @@ def test_python_examples_run(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TUTORIALS)
-def test_tutorials_run_from_the_first_line_to_the_last(page, tmp_path, monkeypatch):
-    """Commands and Python in turn, in an empty folder."""
+def test_tutorials_run_from_the_first_line_to_the_last(page, tmp_path, monkeypatch, capsys):
+    """Commands and Python in turn, in an empty folder; each prints what the page shows after it."""
     for package in ("matplotlib", "polars"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "tutorial"}
-    for language, text in re.findall(r"^```(sh|python)\n(.*?)^```$", TEXTS[page], re.DOTALL | re.M):
+    names, printed = {"__name__": "tutorial"}, set()
+    blocks = re.findall(r"^```(sh|python|text)\n(.*?)^```$", TEXTS[page], re.DOTALL | re.M)
+    for language, text in blocks:
+        if language == "text":
+            assert {*map(without_results, text.splitlines())} <= printed
+            continue
+        capsys.readouterr()
         if language == "python":
             exec(compile(text, page, "exec"), names)
         else:
             for called, *arguments in commands(f"```sh\n{text}```\n"):
                 if called == "pluggable-mlp":
                     assert not program().main(arguments, standalone_mode=False)
+        said = capsys.readouterr()
+        printed = {*map(without_results, f"{said.out}{said.err}".splitlines())}
+
+
+def without_results(line):
+    """A line without its numbers where they are results, which rounding and time may change."""
+    return re.sub(r"[\d.,]+", "", line) if line.startswith("test ") else line.rstrip()
 
 
 def commands(text):
