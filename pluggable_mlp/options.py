@@ -117,9 +117,11 @@ class Options:
         "Learning rate; by default the recipe's with its optimizer, otherwise that of the "
         "optimizer (sgd: 0.1, regression 0.01).")] = None
     weight_decay: Annotated[_NonNegative | None, doc(
-        "Weight decay: decoupled if the optimizer supports it, otherwise L2.")] = None
+        "Weight decay: decoupled if the optimizer or the recipe has it so, otherwise L2; by "
+        "default the recipe's with its optimizer, otherwise that of the optimizer.")] = None
     clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | None, doc(
-        "Maximum norm of all gradients together.")] = None
+        "Maximum norm of all gradients together; by default the recipe's with its optimizer, "
+        "otherwise none.")] = None
     schedule: Annotated[str | None, doc(
         "Schedule of the learning rate: "
         f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}; by default the recipe's "
@@ -138,8 +140,8 @@ class Options:
         f"Number of passes over the training examples{_default('epochs')}.")] = _OF_RECIPE
     early_stopping: Annotated[_Count | None, doc(
         "Stop after this many epochs without a better validation part, and keep the best "
-        "parameters. The plain network is measured by its loss, a recipe of classes by their "
-        "accuracy.")] = None
+        "parameters; by default the recipe's, otherwise never. The plain network is measured by "
+        "its loss, a recipe of classes by their accuracy.")] = None
     dtype: Annotated[Literal["float32", "float64"], doc("float32 or float64.")] = "float32"
     arithmetic: Annotated[Literal["native", "reproducible"], doc(
         "native (the library's own, fast) or reproducible (the same bits on every "

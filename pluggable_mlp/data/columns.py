@@ -184,7 +184,7 @@ def fit_columns(name: str, frame: Frame, *, signs: bool = False) -> tuple[Column
     if not any(column.is_used for column in made):
         notes = (f"{column.name!r}: {column.note}" for column in made[:6])
         fault = f"no column can be used ({', '.join(notes)})"
-        raise DataError(name, fault, "give numbers, or texts that recur")
+        raise DataError(name, fault, "give numbers that vary, or texts that recur")
     return made
 
 
