@@ -6,6 +6,7 @@ Shapes: inputs (n, features), targets (n,) of classes or (n, 1) of numbers, weig
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import outputs_of
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
+from pluggable_mlp.training.recipes import Recipe
 from pluggable_mlp.training.sharding import examples_of_processes, order_of_processes
 from pluggable_mlp.training.train import first_steps
 
@@ -89,17 +91,16 @@ def fit_network(
     DivergenceError
         If the loss or the parameters become infinite or NaN.
     """
-    examples = None
-    if validation is not None:
-        examples = _examples(settings, mlp, validation, backend, communicator)
-    best = BestEpoch(settings.early_stopping, last=settings.make_recipe().last_best)
+    fit = _Fit(settings, mlp, backend, communicator)
+    examples = None if validation is None else fit.examples(validation)
+    best = BestEpoch(settings.early_stopping, last=fit.recipe.last_best)
     fitted, begin = Fitted(), time.perf_counter()
-    for epoch in _epochs(settings, mlp, train, backend, communicator):
+    for epoch in fit.epochs(train):
         assert isinstance(epoch.train_loss, float)  # of a single network
         fitted.losses.append(epoch.train_loss)
         error = None
         if examples is not None and validation is not None:
-            error = _error(settings, mlp, epoch, examples, validation, backend, communicator)
+            error = fit.error(epoch, examples, validation)
         error, seconds = as_on_first(communicator, (error, time.perf_counter() - begin))
         if error is not None:
             fitted.errors.append(error)
@@ -113,88 +114,79 @@ def fit_network(
     return fitted
 
 
-def _epochs(
-    settings: Settings,
-    mlp: MLP,
-    train: Part,
-    backend: Backend,
-    communicator: Communicator | None,
-) -> Iterator[Epoch]:
-    """Return the epochs of the training."""
-    examples = _examples(settings, mlp, train, backend, communicator)
-    recipe = settings.make_recipe()
-    steps = first_steps(
-        settings.scheduled(mlp, len(examples)),
-        initial_parameters(
-            mlp,
+@dataclass(frozen=True)
+class _Fit:
+    """What a fit trains, by which settings, and where."""
+
+    settings: Settings
+    mlp: MLP
+    backend: Backend
+    communicator: Communicator | None
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe of the settings."""
+        return self.settings.make_recipe()
+
+    def epochs(self, train: Part) -> Iterator[Epoch]:
+        """Return the epochs of the training."""
+        settings, examples = self.settings, self.examples(train)
+        steps = first_steps(
+            settings.scheduled(self.mlp, len(examples)),
+            initial_parameters(
+                self.mlp,
+                examples,
+                on_rows=self.recipe.on_rows,
+                seed=settings.seed,
+                dtype=settings.dtype,
+                backend=self.backend,
+            ),
             examples,
-            on_rows=recipe.on_rows,
+            backend=self.backend,
+            optimizer=settings.make_optimizer(len(examples), self.mlp),
+            arithmetic=settings.arithmetic,
+            batch_size=settings.batch_size,
             seed=settings.seed,
-            dtype=settings.dtype,
-            backend=backend,
-        ),
-        examples,
-        backend=backend,
-        optimizer=settings.make_optimizer(len(examples), mlp),
-        arithmetic=settings.arithmetic,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        communicator=communicator,
-    )
-    return epochs_of(
-        training_progress(
-            steps,
-            examples,
-            order=order_of_processes(settings.seed, steps.xp),
-            epochs=settings.epochs,
-            whole_batches=recipe.whole_batches,
+            communicator=self.communicator,
         )
-    )
+        return epochs_of(
+            training_progress(
+                steps,
+                examples,
+                order=order_of_processes(settings.seed, steps.xp),
+                epochs=settings.epochs,
+                whole_batches=self.recipe.whole_batches,
+            )
+        )
 
+    def examples(self, part: Part) -> AnyExamples:
+        """Return a part on the backend; for several processes, on the host."""
+        return examples_of_processes(
+            self.communicator,
+            self.mlp,
+            part.inputs,
+            part.targets,
+            None,
+            sample_weight=part.weights,
+            backend=self.backend,
+            dtype=self.settings.dtype,
+            arithmetic=self.settings.arithmetic,
+        )
 
-def _examples(
-    settings: Settings,
-    mlp: MLP,
-    part: Part,
-    backend: Backend,
-    communicator: Communicator | None,
-) -> AnyExamples:
-    """Return a part on the backend; for several processes, on the host."""
-    return examples_of_processes(
-        communicator,
-        mlp,
-        part.inputs,
-        part.targets,
-        None,
-        sample_weight=part.weights,
-        backend=backend,
-        dtype=settings.dtype,
-        arithmetic=settings.arithmetic,
-    )
-
-
-def _error(
-    settings: Settings,
-    mlp: MLP,
-    epoch: Epoch,
-    examples: AnyExamples,
-    part: Part,
-    backend: Backend,
-    communicator: Communicator | None,
-) -> float:
-    """Return the share of wrong classes, or the mean squared error, weighted, on the host."""
-    outputs = outputs_of(
-        mlp,
-        epoch.parameters,
-        examples,
-        backend=backend,
-        arithmetic=settings.arithmetic,
-        batch_size=settings.make_recipe().rows_at_once,
-        communicator=communicator,
-    )
-    if mlp.objective.targets != "classes":
-        assert isinstance(outputs.loss, float)  # of a single network
-        return outputs.loss
-    predicted = unwrapped(mlp.objective.predict(outputs.xp, outputs.z))
-    is_wrong = backend.to_numpy(predicted) != part.targets
-    return float(np.average(is_wrong, weights=part.weights))
+    def error(self, epoch: Epoch, examples: AnyExamples, part: Part) -> float:
+        """Return the share of wrong classes, or the mean squared error, weighted, on the host."""
+        outputs = outputs_of(
+            self.mlp,
+            epoch.parameters,
+            examples,
+            backend=self.backend,
+            arithmetic=self.settings.arithmetic,
+            batch_size=self.recipe.rows_at_once,
+            communicator=self.communicator,
+        )
+        if self.mlp.objective.targets != "classes":
+            assert isinstance(outputs.loss, float)  # of a single network
+            return outputs.loss
+        predicted = unwrapped(self.mlp.objective.predict(outputs.xp, outputs.z))
+        is_wrong = self.backend.to_numpy(predicted) != part.targets
+        return float(np.average(is_wrong, weights=part.weights))

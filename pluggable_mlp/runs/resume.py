@@ -59,10 +59,8 @@ def resumed_run(
     """
     path = folder / "config.json"
     config, settings, preparation = read_settings(path)
-    hashes = {
-        "data_sha256": config["data_sha256"],
-        "preparation_sha256": json_sha256(preparation.to_dict()),
-    }
+    prepared = json_sha256(preparation.to_dict())
+    hashes = {"data_sha256": config["data_sha256"], "preparation_sha256": prepared}
     ended = (folder / "summary.json").exists()
     if ended:
         read_summary(folder, config)
@@ -71,9 +69,7 @@ def resumed_run(
     moved = {name: others.pop(name) for name in _WHERE if name in others}
     _refuse_others(folder, settings, others)
     history = read_history(folder / "metrics.jsonl", validated=settings.keeps_best)
-    checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
-    if communicator is not None:
-        check_same_checkpoint(communicator, checkpoint)
+    checkpoint = _last_of_all(folder, len(history), communicator)
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
         more = (epochs or settings.epochs) > len(history)
@@ -164,6 +160,14 @@ def _refuse_edited(
                 f"checkpoint of it has {_written(trained[name])}; undo what was edited, or train "
                 "again"
             )
+
+
+def _last_of_all(folder: Path, epochs: int, communicator: Communicator | None) -> Checkpoint | None:
+    """Return the last good checkpoint, which all processes must see."""
+    checkpoint = last_checkpoint(folder / FOLDER, epochs=epochs)
+    if communicator is not None:
+        check_same_checkpoint(communicator, checkpoint)
+    return checkpoint
 
 
 def _prolonged(settings: Settings, checkpoint: Checkpoint) -> Settings:

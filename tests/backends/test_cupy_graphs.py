@@ -144,6 +144,17 @@ def test_reading_a_value_in_between_is_as_without_a_graph():
         assert np.isfinite(float(loss))
 
 
+def assert_captured_with_the_same_bits(products, state):
+    """Each call gives the bits of the function as it is; the last one is a graph."""
+    call, expected = compiled(products), [x.get() for x in products(xp, state)]
+    for _ in range(CALLS):
+        with counting() as counts:
+            found = call(state)
+        for one, other in zip(found, expected, strict=True):
+            assert_same_bits(one.get(), other)
+    assert counts.launches["graph"] == 1
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shapes", [((6, 4), (4, 3)), ((1, 4), (4, 3)), ((6, 1), (1, 3)),
                                     ((6, 4), (4, 1)), ((1, 4), (4, 1))])  # fmt: skip
@@ -158,15 +169,8 @@ def test_products_of_matrices_in_any_layout(shapes, dtype):
             ns.matmul(a[:, ::2], b[::2, :]),
         ]
 
-    call = compiled(products)
     state = [of_cupy(*shape, seed=n, dtype=dtype) for n, shape in enumerate(shapes)]
-    expected = [x.get() for x in products(xp, state)]
-    for _ in range(CALLS):
-        with counting() as counts:
-            found = call(state)
-        for one, other in zip(found, expected, strict=True):
-            assert_same_bits(one.get(), other)
-    assert counts.launches["graph"] == 1
+    assert_captured_with_the_same_bits(products, state)
 
 
 STACKS = [
@@ -187,15 +191,8 @@ def test_products_of_stacks(dtype):
             found += [ns.matmul(a[..., ::2], b[..., ::2, :])]
         return found
 
-    call = compiled(products)
     state = [[of_cupy(*shape, dtype=dtype) for shape in shapes] for shapes in STACKS]
-    expected = [x.get() for x in products(xp, state)]
-    for _ in range(CALLS):
-        with counting() as counts:
-            found = call(state)
-        for one, other in zip(found, expected, strict=True):
-            assert_same_bits(one.get(), other)
-    assert counts.launches["graph"] == 1
+    assert_captured_with_the_same_bits(products, state)
 
 
 # What stands in the way
