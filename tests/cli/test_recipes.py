@@ -301,4 +301,5 @@ def test_the_line_of_a_recipe_has_the_values_that_another_optimizer_uses(command
 def test_a_recipe_takes_no_hidden_layer_and_other_optimizers(command, table):
     data = ("train", "--data", table("classes"), "--epochs", 1)
     done(command, *data, "--recipe", "realmlp-td", "--hidden", "")
-    done(command, *data, "--recipe", "tabm-mini:members=2", "--optimizer", "sgd", "--hidden", 8)
+    given = ("--recipe", "tabm-mini:members=2", "--optimizer", "sgd", "--hidden", 8)
+    assert "clip_norm none (the recipe: 1.0)" in done(command, *data, *given).out
