@@ -162,7 +162,8 @@ def measure(
     ours, _ = fitted(recipe, "numpy", table, 1, now)
     used = ours.preparation_.used_columns
     numbers = sum(column.kind == "number" for column in used)
-    x = torch.tensor(ours._ordered(ours.preparation_.inputs("X", _frame(ours, X), "float64")[:]))
+    matrix = ours.preparation_.inputs("X", _frame(ours, X), "float32")[:]
+    x = torch.tensor(matrix.astype(np.float32))
     if recipe == "tabm-mini":  # the others would be embedded by both as they are: numbers alone
         X = X.select_dtypes("number")
         table, x = (X, y), x[:, :numbers]
