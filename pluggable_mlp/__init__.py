@@ -150,7 +150,7 @@ __all__ = [
     "training_step",
 ]
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 # `import *` leaves them out: the estimators need scikit-learn, an extra, and the others take time.
 _APART = {
