@@ -1,7 +1,8 @@
 """The documentation site: `python -m sphinx -W docs build/site` builds it, without a network.
 
 The pages are Markdown in the four folders of Diátaxis; what they show of the code comes from
-`docs/include.py`, the reference of the public names from the docstrings.
+`docs/include.py`, the reference of the public names from the docstrings.  `docs/notebooks.py`
+makes notebooks of the tutorials.
 """
 
 import re
@@ -15,6 +16,7 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, not a wheel
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # to find notebooks.py
 
 import pluggable_mlp
 
@@ -24,6 +26,7 @@ release = version = pluggable_mlp.__version__
 
 extensions = [
     "myst_parser",
+    "notebooks",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
