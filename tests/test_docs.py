@@ -225,6 +225,14 @@ def test_every_public_name_has_an_example_that_runs(name):
         assert not runner.run(found, out=said.append).failed, "".join(said)
 
 
+def test_every_mark_of_a_plot_is_above_a_block_of_python():
+    """From which docs/conf.py draws a figure."""
+    marks = "".join(TEXTS.values()).split("<!-- plot: ")[1:]
+    assert marks
+    for mark in marks:
+        assert re.match(r"[^>]* -->\n```python\n", mark), mark[:100]
+
+
 WITH_COMMANDS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # tests/docs runs them
 
 
