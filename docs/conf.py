@@ -1,20 +1,26 @@
 """The documentation site: `python -m sphinx -W docs build/site` builds it, without a network.
 
 The pages are Markdown in the four folders of Diátaxis; what they show of the code comes from
-`docs/include.py`, the reference of the public names from the docstrings.
+`docs/include.py`, the reference of the public names from the docstrings.  The figure that a
+block of Python draws below `<!-- plot: WHAT IT SHOWS -->` follows it; the blocks so marked on a
+page belong together.  `docs/notebooks.py` makes notebooks of the tutorials.
 """
 
+import itertools
 import re
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, not a wheel
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # to find notebooks.py
 
 import pluggable_mlp
 
@@ -24,6 +30,7 @@ release = version = pluggable_mlp.__version__
 
 extensions = [
     "myst_parser",
+    "notebooks",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -65,6 +72,30 @@ def _to_included_pages(*event: Any) -> None:
     """Change a page, the last of the arguments, whose links leave docs/ for one of them."""
     source = event[-1]
     source[0] = _INCLUDED.sub(lambda found: f"](/{_INCLUDING[found[1]]}", source[0])
+
+
+mpl.use("agg")
+FIGURES = Path(__file__).resolve().parent / "images/drawn"
+FIGURES.mkdir(exist_ok=True)
+_TO_DRAW = re.compile(
+    r"^<!-- plot: (?P<words>.*?) -->\n(?P<block>```python\n(?P<code>.*?)^```$)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def _draw(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Add the figures of the blocks of Python in a page that are to be drawn."""
+    names: dict[str, Any] = {"__name__": "page"}
+    numbers = itertools.count(1)
+
+    def with_figure(found: re.Match[str]) -> str:
+        exec(compile(found["code"], page, "exec"), names)
+        file = f"{page.replace('/', '-')}-{next(numbers)}.png"
+        plt.savefig(FIGURES / file, dpi=120)
+        plt.close("all")
+        return f"{found['block']}\n\n![{' '.join(found['words'].split())}](/images/drawn/{file})"
+
+    source[0] = _TO_DRAW.sub(with_figure, source[0])
 
 
 _CODE = re.compile(r"(`[^`]*`|^ *(?:>>>|\.\.\.).*)")
@@ -117,3 +148,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _as_restructured_text, priority=0)  # before numpydoc
     app.connect("autodoc-skip-member", _skip_members_of_scikit_learn)
     app.connect("source-read", _to_included_pages)
+    app.connect("source-read", _draw)

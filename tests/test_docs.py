@@ -225,10 +225,18 @@ def test_every_public_name_has_an_example_that_runs(name):
         assert not runner.run(found, out=said.append).failed, "".join(said)
 
 
-TUTORIALS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # whose files belong together
+def test_every_mark_of_a_plot_is_above_a_block_of_python():
+    """From which docs/conf.py draws a figure."""
+    marks = "".join(TEXTS.values()).split("<!-- plot: ")[1:]
+    assert marks
+    for mark in marks:
+        assert re.match(r"[^>]* -->\n```python\n", mark), mark[:100]
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if page not in TUTORIALS])
+WITH_COMMANDS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # tests/docs runs them
+
+
+@pytest.mark.parametrize("page", [page for page in TEXTS if page not in WITH_COMMANDS])
 def test_python_examples_run(page):
     """The blocks that are written by hand, one after the other: a page's belong together."""
     by_hand = include.INCLUDED.sub("", TEXTS[page])
@@ -238,35 +246,6 @@ def test_python_examples_run(page):
     exec(compile("\n".join(run), page, "exec"), {"__name__": "example"})
     if len(run) < len(examples):
         pytest.skip("all but the examples that draw have run: matplotlib is not installed")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", TUTORIALS)
-def test_tutorials_run_from_the_first_line_to_the_last(page, tmp_path, monkeypatch, capsys):
-    """Commands and Python in turn, in an empty folder; each prints what the page shows after it."""
-    for package in ("matplotlib", "polars"):
-        pytest.importorskip(package)
-    monkeypatch.chdir(tmp_path)
-    names, printed = {"__name__": "tutorial"}, set()
-    blocks = re.findall(r"^```(sh|python|text)\n(.*?)^```$", TEXTS[page], re.DOTALL | re.M)
-    for language, text in blocks:
-        if language == "text":
-            assert {*map(without_results, text.splitlines())} <= printed
-            continue
-        capsys.readouterr()
-        if language == "python":
-            exec(compile(text, page, "exec"), names)
-        else:
-            for called, *arguments in commands(f"```sh\n{text}```\n"):
-                if called == "pluggable-mlp":
-                    assert not program().main(arguments, standalone_mode=False)
-        said = capsys.readouterr()
-        printed = {*map(without_results, f"{said.out}{said.err}".splitlines())}
-
-
-def without_results(line):
-    """A line without its numbers where they are results, which rounding and time may change."""
-    return re.sub(r"[\d.,]+", "", line) if line.startswith("test ") else line.rstrip()
 
 
 def commands(text):
