@@ -93,7 +93,7 @@ def fit_network(
     """
     fit = _Fit(settings, mlp, backend, communicator)
     examples = None if validation is None else fit.examples(validation)
-    best = BestEpoch(settings.early_stopping, last=fit.recipe.last_best)
+    best = BestEpoch(settings.used("early_stopping"), last=fit.recipe.last_best)
     fitted, begin = Fitted(), time.perf_counter()
     for epoch in fit.epochs(train):
         assert isinstance(epoch.train_loss, float)  # of a single network

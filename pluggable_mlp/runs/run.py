@@ -106,7 +106,7 @@ class Run:
         self._test = self._examples(data.test) if "test" in data.splits else None
         validates = settings.validates(data)
         self._validation = self._examples(data.splits["validation"]) if validates else None
-        self._best = BestEpoch(settings.early_stopping, last=self._recipe.last_best)
+        self._best = BestEpoch(settings.used("early_stopping"), last=self._recipe.last_best)
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
         self._lines = hashlib.sha256()
