@@ -100,6 +100,25 @@ def test_weights_of_zero_leave_rows_out():
     assert TableRegressor(**QUICK).fit(X, y).predict(X).mean() > 0.3
 
 
+@pytest.mark.parametrize("smallest", [0.0, 1e-42])  # the second is 0 on some libraries
+def test_a_part_whose_rows_weigh_nothing_is_named(smallest):
+    """A single row counts: either it is one of those for validation, or it is not."""
+    X, y = np.arange(60.0).reshape(30, 2), np.arange(30.0)
+    messages = set()
+    for row in range(30):
+        with pytest.raises(ValueError, match="sample_weight is 0 in all") as caught:
+            TableRegressor(**QUICK).fit(X, y, np.where(np.arange(30) == row, 1.0, smallest))
+        messages.add(str(caught.value))
+    training, validation = sorted(messages)
+    assert "in all 24 rows of the training part" in training
+    assert "in all 6 rows of the validation part (validation_fraction=0.2)" in validation
+    for message in messages:
+        assert (
+            "take another random_state or validation_fraction=0, or give rows by eval_set"
+            in message
+        )
+
+
 def test_regressions_are_in_the_units_of_y():
     X = frames()[0]
     model = TableRegressor(max_iter=60, random_state=0).fit(X, PRICES)
