@@ -42,6 +42,14 @@ def done(command, *arguments):
     return outcome
 
 
+def errors_of_validation(run, task):
+    """Return what the best epoch has least of, by epoch."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    if task == "classes":
+        return [1.0 - line["validation_accuracy"] for line in lines]
+    return [line["validation_loss"] for line in lines]
+
+
 def arrays(parameters):
     return [np.asarray(array) for layer in parameters for array in layer.values()]
 
@@ -64,6 +72,7 @@ def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, 
     for ours, theirs in zip(arrays(saved.parameters), arrays(model.parameters_), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert content(run, "summary.json")["kept_epoch"] == model.best_iteration_
+    assert errors_of_validation(run, task) == model.validation_errors_
     if task == "classes":
         np.testing.assert_array_equal(saved.predict(X), model.predict(X))
     else:
