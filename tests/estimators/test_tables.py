@@ -230,6 +230,11 @@ DATES = [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)]
 WRONG = {
     "dates": (frame(day=DATES), LABELS, "column 'day' is of type Date"),
     "infinity": (frame(z=[np.inf] * N), LABELS, "column 'z' holds inf in row 1"),
+    "labels that are dates": (
+        frame(),
+        np.array(DATES[:2] * (N // 2)),
+        "y holds a label of type date, expected texts, whole numbers, booleans or floats",
+    ),
     "one class": (frame(), ["a"] * N, "y has one class, 'a', expected two"),
     "holes": (frame(), [None, *LABELS[1:]], "1 rows lack a label, row 1 first"),
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
@@ -240,6 +245,30 @@ WRONG = {
         "labels .*; to predict .*TableRegressor$",
     ),
 }
+
+
+def of_pandas():
+    """Tables that other libraries do not have."""
+    pd = pytest.importorskip("pandas")
+    return {
+        "names": (pd.DataFrame(np.eye(N)[:, :2], columns=["a", "a"]), LABELS),
+        "lazy": (pl.LazyFrame(COLUMNS), LABELS),
+        "missing labels": (frame(), pd.Series([pd.NA, *LABELS[1:]], dtype="string")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("names", "pandas data frame: two columns are named 'a'; name each column once"),
+        ("lazy", r"X is a LazyFrame of polars, expected a table of rows; pass X.collect\(\)"),
+        ("missing labels", "y contains NaN or None: 1 rows lack a label, row 1 first"),
+    ],
+)
+def test_what_single_libraries_have_is_named(case, message):
+    X, y = of_pandas()[case]
+    with pytest.raises(ValueError, match=message):
+        TableClassifier(**QUICK).fit(X, y)
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -263,9 +292,11 @@ def test_wrong_parameters_are_named(settings, message):
         TableClassifier(**settings).fit(frame(), LABELS)
 
 
-def test_a_target_with_holes_is_refused():
+def test_a_target_with_holes_or_of_texts_is_refused():
     with pytest.raises(ValueError, match="Input y contains NaN"):
         TableRegressor(**QUICK).fit(frame(), [float("nan"), *PRICES[1:]])
+    with pytest.raises(ValueError, match="y holds 'yes', expected numbers; .*TableClassifier"):
+        TableRegressor(**QUICK).fit(frame(), LABELS)
 
 
 def test_a_failed_fit_changes_nothing():
