@@ -138,7 +138,7 @@ def _field(of: inspect.Field, annotation: Any) -> Field:
         help_ = (kind.extra_json_schema or {}).get("description", "")
         kind = kind.type
     types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    some = next(one for one in types if not isinstance(one, inspect.NoneType))
+    some, *others = (one for one in types if not isinstance(one, inspect.NoneType))
     single = some.item_type if isinstance(some, inspect.VarTupleType) else some
     return Field(
         name=of.name,
@@ -146,7 +146,7 @@ def _field(of: inspect.Field, annotation: Any) -> Field:
         many=single is not some,
         default=of.default,
         help=help_,
-        accepts=_accepted_values(some),
+        accepts=", or ".join(map(_accepted_values, (some, *others))),
         choices=tuple(map(str, some.values)) if isinstance(some, inspect.LiteralType) else (),
         annotation=annotation,
     )

@@ -5,7 +5,7 @@ their values is in `settings.py`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 
@@ -18,12 +18,15 @@ from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["LOSS_OF_TASK", "Options", "written"]
+__all__ = ["LOSS_OF_TASK", "OFF", "Options", "written"]
 
 _Share = Annotated[float, Meta(ge=0, lt=1)]
 _Count = Annotated[int, Meta(ge=1)]
 _CountOrZero = Annotated[int, Meta(ge=0)]
 _NonNegative = Annotated[float, Meta(ge=0)]
+_Off = Literal["none"]
+(OFF,) = get_args(_Off)
+"""The value that switches off what is optional, where a recipe has a value for it."""
 _OF_RECIPE: Any = None
 """The default of what a recipe has a value for."""
 LOSS_OF_TASK = {
@@ -119,13 +122,13 @@ class Options:
     weight_decay: Annotated[_NonNegative | None, doc(
         "Weight decay: decoupled if the optimizer or the recipe has it so, otherwise L2; by "
         "default the recipe's with its optimizer, otherwise that of the optimizer.")] = None
-    clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | None, doc(
-        "Maximum norm of all gradients together; by default the recipe's with its optimizer, "
-        "otherwise none.")] = None
+    clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | _Off | None, doc(
+        "Maximum norm of all gradients together, or none; by default the recipe's with its "
+        "optimizer, otherwise none.")] = None
     schedule: Annotated[str | None, doc(
         "Schedule of the learning rate: "
-        f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}; by default the recipe's "
-        "with its optimizer, otherwise constant.")] = None
+        f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}; or none, as constant. "
+        "By default the recipe's with its optimizer, otherwise none.")] = None
     warmup: Annotated[_CountOrZero, doc(
         "Number of updates of linear warm-up before the schedule.")] = 0
     batch_size: Annotated[_Count, doc(
@@ -138,10 +141,10 @@ class Options:
         "all, unless the files take more than a quarter of the memory.")] = None
     epochs: Annotated[_Count, doc(
         f"Number of passes over the training examples{_default('epochs')}.")] = _OF_RECIPE
-    early_stopping: Annotated[_Count | None, doc(
+    early_stopping: Annotated[_Count | _Off | None, doc(
         "Stop after this many epochs without a better validation part, and keep the best "
-        "parameters; by default the recipe's, otherwise never. The plain network is measured by "
-        "its loss, a recipe of classes by their accuracy.")] = None
+        "parameters; or none, to train for all epochs. By default the recipe's, otherwise none. "
+        "The plain network is measured by its loss, a recipe of classes by their accuracy.")] = None
     dtype: Annotated[Literal["float32", "float64"], doc("float32 or float64.")] = "float32"
     arithmetic: Annotated[Literal["native", "reproducible"], doc(
         "native (the library's own, fast) or reproducible (the same bits on every "

@@ -15,7 +15,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.options import LOSS_OF_TASK, Options, written
+from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
 from pluggable_mlp.registry import (
     as_seed,
     choose,
@@ -57,7 +57,8 @@ class Settings(Options):
     """The settings of a training run; `pluggable-mlp train --help` explains each.
 
     Components are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None
-    stands for "not given": the component's own value holds.
+    stands for "not given": the recipe's value holds, or the component's own.  "none" switches off
+    clip_norm, schedule and early_stopping.
 
     Raises
     ------
@@ -107,11 +108,16 @@ class Settings(Options):
         """Return the recipe."""
         return make_recipe(self.recipe)
 
+    def used(self, name: str) -> Any:
+        """Return the value of an optional setting; None where it is not given, or switched off."""
+        value = getattr(self, name)
+        return None if value == OFF else value
+
     @property
     def keeps_best(self) -> bool:
         """Whether the best epoch is kept, by the validation part, or else the last."""
         by_recipe = self.make_recipe().validation is not None and self.validation != 0.0
-        return by_recipe or self.early_stopping is not None
+        return by_recipe or self.used("early_stopping") is not None
 
     def chosen(self, dataset: "Dataset") -> str:
         """Return in words the recipe, its values that are used, and what is used in their place.
@@ -184,7 +190,7 @@ class Settings(Options):
         ValueError
             If early stopping has no validation part to watch, or there are no targets to scale.
         """
-        if self.early_stopping is not None and not self.validates(dataset):
+        if self.used("early_stopping") is not None and not self.validates(dataset):
             raise ValueError(
                 f"early_stopping is {self.early_stopping}, but there is no validation part to "
                 "watch; keep one with --validation 0.1"
@@ -306,13 +312,14 @@ class Settings(Options):
         """Return the optimizer of a network, with its schedule, for so many training examples."""
         name, parameters = self._optimizer()
         steps = self.total_steps(examples)
-        if self.schedule is not None or self.warmup:
+        shape = self.used("schedule")
+        if shape is not None or self.warmup:
             rate = parameters.get("learning_rate", _default_rate(name))
-            schedule, options = parse_component(self.schedule or "constant", "schedule")
+            schedule, options = parse_component(shape or "constant", "schedule")
             for key in ("learning_rate", "total_steps", "warmup"):
                 if key in options:
                     raise ValueError(
-                        f"schedule is {self.schedule!r}, expected it without {key}, which follows "
+                        f"schedule is {shape!r}, expected it without {key}, which follows "
                         "from other settings"
                     )
             parameters["learning_rate"] = make_schedule(
@@ -325,18 +332,23 @@ class Settings(Options):
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for JSON, with the values that the optimizer uses.
 
-        None stands for what is not used.
+        None stands for what is not used, "none" for what is switched off.
         """
+        values = asdict(self)
         name, parameters = self._optimizer()
-        defaults = {key: getattr(OPTIMIZERS[name], key, None) for key in _OF_OPTIMIZER}
-        used = {key: parameters.get(key, defaults[key]) for key in _OF_OPTIMIZER}
-        return asdict(self) | used
+        for key in _OF_OPTIMIZER:
+            if values[key] != OFF:
+                values[key] = parameters.get(key, getattr(OPTIMIZERS[name], key, None))
+        return values
 
     def _optimizer(self) -> tuple[str, dict[str, Any]]:
         """Return the optimizer's name and its parameters."""
         name, parameters = parse_component(self.optimizer, "optimizer")
-        given = {key: getattr(self, key) for key in _OF_OPTIMIZER}
-        parameters |= {key: of for key, of in given.items() if of is not None}
+        for key in _OF_OPTIMIZER:
+            if getattr(self, key) == OFF:
+                parameters.pop(key, None)
+            elif getattr(self, key) is not None:
+                parameters[key] = getattr(self, key)
         return name, parameters
 
     @classmethod

@@ -22,6 +22,8 @@ __all__ = [
     "exchanged",
     "matmul",
     "mean",
+    "mixed",
+    "parted",
     "rsqrt",
     "sigmoid",
     "softmax",
@@ -85,6 +87,26 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
         return x[_ONLY_ELEMENT[axis]]
     average: Array = own(xp, "mean")(x, axis=axis)
     return average
+
+
+def mixed(xp: Namespace, x: Array, y: Array, a: Array) -> tuple[Array, Array]:
+    """Return x + a (y - x), and y - x, for shapes that broadcast."""
+    function = own(xp, "mixed")
+    if function is not None:
+        mixture: tuple[Array, Array] = function(x, y, a)
+        return mixture
+    difference = y - x
+    return x + difference * a, difference
+
+
+def parted(xp: Namespace, x: Array, a: Array) -> tuple[Array, Array]:
+    """Return x a, and x - x a, for shapes that broadcast."""
+    function = own(xp, "parted")
+    if function is not None:
+        parts: tuple[Array, Array] = function(x, a)
+        return parts
+    part = x * a
+    return part, x - part
 
 
 def exchanged(xp: Namespace, x: Array) -> Array:

@@ -247,7 +247,10 @@ def _verdict(report: Report) -> list[str]:
         sharpness.append(f"{WHOLE_STEP}, float64: not on {', '.join(narrow)}, for want of float64")
     sharpness += _unchecked(report)
     if any(one.blind_part >= 0.5 for one in report.agreements):
-        sharpness.append("blind: rounding could explain faults as large as the values themselves")
+        sharpness.append(
+            "blind: rounding could explain faults as large as the values themselves; the bounds of "
+            "a whole step grow from layer to layer"
+        )
     beyond = [
         f"beyond the bound: {one.backend}, {one.tensor}, {one.check} in {one.dtype}, step "
         f"{one.step}: {one.part_of_bound:.3g} times what rounding can make it differ from "
@@ -301,7 +304,10 @@ def _unchecked(report: Report) -> list[str]:
             total = sum(shares.values()) / len(shares)
             lines.append(f"{check}: not checked: {named}; {total:.2%} of all tensors")
     if lines:
-        lines.append("not checked: rounding could take numbers out of the range of their dtype")
+        lines.append(
+            "not checked: rounding could take numbers out of the range of their dtype, or divisors "
+            "to 0"
+        )
     return lines
 
 

@@ -11,6 +11,7 @@ import io
 import os
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.data.dataset import DataError, warn
@@ -57,19 +58,24 @@ def open_table(
     if table.header is None and (header, encoding) != (None, None):
         doubt = f"header and encoding are not used: they are for {', '.join(TEXTS)}"
         warn(table.source, doubt)
-    repeated = [name for name, count in Counter(table.names or ()).items() if count > 1]
-    if repeated:
-        fault = f"two columns are named {repeated[0]!r}"
-        raise DataError(table.source, fault, "name each column once")
+    _refuse_repeated(table.source, table.names or ())
     if not table.columns or not len(table.columns[0]):
         raise DataError(table.source, "holds no rows", "give a row for each example")
     return table
+
+
+def _refuse_repeated(source: str, names: Iterable[Any]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        fault = f"two columns are named {repeated[0]!r}"
+        raise DataError(source, fault, "name each column once")
 
 
 def _from_frame(frame: Any) -> Table:
     """Return a data frame of any library."""
     source = f"{type(frame).__module__.partition('.')[0]} data frame"
     polars = import_polars(source)
+    _refuse_repeated(source, getattr(frame, "column_names", frame.columns))  # of pyarrow
     import narwhals
 
     given = narwhals.from_native(frame, eager_only=True)

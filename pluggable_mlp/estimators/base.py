@@ -184,10 +184,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         weights = self._weights(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
-        if first:
-            self._initialize(network, home, dtype)
-        else:
-            self._keep(moved_tree(self._parameters(network), home))
+        self._begin(network, home, dtype if first else None)
         place, there = self._placed(home, (X, targets, weights, sample_weight))
         with on_device_of(there[0]):
             problem = self._problem(network, home, place, there)
@@ -283,8 +280,14 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         self.out_activation_ = _LINKS[network.objective.targets]
         return network
 
-    def _initialize(self, network: PenalizedMLP, home: Backend, dtype: str) -> None:
-        """Set the attributes of a model before its first step."""
+    def _begin(self, network: PenalizedMLP, home: Backend, dtype: str | None) -> None:
+        """Set the attributes of a model before its first step; of one that was fitted, move them.
+
+        The dtype is that of a model that was not.
+        """
+        if dtype is None:
+            self._keep(moved_tree(self._parameters(network), home))
+            return
         self.n_iter_ = self.t_ = 0
         start = self._initial_parameters(network, self._random_state, dtype)
         self._keep(map_arrays(home.asarray, start))

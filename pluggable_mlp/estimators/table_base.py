@@ -226,6 +226,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
                 of_parts = {"train": ~chosen, "validation": chosen}
                 parts = {name: Split(frame[of], targets[of]) for name, of in of_parts.items()}
                 weights = {n: None if given is None else given[of] for n, of in of_parts.items()}
+                self._refuse_zeros(weights)
         try:
             dataset = build_dataset(
                 Source("X", parts),
@@ -260,6 +261,17 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
             return np.zeros(rows, np.bool_)
         classes = targets if self._task == "classification" else np.zeros(rows, np.int64)
         return choose_usual_validation("X", classes, seed, share)
+
+    def _refuse_zeros(self, weights: dict[str, Array | None]) -> None:
+        """Raise ValueError where no row of a part counts."""
+        for name, of in weights.items():
+            if of is not None and not (of >= np.finfo(self.dtype).smallest_normal).any():
+                part = {"train": "training"}.get(name, name)
+                raise ValueError(
+                    f"sample_weight is 0 in all {len(of)} rows of the {part} part "
+                    f"(validation_fraction={self.validation_fraction}), expected one above 0; take "
+                    "another random_state or validation_fraction=0, or give rows by eval_set"
+                )
 
     @property
     def _columns(self) -> tuple[Column, ...]:

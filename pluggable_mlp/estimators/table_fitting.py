@@ -9,18 +9,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
-
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.processes import as_on_first
 from pluggable_mlp.initialization import initial_parameters
-from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.callbacks import BestEpoch
-from pluggable_mlp.training.evaluation import outputs_of
+from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.recipes import Recipe
@@ -93,14 +90,14 @@ def fit_network(
     """
     fit = _Fit(settings, mlp, backend, communicator)
     examples = None if validation is None else fit.examples(validation)
-    best = BestEpoch(settings.early_stopping, last=fit.recipe.last_best)
+    best = BestEpoch(settings.used("early_stopping"), last=fit.recipe.last_best)
     fitted, begin = Fitted(), time.perf_counter()
     for epoch in fit.epochs(train):
         assert isinstance(epoch.train_loss, float)  # of a single network
         fitted.losses.append(epoch.train_loss)
         error = None
-        if examples is not None and validation is not None:
-            error = fit.error(epoch, examples, validation)
+        if examples is not None:
+            error = fit.error(epoch, examples)
         error, seconds = as_on_first(communicator, (error, time.perf_counter() - begin))
         if error is not None:
             fitted.errors.append(error)
@@ -173,9 +170,9 @@ class _Fit:
             arithmetic=self.settings.arithmetic,
         )
 
-    def error(self, epoch: Epoch, examples: AnyExamples, part: Part) -> float:
-        """Return the share of wrong classes, or the mean squared error, weighted, on the host."""
-        outputs = outputs_of(
+    def error(self, epoch: Epoch, examples: AnyExamples) -> float:
+        """Return the share of wrong classes, or the mean squared error, weighted."""
+        measured = evaluate(
             self.mlp,
             epoch.parameters,
             examples,
@@ -184,9 +181,5 @@ class _Fit:
             batch_size=self.recipe.rows_at_once,
             communicator=self.communicator,
         )
-        if self.mlp.objective.targets != "classes":
-            assert isinstance(outputs.loss, float)  # of a single network
-            return outputs.loss
-        predicted = unwrapped(self.mlp.objective.predict(outputs.xp, outputs.z))
-        is_wrong = self.backend.to_numpy(predicted) != part.targets
-        return float(np.average(is_wrong, weights=part.weights))
+        assert self.settings.task is not None  # of `for_dataset`
+        return self.recipe.error(self.settings.task, measured)

@@ -55,8 +55,8 @@ def frame_of(
     """
     is_new = kinds is None
     if _is_frame(X):
-        validate_data(estimator, X, reset=is_new, skip_check_array=True)
         table: Any = open_table(X, None)
+        validate_data(estimator, X, reset=is_new, skip_check_array=True)
         own = _categorical_columns(X)
     else:
         X = X if issparse(X) else on_host(X) if hasattr(X, "shape") else X
@@ -83,8 +83,10 @@ def kind_of(column: Column | Array | Texts) -> str:
 def _is_frame(X: Any) -> bool:
     if not find_spec("narwhals"):
         return False
-    from narwhals.dependencies import is_into_dataframe
+    from narwhals.dependencies import is_into_dataframe, is_polars_lazyframe
 
+    if is_polars_lazyframe(X):
+        raise ValueError("X is a LazyFrame of polars, expected a table of rows; pass X.collect()")
     return bool(is_into_dataframe(X))
 
 

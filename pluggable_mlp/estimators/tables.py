@@ -5,6 +5,7 @@ What they share is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -120,7 +121,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
 
     def _targets(self, y: Any, *, is_new: bool) -> Array:
         labels = column_or_1d(_on_host(y), warn=True)
-        _refuse_holes(labels)
+        _refuse_unusable(labels)
         check_classification_targets(labels)
         if is_new:
             self.classes_, indices = np.unique(labels, return_inverse=True)
@@ -134,7 +135,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
         unknown = labels[self.classes_[indices] != labels]
         if len(unknown):
             raise ValueError(
-                f"y of eval_set has the label {unknown.tolist()[0]!r}, which y of fit has not"
+                f"y of eval_set has the label {unknown.tolist()[0]!r}, which y of fit does not have"
             )
         return _for_preparation(labels, indices)
 
@@ -187,8 +188,15 @@ feature_names_in_
 
     def _targets(self, y: Any, *, is_new: bool) -> Array:
         del is_new
+        given = _on_host(y)
+        cells = given.ravel() if given.dtype.kind in "USO" else ()
+        text = next((of for of in cells if isinstance(of, str)), None)
+        if text is not None:
+            raise ValueError(
+                f"y holds {str(text)!r}, expected numbers; for classes, take TableClassifier"
+            )
         numbers = check_array(
-            _on_host(y), ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
+            given, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
         )
         return column_or_1d(numbers, warn=True)
 
@@ -203,19 +211,27 @@ def _on_host(y: Any) -> NDArray[Any]:
     return np.asarray(y if not hasattr(y, "shape") else on_host(y))
 
 
-def _refuse_holes(labels: NDArray[Any]) -> None:
-    """Raise ValueError where a label (n,) is missing."""
-    if labels.dtype.kind not in "Of":
+def _refuse_unusable(labels: NDArray[Any]) -> None:
+    """Raise ValueError where a label (n,) is missing, or of a type that no saved model can hold."""
+    if labels.dtype.kind in "USiub":
         return
-    is_missing = [label is None or _is_nan(label) for label in labels.tolist()]
+    is_missing = [_is_missing(label) for label in labels]
     if any(is_missing):
         raise ValueError(
             f"y contains NaN or None: {sum(is_missing)} rows lack a label, row "
             f"{is_missing.index(True) + 1} first; leave such rows out"
         )
+    others = [label for label in labels if not isinstance(label, str | Real | np.bool_)]
+    if others:
+        raise ValueError(
+            f"y holds a label of type {type(others[0]).__name__}, expected texts, whole numbers, "
+            "booleans or floats; convert them"
+        )
     if labels.dtype.kind == "f" and np.isinf(labels).any():
         raise ValueError("y contains infinity, expected class labels; leave such rows out")
 
 
-def _is_nan(label: object) -> bool:
-    return isinstance(label, float) and math.isnan(label)
+def _is_missing(label: object) -> bool:
+    """Return whether it is None, NaN, or what pandas has for missing values."""
+    is_nan = isinstance(label, float) and math.isnan(label)
+    return label is None or is_nan or type(label).__name__ in ("NAType", "NaTType")

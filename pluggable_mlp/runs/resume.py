@@ -213,8 +213,9 @@ def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
 
 def _ends_with_epochs(settings: Settings) -> str | None:
     """Return what ends with the epochs of the run: the schedule, or something of the recipe."""
-    if settings.schedule is not None:
-        name, _ = parse_component(settings.schedule, "schedule")
+    schedule = settings.used("schedule")
+    if schedule is not None:
+        name, _ = parse_component(schedule, "schedule")
         if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
             return f"the schedule {name}"
     decay = settings.to_dict()["weight_decay"]

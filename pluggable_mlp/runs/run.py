@@ -106,7 +106,7 @@ class Run:
         self._test = self._examples(data.test) if "test" in data.splits else None
         validates = settings.validates(data)
         self._validation = self._examples(data.splits["validation"]) if validates else None
-        self._best = BestEpoch(settings.early_stopping, last=self._recipe.last_best)
+        self._best = BestEpoch(settings.used("early_stopping"), last=self._recipe.last_best)
         self._tested: tuple[int, dict[str, float]] = (0, {})
         self.history: list[dict[str, Any]] = []
         self._lines = hashlib.sha256()
@@ -277,8 +277,9 @@ class Run:
         """Return whether an epoch is to be kept: the best so far where that is asked for."""
         if not self.settings.keeps_best:
             return True
-        measure, sign = self._recipe.measure(self.dataset.task)
-        return self._best.is_best(line["epoch"], sign * line[f"validation_{measure}"])
+        measured = {name.removeprefix("validation_"): of for name, of in line.items()}
+        error = self._recipe.error(self.dataset.task, measured)
+        return self._best.is_best(line["epoch"], error)
 
     def _measured(
         self, measure_by: Callable[..., dict[str, float]], parameters: Parameters, on: AnyExamples

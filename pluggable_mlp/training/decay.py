@@ -56,13 +56,15 @@ class DecayFactors(FactorsByName):
 
     Examples
     --------
+    An input of 0 leaves W without gradients: a step multiplies it by 1 - 0.1 * 0.5.
+
     >>> from pluggable_mlp import MLP, SGD, DecayFactors, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> optimizer = DecayFactors(SGD(0.1), 0.01, {"W": 1.0, "b": 0.5})
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
-    >>> result.history[-1] < result.history[0]
-    True
+    >>> mlp, backend = MLP([1, 2]), get_backend("numpy")
+    >>> W = mlp.initialize(seed=0, backend=backend)[0]["W"]
+    >>> optimizer = DecayFactors(SGD(0.1), 0.5, {"W": 1.0})
+    >>> result = train(mlp, [[0.0]], [1], backend=backend, optimizer=optimizer, epochs=1)
+    >>> result.parameters[0]["W"] / W
+    array([[0.95, 0.95]], dtype=float32)
     """
 
     optimizer: GradientDescent | RateFactors

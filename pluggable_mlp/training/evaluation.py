@@ -2,16 +2,18 @@
 
 Scores that are computed on the host, for the end of a run, are in `runs/scores.py`.
 
-Shapes: z (examples, outputs); targets (examples,) or (examples, outputs).
+Shapes: z (examples, outputs); targets (examples,) or (examples, outputs); sample_weight
+(examples,).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.namespaces import ShardedNamespace, attempt, namespace_of
+from pluggable_mlp.namespaces import ShardedNamespace, attempt, namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import rows as as_lazy
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
@@ -39,12 +41,14 @@ class Outputs(NamedTuple):
     loss : float, or list of float
         Of each network, where parameters have leading axes.
     z, targets : array
+    sample_weight : array or None
     """
 
     xp: Namespace
     loss: Loss
     z: Array
     targets: Array
+    sample_weight: Array | None
 
 
 def evaluate(
@@ -100,13 +104,16 @@ def outputs_of(
     record = LossRecord(xp, backend)
     logits: list[Array] = []
     targets: list[Array] = []
+    weights: list[Array] = []
     for block in blocks:
         targets.append(whole(block.targets))
+        if block.sample_weight is not None:
+            weights.append(whole(block.sample_weight))
         for loss, weight, z in _outputs(xp, mlp, parameters, block, batch_size):
             record.add(loss, z.shape[-2], weight)
             logits.append(whole(z))
-    z = xp.concat(logits, axis=-2)
-    return Outputs(xp, record.mean(), z, targets[0] if len(targets) == 1 else xp.concat(targets))
+    joined = (of[0] if len(of) == 1 else xp.concat(of) if of else None for of in (targets, weights))
+    return Outputs(xp, record.mean(), xp.concat(logits, axis=-2), *joined)
 
 
 def measures_of(
@@ -116,14 +123,30 @@ def measures_of(
 
     "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
     be right), else "r2" and "mean_absolute_error", the latter in `units` of the outputs, by default
-    1.
+    1.  Loss and accuracy count examples by their weights.
     """
-    xp, loss, z, targets = outputs
+    xp, loss, z, targets, sample_weight = outputs
     assert isinstance(loss, float)  # of a single network
+    kinds = {"classes": correct_predictions, "labels": correct_labels}
+    if mlp.objective.targets in kinds:
+        correct = kinds[mlp.objective.targets](xp, z, targets)
+        return {"loss": loss, "accuracy": _share(xp, correct, sample_weight, backend)}
     if units is None:
         return {"loss": loss, **_quality(xp, mlp, z, targets)}
     unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
     return {"loss": loss, **_quality(xp, mlp, z, targets, unit)}
+
+
+def _share(xp: Namespace, correct: Array, sample_weight: Array | None, backend: Backend) -> float:
+    """Return the share of the examples that are correct (examples,), by weight if there are any.
+
+    Sums of weights are exact before their rounding: their order does not matter.
+    """
+    if sample_weight is None:
+        return int(xp.sum(xp.astype(correct, xp.int64))) / int(correct.shape[0])
+    is_correct, weights = (backend.to_numpy(unwrapped(of)) for of in (correct, sample_weight))
+    share: float = math.fsum(weights[is_correct].tolist()) / math.fsum(weights.tolist())
+    return share
 
 
 def _outputs(
@@ -159,10 +182,7 @@ def _outputs_of_rows(
 def _quality(
     xp: Namespace, mlp: MLP, z: Array, targets: Array, unit: Array | None = None
 ) -> dict[str, float]:
-    """Return the metrics of outputs z (examples, outputs), errors in units of each (outputs,)."""
-    count = {"classes": correct_predictions, "labels": correct_labels}.get(mlp.objective.targets)
-    if count:
-        return {"accuracy": int(count(xp, z, targets)) / z.shape[0]}
+    """Return the metrics of numbers, outputs z (examples, outputs), errors in units (outputs,)."""
     predictions = mlp.objective.predict(xp, z)
     quality = float(r2(xp, predictions, targets))
     if unit is not None:

@@ -1,7 +1,8 @@
 """Metrics of predictions, computed on the device.
 
 Shapes: z, the outputs of the network, and predictions are (…, batch, outputs); targets are
-(…, batch) integers or rows (…, batch, outputs); a metric is (…), one number per network.
+(…, batch) integers or rows (…, batch, outputs); a metric is (…), one number per network, what is
+correct (…, batch).
 """
 
 from pluggable_mlp import special
@@ -12,15 +13,14 @@ __all__ = ["correct_labels", "correct_predictions", "mean_absolute_error", "r2"]
 
 
 def correct_predictions(xp: Namespace, logits: Array, targets: Array) -> Array:
-    """Return how many examples have their largest logit at the label: (…), int64."""
+    """Return whether the largest logit of each example is that of its label: (…, batch)."""
     if targets.ndim == logits.ndim:
         targets = xp.argmax(targets, axis=-1)
-    right = xp.argmax(logits, axis=-1) == targets
-    return xp.sum(xp.astype(right, xp.int64), axis=-1)
+    return xp.argmax(logits, axis=-1) == targets
 
 
 def correct_labels(xp: Namespace, logits: Array, targets: Array) -> Array:
-    """Return how many examples have all their labels right: (…), int64.
+    """Return whether all labels of each example are right: (…, batch).
 
     A logit above 0, a probability above 1/2, says yes.  targets: (…, batch, outputs), or (…, batch)
     for one output.
@@ -28,7 +28,7 @@ def correct_labels(xp: Namespace, logits: Array, targets: Array) -> Array:
     if targets.shape[-2:] != logits.shape[-2:]:
         targets = xp.expand_dims(targets, axis=-1)
     right = (logits > 0.0) == (xp.astype(targets, logits.dtype) > 0.5)
-    return xp.sum(xp.astype(xp.all(right, axis=-1), xp.int64), axis=-1)
+    return xp.all(right, axis=-1)
 
 
 def mean_absolute_error(xp: Namespace, predictions: Array, targets: Array) -> Array:

@@ -155,10 +155,10 @@ class Recipe(Component):
             return RateFactors(optimizer, factors)
         return optimizer  # L-BFGS has no rate
 
-    def measure(self, task: str) -> tuple[str, float]:
-        """Return the measure that says which epoch is best, and 1 if less is better, or -1."""
+    def error(self, task: str, measured: Mapping[str, float]) -> float:
+        """Return what is least in the best epoch, of what `evaluate` measures: the loss."""
         del task
-        return "loss", 1.0
+        return measured["loss"]
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,9 @@ class TableRecipe(Recipe):
     whole_batches: ClassVar[bool] = True
     rows_at_once: ClassVar[int] = 512  # of as many members
 
-    def measure(self, task: str) -> tuple[str, float]:
-        """Return the accuracy of classes, else the loss."""
-        return ("accuracy", -1.0) if task == "classification" else ("loss", 1.0)
+    def error(self, task: str, measured: Mapping[str, float]) -> float:
+        """See `Recipe`; of classes the share that is wrong."""
+        return 1.0 - measured["accuracy"] if task == "classification" else measured["loss"]
 
 
 @dataclass(frozen=True)

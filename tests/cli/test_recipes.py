@@ -42,6 +42,14 @@ def done(command, *arguments):
     return outcome
 
 
+def errors_of_validation(run, task):
+    """Return what the best epoch has least of, by epoch."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    if task == "classes":
+        return [1.0 - line["validation_accuracy"] for line in lines]
+    return [line["validation_loss"] for line in lines]
+
+
 def arrays(parameters):
     return [np.asarray(array) for layer in parameters for array in layer.values()]
 
@@ -64,6 +72,7 @@ def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, 
     for ours, theirs in zip(arrays(saved.parameters), arrays(model.parameters_), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert content(run, "summary.json")["kept_epoch"] == model.best_iteration_
+    assert errors_of_validation(run, task) == model.validation_errors_
     if task == "classes":
         np.testing.assert_array_equal(saved.predict(X), model.predict(X))
     else:
@@ -170,9 +179,50 @@ def test_without_validation_the_last_epoch_is_kept(command, tmp_path, table):
     assert content(run, "config.json")["settings"]["early_stopping"] is None
 
 
+def test_none_switches_off_what_a_recipe_has(command, tmp_path, table):
+    """As values that do nothing: a norm that no gradient reaches, a constant rate, no end."""
+    given = ("--data", table("numbers"), "--recipe", "tabm:members=1", "--hidden", 64)
+    run, other, again = (tmp_path / name for name in ("run", "other", "again"))
+    (tmp_path / "off.toml").write_text('clip-norm = "none"\nearly_stopping = "none"\nepochs = 2')
+    out = done(command, "train", "--config", tmp_path / "off.toml", *given, "--output", run).out
+    assert "clip_norm none (the recipe: 1.0)" in out
+    assert "early_stopping none (the recipe: 16)" in out
+    unreached = ("--clip-norm", 1e9, "--early-stopping", 1000, "--epochs", 2)
+    done(command, "train", *given, *unreached, "--output", other)
+    done(command, "train", "--config", run / "config.json", "--output", again)
+    same = content(other, "summary.json")["parameters_sha256"]
+    assert content(run, "summary.json")["parameters_sha256"] == same
+    assert content(again, "summary.json")["parameters_sha256"] == same
+    assert done(command, "verify", run).code == 0
+    clipped = done(command, "train", *given, "--epochs", 2, "--json").out.splitlines()[-1]
+    assert json.loads(clipped)["parameters_sha256"] != same
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [((), 17), (("--early-stopping", "none"), 19)])
+def test_a_recipe_may_train_to_the_end(command, table, patience, epochs):
+    """Without a learning rate no epoch is better than the first."""
+    given = ("--recipe", "tabm:members=1", "--hidden", 2, "--learning-rate", 0, "--epochs", 19)
+    out = done(command, "train", "--data", table("classes"), *given, *patience, "--json").out
+    assert json.loads(out.splitlines()[-1])["epochs"] == epochs
+
+
+def test_none_is_a_constant_rate_for_a_recipe_with_a_schedule(command, table):
+    found = []
+    for name in ("none", "constant"):
+        given = ("--hidden", 4, "--epochs", 2, "--schedule", name, "--json")
+        out = done(command, "train", "--data", table("classes"), *given).out
+        found.append(json.loads(out.splitlines()[-1])["parameters_sha256"])
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--early-stopping", "non"], "expected an integer of at least 1, or none"),
+        (
+            ["--clip-norm", "0"],
+            "clip_norm is 0.0, expected a finite number of at least 1e-30, or none",
+        ),
         (
             ["--recipe", "tabmm"],
             "recipe is 'tabmm', expected one of realmlp-td-s, realmlp-td, tabm-mini",

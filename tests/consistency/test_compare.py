@@ -360,3 +360,15 @@ def test_wrong_arguments(change: dict[str, Any], message: str) -> None:
     arguments = {"backends": [NUMPY, NUMPY], "mlp": SMALL, "inputs": PIXELS, "targets": LABELS}
     with pytest.raises(ValueError, match=message):
         compare(**{**arguments, "scale": 1 / 256, **change})
+
+
+def test_parametric_activations_are_checked_as_sharply_as_others() -> None:
+    """They begin as the activation itself: y = x + 1 (f(x) - x), in which errors of x cancel."""
+    seen = []
+    for parametric in (False, True):
+        mlp = MLP([6, 16, 16, 16, 3], activation="selu", parametric_activation=parametric)
+        report = compare([NUMPY, NUMPY], mlp, PIXELS, LABELS, scale=1 / 256, steps=1)
+        whole = [one for one in report.agreements if one.check == "whole step"]
+        seen.append([one.smallest_fault for one in whole if one.tensor == "layer 1 dW"])
+    for plain, own in zip(*seen, strict=True):  # in float64, in float32
+        assert own <= 2.0 * plain

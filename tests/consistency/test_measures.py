@@ -162,7 +162,8 @@ def test_report_text() -> None:
         "3.0e-07",
         "whole step, float64: not on torch, a_longer_name_than_most_others_have, for want of "
         "float64",
-        "blind: rounding could explain faults as large as the values themselves",
+        "blind: rounding could explain faults as large as the values themselves; the bounds of a "
+        "whole step grow from layer to layer",
         "",
         "beyond the bound: torch, loss, layer by layer in float32, step 1: 1.25 times what "
         "rounding can make it differ from numpy; improbable, but within the worst case",
@@ -209,7 +210,8 @@ def test_what_was_not_checked_is_named_and_counted() -> None:
         "whole step, float32: not checked: 50.00% of dz, 100.00% of layer 1 W; 50.00% of all "
         "tensors",
         "whole step, float64: not checked: parts of 5 of 5 tensors; 100.00% of all tensors",
-        "not checked: rounding could take numbers out of the range of their dtype",
+        "not checked: rounding could take numbers out of the range of their dtype, or divisors to "
+        "0",
     ]
 
 

@@ -100,6 +100,25 @@ def test_weights_of_zero_leave_rows_out():
     assert TableRegressor(**QUICK).fit(X, y).predict(X).mean() > 0.3
 
 
+@pytest.mark.parametrize("smallest", [0.0, 1e-42])  # the second is 0 on some libraries
+def test_a_part_whose_rows_weigh_nothing_is_named(smallest):
+    """A single row counts: either it is one of those for validation, or it is not."""
+    X, y = np.arange(60.0).reshape(30, 2), np.arange(30.0)
+    messages = set()
+    for row in range(30):
+        with pytest.raises(ValueError, match="sample_weight is 0 in all") as caught:
+            TableRegressor(**QUICK).fit(X, y, np.where(np.arange(30) == row, 1.0, smallest))
+        messages.add(str(caught.value))
+    training, validation = sorted(messages)
+    assert "in all 24 rows of the training part" in training
+    assert "in all 6 rows of the validation part (validation_fraction=0.2)" in validation
+    for message in messages:
+        assert (
+            "take another random_state or validation_fraction=0, or give rows by eval_set"
+            in message
+        )
+
+
 def test_regressions_are_in_the_units_of_y():
     X = frames()[0]
     model = TableRegressor(max_iter=60, random_state=0).fit(X, PRICES)
@@ -211,6 +230,11 @@ DATES = [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)]
 WRONG = {
     "dates": (frame(day=DATES), LABELS, "column 'day' is of type Date"),
     "infinity": (frame(z=[np.inf] * N), LABELS, "column 'z' holds inf in row 1"),
+    "labels that are dates": (
+        frame(),
+        np.array(DATES[:2] * (N // 2)),
+        "y holds a label of type date, expected texts, whole numbers, booleans or floats",
+    ),
     "one class": (frame(), ["a"] * N, "y has one class, 'a', expected two"),
     "holes": (frame(), [None, *LABELS[1:]], "1 rows lack a label, row 1 first"),
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
@@ -221,6 +245,30 @@ WRONG = {
         "labels .*; to predict .*TableRegressor$",
     ),
 }
+
+
+def of_pandas():
+    """Tables that other libraries do not have."""
+    pd = pytest.importorskip("pandas")
+    return {
+        "names": (pd.DataFrame(np.eye(N)[:, :2], columns=["a", "a"]), LABELS),
+        "lazy": (pl.LazyFrame(COLUMNS), LABELS),
+        "missing labels": (frame(), pd.Series([pd.NA, *LABELS[1:]], dtype="string")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("names", "pandas data frame: two columns are named 'a'; name each column once"),
+        ("lazy", r"X is a LazyFrame of polars, expected a table of rows; pass X.collect\(\)"),
+        ("missing labels", "y contains NaN or None: 1 rows lack a label, row 1 first"),
+    ],
+)
+def test_what_single_libraries_have_is_named(case, message):
+    X, y = of_pandas()[case]
+    with pytest.raises(ValueError, match=message):
+        TableClassifier(**QUICK).fit(X, y)
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -244,9 +292,11 @@ def test_wrong_parameters_are_named(settings, message):
         TableClassifier(**settings).fit(frame(), LABELS)
 
 
-def test_a_target_with_holes_is_refused():
+def test_a_target_with_holes_or_of_texts_is_refused():
     with pytest.raises(ValueError, match="Input y contains NaN"):
         TableRegressor(**QUICK).fit(frame(), [float("nan"), *PRICES[1:]])
+    with pytest.raises(ValueError, match="y holds 'yes', expected numbers; .*TableClassifier"):
+        TableRegressor(**QUICK).fit(frame(), LABELS)
 
 
 def test_a_failed_fit_changes_nothing():

@@ -22,9 +22,8 @@ LABELS = np.asarray([1, 0, 0, 2])  # the third is wrong
 @pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])
 def test_correct_predictions(backend, rows):
     labels = one_hot(LABELS, 3) if rows else LABELS
-    count = correct_predictions(backend.xp, backend.asarray(LOGITS), backend.asarray(labels))
-    assert count.shape == ()
-    assert int(count) == 3
+    correct = correct_predictions(backend.xp, backend.asarray(LOGITS), backend.asarray(labels))
+    assert backend.to_numpy(correct).tolist() == [True, True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +33,7 @@ def test_of_equal_logits_the_first_counts_as_the_larger(backend, first_is_right)
     """A tie between places 0 and 1, and the label is one or the other."""
     logits = backend.asarray(np.asarray([[1.0, 1.0, 0.0]]))
     labels = backend.asarray([0 if first_is_right else 1])
-    assert int(correct_predictions(backend.xp, logits, labels)) == int(first_is_right)
+    assert bool(correct_predictions(backend.xp, logits, labels)[0]) == first_is_right
 
 
 def test_regression_metrics_of_stacked_networks(backend):
@@ -53,28 +52,26 @@ def test_regression_metrics_of_stacked_networks(backend):
 def test_leading_axes_are_networks(backend, rows):
     logits = np.stack([LOGITS, -LOGITS])  # the second has its largest where the first is smallest
     of = one_hot(LABELS, 3) if rows else LABELS
-    count = correct_predictions(
+    correct = correct_predictions(
         backend.xp, backend.asarray(logits), backend.asarray(np.stack([of, of]))
     )
-    assert backend.to_numpy(count).tolist() == [3, 1]
+    assert backend.to_numpy(correct).sum(axis=1).tolist() == [3, 1]
 
 
 def test_correct_labels_at_the_edge(backend):
     """A logit of 0, a probability of exactly 1/2, says no; so does a label of exactly 1/2."""
     logits = np.asarray([[0.0], [0.0], [2.0**-60], [2.0**-60]])
     for labels, expected in (([0, 1, 1, 0], [1, 0, 1, 0]), ([0.5] * 4, [1, 1, 0, 0])):
-        counts = [
-            int(correct_labels(backend.xp, backend.asarray(z[None]), backend.asarray([label])))
-            for z, label in zip(logits, labels, strict=True)
-        ]
-        assert counts == expected
+        given = (backend.asarray(logits), backend.asarray(labels))
+        assert backend.to_numpy(correct_labels(backend.xp, *given)).tolist() == expected
 
 
 def test_correct_labels_are_all_labels_of_an_example(backend):
     """All right, one of them wrong, all wrong."""
     logits = backend.asarray(np.asarray([[2.0, -1.0], [2.0, 1.0], [-2.0, 1.0]]))
     labels = backend.asarray(np.asarray([[1, 0]] * 3))
-    assert int(correct_labels(backend.xp, logits, labels)) == 1
+    correct = correct_labels(backend.xp, logits, labels)
+    assert backend.to_numpy(correct).tolist() == [True, False, False]
 
 
 # Sums of squares about the means 2.5 and 1 are 5 and 12, of the errors 4 and 9.
@@ -138,9 +135,9 @@ def test_correct_labels(backend, metrics):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(30, 2)), rng.integers(0, 2, size=(30, 2))
     ours = correct_labels(backend.xp, backend.asarray(logits), backend.asarray(labels))
-    assert int(ours) / 30 == metrics.accuracy_score(labels, logits > 0)
+    assert backend.to_numpy(ours).mean() == metrics.accuracy_score(labels, logits > 0)
     ours = correct_labels(backend.xp, backend.asarray(logits[:, :1]), backend.asarray(labels[:, 0]))
-    assert int(ours) / 30 == metrics.accuracy_score(labels[:, 0], logits[:, 0] > 0)
+    assert backend.to_numpy(ours).mean() == metrics.accuracy_score(labels[:, 0], logits[:, 0] > 0)
 
 
 def test_evaluate_measures_by_the_kind_of_loss(backend, metrics):
@@ -168,3 +165,19 @@ def test_evaluate_measures_by_the_kind_of_loss(backend, metrics):
         else:
             assert set(result) == {"loss", "accuracy"}
             assert result["accuracy"] == metrics.accuracy_score(labels, own)
+
+
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
+def test_accuracy_counts_examples_by_their_weights(backend, metrics, loss):
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(40, 2)), rng.choice([0.0, 0.1, 0.7], size=40)
+    mlp = MLP([2, 3], loss=loss)
+    labels = rng.integers(0, 3, size=40) if "soft" in loss else rng.integers(0, 2, size=(40, 3))
+    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    given = {"backend": backend, "dtype": "float64", "sample_weight": weights}
+    examples = make_examples(mlp, x, labels, **given)
+    found = evaluate(mlp, parameters, examples, backend=backend, arithmetic="native", batch_size=16)
+    own = backend.to_numpy(mlp.predict(parameters, backend.asarray(x)))
+    expected = metrics.accuracy_score(labels, own, sample_weight=weights)
+    assert 0.1 < expected < 0.9
+    assert found["accuracy"] == pytest.approx(expected, abs=1e-14)

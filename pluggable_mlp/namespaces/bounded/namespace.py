@@ -14,7 +14,7 @@ with g_n the growth that `Precision` gives to n roundings: the worst case, or a 
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ class BoundedNamespace:
         probability `precision.improbability`.
     """
 
-    beyond_standard = ("affine", "erf")
+    beyond_standard = ("affine", "erf", "mixed", "parted")
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
     int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
     e, pi, inf, nan = math.e, math.pi, math.inf, math.nan
@@ -143,6 +143,39 @@ class BoundedNamespace:
         product = self._product(x, W, terms, x.shape[-1] + 1)
         return Bounded(product.value + b.value, product.error + b.error, self.precision)
 
+    def mixed(
+        self, x: ArrayOrScalar, y: ArrayOrScalar, a: ArrayOrScalar
+    ) -> tuple[Bounded, Bounded]:
+        """Return x + a (y - x), and y - x.
+
+        The error of x counts 1 - a times in the first, not once and a times:
+        |1 - â| e_x + |â| e_y + |y - x| e_a, and the rounding of each of the three operations.
+        """
+        x, y, a = self._exact(x), self._exact(y), self._exact(a)
+        difference = y - x
+        size, part = difference.magnitude, difference.magnitude * a.magnitude
+        error = _rest(a) * x.error + a.magnitude * y.error + size * a.error
+        error = error + self.precision.rounding(size, 1) * a.magnitude
+        error = error + self._roundings(part, x.magnitude + part)
+        value = x.value + difference.value * a.value
+        return Bounded(value, error, self.precision), difference
+
+    def parted(self, x: ArrayOrScalar, a: ArrayOrScalar) -> tuple[Bounded, Bounded]:
+        """Return x a, and x - x a.
+
+        The error of x counts 1 - a times in the second: |1 - â| e_x + |x| e_a, and the rounding of
+        the two operations.
+        """
+        x, a = self._exact(x), self._exact(a)
+        part, size = x * a, x.magnitude * a.magnitude
+        error = _rest(a) * x.error + x.magnitude * a.error
+        error = error + self._roundings(size, x.magnitude + size)
+        return part, Bounded(x.value - part.value, error, self.precision)
+
+    def _roundings(self, *magnitudes: Array) -> Array:
+        """Return the error of roundings, one of each magnitude, that are added up."""
+        return reduce(np.add, (self.precision.rounding(of, 1) for of in magnitudes))
+
     def _product(self, a: Bounded, b: Bounded, terms: Array, roundings: int) -> Bounded:
         """Return the product of a and b; rounded so many times, with terms of that magnitude."""
         error = self.precision.rounding(terms, roundings)
@@ -169,6 +202,12 @@ class BoundedNamespace:
 
     def _exact(self, x: ArrayOrScalar) -> Bounded:
         return exact(x, self.precision)
+
+
+def _rest(a: Bounded) -> Array:
+    """Return the largest |1 - a|, of the shape of a."""
+    largest: Array = np.abs(1.0 - a.value) + 2.0 * a.error
+    return largest
 
 
 def _rearranged(

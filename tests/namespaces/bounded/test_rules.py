@@ -216,6 +216,20 @@ RULES = {
         3,
         2,
     ),
+    "mixed": Rule(
+        lambda xp, x, y, a: special.mixed(xp, x, y, a)[0],
+        lambda x, y, a: (1 - a) * x + a * y,
+        -3,
+        3,
+        3,
+    ),
+    "parted": Rule(
+        lambda xp, x, a: xp.concat([*special.parted(xp, x, a)]),
+        lambda x, a: np.concat([a * x, (1 - a) * x]),
+        -3,
+        3,
+        2,
+    ),
     # What special.py composes: the bound follows from the lines themselves.
     "sigmoid": Rule(special.sigmoid, elementwise(lambda x: 1 / (1 + mpmath.exp(-x))), -9, 9),
     "softplus": Rule(
