@@ -101,7 +101,7 @@ class Run:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
             check_agreement(communicator, backend, settings.to_dict() | of_data)
         self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
-        self._recipe = settings.make_recipe()
+        self._recipe = settings.made_recipe
         self._train = self._examples(data.train, class_weight=settings.class_weight)
         self._test = self._examples(data.test) if "test" in data.splits else None
         validates = settings.validates(data)
