@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Annotated, Self
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.passes import core_axes
+from pluggable_mlp.network.names import core_axes
 from pluggable_mlp.registry import BelowOne, NonNegative, as_number, number, refuse_unknown
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power
