@@ -233,6 +233,7 @@ class SoftmaxCrossEntropy(Component):
         return t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
 
 
+@dataclass(frozen=True)
 class ElementwiseLoss(Component):
     """Base of losses that are the mean over the outputs of an example, each by itself.
 
@@ -259,7 +260,6 @@ class ElementwiseLoss(Component):
         return z
 
 
-@dataclass(frozen=True)
 class SigmoidCrossEntropy(ElementwiseLoss):
     """The mean of -t log p - (1 - t) log(1 - p) with p = sigmoid(z): yes or no, per output.
 
@@ -302,7 +302,6 @@ class SigmoidCrossEntropy(ElementwiseLoss):
         return special.sigmoid(xp, z)
 
 
-@dataclass(frozen=True)
 class SquaredError(ElementwiseLoss):
     """The mean squared error: l = d², l' = 2 d (scikit-learn's network uses half of it).
 
@@ -326,7 +325,6 @@ class SquaredError(ElementwiseLoss):
         return d * d, d + d
 
 
-@dataclass(frozen=True)
 class AbsoluteError(ElementwiseLoss):
     """The mean absolute error: l = |d|, and l' is the sign of d (0 at 0).
 
@@ -428,7 +426,6 @@ class PinballLoss(ElementwiseLoss):
         return slopes * (z - t), slopes
 
 
-@dataclass(frozen=True)
 class PoissonLoss(ElementwiseLoss):
     """The negative log-likelihood of a Poisson distribution with the rate exp(z), for counts.
 

@@ -127,7 +127,6 @@ class TabMMini(Component):
         return [[first, *layers[0]], *layers[1:]]
 
 
-@dataclass(frozen=True)
 class TabM(TabMMini):
     """TabM: as `TabMMini`, with factors and biases of each member in every hidden layer.
 
