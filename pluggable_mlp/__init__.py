@@ -25,32 +25,25 @@ if TYPE_CHECKING:
     from pluggable_mlp.figures import TrainingCurveDisplay as TrainingCurveDisplay
     from pluggable_mlp.figures import WeightsDisplay as WeightsDisplay
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
-    from pluggable_mlp.network import (
-        ACTIVATIONS,
-        ELU,
-        INITIALIZERS,
+    from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Elementwise, LeakyReLU
+    from pluggable_mlp.network.categories import Categories
+    from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
+    from pluggable_mlp.network.initializers import INITIALIZERS
+    from pluggable_mlp.network.layers import Rng
+    from pluggable_mlp.network.losses import (
         LOSSES,
-        MLP,
-        NORMALIZATIONS,
         AbsoluteError,
-        BatchNorm,
-        Categories,
-        Elementwise,
         HuberLoss,
-        LayerNorm,
-        LeakyReLU,
-        Periodic,
-        PiecewiseLinear,
         PinballLoss,
         PoissonLoss,
-        Rng,
         SigmoidCrossEntropy,
         SoftmaxCrossEntropy,
         SquaredError,
-        TabM,
-        TabMMini,
         average_of_elements,
     )
+    from pluggable_mlp.network.members import TabM, TabMMini
+    from pluggable_mlp.network.mlp import MLP
+    from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
     from pluggable_mlp.runs import load_run as load_run
     from pluggable_mlp.training.callbacks import EarlyStopping
     from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
@@ -172,7 +165,15 @@ _HOMES = (
     "backends",
     "distributed",
     "namespaces",
-    "network",
+    "network.mlp",
+    "network.activations",
+    "network.categories",
+    "network.embeddings",
+    "network.initializers",
+    "network.layers",
+    "network.losses",
+    "network.members",
+    "network.normalization",
     "training.components",
     "training.optimizer",
     "training.optimizers",

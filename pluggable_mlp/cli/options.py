@@ -1,6 +1,6 @@
 """The options of `Settings`, from the command line or from a file (`--config`), and those of runs.
 
-The name, the values and the help of a setting come from its annotation in `settings.py`.
+The name, the values and the help of a setting come from its annotation in `options.py`.
 """
 
 import inspect
@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from pluggable_mlp.fields import Field, fields_of
+from pluggable_mlp.options import Options
 from pluggable_mlp.registry import did_you_mean
-from pluggable_mlp.settings import Settings
 
 __all__ = ["BackendOption", "ConfigOption", "RunArgument", "path", "with_settings"]
 
@@ -53,7 +53,7 @@ def with_settings(
     **defaults
         Those that are not the defaults of `Settings`.
     """
-    settings = {name: of for name, of in fields_of(Settings).items() if name not in without}
+    settings = {name: of for name, of in fields_of(Options).items() if name not in without}
     options = [_option(of, defaults.get(name, of.default)) for name, of in settings.items()]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
