@@ -108,6 +108,8 @@ def fields_of(owner: type) -> Mapping[str, Field]:
 
 @cache  # to inspect annotations takes time
 def _fields_of(owner: type) -> Mapping[str, Field]:
+    if owner.__base__ and not get_annotations(owner):  # all are inherited
+        return fields_of(owner.__base__)
     described = inspect.type_info(owner)
     assert isinstance(described, inspect.DataclassType)
     annotations: dict[str, Any] = {}

@@ -407,20 +407,17 @@ class RateFactors(FactorsByName):
         slots = {slot: self._group(tree, factor) for slot, tree in slots.items()}
         return self._optimizers[factor].update(xp, own, parameters, gradients, slots, apply)
 
-    def _factor_of(self, name: str) -> float:
-        return self.by_name.get(name, 1.0)
-
     def _group(self, tree: Tree, factor: float) -> Tree:
         """Return a tree of the arrays with this factor."""
         return [
-            {name: array for name, array in layer.items() if self._factor_of(name) == factor}
+            {name: of for name, of in layer.items() if self.by_name.get(name, 1.0) == factor}
             for layer in tree
         ]
 
     def _joined(self, like: Tree, groups: Mapping[float, Tree]) -> Tree:
         """Return one tree of those of the groups, in the order of the one it is like."""
         return [
-            {name: groups[self._factor_of(name)][index][name] for name in layer}
+            {name: groups[self.by_name.get(name, 1.0)][index][name] for name in layer}
             for index, layer in enumerate(like)
         ]
 
