@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
     from pluggable_mlp.network.initializers import INITIALIZERS
     from pluggable_mlp.network.layers import Rng
+    from pluggable_mlp.network.loss import average_of_elements
     from pluggable_mlp.network.losses import (
         LOSSES,
         AbsoluteError,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
         SigmoidCrossEntropy,
         SoftmaxCrossEntropy,
         SquaredError,
-        average_of_elements,
     )
     from pluggable_mlp.network.members import TabM, TabMMini
     from pluggable_mlp.network.mlp import MLP
@@ -171,6 +171,7 @@ _HOMES = (
     "network.embeddings",
     "network.initializers",
     "network.layers",
+    "network.loss",
     "network.losses",
     "network.members",
     "network.normalization",

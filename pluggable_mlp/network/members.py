@@ -14,7 +14,7 @@ from itertools import islice
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Dense, Layer
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.member_layers import (
     SCALINGS,
     BatchEnsembleDense,

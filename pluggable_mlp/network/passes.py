@@ -11,7 +11,7 @@ from typing import Self
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Layer, Rng
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
 from pluggable_mlp.network.names import core_axes
 
