@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs import load_run as load_run
     from pluggable_mlp.training.callbacks import EarlyStopping
     from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
-    from pluggable_mlp.training.decay import DecayFactors
     from pluggable_mlp.training.divergence import DivergenceError
+    from pluggable_mlp.training.factors import DecayFactors, RateFactors
     from pluggable_mlp.training.lbfgs import LBFGS
     from pluggable_mlp.training.loop import Epoch
     from pluggable_mlp.training.muon import Muon
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
         L2,
         AverageParameters,
         ClipByGlobalNorm,
-        RateFactors,
         averaged_parameters,
     )
 
@@ -182,7 +181,7 @@ _HOMES = (
     "training.lbfgs",
     "training.schedules",
     "training.transforms",
-    "training.decay",
+    "training.factors",
     "training.step",
     "training.precision_warning",
     "training.divergence",

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
+from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.training.recipes import NONE
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pluggable_mlp.registry import Component, PositiveCount, make, parse_component
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.factors import DecayFactors, RateFactors
 from pluggable_mlp.training.optimizer import GradientDescent
 from pluggable_mlp.training.schedules import FlatCosine
-from pluggable_mlp.training.transforms import L2, RateFactors, Transform
+from pluggable_mlp.training.transforms import L2, Transform
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.members import TabMMini
@@ -262,8 +263,6 @@ class RealMLPWhole(RealMLP):
         self, optimizer: AnyOptimizer, names: Set[str], total_steps: int
     ) -> AnyOptimizer:
         """See `Recipe`; a penalty becomes decay of all but the biases by schedule."""
-        from pluggable_mlp.training.decay import DecayFactors
-
         if not isinstance(optimizer, L2):
             return super().with_factors(optimizer, names, total_steps)
         inner = super().with_factors(optimizer.optimizer, names, total_steps)
