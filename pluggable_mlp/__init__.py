@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
     from pluggable_mlp.training.precision_warning import PrecisionWarning
     from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
-    from pluggable_mlp.training.step import TrainState, first_state, training_step
+    from pluggable_mlp.training.single_steps import first_state, training_step
+    from pluggable_mlp.training.step import TrainState
     from pluggable_mlp.training.sweep import Sweep as Sweep
     from pluggable_mlp.training.sweep import SweptNetwork as SweptNetwork
     from pluggable_mlp.training.sweep import sweep as sweep
@@ -183,6 +184,7 @@ _HOMES = (
     "training.transforms",
     "training.factors",
     "training.step",
+    "training.single_steps",
     "training.precision_warning",
     "training.divergence",
     "training.loop",
