@@ -25,37 +25,30 @@ if TYPE_CHECKING:
     from pluggable_mlp.figures import TrainingCurveDisplay as TrainingCurveDisplay
     from pluggable_mlp.figures import WeightsDisplay as WeightsDisplay
     from pluggable_mlp.namespaces import ArithmeticUnavailable, reproducible, to_native
-    from pluggable_mlp.network import (
-        ACTIVATIONS,
-        ELU,
-        INITIALIZERS,
+    from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Elementwise, LeakyReLU
+    from pluggable_mlp.network.categories import Categories
+    from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
+    from pluggable_mlp.network.initializers import INITIALIZERS
+    from pluggable_mlp.network.layers import Rng
+    from pluggable_mlp.network.loss import average_of_elements
+    from pluggable_mlp.network.losses import (
         LOSSES,
-        MLP,
-        NORMALIZATIONS,
         AbsoluteError,
-        BatchNorm,
-        Categories,
-        Elementwise,
         HuberLoss,
-        LayerNorm,
-        LeakyReLU,
-        Periodic,
-        PiecewiseLinear,
         PinballLoss,
         PoissonLoss,
-        Rng,
         SigmoidCrossEntropy,
         SoftmaxCrossEntropy,
         SquaredError,
-        TabM,
-        TabMMini,
-        average_of_elements,
     )
+    from pluggable_mlp.network.members import TabM, TabMMini
+    from pluggable_mlp.network.mlp import MLP
+    from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
     from pluggable_mlp.runs import load_run as load_run
     from pluggable_mlp.training.callbacks import EarlyStopping
     from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
-    from pluggable_mlp.training.decay import DecayFactors
     from pluggable_mlp.training.divergence import DivergenceError
+    from pluggable_mlp.training.factors import DecayFactors, RateFactors
     from pluggable_mlp.training.lbfgs import LBFGS
     from pluggable_mlp.training.loop import Epoch
     from pluggable_mlp.training.muon import Muon
@@ -63,7 +56,8 @@ if TYPE_CHECKING:
     from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
     from pluggable_mlp.training.precision_warning import PrecisionWarning
     from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
-    from pluggable_mlp.training.step import TrainState, first_state, training_step
+    from pluggable_mlp.training.single_steps import first_state, training_step
+    from pluggable_mlp.training.step import TrainState
     from pluggable_mlp.training.sweep import Sweep as Sweep
     from pluggable_mlp.training.sweep import SweptNetwork as SweptNetwork
     from pluggable_mlp.training.sweep import sweep as sweep
@@ -73,7 +67,6 @@ if TYPE_CHECKING:
         L2,
         AverageParameters,
         ClipByGlobalNorm,
-        RateFactors,
         averaged_parameters,
     )
 
@@ -172,7 +165,16 @@ _HOMES = (
     "backends",
     "distributed",
     "namespaces",
-    "network",
+    "network.mlp",
+    "network.activations",
+    "network.categories",
+    "network.embeddings",
+    "network.initializers",
+    "network.layers",
+    "network.loss",
+    "network.losses",
+    "network.members",
+    "network.normalization",
     "training.components",
     "training.optimizer",
     "training.optimizers",
@@ -180,8 +182,9 @@ _HOMES = (
     "training.lbfgs",
     "training.schedules",
     "training.transforms",
-    "training.decay",
+    "training.factors",
     "training.step",
+    "training.single_steps",
     "training.precision_warning",
     "training.divergence",
     "training.loop",

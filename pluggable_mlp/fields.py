@@ -1,6 +1,6 @@
 """Annotated fields: type, bounds, default and help of a value in one place.
 
-A field is a line of a dataclass, `epochs: Annotated[int, Meta(ge=1), doc("Passes over …")] = 30`.
+A field is a line of a dataclass, `epochs: Annotated[int, Meta(ge=1), "Passes over …"] = 30`.
 msgspec converts and checks values; the words for users, on the command line, in the docs and in
 errors, are made here.
 """
@@ -12,11 +12,11 @@ from inspect import get_annotations
 from typing import Any
 
 import msgspec
-from msgspec import Meta, inspect
+from msgspec import inspect
 
 from pluggable_mlp.registry import did_you_mean
 
-__all__ = ["Field", "check_fields", "doc", "fields_of"]
+__all__ = ["Field", "check_fields", "fields_of"]
 
 _KINDS = {inspect.IntType: int, inspect.FloatType: float}
 _NOUNS = {
@@ -96,11 +96,6 @@ class Field:
         return self.convert(value, text if self.many else None)
 
 
-def doc(text: str) -> Meta:
-    """Return an annotation with the help of a field."""
-    return Meta(description=text)
-
-
 def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
     return _fields_of(owner)
@@ -108,6 +103,8 @@ def fields_of(owner: type) -> Mapping[str, Field]:
 
 @cache  # to inspect annotations takes time
 def _fields_of(owner: type) -> Mapping[str, Field]:
+    if owner.__base__ and not get_annotations(owner):  # all are inherited
+        return fields_of(owner.__base__)
     described = inspect.type_info(owner)
     assert isinstance(described, inspect.DataclassType)
     annotations: dict[str, Any] = {}
@@ -133,10 +130,7 @@ def check_fields(owner: Any) -> None:
 
 
 def _field(of: inspect.Field, annotation: Any) -> Field:
-    kind, help_ = of.type, ""
-    if isinstance(kind, inspect.Metadata):
-        help_ = (kind.extra_json_schema or {}).get("description", "")
-        kind = kind.type
+    kind, metadata = of.type, getattr(annotation, "__metadata__", ())
     types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     some, *others = (one for one in types if not isinstance(one, inspect.NoneType))
     single = some.item_type if isinstance(some, inspect.VarTupleType) else some
@@ -145,7 +139,7 @@ def _field(of: inspect.Field, annotation: Any) -> Field:
         kind=_KINDS.get(type(single), str),
         many=single is not some,
         default=of.default,
-        help=help_,
+        help=next((one for one in metadata if isinstance(one, str)), ""),
         accepts=", or ".join(map(_accepted_values, (some, *others))),
         choices=tuple(map(str, some.values)) if isinstance(some, inspect.LiteralType) else (),
         annotation=annotation,

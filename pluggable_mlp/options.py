@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 
-from pluggable_mlp.fields import doc
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
@@ -53,101 +52,101 @@ class Options:
     """The options of `Settings`, not yet checked."""
 
     # fmt: off
-    data: Annotated[str, doc(
+    data: Annotated[str,
         "Data set: digits (embedded), mnist, fashion-mnist, or a path: mnist.pkl.gz, a folder of "
         "IDX files or with X.npy and y.npy, .npz with X and y, or a table: .csv, .tsv, .parquet, "
-        ".feather.")] = "digits"
-    task: Annotated[Literal["classification", "multilabel", "regression"] | None, doc(
+        ".feather."] = "digits"
+    task: Annotated[Literal["classification", "multilabel", "regression"] | None,
         f"Task: {', '.join(LOSS_OF_TASK)}; by default determined by the loss or the "
-        "targets.")] = None
-    target: Annotated[str | None, doc(
+        "targets."] = None
+    target: Annotated[str | None,
         "Column of a table to predict, by name or by position from 1; several are separated by "
-        "commas. By default the last.")] = None
-    header: Annotated[Literal["yes", "no"] | None, doc(
+        "commas. By default the last."] = None
+    header: Annotated[Literal["yes", "no"] | None,
         "Whether the first line of a .csv or .tsv names the columns: yes or no; by default it does "
-        "if none of its fields is a number, or if its numbers count the columns.")] = None
-    encoding: Annotated[str | None, doc(
-        "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8.")] = None
-    scaling: Annotated[str | None, doc(
+        "if none of its fields is a number, or if its numbers count the columns."] = None
+    encoding: Annotated[str | None,
+        "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8."] = None
+    scaling: Annotated[str | None,
         "Scaling of the features, fitted on the training part: standard, minmax, robust, "
         "smooth_clip, quantile, pixels (whole numbers from 0 to 255) or none; by default the "
-        "recipe's, without one standard for tables, otherwise none.")] = None
-    target_scaling: Annotated[str | None, doc(
+        "recipe's, without one standard for tables, otherwise none."] = None
+    target_scaling: Annotated[str | None,
         "Scaling of the numbers to predict of a regression, in which the loss is computed: "
         "standard, minmax, robust or none; by default standard, for the loss poisson none. "
-        "Predictions and errors are in the original units.")] = None
-    test: Annotated[str | None, doc(
+        "Predictions and errors are in the original units."] = None
+    test: Annotated[str | None,
         "Data for testing only, as for --data: their test part, or else all examples. By default "
-        "the test part of the data, or --test-share.")] = None
-    test_share: Annotated[_Share | None, doc(
+        "the test part of the data, or --test-share."] = None
+    test_share: Annotated[_Share | None,
         "Share of the data that is held out for testing; 0 to train on all examples. By default "
-        "one in seven, unless the data have a test part or there is --test.")] = None
-    validation: Annotated[_Share | None, doc(
+        "one in seven, unless the data have a test part or there is --test."] = None
+    validation: Annotated[_Share | None,
         "Share of the training part that is held out for validation; by default the validation "
-        "part of the data, if there is one, else the recipe's share.")] = None
-    recipe: Annotated[str, doc(
+        "part of the data, if there is one, else the recipe's share."] = None
+    recipe: Annotated[str,
         "Published recipe, whose values hold where no option says otherwise: "
         f"{listed(RECIPES, leave_out=[NONE])}; or none. By default {DEFAULT} for tables, otherwise "
-        "none.")] = _OF_RECIPE
-    hidden: Annotated[tuple[_Count, ...], doc(
+        "none."] = _OF_RECIPE
+    hidden: Annotated[tuple[_Count, ...],
         "Widths of the hidden layers, such as 256,128; '' for none"
-        f"{_default('hidden')}.")] = _OF_RECIPE
-    activation: Annotated[str, doc(
+        f"{_default('hidden')}."] = _OF_RECIPE
+    activation: Annotated[str,
         "Activation of the hidden layers, one for all or one per layer, such as "
-        f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}{_default('activation')}.")] = _OF_RECIPE
-    dropout: Annotated[_Share, doc(
+        f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}{_default('activation')}."] = _OF_RECIPE
+    dropout: Annotated[_Share,
         "Probability of dropping an output of a hidden layer"
-        f"{_default('dropout')}.")] = _OF_RECIPE
-    input_dropout: Annotated[_Share, doc("Probability of dropping an input.")] = 0.0
-    input_noise: Annotated[_NonNegative, doc(
+        f"{_default('dropout')}."] = _OF_RECIPE
+    input_dropout: Annotated[_Share, "Probability of dropping an input."] = 0.0
+    input_noise: Annotated[_NonNegative,
         "Standard deviation of the uniform noise that training adds to the prepared inputs: pixels "
-        "divided by 256, columns standardized.")] = 0.0
-    norm: Annotated[str | None, doc(
-        f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}.")] = None
-    loss: Annotated[str | None, doc(
+        "divided by 256, columns standardized."] = 0.0
+    norm: Annotated[str | None,
+        f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}."] = None
+    loss: Annotated[str | None,
         f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
-        f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}.")] = None
-    label_smoothing: Annotated[_Share, doc(
+        f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}."] = None
+    label_smoothing: Annotated[_Share,
         "Share of each target that is spread over all classes"
-        f"{_default('label_smoothing')}.")] = _OF_RECIPE
-    class_weight: Annotated[Literal["balanced"] | None, doc(
-        "balanced: weight classes inversely to their frequency.")] = None
-    optimizer: Annotated[str, doc(
+        f"{_default('label_smoothing')}."] = _OF_RECIPE
+    class_weight: Annotated[Literal["balanced"] | None,
+        "balanced: weight classes inversely to their frequency."] = None
+    optimizer: Annotated[str,
         "Optimizer, with parameters after a colon, such as sgd:momentum=0.9,nesterov=true: "
         f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}"
-        f"{_default('optimizer')}.")] = _OF_RECIPE
-    learning_rate: Annotated[_NonNegative | None, doc(
+        f"{_default('optimizer')}."] = _OF_RECIPE
+    learning_rate: Annotated[_NonNegative | None,
         "Learning rate; by default the recipe's with its optimizer, otherwise that of the "
-        "optimizer (sgd: 0.1, regression 0.01).")] = None
-    weight_decay: Annotated[_NonNegative | None, doc(
+        "optimizer (sgd: 0.1, regression 0.01)."] = None
+    weight_decay: Annotated[_NonNegative | None,
         "Weight decay: decoupled if the optimizer or the recipe has it so, otherwise L2; by "
-        "default the recipe's with its optimizer, otherwise that of the optimizer.")] = None
-    clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | _Off | None, doc(
+        "default the recipe's with its optimizer, otherwise that of the optimizer."] = None
+    clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | _Off | None,
         "Maximum norm of all gradients together, or none; by default the recipe's with its "
-        "optimizer, otherwise none.")] = None
-    schedule: Annotated[str | None, doc(
+        "optimizer, otherwise none."] = None
+    schedule: Annotated[str | None,
         "Schedule of the learning rate: "
         f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}; or none, as constant. "
-        "By default the recipe's with its optimizer, otherwise none.")] = None
-    warmup: Annotated[_CountOrZero, doc(
-        "Number of updates of linear warm-up before the schedule.")] = 0
-    batch_size: Annotated[_Count, doc(
-        f"Number of examples per update{_default('batch_size')}.")] = _OF_RECIPE
-    micro_batch: Annotated[_Count | None, doc(
+        "By default the recipe's with its optimizer, otherwise none."] = None
+    warmup: Annotated[_CountOrZero,
+        "Number of updates of linear warm-up before the schedule."] = 0
+    batch_size: Annotated[_Count,
+        f"Number of examples per update{_default('batch_size')}."] = _OF_RECIPE
+    micro_batch: Annotated[_Count | None,
         "Number of examples of a batch that are computed at once, for batches that do not fit into "
-        "the memory; by default all.")] = None
-    block_size: Annotated[_CountOrZero | None, doc(
+        "the memory; by default all."] = None
+    block_size: Annotated[_CountOrZero | None,
         "Number of examples in memory at once, the rest stays in .npy files; 0 for all. By default "
-        "all, unless the files take more than a quarter of the memory.")] = None
-    epochs: Annotated[_Count, doc(
-        f"Number of passes over the training examples{_default('epochs')}.")] = _OF_RECIPE
-    early_stopping: Annotated[_Count | _Off | None, doc(
+        "all, unless the files take more than a quarter of the memory."] = None
+    epochs: Annotated[_Count,
+        f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
+    early_stopping: Annotated[_Count | _Off | None,
         "Stop after this many epochs without a better validation part, and keep the best "
         "parameters; or none, to train for all epochs. By default the recipe's, otherwise none. "
-        "The plain network is measured by its loss, a recipe of classes by their accuracy.")] = None
-    dtype: Annotated[Literal["float32", "float64"], doc("float32 or float64.")] = "float32"
-    arithmetic: Annotated[Literal["native", "reproducible"], doc(
+        "The plain network is measured by its loss, a recipe of classes by their accuracy."] = None
+    dtype: Annotated[Literal["float32", "float64"], "float32 or float64."] = "float32"
+    arithmetic: Annotated[Literal["native", "reproducible"],
         "native (the library's own, fast) or reproducible (the same bits on every "
-        "backend).")] = "native"
-    seed: Annotated[_CountOrZero, doc("Seed of all random numbers.")] = 0
+        "backend)."] = "native"
+    seed: Annotated[_CountOrZero, "Seed of all random numbers."] = 0
     # fmt: on

@@ -11,8 +11,9 @@ float32 would be an array of float64, or an error.
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
+from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
@@ -226,7 +227,7 @@ def _value(text: str, what: str, whole: str) -> Value:
     raise ValueError(f"{what} is {whole!r}, expected a number, true or false where it has {text!r}")
 
 
-def as_number(name: str, value: object, **bounds: float) -> float:
+def as_number(name: str, value: object, /, **bounds: float) -> float:
     """Return a finite number as a Python float.
 
     Parameters
@@ -299,26 +300,14 @@ def as_seed(value: object) -> int:
     return int(value)
 
 
-@dataclass(frozen=True)
-class Check:
-    """The check of a field, part of its annotation: `Annotated[float, number(above=0.0)]`."""
-
-    function: Callable[..., Value]
-    bounds: Mapping[str, float]
-
-    def __call__(self, name: str, value: object) -> Value:
-        """Return the value, converted, or raise ValueError with this name."""
-        return self.function(name, value, **self.bounds)
+def number(**bounds: float) -> partial[float]:
+    """Return the check of a field that `as_number` makes a float: `Annotated[float, number()]`."""
+    return partial(as_number, **bounds)
 
 
-def number(**bounds: float) -> Check:
-    """Return the check of a field that `as_number` makes a Python float."""
-    return Check(as_number, bounds)
-
-
-def count(*, at_least: int) -> Check:
-    """Return the check of a field that `as_count` makes a Python int."""
-    return Check(as_count, {"at_least": at_least})
+def count(*, at_least: int) -> partial[int]:
+    """Return the check of a field that `as_count` makes an int."""
+    return partial(as_count, at_least=at_least)
 
 
 Finite: TypeAlias = Annotated[float, number()]
@@ -326,7 +315,7 @@ Positive: TypeAlias = Annotated[float, number(above=0.0)]
 NonNegative: TypeAlias = Annotated[float, number(at_least=0.0)]
 BelowOne: TypeAlias = Annotated[float, number(at_least=0.0, below=1.0)]
 PositiveCount: TypeAlias = Annotated[int, count(at_least=1)]
-Flag: TypeAlias = Annotated[bool, Check(as_flag, {})]
+Flag: TypeAlias = Annotated[bool, partial(as_flag)]
 
 
 class Component:
@@ -335,7 +324,7 @@ class Component:
     def __post_init__(self) -> None:
         for field in fields(cast("DataclassInstance", self)):
             for check in getattr(field.type, "__metadata__", ()):
-                if isinstance(check, Check):
+                if isinstance(check, partial):
                     value = check(field.name, getattr(self, field.name))
                     object.__setattr__(self, field.name, value)
 

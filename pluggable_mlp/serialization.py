@@ -10,7 +10,7 @@ The bytes of an array are written little-endian, in C order, as `hashing.py` has
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +27,6 @@ from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 __all__ = [
     "Arrays",
     "Components",
-    "arrays_of",
     "read_tree",
     "tree_from_json",
     "tree_sha256",
@@ -58,7 +57,7 @@ def write_tree(path: Path, tree: Any, components: Components = _NO_COMPONENTS) -
     """
     content, ordered = _content_and_arrays(tree, components)
     bytearray(2**20 + 3 * sum(array.nbytes for array in ordered.values()))
-    described = {"sha256": sha256_of(_hashed(content, ordered)), "tree": content}
+    described = {"sha256": _sha256(content, ordered), "tree": content}
     write_file(path, save(ordered, {"pluggable_mlp": json.dumps(described)}))
 
 
@@ -86,7 +85,7 @@ def read_tree(path: Path, expected: str, components: Components = _NO_COMPONENTS
         except SafetensorError as error:
             raise ValueError(str(error)) from None
         described = json.loads(metadata["pluggable_mlp"])
-        if sha256_of(_hashed(described["tree"], arrays)) != described["sha256"]:
+        if _sha256(described["tree"], arrays) != described["sha256"]:
             raise ValueError("its SHA-256 is another than it states")
         tree = tree_from_json(described["tree"], components, arrays)
         if arrays:
@@ -118,28 +117,33 @@ def tree_to_json(
         If there is something else in it; names the place.
     """
 
-    def part(key: Any, value: Any) -> Any:
-        return tree_to_json(value, components, arrays, f"{place}.{key}" if place else str(key))
+    def content(tree: Any, *keys: Any) -> Any:
+        if isinstance(tree, np.generic):
+            tree = tree.item()
+        if tree is None or isinstance(tree, bool | int | float | str):
+            return tree
+        name = type(tree).__name__
+        if components.get(name) is type(tree):
+            own = tree._asdict() if isinstance(tree, tuple) else parameters_of(tree)
+            parts = {key: content(of, *keys, key) for key, of in own.items()}
+            return {"component": name, "parameters": parts}
+        if isinstance(tree, list | tuple):
+            items = [content(of, *keys, index) for index, of in enumerate(tree)]
+            return items if isinstance(tree, list) else {"tuple": items}
+        if isinstance(tree, dict):
+            if all(isinstance(key, str) for key in tree) and _TAGS.isdisjoint(tree):
+                return {key: content(of, *keys, key) for key, of in tree.items()}
+            pairs = tree.items()
+            return {
+                "dict": [[content(key, *keys, "key"), content(of, *keys, key)] for key, of in pairs]
+            }
+        here = ".".join(map(str, keys))
+        if isinstance(tree, np.ndarray) and arrays is not None and here not in arrays:
+            arrays[here] = tree
+            return {"array": here}
+        raise ValueError(f"{here} is {tree!r}, which a file cannot hold; name a component instead")
 
-    if isinstance(tree, np.generic):
-        tree = tree.item()
-    if tree is None or isinstance(tree, bool | int | float | str):
-        return tree
-    if isinstance(tree, np.ndarray) and arrays is not None and place not in arrays:
-        arrays[place] = tree
-        return {"array": place}
-    name = type(tree).__name__
-    if components.get(name) is type(tree):
-        own = tree._asdict() if isinstance(tree, tuple) else parameters_of(tree)
-        return {"component": name, "parameters": {key: part(key, of) for key, of in own.items()}}
-    if isinstance(tree, list | tuple):
-        parts = [part(index, of) for index, of in enumerate(tree)]
-        return parts if isinstance(tree, list) else {"tuple": parts}
-    if isinstance(tree, dict):
-        if all(isinstance(key, str) for key in tree) and _TAGS.isdisjoint(tree):
-            return {key: part(key, of) for key, of in tree.items()}
-        return {"dict": [[part("key", key), part(key, of)] for key, of in tree.items()]}
-    raise ValueError(f"{place} is {tree!r}, which a file cannot hold; name a component instead")
+    return content(tree, *filter(None, [place]))
 
 
 def tree_from_json(
@@ -181,7 +185,7 @@ def _component(components: Components, component: str, parameters: dict[str, Any
 
 def tree_sha256(tree: Any, components: Components = _NO_COMPONENTS) -> str:
     """Return the SHA-256 of a tree, that which its file states."""
-    return sha256_of(_hashed(*_content_and_arrays(tree, components)))
+    return _sha256(*_content_and_arrays(tree, components))
 
 
 def _content_and_arrays(tree: Any, components: Components) -> tuple[Any, Arrays]:
@@ -192,16 +196,9 @@ def _content_and_arrays(tree: Any, components: Components) -> tuple[Any, Arrays]
     return content, {name: little_endian(array) for name, array in arrays.items()}
 
 
-def arrays_of(tree: Any, components: Components = _NO_COMPONENTS) -> Arrays:
-    """Return the arrays of a tree by their places."""
-    arrays: Arrays = {}
-    tree_to_json(tree, components, arrays)
-    return arrays
-
-
-def _hashed(content: Any, arrays: Arrays) -> Iterator[str | NDArray[Any]]:
-    """Yield what the hash of a file is of."""
-    yield json.dumps(content)
+def _sha256(content: Any, arrays: Arrays) -> str:
+    """Return the hash of a file that holds this."""
+    parts: list[str | NDArray[Any]] = [json.dumps(content)]
     for name, array in sorted(arrays.items()):
-        yield f"{name} {array.dtype.name} {array.shape}"
-        yield array
+        parts += f"{name} {array.dtype.name} {array.shape}", array
+    return sha256_of(parts)

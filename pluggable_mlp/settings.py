@@ -6,7 +6,8 @@ the same computation on every backend.
 
 import operator
 from copy import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
@@ -88,15 +89,19 @@ class Settings(Options):
         mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
         example.make_optimizer(1_000_000 * self.batch_size, mlp)
 
-    def completed(self, facts: Facts) -> "Settings":
-        """Return the settings with the recipe's values for what is not given and facts decide."""
+    def completed(self, facts: Facts, **known: Any) -> "Settings":
+        """Return the settings with the recipe's values for what is not given and facts decide.
+
+        What is known of the data takes the place of a setting as it is: nothing is checked again.
+        """
         other = copy(self)
+        for name, value in known.items():
+            object.__setattr__(other, name, value)
         other._fill(facts)
         return other
 
     def _fill(self, facts: Facts) -> None:
-        recipe = self.make_recipe()
-        values = recipe.values(facts)
+        values = self.made_recipe.values(facts)
         own, _ = parse_component(values["optimizer"], "optimizer")
         name, parameters = parse_component(self.optimizer or values["optimizer"], "optimizer")
         for key, value in values.items():
@@ -104,8 +109,9 @@ class Settings(Options):
             if getattr(self, key) is None and not is_of_other and key not in parameters:
                 object.__setattr__(self, key, value)
 
-    def make_recipe(self) -> Recipe:
-        """Return the recipe."""
+    @cached_property
+    def made_recipe(self) -> Recipe:
+        """The recipe by this name."""
         return make_recipe(self.recipe)
 
     def used(self, name: str) -> Any:
@@ -116,7 +122,7 @@ class Settings(Options):
     @property
     def keeps_best(self) -> bool:
         """Whether the best epoch is kept, by the validation part, or else the last."""
-        by_recipe = self.make_recipe().validation is not None and self.validation != 0.0
+        by_recipe = self.made_recipe.validation is not None and self.validation != 0.0
         return by_recipe or self.used("early_stopping") is not None
 
     def chosen(self, dataset: "Dataset") -> str:
@@ -126,7 +132,7 @@ class Settings(Options):
         """
         if self.recipe == NONE:
             return ""
-        recipe, used = self.make_recipe(), self.to_dict()
+        recipe, used = self.made_recipe, self.to_dict()
         usual = recipe.values(self._facts(dataset)) | {"scaling": recipe.scaling}
         shown = []
         for name, value in usual.items():
@@ -203,8 +209,8 @@ class Settings(Options):
                 f"target_scaling is {self.target_scaling!r}, but the targets are classes or "
                 "labels; leave it out"
             )
-        completed = replace(
-            self,
+        return self.completed(
+            self._facts(dataset),
             task=dataset.task,
             target=self.target or (named or (None,))[0],
             scaling=made.scaling_kind if made else "none",
@@ -212,9 +218,8 @@ class Settings(Options):
             test_share=dataset.test_share,
             validation=dataset.validation_share if self.validates(dataset) else 0.0,
             loss=self.loss or LOSS_OF_TASK[dataset.task],
+            block_size=self._blocks_of(dataset),
         )
-        completed = completed.completed(completed._facts(dataset))
-        return replace(completed, block_size=completed._blocks_of(dataset))
 
     def _facts(self, dataset: "Dataset") -> Facts:
         """Return what a recipe has to know of the data."""
@@ -291,12 +296,12 @@ class Settings(Options):
             input_dropout=self.input_dropout,
             input_noise=self.input_noise,
             norm=norm,
-            **self.make_recipe().parts(form),
+            **self.made_recipe.parts(form),
         )
 
     def steps_per_epoch(self, examples: int) -> int:
         """Return how many batches an epoch of so many examples has."""
-        if self.make_recipe().whole_batches:
+        if self.made_recipe.whole_batches:
             return max(1, examples // self.batch_size)
         return -(-examples // self.batch_size)
 
@@ -306,7 +311,7 @@ class Settings(Options):
 
     def scheduled(self, mlp: MLP, examples: int) -> MLP:
         """Return the network for a training with so many examples, its dropout by schedule."""
-        return self.make_recipe().scheduled(mlp, self.total_steps(examples))
+        return self.made_recipe.scheduled(mlp, self.total_steps(examples))
 
     def make_optimizer(self, examples: int, mlp: MLP) -> AnyOptimizer:
         """Return the optimizer of a network, with its schedule, for so many training examples."""
@@ -327,7 +332,7 @@ class Settings(Options):
             )
         optimizer = make_optimizer(name, **parameters)
         names = {name for layer in mlp.layers for name in layer.shapes()}
-        return self.make_recipe().with_factors(optimizer, names, steps)
+        return self.made_recipe.with_factors(optimizer, names, steps)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings for JSON, with the values that the optimizer uses.

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 import pytest
 from msgspec import Meta
 
-from pluggable_mlp.fields import check_fields, doc, fields_of
+from pluggable_mlp.fields import check_fields, fields_of
 
 
 @dataclass(frozen=True)
 class Example:
-    count: Annotated[Annotated[int, Meta(ge=1)], doc("How many.")] = 3
-    share: Annotated[Annotated[float, Meta(ge=0, lt=1)] | None, doc("How much.")] = None
+    count: Annotated[Annotated[int, Meta(ge=1)], "How many."] = 3
+    share: Annotated[Annotated[float, Meta(ge=0, lt=1)] | None, "How much."] = None
     rate: Annotated[float, Meta(gt=0, le=2.5)] = 1.0
     sizes: tuple[Annotated[int, Meta(ge=2)], ...] = (4, 5)
     mode: Literal["fast", "exact"] = "fast"

@@ -8,11 +8,11 @@ import typer
 
 from pluggable_mlp.cli.options import with_settings
 from pluggable_mlp.cli.processes import DistributedOption, joined
-from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
     from pluggable_mlp.consistency import Report
     from pluggable_mlp.distributed import Communicator
+    from pluggable_mlp.settings import Settings
 
 __all__ = ["compare"]
 
@@ -38,6 +38,7 @@ def compare(
     batch: numpy,numpy compares the processes with one.
     """
     from pluggable_mlp.consistency import format_report
+    from pluggable_mlp.settings import Settings
 
     communicator = joined(distributed, "compare")
     report = _compared(Settings(**settings), backends.split(","), steps, communicator)
@@ -46,7 +47,7 @@ def compare(
 
 
 def _compared(
-    settings: Settings, specs: list[str], steps: int, communicator: "Communicator | None"
+    settings: "Settings", specs: list[str], steps: int, communicator: "Communicator | None"
 ) -> "Report":
     """Return the report on training steps of these settings, on backends given by name."""
     from pluggable_mlp.consistency import compare as compare_backends

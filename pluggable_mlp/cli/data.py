@@ -8,7 +8,7 @@ import typer
 from pluggable_mlp.cli.console import saved_input
 from pluggable_mlp.cli.options import with_settings
 from pluggable_mlp.fields import fields_of
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.options import Options
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -28,7 +28,7 @@ _OPTIONS = (
     "recipe",
     "seed",
 )
-_SETTINGS = fields_of(Settings)
+_SETTINGS = fields_of(Options)
 
 
 @with_settings(without=tuple(name for name in _SETTINGS if name not in _OPTIONS))
@@ -61,6 +61,8 @@ def data(
 
 def _fitted(file: str, settings: dict[str, Any]) -> "Preparation":
     """Return the preparation that training with these settings would fit."""
+    from pluggable_mlp.settings import Settings
+
     with saved_input(file) as named:
         asked = Settings(data=str(named), **settings)
         dataset = asked.load_dataset()

@@ -1,6 +1,6 @@
 """The options of `Settings`, from the command line or from a file (`--config`), and those of runs.
 
-The name, the values and the help of a setting come from its annotation in `settings.py`.
+The name, the values and the help of a setting come from its annotation in `options.py`.
 """
 
 import inspect
@@ -13,12 +13,13 @@ from typing import Annotated, Any
 import typer
 
 from pluggable_mlp.fields import Field, fields_of
+from pluggable_mlp.options import Options
 from pluggable_mlp.registry import did_you_mean
-from pluggable_mlp.settings import Settings
 
 __all__ = ["BackendOption", "ConfigOption", "RunArgument", "path", "with_settings"]
 
 _NOT_IN_FILES = ("config", "help")
+_NAMES = {str: "text", int: "integer", float: "float"}
 
 BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
@@ -52,13 +53,17 @@ def with_settings(
     **defaults
         Those that are not the defaults of `Settings`.
     """
-    settings = {name: of for name, of in fields_of(Settings).items() if name not in without}
+    settings = {name: of for name, of in fields_of(Options).items() if name not in without}
     options = [_option(of, defaults.get(name, of.default)) for name, of in settings.items()]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def run(**given: Any) -> None:
-            values = {name: _value(of, given.pop(name)) for name, of in settings.items()}
+            texts = {name: given.pop(name) for name in settings}
+            values = {
+                name: None if text is None else settings[name].parse(text)
+                for name, text in texts.items()
+            }
             command(settings=values, **given)
 
         declared = inspect.signature(command).parameters.values()
@@ -74,24 +79,23 @@ def _option(field: Field, default: Any) -> inspect.Parameter:
     kind: Any = field.kind
     if field.many:
         kind, default = str, None if default is None else _as_text(default)
-    option = Annotated[kind | None, typer.Option(help=field.help, parser=_text_parser(kind))]
+    option = Annotated[kind | None, typer.Option(help=field.help, parser=_PARSERS[kind])]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
     )
 
 
-def _text_parser(kind: type) -> Callable[[object], str]:
+def _as_given(name: str) -> Callable[[object], str]:
     """Return a parser that leaves values as texts: Typer's own messages do not show the value."""
 
     def as_text(value: object) -> str:
         return str(value)
 
-    as_text.__name__ = {int: "integer", float: "float"}.get(kind, "text")  # in older Typer's help
+    as_text.__name__ = name  # in older Typer's help
     return as_text
 
 
-def _value(field: Field, given: str | None) -> Any:
-    return None if given is None else field.parse(given)
+_PARSERS = {kind: _as_given(name) for kind, name in _NAMES.items()}
 
 
 def _as_text(value: Any) -> str:

@@ -26,7 +26,6 @@ from pluggable_mlp.cli.processes import (
     joined,
 )
 from pluggable_mlp.registry import as_number
-from pluggable_mlp.settings import Settings
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
@@ -78,6 +77,7 @@ def train(
     from pluggable_mlp.logs import check_log, epoch_log
     from pluggable_mlp.runs.folder import RunFolder, refuse_used_folder
     from pluggable_mlp.runs.run import Run
+    from pluggable_mlp.settings import Settings
 
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
     settings = _without_replaced(context, settings)

@@ -26,7 +26,8 @@ from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
 from pluggable_mlp.training.examples import Batch
-from pluggable_mlp.training.step import as_single_steps, map_state
+from pluggable_mlp.training.single_steps import as_single_steps
+from pluggable_mlp.training.step import map_state
 
 __all__ = ["BitComparator", "BoundComparator", "Comparator"]
 

@@ -1,6 +1,7 @@
 """Data sets as NumPy arrays on the host: readers, the embedded digits, published data by name."""
 
-from pluggable_mlp.data.dataset import DataError, Dataset, DataWarning, Split
+from pluggable_mlp.data.dataset import Dataset, Split
+from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.load import load_dataset
 
 __all__ = ["DataError", "DataWarning", "Dataset", "Split", "load_dataset"]

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import PIXEL_SCALE, DataError, Source, Split
+from pluggable_mlp.data.dataset import PIXEL_SCALE, Source, Split
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.reading import (
     GET_A_NEW_COPY,
     GZIP_MAGIC,

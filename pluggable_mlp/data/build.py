@@ -13,16 +13,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, encode, fit_columns
-from pluggable_mlp.data.dataset import (
-    PIXEL_SCALE,
-    DataError,
-    Dataset,
-    Source,
-    Split,
-    listed,
-    warn,
-)
+from pluggable_mlp.data.dataset import PIXEL_SCALE, Dataset, Source, Split
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
+from pluggable_mlp.data.errors import DataError, listed, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, bin_edges, fit_quantiles
 from pluggable_mlp.data.scaling import LINEAR, SCALINGS, SMOOTH_CLIP, Scaling, fit_scaling

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, Source, Split, listed, warn
+from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.errors import DataError, listed, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.table_files import open_table

@@ -21,8 +21,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, listed, warn
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, Part, in_order
+from pluggable_mlp.data.errors import DataError, listed, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.tables import MOSTLY, is_number
 from pluggable_mlp.data.targets import BOOLEANS

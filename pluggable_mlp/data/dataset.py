@@ -1,6 +1,6 @@
 """What training takes, a `Dataset`, with the rules that its arrays keep; what readers give before.
 
-The rules, the hash and the errors belong here; how raw arrays become such a data set belongs in
+The rules and the hash belong here; how raw arrays become such a data set belongs in
 `build.py`, how they are read from a file in the readers.
 
 Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
@@ -8,9 +8,7 @@ Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 
 import json
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.lazy import LazyArray, blocks
@@ -28,16 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "LARGEST_EXACT",
     "PIXEL_SCALE",
-    "DataError",
-    "DataWarning",
     "Dataset",
     "Source",
     "Split",
     "as_floats",
     "check_finite",
-    "listed",
-    "no_data_warnings",
-    "warn",
 ]
 
 PIXEL_SCALE = 1 / 256
@@ -45,78 +39,6 @@ PIXEL_SCALE = 1 / 256
 
 LARGEST_EXACT = 2**53
 """Up to here every integer is a float64."""
-
-
-class DataError(ValueError):
-    """Data that cannot be used: says which file, what is wrong with it, and what to do.
-
-    Parameters
-    ----------
-    source
-        The file, folder or name of the data.
-    fault
-        What is wrong: what came, and what was expected.
-    remedy
-        What the user can do.
-
-    See Also
-    --------
-    DataWarning
-
-    Examples
-    --------
-    >>> from pluggable_mlp import DataError, load_dataset
-    >>> try:
-    ...     load_dataset("gone.csv")
-    ... except DataError as error:
-    ...     print(error)
-    gone.csv: there is no such file; check the path, which begins in ...
-    """
-
-    def __init__(self, source: object, fault: str, remedy: str) -> None:
-        super().__init__(source, fault, remedy)
-
-    def __str__(self) -> str:
-        source, fault, remedy = self.args
-        return f"{source}: {fault}; {remedy}"
-
-    def or_else(self, remedy: str) -> "DataError":
-        """Return the same error with another remedy beside its own."""
-        source, fault, own = self.args
-        return DataError(source, fault, f"{own}, or {remedy}")
-
-
-class DataWarning(UserWarning):
-    """Data that can be used, but perhaps not as they are meant.
-
-    See Also
-    --------
-    DataError
-
-    Examples
-    --------
-    >>> import warnings
-    >>> from pluggable_mlp import DataWarning
-    >>> warnings.simplefilter("error", DataWarning)  # doctest: +SKIP
-    """
-
-
-def warn(name: str, doubt: str) -> None:
-    """Warn of data that can be used, but perhaps not as they are meant."""
-    warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
-
-
-def listed(values: Sequence[object], most: int = 6) -> str:
-    """Return the first of some values, separated by commas."""
-    return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
-
-
-@contextmanager
-def no_data_warnings() -> Iterator[None]:
-    """Suppress `DataWarning`: training has already reported it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
-        yield
 
 
 class Split(NamedTuple):

@@ -1,22 +1,21 @@
-"""From what a user writes, a name or a path, to the reader that it asks for."""
+"""From what a user writes, a name or a path, to the reader that it asks for.
+
+The readers, and what prepares data, are imported where they are needed: `load_dataset` is public.
+"""
 
 import os
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.arrays import read_arrays, read_idx, read_npy, read_npz
-from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.choice import read_table, read_table_inputs
-from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
+from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
-from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.split import matched
-from pluggable_mlp.data.streaming import keep_on_disk
-from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
 from pluggable_mlp.training.recipes import NONE
+
+if TYPE_CHECKING:
+    from pluggable_mlp.data.preparation import Preparation
 
 __all__ = [
     "dataset_of",
@@ -46,7 +45,7 @@ def load_dataset(
     header: bool | None = None,
     encoding: str | None = None,
     recipe: str = NONE,
-    preparation: Preparation | None = None,
+    preparation: "Preparation | None" = None,
     in_files: bool = False,
 ) -> Dataset:
     """Load a data set by its name or its path, or take one from a data frame.
@@ -158,6 +157,8 @@ def dataset_of(
     **options: Any,
 ) -> Dataset:
     """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
+    from pluggable_mlp.data.build import build_dataset
+
     del header, encoding  # the source was read by them
     options |= {"block_size": block_size, "in_files": in_files}
     if test is None:
@@ -176,7 +177,7 @@ def dataset_of(
 
 
 def load_for_testing(
-    preparation: Preparation,
+    preparation: "Preparation",
     test: Any,
     target: str | None = None,
     block_size: int | None = 0,
@@ -189,21 +190,30 @@ def load_for_testing(
     DataError
         If they cannot be read, or do not fit.
     """
+    from pluggable_mlp.data.streaming import keep_on_disk
+
     source = keep_on_disk(load_source_like(preparation, test, target), block_size, in_files)
     return examples_like(preparation, source, block_size=block_size)
 
 
-def load_source_like(preparation: Preparation, spec: Any, target: str | None = None) -> Source:
+def load_source_like(preparation: "Preparation", spec: Any, target: str | None = None) -> Source:
     """Load data like those of training, neither converted nor divided."""
+    from pluggable_mlp.data.table_files import is_table
+
     texts = isinstance((preparation.class_labels or (0,))[0], str)
     target = target if is_table(spec) else None
     return load_source(spec, target, preparation=preparation, text_target=texts)
 
 
 def examples_like(
-    preparation: Preparation, source: Source, dtype: str = "float64", block_size: int | None = None
+    preparation: "Preparation",
+    source: Source,
+    dtype: str = "float64",
+    block_size: int | None = None,
 ) -> Split:
     """Return the test part of other data, or all where they have none, as training had its own."""
+    from pluggable_mlp.data.split import matched
+
     measured = source.splits.get("test", source.splits["train"])
     given = matched(source.name, "new", measured, preparation.task)
     return preparation.apply(source.name, given, dtype, block_size)
@@ -214,6 +224,11 @@ def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
 
     The arguments after the first are those of `read_table`.
     """
+    from pluggable_mlp.data.arrays import read_arrays
+    from pluggable_mlp.data.choice import read_table
+    from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
+    from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
+
     path = os.fspath(spec) if isinstance(spec, os.PathLike) else spec
     if is_table(path):
         return read_table(path, target, **reading)
@@ -239,7 +254,7 @@ def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
 
 def load_inputs(
     path: Any,
-    preparation: Preparation | None = None,
+    preparation: "Preparation | None" = None,
     targets: Collection[str] = (),
 ) -> Array | Frame:
     """Read examples without targets, as their file holds them.
@@ -265,6 +280,10 @@ def load_inputs(
     DataError
         If the file cannot be read; names the file and the fault.
     """
+    from pluggable_mlp.data.arrays import read_idx, read_npy, read_npz
+    from pluggable_mlp.data.choice import read_table_inputs
+    from pluggable_mlp.data.table_files import is_table
+
     if is_table(path):
         return read_table_inputs(path, preparation, targets)
     name = os.fspath(path)

@@ -22,7 +22,8 @@ from pluggable_mlp.data.arrays import (
     read_idx,
     read_npz,
 )
-from pluggable_mlp.data.dataset import DataError, Source, Split
+from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.reading import GET_A_NEW_COPY
 
 __all__ = ["ENVIRONMENT", "PUBLISHED", "Published", "cache_folder", "load_digits", "load_named"]

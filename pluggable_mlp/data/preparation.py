@@ -17,8 +17,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Block, Column, Described, encode
-from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError, Split, listed, warn
+from pluggable_mlp.data.dataset import LARGEST_EXACT, Split
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, in_order
+from pluggable_mlp.data.errors import DataError, listed, warn
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.quantiles import QuantileTransform
 from pluggable_mlp.data.scaling import Scaling

@@ -4,7 +4,7 @@ import gzip
 import os
 import zlib
 
-from pluggable_mlp.data.dataset import DataError
+from pluggable_mlp.data.errors import DataError
 
 __all__ = ["GET_A_NEW_COPY", "GZIP_MAGIC", "check_file", "first_bytes", "read_bytes"]
 

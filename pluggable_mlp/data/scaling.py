@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError
 from pluggable_mlp.data.encoded import OrderedFeatures
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.lazy import StoredArray, blocks
 from pluggable_mlp.registry import choose
 

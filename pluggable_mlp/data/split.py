@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, Source, Split, warn
+from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.targets import Task, as_targets
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_number

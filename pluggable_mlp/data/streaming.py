@@ -14,8 +14,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends.memory import host_memory
-from pluggable_mlp.data.dataset import DataWarning, Source
+from pluggable_mlp.data.dataset import Source
 from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
 
 __all__ = ["block_of", "in_memory", "keep_on_disk", "keep_on_disk_if_large", "needs_blocks"]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pluggable_mlp.data.dataset import DataError, warn
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.reading import GET_A_NEW_COPY, check_file, read_bytes
 from pluggable_mlp.data.tables import MISSING, Table, import_polars, is_number
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import LARGEST_EXACT, DataError
+from pluggable_mlp.data.dataset import LARGEST_EXACT
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Texts
 
 __all__ = ["MISSING", "MOSTLY", "Table", "import_polars", "is_number"]

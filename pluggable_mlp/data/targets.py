@@ -8,14 +8,8 @@ from typing import Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import (
-    LARGEST_EXACT,
-    DataError,
-    as_floats,
-    check_finite,
-    listed,
-    warn,
-)
+from pluggable_mlp.data.dataset import LARGEST_EXACT, as_floats, check_finite
+from pluggable_mlp.data.errors import DataError, listed, warn
 from pluggable_mlp.registry import choose
 
 __all__ = [

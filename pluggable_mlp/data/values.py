@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import DataError, as_floats, check_finite
+from pluggable_mlp.data.dataset import as_floats, check_finite
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 
 __all__ = ["as_bytes", "as_inputs", "as_pixels", "as_scaled", "as_values"]

@@ -39,7 +39,7 @@ from pluggable_mlp.estimators.validation import (
 )
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples

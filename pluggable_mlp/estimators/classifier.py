@@ -26,7 +26,7 @@ from pluggable_mlp.estimators.parameters import (
 )
 from pluggable_mlp.estimators.validation import computed_at_X
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.normalization import Normalization
 
 __all__ = ["MLPClassifier"]

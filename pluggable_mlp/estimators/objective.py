@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP, Parameters
 from pluggable_mlp.network.targets import TargetKind

@@ -21,7 +21,7 @@ from pluggable_mlp.estimators.processes import DistributedEstimator
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import Initializer
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.network.normalization import (
     NORMALIZATIONS,

@@ -25,7 +25,8 @@ from pluggable_mlp.estimators.parameters import (
 )
 from pluggable_mlp.estimators.validation import computed_at_X, moved
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.losses import LOSSES, Loss
+from pluggable_mlp.network.loss import Loss
+from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.training.metrics import r2
 

@@ -21,7 +21,8 @@ from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.columns import Column
-from pluggable_mlp.data.dataset import DataError, Dataset, Source, Split
+from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.split import choose_usual_validation
 from pluggable_mlp.data.targets import REGRESSION, Task

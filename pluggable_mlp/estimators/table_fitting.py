@@ -6,7 +6,6 @@ Shapes: inputs (n, features), targets (n,) of classes or (n, 1) of numbers, weig
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, LibraryArrays
@@ -20,7 +19,6 @@ from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
-from pluggable_mlp.training.recipes import Recipe
 from pluggable_mlp.training.sharding import examples_of_processes, order_of_processes
 from pluggable_mlp.training.train import first_steps
 
@@ -90,7 +88,7 @@ def fit_network(
     """
     fit = _Fit(settings, mlp, backend, communicator)
     examples = None if validation is None else fit.examples(validation)
-    best = BestEpoch(settings.used("early_stopping"), last=fit.recipe.last_best)
+    best = BestEpoch(settings.used("early_stopping"), last=settings.made_recipe.last_best)
     fitted, begin = Fitted(), time.perf_counter()
     for epoch in fit.epochs(train):
         assert isinstance(epoch.train_loss, float)  # of a single network
@@ -120,11 +118,6 @@ class _Fit:
     backend: Backend
     communicator: Communicator | None
 
-    @cached_property
-    def recipe(self) -> Recipe:
-        """The recipe of the settings."""
-        return self.settings.make_recipe()
-
     def epochs(self, train: Part) -> Iterator[Epoch]:
         """Return the epochs of the training."""
         settings, examples = self.settings, self.examples(train)
@@ -133,7 +126,7 @@ class _Fit:
             initial_parameters(
                 self.mlp,
                 examples,
-                on_rows=self.recipe.on_rows,
+                on_rows=self.settings.made_recipe.on_rows,
                 seed=settings.seed,
                 dtype=settings.dtype,
                 backend=self.backend,
@@ -152,7 +145,7 @@ class _Fit:
                 examples,
                 order=order_of_processes(settings.seed, steps.xp),
                 epochs=settings.epochs,
-                whole_batches=self.recipe.whole_batches,
+                whole_batches=self.settings.made_recipe.whole_batches,
             )
         )
 
@@ -178,8 +171,8 @@ class _Fit:
             examples,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
-            batch_size=self.recipe.rows_at_once,
+            batch_size=self.settings.made_recipe.rows_at_once,
             communicator=self.communicator,
         )
         assert self.settings.task is not None  # of `for_dataset`
-        return self.recipe.error(self.settings.task, measured)
+        return self.settings.made_recipe.error(self.settings.task, measured)

@@ -7,7 +7,7 @@ scikit-learn is told to dispatch.  Shapes: X (examples, features), y (examples,)
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from numbers import Real
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -90,7 +90,7 @@ def moved(data: object, backend: Backend) -> Array:
 
 def moved_tree(tree: Tree, backend: Backend) -> Tree:
     """Return a list of dicts of arrays of any place with arrays of the backend."""
-    return map_arrays(lambda array: moved(array, backend), tree)
+    return map_arrays(partial(moved, backend=backend), tree)
 
 
 def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:

@@ -9,14 +9,16 @@ returned, never stored.  The normalizations are in a file of their own.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.network.activations import Activation
-from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
+
+if TYPE_CHECKING:
+    from pluggable_mlp.network.initializers import Initializer
 
 __all__ = [
     "PARAMETRIZATIONS",
@@ -51,7 +53,7 @@ Shapes = dict[str, tuple[int, ...]]
 class Draw(Protocol):
     """The interface of a function that draws initial parameters."""
 
-    def __call__(self, shapes: Shapes, initializer: Initializer | None = None, /) -> Arrays:
+    def __call__(self, shapes: Shapes, initializer: "Initializer | None" = None, /) -> Arrays:
         """Return host data by name, drawn by the initializer, by default the network's."""
 
 
@@ -153,7 +155,6 @@ class Dense:
         return special.affine(xp, x, W, parameters["b"]), backward
 
 
-@dataclass(frozen=True)
 class NTKDense(Dense):
     """A fully connected layer in NTK parametrization: y = x W / sqrt(in) + b.
 

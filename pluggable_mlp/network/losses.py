@@ -1,166 +1,42 @@
 """Losses, each with its gradient and the predictions that belong to it.
 
-Shapes: z, the outputs of the network, and dz are (…, batch, outputs); targets t have that shape, or
-(…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
-loss is (…), one number per network.  A loss is a frozen dataclass.  Called with (xp, z, targets,
+Shapes are those of `loss.py`.  A loss is a frozen dataclass.  Called with (xp, z, targets,
 sample_weight) it returns its value and its gradient, which need the same exponentials; `predict`
 turns z into predictions, and `predict_proba` into probabilities of classes; `targets` is the kind
 of targets.  Classification losses take logits and are stable for any finite ones: no exponent is
 above 0.
 """
 
-from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Protocol, TypeAlias, cast
+from typing import Annotated, ClassVar, cast
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
-from pluggable_mlp.network.targets import TargetKind, one_hot, rows
+from pluggable_mlp.network.loss import (
+    ElementwiseLoss,
+    FunctionLoss,
+    Loss,
+    LossFunction,
+    scaled,
+    weighted_average,
+)
+from pluggable_mlp.network.targets import TargetKind, one_hot
 from pluggable_mlp.registry import BelowOne, Component, Positive, choose, number
 
 __all__ = [
     "LOSSES",
     "AbsoluteError",
-    "ElementwiseLoss",
-    "FunctionLoss",
     "HuberLoss",
-    "Loss",
-    "LossFunction",
     "PinballLoss",
     "PoissonLoss",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "SquaredError",
     "as_loss",
-    "average_of_elements",
     "softmax_cross_entropy",
 ]
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
-
-LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
-
-
-class Loss(Protocol):
-    """The interface of a loss; a classification loss also has `predict_proba(xp, z)`."""
-
-    targets: ClassVar[TargetKind]
-
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) for z (…, batch, outputs), and its gradient dz.
-
-        The loss is the weighted average over the batch, as in `numpy.average`: with l the losses
-        of the examples and w their sample_weight (…, batch), sum(w l) / sum(w); by default the
-        mean.
-        """
-
-    def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return the predictions for z (…, batch, outputs): classes, labels, rates or numbers."""
-
-
-@dataclass(frozen=True)
-class FunctionLoss:
-    """A function as a loss of regression, whose predictions are z itself.
-
-    Parameters
-    ----------
-    function : callable
-        Of (xp, z, targets, sample_weight), with rows of numbers as targets (…, batch, outputs);
-        returns the loss (…) and dz (…, batch, outputs): see `average_of_elements`.
-    """
-
-    function: LossFunction
-    targets: ClassVar[TargetKind] = "numbers"
-
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return what the function returns."""
-        return self.function(xp, z, targets, sample_weight)
-
-    def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return z."""
-        del xp
-        return z
-
-
-def _weighted_average(
-    xp: Namespace, losses: Array, sample_weight: Array | None
-) -> tuple[Array, Array | float]:
-    """Return the average over the batch, and the share of each example in it.
-
-    Parameters
-    ----------
-    xp
-        The namespace of the arrays.
-    losses : array (…, batch)
-    sample_weight : array (…, batch) or None
-        At least 0.  If the weights of a batch are all 0, or their sum is not a normal number, the
-        average and the shares are 0 or close to it.
-
-    Returns
-    -------
-    average : array (…)
-        sum(w l) / sum(w), or the mean.
-    share : array (…, batch) or float
-        w / sum(w), or 1 / batch: the derivative of the average with respect to each loss.
-    """
-    if sample_weight is None:
-        return special.mean(xp, losses, axis=-1), 1.0 / losses.shape[-1]
-    total = xp.sum(sample_weight, axis=-1, keepdims=True)
-    usable = total >= SMALLEST_NORMAL[type_name(xp, total)]
-    share = sample_weight * (1.0 / xp.where(usable, total, 1.0))
-    return special.sum(xp, losses * share, axis=-1), share
-
-
-def _scaled(xp: Namespace, derivatives: Array, share: Array | float) -> Array:
-    """Return derivatives (…, batch, outputs) times each example's share, (…, batch) or float."""
-    if not isinstance(share, float):
-        share = xp.expand_dims(share, axis=-1)
-    return derivatives * share
-
-
-def average_of_elements(
-    xp: Namespace, values: Array, derivatives: Array, sample_weight: Array | None
-) -> tuple[Array, Array]:
-    """Return the loss and dz where an example's loss is the mean over its outputs.
-
-    Parameters
-    ----------
-    xp
-        The namespace of the arrays.
-    values, derivatives : array (…, batch, outputs)
-        The loss of each output, and its derivative with respect to that output.
-    sample_weight : array (…, batch) or None
-
-    Returns
-    -------
-    loss : array (…)
-    dz : array (…, batch, outputs)
-        derivatives · share / outputs.
-
-    See Also
-    --------
-    MLP : Takes a function that returns this as its loss.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pluggable_mlp import average_of_elements
-    >>> d = np.asarray([[1.0], [3.0]])
-    >>> loss, dz = average_of_elements(np, d**4, 4 * d**3, None)
-    >>> float(loss), dz.tolist()
-    (41.0, [[2.0], [54.0]])
-    """
-    loss, share = _weighted_average(xp, special.mean(xp, values, axis=-1), sample_weight)
-    outputs = values.shape[-1]
-    if isinstance(share, float):
-        return loss, derivatives * (share / outputs)
-    return loss, _scaled(xp, derivatives, share * (1.0 / outputs))
 
 
 @dataclass(frozen=True)
@@ -216,8 +92,8 @@ class SoftmaxCrossEntropy(Component):
         exponentials = xp.exp(s)
         total = special.sum(xp, exponentials, -1, keepdims=True)
         losses = xp.log(total[..., 0]) - special.sum(xp, s * t, -1)
-        loss, share = _weighted_average(xp, losses, sample_weight)
-        return loss, _scaled(xp, exponentials * (1.0 / total) - t, share)
+        loss, share = weighted_average(xp, losses, sample_weight)
+        return loss, scaled(xp, exponentials * (1.0 / total) - t, share)
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return the class with the largest logit, the first of equal ones: (…, batch)."""
@@ -233,33 +109,6 @@ class SoftmaxCrossEntropy(Component):
         return t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
 
 
-class ElementwiseLoss(Component):
-    """Base of losses that are the mean over the outputs of an example, each by itself.
-
-    Each docstring gives the loss l of one output z with the target t, and its derivative l'; d is
-    z - t.  Those of numbers predict the outputs themselves.
-    """
-
-    targets: ClassVar[TargetKind] = "numbers"
-
-    @abstractmethod
-    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
-        """Return l and l' for each output, both (…, batch, outputs) as z and t."""
-
-    def __call__(
-        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, outputs)."""
-        values, derivatives = self.elements(xp, z, rows(xp, targets, z))
-        return average_of_elements(xp, values, derivatives, sample_weight)
-
-    def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return z (…, batch, outputs)."""
-        del xp
-        return z
-
-
-@dataclass(frozen=True)
 class SigmoidCrossEntropy(ElementwiseLoss):
     """The mean of -t log p - (1 - t) log(1 - p) with p = sigmoid(z): yes or no, per output.
 
@@ -302,7 +151,6 @@ class SigmoidCrossEntropy(ElementwiseLoss):
         return special.sigmoid(xp, z)
 
 
-@dataclass(frozen=True)
 class SquaredError(ElementwiseLoss):
     """The mean squared error: l = d², l' = 2 d (scikit-learn's network uses half of it).
 
@@ -326,7 +174,6 @@ class SquaredError(ElementwiseLoss):
         return d * d, d + d
 
 
-@dataclass(frozen=True)
 class AbsoluteError(ElementwiseLoss):
     """The mean absolute error: l = |d|, and l' is the sign of d (0 at 0).
 
@@ -428,7 +275,6 @@ class PinballLoss(ElementwiseLoss):
         return slopes * (z - t), slopes
 
 
-@dataclass(frozen=True)
 class PoissonLoss(ElementwiseLoss):
     """The negative log-likelihood of a Poisson distribution with the rate exp(z), for counts.
 

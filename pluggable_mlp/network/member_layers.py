@@ -76,7 +76,6 @@ class _OfMembers:
         return xp.reshape(total, (*total.shape[:-1], self.members, self.features))
 
 
-@dataclass(frozen=True)
 class MemberScaling(_OfMembers):
     """A trained factor for each member and feature: y = x r, with r (k, features)."""
 

@@ -14,7 +14,7 @@ from itertools import islice
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Dense, Layer
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.member_layers import (
     SCALINGS,
     BatchEnsembleDense,
@@ -127,7 +127,6 @@ class TabMMini(Component):
         return [[first, *layers[0]], *layers[1:]]
 
 
-@dataclass(frozen=True)
 class TabM(TabMMini):
     """TabM: as `TabMMini`, with factors and biases of each member in every hidden layer.
 

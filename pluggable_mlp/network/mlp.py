@@ -28,7 +28,8 @@ from pluggable_mlp.network.checks import (
 from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
-from pluggable_mlp.network.losses import Loss, LossFunction, as_loss
+from pluggable_mlp.network.loss import Loss, LossFunction
+from pluggable_mlp.network.losses import as_loss
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.network.passes import Parameters, merged, networks_of

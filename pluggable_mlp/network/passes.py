@@ -11,10 +11,11 @@ from typing import Self
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Layer, Rng
-from pluggable_mlp.network.losses import Loss
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
+from pluggable_mlp.network.names import core_axes
 
-__all__ = ["LayeredNetwork", "Parameters", "core_axes", "first_array", "merged", "networks_of"]
+__all__ = ["LayeredNetwork", "Parameters", "first_array", "merged", "networks_of"]
 
 Parameters = list[dict[str, Array]]
 
@@ -167,23 +168,6 @@ class LayeredNetwork:
             for old, layer_gradients in zip(buffers, gradients, strict=True)
         ]
         return loss, gradients, new_buffers
-
-
-def core_axes(name: str) -> int:
-    """Return how many of an array's last axes belong to one network, by the name of the array."""
-    return _CORE_AXES.get(name, 1)
-
-
-_CORE_AXES = {
-    "W": 2,
-    **dict.fromkeys(("r", "s", "member_b"), 2),
-    "member_W": 3,
-    **dict.fromkeys(("embedding_w", "embedding_b", "embedding_c"), 2),
-    "embedding_V": 3,
-    "category_E": 2,
-    **dict.fromkeys(("left", "inverse_width", "low", "high"), 2),
-}
-"""Other arrays are vectors: biases, gains, shifts."""
 
 
 def first_array(parameters: Parameters) -> Array:

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.arrays import LibraryArrays, map_nested
+from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import sync_folder
 from pluggable_mlp.hashing import HASH_DIGITS
 from pluggable_mlp.serialization import (
     Components,
-    arrays_of,
     read_tree,
     tree_sha256,
     write_tree,
@@ -102,8 +101,15 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> b
     OSError
         If it cannot be written; the checkpoints before are as they were.
     """
-    on_host = map_nested(backend.to_numpy, checkpoint)
-    if not all(np.isfinite(array).all() for array in arrays_of(on_host, _COMPONENTS).values()):
+    finite: list[bool] = []
+
+    def to_host(array: Array) -> Array:
+        host = backend.to_numpy(array)
+        finite.append(np.isfinite(host).all())
+        return host
+
+    on_host = map_nested(to_host, checkpoint)
+    if not all(finite):
         return False
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)

@@ -96,6 +96,7 @@ class RunFolder:
         # Those after later steps were left aside where the run goes on from.
         self._checkpoints = [step for step in checkpoint_steps(path / FOLDER) if step <= at]
         self._has_tried = run.position is not None
+        self._kept: Position | None = None  # by the last checkpoint of this process
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
         try:
@@ -195,7 +196,7 @@ class RunFolder:
             self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
             remove_checkpoints(folder, but=self._checkpoints)
             self._take_place()
-            self._is_saved = True
+            self._is_saved, self._kept = True, position
 
     def _sync_metrics(self) -> None:
         """Have the lines of the epochs on the disk before a checkpoint counts on them."""
@@ -245,8 +246,9 @@ class RunFolder:
         self._hold()
         self._append()
         self._take_place()
-        if self._run.position is not None:
-            self._make_checkpoint(self._run.position)
+        position = self._run.position
+        if position is not None and position is not self._kept:
+            self._make_checkpoint(position)
         staged = stage(self._path, RESULT)
         try:
             self._run.save(staged)

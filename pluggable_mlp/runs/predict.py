@@ -12,14 +12,8 @@ from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.data.dataset import (
-    DataError,
-    Dataset,
-    DataWarning,
-    Source,
-    Split,
-    no_data_warnings,
-)
+from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.errors import DataError, DataWarning, no_data_warnings
 from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.streaming import (

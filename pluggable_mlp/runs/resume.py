@@ -219,6 +219,6 @@ def _ends_with_epochs(settings: Settings) -> str | None:
         if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
             return f"the schedule {name}"
     decay = settings.to_dict()["weight_decay"]
-    if settings.make_recipe().ends_with_training(settings.dropout, decay or 0.0):
+    if settings.made_recipe.ends_with_training(settings.dropout, decay or 0.0):
         return f"the dropout or decay of {settings.recipe}"
     return None

@@ -69,6 +69,8 @@ class Run:
     settings : Settings
         With the task and the loss, which may have been left to the data.
     dataset : Dataset
+    steps_per_epoch, training_examples : int
+        How many steps an epoch has, and how many examples it visits.
     history : list of dict
         A line for each whole epoch: epoch, train_loss, the measures of the validation part where
         there is one (validation_loss, and validation_accuracy or validation_r2 and
@@ -101,8 +103,11 @@ class Run:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
             check_agreement(communicator, backend, settings.to_dict() | of_data)
         self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
-        self._recipe = settings.make_recipe()
+        self._recipe = settings.made_recipe
         self._train = self._examples(data.train, class_weight=settings.class_weight)
+        examples = len(self._train)
+        self.steps_per_epoch = settings.steps_per_epoch(examples)
+        self.training_examples = min(examples, self.steps_per_epoch * settings.batch_size)
         self._test = self._examples(data.test) if "test" in data.splits else None
         validates = settings.validates(data)
         self._validation = self._examples(data.splits["validation"]) if validates else None
@@ -152,17 +157,6 @@ class Run:
     def processes(self) -> int:
         """How many processes train together."""
         return 1 if self._communicator is None else self._communicator.size
-
-    @property
-    def training_examples(self) -> int:
-        """How many examples an epoch visits."""
-        most = self.steps_per_epoch * self.settings.batch_size
-        return min(most, len(self._train))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """How many steps an epoch has."""
-        return self.settings.steps_per_epoch(len(self._train))
 
     def train(self) -> Iterator[Progress]:
         """Train; yield as `training_progress` does, an ended epoch when `history` has its line."""

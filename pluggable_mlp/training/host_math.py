@@ -7,7 +7,6 @@ determines.
 
 import math
 from functools import lru_cache
-from itertools import accumulate
 
 from pluggable_mlp.namespaces.reproducible.polynomials import COSINE, SINE
 
@@ -109,7 +108,10 @@ def _powers(base: float) -> tuple[list[float], list[float]]:
     for _ in range(8):
         low += [power * square for power in low]
         square *= square
-    return low, list(accumulate(range(63), lambda power, _: power * power, initial=square))
+    squares = [square]
+    for _ in range(63):
+        squares.append(squares[-1] * squares[-1])
+    return low, squares
 
 
 def real_power(base: float, exponent: float) -> float:

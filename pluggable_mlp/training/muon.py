@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
+from pluggable_mlp.network.names import is_weight
 from pluggable_mlp.registry import BelowOne, NonNegative
 from pluggable_mlp.training.optimizer import (
     Arrays,
@@ -18,7 +19,7 @@ from pluggable_mlp.training.optimizer import (
 )
 from pluggable_mlp.training.optimizers import AdamW, moving_average
 from pluggable_mlp.training.schedules import LearningRate
-from pluggable_mlp.training.trees import Tree, is_weight, merge, split
+from pluggable_mlp.training.trees import Tree, merge, split
 
 __all__ = ["Muon", "orthogonalize"]
 

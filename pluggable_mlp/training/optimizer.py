@@ -13,9 +13,10 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.names import is_weight
 from pluggable_mlp.registry import Component, as_number
 from pluggable_mlp.training.schedules import LearningRate, Scaled, Schedule
-from pluggable_mlp.training.trees import Tree, is_weight, leaves, with_leaves, zeros_like
+from pluggable_mlp.training.trees import Tree, leaves, with_leaves, zeros_like
 
 __all__ = [
     "Arrays",

@@ -13,9 +13,9 @@ from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.names import is_weight
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.streaming import blocks_in_order
-from pluggable_mlp.training.trees import is_weight
 
 __all__ = ["LostNumbers", "PrecisionWarning"]
 

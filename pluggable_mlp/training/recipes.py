@@ -2,23 +2,24 @@
 
 A recipe has values for settings, each of which an option may replace (`settings.py`), and says what
 no setting does.  It knows the numbers of its authors; what their parts compute is in `network/` and
-`training/`, and how a table becomes a matrix in `data/`.
+`training/`, and how a table becomes a matrix in `data/`.  The parts are imported where they are
+made: the help of the command line shows the values alone.
 """
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pluggable_mlp.network.categories import Categories
-from pluggable_mlp.network.embeddings import Periodic, PiecewiseLinear
-from pluggable_mlp.network.members import TabM, TabMMini
-from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import Component, PositiveCount, make, parse_component
 from pluggable_mlp.training.components import AnyOptimizer
-from pluggable_mlp.training.decay import DecayFactors
+from pluggable_mlp.training.factors import DecayFactors, RateFactors
 from pluggable_mlp.training.optimizer import GradientDescent
 from pluggable_mlp.training.schedules import FlatCosine
-from pluggable_mlp.training.transforms import L2, RateFactors, Transform
+from pluggable_mlp.training.transforms import L2, Transform
+
+if TYPE_CHECKING:
+    from pluggable_mlp.network.members import TabMMini
+    from pluggable_mlp.network.mlp import MLP
 
 __all__ = [
     "DEFAULT", "NONE", "RECIPES", "Facts", "RealMLP", "RealMLPWhole", "Recipe", "TabMMiniRecipe",
@@ -68,7 +69,6 @@ class Facts(NamedTuple):
     validates: bool | None = None
 
 
-@dataclass(frozen=True)
 class Recipe(Component):
     """Base of recipes, and the plain network: nothing of the data but the numbers as they are.
 
@@ -131,7 +131,7 @@ class Recipe(Component):
         del form
         return {}
 
-    def scheduled(self, mlp: MLP, total_steps: int) -> MLP:
+    def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
         """Return the network for a training of so many steps: by default the same."""
         del total_steps
         return mlp
@@ -161,7 +161,6 @@ class Recipe(Component):
         return measured["loss"]
 
 
-@dataclass(frozen=True)
 class TableRecipe(Recipe):
     """What recipes for tables share."""
 
@@ -175,7 +174,6 @@ class TableRecipe(Recipe):
         return 1.0 - measured["accuracy"] if task == "classification" else measured["loss"]
 
 
-@dataclass(frozen=True)
 class RealMLP(TableRecipe):
     """RealMLP-TD-S: the simplified network of tuned defaults.
 
@@ -215,7 +213,6 @@ class RealMLP(TableRecipe):
         }
 
 
-@dataclass(frozen=True)
 class RealMLPWhole(RealMLP):
     """RealMLP-TD: the network of tuned defaults.
 
@@ -239,6 +236,9 @@ class RealMLPWhole(RealMLP):
 
     def parts(self, form: TableForm) -> dict[str, Any]:
         """See `Recipe`."""
+        from pluggable_mlp.network.categories import Categories
+        from pluggable_mlp.network.embeddings import Periodic
+
         return {
             "initializer": "standard_normal",
             "parametrization": "ntk",
@@ -249,7 +249,7 @@ class RealMLPWhole(RealMLP):
             "output_range": form.target_range,
         }
 
-    def scheduled(self, mlp: MLP, total_steps: int) -> MLP:
+    def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
         """Return the network with its dropout until half of the training, then less and less."""
         if callable(mlp.dropout) or not mlp.dropout:
             return mlp
@@ -290,7 +290,6 @@ class TabMMiniRecipe(TableRecipe):
     members: PositiveCount = 32
     scaling: ClassVar[str | None] = "quantile"
     bins: ClassVar[int] = 48
-    ensemble: ClassVar[type[TabMMini]] = TabMMini
 
     def values(self, facts: Facts) -> dict[str, Any]:
         """See `Recipe`."""
@@ -311,19 +310,30 @@ class TabMMiniRecipe(TableRecipe):
 
     def parts(self, form: TableForm) -> dict[str, Any]:
         """See `Recipe`."""
+        from pluggable_mlp.network.embeddings import PiecewiseLinear
+
         scaling = "normal" if form.edges else "signs"
         return {
             "initializer": "inverse_sqrt_uniform",
             "embedding": PiecewiseLinear(form.edges) if form.edges else None,
-            "ensemble": self.ensemble(self.members, scaling=scaling, blocks=form.blocks),
+            "ensemble": self.ensemble()(self.members, scaling=scaling, blocks=form.blocks),
         }
 
+    def ensemble(self) -> "type[TabMMini]":
+        """Return the kind of members."""
+        from pluggable_mlp.network.members import TabMMini
 
-@dataclass(frozen=True)
+        return TabMMini
+
+
 class TabMRecipe(TabMMiniRecipe):
     """TabM with piecewise-linear embeddings, otherwise as `TabMMiniRecipe`."""
 
-    ensemble: ClassVar[type[TabMMini]] = TabM
+    def ensemble(self) -> "type[TabMMini]":
+        """See `TabMMiniRecipe`."""
+        from pluggable_mlp.network.members import TabM
+
+        return TabM
 
 
 NONE = "none"

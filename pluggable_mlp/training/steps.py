@@ -23,6 +23,7 @@ from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.names import is_weight
 from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.shortcuts import own
@@ -42,7 +43,7 @@ from pluggable_mlp.training.step_functions import (
     varying_numbers,
     whole_step,
 )
-from pluggable_mlp.training.trees import Tree, is_weight, merge
+from pluggable_mlp.training.trees import Tree, merge
 
 __all__ = ["Steps"]
 

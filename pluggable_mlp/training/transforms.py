@@ -5,19 +5,17 @@ scikit-learn; torch.optim decays all parameters that it is given.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Self
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.passes import core_axes
-from pluggable_mlp.registry import BelowOne, NonNegative, as_number, number, refuse_unknown
+from pluggable_mlp.network.names import core_axes
+from pluggable_mlp.registry import BelowOne, NonNegative, number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
     Coefficients,
-    GradientDescent,
     Optimizer,
     Slots,
     UpdateArguments,
@@ -30,8 +28,6 @@ __all__ = [
     "L2",
     "AverageParameters",
     "ClipByGlobalNorm",
-    "FactorsByName",
-    "RateFactors",
     "Transform",
     "averaged_parameters",
 ]
@@ -296,133 +292,6 @@ class AverageParameters(Transform):
 
         average = map_arrays(approach, before.slots[_AVERAGE], parameters)
         return parameters, {**slots, _AVERAGE: average}
-
-
-class FactorsByName(Transform):
-    """Base of transforms that have a factor for some parameters, by their names."""
-
-    factors: Mapping[str, float] | tuple[tuple[str, float], ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.factors, Mapping | tuple):
-            raise TypeError(f'factors is {self.factors!r}, expected a dict such as {{"b": 0.1}}')
-        items = dict(self.factors).items()
-        checked = [(name, as_number(f"factors[{name!r}]", f, at_least=0.0)) for name, f in items]
-        object.__setattr__(self, "factors", tuple(checked))  # which can be hashed
-
-    @cached_property
-    def by_name(self) -> dict[str, float]:
-        """The factors."""
-        return dict(self.factors)
-
-    def initial_slots(self, parameters: Tree) -> Slots:
-        """Return the inner optimizer's."""
-        if parameters:  # without any, the names of the slots are asked for
-            self.refuse_unknown(parameters)
-        return super().initial_slots(parameters)
-
-    def refuse_unknown(self, parameters: Tree) -> None:
-        """Raise a ValueError if no parameter has one of the names."""
-        names = dict.fromkeys(name for layer in parameters for name in layer)
-        refuse_unknown("factors", self.by_name, names)
-
-
-@dataclass(frozen=True)
-class RateFactors(FactorsByName):
-    """Multiply the learning rate of some parameters by a factor, by their names.
-
-    A decoupled weight decay is multiplied by it, too, as in the parameter groups of torch.optim.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-        One with a learning rate.  Other transforms are put around this one.
-    factors : dict of float
-        By the names of parameters, such as {"scale": 6.0, "b": 0.1}: at least 0.  All others have
-        the factor 1.
-
-    Raises
-    ------
-    TypeError
-        If the optimizer has no learning rate, or the factors are not a dict.
-    ValueError
-        If a factor is out of its range, or, where training begins, no parameter has the name.
-
-    See Also
-    --------
-    torch.optim.Optimizer : Its parameter groups.
-
-    Examples
-    --------
-    >>> from pluggable_mlp import MLP, SGD, RateFactors, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> optimizer = RateFactors(SGD(0.1), {"b": 0.1})
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
-    >>> result.history[-1] < result.history[0]
-    True
-    """
-
-    optimizer: GradientDescent
-    factors: Mapping[str, float] | tuple[tuple[str, float], ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.optimizer, GradientDescent):
-            raise TypeError(
-                f"optimizer is {self.optimizer!r}, expected one with a learning rate, such as "
-                "Adam(); put transforms around RateFactors"
-            )
-
-    @cached_property
-    def _optimizers(self) -> dict[float, GradientDescent]:
-        """The optimizer of each group of parameters, by its factor."""
-        factors = dict.fromkeys((1.0, *self.by_name.values()))
-        return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
-
-    def coefficients_at(self, t: int) -> Coefficients:
-        """Return those of each group, whose names begin with its factor."""
-        return {
-            f"{factor} {name}": number
-            for factor, optimizer in self._optimizers.items()
-            for name, number in optimizer.coefficients_at(t).items()
-        }
-
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
-        """Return the parameters and the slots after the update of each group."""
-        self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
-        found = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
-        updated = self._joined(before.parameters, {key: of[0] for key, of in found.items()})
-        return updated, {
-            slot: self._joined(tree, {key: of[1][slot] for key, of in found.items()})
-            for slot, tree in before.slots.items()
-        }
-
-    def _update_of_group(self, factor: float, before: UpdateArguments) -> tuple[Tree, Slots]:
-        xp, c, parameters, gradients, slots, apply = before
-        start = f"{factor} "
-        own = {name.removeprefix(start): c[name] for name in c if name.startswith(start)}
-        parameters, gradients = (self._group(tree, factor) for tree in (parameters, gradients))
-        slots = {slot: self._group(tree, factor) for slot, tree in slots.items()}
-        return self._optimizers[factor].update(xp, own, parameters, gradients, slots, apply)
-
-    def _factor_of(self, name: str) -> float:
-        return self.by_name.get(name, 1.0)
-
-    def _group(self, tree: Tree, factor: float) -> Tree:
-        """Return a tree of the arrays with this factor."""
-        return [
-            {name: array for name, array in layer.items() if self._factor_of(name) == factor}
-            for layer in tree
-        ]
-
-    def _joined(self, like: Tree, groups: Mapping[float, Tree]) -> Tree:
-        """Return one tree of those of the groups, in the order of the one it is like."""
-        return [
-            {name: groups[self._factor_of(name)][index][name] for name in layer}
-            for index, layer in enumerate(like)
-        ]
 
 
 def averaged_parameters(slots: object, parameters: Tree) -> Tree:

@@ -10,10 +10,10 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.network.names import is_weight
 
 __all__ = [
     "Tree",
-    "is_weight",
     "leaves",
     "map_arrays",
     "map_weights",
@@ -25,11 +25,6 @@ __all__ = [
 ]
 
 Tree = list[dict[str, Array]]
-
-
-def is_weight(name: str) -> bool:
-    """Return whether an array consists of matrices of weights, which decay."""
-    return name in ("W", "member_W", "embedding_V")
 
 
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:

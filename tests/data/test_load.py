@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.data import DataError, load, load_dataset
+from pluggable_mlp.data import DataError, arrays, choice, load_dataset, mnist
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.load import load_inputs, load_source
 from pluggable_mlp.data.preparation import Preparation
@@ -27,10 +27,10 @@ def called(monkeypatch):
     def note(name):
         return lambda *arguments: calls.append((name, *arguments))
 
-    monkeypatch.setattr(load, "load_digits", note("digits"))
-    monkeypatch.setattr(load, "load_named", note("named"))
-    monkeypatch.setattr(load, "read_arrays", note("arrays"))
-    monkeypatch.setattr(load, "read_table", note("table"))
+    monkeypatch.setattr(mnist, "load_digits", note("digits"))
+    monkeypatch.setattr(mnist, "load_named", note("named"))
+    monkeypatch.setattr(arrays, "read_arrays", note("arrays"))
+    monkeypatch.setattr(choice, "read_table", note("table"))
     return calls
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from pluggable_mlp import DataError, load_dataset
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.dataset import DataWarning, Source, Split
+from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QuantileTransform, bin_edges, fit_quantiles

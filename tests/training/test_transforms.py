@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, TabM, TabMMini, first_state, train, training_step
-from pluggable_mlp.training.decay import DecayFactors
+from pluggable_mlp.training.factors import DecayFactors, RateFactors
 from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizers import SGD, Adam, AdamW
 from pluggable_mlp.training.schedules import Plateau
@@ -13,7 +13,6 @@ from pluggable_mlp.training.transforms import (
     L2,
     AverageParameters,
     ClipByGlobalNorm,
-    RateFactors,
     averaged_parameters,
     global_norm,
 )

@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP
-from pluggable_mlp.network.losses import (
-    HuberLoss,
-    PinballLoss,
-    SoftmaxCrossEntropy,
-    average_of_elements,
-)
+from pluggable_mlp import MLP, HuberLoss, PinballLoss, SoftmaxCrossEntropy, average_of_elements
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""What is said of data that cannot be used, or perhaps not as they are meant."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+__all__ = ["DataError", "DataWarning", "listed", "no_data_warnings", "warn"]
+
+
+class DataError(ValueError):
+    """Data that cannot be used: says which file, what is wrong with it, and what to do.
+
+    Parameters
+    ----------
+    source
+        The file, folder or name of the data.
+    fault
+        What is wrong: what came, and what was expected.
+    remedy
+        What the user can do.
+
+    See Also
+    --------
+    DataWarning
+
+    Examples
+    --------
+    >>> from pluggable_mlp import DataError, load_dataset
+    >>> try:
+    ...     load_dataset("gone.csv")
+    ... except DataError as error:
+    ...     print(error)
+    gone.csv: there is no such file; check the path, which begins in ...
+    """
+
+    def __init__(self, source: object, fault: str, remedy: str) -> None:
+        super().__init__(source, fault, remedy)
+
+    def __str__(self) -> str:
+        source, fault, remedy = self.args
+        return f"{source}: {fault}; {remedy}"
+
+    def or_else(self, remedy: str) -> "DataError":
+        """Return the same error with another remedy beside its own."""
+        source, fault, own = self.args
+        return DataError(source, fault, f"{own}, or {remedy}")
+
+
+class DataWarning(UserWarning):
+    """Data that can be used, but perhaps not as they are meant.
+
+    See Also
+    --------
+    DataError
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from pluggable_mlp import DataWarning
+    >>> warnings.simplefilter("error", DataWarning)  # doctest: +SKIP
+    """
+
+
+def warn(name: str, doubt: str) -> None:
+    """Warn of data that can be used, but perhaps not as they are meant."""
+    warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
+
+
+def listed(values: Sequence[object], most: int = 6) -> str:
+    """Return the first of some values, separated by commas."""
+    return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
+
+
+@contextmanager
+def no_data_warnings() -> Iterator[None]:
+    """Suppress `DataWarning`: training has already reported it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        yield

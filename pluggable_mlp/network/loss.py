@@ -1,0 +1,176 @@
+"""What a loss is: its interface, the average over a batch, and the base of most of them.
+
+Shapes: z, the outputs of the network, and dz are (…, batch, outputs); targets t have that shape, or
+(…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
+loss is (…), one number per network.  The losses are in `losses.py`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeAlias
+
+from pluggable_mlp import special
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.network.targets import TargetKind, rows
+from pluggable_mlp.registry import Component
+
+__all__ = [
+    "ElementwiseLoss",
+    "FunctionLoss",
+    "Loss",
+    "LossFunction",
+    "average_of_elements",
+    "scaled",
+    "weighted_average",
+]
+
+LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
+
+
+class Loss(Protocol):
+    """The interface of a loss; a classification loss also has `predict_proba(xp, z)`."""
+
+    targets: ClassVar[TargetKind]
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) for z (…, batch, outputs), and its gradient dz.
+
+        The loss is the weighted average over the batch, as in `numpy.average`: with l the losses
+        of the examples and w their sample_weight (…, batch), sum(w l) / sum(w); by default the
+        mean.
+        """
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return the predictions for z (…, batch, outputs): classes, labels, rates or numbers."""
+
+
+@dataclass(frozen=True)
+class FunctionLoss:
+    """A function as a loss of regression, whose predictions are z itself.
+
+    Parameters
+    ----------
+    function : callable
+        Of (xp, z, targets, sample_weight), with rows of numbers as targets (…, batch, outputs);
+        returns the loss (…) and dz (…, batch, outputs): see `average_of_elements`.
+    """
+
+    function: LossFunction
+    targets: ClassVar[TargetKind] = "numbers"
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return what the function returns."""
+        return self.function(xp, z, targets, sample_weight)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return z."""
+        del xp
+        return z
+
+
+def weighted_average(
+    xp: Namespace, losses: Array, sample_weight: Array | None
+) -> tuple[Array, Array | float]:
+    """Return the average over the batch, and the share of each example in it.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    losses : array (…, batch)
+    sample_weight : array (…, batch) or None
+        At least 0.  If the weights of a batch are all 0, or their sum is not a normal number, the
+        average and the shares are 0 or close to it.
+
+    Returns
+    -------
+    average : array (…)
+        sum(w l) / sum(w), or the mean.
+    share : array (…, batch) or float
+        w / sum(w), or 1 / batch: the derivative of the average with respect to each loss.
+    """
+    if sample_weight is None:
+        return special.mean(xp, losses, axis=-1), 1.0 / losses.shape[-1]
+    total = xp.sum(sample_weight, axis=-1, keepdims=True)
+    usable = total >= SMALLEST_NORMAL[type_name(xp, total)]
+    share = sample_weight * (1.0 / xp.where(usable, total, 1.0))
+    return special.sum(xp, losses * share, axis=-1), share
+
+
+def scaled(xp: Namespace, derivatives: Array, share: Array | float) -> Array:
+    """Return derivatives (…, batch, outputs) times each example's share, (…, batch) or float."""
+    if not isinstance(share, float):
+        share = xp.expand_dims(share, axis=-1)
+    return derivatives * share
+
+
+def average_of_elements(
+    xp: Namespace, values: Array, derivatives: Array, sample_weight: Array | None
+) -> tuple[Array, Array]:
+    """Return the loss and dz where an example's loss is the mean over its outputs.
+
+    Parameters
+    ----------
+    xp
+        The namespace of the arrays.
+    values, derivatives : array (…, batch, outputs)
+        The loss of each output, and its derivative with respect to that output.
+    sample_weight : array (…, batch) or None
+
+    Returns
+    -------
+    loss : array (…)
+    dz : array (…, batch, outputs)
+        derivatives · share / outputs.
+
+    See Also
+    --------
+    MLP : Takes a function that returns this as its loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import average_of_elements
+    >>> d = np.asarray([[1.0], [3.0]])
+    >>> loss, dz = average_of_elements(np, d**4, 4 * d**3, None)
+    >>> float(loss), dz.tolist()
+    (41.0, [[2.0], [54.0]])
+    """
+    loss, share = weighted_average(xp, special.mean(xp, values, axis=-1), sample_weight)
+    outputs = values.shape[-1]
+    if isinstance(share, float):
+        return loss, derivatives * (share / outputs)
+    return loss, scaled(xp, derivatives, share * (1.0 / outputs))
+
+
+@dataclass(frozen=True)
+class ElementwiseLoss(Component):
+    """Base of losses that are the mean over the outputs of an example, each by itself.
+
+    Each docstring gives the loss l of one output z with the target t, and its derivative l'; d is
+    z - t.  Those of numbers predict the outputs themselves.
+    """
+
+    targets: ClassVar[TargetKind] = "numbers"
+
+    @abstractmethod
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs) as z and t."""
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, outputs)."""
+        values, derivatives = self.elements(xp, z, rows(xp, targets, z))
+        return average_of_elements(xp, values, derivatives, sample_weight)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return z (…, batch, outputs)."""
+        del xp
+        return z

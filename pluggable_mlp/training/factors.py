@@ -1,0 +1,232 @@
+"""Transforms with a factor for some parameters, by their names: of the rate, or of a decay.
+
+The decay of `AdamW`, Lion and Muon is theirs: of matrices W, by one number.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.registry import as_number, refuse_unknown
+from pluggable_mlp.training.optimizer import (
+    Coefficients,
+    GradientDescent,
+    Slots,
+    UpdateArguments,
+    as_rate,
+    beside,
+    scheduled_rate,
+)
+from pluggable_mlp.training.schedules import LearningRate, Schedule
+from pluggable_mlp.training.transforms import Transform
+from pluggable_mlp.training.trees import Tree
+
+__all__ = ["DecayFactors", "FactorsByName", "RateFactors"]
+
+_DECAY = "decay factor "  # before the factor, in the names of coefficients
+
+
+class FactorsByName(Transform):
+    """Base of transforms that have a factor for some parameters, by their names."""
+
+    factors: Mapping[str, float] | tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.factors, Mapping | tuple):
+            raise TypeError(f'factors is {self.factors!r}, expected a dict such as {{"b": 0.1}}')
+        items = dict(self.factors).items()
+        checked = [(name, as_number(f"factors[{name!r}]", f, at_least=0.0)) for name, f in items]
+        object.__setattr__(self, "factors", tuple(checked))  # which can be hashed
+
+    @cached_property
+    def by_name(self) -> dict[str, float]:
+        """The factors."""
+        return dict(self.factors)
+
+    def initial_slots(self, parameters: Tree) -> Slots:
+        """Return the inner optimizer's."""
+        if parameters:  # without any, the names of the slots are asked for
+            self.refuse_unknown(parameters)
+        return super().initial_slots(parameters)
+
+    def refuse_unknown(self, parameters: Tree) -> None:
+        """Raise a ValueError if no parameter has one of the names."""
+        names = dict.fromkeys(name for layer in parameters for name in layer)
+        refuse_unknown("factors", self.by_name, names)
+
+
+@dataclass(frozen=True)
+class RateFactors(FactorsByName):
+    """Multiply the learning rate of some parameters by a factor, by their names.
+
+    A decoupled weight decay is multiplied by it, too, as in the parameter groups of torch.optim.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        One with a learning rate.  Other transforms are put around this one.
+    factors : dict of float
+        By the names of parameters, such as {"scale": 6.0, "b": 0.1}: at least 0.  All others have
+        the factor 1.
+
+    Raises
+    ------
+    TypeError
+        If the optimizer has no learning rate, or the factors are not a dict.
+    ValueError
+        If a factor is out of its range, or, where training begins, no parameter has the name.
+
+    See Also
+    --------
+    torch.optim.Optimizer : Its parameter groups.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, RateFactors, get_backend, train
+    >>> x, targets = [[0.0], [1.0]], [0, 1]
+    >>> optimizer = RateFactors(SGD(0.1), {"b": 0.1})
+    >>> backend = get_backend("numpy")
+    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=optimizer)
+    >>> result.history[-1] < result.history[0]
+    True
+    """
+
+    optimizer: GradientDescent
+    factors: Mapping[str, float] | tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.optimizer, GradientDescent):
+            raise TypeError(
+                f"optimizer is {self.optimizer!r}, expected one with a learning rate, such as "
+                "Adam(); put transforms around RateFactors"
+            )
+
+    @cached_property
+    def _optimizers(self) -> dict[float, GradientDescent]:
+        """The optimizer of each group of parameters, by its factor."""
+        factors = dict.fromkeys((1.0, *self.by_name.values()))
+        return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return those of each group, whose names begin with its factor."""
+        return {
+            f"{factor} {name}": number
+            for factor, optimizer in self._optimizers.items()
+            for name, number in optimizer.coefficients_at(t).items()
+        }
+
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Return the parameters and the slots after the update of each group."""
+        self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
+        found = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
+        updated = self._joined(before.parameters, {key: of[0] for key, of in found.items()})
+        return updated, {
+            slot: self._joined(tree, {key: of[1][slot] for key, of in found.items()})
+            for slot, tree in before.slots.items()
+        }
+
+    def _update_of_group(self, factor: float, before: UpdateArguments) -> tuple[Tree, Slots]:
+        xp, c, parameters, gradients, slots, apply = before
+        start = f"{factor} "
+        own = {name.removeprefix(start): c[name] for name in c if name.startswith(start)}
+        parameters, gradients = (self._group(tree, factor) for tree in (parameters, gradients))
+        slots = {slot: self._group(tree, factor) for slot, tree in slots.items()}
+        return self._optimizers[factor].update(xp, own, parameters, gradients, slots, apply)
+
+    def _group(self, tree: Tree, factor: float) -> Tree:
+        """Return a tree of the arrays with this factor."""
+        return [
+            {name: of for name, of in layer.items() if self.by_name.get(name, 1.0) == factor}
+            for layer in tree
+        ]
+
+    def _joined(self, like: Tree, groups: Mapping[float, Tree]) -> Tree:
+        """Return one tree of those of the groups, in the order of the one it is like."""
+        return [
+            {name: groups[self.by_name.get(name, 1.0)][index][name] for name in layer}
+            for index, layer in enumerate(like)
+        ]
+
+
+@dataclass(frozen=True)
+class DecayFactors(FactorsByName):
+    """Decoupled weight decay of chosen parameters: w becomes (1 - f rate weight_decay) w, first.
+
+    f is the factor of the parameter's name, and the rate the optimizer's, without the factors of
+    `RateFactors`.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        One with a learning rate, or `RateFactors` around one.
+    weight_decay : float, Schedule or callable
+        At least 0; a schedule must not follow the losses, as `Plateau` does.
+    factors : dict of float
+        By the names of parameters, such as {"W": 1.0, "scale": 36.0}: at least 0.  All others do
+        not decay.
+
+    Raises
+    ------
+    TypeError
+        If the optimizer has no learning rate, or the factors are not a dict.
+    ValueError
+        If a value is out of its range, or, where training begins, no parameter has the name.
+
+    See Also
+    --------
+    AdamW : The same decay of matrices W alone, by one number.
+    torch.optim.AdamW : Its parameter groups have a decay each.
+
+    Examples
+    --------
+    An input of 0 leaves W without gradients: a step multiplies it by 1 - 0.1 * 0.5.
+
+    >>> from pluggable_mlp import MLP, SGD, DecayFactors, get_backend, train
+    >>> mlp, backend = MLP([1, 2]), get_backend("numpy")
+    >>> W = mlp.initialize(seed=0, backend=backend)[0]["W"]
+    >>> optimizer = DecayFactors(SGD(0.1), 0.5, {"W": 1.0})
+    >>> result = train(mlp, [[0.0]], [1], backend=backend, optimizer=optimizer, epochs=1)
+    >>> result.parameters[0]["W"] / W
+    array([[0.95, 0.95]], dtype=float32)
+    """
+
+    optimizer: GradientDescent | RateFactors
+    weight_decay: LearningRate
+    factors: Mapping[str, float] | tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.optimizer, GradientDescent | RateFactors):
+            raise TypeError(
+                f"optimizer is {self.optimizer!r}, expected one with a learning rate, or "
+                "RateFactors around one; put other transforms around DecayFactors"
+            )
+        decay = as_rate("weight_decay", self.weight_decay)
+        if isinstance(decay, Schedule) and decay.follows_losses:
+            raise ValueError(f"weight_decay is {decay!r}, expected a number or a function of t")
+        object.__setattr__(self, "weight_decay", decay)
+
+    def coefficients_at(self, t: int) -> Coefficients:
+        """Return the inner optimizer's, and 1 - f rate weight_decay for each factor f."""
+        inner = self.optimizer
+        own = inner.optimizer if isinstance(inner, RateFactors) else inner
+        decay = scheduled_rate(self.weight_decay, t, "weight_decay")
+        product = scheduled_rate(own.learning_rate, t) * decay
+        own_names = {f"{_DECAY}{f}": 1.0 - f * product for f in self.by_name.values()}
+        return {**inner.coefficients_at(t), **own_names}
+
+    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Return the inner optimizer's update of the decayed parameters."""
+        self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
+        numbers = {name: before.c[f"{_DECAY}{f}"] for name, f in self.by_name.items()}
+
+        def decayed(name: str, w: Array) -> Array:
+            return w * beside(numbers[name], w) if name in numbers else w
+
+        parameters = [
+            {name: decayed(name, w) for name, w in layer.items()} for layer in before.parameters
+        ]
+        return self.optimizer.update(*before._replace(parameters=parameters))
