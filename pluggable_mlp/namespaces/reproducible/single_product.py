@@ -3,7 +3,7 @@
 A result is T(S), with S the sum of the products of the slices of 29 bits that all rows and columns
 are rounded to, and T some roundings, of which none ever decreases.  One product of the library
 gives r with |r - S| <= e.  Where T(r - e) = T(r + e), that is T(S), too.  The others stay open: of
-random numbers one in a thousand.
+random numbers one in a thousand at most.
 
 In any order of additions, the error of a sum of k products is at most k u / (1 - k u), u = 2^-53,
 times the sum of their magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
@@ -33,7 +33,8 @@ _FEW_BITS = (14,)
 _MANY = 2.0**-8
 """From this share of open results on, computing each by itself takes as long as all at once."""
 
-_WORD = 32
+_WORD = 53
+"""Bits of an integer that float64 has."""
 
 
 def single_product(
@@ -56,10 +57,11 @@ def single_product(
     error = _norms(xp, a, -1) * _norms(xp, b, -2)
     lowest = finish(r - error)
     error += r
-    (places,) = xp.nonzero(xp.reshape(lowest != finish(error), (-1,)))
+    (places,) = xp.nonzero(xp.reshape(lowest < finish(error), (-1,)))
     most = _MANY * r.shape[0] * r.shape[1]
     if places.shape[0] <= most:
         return lowest, places
+    del lowest, error
     if _has_few_bits(left) or _has_few_bits(right):
         return finish(r), places[:0]
     # Sums of zeros alone, as after relu, are right, however large the norms.
@@ -93,5 +95,6 @@ def _have_terms(xp: Namespace, a: Array, b: Array, places: Array) -> Array:
         for x in (a, xp.matrix_transpose(b))
     )
     n = b.shape[1]
-    common = take(xp, of_rows, places // n) & take(xp, of_columns, places % n)
+    common = take(xp, of_rows, places // n)
+    common &= take(xp, of_columns, places % n)
     return xp.any(common != 0, axis=1)
