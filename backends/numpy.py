@@ -87,6 +87,7 @@ offer(
     clip=np.clip,
     matmul=np.matmul,
     mean=_mean,
+    put=np.put,
     sum=np.add.reduce,
     take=_take,
     updater=lambda _: Updater(),

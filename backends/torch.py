@@ -212,6 +212,7 @@ offer(
     affine=_affine,
     erf=torch.erf,
     matmul=torch.matmul,
+    put=torch.Tensor.put_,
     rows_from=_rows_from,
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,

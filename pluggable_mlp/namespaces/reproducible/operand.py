@@ -181,7 +181,7 @@ class Operand:
         self.xp = xp = namespace.library
         self.x = x
         self.axis = axis
-        self._slices: Slices | None = None
+        self._slices: dict[tuple[int, ...], Slices] = {}
         self.stacked: tuple[Array, Array] | None = None
         self.fixed = isinstance(x, FixedPoint)
         if self.fixed:
@@ -222,25 +222,23 @@ class Operand:
         return self.x.floats if self.fixed else self.x
 
     def slices(self, widths: tuple[int, ...]) -> Slices:
-        """Return the slices, kept for the next tile; a `FixedPoint` has its own single one.
-
-        An operand is always asked for the same widths.
-        """
+        """Return the slices, kept for the next tile; a `FixedPoint` has its own single one."""
         if self.fixed:
             return Slices((self.x.floats,), (self.x.scale,))
-        if self._slices is None:
-            self._slices = split(self.xp, self.x, self.largest, widths)
-        return self._slices
+        if widths not in self._slices:
+            self._slices[widths] = split(self.xp, self.x, self.largest, widths)
+        return self._slices[widths]
 
-    def stack(self) -> None:
-        """Set `stacked` from the slices, which exist already.
+    def stack(self, widths: tuple[int, ...]) -> None:
+        """Set `stacked` from the slices of these widths.
 
         Columns of the result then lie one after the other in memory, and so do rows of slices:
         operations on few columns run along many rows.
         """
-        assert self._slices is not None
         transpose = self.xp.matrix_transpose
-        arrays, grids = (self.xp.concat([*map(transpose, of)], axis=-2) for of in self._slices)
+        arrays, grids = (
+            self.xp.concat([*map(transpose, of)], axis=-2) for of in self.slices(widths)
+        )
         self.stacked = arrays, grids
 
 

@@ -17,6 +17,9 @@ of B), and u the unit roundoff 2^-24 (2^-53) of the type,
     fixed point and any     2^-36      2^-72      1 / 2
     fixed point and same    0          0          1 / 1
 
+Large float32 products of two matrices are computed as one product of slices, where that has the
+same bits: see `single_product`.
+
 The second term is the price of a range within a row or column wider than the slices hold: an
 element below 2^-30 (2^-66) of its row's largest is lost altogether. A float64 product longer than
 BLOCK is rounded once more (2 u'). With a bias, C is A B + b, whose addition in float64 rounds by
@@ -33,6 +36,7 @@ the kind of the operands alone (never on data, k or device):
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
@@ -50,10 +54,12 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
     type_name,
     zero_below,
 )
+from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_product
 from pluggable_mlp.namespaces.reproducible.special_values import clean, place_special, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
+from pluggable_mlp.shortcuts import own
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -68,6 +74,9 @@ BLOCK = 1024
 NARROW = 64
 """Up to this width all slices of the right operand are one matrix, for one product instead of
 several. Wider ones would take too much memory."""
+
+LARGE = 2**25
+"""From so many multiplications on, the passes of a rounding test are quicker than a product."""
 
 _FIXED = (FIXED_POINT_BITS,)
 # Widths of left and right by (dtype, is left fixed point, is right fixed point). In float32 one
@@ -142,20 +151,22 @@ def _parts(
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     name, fixed = type_name(ns.library, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
-    widths = WIDTHS[name, *fixed]
+    widths, tile = WIDTHS[name, *fixed], _tile
+    if _by_single_products(ns, a, b):
+        widths, tile = (SLICE, SLICE), _tile_by_single_product
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
         stacked = n <= NARROW and not ns.queued  # on a queue, the copies take longer
         right = _split_for_all(Operand(ns, b, -2), widths[1], stacked)
 
         def part(ends: Ends) -> Array:
-            return _tile(Operand(ns, cut(a, -2, *ends), -1), right, bias)
+            return tile(Operand(ns, cut(a, -2, *ends), -1), right, bias)
     else:
         axis, length, across = -1, n, m
         left = _split_for_all(Operand(ns, a, -1), widths[0])
 
         def part(ends: Ends) -> Array:
-            return _tile(left, Operand(ns, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
+            return tile(left, Operand(ns, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
 
     return run_tiles(ns.run_all, part, length, across, k, axis=axis), axis
 
@@ -165,7 +176,7 @@ def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = Fa
     if operand.moderate:
         operand.slices(widths)
         if stacked and len(widths) > 1:
-            operand.stack()
+            operand.stack(widths)
     return operand
 
 
@@ -181,6 +192,39 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
         flag_finite(xp, flags, floats, r)
     del left, right  # the slices of this tile go before the result is converted
     return rounded(xp, r, dtype, finest, bias)
+
+
+def _by_single_products(ns: "ReproducibleNamespace", a: Factor, b: Factor) -> bool:
+    """Return whether one product and a test of its rounding are likely to be quicker than two."""
+    if own(ns.library, "put") is None or ns.queued or not ns.looks:
+        return False
+    if isinstance(a, FixedPoint) or isinstance(b, FixedPoint) or not a.ndim == b.ndim == 2:
+        return False
+    (m, k), n = a.shape, b.shape[1]
+    is_large = m * k * n >= LARGE and min(m, k, n) > NARROW
+    return is_large and k <= BLOCK and type_name(ns.library, a) == "float32"
+
+
+def _tile_by_single_product(left: Operand, right: Operand, bias: Array | None) -> Array:
+    """Return `_tile` by `single_product`, and what that leaves open as a stack of products."""
+    if not (left.moderate and right.moderate):
+        return _tile(left, right, bias)
+    xp, ns, finest = left.xp, left.namespace, left.finest * right.finest
+    finish = partial(rounded, xp, dtype=left.x.dtype, finest=finest, bias=bias)
+    found = single_product(left, right, finish)
+    if found is None:
+        return _tile(left, right, bias)
+    r, places = found
+    if places.shape[0]:
+        n = r.shape[1]
+        rows, columns = places // n, places % n
+        of_rows = xp.take(left.x, rows, axis=0)[:, None, :]
+        of_columns = xp.matrix_transpose(xp.take(right.x, columns, axis=1))[:, :, None]
+        if bias is not None:
+            bias = xp.take(bias, columns, axis=1)[0, :, None, None]
+        exact = _tile(Operand(ns, of_rows, -1), Operand(ns, of_columns, -2), bias)
+        own(xp, "put")(r, places, xp.reshape(exact, (-1,)))
+    return r
 
 
 def rounded(
