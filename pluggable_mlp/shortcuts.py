@@ -63,6 +63,7 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         Some of `add_product(total, x, factor)`, `affine(x, W, b)`, `clip(x, low, high)`,
         `entries(table, indices)`, `erf(x)`, `in_one_kernel(function, *operands)`,
         `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`,
+        `philox_halves(blocks, address, key, constants)`,
         `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
         `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
         `times_transposed(a, b)`, `transposed_times(a, b)`, `tree_sum(halved, x, axis)`,
@@ -76,6 +77,11 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         backend may do beyond the standard: `compile` and `queued` of `backends/contract.py`.  It
         changes no setting of the process.  Within a function that JAX compiles, arrays have no
         device: None.
+
+        `philox_halves` returns the numbers of `network/philox.py` (…, 8 n), integers of any type,
+        of n counters: those that begin with blocks from the first to before the second, and go on
+        with three words of the address.  Words may be traced, and those of the key arrays (…, 1).
+        The constants are the multipliers, the steps of the key, and the number of rounds.
 
         `compile_call` is `compile` with `exact` for a device, of a function of arrays and floats,
         for libraries that compile each operation anew for each shape.
