@@ -7,6 +7,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.shortcuts import offer
 
 from .memory import keep_freed_blocks
+from .numpy_random import philox_halves
 from .numpy_tracing import TracedNumpyFunction, Tracer
 from .numpy_update import Updater
 from .tape import Function
@@ -87,6 +88,7 @@ offer(
     clip=np.clip,
     matmul=np.matmul,
     mean=_mean,
+    philox_halves=philox_halves,
     put=np.put,
     sum=np.add.reduce,
     take=_take,

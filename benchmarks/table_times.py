@@ -1,12 +1,15 @@
-"""Times of networks for tables: an epoch and predictions, beside the authors' packages, by turns.
+"""Times of networks for tables: fits, epochs and predictions, beside the authors' packages.
 
     PLUGGABLE_MLP_DATA=FOLDER python benchmarks/table_times.py --output table_times.json
 
-FOLDER/tables has adult-train.csv.gz.  RealMLP-TD-S is beside pytabkit's layers and optimizer in a
-plain loop (its own, by Lightning, adds to that), TabM-mini beside the package tabm, both on
-PyTorch's CPU build, with the same threads.  An epoch includes the error of the validation part.
-Contenders take turns in one process; of each the least and the median are told.  Theirs get a
-prepared matrix; ours are timed in `fit`, by the lines that it prints.
+FOLDER/tables has adult-train.csv.gz.  Beside RealMLP-TD-S are pytabkit's estimator, which is left
+out where Lightning is not installed, and its layers and optimizer in a plain loop; beside TabM-mini
+the layers of the package tabm: all on PyTorch's CPU build, with the same threads.
+
+An epoch includes the error of the validation part.  Estimators fit and predict from the frame, and
+the seconds of their fits are those of --epochs and one more; ours print a line after each epoch,
+whose times are taken.  Plain loops have the matrix that our preparation makes of the frame.
+Contenders take turns in one process; of each the least and the median are told.
 """
 
 import argparse
@@ -18,26 +21,40 @@ import os
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package
 
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
-from pluggable_mlp import TableClassifier
-from pluggable_mlp.data.quantiles import bin_edges
+from pluggable_mlp import TableClassifier, load_dataset
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Now = Callable[[], float]
-BATCH, AT_ONCE, ROWS = 256, 1024, 100_000
+Turn = Callable[[], dict[str, list[float]]]
+"""Of a contender: returns the seconds of what it does in a turn."""
+BATCH, AT_ONCE = 256, 1024
 RECIPES = ("realmlp-td-s", "tabm-mini")
 OURS = ("numpy", "torch")
+
+
+class Job(NamedTuple):
+    """The table, X and y, the rows to predict, how many epochs are timed, and by which clock."""
+
+    recipe: str
+    table: tuple[pd.DataFrame, pd.Series]
+    many: pd.DataFrame
+    epochs: int
+    now: Now
 
 
 class _Clock(io.StringIO):
@@ -55,27 +72,36 @@ class _Clock(io.StringIO):
         return len(text)
 
 
-def fitted(recipe: str, backend: str, table: Any, epochs: int, now: Now) -> tuple[Any, list[float]]:
-    """Return our model after some epochs, and the seconds of each but the first."""
-    X, y = table
-    model = TableClassifier(recipe, backend=backend, max_iter=epochs, random_state=0, verbose=True)
-    clock = _Clock(now)
+def of_estimator(job: Job, model: Any) -> dict[str, list[float]]:
+    """Return the seconds of a fit and of predictions, both from frames, and of ours of epochs."""
+    begin, clock = job.now(), _Clock(job.now)
     with contextlib.redirect_stdout(clock):
-        model.fit(X, y)
-    return model, np.diff(clock.times).tolist()
+        model.fit(*job.table)
+    between = job.now()
+    model.predict_proba(job.many)
+    predictions = [job.now() - between]
+    epochs = np.diff(clock.times).tolist()
+    return {"fit": [between - begin], "epoch": epochs, "predictions": predictions}
 
 
-def pytabkit() -> Callable[[str], ModuleType]:
-    """Return what imports its modules, without its __init__, which needs Lightning."""
-    package = ModuleType("pytabkit")
-    package.__path__ = [str(distribution("pytabkit").locate_file("pytabkit"))]
-    sys.modules["pytabkit"] = package
-    return lambda name: importlib.import_module(f"pytabkit.models.{name}")
+def pytabkit() -> Any:
+    """Return the package; without its __init__ where Lightning, which that needs, is not there."""
+    try:
+        return importlib.import_module("pytabkit")
+    except ImportError:
+        package = ModuleType("pytabkit")
+        package.__path__ = [str(distribution("pytabkit").locate_file("pytabkit"))]
+        sys.modules["pytabkit"] = package
+        return package
 
 
 def realmlp(x: Any, y: Any) -> tuple[Any, Callable[[Any, Any], None]]:
     """Return pytabkit's network for a prepared matrix, and its training step."""
-    modules = pytabkit()
+    pytabkit()
+
+    def modules(name: str) -> Any:
+        return importlib.import_module(f"pytabkit.models.{name}")
+
     data, base = modules("data.data"), modules("nn_models.base")
     config = {**modules("sklearn.default_params").DefaultParams.RealMLP_TD_S_CLASS, "tfms": []}
     infos = {
@@ -101,49 +127,40 @@ def realmlp(x: Any, y: Any) -> tuple[Any, Callable[[Any, Any], None]]:
     return (lambda x: model.eval()({"x_cont": x})["x_cont"]), step
 
 
-def tabm(x: Any, y: Any, numbers: int) -> tuple[Any, Callable[[Any, Any], None]]:
-    """Return the package's network for a prepared matrix, and its training step."""
+def tabm(classes: int, form: Any) -> tuple[Any, Callable[[Any, Any], None]]:
+    """Return the layers of `tabm.TabM` on the features of a prepared matrix, and its step."""
+    import tabm
     from rtdl_num_embeddings import PiecewiseLinearEmbeddings
-    from tabm import TabM
 
-    edges = bin_edges(x[:, :numbers].numpy(), 48)
-    bins = [torch.tensor(of, dtype=torch.float32) for of in edges]
-    embeddings = PiecewiseLinearEmbeddings(bins, 16, activation=False, version="B")
-    model = TabM.make(
-        n_num_features=numbers,
-        cat_cardinalities=[2] * 0,
-        d_out=int(y.max()) + 1,
-        num_embeddings=embeddings,
-        arch_type="tabm-mini",
-        n_blocks=2,
-        d_block=512,
-        dropout=0.1,
-        k=32,
+    numbers, k, size = form.numbers, 32, 16
+    bins = [torch.tensor(of, dtype=torch.float32) for of in form.edges]
+    embeddings = PiecewiseLinearEmbeddings(bins, size, activation=False, version="B")
+    widths = [size] * numbers + [*form.blocks[numbers:]]
+    settings = {"n_blocks": 2, "d_block": 512, "dropout": 0.1, "arch_type": "tabm-mini", "k": k}
+    settings |= {"start_scaling_init": "normal", "start_scaling_init_chunks": widths}
+    layers = torch.nn.Sequential(
+        tabm.EnsembleView(k=k),
+        tabm.make_tabm_backbone(d_in=sum(widths), **settings),
+        tabm.LinearEnsemble(512, classes, k=k),
     )
+    model = torch.nn.ModuleList([embeddings, layers])
+
+    def outputs(x: Any) -> Any:
+        embedded = embeddings(x[:, :numbers]).flatten(1)
+        return layers(torch.column_stack([embedded, x[:, numbers:]]))
+
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=3e-4)
 
     def step(x: Any, y: Any) -> None:
-        z = model.train()(x[:, :numbers])
+        model.train()
+        z = outputs(x)
         loss = torch.nn.functional.cross_entropy(z.flatten(0, 1), y.repeat_interleave(z.shape[1]))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    return (lambda x: model.eval()(x[:, :numbers]).softmax(-1).mean(1)), step
-
-
-def epochs_of(network: Any, step: Any, train: Any, validation: Any, now: Now) -> Iterator[float]:
-    """Return the seconds of one epoch after the other, validation included."""
-    x, y = train
-    while True:
-        begin = now()
-        order = torch.randperm(len(x))
-        for start in range(0, len(x) - BATCH + 1, BATCH):
-            rows = order[start : start + BATCH]
-            step(x[rows], y[rows])
-        predict(network, validation[0])
-        yield now() - begin
+    return (lambda x: (model.eval(), outputs(x))[1].softmax(-1).mean(1)), step
 
 
 def predict(network: Any, x: Any) -> None:
@@ -153,48 +170,64 @@ def predict(network: Any, x: Any) -> None:
             network(x[start : start + AT_ONCE])
 
 
-def measure(
-    recipe: str, table: Any, turns: int, epochs: int, now: Now
-) -> dict[str, dict[str, list[float]]]:
-    """Return the seconds of epochs and of predictions of each contender."""
-    seconds: dict[str, dict[str, list[float]]] = {"epoch": {}, "predictions": {}}
-    X, y = table
-    ours, _ = fitted(recipe, "numpy", table, 1, now)
-    used = ours.preparation_.used_columns
-    numbers = sum(column.kind == "number" for column in used)
-    matrix = ours.preparation_.inputs("X", _frame(ours, X), "float32")[:]
-    x = torch.tensor(matrix.astype(np.float32))
-    if recipe == "tabm-mini":  # the others would be embedded by both as they are: numbers alone
-        X = X.select_dtypes("number")
-        table, x = (X, y), x[:, :numbers]
-    labels = torch.tensor(np.unique(y, return_inverse=True)[1])
-    cut = len(x) * 4 // 5
-    made = realmlp(x[:cut], labels[:cut]) if recipe != "tabm-mini" else None
-    network, step = made or tabm(x[:cut], labels[:cut], numbers)
-    theirs = "pytabkit" if made else "tabm"
-    own = epochs_of(network, step, (x[:cut], labels[:cut]), (x[cut:], labels[cut:]), now)
-    rows = np.resize(np.arange(len(X)), ROWS)
-    many, of_theirs = X.iloc[rows], x[rows]
-    for turn in range(turns):
-        for backend in OURS:
-            model, taken = fitted(recipe, backend, table, epochs + 1, now)
-            seconds["epoch"].setdefault(backend, []).extend(taken)
-            begin = now()
-            model.predict_proba(many)
-            seconds["predictions"].setdefault(backend, []).append(now() - begin)
-        taken = [next(own) for _ in range(epochs + (turn == 0))][turn == 0 :]
-        seconds["epoch"].setdefault(theirs, []).extend(taken)
-        begin = now()
-        predict(network, of_theirs)
-        seconds["predictions"].setdefault(theirs, []).append(now() - begin)
+def plain_loop(job: Job) -> Turn:
+    """Return a turn of a package's network, after an epoch that is not timed."""
+    X, y = job.table
+    dataset = load_dataset(X.assign(y=y), target="y", recipe=job.recipe, test_share=0.0)
+    (x, labels), (x_validation, _) = (
+        (torch.tensor(of.inputs[:].astype(np.float32)), torch.tensor(of.targets))
+        for of in (dataset.splits["train"], dataset.splits["validation"])
+    )
+    is_tabm, form = job.recipe == "tabm-mini", dataset.preparation.form
+    network, step = tabm(y.nunique(), form) if is_tabm else realmlp(x, labels)
+    many = x[np.resize(np.arange(len(x)), len(job.many))]
+
+    def epoch() -> None:
+        order = torch.randperm(len(x))
+        for start in range(0, len(x) - BATCH + 1, BATCH):
+            rows = order[start : start + BATCH]
+            step(x[rows], labels[rows])
+        predict(network, x_validation)
+
+    def turn() -> dict[str, list[float]]:
+        times = [job.now()]
+        for _ in range(job.epochs):
+            epoch()
+            times.append(job.now())
+        predict(network, many)
+        return {"epoch": np.diff(times).tolist(), "predictions": [job.now() - times[-1]]}
+
+    epoch()
+    return turn
+
+
+def contenders(job: Job) -> Iterator[tuple[str, Turn]]:
+    """Yield the names and the turns of ours and of the packages."""
+    settings = {"max_iter": job.epochs + 1, "random_state": 0, "verbose": True}
+    for backend in OURS:
+        model: Any = TableClassifier(job.recipe, backend=backend, **settings)
+        yield backend, partial(of_estimator, job, model)
+    package = "tabm" if job.recipe == "tabm-mini" else "pytabkit"
+    yield f"{package}, plain loop", plain_loop(job)
+    if package == "pytabkit" and hasattr(pytabkit(), "RealMLP_TD_S_Classifier"):
+        settings = {"n_epochs": job.epochs + 1, "n_threads": torch.get_num_threads()}
+        model = pytabkit().RealMLP_TD_S_Classifier(device="cpu", random_state=0, **settings)
+        yield package, partial(of_estimator, job, model)
+
+
+def measure(job: Job, turns: int) -> dict[str, dict[str, list[float]]]:
+    """Return the seconds of fits, of epochs and of predictions of each contender."""
+    seconds: dict[str, dict[str, list[float]]] = {"fit": {}, "epoch": {}, "predictions": {}}
+    threads, by_name = torch.get_num_threads(), dict(contenders(job))
+    for _ in range(turns):
+        for name, turn in by_name.items():
+            torch.set_num_threads(threads)  # pytabkit may have changed it
+            with threadpool_limits(threads), warnings.catch_warnings(action="ignore"):
+                taken = turn()
+            for what, of in taken.items():
+                if of:
+                    seconds[what].setdefault(name, []).extend(of)
     return seconds
-
-
-def _frame(model: Any, X: Any) -> Any:
-    from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
-
-    kinds = [(of.name, kind_of(of) if of.is_used else None) for of in model._columns]
-    return frame_of(model, X, kinds=kinds)
 
 
 def main() -> None:
@@ -202,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=RECIPES)
     parser.add_argument("--rows", type=int, help="of the table; by default all")
+    parser.add_argument("--predictions", type=int, default=100_000, help="so many rows")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
@@ -213,9 +247,11 @@ def main() -> None:
     path = Path(os.environ["PLUGGABLE_MLP_DATA"], "tables", "adult-train.csv.gz")
     data = pd.read_csv(path).iloc[: options.rows]
     table = data.drop(columns="income"), data["income"]
+    many = table[0].iloc[np.resize(np.arange(len(data)), options.predictions)]
     found = {}
     for recipe in options.recipes:
-        found[recipe] = measure(recipe, table, options.turns, options.epochs, CLOCKS[options.clock])
+        job = Job(recipe, table, many, options.epochs, CLOCKS[options.clock])
+        found[recipe] = measure(job, options.turns)
         for what, by_name in found[recipe].items():
             for name, taken in by_name.items():
                 least, median = min(taken), statistics.median(taken)

@@ -63,10 +63,10 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         Some of `add_product(total, x, factor)`, `affine(x, W, b)`, `clip(x, low, high)`,
         `entries(table, indices)`, `erf(x)`, `in_one_kernel(function, *operands)`,
         `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`,
-        `put(x, places, values)`, `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`,
-        `softmax(x)`, `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`,
-        `take(x, indices, axis=axis)`, `times_transposed(a, b)`, `transposed_times(a, b)`,
-        `tree_sum(halved, x, axis)`,
+        `philox_halves(blocks, address, key, constants)`, `put(x, places, values)`,
+        `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
+        `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
+        `times_transposed(a, b)`, `transposed_times(a, b)`, `tree_sum(halved, x, axis)`,
         `vecdot(x, y)`, `zero_below(x, threshold)`, `zero_where(mask, x)`, `on_device_of(x)`,
         `updater(w)`, `backend_at(device)`, `compile_call(function, device)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
@@ -77,6 +77,11 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         backend may do beyond the standard: `compile` and `queued` of `backends/contract.py`.  It
         changes no setting of the process.  Within a function that JAX compiles, arrays have no
         device: None.
+
+        `philox_halves` returns the numbers of `network/philox.py` (…, 8 n), integers of any type,
+        of n counters: those that begin with blocks from the first to before the second, and go on
+        with three words of the address.  Words may be traced, and those of the key arrays (…, 1).
+        The constants are the multipliers, the steps of the key, and the number of rounds.
 
         `put` writes values (n,) into an array at places (n,) of its flat form: only libraries that
         offer it, and whose operations are not queued, have large products tested.  See

@@ -18,7 +18,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.encoded import OrderedFeatures
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.lazy import StoredArray, blocks
+from pluggable_mlp.lazy import StoredArray, blocks, rows_within
 from pluggable_mlp.registry import choose
 
 __all__ = ["LINEAR", "SCALINGS", "Scaling", "fit_scaling", "quantile", "refuse_blocks"]
@@ -27,6 +27,9 @@ SMOOTH_CLIP: Literal["smooth_clip"] = "smooth_clip"
 
 LIMIT = 3.0
 """Of the smooth clip: all numbers come to lie between -3 and 3."""
+
+BLOCK = 2**18
+"""So many bytes of rows are scaled at once: they and what is made of them fit a cache."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,14 @@ class Scaling:
 
     def apply_in_place(self, values: Array) -> Array:
         """Scale float64 values (n, features), which nobody else holds; return them."""
-        values -= np.asarray(self.offsets)
-        values /= np.asarray(self.divisors)
-        if self.kind == SMOOTH_CLIP:
-            share = values / LIMIT
-            values /= np.sqrt(1.0 + share * share)  # on the host, where IEEE 754 fixes it
+        at_once = rows_within(BLOCK, values.shape, values.dtype)
+        for start in range(0, len(values), at_once):
+            rows = values[start : start + at_once]
+            rows -= np.asarray(self.offsets)
+            rows /= np.asarray(self.divisors)
+            if self.kind == SMOOTH_CLIP:
+                share = rows / LIMIT
+                rows /= np.sqrt(1.0 + share * share)  # on the host, where IEEE 754 fixes it
         return values
 
     def undo(self, values: Array) -> Array:

@@ -86,8 +86,9 @@ def _from_frame(frame: Any) -> Table:
         elif column.dtype.is_numeric():
             values = column.cast(narwhals.Float64()).fill_null(float("nan")).to_numpy()
         else:
-            pairs = zip(column.to_list(), column.is_null().to_list(), strict=True)
-            values = [None if missing else value for value, missing in pairs]
+            values = column.to_list()
+            for row in column.is_null().arg_true().to_list():
+                values[row] = None
         columns.append(polars.Series(str(column.name), values, strict=False))
     return Table(source, tuple(map(str, given.columns)), columns)
 

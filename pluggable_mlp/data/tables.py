@@ -7,6 +7,7 @@ Shapes: n rows, a column is (n,).
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ __all__ = ["MISSING", "MOSTLY", "Table", "import_polars", "is_number"]
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
 """What stands for a missing value, in lower case."""
+
+_SPELLINGS = sorted(
+    {
+        "".join(letters)
+        for word in MISSING
+        for letters in product(*zip(word, word.upper(), strict=True))
+    }
+)
+"""The same in upper and lower case: to compare is quicker than to lower the texts of a column."""
 
 MOSTLY = 0.9
 """A column of which so many values are numbers is one of numbers, and its texts are faults."""
@@ -109,8 +119,7 @@ class Table:
         if column.dtype.is_numeric() and kind != "texts":
             return self._finite(place, column.cast(import_polars().Float64))
         texts = self._texts(place)
-        missing = texts.str.to_lowercase().is_in(list(MISSING)).fill_null(True)
-        texts = texts.set(missing, None)
+        texts = texts.set(texts.is_in(_SPELLINGS), None)
         numbers = None if kind == "texts" else self._numbers(texts)
         if numbers is None:
             return _encoded(texts)
@@ -188,6 +197,7 @@ def import_polars(source: str = "") -> Any:
 
 def _encoded(texts: Any) -> Texts:
     """Return a series of texts as codes."""
+    polars = import_polars()
     distinct = texts.drop_nulls().unique().sort()
-    ranks = texts.rank("dense").cast(import_polars().Int32) - 1
-    return Texts(tuple(distinct), ranks.fill_null(-1).to_numpy())
+    codes = texts.cast(polars.Enum(distinct)).to_physical().cast(polars.Int32)
+    return Texts(tuple(distinct), codes.fill_null(-1).to_numpy())

@@ -36,6 +36,7 @@ from pluggable_mlp.estimators.table_convert import TableConversionMixin
 from pluggable_mlp.estimators.table_fitting import Part, fit_network
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
+from pluggable_mlp.executor import one_by_one
 from pluggable_mlp.files import to_json
 from pluggable_mlp.lazy import blocks, on_host
 from pluggable_mlp.namespaces import ARITHMETICS
@@ -47,11 +48,11 @@ from pluggable_mlp.training.sharding import check_count
 
 __all__ = ["BaseTable"]
 
-ROWS = 512
-"""So many rows are predicted at once; fewer are filled up to a multiple of `FILLED`."""
-
 FILLED = 64
-"""A library may round products of few rows in another way: a row's result must not depend on it."""
+"""Rows are filled up to a multiple of so many.
+
+A library may round products of few rows in another way: a row's result must not depend on it.
+"""
 
 
 class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
@@ -321,15 +322,18 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         kinds = [(of.name, kind_of(of) if of.is_used else None) for of in self._columns]
         frame = frame_of(self, X, kinds=kinds)
         prepared = self.preparation_.inputs("X", frame, "float64")
-        found, place = [], self._place()
-        for start in range(0, len(prepared), ROWS):
-            rows = np.ascontiguousarray(prepared[start : start + ROWS], self.dtype)
+        compute, place = getattr(self.network_, method), self._place()
+        at_once = RECIPES[self.recipe].rows_at_once
+
+        def outputs(start: int) -> Array:
+            rows = np.ascontiguousarray(prepared[start : start + at_once], self.dtype)
             filled = np.zeros((-(-len(rows) // FILLED) * FILLED, rows.shape[1]), rows.dtype)
             filled[: len(rows)] = rows
-            compute = getattr(self.network_, method)
             z = compute(self.parameters_, place.asarray(filled), arithmetic=self.arithmetic)
-            found.append(place.to_numpy(z)[: len(rows)])
-        return np.concatenate(found)
+            return place.to_numpy(z)[: len(rows)]
+
+        run_all = getattr(place, "run_all", one_by_one)
+        return np.concatenate(run_all(outputs, range(0, len(prepared), at_once)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parameters_")

@@ -214,7 +214,7 @@ class ActivationLayer(_WithoutParameters):
 
 
 def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -> Array:
-    """Return numbers of 16 random bits, int64 (…, rows, features), for x (…, rows, features).
+    """Return numbers of 16 random bits (…, rows, features) for x (…, rows, features).
 
     Each example is a row for each of the members.  Networks along leading axes share the numbers,
     unless the words of the seed are arrays (…, 1).
@@ -342,8 +342,9 @@ class Noise(_WithoutParameters):
         """Return x with the numbers added in training, and x in evaluation."""
         del parameters
         if rng is not None:
-            odd = _numbers(xp, x, rng, self.stream) * 2 - (_RESOLUTION - 1)
-            x = x + xp.astype(odd, x.dtype) * (self.deviation * math.sqrt(3.0) / _RESOLUTION)
+            numbers = xp.astype(_numbers(xp, x, rng, self.stream), x.dtype)
+            odd = numbers * 2.0 - (_RESOLUTION - 1.0)  # exact
+            x = x + odd * (self.deviation * math.sqrt(3.0) / _RESOLUTION)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             return (dy if with_dx else None), {}

@@ -12,6 +12,7 @@ Random numbers on the host (parameters, shuffles) are in `pluggable_mlp/randomne
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, Device, Namespace
+from pluggable_mlp.shortcuts import own
 
 __all__ = ["Seed", "as_words", "philox", "random_numbers"]
 
@@ -42,9 +43,9 @@ def random_numbers(
 ) -> Array:
     """Return `count` numbers of 16 random bits (…, count), addressed by (seed, stream, step).
 
-    They are int64.  Numbers 8 i to 8 i + 7 are the words of Philox at the counter (i, stream,
-    step mod 2^32, step div 2^32) and the key (seed mod 2^32, seed div 2^32): of each word the lower
-    half, then the upper one.
+    They are integers, int64 unless the library has a function of its own.  Numbers 8 i to 8 i + 7
+    are the words of Philox at the counter (i, stream, step mod 2^32, step div 2^32) and the key
+    (seed mod 2^32, seed div 2^32): of each word the lower half, then the upper one.
 
     Parameters
     ----------
@@ -62,13 +63,24 @@ def random_numbers(
         How many numbers at this address are left out before.
     """
     begin, left_out = divmod(first, 8)
-    blocks = xp.arange(begin, (first + count + 7) // 8, dtype=xp.int64, device=device)
-    counter = (blocks, stream, *as_words(step))
-    words = philox(counter, as_words(seed))
+    blocks = begin, (first + count + 7) // 8
+    address, key = (stream, *as_words(step)), as_words(seed)
+    function = own(xp, "philox_halves")
+    if function is None:
+        numbers = _halves(xp, xp.arange(*blocks, dtype=xp.int64, device=device), address, key)
+    else:
+        numbers = function(blocks, address, key, (_MULTIPLIERS, _KEY_STEPS, _ROUNDS))
+    return numbers[..., left_out : left_out + count]
+
+
+def _halves(
+    xp: Namespace, blocks: Array, address: tuple[Word, Word, Word], key: tuple[Word, Word]
+) -> Array:
+    """Return the halves of the words at counters that begin with blocks (n,), (…, 8 n)."""
+    words = philox((blocks, *address), key)
     halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
     numbers = xp.stack(halves, axis=-1)
-    numbers = xp.reshape(numbers, (*numbers.shape[:-2], -1))
-    return numbers[..., left_out : left_out + count]
+    return xp.reshape(numbers, (*numbers.shape[:-2], -1))
 
 
 def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> list[Word]:

@@ -95,7 +95,7 @@ class Recipe(Component):
     whole_batches : bool
         Whether a smaller last batch of an epoch is left out.
     rows_at_once : int
-        Of the validation part.
+        Of the validation part, and of predictions by an estimator.
     rate_factors : mapping of str to float
         Factors of the learning rate by the names of parameters, as `RateFactors` has them.
     """

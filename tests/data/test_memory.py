@@ -5,6 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.data.scaling import fit_scaling
 
 pytest.importorskip("polars")
 
@@ -28,6 +29,15 @@ def test_the_features_of_categories_are_made_once(table, peak_memory):
 
 def test_a_table_for_testing_takes_no_more_than_a_copy_of_its_features(table, peak_memory):
     assert peak_memory(lambda: load_dataset(table, test=table)) < 3.25 * DENSE
+
+
+@pytest.mark.parametrize("kind", ["standard", "smooth_clip"])
+def test_features_are_scaled_in_place(kind, peak_memory):
+    values = np.random.default_rng(0).normal(size=(10_000, 20))
+    scaling = fit_scaling("table", kind, values)
+    expected = scaling.apply(values[-5:])
+    assert peak_memory(lambda: scaling.apply_in_place(values)) < values.nbytes / 2
+    assert np.array_equal(values[-5:], expected)
 
 
 def test_categories_are_codes_until_the_block(table, peak_memory):

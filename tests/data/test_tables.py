@@ -334,3 +334,11 @@ def test_what_becomes_of_a_row_depends_on_it_alone(scratch, form, data):
     found = load_dataset(frame, target="y", test=FORMS[form](part, scratch)).test
     np.testing.assert_array_equal(found.inputs, whole.inputs[rows])
     assert found.targets.tolist() == whole.targets[rows].tolist()
+
+
+def test_a_missing_value_may_be_in_upper_and_lower_case():
+    missing = ["NULL", "nUll", "Nan", "n/A", "None", "NONE", "nA", "?", "", " na ", None]
+    texts = ["Nanny", "no"] * 20 + missing
+    frame = polars.DataFrame({"x": texts, "label": [0, 1] * 25 + [1]})
+    (column,) = load_dataset(frame, test_share=0.0).preparation.columns
+    assert (column.missing, column.categories) == (len(missing), ("Nanny", "no"))

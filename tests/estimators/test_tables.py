@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from threadpoolctl import threadpool_limits
 
 from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
 
@@ -90,6 +91,22 @@ def test_a_smaller_last_batch_is_left_out():
 def test_a_time_limit_ends_training():
     X, y = load_iris(return_X_y=True)
     assert TableClassifier(time_limit=1e-3, random_state=0).fit(X, y).n_iter_ == 1
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_predictions_of_a_row_depend_on_no_other_and_on_no_thread(backend):
+    """Of blocks, of which the last is cut short, on two threads and on one."""
+    if backend != "numpy":
+        pytest.importorskip(backend)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1300, 5))
+    model = TableClassifier(backend=backend, max_iter=1, random_state=0).fit(X, X[:, 0] > 0)
+    with threadpool_limits(2):
+        every = model.predict_proba(X)
+    with threadpool_limits(1):
+        parts = [model.predict_proba(X[rows]) for rows in (slice(700), slice(700, None))]
+    assert len(np.unique(every)) > 1000
+    assert np.array_equal(every, np.concatenate(parts))
 
 
 def test_weights_of_zero_leave_rows_out():

@@ -7,6 +7,7 @@ import pytest
 from pluggable_mlp.arrays import device_of
 from pluggable_mlp.network import philox as module
 from pluggable_mlp.network.philox import philox, random_numbers
+from pluggable_mlp.shortcuts import load_offers
 from tests.together import together
 
 ONES = 0xFFFFFFFF
@@ -24,7 +25,7 @@ KNOWN_ANSWERS = [  # Random123's tests/kat_vectors, the lines "philox4x32 10": c
 def draw(backend, count, seed=0, stream=0, step=0):
     device = device_of(backend.asarray(0.0))
     numbers = random_numbers(backend.xp, count, seed=seed, stream=stream, step=step, device=device)
-    assert numbers.dtype == backend.xp.int64
+    assert backend.xp.isdtype(numbers.dtype, "integral")
     return backend.to_numpy(numbers)
 
 
@@ -48,6 +49,25 @@ def test_numbers_are_at_their_address(backend, count, seed, step):
         for word in philox(counter, (seed % 2**32, seed // 2**32)):
             halves += [word % 2**16, word // 2**16]
     assert draw(backend, count, seed, 7, step).tolist() == halves[:count]
+
+
+def test_many_numbers_are_at_their_address():
+    """A library may compute many in parts: of several seeds, from the middle of a block on."""
+    import array_api_compat.numpy as xp
+
+    load_offers(xp)
+    first, count, seeds = 8 * 5 + 3, 8 * 2**15, [3, 2**64 - 3]
+    words = np.array([[divmod(seed, 2**32)[::-1]] for seed in seeds])
+    key = words[..., 0], words[..., 1]
+    address = {"stream": 7, "step": 2**40 + 1, "device": "cpu", "first": first}
+    numbers = random_numbers(xp, count, seed=key, **address)
+    assert numbers.shape == (2, count)
+    for row, seed in zip(numbers, seeds, strict=True):
+        assert np.array_equal(random_numbers(xp, count, seed=seed, **address), row)
+        for place in (0, 5, 2**16 - 43, 2**16 - 4, 2**17 + 1, count - 1):
+            block, half = divmod(first + place, 8)
+            word = philox((block, 7, 1, 2**8), (seed % 2**32, seed // 2**32))[half // 2]
+            assert row[place] == word >> 16 * (half % 2) & 0xFFFF
 
 
 def p_value(observed):

@@ -1,0 +1,119 @@
+"""The benchmarks of networks for tables run from end to end, on small tables; no time decides."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("polars")
+from benchmarks import scores, table_bits  # noqa: E402  # they import pandas
+
+BENCHMARKS = Path(scores.__file__).parent
+ROWS = 420
+"""Of which four fifths, the training part, are more than a batch."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of data with tables that have the names of adult's and a column of each kind."""
+    (tmp_path / "tables").mkdir()
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        age = rng.integers(17, 90, ROWS)
+        income = np.where(age + rng.normal(0, 9, ROWS) > 45, ">50K", "<=50K")
+        table = {"age": age, "work": rng.choice(["a", "b", "c"], ROWS), "income": income}
+        table["sex"] = rng.choice(["Male", "Female"], ROWS)
+        pd.DataFrame(table).to_csv(tmp_path / "tables" / f"adult-{part}.csv.gz", index=False)
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """A function that calls the `main` of a benchmark; it returns the status and what was said."""
+
+    def called(module, *arguments):
+        monkeypatch.setattr("sys.argv", [module.__name__, *map(str, arguments)])
+        return module.main(), capsys.readouterr().out
+
+    return called
+
+
+def test_scores_are_computed_once_and_shown_as_a_table(folder, call):
+    output = folder / "scores.jsonl"
+    asked = ["--data", "adult", "iris", "--models", "linear", "--output", output]
+    call(scores, *asked, "--seeds", 0, 1)
+    before = output.read_text()
+    results = [json.loads(line) for line in before.splitlines()]
+    assert len({(of["data"], of["model"], of["seed"]) for of in results}) == len(results) == 4
+    assert all(0.7 < of["score"] <= 1.0 and of["seconds"] > 0.0 for of in results)
+    assert {of["rows"] for of in results if of["data"] == "adult"} == {ROWS}
+    call(scores, *asked, "--seeds", 1)
+    assert output.read_text() == before
+    _, shown = call(scores, "--table", "--output", output)
+    assert shown.splitlines()[0] == "| data | linear |"
+    assert [line.split(" | ")[0] for line in shown.splitlines()[2:]] == [
+        "| adult",
+        "| iris",
+        "| mean",
+    ]
+
+
+def test_a_score_is_the_mean_of_the_seeds_with_its_standard_error():
+    found = [
+        {"data": data, "model": model, "score": score}
+        for data, model, score in [
+            ("a", "x", 0.8),
+            ("a", "x", 0.9),
+            ("a", "y", 0.5),
+            ("b", "x", 0.1),
+        ]
+    ]
+    assert scores.table(found).splitlines()[2:] == [
+        "| a | 0.8500 ± 0.0500 | 0.5000 ± 0.0000 |",
+        "| b | 0.1000 ± 0.0000 |  |",
+        "| mean | 0.8500 | 0.5000 |",
+    ]
+
+
+def test_bits_of_libraries_are_compared(folder, call, monkeypatch):
+    status, shown = call(table_bits, "--epochs", 1, "--backends", "numpy")
+    *lines, last = shown.splitlines()
+    assert (status, last) == (0, "the same bits")
+    assert [line.partition(":")[0] for line in lines] == ["numpy, native", "numpy, reproducible"]
+    monkeypatch.setattr(table_bits, "fitted", lambda _, **settings: settings["backend"])
+    status, shown = call(table_bits, "--backends", "numpy", "torch")
+    assert (status, shown.splitlines()[-1]) == (1, "the bits differ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "package", "names"),
+    [
+        ("realmlp-td-s", "pytabkit", {"pytabkit, plain loop", "pytabkit"}),
+        ("tabm-mini", "tabm", {"tabm, plain loop"}),
+    ],
+)
+def test_times_are_of_all_contenders(recipe, package, names, folder):
+    for needed in ("torch", package):
+        pytest.importorskip(needed)
+    output = folder / "times.json"
+    arguments = ["--turns=2", "--epochs=1", "--predictions=50", "--threads=1", "--recipes"]
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "table_times.py", *arguments, recipe, "--output", output],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(output.read_text())[recipe]
+    loops = {name for name in names if "loop" in name}
+    estimators = {"numpy", "torch"} | names - loops
+    assert set(found["fit"]) == estimators
+    assert set(found["epoch"]) == {"numpy", "torch"} | loops
+    assert set(found["predictions"]) == estimators | loops
+    taken = [of for by_name in found.values() for of in by_name.values()]
+    assert all(len(of) == 2 and min(of) > 0.0 for of in taken)
+    assert f"{recipe}, predictions, numpy:" in done.stdout
