@@ -39,6 +39,7 @@ RECORD = Path(__file__).with_suffix(".json")
 BLOCK = 2**16  # inputs whose temporaries stay in a cache
 BLOCKS = 2**32 // BLOCK
 SMALLEST_NORMAL = 2.0**-126
+OVERFLOW = np.float64(2.0**128)
 SMALLEST_PRODUCT = 2.0**-102
 # Of the bits of a float64 number: those beyond float32, where these tie, and how near is doubtful.
 _BEYOND_FLOAT32, _MIDPOINT, _DOUBT = 2**29 - 1, 2**28, 2**5
@@ -115,7 +116,7 @@ class Finding:
     not_correctly_rounded, settled_by_mpmath : int
         How many of these results are other numbers; where the reference left doubt.
     special_values_wrong : int
-        Wrong results where NaN, an infinity or 0 is right; wrong NaN, infinities, negative zeros.
+        Wrong results where NaN, an infinity or 0 is right; wrong NaN; negative zeros.
     decreases : int
         Of a function that never decreases: pairs of neighbours whose results do.
     special : dict
@@ -139,6 +140,7 @@ class Finding:
     seconds: float = 0.0
 
 
+@np.errstate(all="ignore")
 def results_of(function: Function, bits: np.ndarray) -> np.ndarray:
     """Return the results (n,) for the float32 numbers of bits (n,)."""
     x = bits.view(np.float32)
@@ -194,11 +196,13 @@ def judge(function: Function, x: np.ndarray, y: np.ndarray, finding: Finding) ->
     finding.special_values_wrong += int(np.count_nonzero(y.view(np.uint32) == _MINUS_ZERO))
     wrong = (y != nearest) & ~(np.isnan(y) & np.isnan(nearest))
     if np.any(wrong):
-        ordinary &= np.isfinite(y)
+        ordinary &= ~np.isnan(y)
         finding.special_values_wrong += int(np.count_nonzero(wrong & ~ordinary))
         wrong &= ordinary
         finding.not_correctly_rounded += int(np.count_nonzero(wrong))
-        errors = np.abs(y[wrong] - reference[wrong]) / ulp(reference[wrong])
+        # What overflows although the exact value does not is wrong by as much as it is beyond.
+        errors = np.abs(np.clip(y[wrong], -OVERFLOW, OVERFLOW) - reference[wrong])
+        errors /= ulp(reference[wrong])
         worst = int(np.argmax(errors)) if errors.size else 0
         if errors.size and errors[worst] > finding.largest_error:
             finding.largest_error, finding.at = float(errors[worst]), float(x[wrong][worst]).hex()
@@ -212,6 +216,7 @@ def ulp(exact: np.ndarray) -> np.ndarray:
 def error(function: Function, x: np.float32, y: np.float32) -> float:
     """Return the error of a result y, in units in the last place of the exact value, by mpmath."""
     exact = function.exact(mp.mpf(float(x)))
+    y = np.clip(y, -OVERFLOW, OVERFLOW)
     return float(abs(mp.mpf(float(y)) - exact) * mp.mpf(2) ** (24 - mp.frexp(exact)[1]))
 
 
