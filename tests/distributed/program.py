@@ -70,8 +70,11 @@ CASES = {
     **{name: {"optimizer": of} for name, of in OPTIMIZERS.items()},
     "plateau": {"optimizer": {"learning_rate": PLATEAU}, "epochs": 4},
     "lbfgs": {"optimizer": {}, "batch_size": COUNT, "epochs": 3},
-    "dropout": {"mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1}},
-    "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}},
+    "dropout": {
+        "mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1},
+        "optimizer": {"name": "adam"},
+    },
+    "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}, "batch_size": 25},
     "layer norm": {"mlp": {"norm": "layer", "activation": "gelu"}},
     "tables": {
         "mlp": {
