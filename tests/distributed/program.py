@@ -25,7 +25,7 @@ from pluggable_mlp import (
 )
 from pluggable_mlp.training.train import Training
 
-COUNT, FEATURES, CLASSES = 101, 12, 4
+COUNT, FEATURES, CLASSES = 51, 12, 4
 
 _rng = np.random.default_rng(5)
 INPUTS = _rng.standard_normal((COUNT, FEATURES))
@@ -104,7 +104,7 @@ CASES = {
     "micro-batches": {"micro_batch": 10, "mlp": {"dropout": 0.2}},
     "a last batch of one": {"batch_size": 25},
     "few rows": {"batch_size": 2, "epochs": 1},
-    "long": {"batch_size": 3000, "repeat": 30},
+    "long": {"batch_size": 3000, "repeat": 60},
     "huge": {"inputs": HUGE, "epochs": 1},
     "without shuffling": {"shuffle": False},
     "stacked": {"networks": 3},
