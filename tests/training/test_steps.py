@@ -9,7 +9,7 @@ import weakref
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -131,6 +131,11 @@ def named(state, place):
     }
 
 
+@cache
+def of_numpy_uncompiled(name):
+    return epochs_of(Uncompiled(NUMPY), name, "float32", "reproducible")
+
+
 SLOW = pytest.mark.slow
 WAYS = {
     "as it is": lambda backend: backend,
@@ -163,7 +168,7 @@ def test_reproducible_steps_have_the_same_bits_in_every_way(spec, name, way):
     else:
         pytest.importorskip(spec)
         backend = get_backend(spec)
-    expected = epochs_of(Uncompiled(NUMPY), name, "float32", "reproducible")
+    expected = of_numpy_uncompiled(name)
     found = epochs_of(WAYS[way](backend), name, "float32", "reproducible", at_once=3)
     assert found.keys() == expected.keys()
     for key, array in expected.items():
