@@ -144,6 +144,9 @@ WAYS = {
 }
 
 
+QUICK_OF = {"simulated_cupy": ("adam",)}  # whose operations are slow
+
+
 # What reproducible steps promise: every way, library and case has the bits of NumPy uncompiled.
 @pytest.mark.parametrize(
     ("spec", "name", "way"),
@@ -153,7 +156,7 @@ WAYS = {
             name,
             way,
             marks=[pytest.mark.simulated_cupy] * (spec == "simulated_cupy")
-            + [SLOW] * (spec == "jax" or name not in ("plain", "adam")),
+            + [SLOW] * (spec == "jax" or name not in QUICK_OF.get(spec, ("plain", "adam"))),
         )
         for spec in ("numpy", "torch", "array_api_strict", "simulated_cupy", "jax")
         for name in ("plain", "adam", "adamw", "rmsprop", "muon")

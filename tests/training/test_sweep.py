@@ -132,7 +132,7 @@ def test_native_results_of_compiled_loops_agree_up_to_rounding():
         np.testing.assert_allclose(one.history, expected.history, rtol=1e-9)
 
 
-@pytest.mark.parametrize("held", [None, HELD])
+@pytest.mark.parametrize("held", [pytest.param(None, marks=pytest.mark.slow), HELD])
 def test_each_network_stops_when_it_would_alone(held):
     """And is the same whatever the others do."""
     backend, mlp = get_backend("numpy"), MLP([4, 6, 2])
