@@ -85,6 +85,7 @@ class _Fuser:
         self.tape = Tape()
         self._owners, self._kinds, self._held = owners, kinds, held
         self._nodes: list[Node] = []
+        self._for_calls: list[Node] = []  # the elementwise ones among them that calls need
         self._current: dict[int, Node] = {}  # by the place on the old tape
         self._stale: set[int] = set()  # places there of memory that was overwritten by another
         self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
@@ -110,8 +111,7 @@ class _Fuser:
             raise TraceError  # it would be copied to the device at every call
         if node.line is None and not operation.is_new:
             raise TraceError
-        for operand in node.operands:
-            operand.consumers.append(node)
+        node.set_operands()
         if not operation.is_new:
             owner = self._owners[operation.result]
             self._stale.update(place for place in self._current if self._owners[place] == owner)
@@ -135,6 +135,7 @@ class _Fuser:
             if not isinstance(node, Node) or not node.on_device:
                 raise TraceError
             node.is_result = True
+        self._for_calls = [node for node in self._nodes if node.is_for_a_call]
         for node in self._nodes:
             if node.line is None:
                 self._compute(node.operands)
@@ -174,7 +175,7 @@ class _Fuser:
         """Put kernels on the tape for elementwise results and all that they need."""
         needed = closure(roots)
         kept = {root for root in roots if root.waits} | tables(needed)
-        for node in self._nodes:
+        for node in self._for_calls:
             more = by_products(node, needed)
             if more:
                 needed |= more

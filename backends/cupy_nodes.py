@@ -49,6 +49,8 @@ class Node:
     ----------
     line : (callable, tuple) or None
         Of an elementwise operation on the device: its function and operands.
+    operands : list of Node
+        The results that it reads.
     consumers : list of Node
         The operations that read it.
     is_result : bool
@@ -66,14 +68,21 @@ class Node:
         self.args: Tree = ()
         self.settings: dict[str, Tree] = {}
         self.line: tuple[Function, tuple[Any, ...]] | None = None
+        self.operands: list[Node] = []
         self.consumers: list[Node] = []
         self.is_result = False
 
-    @property
-    def operands(self) -> "list[Node]":
-        """The results that it reads."""
+    def set_operands(self) -> None:
+        """Note what its line reads or, if it has none, its call."""
         of = (self.args, self.settings) if self.line is None else self.line[1]
-        return [leaf for leaf in leaves(of) if isinstance(leaf, Node)]
+        self.operands = [leaf for leaf in leaves(of) if isinstance(leaf, Node)]
+        for operand in self.operands:
+            operand.consumers.append(self)
+
+    @property
+    def is_for_a_call(self) -> bool:
+        """Whether it is elementwise and another operation that is not reads it."""
+        return self.line is not None and any(of.line is None for of in self.consumers)
 
     @property
     def waits(self) -> bool:
@@ -107,15 +116,25 @@ def tables(nodes: Iterable[Node]) -> set[Node]:
 def by_products(node: Node, needed: set[Node]) -> set[Node]:
     """Return what had best be computed with others, as it reads one of them anyway, or nothing.
 
-    It is a node that another operation needs later, and what leads to it.
+    It is a node that a call needs later, and what leads to it.
     """
-    if node in needed or all(consumer.line for consumer in node.consumers):
+    if not node.waits or node in needed:
         return set()
-    more = closure([node]) - needed
-    read = {operand for of in more for operand in of.operands}
-    is_ready = all(of in needed or of in more or of.place is not None for of in read)
-    reads_one = any(of in needed and not differ(of, node) for of in read)
-    return more if is_ready and reads_one else set()
+    more: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        of = waiting.pop()
+        if of in more or of in needed:  # what the latter needs is needed, too
+            continue
+        more.add(of)
+        for operand in of.operands:
+            if operand.waits:
+                waiting.append(operand)
+            elif operand.place is None:  # not elementwise, and not computed yet
+                return set()
+    read = (operand for of in more for operand in of.operands)
+    reads_one = any(operand in needed and not differ(operand, node) for operand in read)
+    return more if reads_one else set()
 
 
 def is_read_elsewhere(node: Node, members: set[Node]) -> bool:

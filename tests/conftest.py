@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from tempfile import TemporaryDirectory
-from zlib import crc32
 
 # scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -23,12 +22,14 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
         str(max((os.cpu_count() or 1) // int(workers), 1)),
     ) | dict(os.environ)
 
+import array_api_strict
 import pytest
 from hypothesis import settings
 
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
 from tests.simulated_cupy import SimulatedCupyBackend, installed
+from tests.together import every_other
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
 PLUG_INS = "PLUGGABLE_MLP_TEST_BACKENDS"
@@ -54,6 +55,9 @@ MAKERS: dict[str, Callable[[], Backend]] = {
     **{spec: partial(get_backend, spec) for spec in SPECS},
     **{spec: partial(get_backend, spec) for spec in named_in(PLUG_INS)},
 }
+
+# It looks for the dtype of every result among all, comparing it in Python with one after the other.
+array_api_strict._array_object._all_dtypes = frozenset(array_api_strict._array_object._all_dtypes)
 
 # The same library as a stricter member, which also refuses writes in place, or NumPy's functions.
 TWINS = {"numpy", "array_api_strict"}
@@ -174,7 +178,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if backend.startswith("jax"):
             on_jax.setdefault(item.nodeid.partition("[")[0], []).append((item, cell_of(item)))
-    left_out = {item for name, cells in on_jax.items() for item in every_other(name, cells)}
+    left_out = {
+        item
+        for name, own in on_jax.items()
+        for (item, _), is_taken in zip(own, every_other(name, [of for _, of in own]), strict=True)
+        if not is_taken
+    }
     config.hook.pytest_deselected(items=[*left_out])
     items[:] = [item for item in items if item not in left_out]
 
@@ -187,23 +196,6 @@ def cell_of(item: pytest.Item) -> list[tuple[int, ...]]:
         names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
         marked.append(tuple(params.pop(name.strip()) for name in names))
     return [*marked, *((value,) for value in params.values())]
-
-
-def every_other(
-    name: str, cells: list[tuple[pytest.Item, list[tuple[int, ...]]]]
-) -> list[pytest.Item]:
-    """Return the cells of one colour of a chessboard of at least two rows and two columns.
-
-    Which colour depends on the test's name, so that tests of one kind have both together.
-    """
-    axes = [[*dict.fromkeys(of)] for of in zip(*(cell for _, cell in cells), strict=True)]
-    if sum(len(axis) > 1 for axis in axes) < 2:
-        return []
-    places = (
-        sum(axis.index(value) for axis, value in zip(axes, cell, strict=True)) for _, cell in cells
-    )
-    colour = crc32(name.encode()) % 2
-    return [item for (item, _), place in zip(cells, places, strict=True) if place % 2 == colour]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

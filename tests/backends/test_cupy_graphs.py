@@ -418,13 +418,16 @@ def trained(spec, case, arithmetic, count, epochs):
     return arrays, counts.launches
 
 
-@pytest.mark.parametrize("case", NETWORKS)
 @pytest.mark.parametrize(
-    ("arithmetic", "count", "epochs", "least"),
+    ("arithmetic", "count", "epochs", "least", "case"),
     [
-        ("native", 12, 14, 2 * 4),  # so that the smaller last batch has its graph, too
-        ("reproducible", 42, 3, 5),
-        pytest.param("reproducible", 42, 14, 60, marks=pytest.mark.slow),
+        # So that the smaller last batch has its graph, too.
+        *(("native", 12, 14, 2 * 4, case) for case in NETWORKS),
+        ("reproducible", 42, 3, 5, "dropout, adam"),
+        *(
+            pytest.param("reproducible", 42, 14, 60, case, marks=pytest.mark.slow)
+            for case in NETWORKS
+        ),
     ],
 )
 def test_training_by_graphs_is_that_on_numpy(early, case, arithmetic, count, epochs, least):

@@ -128,8 +128,10 @@ def test_a_training_gives_the_same_bits(settings, programs):
     assert programs
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("network", [{"dropout": 0.2, "norm": "batch"}, {"activation": "gelu"}])
+@pytest.mark.parametrize(
+    ("network", "optimizer"),
+    [({"dropout": 0.2, "norm": "batch"}, "sgd"), ({"activation": "gelu"}, "adam")],
+)
 def test_reproducible_steps_are_traced_as_well(network, optimizer, programs):
     settings = {"arithmetic": "reproducible", "optimizer": make_optimizer(optimizer)}
     expected = trained(Uncompiled(NUMPY), network, **settings)

@@ -32,7 +32,7 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run `pluggable-mlp` in children that stop at file operations."""
     server = Server(tmp_path_factory.getbasetemp())

@@ -92,7 +92,7 @@ def predicted(tmp_path_factory):
     return run, whole
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", ["mixed", "plain", pytest.param("pixels", marks=pytest.mark.slow)])
 @given(data=st.data())
 @settings(deadline=None, max_examples=30)
 def test_predictions_depend_on_their_row_alone(predicted, name, data):

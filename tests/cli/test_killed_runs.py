@@ -57,9 +57,10 @@ def checkpoints(folder):
     return {path.name for path in (folder / FOLDER).glob("*.safetensors")}
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_ends_with_the_same_bits(undisturbed, tmp_path):
     """With a checkpoint after every step."""
-    assert kill_until_done(tmp_path / "run", options(), seed=1, most=2) == 2
+    assert kill_until_done(tmp_path / "run", options(), seed=1, most=1) == 1
     assert told(tmp_path / "run") == told(undisturbed)
 
 

@@ -48,7 +48,7 @@ def test_the_bar_is_updated_in_place():
     assert text.rstrip().splitlines()[-1].lstrip("\r").startswith("test accuracy")
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--json",), marks=pytest.mark.slow)])
 def test_a_pipe_gets_lines_and_the_terminal_no_bar(options):
     """Its reader, as of `train | tee log`, may write to the same terminal."""
     out, text = shown(*TRAIN, *options)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import time
 import warnings
 from itertools import chain, repeat
 from types import SimpleNamespace
@@ -191,7 +190,6 @@ def test_a_run_in_training_is_refused(command, tmp_path):
     given = ("--epochs", 1_000_000, "--hidden", 8, "--output", tmp_path / "run")
     with running("train", *given) as child:
         child.stdout.readline()
-        time.sleep(1.2)
         outcome = command("train", "--resume", tmp_path / "run")
         assert (outcome.code, outcome.out) == (2, "")
         assert "already holds something, maybe a run that another process trains" in outcome.err

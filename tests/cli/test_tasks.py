@@ -295,7 +295,14 @@ def houses(folder):
     return folder / "houses.csv", 100_000 + 3000 * area
 
 
-@pytest.mark.parametrize("options", [[], ["--loss", "huber"], ["--target-scaling", "robust"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        pytest.param(["--loss", "huber"], marks=pytest.mark.slow),
+        ["--target-scaling", "robust"],
+    ],
+)
 def test_numbers_of_any_size_are_learned_and_given_back(command, tmp_path, options):
     path, prices = houses(tmp_path)
     run = tmp_path / "run"

@@ -230,7 +230,9 @@ def test_another_task_is_refused():
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @settings(max_examples=200)
 @given(st.data())
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize(
+    "task", ["classification", pytest.param("regression", marks=pytest.mark.slow)]
+)
 def test_any_arrays_give_a_data_set_or_an_error(check_rules, task, data):
     dtypes = st.sampled_from(["u1", "<f4", ">f8", "i8", "u8", "?", "f2", "S2", "U1", "c8", "M8[s]"])
     shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)

@@ -25,7 +25,7 @@ from pluggable_mlp import (
 )
 from pluggable_mlp.training.train import Training
 
-COUNT, FEATURES, CLASSES = 101, 12, 4
+COUNT, FEATURES, CLASSES = 51, 12, 4
 
 _rng = np.random.default_rng(5)
 INPUTS = _rng.standard_normal((COUNT, FEATURES))
@@ -70,8 +70,11 @@ CASES = {
     **{name: {"optimizer": of} for name, of in OPTIMIZERS.items()},
     "plateau": {"optimizer": {"learning_rate": PLATEAU}, "epochs": 4},
     "lbfgs": {"optimizer": {}, "batch_size": COUNT, "epochs": 3},
-    "dropout": {"mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1}},
-    "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}},
+    "dropout": {
+        "mlp": {"dropout": 0.3, "input_dropout": 0.1, "input_noise": 0.1},
+        "optimizer": {"name": "adam"},
+    },
+    "batch norm": {"mlp": {"norm": "batch", "activation": "relu"}, "batch_size": 25},
     "layer norm": {"mlp": {"norm": "layer", "activation": "gelu"}},
     "tables": {
         "mlp": {
@@ -101,7 +104,7 @@ CASES = {
     "micro-batches": {"micro_batch": 10, "mlp": {"dropout": 0.2}},
     "a last batch of one": {"batch_size": 25},
     "few rows": {"batch_size": 2, "epochs": 1},
-    "long": {"batch_size": 3000, "repeat": 30},
+    "long": {"batch_size": 3000, "repeat": 60},
     "huge": {"inputs": HUGE, "epochs": 1},
     "without shuffling": {"shuffle": False},
     "stacked": {"networks": 3},

@@ -13,12 +13,21 @@ from tests.distributed.tables_program import CASES, CLASSES, WEIGHTS, X, fitted,
 from tests.distributed.threads import on_threads
 
 CASE = "classifier realmlp-td-s"
+*OTHERS, LAST = CASES
+SOON = ("classifier realmlp-td", "regressor realmlp-td-s")
 FEW, ALL = slice(40), slice(None)  # a batch, or one and a smaller last one
 pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 
 
 @pytest.mark.parametrize(
-    ("case", "rows"), [*((case, FEW) for case in CASES[:-1]), (CASES[-1], ALL)]
+    ("case", "rows"),
+    [  # in the default suite every kind and every recipe
+        *(
+            pytest.param(case, FEW, marks=[pytest.mark.slow] * (case not in SOON))
+            for case in OTHERS
+        ),
+        (LAST, ALL),
+    ],
 )
 def test_threads_have_the_model_of_one_process(case, rows):
     def fit(communicator):

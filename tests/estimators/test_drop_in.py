@@ -154,10 +154,14 @@ def test_scores_count_weights_of_examples(outputs):
     assert classifier.score(*IRIS, WEIGHTS) == pytest.approx(WEIGHTS[right].sum() / WEIGHTS.sum())
 
 
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 @pytest.mark.parametrize(
-    "data",
-    [pytest.param(CANCER, id="cancer", marks=pytest.mark.slow), pytest.param(IRIS, id="iris")],
+    ("kind", "data"),
+    [  # the test below has the classifier
+        pytest.param(MLPClassifier, CANCER, id="MLPClassifier-cancer", marks=pytest.mark.slow),
+        pytest.param(MLPClassifier, IRIS, id="MLPClassifier-iris", marks=pytest.mark.slow),
+        pytest.param(MLPRegressor, CANCER, id="MLPRegressor-cancer", marks=pytest.mark.slow),
+        pytest.param(MLPRegressor, IRIS, id="MLPRegressor-iris"),
+    ],
 )
 def test_lbfgs_reaches_their_loss(kind, data):
     """By another line search: not the same steps, and as low a minimum, where theirs stays.

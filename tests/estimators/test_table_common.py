@@ -11,11 +11,19 @@ WEIGHTS = dict.fromkeys(
 )
 
 
-@parametrize_with_checks(
-    # As few epochs as the checks take that ask for a fit.
-    [TableClassifier(max_iter=3, random_state=0), TableRegressor(max_iter=8, random_state=0)],
-    expected_failed_checks=lambda _: WEIGHTS,
-)
+# As few epochs as the checks take that ask for a fit.
+def checks_of(estimator):
+    return parametrize_with_checks([estimator], expected_failed_checks=lambda _: WEIGHTS)
+
+
+@checks_of(TableClassifier(max_iter=3, random_state=0))
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@checks_of(TableRegressor(max_iter=8, random_state=0))
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+def test_scikit_learns_checks_of_the_regressor(estimator, check):
     check(estimator)

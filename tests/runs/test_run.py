@@ -49,11 +49,11 @@ def cases():
     """Every backend with the quick optimizers; NumPy with the others, too.
 
     JAX compiles each step or operation before its first use: it has one.  The other device of
-    array-api-strict stands for both in the default suite.
+    array-api-strict stands for both, and for the simulated CuPy, in the default suite.
     """
     chosen = [(label, ON_JAX if label.startswith("jax") else QUICK) for label in MAKERS]
     for label, optimizers in (*chosen, ("numpy", OTHERS)):
-        long = optimizers is not QUICK or label == "array_api_strict"
+        long = optimizers is not QUICK or label in ("array_api_strict", "simulated_cupy")
         yield pytest.param(
             label,
             optimizers,

@@ -1,18 +1,21 @@
 """The count of what is asked of the simulated devices."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pluggable_mlp.backends
 from tests.simulated_cupy.memory import CUDARuntimeError, current
 
 __all__ = ["Counts", "counting", "launch", "pin", "refuse", "wait"]
 
-LIBRARY = {Path(package.__file__).parent for package in (pluggable_mlp, pluggable_mlp.backends)}
+LIBRARY = tuple(
+    os.path.join(os.path.dirname(package.__file__), "")
+    for package in (pluggable_mlp, pluggable_mlp.backends)
+)
 
 
 @dataclass
@@ -69,6 +72,7 @@ def wait(name: str) -> None:
             "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
         )
     frame = sys._getframe(1)
-    while frame.f_back and not LIBRARY & set(Path(frame.f_code.co_filename).parents):
+    while frame.f_back and not frame.f_code.co_filename.startswith(LIBRARY):
         frame = frame.f_back
-    _counts[-1].waits[f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {name}"] += 1
+    file = os.path.basename(frame.f_code.co_filename)
+    _counts[-1].waits[f"{file}:{frame.f_lineno} {name}"] += 1

@@ -6,6 +6,7 @@ Launches and waits belong in `functions.py` and `arrays.py`.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,7 @@ def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.matmul(a[..., order], b[..., order, :] if b.ndim > 1 else b[order])
 
 
+@cache
 def _order(length: int) -> np.ndarray:
     return np.random.default_rng(length).permutation(length)
 

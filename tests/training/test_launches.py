@@ -83,8 +83,8 @@ def test_a_step_of_a_sweep_by_a_graph_is_seven_launches(arithmetic, monkeypatch)
 
 def in_suite(step: Step) -> Any:
     """Return a step as a parameter: in the default suite the small ones, each solver once."""
-    quick = {("native", "adam"), ("reproducible", "sgd")}
-    is_quick = step.hidden == 100 and (step.arithmetic, step.solver) in quick
+    quick = {("native", "adam", "train"), ("native", "adam", "fit"), ("reproducible", "sgd", "fit")}
+    is_quick = step.hidden == 100 and (step.arithmetic, step.solver, step.by) in quick
     return pytest.param(step, id=str(step), marks=[] if is_quick else [pytest.mark.slow])
 
 

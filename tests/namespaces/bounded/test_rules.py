@@ -243,8 +243,9 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_rule_holds_and_is_not_generous(name: str) -> None:
-    for dtype in ("float32", "float64"):
-        for relative_error in (0.0, 1e-14, 1e-6, 1e-3):
+    # An error far below, or some times as large as, or far above that of rounding.
+    for dtype, relative_errors in (("float32", (0.0, 1e-6, 1e-3)), ("float64", (0.0, 1e-14, 1e-6))):
+        for relative_error in relative_errors:
             check_rule(name, relative_error, dtype)
 
 
