@@ -7,6 +7,7 @@ two halves: a third of the operations, and results of a quarter of the memory.
 Shapes: numbers (…, 8 n) for n counters; words of the key, and what else has axes before, (…, 1).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from .threads import run_all
 
 __all__ = ["philox_halves"]
 
-_PART = 2**13
-"""So many counters at once: their six arrays fit a second-level cache."""
+_PART, _SHORTEST = 2**13, 2**6
+"""So many counters at once, of all keys together: their six arrays fit a second-level cache.  But
+not fewer than the latter of each key, as calls take time, too."""
 
 _LOWER = 0xFFFFFFFF
 
@@ -37,9 +39,10 @@ def philox_halves(
     own_key = [np.asarray(word, np.uint64) for word in key]
     leading = np.broadcast_shapes(*[word.shape for word in own_key])[:-1]
     words = np.empty((*leading, end - begin, 4), "<u4")  # of each the lower half comes first
+    length = max(_PART // max(1, math.prod(leading)), _SHORTEST)
 
     def draw(start: int) -> None:
-        part = words[..., start : start + _PART, :]
+        part = words[..., start : start + length, :]
         first = begin + start
         counter = np.arange(first, first + part.shape[-2]), *address
         state = [np.empty(part.shape[:-1], np.uint64) for _ in counter]
@@ -49,7 +52,7 @@ def philox_halves(
         for place, word in enumerate(state):
             part[..., place] = word
 
-    starts = range(0, end - begin, _PART)
+    starts = range(0, end - begin, length)
     if len(starts) > 1:
         run_all(draw, starts)
     else:

@@ -79,13 +79,13 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         device: None.
 
         `philox_halves` returns the numbers of `network/philox.py` (…, 8 n), integers of any type,
-        of n counters: those that begin with blocks from the first to before the second, and go on
-        with three words of the address.  Words may be traced, and those of the key arrays (…, 1).
-        The constants are the multipliers, the steps of the key, and the number of rounds.
+        for the n counters (block, *address), with the blocks of range(*blocks) and three words of
+        address.  Words may be traced, and those of the key arrays (…, 1).  The constants are the
+        multipliers, the steps of the key, and the number of rounds.
 
-        `put` writes values (n,) into an array at places (n,) of its flat form: only libraries that
-        offer it, and whose operations are not queued, have large products tested.  See
-        `reproducible/single_product.py`.
+        `put` writes values (n,) into an array at places (n,) of its flat form.  Libraries that
+        offer it, and whose operations are not queued, compute large products as
+        `reproducible/single_product.py` does.
 
         `compile_call` is `compile` with `exact` for a device, of a function of arrays and floats,
         for libraries that compile each operation anew for each shape.

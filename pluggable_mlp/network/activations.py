@@ -151,7 +151,7 @@ class ELU(Component):
             slope += xp.astype(positive, x.dtype)
             return slope * dy
 
-        # One of the two is 0: NumPy's where slows down several times where signs are mixed.
+        # One of the terms is 0.  NumPy's where takes several times as long on mixed signs.
         return xp.maximum(x, 0.0) + y * self.alpha, backward
 
 

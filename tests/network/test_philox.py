@@ -1,8 +1,11 @@
 """Random numbers on the device: published vectors, the address, and that they are uniform."""
 
+import tracemalloc
+
 import mpmath
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pluggable_mlp.arrays import device_of
 from pluggable_mlp.network import philox as module
@@ -68,6 +71,21 @@ def test_many_numbers_are_at_their_address():
             block, half = divmod(first + place, 8)
             word = philox((block, 7, 1, 2**8), (seed % 2**32, seed // 2**32))[half // 2]
             assert row[place] == word >> 16 * (half % 2) & 0xFFFF
+
+
+def test_numbers_of_many_seeds_take_little_more_memory_than_the_result():
+    import array_api_compat.numpy as xp
+
+    load_offers(xp)
+    seeds = (np.arange(64)[:, None], np.zeros((64, 1), np.int64))
+    tracemalloc.start()
+    try:
+        with threadpool_limits(1):  # each thread has a part of its own
+            numbers = random_numbers(xp, 2**17, seed=seeds, stream=0, step=0, device="cpu")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert numbers.nbytes <= peak <= 1.25 * numbers.nbytes
 
 
 def p_value(observed):

@@ -37,6 +37,7 @@ the kind of the operands alone (never on data, k or device):
 
 from collections.abc import Iterator
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
@@ -153,7 +154,7 @@ def _parts(
     name, fixed = type_name(ns.library, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
     widths, tile = WIDTHS[name, *fixed], _tile
     if _by_single_products(ns, a, b):
-        widths, tile = (SLICE, SLICE), _tile_by_single_product
+        widths, tile = (SLICE, SLICE), partial(_tile_by_single_product, Event())
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
         stacked = n <= NARROW and not ns.queued  # on a queue, the copies take longer
@@ -205,14 +206,20 @@ def _by_single_products(ns: "ReproducibleNamespace", a: Factor, b: Factor) -> bo
     return is_large and k <= BLOCK and type_name(ns.library, a) == "float32"
 
 
-def _tile_by_single_product(left: Operand, right: Operand, bias: Array | None) -> Array:
-    """Return `_tile` by `single_product`, and what that leaves open as a stack of products."""
-    if not (left.moderate and right.moderate):
+def _tile_by_single_product(
+    refused: Event, left: Operand, right: Operand, bias: Array | None
+) -> Array:
+    """Return `_tile` by `single_product`, and what that leaves open as a stack of products.
+
+    `refused` is set by the first tile for which that is of no use: nor is it for others, then.
+    """
+    if refused.is_set() or not (left.moderate and right.moderate):
         return _tile(left, right, bias)
     xp, ns, finest = left.xp, left.namespace, left.finest * right.finest
     finish = partial(rounded, xp, dtype=left.x.dtype, finest=finest, bias=bias)
     found = single_product(left, right, finish)
     if found is None:
+        refused.set()
         return _tile(left, right, bias)
     r, places = found
     if places.shape[0]:

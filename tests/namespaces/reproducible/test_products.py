@@ -317,10 +317,11 @@ def test_an_outer_product_is_rounded_correctly():
     assert same_bits(matmul(xp, a, b), a * b)
 
 
-def test_long_products_have_no_order_where_blocks_reach_the_limit():
+@pytest.mark.parametrize("size", [20, 40])  # few results, which are one stack of blocks, and many
+def test_long_products_have_no_order_where_blocks_reach_the_limit(size):
     # Sums of blocks near 2^53 grids: adding them in float64 would round.
     random = np.random.default_rng(11)
-    a, b = 1 - 0.1 * random.random((20, 5000)), 1 - 0.1 * random.random((5000, 20))
+    a, b = 1 - 0.1 * random.random((size, 5000)), 1 - 0.1 * random.random((5000, size))
     b[:, 10:] *= 2.0**-30  # each column has a grid of its own
     a[10:] *= 2.0**30
     expected = matmul(xp, a, b)

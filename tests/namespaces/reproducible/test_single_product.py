@@ -90,6 +90,19 @@ def test_one_product_in_float64_is_made(kind, monkeypatch):
     """Of two when nearly all results have to be looked at."""
     random = np.random.default_rng(3)
     a, b = integers(kind) if kind else map(random.standard_normal, (SHAPE[:2], SHAPE[1:]))
+    assert products_made(monkeypatch, a, b) <= 1.25
+
+
+def test_where_one_tile_has_too_many_open_results_the_others_are_not_tested(monkeypatch):
+    """As the gradients of weights that have nearly converged: sums that cancel."""
+    random = np.random.default_rng(5)
+    a, b = random.standard_normal((1024, 512)), random.standard_normal((512, 256))
+    a, b = np.concat([a, -a], axis=1), np.concat([b, b * (1 + 1e-3 * random.random(b.shape))])
+    assert products_made(monkeypatch, a, b) <= 2.5  # two for the slices
+
+
+def products_made(monkeypatch, a, b):
+    """Return how many multiplications a product makes, as a multiple of those of one product."""
     multiplications = []
     matmul_of_numpy = xp.matmul
 
@@ -99,4 +112,4 @@ def test_one_product_in_float64_is_made(kind, monkeypatch):
 
     monkeypatch.setattr(xp, "matmul", counted)
     matmul(xp, a.astype("float32"), b.astype("float32"))
-    assert sum(multiplications) <= 1.25 * np.prod([SHAPE[0], *SHAPE[1:]])
+    return sum(multiplications) / (a.shape[0] * b.size)
