@@ -147,9 +147,8 @@ class ELU(Component):
 
         def backward(dy: Array) -> Array:
             positive = x > 0.0
-            slope = zero_where(xp, positive, xp.exp(negative_part) * self.alpha)
-            slope += xp.astype(positive, x.dtype)
-            return slope * dy
+            negative = xp.exp(negative_part) * self.alpha * dy
+            return zero_where(xp, positive, negative) + zero_where(xp, ~positive, dy)
 
         # One of the terms is 0.  NumPy's where takes several times as long on mixed signs.
         return xp.maximum(x, 0.0) + y * self.alpha, backward
