@@ -43,7 +43,9 @@ SHORTEST_SECONDS = 1.0
 KEPT_CHECKPOINTS = 2
 
 _CONFIG = "config.json"
-_FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", _CONFIG)
+_FILES = (
+    "certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "report.html", _CONFIG
+)  # fmt: skip
 _FOLDERS = (FOLDER, "plots", "tensorboard", REPLACEMENT, RESULT)
 _UNUSED = {LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""
