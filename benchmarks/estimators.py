@@ -6,7 +6,6 @@ for the number of epochs on Fashion-MNIST, of which a part is used.  Ours are gi
 arrays on every backend.
 """
 
-import os
 import time
 import warnings
 from concurrent.futures import Executor
@@ -14,7 +13,6 @@ from contextlib import ExitStack
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import scale
 
 from benchmarks.contenders.contender import rest
+from benchmarks.data_folders import data_folders
 from benchmarks.field import process, say
 from pluggable_mlp import load_dataset
 
@@ -88,8 +87,8 @@ def _cases() -> dict[str, tuple[str, Any, Any, dict[str, Any]]]:
         "make_friedman1": (REGRESSOR, friedman[0], scale(friedman[1]), {}),
         "make_regression": (REGRESSOR, linear[0], scale(linear[1]), {}),
     }
-    for place in filter(None, os.environ.get("PLUGGABLE_MLP_DATA", "").split(os.pathsep)):
-        folder = Path(place, "fashion-mnist")
+    for place in data_folders():
+        folder = place / "fashion-mnist"
         if folder.is_dir():
             images = load_dataset(folder).train
             X, y = images.inputs[:_IMAGES] / 256, images.targets[:_IMAGES]

@@ -14,7 +14,6 @@ there already is not computed again, so that a run may be stopped, and split by 
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
@@ -36,6 +35,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from benchmarks.data_folders import table_file
 from pluggable_mlp import TableClassifier, TableRegressor
 from pluggable_mlp.training.recipes import NONE, RECIPES
 
@@ -146,7 +146,7 @@ def _split(data: str, seed: int) -> tuple[Any, Any, Any, Any]:
 
 
 def _read(name: str) -> pd.DataFrame:
-    return pd.read_csv(Path(os.environ["PLUGGABLE_MLP_DATA"], "tables", f"{name}.csv.gz"))
+    return pd.read_csv(table_file(name))
 
 
 def _model(name: str, is_regression: bool, seed: int) -> Any:

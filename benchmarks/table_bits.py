@@ -9,7 +9,6 @@ where the reproducible ones differ.
 
 import argparse
 import hashlib
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the p
 import numpy as np
 import pandas as pd
 
+from benchmarks.data_folders import table_file
 from pluggable_mlp import TableClassifier
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.lazy import on_host
@@ -49,8 +49,7 @@ def main() -> int:
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help=words)
     options = parser.parse_args()
     now = CLOCKS[options.clock]
-    path = Path(os.environ["PLUGGABLE_MLP_DATA"], "tables", "adult-train.csv.gz")
-    data = pd.read_csv(path).iloc[: options.rows]
+    data = pd.read_csv(table_file("adult-train")).iloc[: options.rows]
     table = data.drop(columns="income"), data["income"]
     digests = set()
     for backend in options.backends:

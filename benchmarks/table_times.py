@@ -17,7 +17,6 @@ import contextlib
 import importlib
 import io
 import json
-import os
 import statistics
 import sys
 import time
@@ -36,6 +35,7 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
+from benchmarks.data_folders import table_file
 from pluggable_mlp import TableClassifier, load_dataset
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -243,9 +243,8 @@ def main() -> None:
     words = "cpu: the time of the process, on a busy machine, with one thread"
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help=words)
     options = parser.parse_args()
+    data = pd.read_csv(table_file("adult-train")).iloc[: options.rows]
     torch.set_num_threads(options.threads)
-    path = Path(os.environ["PLUGGABLE_MLP_DATA"], "tables", "adult-train.csv.gz")
-    data = pd.read_csv(path).iloc[: options.rows]
     table = data.drop(columns="income"), data["income"]
     many = table[0].iloc[np.resize(np.arange(len(data)), options.predictions)]
     found = {}

@@ -1,7 +1,7 @@
-"""The tutorials as Jupyter notebooks: made of their pages, when the site is built.
+"""The tutorials as Jupyter notebooks, made from their pages when the site is built.
 
 As a Sphinx extension this writes a notebook beside each tutorial, and adds to the page a link that
-downloads it.  Blocks of Python and of shell commands become cells that run, but those marked
+downloads it.  Blocks of Python and of shell commands become cells that run, except those marked
 `.noeval`, which install the library; all else stays text.  The pages are the only source.
 """
 
@@ -35,7 +35,7 @@ def notebook_of(page: Path) -> Any:
     """Return the notebook of a Markdown page; a command that fails stops its cell with an error."""
     notebook = jupytext.reads(_HEADER + page.read_text("utf-8"), fmt="md")
     for number, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{number}"  # jupytext draws them by lot
+        cell.id = f"cell-{number}"  # jupytext's are random
         if cell.cell_type == "markdown":
             _make_self_contained(cell, page.parent)
     return notebook

@@ -213,7 +213,14 @@ def report(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders written by train --output.", metavar="RUN...")
     ],
-    output: Annotated[Path, typer.Option(help="The page to write.", parser=path)] = "report.html",  # type: ignore[assignment]
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="The page to write; by default report.html in the run's folder, of several runs "
+            "in the current one.",
+            parser=path,
+        ),
+    ] = None,
     data: DataOption = None,
     backend: BackendAsForTrain = "numpy",
 ) -> None:
@@ -224,11 +231,12 @@ def report(
     from pluggable_mlp.report import report_page
 
     page = report_page(runs, get_backend(backend), data)
+    place = output or (runs[0] if len(runs) == 1 else Path()) / "report.html"
     try:
-        write_file(output, page.encode())
+        write_file(place, page.encode())
     except OSError as error:
-        raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
-    typer.echo(output)
+        raise ValueError(f"--output {place} cannot be written: {error.strerror}") from None
+    typer.echo(place)
 
 
 def _check_matplotlib() -> None:

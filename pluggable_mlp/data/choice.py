@@ -12,7 +12,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import Source, Split
-from pluggable_mlp.data.errors import DataError, listed, warn
+from pluggable_mlp.data.errors import DataError, listed, rows_lack, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.table_files import open_table
@@ -164,10 +164,9 @@ def _place(table: Table, one: str, preparation: Preparation | None) -> int:
 def _targets(source: str, columns: list[tuple[str, Any]]) -> Array:
     """Return texts (n,), numbers (n,), or rows of them (n, outputs); none may be missing."""
     for name, values in columns:
-        lacking = is_missing(values)
-        if lacking.any():
-            row = int(np.flatnonzero(lacking)[0]) + 1
-            fault = f"{lacking.sum()} rows lack the target {name!r}, row {row} first"
+        lacking = np.flatnonzero(is_missing(values)).tolist()
+        if lacking:
+            fault = rows_lack(lacking, f"the target {name!r}")
             raise DataError(source, fault, "leave such rows out")
     if len(columns) == 1:
         ((_, values),) = columns

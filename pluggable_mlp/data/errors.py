@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["DataError", "DataWarning", "listed", "no_data_warnings", "warn"]
+__all__ = ["DataError", "DataWarning", "listed", "no_data_warnings", "rows_lack", "warn"]
 
 
 class DataError(ValueError):
@@ -69,6 +69,14 @@ def warn(name: str, doubt: str) -> None:
 def listed(values: Sequence[object], most: int = 6) -> str:
     """Return the first of some values, separated by commas."""
     return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
+
+
+def rows_lack(places: Sequence[int], what: str) -> str:
+    """Return which rows lack something, by their places from 0, of which there is one at least."""
+    first = f"row {places[0] + 1}"
+    if len(places) == 1:
+        return f"{first} lacks {what}"
+    return f"{len(places)} rows lack {what}, {first} first"
 
 
 @contextmanager

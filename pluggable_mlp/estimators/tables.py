@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.errors import rows_lack
 from pluggable_mlp.data.targets import Task
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.lazy import on_host
@@ -215,11 +216,10 @@ def _refuse_unusable(labels: NDArray[Any]) -> None:
     """Raise ValueError where a label (n,) is missing, or of a type that no saved model can hold."""
     if labels.dtype.kind in "USiub":
         return
-    is_missing = [_is_missing(label) for label in labels]
-    if any(is_missing):
+    missing = [row for row, label in enumerate(labels) if _is_missing(label)]
+    if missing:
         raise ValueError(
-            f"y contains NaN or None: {sum(is_missing)} rows lack a label, row "
-            f"{is_missing.index(True) + 1} first; leave such rows out"
+            f"y contains NaN or None: {rows_lack(missing, 'a label')}; leave such rows out"
         )
     others = [label for label in labels if not isinstance(label, str | Real | np.bool_)]
     if others:

@@ -43,7 +43,9 @@ SHORTEST_SECONDS = 1.0
 KEPT_CHECKPOINTS = 2
 
 _CONFIG = "config.json"
-_FILES = ("certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", _CONFIG)
+_FILES = (
+    "certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "report.html", _CONFIG
+)  # fmt: skip
 _FOLDERS = (FOLDER, "plots", "tensorboard", REPLACEMENT, RESULT)
 _UNUSED = {LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""
@@ -96,7 +98,7 @@ class RunFolder:
         # Those after later steps were left aside where the run goes on from.
         self._checkpoints = [step for step in checkpoint_steps(path / FOLDER) if step <= at]
         self._has_tried = run.position is not None
-        self._kept: Position | None = None  # by the last checkpoint of this process
+        self._kept: tuple[int, int] | None = None  # where this process made the last checkpoint
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
         try:
@@ -196,7 +198,7 @@ class RunFolder:
             self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
             remove_checkpoints(folder, but=self._checkpoints)
             self._take_place()
-            self._is_saved, self._kept = True, position
+            self._is_saved, self._kept = True, _place_of(position)
 
     def _sync_metrics(self) -> None:
         """Have the lines of the epochs on the disk before a checkpoint counts on them."""
@@ -247,7 +249,7 @@ class RunFolder:
         self._append()
         self._take_place()
         position = self._run.position
-        if position is not None and position is not self._kept:
+        if position is not None and _place_of(position) != self._kept:
             self._make_checkpoint(position)
         staged = stage(self._path, RESULT)
         try:
@@ -278,6 +280,11 @@ class RunFolder:
         if self._lock.made:
             with suppress(OSError):  # it is not empty
                 self._path.rmdir()
+
+
+def _place_of(position: Position) -> tuple[int, int]:
+    """Return what tells a position of a run from others; it keeps no arrays alive."""
+    return position.epoch, position.start
 
 
 def lock_run(path: Path) -> FolderLock:

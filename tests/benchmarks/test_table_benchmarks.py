@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,33 @@ def test_scores_are_computed_once_and_shown_as_a_table(folder, call):
         "| iris",
         "| mean",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("scores", ["--data", "adult", "--models", "linear"]),
+        ("table_bits", []),
+        ("table_times", []),
+    ],
+)
+def test_a_benchmark_without_its_table_says_what_to_set(
+    name, arguments, call, tmp_path, monkeypatch, capsys
+):
+    if name == "table_times":
+        pytest.importorskip("torch")
+    module = import_module(f"benchmarks.{name}")
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "tables" / "adult-train.csv.gz"
+    for folders, words in {
+        "": "PLUGGABLE_MLP_DATA is not set; set it to a folder with tables/adult-train.csv.gz",
+        str(tmp_path): f"{place} is not there; set PLUGGABLE_MLP_DATA to a folder with",
+    }.items():
+        monkeypatch.setenv("PLUGGABLE_MLP_DATA", folders)
+        with pytest.raises(SystemExit) as ended:
+            call(module, *arguments)
+        assert ended.value.code == 2
+        assert words in capsys.readouterr().err
 
 
 def test_a_score_is_the_mean_of_the_seeds_with_its_standard_error():

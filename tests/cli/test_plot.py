@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -347,6 +348,19 @@ def test_a_browser_shows_the_report(command, folders, tmp_path, width):
     assert picture.shape[1] == width
     colored = (picture.max(axis=2) - picture.min(axis=2)) > 0.2
     assert 0.005 < colored.mean() < 0.5
+
+
+def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train = ("train", "--quiet", "--epochs", 1, "--output")
+    for run in ("run", "other"):
+        command(*train, run)
+        assert command("report", run).out == f"{run}/report.html\n"
+    assert "<h1>run</h1>" in Path("run/report.html").read_text()
+    assert not Path("report.html").exists()
+    assert command("report", "run", "other").out == "report.html\n"
+    assert command(*train, "run", "--overwrite").code == 0
+    assert not Path("run/report.html").exists()
 
 
 def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):

@@ -301,7 +301,7 @@ def test_a_category_that_training_never_saw_counts_as_missing(command, tmp_path,
     ("lines", "words"),
     [
         ([f"{k},a" for k in range(30)], "all training labels are a"),
-        (["1,a", "2,", *(f"{k},b" for k in range(30))], "1 rows lack the target 'y', row 2 first"),
+        (["1,a", "2,", *(f"{k},b" for k in range(30))], ": row 2 lacks the target 'y';"),
         ([*(f"{k},{'ab'[k % 2]}" for k in range(30)), "inf,a"], "column 'x' holds inf in row 31"),
         ([f"1,{'ab'[k % 2]}" for k in range(30)], "no column can be used ('x': it is 1 in all"),
         (["0,a", "1,b", "2,b"], "give at least 7 of these: 0.143 are kept for testing"),

@@ -333,7 +333,7 @@ def test_pairs_of_npy(command, trained, tmp_path):
         (
             {"city": [*["Oslo"] * 3, "", *["Rome"] * 206]},
             ["--target", "city"],
-            ["rows lack the target 'city', row 4 first", "leave such rows"],
+            [": row 4 lacks the target 'city'", "leave such rows"],
         ),
         ({}, ["--target", "buys,pair"], ["the target 'buys' holds texts", "alone"]),
         ({}, ["--scaling", "standrad"], ["scaling is 'standrad'", "did you mean 'standard'"]),

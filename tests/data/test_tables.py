@@ -106,7 +106,7 @@ def changed(row, text):
         ("a,b,c,d\n" + changed(12, "1,x,3,0"), "column 'b' holds 'x' in row 13", "correct it"),
         (changed(3, "1,2,-inf,0"), "column '3' holds -inf in row 4", "fill"),
         (changed(3, "1e999,2,3,0"), "column '1' holds inf in row 4", "fill"),
-        (changed(3, "1,2,3,"), "1 rows lack the target '4', row 4 first", "leave such rows out"),
+        (changed(3, "1,2,3,"), "row 4 lacks the target '4'", "leave such rows out"),
         (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number", "--task regression"),
         (changed(3, '"1,2,3,0'), "line 4 cannot be read: unexpected end of data", "quotation"),
         ("\n".join(ROWS).replace(",", "|"), "has one column, which begins with", "commas"),

@@ -253,7 +253,8 @@ WRONG = {
         "y holds a label of type date, expected texts, whole numbers, booleans or floats",
     ),
     "one class": (frame(), ["a"] * N, "y has one class, 'a', expected two"),
-    "holes": (frame(), [None, *LABELS[1:]], "1 rows lack a label, row 1 first"),
+    "holes": (frame(), [None, *LABELS[1:]], "None: row 1 lacks a label;"),
+    "some holes": (frame(), [*LABELS[2:], None, None], f"2 rows lack a label, row {N - 1} first"),
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
     "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
     "measurements": (
@@ -279,7 +280,7 @@ def of_pandas():
     [
         ("names", "pandas data frame: two columns are named 'a'; name each column once"),
         ("lazy", r"X is a LazyFrame of polars, expected a table of rows; pass X.collect\(\)"),
-        ("missing labels", "y contains NaN or None: 1 rows lack a label, row 1 first"),
+        ("missing labels", "y contains NaN or None: row 1 lacks a label;"),
     ],
 )
 def test_what_single_libraries_have_is_named(case, message):

@@ -1,8 +1,10 @@
 """Run folders: what was trained, saved and loaded again is what was measured."""
 
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from itertools import product
 from pathlib import Path
 
@@ -103,3 +105,26 @@ def test_a_record_ends_training_that_diverged():
     with pytest.raises(DivergenceError, match="epoch 1: its loss is nan from step . of 97 on"):
         list(run.train())
     assert list(run.records) == [4]
+
+
+def test_a_folder_keeps_no_parameters_of_its_last_checkpoint_in_memory(tmp_path):
+    """It is the first epoch's: the others follow within a second."""
+    run = Run(Settings(epochs=3, hidden=()), get_backend("numpy"))
+    with RunFolder(tmp_path / "run", run) as folder:
+        ended = []
+        for progress in run.train():
+            if progress.ended:
+                folder.keep_epoch()
+                ended.append(weakref.ref(run.position.state.parameters[0]["W"]))
+        gc.collect()
+        assert ended[0]() is None
+
+
+def test_the_checkpoint_of_the_last_epoch_is_written_once(tmp_path):
+    run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
+    with RunFolder(tmp_path / "run", run) as folder:
+        for _ in run.train():
+            folder.keep_epoch()  # none is due before the epoch has ended
+        (checkpoint,) = (tmp_path / "run/checkpoints").iterdir()
+        before = checkpoint.stat().st_ino
+    assert checkpoint.stat().st_ino == before
