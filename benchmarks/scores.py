@@ -14,7 +14,6 @@ there already is not computed again, so that a run may be stopped, and split by 
 
 import argparse
 import json
-import statistics
 import sys
 import time
 import warnings
@@ -36,6 +35,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.data_folders import table_file
+from benchmarks.score_table import results_of, score_table
 from pluggable_mlp import TableClassifier, TableRegressor
 from pluggable_mlp.training.recipes import NONE, RECIPES
 
@@ -61,7 +61,7 @@ def main() -> None:
     """Compute what is asked for, and append a line for each result."""
     options = _options()
     if options.table:
-        print(table(_results(options.output)))
+        print(score_table(results_of(options.output)))
         return
     for seed in options.seeds:
         for data in options.data:
@@ -69,7 +69,7 @@ def main() -> None:
                 # Read anew: another process may have been here.
                 known_results = {
                     (found["data"], found["model"], found["seed"])
-                    for found in _results(options.output)
+                    for found in results_of(options.output)
                 }
                 if (data, model, seed) in known_results:
                     continue
@@ -81,36 +81,6 @@ def main() -> None:
                 with options.output.open("a") as file:
                     file.write(json.dumps(result) + "\n")
                 print(json.dumps(result), flush=True)
-
-
-def table(results: list[dict[str, Any]]) -> str:
-    """Return as Markdown the mean score of each model on each set, and its standard error.
-
-    The last row has the mean over the sets that all models have.
-    """
-    cells: dict[str, dict[str, list[float]]] = {}
-    for found in results:
-        cells.setdefault(found["data"], {}).setdefault(found["model"], []).append(found["score"])
-    models = list(dict.fromkeys(found["model"] for found in results))
-    rows = [["data", *models], ["---"] * (len(models) + 1)]
-    for data, by_model in cells.items():
-        rows.append([data, *(_cell(by_model.get(model, [])) for model in models)])
-    whole = [by_model for by_model in cells.values() if len(by_model) == len(models)]
-    means = [[statistics.mean(by_model[model]) for by_model in whole] for model in models]
-    rows.append(["mean", *(f"{statistics.mean(of):.4f}" if of else "" for of in means)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _cell(scores: list[float]) -> str:
-    if not scores:
-        return ""
-    error = statistics.stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else 0.0
-    return f"{statistics.mean(scores):.4f} ± {error:.4f}"
-
-
-def _results(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def measure(data: str, model: str, seed: int) -> dict[str, Any]:

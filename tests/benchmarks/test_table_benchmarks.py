@@ -11,7 +11,7 @@ import pytest
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("polars")
-from benchmarks import scores, table_bits  # noqa: E402  # they import pandas
+from benchmarks import score_table, scores, table_bits  # noqa: E402  # they import pandas
 
 BENCHMARKS = Path(scores.__file__).parent
 ROWS = 420
@@ -61,6 +61,7 @@ def test_scores_are_computed_once_and_shown_as_a_table(folder, call):
         "| adult",
         "| iris",
         "| mean",
+        "| adult, s",
     ]
 
 
@@ -92,19 +93,20 @@ def test_a_benchmark_without_its_table_says_what_to_set(
 
 
 def test_a_score_is_the_mean_of_the_seeds_with_its_standard_error():
-    found = [
-        {"data": data, "model": model, "score": score}
-        for data, model, score in [
-            ("a", "x", 0.8),
-            ("a", "x", 0.9),
-            ("a", "y", 0.5),
-            ("b", "x", 0.1),
-        ]
+    results = [
+        {"data": "adult", "model": "x", "score": 0.8, "seconds": 2.0},
+        {"data": "adult", "model": "x", "score": 0.9, "seconds": 4.0},
+        {"data": "adult", "model": "y", "score": 0.5, "seconds": 1.0},
+        {"data": "b", "model": "x", "score": 0.1, "seconds": 9.0, "rmse": 12.0},
     ]
-    assert scores.table(found).splitlines()[2:] == [
-        "| a | 0.8500 ± 0.0500 | 0.5000 ± 0.0000 |",
-        "| b | 0.1000 ± 0.0000 |  |",
-        "| mean | 0.8500 | 0.5000 |",
+    assert score_table.score_table(results).splitlines() == [
+        "| data | x | y |",
+        "| --- | --- | --- |",
+        "| adult | 0.8500 ± 0.05 | 0.5000 (1) |",
+        "| b | 0.1000 (1) |  |",
+        "| b, RMSE | 12 (1) |  |",
+        "| mean | 0.4750 |  |",
+        "| adult, s | 3.0 | 1.0 |",
     ]
 
 

@@ -1,0 +1,64 @@
+"""The table of scores: made of the lines that `scores.py` writes, a result each."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+__all__ = ["results_of", "score_table"]
+
+TIMED = "adult"
+
+
+def results_of(path: Path) -> list[dict[str, Any]]:
+    """Return the results in a file; none if it is not there."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def score_table(results: list[dict[str, Any]]) -> str:
+    """Return as Markdown the mean of each model on each set, and its standard error.
+
+    Where there are fewer seeds than elsewhere, their number is in parentheses.  Below are the means
+    of the models that have all sets, and the median of the seconds that `fit` took.
+    """
+    models, data = (list(dict.fromkeys(of[key] for of in results)) for key in ("model", "data"))
+    scores = {key: _values(results, "score", *key) for key in _pairs(data, models)}
+    seeds = max(map(len, scores.values()), default=0)
+    rows = []
+    for name in data:
+        rows.append([name, *(_cell(scores[name, model], seeds) for model in models)])
+        errors = [_values(results, "rmse", name, model) for model in models]
+        if any(errors):
+            rows.append([f"{name}, RMSE", *(_cell(of, seeds, ".4g") for of in errors)])
+    means = [[scores[name, model] for name in data] for model in models]
+    rows.append(["mean", *(_mean(of) for of in means)])
+    seconds = [_values(results, "seconds", TIMED, model) for model in models]
+    if any(seconds):
+        rows.append(
+            [f"{TIMED}, s", *(f"{statistics.median(of):.1f}" if of else "" for of in seconds)]
+        )
+    lines = [["data", *models], ["---"] * (len(models) + 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _pairs(data: list[str], models: list[str]) -> list[tuple[str, str]]:
+    return [(name, model) for name in data for model in models]
+
+
+def _values(results: list[dict[str, Any]], what: str, data: str, model: str) -> list[float]:
+    return [of[what] for of in results if (of["data"], of["model"]) == (data, model) and what in of]
+
+
+def _cell(values: list[float], seeds: int, form: str = ".4f") -> str:
+    if not values:
+        return ""
+    count = f" ({len(values)})" if len(values) < seeds else ""
+    if len(values) == 1:
+        return f"{values[0]:{form}}{count}"
+    error = statistics.stdev(values) / len(values) ** 0.5
+    return f"{statistics.mean(values):{form}} ± {error:.2g}{count}"
+
+
+def _mean(scores: list[list[float]]) -> str:
+    return f"{statistics.mean(map(statistics.mean, scores)):.4f}" if all(scores) else ""
