@@ -365,4 +365,6 @@ def _cannot_be_made(path: Path, error: OSError) -> ValueError:
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
     return getattr(error, "strerror", None) or str(error)

@@ -88,6 +88,7 @@ def test_a_limit_on_memory_is_an_error_of_one_line():
 
 
 SHRINKING = """
+import contextlib
 import resource
 import numpy
 from pluggable_mlp.backends.numpy import NumpyBackend
@@ -95,13 +96,21 @@ from pluggable_mlp.backends.numpy import NumpyBackend
 class GlassBackend(NumpyBackend):
     name = "glass"
     epochs = 0
+    held = []
 
     def synchronize(self):
         self.epochs += 1
         if self.epochs == 2:
+            raise MemoryError("no room")
+
+    def to_numpy(self, array):
+        if self.epochs == 2 and not self.held:
             size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (size + 2**20, resource.RLIM_INFINITY))
-            self.workspace = numpy.empty(2**27)
+            with contextlib.suppress(MemoryError):
+                while True:
+                    self.held.append(numpy.empty(2**17))
+        return super().to_numpy(array)
 """
 
 
@@ -146,7 +155,10 @@ def test_memory_taken_away_in_the_second_epoch_leaves_a_checkpoint(command, tmp_
         _, err = child.communicate(timeout=300)
     assert child.returncode == 3, err
     assert err.startswith("Error: out of memory: ")
-    assert err.endswith(f"--resume {run} goes on from its last checkpoint\n")
+    assert err.endswith(
+        f"Error: --output {run} cannot be written: out of memory; --resume {run} goes on from its "
+        "last checkpoint\n"
+    )
     outcome = command("train", "--quiet", "--resume", run, "--backend", "numpy")
     assert (outcome.code, outcome.err) == (0, "")  # no word of a beginning
     assert json.loads((run / "summary.json").read_text())["epochs"] == 3
