@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from benchmarks import scaling
 from benchmarks.contenders import CONTENDERS, Entry
-from benchmarks.score_table import results_of, score_table
 
 __all__ = ["CHART", "LIBRARIES", "OPTIMIZERS", "RESULTS", "fastest", "recorded_tables", "report"]
 
@@ -269,8 +268,7 @@ def report(backend: str, folder: Path) -> str:
 
 def recorded_tables() -> dict[str, str]:
     """Return the tables of the committed results, by their names."""
-    scores = score_table(results_of(RESULTS / "scores.jsonl"))
-    return {**_tables_of("numpy", RESULTS), "scores": scores}
+    return _tables_of("numpy", RESULTS)
 
 
 def _tables_of(backend: str, folder: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@
   figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run,
   `commands` what each command takes besides, `components` the names in the public tables,
   `launches` the table of `python -m tests.launches`, `all-float32` that of
-  `python ci/all_float32.py`.
+  `python ci/all_float32.py`, `scores` that of `python benchmarks/scores.py`.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -28,7 +28,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
 
 import pluggable_mlp
-from benchmarks.tables import recorded_tables
+from benchmarks.score_table import results_of, score_table
+from benchmarks.tables import RESULTS, recorded_tables
 from pluggable_mlp.cli.app import program
 from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.settings import Settings
@@ -63,6 +64,7 @@ def rendered(page: str) -> str:
         "components": _components(),
         "launches": _launches(),
         "all-float32": _all_float32(),
+        "scores": score_table(results_of(RESULTS / "scores.jsonl")),
     }
     return MEASURED.sub(
         lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
