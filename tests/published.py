@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-__all__ = ["import_published", "import_pytabkit"]
+__all__ = ["import_published", "import_pytabkit", "published_folder"]
 
 
-def _folder_of(name):
+def published_folder(name):
     """Return the folder of a package; skip the test where it is not installed.
 
     `pytest.importorskip` would ask for it where every package is required: no extra lists these.
@@ -23,13 +23,13 @@ def _folder_of(name):
 
 def import_published(name):
     """Return a package of the authors."""
-    _folder_of(name)
+    published_folder(name)
     return importlib.import_module(name)
 
 
 def import_pytabkit(monkeypatch):
     """Return a function that imports its modules, without its __init__: that needs Lightning."""
-    folder = _folder_of("pytabkit")
+    folder = published_folder("pytabkit")
     package = ModuleType("pytabkit")
     package.__path__ = [str(folder)]
     monkeypatch.setitem(sys.modules, "pytabkit", package)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.published import import_published
+from tests.published import published_folder
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("polars")
@@ -133,7 +133,7 @@ def test_bits_of_libraries_are_compared(folder, call, monkeypatch):
 def test_times_are_of_all_contenders(recipe, packages, names, folder):
     pytest.importorskip("torch")
     for needed in packages:
-        import_published(needed)
+        published_folder(needed)
     output = folder / "times.json"
     arguments = ["--turns=2", "--epochs=1", "--predictions=50", "--threads=1", "--recipes"]
     done = subprocess.run(
