@@ -23,7 +23,8 @@ def score_table(results: list[dict[str, Any]]) -> str:
     of the models that have all sets, and the median of the seconds that `fit` took.
     """
     models, data = (list(dict.fromkeys(of[key] for of in results)) for key in ("model", "data"))
-    scores = {key: _values(results, "score", *key) for key in _pairs(data, models)}
+    pairs = [(name, model) for name in data for model in models]
+    scores = {pair: _values(results, "score", *pair) for pair in pairs}
     seeds = max(map(len, scores.values()), default=0)
     rows = []
     for name in data:
@@ -40,10 +41,6 @@ def score_table(results: list[dict[str, Any]]) -> str:
         )
     lines = [["data", *models], ["---"] * (len(models) + 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _pairs(data: list[str], models: list[str]) -> list[tuple[str, str]]:
-    return [(name, model) for name in data for model in models]
 
 
 def _values(results: list[dict[str, Any]], what: str, data: str, model: str) -> list[float]:

@@ -116,7 +116,8 @@ class Finding:
     not_correctly_rounded, settled_by_mpmath : int
         How many of these results are other numbers; where the reference left doubt.
     special_values_wrong : int
-        Wrong results where NaN, an infinity or 0 is right; wrong NaN; negative zeros.
+        Wrong results where NaN, an infinity or 0 is right; wrong NaN, infinities, negative zeros.
+        Infinities of a function whose bound is above 1 are errors of their size instead.
     decreases : int
         Of a function that never decreases: pairs of neighbours whose results do.
     special : dict
@@ -196,11 +197,11 @@ def judge(function: Function, x: np.ndarray, y: np.ndarray, finding: Finding) ->
     finding.special_values_wrong += int(np.count_nonzero(y.view(np.uint32) == _MINUS_ZERO))
     wrong = (y != nearest) & ~(np.isnan(y) & np.isnan(nearest))
     if np.any(wrong):
-        ordinary &= ~np.isnan(y)
+        # A function of several roundings may overflow early: an error of its size.
+        ordinary &= ~np.isnan(y) if function.bound > 1.0 else np.isfinite(y)
         finding.special_values_wrong += int(np.count_nonzero(wrong & ~ordinary))
         wrong &= ordinary
         finding.not_correctly_rounded += int(np.count_nonzero(wrong))
-        # What overflows although the exact value does not is wrong by as much as it is beyond.
         errors = np.abs(np.clip(y[wrong], -OVERFLOW, OVERFLOW) - reference[wrong])
         errors /= ulp(reference[wrong])
         worst = int(np.argmax(errors)) if errors.size else 0

@@ -87,11 +87,31 @@ def test_one_result_that_is_a_unit_off_is_seen():
         (-np.inf, 0xFF80, -0.0),
         (-np.inf, 0xFF80, 1e-40),
         (1.0, 0x3F80, np.nan),
+        (1.0, 0x3F80, np.inf),
+        (float.fromhex("0x1.62e42ep+6"), 0x42B1, np.inf),  # exp of it is 0.9999 of the largest
     ],
 )
 def test_one_wrong_special_value_is_seen(x, block, wrong):
     found = planted([block], at(x, wrong))
     assert found.special_values_wrong == 1
+
+
+def test_a_cube_that_overflows_early_is_as_wrong_as_it_is_far():
+    """The cube of x rounds to the largest number, a unit below 2^128; it is 0.62 units off."""
+    x, cube = np.float32(float.fromhex("0x1.965feap+42")), FUNCTIONS["x**3"]
+    block = int(x.view(np.uint32)) // 2**16
+    found = examine(cube, [block])
+    exact = int(float(x)) ** 3
+    assert np.float32(exact) == np.finfo(np.float32).max
+    assert np.isinf(results_of(cube, x[None].view(np.uint32))[0])
+    assert found.special_values_wrong == 0
+    assert found.largest_error >= (2**128 - exact) / 2**104 > 0.6
+
+    def ours(x):
+        return xp.wrap(np.where(np.asarray(x) == 1.0, np.float32(np.inf), np.asarray(cube.ours(x))))
+
+    far = examine(cube._replace(ours=ours), [0x3F80])
+    assert far.largest_error > cube.bound
 
 
 def test_a_lost_nan_is_seen():
