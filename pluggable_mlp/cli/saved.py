@@ -144,21 +144,24 @@ def _open_output(output: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _naming_output(output: Path) -> Iterator[None]:
-    """Raise ValueError in place of OSError; it names the file of predictions."""
+    """Raise ValueError in place of OSError; it names what cannot be written."""
     try:
         yield
     except OSError as error:
         raise ValueError(
-            f"--output {output} cannot be written: {error.strerror}; name a file in a folder "
-            "where you may write"
+            f"--output {output} cannot be written: {error.strerror}; name a place where you may "
+            "write"
         ) from None
 
 
 def export(
     run: RunArgument,
     output: Annotated[
-        Path, typer.Option(help="The ONNX file to write.", parser=path)
-    ] = "model.onnx",  # type: ignore[assignment]
+        Path | None,
+        typer.Option(
+            help="The ONNX file to write; by default model.onnx in the run's folder.", parser=path
+        ),
+    ] = None,
 ) -> None:
     """Write a saved run as an ONNX graph, which takes rows as their file holds them.
 
@@ -171,13 +174,12 @@ def export(
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
     log("Recording the graph; the libraries for it take some seconds to load.")
-    try:
-        inputs = write_onnx(Exported(saved.preparation, saved.mlp, saved.parameters), output)
-    except OSError as error:
-        raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
+    place = output or run / "model.onnx"
+    with _naming_output(place):
+        inputs = write_onnx(Exported(saved.preparation, saved.mlp, saved.parameters), place)
     for name, of in inputs.items():
         log(f"input {name}: {of}")
-    typer.echo(output)
+    typer.echo(place)
 
 
 def plot(
@@ -199,14 +201,12 @@ def plot(
 
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
     figures = draw_figures(run, load_run(run, get_backend(backend)), data)
-    folder = run / "plots" if output is None else output
-    try:
+    folder = output or run / "plots"
+    with _naming_output(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.{form}", dpi=150)
             typer.echo(folder / f"{name}.{form}")
-    except OSError as error:
-        raise ValueError(f"--output {folder} cannot be written: {error.strerror}") from None
 
 
 def report(
@@ -232,10 +232,8 @@ def report(
 
     page = report_page(runs, get_backend(backend), data)
     place = output or (runs[0] if len(runs) == 1 else Path()) / "report.html"
-    try:
+    with _naming_output(place):
         write_file(place, page.encode())
-    except OSError as error:
-        raise ValueError(f"--output {place} cannot be written: {error.strerror}") from None
     typer.echo(place)
 
 

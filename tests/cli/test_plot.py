@@ -412,6 +412,18 @@ def test_a_report_without_the_data_says_so(command, tmp_path):
     assert command("plot", tmp_path / "run").code == 2
 
 
+@pytest.mark.parametrize("name", ["plot", "report"])
+def test_a_place_that_cannot_be_written_is_named(command, folders, tmp_path, name):
+    place = tmp_path / "file" / "place"
+    place.parent.write_text("")
+    outcome = command(name, folders / "labels", "--output", place)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert (
+        f"--output {place} cannot be written: Not a directory; name a place where you may write"
+        in outcome.err
+    )
+
+
 def test_without_matplotlib_the_extra_is_named(folders):
     code = (
         "import sys; sys.modules['matplotlib'] = None; from pluggable_mlp.cli import main;"

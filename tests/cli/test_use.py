@@ -329,7 +329,7 @@ def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp
         outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
         assert outcome.code == 2
         assert f"--output {path} cannot be written: " in outcome.err
-        assert "name a file in a folder where you may write" in outcome.err
+        assert "name a place where you may write" in outcome.err
 
 
 def test_wrong_inputs_are_refused(command, run, tmp_path):
