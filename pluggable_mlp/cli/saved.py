@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from pluggable_mlp.cli.console import (
-    counted,
     ending_when_asked,
     log,
     progress_bar,
@@ -19,6 +18,7 @@ from pluggable_mlp.cli.console import (
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
 from pluggable_mlp.cli.processes import Stops, done_first, joined
+from pluggable_mlp.registry import choose, counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
@@ -195,7 +195,6 @@ def plot(
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
     _check_matplotlib()
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.registry import choose
     from pluggable_mlp.report import draw_figures
     from pluggable_mlp.runs.predict import load_run
 

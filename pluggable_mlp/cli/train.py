@@ -11,7 +11,6 @@ import typer
 
 from pluggable_mlp.cli.console import (
     Interrupted,
-    counted,
     ending_when_asked,
     goes_to_pipe,
     log,
@@ -25,7 +24,7 @@ from pluggable_mlp.cli.processes import (
     done_first,
     joined,
 )
-from pluggable_mlp.registry import as_number
+from pluggable_mlp.registry import as_number, counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
