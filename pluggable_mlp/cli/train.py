@@ -294,4 +294,4 @@ def _quality(measured: dict[str, Any], part: str) -> str:
     """Describe the first measure of the task; empty if nothing was measured."""
     if f"{part}_accuracy" in measured:
         return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"
-    return f"{part} R2 {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""
+    return f"{part} R² {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""
