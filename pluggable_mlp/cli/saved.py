@@ -95,6 +95,11 @@ def predict(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.runs.predict import load_run
 
+    if output is not None and output.suffix.lower() not in ("", ".csv", ".npy"):
+        raise ValueError(
+            f"--output {output} ends in {output.suffix}, expected .csv, or .npy for only the "
+            "predictions"
+        )
     saved = load_run(run, get_backend(backend))
     with saved_input(str(inputs)) as named:
         if output is not None and output.suffix.lower() == ".npy":
