@@ -32,6 +32,7 @@ __all__ = [
     "choose",
     "closest",
     "count",
+    "counted",
     "did_you_mean",
     "listed",
     "make",
@@ -156,6 +157,11 @@ def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> Non
             raise ValueError(
                 f"{what} takes no {name}; it takes {listed}{did_you_mean(name, taken)}"
             )
+
+
+def counted(count: int, word: str) -> str:
+    """Return "1 epoch" or "2 epochs"."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def did_you_mean(name: object, expected: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from pluggable_mlp.figures import (
     TrainingCurveDisplay,
     WeightsDisplay,
 )
+from pluggable_mlp.figures.display import in_words, scale_to_powers
 from pluggable_mlp.figures.predictions import pairs_by_output
 from pluggable_mlp.figures.sources import history_of
 from pluggable_mlp.files import read_json
@@ -86,8 +87,7 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
         for k, run in enumerate(runs):
             if metric in run.metrics:
                 run.plot(ax, metric=metric, color=f"C{k}")
-    if all((line.get_ydata() > 0).all() for line in axes[0].lines):
-        axes[0].set_yscale("log")
+    scale_to_powers(axes[0])
     return figure
 
 
@@ -178,8 +178,8 @@ def _comparison(runs: Sequence[_Reported]) -> str:
         if len({str(of.get(key)) for of in settings}) > 1
     ]
     rows = [
-        *([key, *(run.summary.get(key) for run in runs)] for key in dict.fromkeys(keys)),
-        *([key, *(of.get(key) for of in settings)] for key in differing),
+        *([in_words(key), *(run.summary.get(key) for run in runs)] for key in dict.fromkeys(keys)),
+        *([in_words(key), *(of.get(key) for of in settings)] for key in differing),
     ]
     head = ["", *(str(run.folder) for run in runs)]
     curves = learning_curves([run.folder for run in runs])
@@ -197,7 +197,7 @@ def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str 
         "Certificate": {key: of for key, of in certificate.items() if isinstance(of, str | int)},
     }
     shown = "\n".join(
-        f"<div><h3>{title}</h3>\n{_table([*map(list, of.items())])}</div>"
+        f"<div><h3>{title}</h3>\n{_table([[in_words(key), of[key]] for key in of])}</div>"
         for title, of in tables.items()
     )
     return (
@@ -220,9 +220,10 @@ def _images(folder: Path, run: SavedRun, data: str | None) -> str:
 
 
 def _preparation(run: SavedRun) -> str:
-    """Return a table of the columns, and what becomes of each before the network sees it."""
+    """Return a table of the columns, and what becomes of each before the network sees it; facts."""
     table = _table(run.preparation.describe(), Described._fields)
-    return f"<h3>Preparation</h3>\n{table}\n"
+    facts = "\n".join(f"<p>{escape(line)}</p>" for line in run.preparation.facts())
+    return f"<h3>Preparation</h3>\n{table}\n{facts}\n"
 
 
 def _table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
@@ -230,7 +231,7 @@ def _table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
     lines = ["<tr>" + "".join(f"<th>{escape(one)}</th>" for one in head) + "</tr>"] if head else []
     for name, *values in rows:
         cells = "".join(f"<td>{escape(_words(value))}</td>" for value in values)
-        lines.append(f"<tr><th>{escape(str(name).replace('_', ' '))}</th>{cells}</tr>")
+        lines.append(f"<tr><th>{escape(str(name))}</th>{cells}</tr>")
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 

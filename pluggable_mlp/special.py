@@ -17,13 +17,13 @@ from pluggable_mlp.shortcuts import in_one_kernel, own
 __all__ = [
     "affine",
     "by_rows",
+    "complementary_products",
     "cos_and_sin_of_turns",
     "erf",
     "exchanged",
+    "lerp_and_difference",
     "matmul",
     "mean",
-    "mixed",
-    "parted",
     "rsqrt",
     "sigmoid",
     "softmax",
@@ -89,24 +89,24 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
     return average
 
 
-def mixed(xp: Namespace, x: Array, y: Array, a: Array) -> tuple[Array, Array]:
-    """Return x + a (y - x), and y - x, for shapes that broadcast."""
-    function = own(xp, "mixed")
+def lerp_and_difference(xp: Namespace, x: Array, y: Array, a: Array) -> tuple[Array, Array]:
+    """Return x + a (y - x), the linear interpolation, and y - x, for shapes that broadcast."""
+    function = own(xp, "lerp_and_difference")
     if function is not None:
-        mixture: tuple[Array, Array] = function(x, y, a)
-        return mixture
+        results: tuple[Array, Array] = function(x, y, a)
+        return results
     difference = y - x
     return x + difference * a, difference
 
 
-def parted(xp: Namespace, x: Array, a: Array) -> tuple[Array, Array]:
-    """Return x a, and x - x a, for shapes that broadcast."""
-    function = own(xp, "parted")
+def complementary_products(xp: Namespace, x: Array, a: Array) -> tuple[Array, Array]:
+    """Return x a, and x (1 - a) as x - x a, for shapes that broadcast."""
+    function = own(xp, "complementary_products")
     if function is not None:
-        parts: tuple[Array, Array] = function(x, a)
-        return parts
-    part = x * a
-    return part, x - part
+        products: tuple[Array, Array] = function(x, a)
+        return products
+    product = x * a
+    return product, x - product
 
 
 def exchanged(xp: Namespace, x: Array) -> Array:

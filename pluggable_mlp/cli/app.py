@@ -16,10 +16,10 @@ from typer.main import get_group
 from pluggable_mlp import __version__
 from pluggable_mlp.cli.check import check
 from pluggable_mlp.cli.compare import compare
-from pluggable_mlp.cli.console import counted
 from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
+from pluggable_mlp.registry import counted
 
 __all__ = ["described", "program"]
 

@@ -33,7 +33,6 @@ __all__ = [
     "Bar",
     "Interrupted",
     "StopRequest",
-    "counted",
     "ending_at_once",
     "ending_when_asked",
     "finish",
@@ -218,11 +217,6 @@ def log(text: str) -> None:
 def goes_to_pipe() -> bool:
     """Return whether standard output is a pipe, whose reader may show it on a terminal."""
     return stat.S_ISFIFO(os.fstat(1).st_mode)
-
-
-def counted(count: int, word: str) -> str:
-    """Return "1 epoch" or "2 epochs"."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def finish(code: int, error: str) -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from pluggable_mlp.cli.console import (
-    counted,
     ending_when_asked,
     log,
     progress_bar,
@@ -19,6 +18,7 @@ from pluggable_mlp.cli.console import (
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
 from pluggable_mlp.cli.processes import Stops, done_first, joined
+from pluggable_mlp.registry import choose, counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
@@ -95,6 +95,11 @@ def predict(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.runs.predict import load_run
 
+    if output is not None and output.suffix.lower() not in ("", ".csv", ".npy"):
+        raise ValueError(
+            f"--output {output} ends in {output.suffix}, expected .csv, or .npy for only the "
+            "predictions"
+        )
     saved = load_run(run, get_backend(backend))
     with saved_input(str(inputs)) as named:
         if output is not None and output.suffix.lower() == ".npy":
@@ -144,21 +149,24 @@ def _open_output(output: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _naming_output(output: Path) -> Iterator[None]:
-    """Raise ValueError in place of OSError; it names the file of predictions."""
+    """Raise ValueError in place of OSError; it names what cannot be written."""
     try:
         yield
     except OSError as error:
         raise ValueError(
-            f"--output {output} cannot be written: {error.strerror}; name a file in a folder "
-            "where you may write"
+            f"--output {output} cannot be written: {error.strerror}; name a place where you may "
+            "write"
         ) from None
 
 
 def export(
     run: RunArgument,
     output: Annotated[
-        Path, typer.Option(help="The ONNX file to write.", parser=path)
-    ] = "model.onnx",  # type: ignore[assignment]
+        Path | None,
+        typer.Option(
+            help="The ONNX file to write; by default model.onnx in the run's folder.", parser=path
+        ),
+    ] = None,
 ) -> None:
     """Write a saved run as an ONNX graph, which takes rows as their file holds them.
 
@@ -171,13 +179,12 @@ def export(
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
     log("Recording the graph; the libraries for it take some seconds to load.")
-    try:
-        inputs = write_onnx(Exported(saved.preparation, saved.mlp, saved.parameters), output)
-    except OSError as error:
-        raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
+    place = output or run / "model.onnx"
+    with _naming_output(place):
+        inputs = write_onnx(Exported(saved.preparation, saved.mlp, saved.parameters), place)
     for name, of in inputs.items():
         log(f"input {name}: {of}")
-    typer.echo(output)
+    typer.echo(place)
 
 
 def plot(
@@ -193,20 +200,17 @@ def plot(
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
     _check_matplotlib()
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.registry import choose
     from pluggable_mlp.report import draw_figures
     from pluggable_mlp.runs.predict import load_run
 
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
     figures = draw_figures(run, load_run(run, get_backend(backend)), data)
-    folder = run / "plots" if output is None else output
-    try:
+    folder = output or run / "plots"
+    with _naming_output(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.{form}", dpi=150)
             typer.echo(folder / f"{name}.{form}")
-    except OSError as error:
-        raise ValueError(f"--output {folder} cannot be written: {error.strerror}") from None
 
 
 def report(
@@ -232,10 +236,8 @@ def report(
 
     page = report_page(runs, get_backend(backend), data)
     place = output or (runs[0] if len(runs) == 1 else Path()) / "report.html"
-    try:
+    with _naming_output(place):
         write_file(place, page.encode())
-    except OSError as error:
-        raise ValueError(f"--output {place} cannot be written: {error.strerror}") from None
     typer.echo(place)
 
 

@@ -11,7 +11,6 @@ import typer
 
 from pluggable_mlp.cli.console import (
     Interrupted,
-    counted,
     ending_when_asked,
     goes_to_pipe,
     log,
@@ -25,7 +24,7 @@ from pluggable_mlp.cli.processes import (
     done_first,
     joined,
 )
-from pluggable_mlp.registry import as_number
+from pluggable_mlp.registry import as_number, counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
@@ -295,4 +294,4 @@ def _quality(measured: dict[str, Any], part: str) -> str:
     """Describe the first measure of the task; empty if nothing was measured."""
     if f"{part}_accuracy" in measured:
         return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"
-    return f"{part} R2 {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""
+    return f"{part} R² {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
+from pluggable_mlp.registry import counted
+
 __all__ = [
     "LAYER_BY_LAYER",
     "WHOLE_STEP",
@@ -184,10 +186,10 @@ def format_report(report: Report) -> str:
     >>> "same bits" in format_report(report)
     True
     """
-    steps = "1 step" if report.steps == 1 else f"{report.steps} steps"
+    steps = counted(report.steps, "step")
     head = (
         f"{report.arithmetic}, {report.dtype}: {steps} of up to {report.batch_size} of "
-        f"{report.examples} examples, seed {report.seed}"
+        f"{counted(report.examples, 'example')}, seed {report.seed}"
     )
     body = _hash_lines(report) if report.hashes else _agreement_lines(report)
     return "\n".join([head, "", *body, "", *_verdict(report)])

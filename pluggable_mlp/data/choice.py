@@ -110,7 +110,8 @@ def _features(
         return [rest[every.index(name)] for name in used]
     missing = [name for name in used if name not in names]
     if missing:
-        fault = f"has no column {_listed(missing)}; it has {', '.join(names[:20])}"
+        word = "column" if len(missing) == 1 else "columns"
+        fault = f"has no {word} {_listed(missing)}; it has {', '.join(names[:20])}"
         raise DataError(table.source, fault, f"give the columns {', '.join(used[:20])}")
     unused = [names[place] for place in rest if names[place] not in every]
     if unused:
@@ -158,6 +159,8 @@ def _place(table: Table, one: str, preparation: Preparation | None) -> int:
     fault = f"has no column {one!r}; it has {', '.join(names[:20])}"
     near = closest(one, names)
     remedy = f"did you mean {near!r}?" if near else "name one of these, or its place from 1"
+    if preparation is not None:  # which has named the target
+        remedy = f"give the target {one!r} under its name, as training's table did"
     raise DataError(table.source, fault, remedy)
 
 

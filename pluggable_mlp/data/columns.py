@@ -14,7 +14,7 @@ Shapes: n examples, a column is (n,), features (n, features).
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -26,8 +26,9 @@ from pluggable_mlp.data.errors import DataError, listed, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.tables import MOSTLY, is_number
 from pluggable_mlp.data.targets import BOOLEANS
+from pluggable_mlp.registry import counted
 
-__all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
+__all__ = ["Block", "Column", "Described", "aligned", "encode", "fit_columns"]
 
 MOST_CATEGORIES = 1000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
@@ -276,8 +277,9 @@ def _categories(name: str, column: Column, values: Texts) -> list[Part]:
     unseen = (found < 0) & ~missing
     if unseen.any():
         shown = listed([*map(repr, values[unseen].occurring())], 5)
+        rows = counted(int(unseen.sum()), "row")
         warn(name, f"column {column.name!r} holds {shown}, which training never saw, in "
-             f"{_rows(unseen)}: they count as none of its categories")  # fmt: skip
+             f"{rows}: they count as none of its categories")  # fmt: skip
     _warn_missing(name, column, missing, "they count as none of its categories")
     if column.kind == SIGN:
         return [Part(np.asarray([-1.0, 1.0, 0.0])[found])]  # the last, of -1, is none of them
@@ -303,11 +305,12 @@ def _are_booleans(texts: Iterable[str]) -> bool:
 
 def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
     if missing.any() and not column.missing:
-        where = f"column {column.name!r} lacks values in {_rows(missing)}"
+        where = f"column {column.name!r} lacks values in {counted(int(missing.sum()), 'row')}"
         warn(name, f"{where}, where training lacked none: {meaning}")
 
 
-def _rows(flags: Array) -> str:
-    """Return how many rows are flagged, (n,), as "1 row" or "2 rows"."""
-    count = int(flags.sum())
-    return "1 row" if count == 1 else f"{count} rows"
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table, its fields one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ([*map(str.ljust, row, widths)] for row in rows)
+    return ["  ".join(row).rstrip() for row in padded]

@@ -8,7 +8,7 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
@@ -16,20 +16,21 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Block, Column, Described, encode
-from pluggable_mlp.data.dataset import LARGEST_EXACT, Split
+from pluggable_mlp.data.columns import Block, Column, Described, aligned, encode
+from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, in_order
 from pluggable_mlp.data.errors import DataError, listed, warn
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.quantiles import QuantileTransform
 from pluggable_mlp.data.scaling import Scaling
 from pluggable_mlp.data.streaming import in_memory
-from pluggable_mlp.data.targets import Task, class_indices
+from pluggable_mlp.data.targets import Task, check_class_labels, class_indices
 from pluggable_mlp.data.values import as_inputs, as_pixels, as_scaled, as_values
 from pluggable_mlp.lazy import lazy_map
+from pluggable_mlp.registry import counted
 from pluggable_mlp.training.recipes import TableForm
 
-__all__ = ["Preparation", "aligned"]
+__all__ = ["Preparation"]
 
 
 @dataclass(frozen=True)
@@ -112,18 +113,9 @@ class Preparation:
                 f"input_range is {self.input_range!r}, expected two increasing numbers"
             )
         if self.task == "classification":
-            self._check_class_labels()
+            check_class_labels(self.class_labels or ())
         elif not self.target_names:
             raise ValueError(f"target_names is {self.target_names!r}, expected a text per output")
-
-    def _check_class_labels(self) -> None:
-        known: Any = self.class_labels or ()
-        whole = all(type(n) is int and abs(n) <= LARGEST_EXACT for n in known)
-        texts = all(isinstance(n, str) for n in known)
-        if len(known) < 2 or not (whole or texts) or list(known) != sorted(set(known)):
-            raise ValueError(
-                f"class_labels is {known!r}, expected increasing integers, or texts in order"
-            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
@@ -243,7 +235,7 @@ class Preparation:
         return [self._features_in_words(), *self._targets_in_words(), f"examples: {parts}"]
 
     def _features_in_words(self) -> str:
-        count = f"{self.features} feature{'' if self.features == 1 else 's'}"
+        count = counted(self.features, "feature")
         if self.transform is not None:
             return f"{count}, {self.scaling_kind} scaling"
         if self.scale is not None:
@@ -348,7 +340,7 @@ class Preparation:
 
     def _check_features(self, name: str, count: int) -> None:
         if count != self.features:
-            own = "1 feature" if count == 1 else f"{count} features"
+            own = counted(count, "feature")
             fault = f"its examples have {own}, the network takes {self.features}"
             one_more = count == self.features + 1
             remedy = "leave the labels out" if one_more else "give those that it was trained on"
@@ -399,10 +391,3 @@ class Preparation:
         if inputs.dtype == np.uint8 and self.scale is None:
             raise DataError(name, f"holds integers of 8 bits, but {fault}", remedy)
         warn(name, f"{fault}; {remedy}")
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table, its fields one below the other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ([*map(str.ljust, row, widths)] for row in rows)
-    return ["  ".join(row).rstrip() for row in padded]

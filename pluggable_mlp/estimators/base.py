@@ -180,7 +180,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             X = _cast(home.xp, X, self.coefs_[0].dtype)
         dtype = type_name(home.xp, X)
         targets = self._encoded(y, home, dtype)
-        sample_weight = check_sample_weight(X, sample_weight, home)
+        sample_weight = check_sample_weight(X.shape[0], sample_weight, home, dtype)
         weights = self._weights(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
@@ -369,7 +369,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             return float(self._metric(y, predicted, sample_weight=sample_weight))
         place = place_of(predicted)
         targets = moved(check_targets(self, predicted, y, numeric=self._numeric_targets), place)
-        weights = None if sample_weight is None else moved(sample_weight, place)
+        weights = check_sample_weight(predicted.shape[0], sample_weight, place, "float64")
         return self._score_of(place.xp, predicted, targets, weights, place.xp.float64)
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -31,6 +31,7 @@ from pluggable_mlp.training.schedules import SCHEDULES
 __all__ = [
     "COMPONENTS",
     "LABELS",
+    "Saved",
     "decoded_labels",
     "labels_to_save",
     "parameters_to_save",
@@ -71,8 +72,8 @@ _LABEL_TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "u
                 "float16", "float32", "float64", "str", "object")  # fmt: skip
 
 
-class _Content(TypedDict):
-    """What is in a file."""
+class Saved(TypedDict):
+    """What is in the file of an estimator."""
 
     format: int
     estimator: str
@@ -100,7 +101,7 @@ def write_estimator(estimator: Any, path: Path) -> None:
         If a parameter is a function or an object of your own.
     """
     layers = estimator._parameters(estimator._fitted_network())
-    content: _Content = {
+    content: Saved = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
         "parameters": parameters_to_save(estimator),
@@ -122,7 +123,7 @@ def read_estimator(kind: Any, path: Path, backend: str) -> Any:
         If the file cannot be read, has changed, or holds no estimator of that kind.
     """
     place = get_backend(backend)
-    content = read_content(kind, path, _Content, FORMAT)
+    content = read_content(kind, path, Saved, FORMAT)
     with damaged(path):
         estimator = _described(kind, content)
         network = estimator._describe()
@@ -153,7 +154,7 @@ def read_content(kind: Any, path: Path, content_kind: type[Content], format: int
     return content
 
 
-def _described(kind: Any, content: _Content) -> Any:
+def _described(kind: Any, content: Saved) -> Any:
     """Return an estimator with the parameters and attributes of a file, checked."""
     parameters, attributes = content["parameters"], content["attributes"]
     labels = content["labels"]

@@ -216,8 +216,8 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
             raise ValueError("X has n_samples = 1, expected two rows or more")
         targets = self._targets(y, is_new=True)
         check_consistent_length(np.empty(len(frame)), targets)
-        rows = np.empty((len(frame), 0))
-        given = check_sample_weight(rows, sample_weight, get_backend("numpy"))
+        host = get_backend("numpy")
+        given = check_sample_weight(len(frame), sample_weight, host, "float64")
         weights: dict[str, Array | None] = {"train": given}
         parts = {"train": Split(frame, targets)}
         if eval_set is not None:

@@ -5,12 +5,13 @@ model that predicts is made of it.
 """
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.saving import (
     LABELS,
+    Saved,
     decoded_labels,
     labels_to_save,
     parameters_to_save,
@@ -35,21 +36,13 @@ _ATTRIBUTES: dict[str, Any] = {
 """What is saved, and its type in a file."""
 
 
-class _Content(TypedDict):
-    """What is in a file."""
-
-    format: int
-    estimator: str
-    parameters: dict[str, Any]
-    attributes: dict[str, Any]
-    labels: dict[str, Any]
+class _SavedWithPreparation(Saved):
     preparation: dict[str, Any]
-    weights: Any
 
 
 def write_table_estimator(estimator: Any, path: Path) -> None:
     """Write a fitted estimator to a file, whole or not at all."""
-    content: _Content = {
+    content: _SavedWithPreparation = {
         "format": FORMAT,
         "estimator": type(estimator).__name__,
         "parameters": parameters_to_save(estimator),
@@ -69,7 +62,7 @@ def read_table_estimator(kind: Any, path: Path, backend: str) -> Any:
     ValueError
         If the file cannot be read, has changed, or holds no estimator of that kind.
     """
-    content = read_content(kind, path, _Content, FORMAT)
+    content = read_content(kind, path, _SavedWithPreparation, FORMAT)
     with damaged(path):
         estimator = kind(**_known(kind, content["parameters"], kind._get_param_names()))
         estimator.set_params(backend=backend, device=None)._validate_params()

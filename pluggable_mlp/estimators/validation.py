@@ -22,7 +22,6 @@ from pluggable_mlp.arrays import Array, Namespace, dtype_name, without_graph
 from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.namespaces import namespace_of
-from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import all_within
 from pluggable_mlp.training.trees import Tree, map_arrays
@@ -221,8 +220,10 @@ def _kind_on_device(xp: Namespace, y: Array) -> str:
     return BINARY if xp.unique_values(y).shape[0] <= 2 else MULTICLASS
 
 
-def check_sample_weight(X: Array, sample_weight: Any, backend: Backend) -> Array | None:
-    """Return the weights on the backend of X and in its dtype, (examples,), or None.
+def check_sample_weight(
+    count: int, sample_weight: Any, backend: Backend, dtype: str
+) -> Array | None:
+    """Return the weights of so many examples on the backend and of a dtype, (examples,), or None.
 
     Raises
     ------
@@ -231,10 +232,9 @@ def check_sample_weight(X: Array, sample_weight: Any, backend: Backend) -> Array
     """
     if sample_weight is None:
         return None
-    dtype = type_name(backend.xp, X)
     if not on_device(sample_weight):
         if isinstance(sample_weight, Real):
-            sample_weight = np.full(X.shape[0], float(sample_weight))
+            sample_weight = np.full(count, float(sample_weight))
         sample_weight = check_array(
             sample_weight, ensure_2d=False, dtype=_FLOATS, input_name="sample_weight"
         ).astype(dtype)
@@ -242,9 +242,9 @@ def check_sample_weight(X: Array, sample_weight: Any, backend: Backend) -> Array
         raise ValueError(
             f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array."
         )
-    if sample_weight.shape[0] != X.shape[0]:
+    if sample_weight.shape[0] != count:
         raise ValueError(
-            f"sample_weight.shape == {tuple(sample_weight.shape)}, expected {(X.shape[0],)}!"
+            f"sample_weight.shape == {tuple(sample_weight.shape)}, expected {(count,)}!"
         )
     weights = backend.asarray(moved(without_graph(sample_weight), backend), dtype=dtype)
     _refuse_infinities(backend.xp, weights, "sample_weight")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.figures.display import Display, integer_ticks
+from pluggable_mlp.figures.display import Display, in_words, integer_ticks
 from pluggable_mlp.figures.sources import AnyRun, fitted, history_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
@@ -84,7 +84,7 @@ class TrainingCurveDisplay(Display):
         """
         choose(dict.fromkeys(self.metrics), metric, "metric")
         ax = self._take_axes(ax)
-        words, self.lines_ = metric.replace("_", " "), []
+        words, self.lines_ = in_words(metric), []
         style: dict[str, Any] = {} if color is None else {"color": color}
         for part, dashes in (("train", "-"), ("validation", "--")):
             values = self.history.get(f"{part}_{metric}")

@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["Display", "integer_ticks", "name_ticks", "need_matplotlib"]
+__all__ = [
+    "Display",
+    "in_words",
+    "integer_ticks",
+    "name_ticks",
+    "need_matplotlib",
+    "scale_to_powers",
+]
 
 
 def need_matplotlib() -> None:
@@ -41,6 +50,28 @@ class Display:
             raise TypeError(f"ax is {ax!r:.80}, expected Axes, such as plt.subplots()[1]")
         self.ax_, self.figure_ = ax, ax.figure
         return ax
+
+
+def in_words(name: str) -> str:
+    """Return the name of a setting or a measure for readers: "test R²" for "test_r2"."""
+    return " ".join({"r2": "R²", "f1": "F1"}.get(word, word) for word in name.split("_"))
+
+
+def scale_to_powers(ax: "Axes") -> None:
+    """Make the y axis logarithmic where lines are positive and spread over a power of ten.
+
+    Numbers at its ticks are written in full: 0.05, not 5 times a power.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    values = np.concatenate([np.asarray(line.get_ydata(), np.float64) for line in ax.lines])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if not 0.0 < 10.0 * low <= high:
+        return
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 1000.0 * low else (1.0,)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def integer_ticks(axis: "Axis") -> None:

@@ -81,13 +81,13 @@ class ParametricActivation:
         del rng
         a = xp.expand_dims(parameters["a"], axis=-2)
         f, derivative = self.function(xp, x)
-        y, bend = special.mixed(xp, x, f, a)
+        y, bend = special.lerp_and_difference(xp, x, f, a)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             gradients = {"a": special.sum(xp, dy * bend, axis=-2)}
             if not with_dx:
                 return None, gradients
-            of_f, of_x = special.parted(xp, dy, a)
+            of_f, of_x = special.complementary_products(xp, dy, a)
             return of_x + derivative(of_f), gradients
 
         return y, backward

@@ -44,8 +44,14 @@ KEPT_CHECKPOINTS = 2
 
 _CONFIG = "config.json"
 _FILES = (
-    "certificate.json", "summary.json", "model.safetensors", "metrics.jsonl", "report.html", _CONFIG
-)  # fmt: skip
+    "certificate.json",
+    "summary.json",
+    "model.safetensors",
+    "metrics.jsonl",
+    "model.onnx",  # by export
+    "report.html",  # by report
+    _CONFIG,
+)
 _FOLDERS = (FOLDER, "plots", "tensorboard", REPLACEMENT, RESULT)
 _UNUSED = {LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""

@@ -123,7 +123,7 @@ def measures_of(
 
     "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
     be right), else "r2" and "mean_absolute_error", the latter in `units` of the outputs, by default
-    1.  Loss and accuracy count examples by their weights.
+    1.  Examples count by their weights.
     """
     xp, loss, z, targets, sample_weight = outputs
     assert isinstance(loss, float)  # of a single network
@@ -131,10 +131,14 @@ def measures_of(
     if mlp.objective.targets in kinds:
         correct = kinds[mlp.objective.targets](xp, z, targets)
         return {"loss": loss, "accuracy": _share(xp, correct, sample_weight, backend)}
-    if units is None:
-        return {"loss": loss, **_quality(xp, mlp, z, targets)}
-    unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
-    return {"loss": loss, **_quality(xp, mlp, z, targets, unit)}
+    predictions = mlp.objective.predict(xp, z)
+    quality = float(r2(xp, predictions, targets, sample_weight))
+    if units is not None:
+        unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
+        targets = as_lazy(xp, targets, predictions) * unit
+        predictions = predictions * unit
+    error = float(mean_absolute_error(xp, predictions, targets, sample_weight))
+    return {"loss": loss, "r2": quality, "mean_absolute_error": error}
 
 
 def _share(xp: Namespace, correct: Array, sample_weight: Array | None, backend: Backend) -> float:
@@ -177,16 +181,3 @@ def _outputs_of_rows(
     z = mlp.evaluate(xp, parameters, x)
     loss, _ = mlp.objective(xp, z, targets, sample_weight)
     return loss, total_weight(xp, sample_weight), z
-
-
-def _quality(
-    xp: Namespace, mlp: MLP, z: Array, targets: Array, unit: Array | None = None
-) -> dict[str, float]:
-    """Return the metrics of numbers, outputs z (examples, outputs), errors in units (outputs,)."""
-    predictions = mlp.objective.predict(xp, z)
-    quality = float(r2(xp, predictions, targets))
-    if unit is not None:
-        targets = as_lazy(xp, targets, predictions) * unit
-        predictions = predictions * unit
-    error = float(mean_absolute_error(xp, predictions, targets))
-    return {"r2": quality, "mean_absolute_error": error}

@@ -14,11 +14,11 @@ from pluggable_mlp.training.optimizer import (
     GradientDescent,
     Slots,
     UpdateArguments,
-    as_rate,
+    as_decay,
     beside,
     scheduled_rate,
 )
-from pluggable_mlp.training.schedules import LearningRate, Schedule
+from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.transforms import Transform
 from pluggable_mlp.training.trees import Tree
 
@@ -204,10 +204,7 @@ class DecayFactors(FactorsByName):
                 f"optimizer is {self.optimizer!r}, expected one with a learning rate, or "
                 "RateFactors around one; put other transforms around DecayFactors"
             )
-        decay = as_rate("weight_decay", self.weight_decay)
-        if isinstance(decay, Schedule) and decay.follows_losses:
-            raise ValueError(f"weight_decay is {decay!r}, expected a number or a function of t")
-        object.__setattr__(self, "weight_decay", decay)
+        object.__setattr__(self, "weight_decay", as_decay(self.weight_decay))
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the inner optimizer's, and 1 - f rate weight_decay for each factor f."""

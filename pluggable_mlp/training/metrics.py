@@ -7,6 +7,7 @@ correct (…, batch).
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network.loss import weighted_average
 from pluggable_mlp.network.targets import rows
 
 __all__ = ["correct_labels", "correct_predictions", "mean_absolute_error", "r2"]
@@ -31,13 +32,17 @@ def correct_labels(xp: Namespace, logits: Array, targets: Array) -> Array:
     return xp.all(right, axis=-1)
 
 
-def mean_absolute_error(xp: Namespace, predictions: Array, targets: Array) -> Array:
+def mean_absolute_error(
+    xp: Namespace, predictions: Array, targets: Array, sample_weight: Array | None = None
+) -> Array:
     """Return the mean of |prediction - target| over examples and outputs, (…).
 
-    predictions (…, batch, outputs); targets likewise, or (…, batch) for one output.
+    predictions (…, batch, outputs); targets likewise, or (…, batch) for one output; sample_weight
+    (…, batch).
     """
     errors = xp.abs(predictions - rows(xp, targets, predictions))
-    return special.mean(xp, special.mean(xp, errors, axis=-1), axis=-1)
+    average, _ = weighted_average(xp, special.mean(xp, errors, axis=-1), sample_weight)
+    return average
 
 
 def r2(
@@ -57,9 +62,9 @@ def r2(
         w = xp.expand_dims(sample_weight, axis=-1)
         mean = xp.sum(t * w, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
     total = _sum_of_squares(xp, t - mean, sample_weight)
-    varied = total > 0.0
+    varied = total != 0.0
     ratio = residual * (1.0 / xp.where(varied, total, 1.0))
-    constant = xp.astype(residual > 0.0, t.dtype)
+    constant = xp.astype(residual != 0.0, t.dtype)
     return special.mean(xp, 1.0 - xp.where(varied, ratio, constant), axis=-1)
 
 

@@ -16,8 +16,9 @@ from pluggable_mlp.training.optimizer import (
     Slots,
     UpdateArguments,
     each_array,
+    moving_average,
 )
-from pluggable_mlp.training.optimizers import AdamW, moving_average
+from pluggable_mlp.training.optimizers import AdamW
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.trees import Tree, merge, split
 

@@ -1,4 +1,4 @@
-"""The interface of an optimizer, and the base class of those with a learning rate.
+"""The interface of an optimizer, the base class of those with a learning rate, and what they share.
 
 An optimizer is a frozen set of hyperparameters without a state: its slots, trees of arrays
 structured like the parameters, are part of the `TrainState`, and its coefficients, Python floats,
@@ -8,14 +8,15 @@ are a function of t, the count of previous updates.  Formulas belong in `optimiz
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.names import is_weight
-from pluggable_mlp.registry import Component, as_number
-from pluggable_mlp.training.schedules import LearningRate, Scaled, Schedule
+from pluggable_mlp.registry import Component, NonNegative, as_number
+from pluggable_mlp.training.schedules import LearningRate, Schedule
 from pluggable_mlp.training.trees import Tree, leaves, with_leaves, zeros_like
 
 __all__ = [
@@ -28,11 +29,13 @@ __all__ = [
     "Slots",
     "Update",
     "UpdateArguments",
+    "as_decay",
     "as_rate",
     "beside",
     "each_array",
     "elementwise",
     "kernel_of",
+    "moving_average",
     "scheduled_rate",
 ]
 
@@ -198,6 +201,18 @@ class Optimizer(Component, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no method update")
 
 
+@dataclass(frozen=True)
+class _Scaled(Schedule):
+    """A schedule, or another function of t, times a number of at least 0."""
+
+    schedule: Callable[[int], float]
+    factor: NonNegative
+
+    def __call__(self, t: int) -> float:
+        """Return factor schedule(t)."""
+        return self.factor * self.schedule(t)
+
+
 class GradientDescent(Optimizer):
     """Base of optimizers that update each array by a rule, with learning rate, slots and decay."""
 
@@ -214,7 +229,7 @@ class GradientDescent(Optimizer):
         """Return the optimizer with its learning rate times a number."""
         rate = self.learning_rate
         return self.replaced(
-            learning_rate=Scaled(rate, factor) if callable(rate) else rate * factor
+            learning_rate=_Scaled(rate, factor) if callable(rate) else rate * factor
         )
 
     @property
@@ -312,6 +327,23 @@ def as_rate(name: str, rate: LearningRate) -> LearningRate:
     return as_number(name, rate, at_least=0.0)
 
 
+def as_decay(decay: LearningRate) -> LearningRate:
+    """Return a weight decay that is `as_rate`, and follows no losses.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else.
+    """
+    decay = as_rate("weight_decay", decay)
+    if isinstance(decay, Schedule) and decay.follows_losses:
+        raise ValueError(
+            f"weight_decay is {decay!r}, expected a number or a function of t; only a "
+            "learning_rate can follow the losses"
+        )
+    return decay
+
+
 def scheduled_rate(scheduled: LearningRate, t: int, name: str = "learning_rate") -> float:
     """Return the learning rate, or another number by schedule, of the update that follows t others.
 
@@ -333,3 +365,13 @@ def scheduled_rate(scheduled: LearningRate, t: int, name: str = "learning_rate")
             f"{name} returned {returned!r} for t={t}, expected a finite number of at least 0"
         )
     return rate
+
+
+def moving_average(mean: Array, new: Array, decay: float) -> Array:
+    """Return decay * mean + (1 - decay) * new, all of one shape.
+
+    Squares that underflow become 0; their roots are negligible compared with epsilon.
+    """
+    mean = mean * decay
+    mean += new * (1.0 - decay)
+    return mean

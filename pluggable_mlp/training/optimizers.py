@@ -19,13 +19,14 @@ from pluggable_mlp.training.optimizer import (
     Coefficient,
     Coefficients,
     GradientDescent,
-    as_rate,
+    as_decay,
     elementwise,
+    moving_average,
     scheduled_rate,
 )
-from pluggable_mlp.training.schedules import LearningRate, Schedule
+from pluggable_mlp.training.schedules import LearningRate
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop", "moving_average"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop"]
 
 _Epsilon: TypeAlias = Annotated[float, number(at_least=1e-30)]  # float32 can divide by it
 
@@ -63,9 +64,8 @@ class SGD(GradientDescent):
     Examples
     --------
     >>> from pluggable_mlp import MLP, SGD, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=SGD(0.1))
+    >>> mlp, backend = MLP([1, 4, 2]), get_backend("numpy")
+    >>> result = train(mlp, [[0.0], [1.0]], [0, 1], backend=backend, optimizer=SGD(0.1))
     >>> result.history[-1] < result.history[0]
     True
     """
@@ -95,11 +95,11 @@ class SGD(GradientDescent):
         """Return w - rate d, and v where there is momentum."""
         del xp
         if not slots:
-            return (_descend(w, g, c["rate"]),)
+            return (_scale_and_add(g, -c["rate"], w),)
         v = _scale_and_add(slots[0], self.momentum, g)
         # Nesterov's g + mu v has the form of v's own update.
         d = _scale_and_add(v, self.momentum, g) if self.nesterov else v
-        return _descend(w, d, c["rate"]), v
+        return _scale_and_add(d, -c["rate"], w), v
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,8 @@ class Adagrad(GradientDescent):
     Examples
     --------
     >>> from pluggable_mlp import MLP, Adagrad, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=Adagrad(0.1))
+    >>> mlp, backend = MLP([1, 4, 2]), get_backend("numpy")
+    >>> result = train(mlp, [[0.0], [1.0]], [0, 1], backend=backend, optimizer=Adagrad(0.1))
     >>> result.history[-1] < result.history[0]
     True
     """
@@ -183,9 +182,8 @@ class RMSprop(GradientDescent):
     Examples
     --------
     >>> from pluggable_mlp import MLP, RMSprop, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=RMSprop())
+    >>> mlp, backend = MLP([1, 4, 2]), get_backend("numpy")
+    >>> result = train(mlp, [[0.0], [1.0]], [0, 1], backend=backend, optimizer=RMSprop())
     >>> result.history[-1] < result.history[0]
     True
     """
@@ -214,9 +212,6 @@ class Adam(GradientDescent):
     "Adam" (2015), algorithm 1, as in torch.optim and optax: epsilon is added to the root of the
     corrected v^.  Keras adds it to the root of the uncorrected v (the paper's "epsilon hat").
 
-    The code computes learning_rate r / (1 - beta1^n) m / (sqrt(v) + r epsilon) with
-    r = sqrt(1 - beta2^n), which is equal and saves a pass over memory.
-
     Parameters
     ----------
     learning_rate : float, Schedule or callable, default 0.001
@@ -240,9 +235,8 @@ class Adam(GradientDescent):
     Examples
     --------
     >>> from pluggable_mlp import MLP, Adam, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=Adam(0.01))
+    >>> mlp, backend = MLP([1, 4, 2]), get_backend("numpy")
+    >>> result = train(mlp, [[0.0], [1.0]], [0, 1], backend=backend, optimizer=Adam(0.01))
     >>> result.history[-1] < result.history[0]
     True
     """
@@ -254,7 +248,7 @@ class Adam(GradientDescent):
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
-        """Return the rate and epsilon with the bias corrections."""
+        """Return the rate and epsilon with the bias corrections, which saves a pass over memory."""
         root = math.sqrt(1.0 - integer_power(self.beta2, t + 1))
         corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
         return {"rate": corrected, "epsilon": self.epsilon * root}
@@ -312,24 +306,15 @@ class AdamW(Adam):
 
     Examples
     --------
-    >>> from pluggable_mlp import MLP, AdamW, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=AdamW(0.01))
-    >>> result.history[-1] < result.history[0]
+    >>> from pluggable_mlp import AdamW, make_optimizer
+    >>> make_optimizer("adamw", weight_decay=0.1) == AdamW(weight_decay=0.1)
     True
     """
 
     weight_decay: LearningRate = 0.01
 
     def __post_init__(self) -> None:
-        decay = as_rate("weight_decay", self.weight_decay)
-        if isinstance(decay, Schedule) and decay.follows_losses:
-            raise ValueError(
-                f"weight_decay is {decay!r}, expected a number or a function of t; only a "
-                "learning_rate can follow the losses"
-            )
-        object.__setattr__(self, "weight_decay", decay)
+        object.__setattr__(self, "weight_decay", as_decay(self.weight_decay))
         super().__post_init__()
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
@@ -372,9 +357,8 @@ class Lion(GradientDescent):
     Examples
     --------
     >>> from pluggable_mlp import MLP, Lion, get_backend, train
-    >>> x, targets = [[0.0], [1.0]], [0, 1]
-    >>> backend = get_backend("numpy")
-    >>> result = train(MLP([1, 4, 2]), x, targets, backend=backend, optimizer=Lion(0.01))
+    >>> mlp, backend = MLP([1, 4, 2]), get_backend("numpy")
+    >>> result = train(mlp, [[0.0], [1.0]], [0, 1], backend=backend, optimizer=Lion(0.01))
     >>> result.history[-1] < result.history[0]
     True
     """
@@ -394,29 +378,14 @@ class Lion(GradientDescent):
     def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return w and m."""
         d = sign(xp, moving_average(slots[0], g, self.beta1))
-        return _descend(w, d, c["rate"]), moving_average(slots[0], g, self.beta2)
+        return _scale_and_add(d, -c["rate"], w), moving_average(slots[0], g, self.beta2)
 
 
-def moving_average(mean: Array, new: Array, decay: float) -> Array:
-    """Return decay * mean + (1 - decay) * new, all of one shape.
-
-    Squares that underflow become 0; their roots are negligible compared with epsilon.
-    """
-    mean = mean * decay
-    mean += new * (1.0 - decay)
-    return mean
-
-
-def _scale_and_add(x: Array, factor: float, y: Array) -> Array:
+def _scale_and_add(x: Array, factor: Coefficient, y: Array) -> Array:
     """Return factor x + y."""
     x = x * factor
     x += y
     return x
-
-
-def _descend(w: Array, d: Array, rate: float) -> Array:
-    """Return w - rate d."""
-    return _scale_and_add(d, -rate, w)
 
 
 def _descend_by_root(

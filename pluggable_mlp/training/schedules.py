@@ -35,7 +35,6 @@ __all__ = [
     "LogCosine",
     "OneCycle",
     "Plateau",
-    "Scaled",
     "Schedule",
     "Step",
     "WarmUp",
@@ -278,18 +277,6 @@ class Plateau(Constant):
             if bad > self.patience:
                 total, bad = total * self.factor, 0
         return replace(self, learning_rate=self.learning_rate * total)
-
-
-@dataclass(frozen=True)
-class Scaled(Schedule):
-    """A schedule, or another function of t, times a number of at least 0."""
-
-    schedule: Callable[[int], float]
-    factor: NonNegative
-
-    def __call__(self, t: int) -> float:
-        """Return factor schedule(t)."""
-        return self.factor * self.schedule(t)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +115,18 @@ def test_columns_of_a_table(command, tmp_path, target):
         assert np.abs(found["probabilities"] - expected[:, 1:].astype(float)).max() < 1e-5
 
 
+def test_by_default_the_graph_stands_in_the_run_and_goes_with_it(command, tmp_path, monkeypatch):
+    pytest.importorskip("ndonnx")
+    monkeypatch.chdir(tmp_path)
+    run = train(Path(), "digits", "--epochs", 1)
+    assert command("export", run).out == "run/model.onnx\n"
+    assert not Path("model.onnx").exists()
+    assert command("verify", run).code == 0
+    assert command("train", "--resume", run, "--epochs", 2).code == 0
+    train(Path(), "digits", "--epochs", 1, "--overwrite")
+    assert not (run / "model.onnx").exists()
+
+
 def test_what_cannot_be_written_is_said(command, tmp_path, monkeypatch):
     run = train(tmp_path, "digits", "--epochs", 1)
     pytest.importorskip("ndonnx")
@@ -122,7 +135,8 @@ def test_what_cannot_be_written_is_said(command, tmp_path, monkeypatch):
     assert "config.json is missing" in outcome.err
     outcome = command("export", run, "--output", tmp_path / "nowhere" / "model.onnx")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "cannot be written: No such file or directory" in outcome.err
+    remedy = "No such file or directory; name a place where you may write"
+    assert f"nowhere/model.onnx cannot be written: {remedy}" in outcome.err
     monkeypatch.setitem(sys.modules, "ndonnx", None)
     outcome = command("export", run, "--output", tmp_path / "model.onnx")
     assert (outcome.code, outcome.out) == (2, "")

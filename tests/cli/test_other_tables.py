@@ -143,6 +143,14 @@ def test_columns_are_found_by_their_names(told, train, tmp_path, suffix):
     outcome = told("predict", run, other)
     assert (outcome.code, outcome.out) == (2, "")
     assert f"{other}: has no column 'b'; it has a, c; give the columns a, b\n" in outcome.err
+    other = save("neither", {"c": table["a"], "d": table["b"]})
+    assert "has no columns 'a', 'b'; it has c, d;" in told("predict", run, other).err
+    for name in ("z", "Y"):  # one that is nothing like y, and one that is
+        other = save(f"target {name}", {"a": table["a"], "b": table["b"], name: table["y"]})
+        outcome = told("evaluate", run, "--data", other)
+        assert (outcome.code, outcome.out) == (2, "")
+        remedy = "give the target 'y' under its name, as training's table did"
+        assert f"{other}: has no column 'y'; it has a, b, {name}; {remedy}\n" in outcome.err
 
 
 def test_columns_without_names_are_counted(told, train, tmp_path):

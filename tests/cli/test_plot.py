@@ -365,15 +365,44 @@ def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, folders, tmp
 
 def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
     rows = "\n".join(f"{'red' if k % 3 else 'blue'},{k % 5},{k % 2}" for k in range(70))
-    (tmp_path / "table.csv").write_text(f"color,area,class\n{rows}\n")
+    (tmp_path / "table.csv").write_text(f"color,floor_area,class\n{rows}\n")
     given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
     assert command("train", *given, "--output", tmp_path / "run").code == 0
     command("report", tmp_path / "run", "--output", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     shown = page.partition("<h3>Preparation</h3>")[2].partition("<h3>")[0]
     cells = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in shown.splitlines()]
-    assert ["area", "0", "0 to 4", "number"] in cells
+    assert ["floor_area", "0", "0 to 4", "number"] in cells
     assert any(row[:1] == ["color"] and "blue, red" in row[-1] for row in cells)
+    facts = [line for line in shown.splitlines() if line.startswith("<p>")]
+    told = command("data", tmp_path / "run").out.splitlines()[3:]
+    assert facts == [f"<p>{line}</p>" for line in told]
+    assert facts[1:] == ["<p>classification of 2 classes: 0, 1</p>",
+                         "<p>examples: 60 train, 10 test</p>"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("losses", "labels"),
+    [
+        ((0.46, 0.41), None),  # less than a power of ten apart: as it falls
+        ((0.5, 0.03), ["0.05", "0.1", "0.2", "0.5"]),
+        ((300.0, 0.002), ["0.01", "0.1", "1", "10", "100"]),
+        ((0.5, 0.0), None),
+    ],
+)
+def test_the_axis_of_losses_has_numbers_in_full(tmp_path, losses, labels):
+    rest = {"seconds": 1.0, "parameters_sha256": 64 * "0"}
+    lines = [json.dumps({"epoch": k, "train_loss": of} | rest) for k, of in enumerate(losses, 1)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    (ax,) = learning_curves([tmp_path]).axes
+    low, high = ax.get_ylim()
+    ticks = [*zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)]
+    shown = [of.get_text() for at, of in ticks if low <= at <= high]
+    assert ax.get_yscale() == ("linear" if labels is None else "log")
+    assert not [of.get_text() for of in ax.get_yticklabels(minor=True) if of.get_text()]
+    assert len(shown) >= 3
+    assert all(re.fullmatch(r"[\d.]+", of) for of in shown)
+    assert labels is None or shown == labels
 
 
 def test_a_comparison_names_each_setting_once(command, folders, tmp_path):
@@ -410,6 +439,18 @@ def test_a_report_without_the_data_says_so(command, tmp_path):
     assert "Warning: Without the figures of the test part: " in outcome.err
     assert (tmp_path / "r.html").read_text().count("<img ") == len(FIGURES["labels"])
     assert command("plot", tmp_path / "run").code == 2
+
+
+@pytest.mark.parametrize("name", ["plot", "report"])
+def test_a_place_that_cannot_be_written_is_named(command, folders, tmp_path, name):
+    place = tmp_path / "file" / "place"
+    place.parent.write_text("")
+    outcome = command(name, folders / "labels", "--output", place)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert (
+        f"--output {place} cannot be written: Not a directory; name a place where you may write"
+        in outcome.err
+    )
 
 
 def test_without_matplotlib_the_extra_is_named(folders):

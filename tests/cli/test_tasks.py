@@ -94,7 +94,7 @@ def test_multilabel_targets(trained, predicted):
 def test_numbers_are_predicted(command, trained, predicted, tmp_path, name, columns):
     outcome, config, summary = trained(name)
     assert (config["task"], config["class_labels"]) == ("regression", None)
-    assert outcome.out.startswith("test R2 0.9")
+    assert outcome.out.startswith("test R² 0.9")
     found = predicted()
     assert list(found) == columns
     truth = TARGETS[name][:70].reshape(70, -1)

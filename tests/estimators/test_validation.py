@@ -137,6 +137,14 @@ def test_the_same_is_told_of_arrays_of_other_libraries(library):
         model.fit(inputs, labels, xp.asarray(np.where(Y == 2, np.nan, 1.0)))
     with pytest.raises(ValueError, match="Input sample_weight contains infinity or a value too l"):
         model.fit(inputs, labels, xp.asarray(np.where(Y == 2, np.inf, 1.0)))
+    for wrong, fault in (
+        (np.ones(9), r"sample_weight.shape == \(9,\), expected \(150,\)!"),
+        (np.ones((150, 1)), "Sample weights must be 1D"),
+        (xp.zeros(150), "at least one non-zero number"),
+        (xp.asarray(np.where(Y == 2, np.nan, 1.0)), "Input sample_weight contains NaN"),
+    ):
+        with pytest.raises(ValueError, match=fault):
+            model.score(inputs, labels, wrong)
     with pytest.raises(ValueError, match="Complex data not supported: y"):
         model.fit(inputs, xp.asarray(Y + 1j))
     with pytest.raises(ValueError, match=r"MLPClassifier.predict_proba\(\) must use the same name"):

@@ -124,10 +124,10 @@ def test_curves_of_estimators_share_axes(classifier, regressor):
 
 
 def test_scores_of_estimators(classifier, regressor):
-    for model, metric in ((classifier, "accuracy"), (regressor, "r2")):
+    for model, metric, words in ((classifier, "accuracy", "accuracy"), (regressor, "r2", "R²")):
         display = TrainingCurveDisplay.from_estimator(model, metric=metric)
         scores = model.validation_scores_
-        expected = {f"validation {metric}": [[*range(1, 1 + len(scores))], scores]}
+        expected = {f"validation {words}": [[*range(1, 1 + len(scores))], scores]}
         assert drawn(display.ax_) == expected
         assert display.metrics == ["loss", metric]
     with pytest.raises(ValueError, match="metric is 'r3', expected one of loss, r2"):

@@ -125,9 +125,11 @@ def test_r2_and_mean_absolute_error(backend, metrics, outputs, name):
         ours = float(r2(xp, *arrays, *moved(xp, backend, weights)))
         theirs = metrics.r2_score(targets, predictions, sample_weight=weights)
         assert abs(ours - theirs) <= 160 * 2.0**-53
-        ours = float(mean_absolute_error(xp, *arrays))
-        theirs = metrics.mean_absolute_error(targets, predictions)
-        assert abs(ours - theirs) <= 160 * 2.0**-53
+        for given_weights in (None, weights):
+            more = () if given_weights is None else moved(xp, backend, given_weights)
+            ours = float(mean_absolute_error(xp, *arrays, *more))
+            theirs = metrics.mean_absolute_error(targets, predictions, sample_weight=given_weights)
+            assert abs(ours - theirs) <= 160 * 2.0**-53
 
 
 def test_correct_labels(backend, metrics):
@@ -181,3 +183,21 @@ def test_accuracy_counts_examples_by_their_weights(backend, metrics, loss):
     expected = metrics.accuracy_score(labels, own, sample_weight=weights)
     assert 0.1 < expected < 0.9
     assert found["accuracy"] == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("units", [None, (3.0, 0.5, 100.0)])
+def test_measures_of_numbers_count_examples_by_their_weights(backend, metrics, units):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 2)), rng.normal(size=(40, 3))
+    weights = rng.choice([0.0, 0.1, 0.7], size=40)
+    mlp = MLP([2, 3], loss="huber")
+    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
+    place = {"backend": backend, "arithmetic": "native"}
+    examples = make_examples(mlp, x, y, backend=backend, dtype="float64", sample_weight=weights)
+    found = evaluate(mlp, parameters, examples, **place, batch_size=16, units=units)
+    own = backend.to_numpy(mlp.predict(parameters, backend.asarray(x)))
+    expected = metrics.r2_score(y, own, sample_weight=weights)
+    assert found["r2"] == pytest.approx(expected, abs=1e-14)
+    unit = np.asarray(units or 1.0)
+    expected = metrics.mean_absolute_error(unit * y, unit * own, sample_weight=weights)
+    assert found["mean_absolute_error"] == pytest.approx(expected, rel=1e-14)

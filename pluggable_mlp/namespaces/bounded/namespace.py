@@ -65,7 +65,7 @@ class BoundedNamespace:
         probability `precision.improbability`.
     """
 
-    beyond_standard = ("affine", "erf", "mixed", "parted")
+    beyond_standard = ("affine", "complementary_products", "erf", "lerp_and_difference")
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
     int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
     e, pi, inf, nan = math.e, math.pi, math.inf, math.nan
@@ -143,7 +143,7 @@ class BoundedNamespace:
         product = self._product(x, W, terms, x.shape[-1] + 1)
         return Bounded(product.value + b.value, product.error + b.error, self.precision)
 
-    def mixed(
+    def lerp_and_difference(
         self, x: ArrayOrScalar, y: ArrayOrScalar, a: ArrayOrScalar
     ) -> tuple[Bounded, Bounded]:
         """Return x + a (y - x), and y - x.
@@ -160,8 +160,8 @@ class BoundedNamespace:
         value = x.value + difference.value * a.value
         return Bounded(value, error, self.precision), difference
 
-    def parted(self, x: ArrayOrScalar, a: ArrayOrScalar) -> tuple[Bounded, Bounded]:
-        """Return x a, and x - x a.
+    def complementary_products(self, x: ArrayOrScalar, a: ArrayOrScalar) -> tuple[Bounded, Bounded]:
+        """Return x a, and x (1 - a) as x - x a.
 
         The error of x counts 1 - a times in the second: |1 - â| e_x + |x| e_a, and the rounding of
         the two operations.

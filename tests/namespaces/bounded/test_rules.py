@@ -216,15 +216,15 @@ RULES = {
         3,
         2,
     ),
-    "mixed": Rule(
-        lambda xp, x, y, a: special.mixed(xp, x, y, a)[0],
+    "lerp_and_difference": Rule(
+        lambda xp, x, y, a: special.lerp_and_difference(xp, x, y, a)[0],
         lambda x, y, a: (1 - a) * x + a * y,
         -3,
         3,
         3,
     ),
-    "parted": Rule(
-        lambda xp, x, a: xp.concat([*special.parted(xp, x, a)]),
+    "complementary_products": Rule(
+        lambda xp, x, a: xp.concat([*special.complementary_products(xp, x, a)]),
         lambda x, a: np.concat([a * x, (1 - a) * x]),
         -3,
         3,
