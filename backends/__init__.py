@@ -16,9 +16,9 @@ from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from pluggable_mlp.arrays import Array, library_of
+from pluggable_mlp.arrays import Array, array_namespace, library_of
 from pluggable_mlp.registry import choose
 
 from .contract import (

@@ -1,6 +1,7 @@
 """The NumPy backend, on the host."""
 
-import array_api_compat.numpy
+from importlib import import_module
+
 import numpy as np
 
 from pluggable_mlp.arrays import Array
@@ -15,6 +16,12 @@ from .threads import run_all
 from .transfer import ArrayLibrary
 
 __all__ = ["NumpyBackend"]
+
+# To import `array_api_compat.numpy` takes as long as NumPy itself.
+_NOT_OF_THE_STANDARD = {
+    "argsort", "count_nonzero", "finfo", "iinfo", "nonzero", "sort", "take_along_axis",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values",
+}  # fmt: skip
 
 
 def _zero_where(mask: Array, x: Array) -> Array:
@@ -32,6 +39,13 @@ def _take(x: Array, indices: Array, *, axis: int) -> Array:
     return np.take(x, indices, axis=axis)
 
 
+def _standard_function(name: str) -> Function:
+    """Return a function with the keywords, defaults and kinds of results of the standard."""
+    library = import_module("array_api_compat.numpy") if name in _NOT_OF_THE_STANDARD else np
+    function: Function = getattr(library, name)
+    return function
+
+
 def _mean(x: Array, *, axis: int) -> Array:
     return np.add.reduce(x, axis=axis) / x.shape[axis]
 
@@ -40,7 +54,7 @@ class NumpyBackend(ArrayLibrary):
     """NumPy arrays, which are host data already, so that `asarray` and `to_numpy` do not copy."""
 
     name = "numpy"
-    xp = array_api_compat.numpy
+    xp = np
     _device = "cpu"
     run_all = staticmethod(run_all)
 
@@ -83,13 +97,14 @@ class NumpyBackend(ArrayLibrary):
 # `np.sum` and `np.mean` end there, too, after several functions in Python: half of their time for
 # small arrays.
 offer(
-    array_api_compat.numpy,
+    np,
     backend_at=NumpyBackend._at,
     clip=np.clip,
     matmul=np.matmul,
     mean=_mean,
     philox_halves=philox_halves,
     put=np.put,
+    standard_function=_standard_function,
     sum=np.add.reduce,
     take=_take,
     updater=lambda _: Updater(),

@@ -8,7 +8,6 @@ it is.
 import operator
 from typing import Any, NoReturn
 
-import array_api_compat.numpy
 import numpy as np
 
 from pluggable_mlp.arrays import Array
@@ -99,7 +98,7 @@ class Tracer:
         return self.tape.record(operator.methodcaller("astype", dtype), self)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        return array_api_compat.numpy
+        return np
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **settings: Any
@@ -115,6 +114,8 @@ class Tracer:
         self, function: Function, types: Any, args: Any, settings: dict[str, Any]
     ) -> "Tracer":
         del types
+        if function is np.astype:
+            return args[0].astype(*args[1:], **settings)
         settings = {name: of for name, of in settings.items() if name != "out" or of is not None}
         if function not in _FUNCTIONS or "out" in settings:
             raise TraceError

@@ -9,7 +9,7 @@ from typing import Any, Self
 import array_api_compat
 import numpy as np
 
-from pluggable_mlp.arrays import Array, Namespace, library_of
+from pluggable_mlp.arrays import Array, Namespace, array_namespace, library_of
 
 __all__ = ["DTYPES", "ArrayLibrary", "host_array"]
 
@@ -78,7 +78,7 @@ class ArrayLibrary:
                 f"{argument} is a {_class_of(array)}: expected a NumPy array, "
                 f"a number, nested lists of numbers, or an array of {self.name} on {self.device}"
             )
-        library = library_of(array_api_compat.array_namespace(array))
+        library = library_of(array_namespace(array))
         here = f"this backend is {self.name} on {self.device}"
         if library != library_of(self.xp):
             raise TypeError(

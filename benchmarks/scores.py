@@ -125,9 +125,12 @@ def _model(name: str, is_regression: bool, seed: int) -> Any:
         return (TableRegressor if is_regression else TableClassifier)(name, random_state=seed)
     if name in PYTABKIT:
         import pytabkit
+        import torch
 
         kind = "Regressor" if is_regression else "Classifier"
-        return getattr(pytabkit, f"{PYTABKIT[name]}_{kind}")(random_state=seed, device="cpu")
+        threads = torch.get_num_threads()  # it takes a thread for each processor otherwise
+        make = getattr(pytabkit, f"{PYTABKIT[name]}_{kind}")
+        return make(random_state=seed, device="cpu", n_threads=threads)
     made = OTHERS[name][is_regression]()
     if "random_state" in made.get_params():
         made.set_params(random_state=seed)

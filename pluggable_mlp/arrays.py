@@ -4,10 +4,12 @@ This is the lowest layer of the project: it depends on the array API standard, n
 library.  Mathematics does not belong here.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
-from array_api_compat import array_namespace, device
+import array_api_compat
+from array_api_compat import device
 
 # Arrays of every library pass through the same lines: no static type describes them all.
 Array: TypeAlias = Any
@@ -110,6 +112,21 @@ def map_nested(
     return function(value) if is_array else value
 
 
+def array_namespace(array: Array) -> Namespace:
+    """Return the array API namespace that an array names, or else that of array-api-compat.
+
+    NumPy's arrays name NumPy, which has all that networks need: to import `array_api_compat.numpy`
+    takes as long again as NumPy, since it imports all parts of it, such as f2py.
+
+    Raises
+    ------
+    TypeError
+        If it is not an array.
+    """
+    named = getattr(array, "__array_namespace__", None)
+    return array_api_compat.array_namespace(array) if named is None else named()
+
+
 def common_namespace(**arrays: Array) -> Namespace:
     """Return the array API namespace that all the given arrays belong to.
 
@@ -121,7 +138,7 @@ def common_namespace(**arrays: Array) -> Namespace:
     Returns
     -------
     namespace
-        The array API namespace, as array-api-compat gives it.
+        The array API namespace: see `array_namespace`.
 
     Raises
     ------
@@ -205,6 +222,13 @@ def library_of(xp: Namespace) -> str:
     """Return the name of the library behind a namespace, such as "torch", wrapped or not."""
     name: str = xp.__name__
     return name.removeprefix("array_api_compat.").split(".")[0]
+
+
+def unwrapped_namespace(xp: Namespace) -> Namespace:
+    """Return the library where array-api-compat wraps one that has the standard's namespace."""
+    library = sys.modules.get(library_of(xp))
+    is_wrapped = xp.__name__.startswith("array_api_compat.")
+    return library if is_wrapped and hasattr(library, "__array_namespace_info__") else xp
 
 
 def without_graph(array: Array) -> Array:

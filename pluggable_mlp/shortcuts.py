@@ -19,9 +19,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from array_api_compat import array_namespace
-
-from pluggable_mlp.arrays import Array, Namespace, device_of, library_of
+from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, library_of
 
 __all__ = [
     "add_product",
@@ -41,6 +39,7 @@ __all__ = [
     "queued",
     "rows_from",
     "sign",
+    "standard_function",
     "take",
     "vecdot",
     "zero_below",
@@ -65,10 +64,11 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`,
         `philox_halves(blocks, address, key, constants)`, `put(x, places, values)`,
         `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
-        `softplus(x)`, `sum(x, axis=axis, keepdims=keepdims)`, `take(x, indices, axis=axis)`,
-        `times_transposed(a, b)`, `transposed_times(a, b)`, `tree_sum(halved, x, axis)`,
-        `vecdot(x, y)`, `zero_below(x, threshold)`, `zero_where(mask, x)`, `on_device_of(x)`,
-        `updater(w)`, `backend_at(device)`, `compile_call(function, device)` and `check_process()`.
+        `softplus(x)`, `standard_function(name)`, `sum(x, axis=axis, keepdims=keepdims)`,
+        `take(x, indices, axis=axis)`, `times_transposed(a, b)`, `transposed_times(a, b)`,
+        `tree_sum(halved, x, axis)`, `vecdot(x, y)`, `zero_below(x, threshold)`,
+        `zero_where(mask, x)`, `on_device_of(x)`, `updater(w)`, `backend_at(device)`,
+        `compile_call(function, device)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place, and `tree_sum` what halved(xp, x, axis) gives: see
         `reproducible/sums.py`.
@@ -86,6 +86,8 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         `put` writes values (n,) into an array at places (n,) of its flat form.  Libraries that
         offer it, and whose operations are not queued, compute large products as
         `reproducible/single_product.py` does.
+
+        `standard_function` returns what the standard says of a name, where `xp` differs.
 
         `compile_call` is `compile` with `exact` for a device, of a function of arrays and floats,
         for libraries that compile each operation anew for each shape.
@@ -115,6 +117,13 @@ def load_offers(xp: Namespace) -> None:
     name = f"pluggable_mlp.backends.{library_of(xp)}"
     if name not in sys.modules and find_spec(name) is not None:
         import_module(name)
+
+
+def standard_function(xp: Namespace, name: str) -> Callable[..., Any]:
+    """Return the function of that name as the standard has it, with all keywords."""
+    lookup = _offered.get((xp, "standard_function")) or partial(getattr, xp)
+    function: Callable[..., Any] = lookup(name)
+    return function
 
 
 def guards(xp: Namespace) -> bool:

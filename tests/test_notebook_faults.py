@@ -13,8 +13,8 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-import array_api_compat.numpy as xp
 import numpy as np
+import numpy as xp
 import pytest
 
 from pluggable_mlp import MLP, SGD

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from pluggable_mlp.arrays import Array, Namespace, map_nested
+from pluggable_mlp.arrays import Array, Namespace, array_namespace, map_nested
 from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import Seed

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
-from array_api_compat import array_namespace
 from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from pluggable_mlp.arrays import LibraryArray
+from pluggable_mlp.arrays import LibraryArray, array_namespace
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters, takes_steps

@@ -8,12 +8,18 @@ import math
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
-from pluggable_mlp.arrays import Array, DType, LibraryArray, Namespace
+from pluggable_mlp.arrays import (
+    Array,
+    DType,
+    LibraryArray,
+    Namespace,
+    array_namespace,
+    device_of,
+)
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.base import BaseMLP
 from pluggable_mlp.estimators.objective import scaled
@@ -231,5 +237,9 @@ def _kind_of(classes: NDArray[np.generic]) -> str:
 
 
 def _unique(xp: Namespace, y: Array, kind: str) -> Array:
-    """Return the classes of y."""
-    return xp.arange(y.shape[1]) if kind == MULTILABEL else xp.unique_values(y)
+    """Return the classes of y, in order: the standard leaves that of `unique_values` open."""
+    if kind == MULTILABEL:
+        return xp.arange(y.shape[1])
+    values = xp.unique_values(y)
+    order = np.argsort(on_host(values))  # the standard sorts no booleans
+    return xp.take(values, xp.asarray(order, device=device_of(values)), axis=0)

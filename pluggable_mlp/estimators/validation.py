@@ -12,13 +12,13 @@ from numbers import Real
 from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import is_array_api_obj
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data as _validate_data
 
-from pluggable_mlp.arrays import Array, Namespace, dtype_name, without_graph
+from pluggable_mlp.arrays import Array, Namespace, array_namespace, dtype_name, without_graph
 from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.namespaces import namespace_of

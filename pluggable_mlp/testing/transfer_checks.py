@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-import array_api_compat
 import numpy as np
 from numpy.typing import NDArray
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, array_namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.backends.transfer import DTYPES
 from pluggable_mlp.testing.checks import Grade, check, expect
@@ -38,7 +37,7 @@ def transfer_of_dtypes(backend: Backend) -> None:
         host = (np.arange(64) % 2).astype(dtype).reshape(8, 8)
         _expect_bits(backend, host, dtype)
         array = backend.asarray(host)
-        found = array_api_compat.array_namespace(array)
+        found = array_namespace(array)
         expect(found is backend.xp, f"arrays have the namespace {found}, and xp is {backend.xp}")
         expect(array.dtype == getattr(backend.xp, dtype), f"an array of {dtype} has {array.dtype}")
     _expect_bits(backend, np.asarray([2**63 - 1, -(2**63), 2**32 + 1]), "integers of 64 bits")

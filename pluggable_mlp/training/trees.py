@@ -7,9 +7,7 @@ an axis of these before.  Leading axes are independent networks.  Formulas belon
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from array_api_compat import array_namespace
-
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, array_namespace
 from pluggable_mlp.network.names import is_weight
 
 __all__ = [

@@ -7,8 +7,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import array_api_compat.numpy as xp
 import numpy as np
+import numpy as xp
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 

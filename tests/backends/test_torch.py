@@ -1,7 +1,7 @@
 """What is special of PyTorch: its devices, its gradients, its processor's denormal numbers."""
 
-import array_api_compat.numpy as xp
 import numpy as np
+import numpy as xp
 import pytest
 
 from pluggable_mlp.backends import BackendUnavailable, get_backend

@@ -40,6 +40,21 @@ def test_little_is_imported_before_ctrl_c_is_handled():
     assert not imported_by("import pluggable_mlp.cli") & {"numpy", "typer", "typing", "threading"}
 
 
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_training_imports_no_parts_of_numpy_that_it_does_not_use(arithmetic, tmp_path):
+    """`array_api_compat.numpy` imports them all: as long again as NumPy itself."""
+    command = ["train", "--quiet", "--epochs", "1", "--arithmetic", arithmetic]
+    command += ["--output", str(tmp_path / "run")]
+    code = (
+        f"import sys; sys.argv = ['pluggable-mlp', *{command}]\n"
+        "from pluggable_mlp.cli import main\n"
+        "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
+    )
+    modules = imported_by(code)
+    assert "pluggable_mlp.training.loop" in modules
+    assert not modules & {"array_api_compat.numpy", "numpy.f2py", "numpy.testing"}
+
+
 def test_backends_lists_what_is_here_without_importing_torch_or_jax():
     code = (
         "import sys; sys.argv = ['pluggable-mlp', 'backends']\n"

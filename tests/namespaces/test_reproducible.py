@@ -255,6 +255,16 @@ def test_the_namespace_is_found_from_its_arrays() -> None:
     assert {"exp", "asarray", "linalg"} <= set(dir(NUMPY))
 
 
+def test_numpy_and_its_wrapper_are_one_namespace_with_the_keywords_of_the_standard() -> None:
+    assert reproducible(np) is reproducible(array_api_compat.numpy)
+    x = reproducible(np).asarray([1.0, 3.0, 0.0])
+    assert to_native(NUMPY.sort(x, descending=True)).tolist() == [3.0, 1.0, 0.0]
+    places = NUMPY.argsort(x, descending=True)
+    assert to_native(places).tolist() == [1, 0, 2]
+    assert to_native(NUMPY.take_along_axis(x, places)).tolist() == [3.0, 1.0, 0.0]  # no axis
+    assert to_native(NUMPY.count_nonzero(x)).shape == ()
+
+
 def test_the_page_lists_every_function() -> None:
     file = Path(__file__).parents[2] / "docs" / "reference" / "reproducible-namespace.md"
     page = file.read_text("utf-8")

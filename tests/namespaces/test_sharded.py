@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-import array_api_compat.numpy as np
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

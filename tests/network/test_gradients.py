@@ -2,8 +2,8 @@
 
 from functools import partial
 
-import array_api_compat.numpy as xp
 import numpy as np
+import numpy as xp
 import pytest
 
 from pluggable_mlp import MLP

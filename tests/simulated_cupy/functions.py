@@ -281,6 +281,8 @@ _MADE = ((REDUCTIONS, _reduction), (VIEWS, _view), (ORDERS, _order), (CREATIONS,
 
 def _attribute(name: str) -> Any:
     """Return what `cupy` has under a name: here, what NumPy has, on the device."""
+    if name == "__array_namespace_info__":
+        raise AttributeError("CuPy itself is no namespace of the standard")
     value = getattr(np, name)
     if isinstance(value, np.ufunc) and value.signature is None:
         return partial(elementwise, name, value)

@@ -319,7 +319,7 @@ def to_native(x: ReproducibleArray) -> Array:
 
     Examples
     --------
-    >>> import array_api_compat.numpy as np
+    >>> import numpy as np
     >>> from pluggable_mlp import reproducible, to_native
     >>> xp = reproducible(np)
     >>> to_native(xp.exp(xp.asarray([0.0])))

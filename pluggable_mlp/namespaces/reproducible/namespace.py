@@ -13,7 +13,14 @@ from typing import Any
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, DType, Namespace, has_values, library_of
+from pluggable_mlp.arrays import (
+    Array,
+    DType,
+    Namespace,
+    has_values,
+    library_of,
+    unwrapped_namespace,
+)
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible import (
     creation,
@@ -42,7 +49,7 @@ from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kin
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64
 from pluggable_mlp.namespaces.reproducible.operand import traced
 from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
-from pluggable_mlp.shortcuts import check_process, guards, load_offers
+from pluggable_mlp.shortcuts import check_process, guards, load_offers, standard_function
 
 __all__ = ["ReproducibleNamespace", "reproducible"]
 
@@ -228,7 +235,7 @@ class ReproducibleNamespace:
 
     def of_library(self, name: str) -> Function:
         """Return the library's function, one that rounds nothing, on wrapped arrays."""
-        function = getattr(self.library, name)
+        function = standard_function(self.library, name)
         takes_pair, check = name in _EXACT_PAIRS, _check_of(name)
 
         @wraps(function)
@@ -282,7 +289,7 @@ class ReproducibleNamespace:
         self, name: str, of: DType | ReproducibleArray, number: type, limits: tuple[str, ...]
     ) -> SimpleNamespace:
         dtype = of.dtype if isinstance(of, ReproducibleArray) else of
-        info = getattr(self.library, name)(dtype)
+        info = standard_function(self.library, name)(dtype)
         numbers = {limit: number(getattr(info, limit)) for limit in limits}
         return SimpleNamespace(bits=int(info.bits), dtype=dtype, **numbers)
 
@@ -298,7 +305,7 @@ class ReproducibleNamespace:
 
     def _of_dtypes_or_shapes(self, name: str) -> Function:
         """Return a function of dtypes, which may be given as arrays, or of shapes."""
-        function = getattr(self.library, name)
+        function = standard_function(self.library, name)
 
         @wraps(function)
         def apply(*arguments: Any) -> Any:
@@ -375,7 +382,7 @@ def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> Reproduc
 
     Examples
     --------
-    >>> import array_api_compat.numpy as np
+    >>> import numpy as np
     >>> from pluggable_mlp import reproducible, to_native
     >>> xp = reproducible(np)
     >>> x = xp.asarray([[1.0, 2.0], [3.0, 4.0]])
@@ -384,7 +391,7 @@ def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> Reproduc
     """
     load_offers(xp)
     check_process(xp)
-    return _cached(xp, run_all)  # type: ignore[arg-type]  # a callable has a hash
+    return _cached(unwrapped_namespace(xp), run_all)  # type: ignore[arg-type]  # a callable has a hash
 
 
 @lru_cache(maxsize=32)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
+import numpy as xp
 
 from pluggable_mlp.backends import Backend
 

@@ -8,8 +8,8 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import numpy as xp
 import pytest
-from array_api_compat import numpy as xp
 
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from tests.namespaces.reproducible import kernels

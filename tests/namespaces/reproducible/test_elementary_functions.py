@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from math import erf as libm_erf
 from typing import Any
 
-import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
+import numpy as xp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -29,7 +29,7 @@ KERNELS = {
 PROGRAM = """
 import hashlib, json
 import numpy as np
-from array_api_compat import numpy as xp
+import numpy as xp
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.kernels import affine, matmul

@@ -3,8 +3,8 @@
 from fractions import Fraction
 
 import numpy as np
+import numpy as xp
 import pytest
-from array_api_compat import numpy as xp
 
 from pluggable_mlp.namespaces import reproducible, to_native
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT

@@ -1,8 +1,8 @@
 """Matrix products: the same bits in any order, cut and library."""
 
 import numpy as np
+import numpy as xp
 import pytest
-from array_api_compat import numpy as xp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,8 +8,8 @@ import hashlib
 import json
 from pathlib import Path
 
-import array_api_compat.numpy as xp
 import numpy as np
+import numpy as xp
 import pytest
 
 from pluggable_mlp.namespaces import reproducible, to_native

@@ -5,9 +5,9 @@ sqrt is rounded correctly, also from a library's root that is not.
 
 from typing import Any
 
-import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
+import numpy as xp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import numpy as xp
 import pytest
-from array_api_compat import numpy as xp
 
 from pluggable_mlp.namespaces.reproducible import sums
 from tests.namespaces.reproducible import kernels

@@ -1,8 +1,8 @@
 """The tables hold exact powers of two, and roots of two to many bits, on every backend's device."""
 
-import array_api_compat.numpy as xp
 import mpmath as mp
 import numpy as np
+import numpy as xp
 import pytest
 
 from pluggable_mlp.backends import Backend

@@ -1,7 +1,7 @@
 """Functions over blocks: the same bits, every block once, and small arrays whole."""
 
-import array_api_compat.numpy as xp
 import numpy as np
+import numpy as xp
 import pytest
 
 from pluggable_mlp.namespaces import reproducible, to_native
