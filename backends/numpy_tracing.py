@@ -115,7 +115,8 @@ class Tracer:
     ) -> "Tracer":
         del types
         if function is np.astype:
-            return args[0].astype(*args[1:], **settings)
+            traced: Tracer = args[0]
+            return traced.astype(*args[1:], **settings)
         settings = {name: of for name, of in settings.items() if name != "out" or of is not None}
         if function not in _FUNCTIONS or "out" in settings:
             raise TraceError
