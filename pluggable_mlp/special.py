@@ -12,7 +12,7 @@ from functools import partial
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
 from pluggable_mlp.namespaces.reproducible import error_function
 from pluggable_mlp.namespaces.reproducible.polynomials import COSINE, SINE, horner
-from pluggable_mlp.shortcuts import in_one_kernel, own
+from pluggable_mlp.shortcuts import in_one_kernel, largest, own
 
 __all__ = [
     "affine",
@@ -132,8 +132,8 @@ def sigmoid(xp: Namespace, x: Array) -> Array:
 
 def _sigmoid(xp: Namespace, x: Array) -> Array:
     single = x.dtype == xp.float32
-    largest = _LARGEST_EXPONENT_FLOAT32 if single else _LARGEST_EXPONENT_FLOAT64
-    y = xp.exp(xp.minimum(-x, largest))
+    most = _LARGEST_EXPONENT_FLOAT32 if single else _LARGEST_EXPONENT_FLOAT64
+    y = xp.exp(xp.minimum(-x, most))
     y += 1.0
     return 1.0 / y
 
@@ -143,7 +143,7 @@ def softmax(xp: Namespace, x: Array) -> Array:
     function = own(xp, "softmax")
     if function is not None:
         return function(x)
-    exponentials = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
+    exponentials = xp.exp(x - largest(xp, x, -1))
     return exponentials * (1.0 / sum(xp, exponentials, -1, keepdims=True))
 
 

@@ -106,12 +106,12 @@ def test_no_loss_loses_it(backend, xp, name):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ARITHMETICS)
 def test_the_network_does_not_lose_it(backend, name, dtype):
-    mlp = MLP([FEATURES, OUTPUTS, 10])
+    mlp = MLP([FEATURES, OUTPUTS, OUTPUTS])
     parameters = mlp.initialize(seed=0, backend=backend, dtype=dtype)
-    x, labels = backend.asarray(inputs(dtype)), backend.asarray(np.arange(BATCH) % 10)
+    x, labels = backend.asarray(inputs(dtype)), backend.asarray(np.arange(BATCH) % OUTPUTS)
     rows = np.isnan(backend.to_numpy(mlp.logits(parameters, x, arithmetic=name)))
     assert rows[3].all()
-    assert rows.sum() == 10
+    assert rows.sum() == OUTPUTS
     assert np.array_equal(
         np.isnan(backend.to_numpy(mlp.predict_proba(parameters, x, arithmetic=name))), rows
     )

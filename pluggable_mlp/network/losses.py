@@ -22,6 +22,7 @@ from pluggable_mlp.network.loss import (
 )
 from pluggable_mlp.network.targets import TargetKind, one_hot
 from pluggable_mlp.registry import BelowOne, Component, Positive, choose, number
+from pluggable_mlp.shortcuts import largest
 
 __all__ = [
     "LOSSES",
@@ -82,13 +83,9 @@ class SoftmaxCrossEntropy(Component):
     def __call__(
         self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return the loss (…) and dz (…, batch, classes).
-
-        A maximum that loses NaN, as on JAX's CPU (https://github.com/openxla/xla/issues/21461),
-        does no harm: what it is subtracted from, and the sums over that, keep it.
-        """
+        """Return the loss (…) and dz (…, batch, classes)."""
         t = self._smoothed(one_hot(xp, targets, z))
-        s = z - xp.max(z, axis=-1, keepdims=True)
+        s = z - largest(xp, z, -1)
         exponentials = xp.exp(s)
         total = special.sum(xp, exponentials, -1, keepdims=True)
         losses = xp.log(total[..., 0]) - special.sum(xp, s * t, -1)

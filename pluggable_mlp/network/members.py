@@ -24,6 +24,7 @@ from pluggable_mlp.network.member_layers import (
 )
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.registry import Component, PositiveCount, as_count, choose
+from pluggable_mlp.shortcuts import largest
 
 __all__ = ["TabM", "TabMMini", "average_of_members", "loss_of_members"]
 
@@ -226,5 +227,5 @@ def _log_mean_exp(xp: Namespace, x: Array) -> Array:
 
 def _log_sum_exp(xp: Namespace, x: Array, axis: int) -> Array:
     """Return log(sum(exp(x))) along an axis, which is kept, without overflow."""
-    largest = xp.max(x, axis=axis, keepdims=True)
-    return xp.log(xp.sum(xp.exp(x - largest), axis=axis, keepdims=True)) + largest
+    shift = largest(xp, x, axis)
+    return xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True)) + shift
