@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands, from a clean copy of the committed tree in
-# fresh virtual environments: the README's commands as they stand there, the suite with every CPU
-# backend required, lint, format, types, import layers, declared dependencies, the documentation
-# site, the default tests on the oldest versions (of JAX a selection), and the built wheel and
-# sdist.  PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real
-# data, without which the tests that need them are skipped by name.
+# fresh virtual environments: the README's commands as they stand there, what they did not run of
+# the whole suite with every CPU backend required, lint, format, types, import layers, declared
+# dependencies, the documentation site, the default tests of what the libraries do on their oldest
+# versions, and the built wheel and sdist.  PYTHON names the interpreter (default python3);
+# PLUGGABLE_MLP_DATA a folder with real data, without which the tests that need them are skipped by
+# name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 scratch=$(mktemp -d)
-finish() { # the log of what ran beside is unread if a command of the README failed, or it did
+finish() { # the log of what runs beside is unread if something else failed, or it did
     wait
-    if [ -e "$scratch/beside.log" ]; then cat "$scratch/beside.log"; fi
+    for name in developer oldest wheel; do
+        if [ -e "$scratch/$name.log" ]; then cat "$scratch/$name.log"; fi
+    done
     rm -rf "$scratch"
 }
 trap finish EXIT
@@ -23,6 +26,16 @@ environment() { # its name, and what to install
     "$python" -m venv "$scratch/$1"
     "$scratch/$1/bin/python" -m pip install --quiet "${@:2}"
 }
+declare -A processes
+beside() { # run a function beside what comes next
+    ("$1") >"$scratch/$1.log" 2>&1 &
+    processes[$1]=$!
+}
+finished() { # wait for it, and show what it said
+    wait "${processes[$1]}"
+    cat "$scratch/$1.log"
+    rm "$scratch/$1.log"
+}
 
 step "a clean copy, and a second one for what runs beside the README's commands"
 mkdir "$scratch/checkout"
@@ -31,8 +44,8 @@ cp -r "$scratch/checkout" "$scratch/beside"
 bin=$scratch/developer/bin
 is_oldest=$("$python" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 
-# What can be done while the README's test command runs.
-beside() {
+# What is done while the README's test command runs.
+developer() {
     cd "$scratch/beside"
     step "beside: an environment with torch, jax and cupy"
     environment developer '.[dev,docs,torch,jax,cupy-cuda13]'
@@ -54,71 +67,106 @@ beside() {
 
     step "beside: sdist and wheel"
     "$bin/python" -m build --outdir "$scratch/dist" . >/dev/null
-
-    step "beside: an environment with the oldest versions"
-    if [ -n "$is_oldest" ]; then
-        environment oldest -r ci/oldest.txt '.[test]'
-    fi
 }
-(beside) >"$scratch/beside.log" 2>&1 &
+
+# While the whole suite runs.
+oldest() {
+    cd "$scratch/beside"
+    step "beside: an environment with the oldest versions"
+    environment oldest -r ci/oldest.txt '.[test]'
+}
+
+# While the tests on the oldest versions run.
+wheel() {
+    step "beside: the wheel alone outside the checkout"
+    environment wheel "$(echo "$scratch"/dist/*.whl)[mpi]"
+    "$scratch/wheel/bin/python" -m pip check
+    mkdir "$scratch/elsewhere"
+    cd "$scratch/elsewhere"
+    "$scratch/wheel/bin/python" -c "
+import numpy
+from pluggable_mlp import load_dataset
+numpy.save('images.npy', load_dataset('digits').test.inputs)"
+    PATH="$scratch/wheel/bin:$PATH"
+    pluggable-mlp --help >/dev/null
+    pluggable-mlp backends
+    pluggable-mlp train --quiet --epochs 3 --arithmetic reproducible --output run
+    pluggable-mlp evaluate run
+    pluggable-mlp predict run images.npy --output predictions.csv
+    pluggable-mlp verify run/certificate.json
+    pluggable-mlp compare --backends numpy,numpy
+    mpiexec -n 2 pluggable-mlp train --distributed mpi \
+        --quiet --epochs 3 --arithmetic reproducible --output run-of-two
+    diff <(grep parameters_sha256 run/summary.json) <(grep parameters_sha256 run-of-two/summary.json)
+}
+
+beside developer
 cd "$scratch/checkout"
 
 step "the README's test command"
 "$python" -m venv "$scratch/plain"
 command=$("$python" ci/readme_command.py test)
 echo "$command"
-(PATH="$scratch/plain/bin:$PATH"; eval "$command")
+(
+    PATH="$scratch/plain/bin:$PATH"
+    export PYTEST_ADDOPTS="--junitxml=$scratch/plain.xml"
+    eval "$command"
+)
 step "the README's training command"
 command=$("$python" ci/readme_command.py train)
 echo "$command"
 (PATH="$scratch/plain/bin:$PATH"; eval "$command")
 
-wait $!
-cat "$scratch/beside.log"
-rm "$scratch/beside.log"
+finished developer
+if [ -n "$is_oldest" ]; then beside oldest; fi
 
 step "the whole suite, every CPU backend and every package required"
+# What passed by the README's command, on the same versions of what the library depends on, does not
+# run again, but for tests that ask what is installed.
+versions() {
+    "$scratch/$1/bin/python" -m pip list --format freeze | grep -E \
+        "^(array-api-compat|msgspec|narwhals|numpy|polars|rich|safetensors|scikit-learn|scipy|typer)="
+}
+not_again=()
+if diff <(versions plain) <(versions developer); then not_again=(-p ci.not_again); fi
+export NOT_AGAIN=$scratch/plain.xml
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
+export JAX_COMPILATION_CACHE_DIR=$scratch/compiled  # for the dry run, too
 "$bin/python" -m pip install --quiet --no-deps -e .
 # A file's tests stay together: they share what JAX compiled.
-"$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile --durations 60
+"$bin/python" -m pytest -p ci.every_package "${not_again[@]}" \
+    -m "" -n auto --dist loadfile --durations 60
 
 step "a dry run of what a machine with a GPU is asked: the processor in its place"
 for part in bits tests benchmark others; do
     OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh "$part" --dry
 done
 
-step "the default tests on the oldest versions, of JAX a selection"
+beside wheel
+step "on the oldest versions, default tests of what the libraries do"
 if [ -n "$is_oldest" ]; then
+    finished oldest
     "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
-    # JAX compiles for most of the time: its functions, the compiled steps and loop, some formulas.
-    of_jax="backends or special or recorded_runs or test_steps"
-    of_jax+=" or test_prediction_cache or test_mlp or test_activations"
-    of_jax+=" or test_regression"
-    "$scratch/oldest/bin/pytest" -n auto --dist loadfile -k "not jax or $of_jax"
+    # What may differ is what a library does: tests of the backends and of arrays, bits and steps
+    # on them; of scikit-learn's estimators, SciPy's and table libraries' data; of files, which
+    # msgspec and safetensors read; and of the command line, which Typer and Rich make.  JAX compiles
+    # for most of the time: its backend, a recorded run and compiled steps.
+    of_libraries=(
+        tests/backends tests/data tests/runs tests/namespaces/test_*.py
+        tests/test_{arrays,fields,recorded_runs,serialization,shortcuts,special}.py
+        tests/network/test_{activations,layer_gradients,mlp,prediction_cache}.py
+        tests/training/test_{steps,updates}.py
+        tests/estimators/test_{arrays,common,convert,drop_in,saving,scikit_learns_own}.py
+        tests/estimators/test_{table_common,tables,validation}.py
+        tests/cli/test_{cli,progress,settings,tables,train}.py
+    )
+    of_jax="backends or recorded_runs or compiled_steps or prediction_cache"
+    "$scratch/oldest/bin/pytest" -n auto --dist loadfile "${of_libraries[@]}" \
+        -k "not simulated_cupy and (not jax or $of_jax)"
 else
     echo "left to Python 3.11, the oldest: not all of them exist for others"
 fi
 
-step "the wheel alone outside the checkout"
-environment wheel "$(echo "$scratch"/dist/*.whl)[mpi]"
-"$scratch/wheel/bin/python" -m pip check
-mkdir "$scratch/elsewhere"
-cd "$scratch/elsewhere"
-"$scratch/wheel/bin/python" -c "
-import numpy
-from pluggable_mlp import load_dataset
-numpy.save('images.npy', load_dataset('digits').test.inputs)"
-PATH="$scratch/wheel/bin:$PATH"
-pluggable-mlp --help >/dev/null
-pluggable-mlp backends
-pluggable-mlp train --quiet --epochs 3 --arithmetic reproducible --output run
-pluggable-mlp evaluate run
-pluggable-mlp predict run images.npy --output predictions.csv
-pluggable-mlp verify run/certificate.json
-pluggable-mlp compare --backends numpy,numpy
-mpiexec -n 2 pluggable-mlp train --distributed mpi \
-    --quiet --epochs 3 --arithmetic reproducible --output run-of-two
-diff <(grep parameters_sha256 run/summary.json) <(grep parameters_sha256 run-of-two/summary.json)
+finished wheel
 
 step "all is well"

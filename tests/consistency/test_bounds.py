@@ -134,8 +134,10 @@ def assert_network_within_bound(backends: list[Backend], of: Problem) -> None:
 
 @pytest.mark.slow
 @DTYPES
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("depth", "activation"),
+    [(1, "sigmoid"), (1, "tanh"), (2, "tanh"), (3, "relu"), (4, "sigmoid"), (4, "relu")],
+)
 def test_all_networks(depth: int, activation: str, dtype: str, all_backends: list[Backend]) -> None:
     """All but float32 networks so deep and wide that the worst case says nothing.
 

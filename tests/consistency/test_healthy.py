@@ -41,7 +41,7 @@ def test_no_right_backend_is_accused(seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [9, 23, 35, 49])
+@pytest.mark.parametrize("seed", [9, 23, 49])
 def test_jax_is_not_accused(seed: int) -> None:
     assert not accused(compare([NUMPY, *others("jax")], **healthy(seed)))
 

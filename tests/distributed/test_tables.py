@@ -41,7 +41,7 @@ def test_threads_have_the_model_of_one_process(case, rows):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 3])
 def test_mpi_has_the_model_of_one_process(count):
     done = mpiexec(count, "-m", "tests.distributed.tables_program", *CASES)
     assert done.returncode == 0, done.stderr

@@ -103,9 +103,10 @@ def compiler_of(library):
 
 
 def examples_on(place, has, dtype, xp=None):
-    """Examples: inputs (16, 3) and labels of two classes, the same on every library.
+    """Examples: inputs (16, 4) and labels of four classes, the same on every library.
 
-    Their arrays are of the namespace, by default the library's own.
+    Networks on them are 4 wide: a compiler has few shapes then.  Their arrays are of the
+    namespace, by default the library's own.
     """
 
     def moved(array):
@@ -113,11 +114,11 @@ def examples_on(place, has, dtype, xp=None):
         return array if xp is None else xp.asarray(array)
 
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(COUNT, 3)).astype(dtype)
-    pixels = rng.integers(1, 256, size=(COUNT, 3)).astype(np.uint8)
+    x = rng.normal(size=(COUNT, 4)).astype(dtype)
+    pixels = rng.integers(1, 256, size=(COUNT, 4)).astype(np.uint8)
     x, scale = (pixels, 1 / 256) if "pixels" in has else (x, None)
     weights = rng.uniform(0.5, 2.0, size=COUNT).astype(dtype) if "weights" in has else None
-    labels = moved(rng.integers(0, 2, size=COUNT))
+    labels = moved(rng.integers(0, 4, size=COUNT))
     weights = None if weights is None else moved(weights)
     return Examples(moved(x), labels, getattr(place.xp, dtype), scale, weights)
 

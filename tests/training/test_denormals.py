@@ -14,7 +14,8 @@ from pluggable_mlp.training.metrics import correct_predictions
 # Most data here are of two columns that products take for 0, and that is told.
 pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.PrecisionWarning")
 NUMPY = get_backend("numpy")
-SIZES, COUNT = [6, 5, 3], 24
+# JAX compiles each operation for each shape: all layers are as wide, all batches as long.
+SIZES, COUNT, BATCH = [6, 6, 6], 24, 8
 AGES = np.float32(0.9) ** np.arange(0, 1200, 50, dtype="float32")
 """Weights of (24,) examples: half of them are denormal, or 0 where it is too small for one."""
 
@@ -27,7 +28,7 @@ def data(dtype="float32"):
     inputs[:, :2] = tiny
     numbers = rng.normal(size=(COUNT, SIZES[-1]))
     numbers[:, :1] = tiny
-    return inputs.astype(dtype), rng.integers(0, 3, COUNT), numbers.astype(dtype)
+    return inputs.astype(dtype), rng.integers(0, 6, COUNT), numbers.astype(dtype)
 
 
 def trained(backend, mlp, inputs, targets, **settings):
@@ -40,7 +41,7 @@ def trained(backend, mlp, inputs, targets, **settings):
         **{
             "arithmetic": "reproducible",
             "epochs": 2,
-            "batch_size": 8,
+            "batch_size": BATCH,
             "shuffle": False,
             **settings,
         },
@@ -53,9 +54,9 @@ def trained(backend, mlp, inputs, targets, **settings):
     "settings",
     [
         {"sample_weight": AGES},
-        {"sample_weight": AGES, "class_weight": [1e30, 1e30, 1e30]},
+        {"sample_weight": AGES, "class_weight": [1e30] * 6},
         {"sample_weight": AGES.astype("float64"), "dtype": "float32"},
-        {"class_weight": [1e-40, 1.0, 1.0]},
+        {"class_weight": [1e-40] + [1.0] * 5},
         {"dtype": "float64"},
     ],
     ids=["ages", "ages and classes", "ages narrowed", "classes", "widened"],
@@ -125,9 +126,9 @@ def test_the_edge_of_float64_to_float32(backend, of_device):
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weights_of_which_none_is_normal_are_refused(backend, arithmetic, dtype):
-    inputs, labels, _ = data(dtype)
+    inputs, labels, _ = (of[:BATCH] for of in data(dtype))
     smallest = float(np.finfo(dtype).smallest_normal)
-    weights = np.full(COUNT, 0.75 * smallest, dtype)
+    weights = np.full(BATCH, 0.75 * smallest, dtype)
     settings = {"backend": backend, "dtype": dtype, "arithmetic": arithmetic}
     with pytest.raises(ValueError, match=rf"sample_weight is all 0 or below {smallest:.3g}"):
         train(MLP(SIZES), inputs, labels, sample_weight=weights, **settings)
