@@ -107,11 +107,7 @@ step "the README's test command"
 "$python" -m venv "$scratch/plain"
 command=$("$python" ci/readme_command.py test)
 echo "$command"
-(
-    PATH="$scratch/plain/bin:$PATH"
-    export PYTEST_ADDOPTS="--junitxml=$scratch/plain.xml"
-    eval "$command"
-)
+(PATH="$scratch/plain/bin:$PATH"; eval "$command")
 step "the README's training command"
 command=$("$python" ci/readme_command.py train)
 echo "$command"
@@ -121,21 +117,11 @@ finished developer
 if [ -n "$is_oldest" ]; then beside oldest; fi
 
 step "the whole suite, every CPU backend and every package required"
-# What passed by the README's command, on the same versions of what the library depends on, does not
-# run again, but for tests that ask what is installed.
-versions() {
-    "$scratch/$1/bin/python" -m pip list --format freeze | grep -E \
-        "^(array-api-compat|msgspec|narwhals|numpy|polars|rich|safetensors|scikit-learn|scipy|typer)="
-}
-not_again=()
-if diff <(versions plain) <(versions developer); then not_again=(-p ci.not_again); fi
-export NOT_AGAIN=$scratch/plain.xml
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
 export JAX_COMPILATION_CACHE_DIR=$scratch/compiled  # for the dry run, too
 "$bin/python" -m pip install --quiet --no-deps -e .
 # A file's tests stay together: they share what JAX compiled.
-"$bin/python" -m pytest -p ci.every_package "${not_again[@]}" \
-    -m "" -n auto --dist loadfile --durations 60
+"$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile --durations 60
 
 step "a dry run of what a machine with a GPU is asked: the processor in its place"
 for part in bits tests benchmark others; do
@@ -147,7 +133,7 @@ step "on the oldest versions, default tests of what the libraries do"
 if [ -n "$is_oldest" ]; then
     finished oldest
     "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
-    # What may differ is what a library does: tests of the backends and of arrays, bits and steps
+    # What may differ is what a library does: the tests of the backends and of arrays, bits and steps
     # on them; of scikit-learn's estimators, SciPy's and table libraries' data; of files, which
     # msgspec and safetensors read; and of the command line, which Typer and Rich make.  JAX compiles
     # for most of the time: its backend, a recorded run and compiled steps.
