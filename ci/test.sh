@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands, from a clean copy of the committed tree in
-# fresh virtual environments: the README's commands as they stand there, what they did not run of
-# the whole suite with every CPU backend required, lint, format, types, import layers, declared
-# dependencies, the documentation site, the default tests of what the libraries do on their oldest
-# versions, and the built wheel and sdist.  PYTHON names the interpreter (default python3);
-# PLUGGABLE_MLP_DATA a folder with real data, without which the tests that need them are skipped by
-# name.
+# fresh virtual environments: the README's commands as they stand there, the suite with every CPU
+# backend required, lint, format, types, import layers, declared dependencies, the documentation
+# site, the default tests of what the libraries do on their oldest versions, and the built wheel and
+# sdist.  PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real
+# data, without which the tests that need them are skipped by name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
