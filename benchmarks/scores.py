@@ -6,7 +6,8 @@
 FOLDER/tables has adult-train, adult-test, diamonds, letter and penguins as .csv.gz; scikit-learn's
 sets come with it.  A seed splits the data anew, the same for all; adult has the classic halves.
 Others than ours get what their users give them: one-hot columns, medians, standardized numbers;
-pytabkit, which is left out where it or Lightning is not installed, takes the columns as they are.
+pytabkit, which is left out where it or Lightning is not installed, takes the columns as they are,
+but for medians where numbers are missing.
 Each line of the output is a result, with the seconds of the processor that `fit` took; what is
 there already is not computed again, so that a run may be stopped, and split by --data, --models and
 --seeds over processes that write to the same file.
@@ -129,8 +130,15 @@ def _model(name: str, is_regression: bool, seed: int) -> Any:
 
         kind = "Regressor" if is_regression else "Classifier"
         threads = torch.get_num_threads()  # it takes a thread for each processor otherwise
-        make = getattr(pytabkit, f"{PYTABKIT[name]}_{kind}")
-        return make(random_state=seed, device="cpu", n_threads=threads)
+        made = getattr(pytabkit, f"{PYTABKIT[name]}_{kind}")(
+            random_state=seed, device="cpu", n_threads=threads
+        )
+        filled = make_column_transformer(  # it refuses numbers that are missing
+            (SimpleImputer(strategy="median"), make_column_selector(dtype_include=np.number)),
+            remainder="passthrough",
+            verbose_feature_names_out=False,
+        )
+        return make_pipeline(filled.set_output(transform="pandas"), made)
     made = OTHERS[name][is_regression]()
     if "random_state" in made.get_params():
         made.set_params(random_state=seed)
