@@ -97,10 +97,15 @@ def weighted_average(
     """
     if sample_weight is None:
         return special.mean(xp, losses, axis=-1), 1.0 / losses.shape[-1]
+    share = shares(xp, sample_weight)
+    return special.sum(xp, losses * share, axis=-1), share
+
+
+def shares(xp: Namespace, sample_weight: Array) -> Array:
+    """Return w / sum(w) of weights (…, batch): see `weighted_average`."""
     total = xp.sum(sample_weight, axis=-1, keepdims=True)
     usable = total >= SMALLEST_NORMAL[type_name(xp, total)]
-    share = sample_weight * (1.0 / xp.where(usable, total, 1.0))
-    return special.sum(xp, losses * share, axis=-1), share
+    return sample_weight * (1.0 / xp.where(usable, total, 1.0))
 
 
 def scaled(xp: Namespace, derivatives: Array, share: Array | float) -> Array:

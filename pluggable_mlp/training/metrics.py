@@ -7,7 +7,7 @@ correct (…, batch).
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.loss import weighted_average
+from pluggable_mlp.network.loss import shares, weighted_average
 from pluggable_mlp.network.targets import rows
 
 __all__ = ["correct_labels", "correct_predictions", "mean_absolute_error", "r2"]
@@ -55,21 +55,19 @@ def r2(
     perfect predictions and else 0, as in scikit-learn.
     """
     t = rows(xp, targets, predictions)
-    residual = _sum_of_squares(xp, predictions - t, sample_weight)
     if sample_weight is None:
-        mean = xp.mean(t, axis=-2, keepdims=True)
+        share, mean = None, xp.mean(t, axis=-2, keepdims=True)
     else:
-        w = xp.expand_dims(sample_weight, axis=-1)
-        mean = xp.sum(t * w, axis=-2, keepdims=True) / xp.sum(w, axis=-2, keepdims=True)
-    total = _sum_of_squares(xp, t - mean, sample_weight)
+        share = xp.expand_dims(shares(xp, sample_weight), axis=-1)
+        mean = xp.sum(t * share, axis=-2, keepdims=True)
+    residual = _sum_of_squares(xp, predictions - t, share)
+    total = _sum_of_squares(xp, t - mean, share)
     varied = total != 0.0
     ratio = residual * (1.0 / xp.where(varied, total, 1.0))
     constant = xp.astype(residual != 0.0, t.dtype)
     return special.mean(xp, 1.0 - xp.where(varied, ratio, constant), axis=-1)
 
 
-def _sum_of_squares(xp: Namespace, x: Array, sample_weight: Array | None) -> Array:
+def _sum_of_squares(xp: Namespace, x: Array, share: Array | None) -> Array:
     squares = x * x
-    if sample_weight is not None:
-        squares = squares * xp.expand_dims(sample_weight, axis=-1)
-    return xp.sum(squares, axis=-2)
+    return xp.sum(squares if share is None else squares * share, axis=-2)

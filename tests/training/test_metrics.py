@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP
+from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
@@ -183,6 +183,21 @@ def test_accuracy_counts_examples_by_their_weights(backend, metrics, loss):
     expected = metrics.accuracy_score(labels, own, sample_weight=weights)
     assert 0.1 < expected < 0.9
     assert found["accuracy"] == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("weight", [1e-36, 1e34])
+def test_the_unit_of_weights_does_not_count(weight):
+    rng, backend = np.random.default_rng(0), get_backend("numpy")
+    x, y = rng.normal(size=(12, 2)), rng.normal(size=(12, 1)) * 0.01
+    mlp = MLP([2, 1], loss="squared_error")
+    parameters = mlp.initialize(seed=0, backend=backend)
+    place = {"backend": backend, "dtype": "float32"}
+    weighted = make_examples(mlp, x, y, sample_weight=np.full(12, weight), **place)
+    found, expected = (
+        evaluate(mlp, parameters, of, backend=backend, arithmetic="native", batch_size=16)
+        for of in (weighted, make_examples(mlp, x, y, **place))
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("units", [None, (3.0, 0.5, 100.0)])
