@@ -152,6 +152,8 @@ def _naming_output(output: Path) -> Iterator[None]:
     """Raise ValueError in place of OSError; it names what cannot be written."""
     try:
         yield
+    except BrokenPipeError:  # of the terminal's, not of the output
+        raise
     except OSError as error:
         raise ValueError(
             f"--output {output} cannot be written: {error.strerror}; name a place where you may "
@@ -174,12 +176,13 @@ def export(
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
+    from pluggable_mlp.runs.folder import GRAPH
     from pluggable_mlp.runs.predict import load_run
 
     need_ndonnx()
     saved = load_run(run, get_backend("numpy"))
     log("Recording the graph; the libraries for it take some seconds to load.")
-    place = output or run / "model.onnx"
+    place = output or run / GRAPH
     with _naming_output(place):
         inputs = write_onnx(Exported(saved.preparation, saved.mlp, saved.parameters), place)
     for name, of in inputs.items():

@@ -35,12 +35,15 @@ from pluggable_mlp.runs.locking import (
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.loop import Position
 
-__all__ = ["RunFolder", "lock_run", "refuse_used_folder"]
+__all__ = ["GRAPH", "RunFolder", "lock_run", "refuse_used_folder"]
 
 SHORTEST_SECONDS = 1.0
 """Epochs that take less share a checkpoint."""
 
 KEPT_CHECKPOINTS = 2
+
+GRAPH = "model.onnx"
+"""By `export`, where no other place is named."""
 
 _CONFIG = "config.json"
 _FILES = (
@@ -48,7 +51,7 @@ _FILES = (
     "summary.json",
     "model.safetensors",
     "metrics.jsonl",
-    "model.onnx",  # by export
+    GRAPH,
     "report.html",  # by report
     _CONFIG,
 )
@@ -264,6 +267,7 @@ class RunFolder:
             write_json(staged / _CONFIG, self._run.config)
             commit(self._path, RESULT)
             finish_moves(self._path)
+            remove(self._path / GRAPH)  # of the parameters before
         finally:
             with suppress(OSError):
                 remove(staged)

@@ -123,6 +123,8 @@ def test_by_default_the_graph_stands_in_the_run_and_goes_with_it(command, tmp_pa
     assert not Path("model.onnx").exists()
     assert command("verify", run).code == 0
     assert command("train", "--resume", run, "--epochs", 2).code == 0
+    assert not (run / "model.onnx").exists()  # it had other parameters
+    assert command("export", run).code == 0
     train(Path(), "digits", "--epochs", 1, "--overwrite")
     assert not (run / "model.onnx").exists()
 

@@ -381,6 +381,15 @@ def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
                          "<p>examples: 60 train, 10 test</p>"]  # fmt: skip
 
 
+def test_a_closed_pipe_is_no_place_that_cannot_be_written(folders):
+    plot = [sys.executable, "-m", "pluggable_mlp", "plot", str(folders / "images")]
+    child = subprocess.Popen(plot, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.close()
+    _, told = child.communicate(timeout=300)
+    assert (child.returncode, told) == (141, b"")
+
+
 @pytest.mark.parametrize(
     ("losses", "labels"),
     [
