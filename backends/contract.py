@@ -103,7 +103,7 @@ class Backend(Protocol):
 
     @property
     def xp(self) -> Namespace:
-        """The array API namespace that its arrays name, or else that of array-api-compat."""
+        """The namespace that its arrays name, as NumPy's `numpy`, or else array-api-compat's."""
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """Return host data as an array on this device.

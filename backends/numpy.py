@@ -17,9 +17,9 @@ from .transfer import ArrayLibrary
 
 __all__ = ["NumpyBackend"]
 
-# To import `array_api_compat.numpy` takes as long as NumPy itself.
-_NOT_OF_THE_STANDARD = {
-    "argsort", "count_nonzero", "finfo", "iinfo", "nonzero", "sort", "take_along_axis",
+# Keywords, defaults or orders of results differ.
+_UNLIKE_THE_STANDARD = {
+    "argsort", "sort", "take_along_axis",
     "unique_all", "unique_counts", "unique_inverse", "unique_values",
 }  # fmt: skip
 
@@ -40,9 +40,9 @@ def _take(x: Array, indices: Array, *, axis: int) -> Array:
 
 
 def _standard_function(name: str) -> Function:
-    """Return a function with the keywords, defaults and kinds of results of the standard."""
-    library = import_module("array_api_compat.numpy") if name in _NOT_OF_THE_STANDARD else np
-    function: Function = getattr(library, name)
+    """Return a function as the standard has it."""
+    is_unlike = name in _UNLIKE_THE_STANDARD  # to import the other takes as long as NumPy
+    function: Function = getattr(import_module("array_api_compat.numpy") if is_unlike else np, name)
     return function
 
 

@@ -91,8 +91,9 @@ class Tracer:
             raise TraceError  # values determine the shape
         return self.tape.record(operator.getitem, self, key)
 
-    def astype(self, dtype: Any, copy: bool = True) -> "Tracer":
+    def astype(self, dtype: Any, copy: bool = True, device: str | None = None) -> "Tracer":
         """Return the array in a dtype."""
+        del device  # NumPy has one
         if not copy and self.value.dtype == dtype:
             return self
         return self.tape.record(operator.methodcaller("astype", dtype), self)

@@ -82,6 +82,7 @@ __all__ = [
     "LibraryArray",
     "LibraryArrays",
     "Namespace",
+    "array_namespace",
     "by_columns",
     "common_namespace",
     "device_of",
@@ -90,6 +91,7 @@ __all__ = [
     "library_of",
     "map_nested",
     "transpose",
+    "unwrapped_namespace",
     "without_graph",
 ]
 
@@ -115,8 +117,8 @@ def map_nested(
 def array_namespace(array: Array) -> Namespace:
     """Return the array API namespace that an array names, or else that of array-api-compat.
 
-    NumPy's arrays name NumPy, which has all that networks need: to import `array_api_compat.numpy`
-    takes as long again as NumPy, since it imports all parts of it, such as f2py.
+    NumPy's arrays name NumPy, which has all that the library needs.  `array_api_compat.numpy`
+    imports all parts of it, such as f2py, which takes as long again.
 
     Raises
     ------

@@ -157,10 +157,12 @@ def _place(table: Table, one: str, preparation: Preparation | None) -> int:
             remedy = "name the columns in the first line, as training's table did"
         raise DataError(table.source, fault, remedy)
     fault = f"has no column {one!r}; it has {', '.join(names[:20])}"
-    near = closest(one, names)
-    remedy = f"did you mean {near!r}?" if near else "name one of these, or its place from 1"
     if preparation is not None:  # which has named the target
         remedy = f"give the target {one!r} under its name, as training's table did"
+    elif near := closest(one, names):
+        remedy = f"did you mean {near!r}?"
+    else:
+        remedy = "name one of these, or its place from 1"
     raise DataError(table.source, fault, remedy)
 
 

@@ -228,7 +228,7 @@ def check_sample_weight(
     Raises
     ------
     ValueError
-        If they are not a number, or one for each example.
+        If they are not a number, or one for each example, or not finite or below 0, or all 0.
     """
     if sample_weight is None:
         return None

@@ -60,7 +60,7 @@ def in_words(name: str) -> str:
 def scale_to_powers(ax: "Axes") -> None:
     """Make the y axis logarithmic where lines are positive and spread over a power of ten.
 
-    Numbers at its ticks are written in full: 0.05, not 5 times a power.
+    Numbers from 0.0001 to 100,000 at its ticks are written in full.
     """
     from matplotlib.ticker import LogLocator, NullLocator
 

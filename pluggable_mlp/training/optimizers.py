@@ -248,7 +248,7 @@ class Adam(GradientDescent):
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
-        """Return the rate and epsilon with the bias corrections, which saves a pass over memory."""
+        """Return rate r / (1 - beta1^n) and epsilon r, where r = sqrt(1 - beta2^n), n = t + 1."""
         root = math.sqrt(1.0 - integer_power(self.beta2, t + 1))
         corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
         return {"rate": corrected, "epsilon": self.epsilon * root}

@@ -185,7 +185,7 @@ def test_operators_and_indices_are_those_of_numpy():
         rows = XP.take(x, k, axis=0)[..., 0] - x[start : start + 3, 1]
         parts = XP.stack([x[0, ...], y[1]]), XP.concat([x, y]), XP.reshape(y, (-1,))
         sums = XP.sum(x), XP.max(y, axis=0, keepdims=True), XP.mean(x, axis=1), XP.min(y)
-        return z, whole, where, rows, parts, sums, XP.astype(k, XP.float32), x != y
+        return z, whole, where, rows, parts, sums, XP.astype(k, XP.float32, device="cpu"), x != y
 
     rng = np.random.default_rng(0)
     traced, runs = counted(everything)

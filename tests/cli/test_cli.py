@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
@@ -41,9 +42,13 @@ def test_little_is_imported_before_ctrl_c_is_handled():
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-def test_training_imports_no_parts_of_numpy_that_it_does_not_use(arithmetic, tmp_path):
+@pytest.mark.parametrize("data", ["digits", "floats"])
+def test_training_imports_no_parts_of_numpy_that_it_does_not_use(arithmetic, data, tmp_path):
     """`array_api_compat.numpy` imports them all: as long again as NumPy itself."""
-    command = ["train", "--quiet", "--epochs", "1", "--arithmetic", arithmetic]
+    if data == "floats":
+        data, random = str(tmp_path / "floats.npz"), np.random.default_rng(0)
+        np.savez(data, X=random.normal(size=(60, 3)), y=np.arange(60) % 2)
+    command = ["train", "--quiet", "--epochs", "1", "--arithmetic", arithmetic, "--data", data]
     command += ["--output", str(tmp_path / "run")]
     code = (
         f"import sys; sys.argv = ['pluggable-mlp', *{command}]\n"

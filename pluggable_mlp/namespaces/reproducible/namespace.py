@@ -289,7 +289,7 @@ class ReproducibleNamespace:
         self, name: str, of: DType | ReproducibleArray, number: type, limits: tuple[str, ...]
     ) -> SimpleNamespace:
         dtype = of.dtype if isinstance(of, ReproducibleArray) else of
-        info = standard_function(self.library, name)(dtype)
+        info = getattr(self.library, name)(dtype)
         numbers = {limit: number(getattr(info, limit)) for limit in limits}
         return SimpleNamespace(bits=int(info.bits), dtype=dtype, **numbers)
 
@@ -305,7 +305,7 @@ class ReproducibleNamespace:
 
     def _of_dtypes_or_shapes(self, name: str) -> Function:
         """Return a function of dtypes, which may be given as arrays, or of shapes."""
-        function = standard_function(self.library, name)
+        function = getattr(self.library, name)
 
         @wraps(function)
         def apply(*arguments: Any) -> Any:
