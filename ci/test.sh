@@ -23,7 +23,8 @@ step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
 environment() { # its name, and what to install
     "$python" -m venv "$scratch/$1"
-    "$scratch/$1/bin/python" -m pip install --quiet "${@:2}"
+    # Of large libraries, which are imported in part, the rest need not be compiled.
+    "$scratch/$1/bin/python" -m pip install --quiet --no-compile "${@:2}"
 }
 declare -A processes
 beside() { # run a function beside what comes next
