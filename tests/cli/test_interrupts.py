@@ -175,7 +175,7 @@ def test_ctrl_c_at_any_moment_while_jax_compiles(tmp_path):
     moments = random.Random(0)
     environment = os.environ | {"JAX_LOG_COMPILES": "1"}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)  # it compiles each time
-    for attempt in range(3):
+    for attempt in range(4):
         arguments = ("--hidden", 2000, "--backend", "jax", "--epochs", 1_000_000)
         folder = tmp_path / str(attempt)
         with running("train", *arguments, "--output", folder, env=environment) as child:
