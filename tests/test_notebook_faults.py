@@ -14,7 +14,6 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import numpy as xp
 import pytest
 
 from pluggable_mlp import MLP, SGD
@@ -33,11 +32,11 @@ GLOBAL_TARGET = np.asarray([1])
 
 
 def our_loss(z, targets):
-    return softmax_cross_entropy(xp, z, targets)[0]
+    return softmax_cross_entropy(np, z, targets)[0]
 
 
 def our_gradient(z, targets):
-    return softmax_cross_entropy(xp, z, targets)[1]
+    return softmax_cross_entropy(np, z, targets)[1]
 
 
 # 1. The loss read a global instead of its argument.
@@ -92,7 +91,7 @@ def check_label_k_is_at_k(encode):
 
 
 def test_one_hot_put_label_k_at_k_minus_1():
-    check_label_k_is_at_k(lambda labels, n: one_hot(xp, labels, np.zeros((len(labels), n))))
+    check_label_k_is_at_k(lambda labels, n: one_hot(np, labels, np.zeros((len(labels), n))))
     with pytest.raises(AssertionError):
         check_label_k_is_at_k(one_hot_off_by_one)
 
@@ -125,7 +124,7 @@ def test_the_overflow_of_exp():
     check_large_logits(our_loss)
     with pytest.raises(FloatingPointError):
         check_large_logits(loss_that_overflows)
-    check_large_inputs(lambda x: sigmoid(xp, x))
+    check_large_inputs(lambda x: sigmoid(np, x))
     with pytest.raises(FloatingPointError):
         check_large_inputs(sigmoid_that_overflows)
 
@@ -153,7 +152,7 @@ def check_the_loss_does_not_grow_with_the_batch(loss):
 
 
 def test_softmax_and_the_loss_summed_over_the_whole_batch():
-    check_each_example_has_its_own_softmax(lambda z: softmax(xp, z))
+    check_each_example_has_its_own_softmax(lambda z: softmax(np, z))
     with pytest.raises(AssertionError):
         check_each_example_has_its_own_softmax(softmax_of_the_batch)
     check_the_loss_does_not_grow_with_the_batch(our_loss)
@@ -212,7 +211,7 @@ def test_the_list_of_activations_held_the_hidden_layer_twice():
 
 def our_update(parameters, gradients):
     optimizer = SGD(0.01)
-    return optimizer.update(xp, optimizer.coefficients_at(0), parameters, gradients, {})[0]
+    return optimizer.update(np, optimizer.coefficients_at(0), parameters, gradients, {})[0]
 
 
 def update_that_rebuilds(parameters, gradients):

@@ -1,7 +1,6 @@
 """What is special of PyTorch: its devices, its gradients, its processor's denormal numbers."""
 
 import numpy as np
-import numpy as xp
 import pytest
 
 from pluggable_mlp.backends import BackendUnavailable, get_backend
@@ -71,7 +70,7 @@ def test_flushed_denormal_numbers_change_no_bit(request, dtype):
     """`torch.set_flush_denormal` holds for NumPy in this thread, too; so NumPy comes first."""
     x = every_kind(dtype)
     backend = get_backend("torch")
-    there, here = reproducible(xp), reproducible(backend.xp)
+    there, here = reproducible(np), reproducible(backend.xp)
 
     def values(ns, name, x):
         return to_native(ns.asarray(x) if name == "flush" else getattr(ns, name)(ns.wrap(x)))

@@ -3,7 +3,6 @@
 from functools import partial
 
 import numpy as np
-import numpy as xp
 import pytest
 
 from pluggable_mlp import MLP
@@ -16,8 +15,8 @@ from tests.network.examples import SIZES, example, moved
 def bounded_activation(mlp, z):
     """One that the textbook lacks: its steepest slope, errors up to 8 u (|x| + |y|)."""
     grid = np.linspace(-20.0, 20.0, 4001)
-    slope = 1.01 * np.max(np.abs(np.diff(mlp.layers[1].forward(xp, {}, grid)[0]))) / 0.01
-    y, backward = mlp.layers[1].forward(xp, {}, z.value)
+    slope = 1.01 * np.max(np.abs(np.diff(mlp.layers[1].forward(np, {}, grid)[0]))) / 0.01
+    y, backward = mlp.layers[1].forward(np, {}, z.value)
     error = slope * z.error + reference.FUNCTION * (abs(z.value) + abs(y))
     return reference.with_error(y, error), reference.exactly(backward(np.ones_like(y))[0])
 

@@ -56,17 +56,15 @@ def test_numbers_are_at_their_address(backend, count, seed, step):
 
 def test_many_numbers_are_at_their_address():
     """A library may compute many in parts: of several seeds, from the middle of a block on."""
-    import numpy as xp
-
-    load_offers(xp)
+    load_offers(np)
     first, count, seeds = 8 * 5 + 3, 8 * 2**15, [3, 2**64 - 3]
     words = np.array([[divmod(seed, 2**32)[::-1]] for seed in seeds])
     key = words[..., 0], words[..., 1]
     address = {"stream": 7, "step": 2**40 + 1, "device": "cpu", "first": first}
-    numbers = random_numbers(xp, count, seed=key, **address)
+    numbers = random_numbers(np, count, seed=key, **address)
     assert numbers.shape == (2, count)
     for row, seed in zip(numbers, seeds, strict=True):
-        assert np.array_equal(random_numbers(xp, count, seed=seed, **address), row)
+        assert np.array_equal(random_numbers(np, count, seed=seed, **address), row)
         for place in (0, 5, 2**16 - 43, 2**16 - 4, 2**17 + 1, count - 1):
             block, half = divmod(first + place, 8)
             word = philox((block, 7, 1, 2**8), (seed % 2**32, seed // 2**32))[half // 2]
@@ -107,29 +105,23 @@ def test_numbers_are_uniform(seed, stream, step):
 
     The address is fixed, so this never flickers.
     """
-    import numpy as xp
-
-    numbers = random_numbers(xp, 2**17, seed=seed, stream=stream, step=step, device="cpu")
+    numbers = random_numbers(np, 2**17, seed=seed, stream=stream, step=step, device="cpu")
     for observed in cells_of(numbers):
         assert 1e-6 < p_value(observed) < 1 - 1e-6
 
 
 def test_too_few_rounds_are_not_uniform(monkeypatch):
     """The same test finds fault with three of the ten rounds."""
-    import numpy as xp
-
     monkeypatch.setattr(module, "_ROUNDS", 3)
-    numbers = random_numbers(xp, 2**17, seed=0, stream=0, step=0, device="cpu")
+    numbers = random_numbers(np, 2**17, seed=0, stream=0, step=0, device="cpu")
     assert not all(1e-6 < p_value(observed) < 1 - 1e-6 for observed in cells_of(numbers))
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"seed": 2**32}, {"stream": 1}, {"step": 1}])
 def test_addresses_are_independent(other):
     """The upper 4 bits of two streams, place by place: all 256 pairs are equally likely."""
-    import numpy as xp
-
     one, two = (
-        random_numbers(xp, 2**16, **{"seed": 0, "stream": 0, "step": 0, "device": "cpu", **address})
+        random_numbers(np, 2**16, **{"seed": 0, "stream": 0, "step": 0, "device": "cpu", **address})
         for address in ({}, other)
     )
     pairs = (one >> 12) * 16 + (two >> 12)

@@ -1,7 +1,6 @@
 """Targets: class indices as one-hot rows, rows as they are, a single output without its axis."""
 
 import numpy as np
-import numpy as xp
 import pytest
 
 from pluggable_mlp import special
@@ -45,7 +44,7 @@ def test_one_output_takes_targets_without_its_axis(backend):
 @pytest.mark.parametrize("shape", [(5, 3), (100, 3), (100, 40), (2, 100, 3)])
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_few_columns_beside_many_rows_are_stored_by_columns(arithmetic, shape):
-    bound, random = arithmetic_namespace(arithmetic, xp), np.random.default_rng(0)
+    bound, random = arithmetic_namespace(arithmetic, np), np.random.default_rng(0)
     *batch, classes = shape
     labels = random.integers(0, classes, batch)
     x, W = random.standard_normal((*batch, 7)), random.standard_normal((7, classes))

@@ -8,7 +8,6 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import numpy as xp
 import pytest
 
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
@@ -71,7 +70,7 @@ def test_errors_of_products_are_not_larger_than_native(dtype, k):
     for kind, *pair in kinds(random, size, k, size):
         a, b = (x.astype(dtype) for x in pair)
         exact = exact_product(a, b)
-        ours, native = errors(matmul(xp, a, b), exact), errors(a @ b, exact)
+        ours, native = errors(matmul(np, a, b), exact), errors(a @ b, exact)
         assert largest(ours) <= largest(native), kind
         relative = [largest_relative(found, exact) for found in (ours, native)]
         assert relative[0] <= relative[1], kind
@@ -83,9 +82,9 @@ def test_errors_on_pixels_are_not_larger_than_native(dtype, k):
     random = np.random.default_rng(k)
     integers = random.integers(0, 256, (5, k), dtype=np.uint8)
     W = random.standard_normal((k, 5)).astype(dtype)
-    x = fixed_point(xp, integers, 1 / 256, W.dtype)
+    x = fixed_point(np, integers, 1 / 256, W.dtype)
     exact = exact_product(x.values, W)
-    assert largest(errors(matmul(xp, x, W), exact)) <= largest(errors(x.values @ W, exact))
+    assert largest(errors(matmul(np, x, W), exact)) <= largest(errors(x.values @ W, exact))
 
 
 # Of an element far below its row's largest, the slices hold nothing: the second term of the
@@ -109,12 +108,12 @@ def test_the_error_bound_holds_and_is_attained(dtype, pixels, side, below, eps, 
     other = np.ones((k, 1), dtype)
     other[0, 0] = 0.0  # else the sum rounds away what was lost
     if pixels:  # q is 1 in either case
-        other = fixed_point(xp, (other != 0).astype(np.uint8), 1.0, small.dtype)
+        other = fixed_point(np, (other != 0).astype(np.uint8), 1.0, small.dtype)
 
     def product():
         if side == "left":
-            return float(matmul(xp, small, other)[0, 0])
-        return float(matmul(xp, other.mT, small.T)[0, 0])
+            return float(matmul(np, small, other)[0, 0])
+        return float(matmul(np, other.mT, small.T)[0, 0])
 
     result = product()
     exact = (k - 1) * 2.0**-below
@@ -135,7 +134,7 @@ def test_the_error_bound_holds_for_wide_ranges(dtype):
             (random.standard_normal(s) * 2.0 ** random.uniform(-40, 40, s)).astype(dtype)
             for s in ((6, k), (k, 6))
         )
-        exact, result = exact_product(a, b), matmul(xp, a, b)
+        exact, result = exact_product(a, b), matmul(np, a, b)
         p = 2.0 ** np.ceil(np.log2(np.max(np.abs(a), axis=-1, keepdims=True).astype("float64")))
         q = 2.0 ** np.ceil(np.log2(np.max(np.abs(b), axis=-2, keepdims=True).astype("float64")))
         for i in range(6):
@@ -149,10 +148,10 @@ def test_the_error_bound_holds_for_wide_ranges(dtype):
 def test_the_bias_is_added_before_the_one_rounding(dtype):
     random = np.random.default_rng(1)
     x, W = random.random((8, 30)).astype(dtype), random.random((30, 8)).astype(dtype)
-    b = -np.asarray(matmul(xp, x[:1], W))[0] * (1 + random.random(8)).astype(dtype)
+    b = -np.asarray(matmul(np, x[:1], W))[0] * (1 + random.random(8)).astype(dtype)
     exact = exact_product(x, W)
-    result = affine(xp, x, W, b)
-    rounded_twice = matmul(xp, x, W) + b
+    result = affine(np, x, W, b)
+    rounded_twice = matmul(np, x, W) + b
     differs = False
     for i in range(8):
         for j in range(8):
@@ -178,7 +177,7 @@ def test_errors_of_sums_are_not_larger_than_native(dtype, n, axis):
         x = x.astype(dtype)
         exact = [sum(Fraction(float(v)) for v in row) for row in x]
         given = np.ascontiguousarray(x.T) if axis == 0 else x
-        ours, native = kernels.sum(xp, given, axis), np.sum(given, axis=axis)
+        ours, native = kernels.sum(np, given, axis), np.sum(given, axis=axis)
         worst = [
             max(abs(Fraction(float(v)) - e) for v, e in zip(values, exact, strict=True))
             for values in (ours, native)
@@ -189,7 +188,7 @@ def test_errors_of_sums_are_not_larger_than_native(dtype, n, axis):
 def test_the_error_bound_of_sums_is_attained():
     x = np.full(64, 2.0**-68)  # half of the last grid below the largest, 1
     x[0], x[1] = 1.0, -1.0
-    error = abs(float(kernels.sum(xp, x)) - 62 * 2.0**-68)
+    error = abs(float(kernels.sum(np, x)) - 62 * 2.0**-68)
     assert 0.4 * 64 * 2.0**-67 <= error <= 64 * 2.0**-67
 
 
@@ -198,7 +197,7 @@ def test_the_error_bound_of_sums_is_attained():
 def test_errors_of_means_stay_within_the_bound(dtype, n):
     x = np.random.default_rng(n).standard_normal((50, n)).astype(dtype)
     u = UNIT_ROUNDOFF[dtype]
-    for value, row in zip(kernels.mean(xp, x, -1), x, strict=True):
+    for value, row in zip(kernels.mean(np, x, -1), x, strict=True):
         exact = sum(Fraction(float(v)) for v in row) / n
         terms = float(np.sum(np.abs(row))) / n * (12 * 2.0**-53 if dtype == "float32" else 2.0**-60)
         assert abs(Fraction(float(value)) - exact) <= (u * 1.01 + 2.0**-52) * abs(exact) + terms

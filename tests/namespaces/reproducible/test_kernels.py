@@ -29,7 +29,6 @@ KERNELS = {
 PROGRAM = """
 import hashlib, json
 import numpy as np
-import numpy as xp
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.kernels import affine, matmul
@@ -44,9 +43,9 @@ for dtype in ("float32", "float64"):
         a = (random.standard_normal((m, k)) * 10.0 ** random.uniform(-4, 4, (m, k))).astype(dtype)
         b, bias = random.standard_normal((k, n)).astype(dtype), np.ones(n, dtype)
         integers = random.integers(0, 256, (m, k), dtype=np.uint8)
-        x = fixed_point(xp, integers, 1 / 256, a.dtype)
-        ours += [matmul(xp, a, b), affine(xp, x, b, bias), matmul(xp, b.T, x.mT)]
-        ours += [kernels.sum(xp, a, -1), kernels.sum(xp, a, -2), kernels.mean(xp, a)]
+        x = fixed_point(np, integers, 1 / 256, a.dtype)
+        ours += [matmul(np, a, b), affine(np, x, b, bias), matmul(np, b.T, x.mT)]
+        ours += [kernels.sum(np, a, -1), kernels.sum(np, a, -2), kernels.mean(np, a)]
         native += [a @ b, x.values @ b, b.T @ x.values.T]
 print(json.dumps([digest(ours), digest(native)]))
 """

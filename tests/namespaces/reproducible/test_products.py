@@ -1,7 +1,6 @@
 """Matrix products: the same bits in any order, cut and library."""
 
 import numpy as np
-import numpy as xp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,9 +47,9 @@ def operands(case):
 
 def product(case, a, b):
     def use(x):
-        return fixed_point(xp, x, 1 / 256, np.dtype(case["dtype"])) if x.dtype == np.uint8 else x
+        return fixed_point(np, x, 1 / 256, np.dtype(case["dtype"])) if x.dtype == np.uint8 else x
 
-    return matmul(xp, use(a), use(b))
+    return matmul(np, use(a), use(b))
 
 
 @given(cases)
@@ -73,8 +72,8 @@ def test_padding_with_zeros_changes_no_bit(case, extra, before):
 def test_padding_an_outer_product_in_float32_changes_no_bit():
     random = np.random.default_rng(4)
     a, b = matrix(random, 60, 1, "float32"), matrix(random, 1, 60, "float32")
-    padded = matmul(xp, np.pad(a, ((0, 0), (2, 0))), np.pad(b, ((2, 0), (0, 0))))
-    assert same_bits(padded, matmul(xp, a, b))
+    padded = matmul(np, np.pad(a, ((0, 0), (2, 0))), np.pad(b, ((2, 0), (0, 0))))
+    assert same_bits(padded, matmul(np, a, b))
 
 
 @given(cases, st.integers(-40, 40), st.integers(-40, 40))
@@ -101,16 +100,16 @@ def test_results_next_to_the_smallest_normal_number_scale_exactly(left, right):
     """
     random = np.random.default_rng(7)
     a, b, bias = random.normal(size=(30, 50)), random.normal(size=(50, 30)), np.zeros(30)
-    expected = affine(xp, a, b, bias)
+    expected = affine(np, a, b, bias)
     expected[np.abs(expected) < 2.0 ** (-1022 - left - right)] = 0.0
-    scaled = affine(xp, a * 2.0**left, b * 2.0**right, bias)
+    scaled = affine(np, a * 2.0**left, b * 2.0**right, bias)
     assert same_bits(scaled, expected * 2.0**left * 2.0**right)
 
 
 def test_terms_beyond_all_floats_may_cancel():
     """2^1040 - 2^1040 + 2^1000 is finite, whatever a library's own products make of it."""
     a = np.asarray([[2.0**520, 2.0**520, 2.0**500]])
-    assert matmul(xp, a, np.asarray([[2.0**520], [-(2.0**520)], [2.0**500]])) == [[2.0**1000]]
+    assert matmul(np, a, np.asarray([[2.0**520], [-(2.0**520)], [2.0**500]])) == [[2.0**1000]]
 
 
 @given(cases, st.integers(1, 8), st.integers(1, 8))
@@ -130,9 +129,9 @@ def test_long_products_with_few_results_have_the_bits_of_a_part_of_many(dtype, m
     """Their blocks are one product of stacks, those of many results are added one by one."""
     random = np.random.default_rng(11)
     a, b = matrix(random, 33, k, dtype), matrix(random, k, 33, dtype)
-    expected = np.ascontiguousarray(matmul(xp, a, b)[:m, :n])
-    assert same_bits(matmul(xp, a[:m], b[:, :n]), expected)
-    stack = matmul(xp, np.stack([a[m : 2 * m], a[:m]]), b[:, :n])
+    expected = np.ascontiguousarray(matmul(np, a, b)[:m, :n])
+    assert same_bits(matmul(np, a[:m], b[:, :n]), expected)
+    stack = matmul(np, np.stack([a[m : 2 * m], a[:m]]), b[:, :n])
     assert same_bits(np.ascontiguousarray(stack[1]), expected)
 
 
@@ -141,8 +140,8 @@ def test_long_products_with_few_results_have_the_bits_of_a_part_of_many(dtype, m
 def test_products_of_nothing(dtype, shapes):
     a, b = (np.ones(shape, dtype) for shape in shapes)
     bias = np.arange(b.shape[1], dtype=dtype)
-    assert same_bits(matmul(xp, a, b), a @ b)
-    assert same_bits(affine(xp, a, b, bias), a @ b + bias)
+    assert same_bits(matmul(np, a, b), a @ b)
+    assert same_bits(affine(np, a, b, bias), a @ b + bias)
 
 
 @given(cases)
@@ -154,8 +153,8 @@ def test_extreme_rows_elsewhere_change_no_bit(case):
     rows = np.full((4, a.shape[1]), tops.max, a.dtype)
     rows[0], rows[1], rows[2] = np.nan, tops.smallest_normal, np.inf
     with np.errstate(all="ignore"):
-        whole = matmul(xp, np.concatenate([a, rows]), b)
-    assert same_bits(whole[: len(a)], matmul(xp, a, b))
+        whole = matmul(np, np.concatenate([a, rows]), b)
+    assert same_bits(whole[: len(a)], matmul(np, a, b))
 
 
 CASES = [
@@ -195,7 +194,7 @@ def test_every_backend_gives_the_same_bits(backend, shape_a, shape_b, dtype, ext
     here = [backend.asarray(v) for v in (a, b, bias)]
     with np.errstate(all="ignore"):
         results = [matmul(backend.xp, *here[:2]), affine(backend.xp, *here)]
-        expected = [matmul(xp, a, b), affine(xp, a, b, bias)]
+        expected = [matmul(np, a, b), affine(np, a, b, bias)]
     assert expected[0].shape == (np.ones(shape_a) @ np.ones(shape_b)).shape
     for result, value in zip(results, expected, strict=True):
         assert same_bits(np.asarray(backend.to_numpy(result)), np.asarray(value))
@@ -212,7 +211,7 @@ def test_every_backend_gives_the_same_bits_on_pixels(backend, dtype):
         return [matmul(space, x, W), matmul(space, x.mT, dz), matmul(space, x, x.mT), x.values]
 
     here = results(backend.xp, *(backend.asarray(v) for v in (integers, W, dz)))
-    for result, expected in zip(here, results(xp, integers, W, dz), strict=True):
+    for result, expected in zip(here, results(np, integers, W, dz), strict=True):
         assert same_bits(np.asarray(backend.to_numpy(result)), np.ascontiguousarray(expected))
 
 
@@ -222,9 +221,9 @@ def test_leading_axes_are_independent(dtype):
     a = np.stack([matrix(random, 4, 9, dtype) for _ in range(3)])
     b = np.stack([matrix(random, 9, 5, dtype) for _ in range(3)])
     bias = matrix(random, 3, 5, dtype)
-    together = affine(xp, a, b, bias)
+    together = affine(np, a, b, bias)
     for i in range(3):
-        assert same_bits(together[i], affine(xp, a[i], b[i], bias[i]))
+        assert same_bits(together[i], affine(np, a[i], b[i], bias[i]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -232,15 +231,15 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     random = np.random.default_rng(8)
     a, b, bias = (matrix(random, *s, dtype) for s in ((300, 50), (50, 200), (1, 200)))
     long_bias = matrix(random, 1, 300, dtype)[0]
-    whole = affine(xp, a, b, bias[0]), affine(xp, b.T, a.T, long_bias)
+    whole = affine(np, a, b, bias[0]), affine(np, b.T, a.T, long_bias)
     monkeypatch.setattr(tiling, "TILE", 500)
     monkeypatch.setattr(tiling, "SHORTEST_TILE", {-2: 7, -1: 7})
     monkeypatch.setattr(tiling, "SMALL", 1)
     calls = []
     tile = products._tile
     monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
-    assert same_bits(affine(xp, a, b, bias[0]), whole[0])
-    assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
+    assert same_bits(affine(np, a, b, bias[0]), whole[0])
+    assert same_bits(affine(np, b.T, a.T, long_bias), whole[1])
     assert len(calls) > 4
 
     # Nor does the cut of what is small, and is not handed out.
@@ -248,9 +247,9 @@ def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
     monkeypatch.setattr(tiling, "SMALL_TILE", 500)
     monkeypatch.setattr(tiling, "SHORTEST_SMALL_TILE", 7)
     calls.clear()
-    assert same_bits(affine(xp, a, b, bias[0]), whole[0])
-    assert same_bits(affine(xp, b.T, a.T, long_bias), whole[1])
-    assert same_bits(matmul(xp, a, b[:, :10]), matmul(xp, a, b)[:, :10])
+    assert same_bits(affine(np, a, b, bias[0]), whole[0])
+    assert same_bits(affine(np, b.T, a.T, long_bias), whole[1])
+    assert same_bits(matmul(np, a, b[:, :10]), matmul(np, a, b)[:, :10])
     assert len(calls) > 40
 
 
@@ -259,8 +258,8 @@ def test_products_without_tasks_are_not_cut_into_narrow_tiles(monkeypatch):
     calls = []
     tile = products._tile
     monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
-    images = fixed_point(xp, np.ones((10_000, 8), np.uint8), 1 / 256, np.dtype("float32"))
-    assert (matmul(xp, images, np.ones((8, 64), "float32")) == 8 / 256).all()
+    images = fixed_point(np, np.ones((10_000, 8), np.uint8), 1 / 256, np.dtype("float32"))
+    assert (matmul(np, images, np.ones((8, 64), "float32")) == 8 / 256).all()
     assert len(calls) == 1
 
 
@@ -272,11 +271,11 @@ def test_stacked_slices_give_the_bits_of_one_product_for_each(dtype, k, monkeypa
     stacked = []
     stack = Operand.stack
     monkeypatch.setattr(Operand, "stack", lambda *args: stacked.append(1) or stack(*args))
-    together = matmul(xp, a, b), affine(xp, a, b, bias[0])
+    together = matmul(np, a, b), affine(np, a, b, bias[0])
     assert len(stacked) == 2
     monkeypatch.setattr(products, "NARROW", 0)
-    assert same_bits(matmul(xp, a, b), together[0])
-    assert same_bits(affine(xp, a, b, bias[0]), together[1])
+    assert same_bits(matmul(np, a, b), together[0])
+    assert same_bits(affine(np, a, b, bias[0]), together[1])
     assert len(stacked) == 2
 
 
@@ -289,7 +288,7 @@ def test_one_large_tile_is_left_to_the_librarys_own_threads(k, asked):
         return [function(item) for item in items]
 
     a, b = np.ones((90, k), dtype="float32"), np.ones((k, 90), dtype="float32")
-    assert (matmul(xp, a, b, run_all) == k).all()
+    assert (matmul(np, a, b, run_all) == k).all()
     assert given == asked
 
 
@@ -307,14 +306,14 @@ def test_there_are_as_many_tiles_as_run_at_once(many, tiles):
     if many is not None:
         run_all.at_once = many
     a, b = np.ones((20, 800), dtype="float32"), np.ones((800, 520), dtype="float32")
-    assert (matmul(xp, a, b, run_all) == 800).all()
+    assert (matmul(np, a, b, run_all) == 800).all()
     assert given == [tiles]
 
 
 def test_an_outer_product_is_rounded_correctly():
     random = np.random.default_rng(10)
     a, b = random.standard_normal((400, 1)), random.standard_normal((1, 400))
-    assert same_bits(matmul(xp, a, b), a * b)
+    assert same_bits(matmul(np, a, b), a * b)
 
 
 @pytest.mark.parametrize("size", [20, 40])  # few results, which are one stack of blocks, and many
@@ -324,14 +323,14 @@ def test_long_products_have_no_order_where_blocks_reach_the_limit(size):
     a, b = 1 - 0.1 * random.random((size, 5000)), 1 - 0.1 * random.random((5000, size))
     b[:, 10:] *= 2.0**-30  # each column has a grid of its own
     a[10:] *= 2.0**30
-    expected = matmul(xp, a, b)
+    expected = matmul(np, a, b)
     for _ in range(5):
         order = random.permutation(5000)
-        assert same_bits(matmul(xp, a[:, order], b[order]), expected)
+        assert same_bits(matmul(np, a[:, order], b[order]), expected)
 
 
 def test_fixed_point_shares_its_slice_with_its_transpose():
-    x = fixed_point(xp, np.arange(6, dtype=np.uint8).reshape(2, 3), 1 / 256, np.dtype("float32"))
+    x = fixed_point(np, np.arange(6, dtype=np.uint8).reshape(2, 3), 1 / 256, np.dtype("float32"))
     assert isinstance(x.mT, FixedPoint)
     assert np.shares_memory(x.mT.integers, x.integers)
     floats = x.floats  # made by the first product
@@ -344,10 +343,10 @@ def test_fixed_point_shares_its_slice_with_its_transpose():
 
 def test_fixed_point_names_what_it_cannot_take():
     with pytest.raises(TypeError, match=r"integers is of dtype int64, expected uint8 or int8"):
-        fixed_point(xp, np.zeros((2, 2), np.int64), 1 / 256, np.dtype("float32"))
+        fixed_point(np, np.zeros((2, 2), np.int64), 1 / 256, np.dtype("float32"))
     for scale in (1 / 255, 0.0, -0.5, 2.0**-61, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="expected a power of two"):
-            fixed_point(xp, np.zeros((2, 2), np.uint8), scale, np.dtype("float32"))
+            fixed_point(np, np.zeros((2, 2), np.uint8), scale, np.dtype("float32"))
 
 
 @pytest.mark.parametrize("count", [1, 7, 64, 65, 100, 200])

@@ -4,7 +4,6 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import numpy as xp
 import pytest
 
 from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS
@@ -24,7 +23,7 @@ def test_power_of_two_is_the_smallest_not_below():
     mantissa, exponent = np.frexp(x)
     expected = np.ldexp(1.0, np.where(mantissa == 0.5, exponent - 1, exponent))
     expected[x == 0.0] = 0.0
-    assert np.array_equal(power_of_two_at_least(xp, x), expected)
+    assert np.array_equal(power_of_two_at_least(np, x), expected)
 
 
 @pytest.mark.parametrize("widths", [(29,), (14, 14), (21, 21, 21), (8, 35)])
@@ -36,7 +35,7 @@ def test_slices_are_integers_of_their_width_and_lose_half_a_grid_at_most(widths,
     x[1, :] = 0.0
     largest = np.max(np.abs(x), axis=-1, keepdims=True).astype("float64")
     before = x.copy()
-    slices = split(xp, x, largest, widths)
+    slices = split(np, x, largest, widths)
     assert np.array_equal(x, before)
     for part, grid, width in zip(*slices, widths, strict=True):
         integers = np.divide(part, grid, out=np.zeros_like(part), where=grid != 0)

@@ -2,7 +2,6 @@
 
 import mpmath as mp
 import numpy as np
-import numpy as xp
 import pytest
 
 from pluggable_mlp.backends import Backend
@@ -30,7 +29,7 @@ def test_a_device_that_cannot_be_hashed_will_do(monkeypatch: pytest.MonkeyPatch)
     class Namespace:
         """NumPy, with lists for devices; CuPy's devices cannot be hashed either."""
 
-        float64, take, reshape = xp.float64, staticmethod(xp.take), staticmethod(xp.reshape)
+        float64, take, reshape = np.float64, staticmethod(np.take), staticmethod(np.reshape)
 
         @staticmethod
         def asarray(entries: list[float], dtype: object, device: list[int]) -> np.ndarray:
