@@ -23,8 +23,7 @@ step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
 environment() { # its name, and what to install
     "$python" -m venv "$scratch/$1"
-    # Of large libraries, which are imported in part, the rest need not be compiled.
-    "$scratch/$1/bin/python" -m pip install --quiet --no-compile "${@:2}"
+    "$scratch/$1/bin/python" -m pip install --quiet "${@:2}"
 }
 declare -A processes
 beside() { # run a function beside what comes next
