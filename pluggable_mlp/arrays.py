@@ -227,7 +227,7 @@ def library_of(xp: Namespace) -> str:
 
 
 def unwrapped_namespace(xp: Namespace) -> Namespace:
-    """Return the library where array-api-compat wraps one that has the standard's namespace."""
+    """Return NumPy for array-api-compat's namespace of it, as of any library that has its own."""
     library = sys.modules.get(library_of(xp))
     is_wrapped = xp.__name__.startswith("array_api_compat.")
     return library if is_wrapped and hasattr(library, "__array_namespace_info__") else xp

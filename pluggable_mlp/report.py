@@ -220,7 +220,7 @@ def _images(folder: Path, run: SavedRun, data: str | None) -> str:
 
 
 def _preparation(run: SavedRun) -> str:
-    """Return a table of the columns, and what becomes of each before the network sees it; facts."""
+    """Return a table of what becomes of each column, and lines on targets and examples."""
     table = _table(run.preparation.describe(), Described._fields)
     facts = "\n".join(f"<p>{escape(line)}</p>" for line in run.preparation.facts())
     return f"<h3>Preparation</h3>\n{table}\n{facts}\n"

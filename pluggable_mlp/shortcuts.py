@@ -238,7 +238,10 @@ def sign(xp: Namespace, x: Array) -> Array:
 
 
 def largest(xp: Namespace, x: Array, axis: int | tuple[int, ...] | None) -> Array:
-    """Return the maximum of `x` (floats) along the axes, kept with length 1; NaN where any is."""
+    """Return the maximum of `x` (floats) along the axes, kept with length 1; NaN where any is.
+
+    That of a library may lose NaN, and what is computed of it, too: see `backends/jax.py`.
+    """
     return (_offered.get((xp, "largest")) or partial(xp.max, keepdims=True))(x, axis=axis)
 
 

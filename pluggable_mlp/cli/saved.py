@@ -152,7 +152,7 @@ def _naming_output(output: Path) -> Iterator[None]:
     """Raise ValueError in place of OSError; it names what cannot be written."""
     try:
         yield
-    except BrokenPipeError:  # of the terminal's, not of the output
+    except BrokenPipeError:  # of standard output, which shows what was written
         raise
     except OSError as error:
         raise ValueError(

@@ -9,6 +9,8 @@ With `signs`, as published recipes of networks for tables have it, a column of t
 feature, -1 for the first and 1 for the second; one that is missing is 0 in all features of its
 column, and none says so; a column that never varies is left out.
 
+A `Described` says it for readers; `aligned` lays such rows out as lines.
+
 Shapes: n examples, a column is (n,), features (n, features).
 """
 

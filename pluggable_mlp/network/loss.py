@@ -23,6 +23,7 @@ __all__ = [
     "LossFunction",
     "average_of_elements",
     "scaled",
+    "shares",
     "weighted_average",
 ]
 
