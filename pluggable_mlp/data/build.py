@@ -189,7 +189,8 @@ def _as_arrays(
     if not source.is_table:
         return _as_inputs(source, splits), None
     frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
-    columns = fit_columns(name, frames["train"], signs=recipe.for_networks)
+    how = {"for_networks": recipe.for_networks, "signs": recipe.signs}
+    columns = fit_columns(name, frames["train"], **how)
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
     if recipe.for_networks and left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")

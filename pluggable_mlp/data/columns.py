@@ -5,9 +5,9 @@ that training never saw is 0 everywhere.  A number that is missing becomes the m
 and a further feature says where one was missing, if that occurred in training.  Of texts that are
 nearly all different only that feature is left.
 
-With `signs`, as published recipes of networks for tables have it, a column of two texts becomes one
-feature, -1 for the first and 1 for the second; one that is missing is 0 in all features of its
-column, and none says so; a column that never varies is left out.
+For networks, as published recipes have it, a text that is missing is 0 in all features of its
+column, and none says so; a column that never varies is left out.  With `signs` a column of two
+texts becomes one feature, -1 for the first and 1 for the second.
 
 A `Described` says it for readers; `aligned` lays such rows out as lines.
 
@@ -162,7 +162,9 @@ class Column:
         return f"{words}; {then}, and a feature says so" if self.indicator else words
 
 
-def fit_columns(name: str, frame: Frame, *, signs: bool = False) -> tuple[Column, ...]:
+def fit_columns(
+    name: str, frame: Frame, *, for_networks: bool = False, signs: bool = False
+) -> tuple[Column, ...]:
     """Return what training makes of the columns of its part of a table.
 
     Parameters
@@ -170,8 +172,9 @@ def fit_columns(name: str, frame: Frame, *, signs: bool = False) -> tuple[Column
     name : str
         Of the table, for errors.
     frame : Frame
+    for_networks : bool, default False
     signs : bool, default False
-        Whether two categories become -1 and 1: see above.
+        Whether two categories become -1 and 1, for networks: see above for both.
 
     Raises
     ------
@@ -182,8 +185,8 @@ def fit_columns(name: str, frame: Frame, *, signs: bool = False) -> tuple[Column
         if isinstance(values, Texts):
             _refuse_texts_for_people(name, column, values.occurring())
     made = tuple(map(_fitted, frame.names, frame.columns))
-    if signs:
-        made = tuple(map(_with_signs, made))
+    if for_networks:
+        made = tuple(_for_networks(column, signs) for column in made)
     if not any(column.is_used for column in made):
         notes = (f"{column.name!r}: {column.note}" for column in made[:6])
         fault = f"no column can be used ({', '.join(notes)})"
@@ -236,8 +239,8 @@ def _fitted_texts(name: str, values: Texts) -> Column:
     return Column(name, CATEGORY, missing, categories=categories)
 
 
-def _with_signs(column: Column) -> Column:
-    """Return the same column as `signs` have it."""
+def _for_networks(column: Column, signs: bool) -> Column:
+    """Return the same column as networks have it."""
     if column.kind == NUMBER and not column.missing and column.range is not None:
         low, high = column.range
         if low == high:
@@ -246,7 +249,7 @@ def _with_signs(column: Column) -> Column:
         return column
     if len(column.categories) == 1 and not column.missing:
         return Column(column.name, LEFT_OUT, note=f"it is {column.categories[0]} in all rows")
-    return replace(column, kind=SIGN if len(column.categories) == 2 else ONE_HOT)
+    return replace(column, kind=SIGN if signs and len(column.categories) == 2 else ONE_HOT)
 
 
 def _refuse_texts_for_people(name: str, column: str, texts: list[str]) -> None:

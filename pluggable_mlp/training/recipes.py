@@ -77,8 +77,10 @@ class Recipe(Component):
     scaling : str or None
         Of the features; None: as data without a recipe have it.
     for_networks : bool
-        Whether columns of categories become what `fit_columns` says of signs, and numbers come
+        Whether columns of categories become what `fit_columns` says of networks, and numbers come
         first.
+    signs : bool
+        Whether two categories are one feature.
     embedded : int or None
         Columns of so many categories or more have an embedding.
     on_rows : bool
@@ -102,6 +104,7 @@ class Recipe(Component):
 
     scaling: ClassVar[str | None] = None
     for_networks: ClassVar[bool] = False
+    signs: ClassVar[bool] = False
     embedded: ClassVar[int | None] = None
     on_rows: ClassVar[bool] = False
     keeps_range: ClassVar[bool] = False
@@ -166,7 +169,6 @@ class TableRecipe(Recipe):
 
     for_networks: ClassVar[bool] = True
     validation: ClassVar[float | None] = 0.2
-    whole_batches: ClassVar[bool] = True
     rows_at_once: ClassVar[int] = 512  # of as many members
 
     def error(self, task: str, measured: Mapping[str, float]) -> float:
@@ -182,7 +184,9 @@ class RealMLP(TableRecipe):
     """
 
     scaling: ClassVar[str | None] = "smooth_clip"
+    signs: ClassVar[bool] = True
     last_best: ClassVar[bool] = True
+    whole_batches: ClassVar[bool] = True
     rate_factors: ClassVar[Mapping[str, float]] = {"scale": 6.0, "b": 0.1}
 
     def values(self, facts: Facts) -> dict[str, Any]:

@@ -119,6 +119,15 @@ def test_without_a_recipe_it_is_the_plain_network(command, tmp_path, table):
     assert (settings["optimizer"], settings["validation"]) == ("sgd", 0.0)
 
 
+@pytest.mark.parametrize(("recipe", "steps"), [("realmlp-td-s", 5), ("tabm:members=2", 6)])
+def test_a_smaller_last_batch_is_left_out_by_realmlp_alone(command, tmp_path, table, recipe, steps):
+    data, run = table("classes"), tmp_path / "run"  # 256 rows are for training
+    given = ("--recipe", recipe, "--hidden", 8, "--batch-size", 48, "--epochs", 1)
+    given += ("--arithmetic", "reproducible", "--output", run)
+    done(command, "train", "--data", data, *given)
+    assert [*content(run, "certificate.json")["records"]] == [str(t + 1) for t in range(steps)]
+
+
 @pytest.mark.parametrize("recipe", ["realmlp-td-s", "tabm-mini:members=2"])
 def test_all_commands_know_a_run_of_a_recipe(command, tmp_path, table, recipe):
     data, run, again = table("classes"), tmp_path / "run", tmp_path / "again"

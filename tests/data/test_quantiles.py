@@ -111,8 +111,9 @@ def test_it_survives_json_and_later_rows_become_the_same(recipe):
 
 def test_only_numbers_are_transformed_to_quantiles():
     inputs = prepared("tabm").train.inputs
-    assert inputs[:, 2].tolist() == [-1, 1, 1, 0, -1]
-    assert inputs[:, 3:].sum(axis=1).tolist() == [1, 1, 1, 0, 1]
+    assert inputs[:, 2].tolist() == [1, 0, 0, 0, 1]  # two categories are one-hot, too
+    assert inputs[:, 3].tolist() == [0, 1, 1, 0, 0]
+    assert inputs[:, 4:].sum(axis=1).tolist() == [1, 1, 1, 0, 1]
     assert inputs[0, 0] == pytest.approx(statistics.NormalDist().inv_cdf(1e-7), abs=1e-6)
 
 
