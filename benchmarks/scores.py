@@ -1,4 +1,4 @@
-"""Scores on tables: ours by recipe, scikit-learn's MLP, boosted trees, a linear model, pytabkit.
+"""Scores on tables: ours by recipe, scikit-learn's MLP, trees, a linear model, pytabkit, tabm.
 
     PLUGGABLE_MLP_DATA=FOLDER python benchmarks/scores.py --seeds 0 1 2 3 4 --output scores.jsonl
     python benchmarks/scores.py --table --output scores.jsonl
@@ -7,7 +7,8 @@ FOLDER/tables has adult-train, adult-test, diamonds, letter and penguins as .csv
 sets come with it.  A seed splits the data anew, the same for all; adult has the classic halves.
 Others than ours get what their users give them: one-hot columns, medians, standardized numbers;
 pytabkit, which is left out where it or Lightning is not installed, takes the columns as they are,
-but for medians where numbers are missing.
+but for medians where numbers are missing.  The layers of the package tabm are trained on what our
+recipe makes of the columns.
 Each line of the output is a result, with the seconds of the processor that `fit` took; what is
 there already is not computed again, so that a run may be stopped, and split by --data, --models and
 --seeds over processes that write to the same file.
@@ -44,6 +45,7 @@ TARGETS = {"adult": "income", "diamonds": "price", "letter": "class", "penguins"
 REGRESSIONS = ("diamonds", "diabetes")
 OURS = tuple(name for name in RECIPES if name != NONE)
 PYTABKIT = {"pytabkit-td-s": "RealMLP_TD_S", "pytabkit-td": "RealMLP_TD"}
+TABM = "tabm-package"
 OTHERS: dict[str, tuple[Any, Any]] = {
     "mlp": (MLPClassifier, MLPRegressor),
     "linear": (lambda: LogisticRegression(max_iter=1000), Ridge),
@@ -124,6 +126,10 @@ def _model(name: str, is_regression: bool, seed: int) -> Any:
     """Return a model that takes the columns of a frame."""
     if name in OURS:
         return (TableRegressor if is_regression else TableClassifier)(name, random_state=seed)
+    if name == TABM:
+        from benchmarks.packages import TabM
+
+        return TabM(is_regression, seed)
     if name in PYTABKIT:
         import pytabkit
         import torch
@@ -153,7 +159,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     every = [*TARGETS, *SETS]
     parser.add_argument("--data", nargs="+", default=every, choices=every)
-    models = [*OURS, *OTHERS, *PYTABKIT]
+    models = [*OURS, *OTHERS, *PYTABKIT, TABM]
     parser.add_argument("--models", nargs="+", default=models, choices=models)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--output", type=Path, default=Path("scores.jsonl"))

@@ -14,7 +14,6 @@ Contenders take turns in one process; of each the least and the median are told.
 
 import argparse
 import contextlib
-import importlib
 import io
 import json
 import statistics
@@ -23,9 +22,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import distribution
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package
@@ -36,13 +33,13 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.data_folders import table_file
+from benchmarks.packages import BATCH, predict, pytabkit, realmlp, tabm
 from pluggable_mlp import TableClassifier, load_dataset
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Now = Callable[[], float]
 Turn = Callable[[], dict[str, list[float]]]
 """Of a contender: returns the seconds of what it does in a turn."""
-BATCH, AT_ONCE = 256, 1024
 RECIPES = ("realmlp-td-s", "tabm-mini")
 OURS = ("numpy", "torch")
 
@@ -84,92 +81,6 @@ def of_estimator(job: Job, model: Any) -> dict[str, list[float]]:
     return {"fit": [between - begin], "epoch": epochs, "predictions": predictions}
 
 
-def pytabkit() -> Any:
-    """Return the package; without its __init__ where Lightning, which that needs, is not there."""
-    try:
-        return importlib.import_module("pytabkit")
-    except ImportError:
-        package = ModuleType("pytabkit")
-        package.__path__ = [str(distribution("pytabkit").locate_file("pytabkit"))]
-        sys.modules["pytabkit"] = package
-        return package
-
-
-def realmlp(x: Any, y: Any) -> tuple[Any, Callable[[Any, Any], None]]:
-    """Return pytabkit's network for a prepared matrix, and its training step."""
-    pytabkit()
-
-    def modules(name: str) -> Any:
-        return importlib.import_module(f"pytabkit.models.{name}")
-
-    data, base = modules("data.data"), modules("nn_models.base")
-    config = {**modules("sklearn.default_params").DefaultParams.RealMLP_TD_S_CLASS, "tfms": []}
-    infos = {
-        "x_cont": data.TensorInfo(feat_shape=[x.shape[1]]),
-        "y": data.TensorInfo(cat_sizes=[int(y.max()) + 1]),
-    }
-    table = data.DictDataset({"x_cont": x, "y": y[:, None]}, infos)
-    manager = modules("training.coord").HyperparamManager(**config)
-    with base.set_hp_context(manager):
-        factory = modules("nn_models.models").NNFactory(**config)
-        model, _ = factory.create(table.tensor_infos).fit_transform(table)
-    groups = [{"params": [of]} for of in model.parameters()]
-    optimizer = modules("optim.optimizers").AdamOptimizer(groups, manager)
-    loss_of = modules("training.metrics").cross_entropy
-
-    def step(x: Any, y: Any) -> None:
-        after = model.train()({"x_cont": x, "y": y[:, None]})
-        loss = loss_of(after["x_cont"], after["y"]).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return (lambda x: model.eval()({"x_cont": x})["x_cont"]), step
-
-
-def tabm(classes: int, form: Any) -> tuple[Any, Callable[[Any, Any], None]]:
-    """Return the layers of `tabm.TabM` on the features of a prepared matrix, and its step."""
-    import tabm
-    from rtdl_num_embeddings import PiecewiseLinearEmbeddings
-
-    numbers, k, size = form.numbers, 32, 16
-    bins = [torch.tensor(of, dtype=torch.float32) for of in form.edges]
-    embeddings = PiecewiseLinearEmbeddings(bins, size, activation=False, version="B")
-    widths = [size] * numbers + [*form.blocks[numbers:]]
-    settings = {"n_blocks": 2, "d_block": 512, "dropout": 0.1, "arch_type": "tabm-mini", "k": k}
-    settings |= {"start_scaling_init": "normal", "start_scaling_init_chunks": widths}
-    layers = torch.nn.Sequential(
-        tabm.EnsembleView(k=k),
-        tabm.make_tabm_backbone(d_in=sum(widths), **settings),
-        tabm.LinearEnsemble(512, classes, k=k),
-    )
-    model = torch.nn.ModuleList([embeddings, layers])
-
-    def outputs(x: Any) -> Any:
-        embedded = embeddings(x[:, :numbers]).flatten(1)
-        return layers(torch.column_stack([embedded, x[:, numbers:]]))
-
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=3e-4)
-
-    def step(x: Any, y: Any) -> None:
-        model.train()
-        z = outputs(x)
-        loss = torch.nn.functional.cross_entropy(z.flatten(0, 1), y.repeat_interleave(z.shape[1]))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-
-    return (lambda x: (model.eval(), outputs(x))[1].softmax(-1).mean(1)), step
-
-
-def predict(network: Any, x: Any) -> None:
-    """Compute the outputs of all rows, some at a time."""
-    with torch.no_grad():
-        for start in range(0, len(x), AT_ONCE):
-            network(x[start : start + AT_ONCE])
-
-
 def plain_loop(job: Job) -> Turn:
     """Return a turn of a package's network, after an epoch that is not timed."""
     X, y = job.table
@@ -179,14 +90,13 @@ def plain_loop(job: Job) -> Turn:
         for of in (dataset.splits["train"], dataset.splits["validation"])
     )
     is_tabm, form = job.recipe == "tabm-mini", dataset.preparation.form
-    network, step = tabm(y.nunique(), form) if is_tabm else realmlp(x, labels)
+    network = tabm(y.nunique(), form) if is_tabm else realmlp(x, labels)
     many = x[np.resize(np.arange(len(x)), len(job.many))]
 
     def epoch() -> None:
-        order = torch.randperm(len(x))
-        for start in range(0, len(x) - BATCH + 1, BATCH):
-            rows = order[start : start + BATCH]
-            step(x[rows], labels[rows])
+        for rows in torch.randperm(len(x)).split(BATCH):
+            if is_tabm or len(rows) == BATCH:  # as the recipes have it
+                network.step(x[rows], labels[rows])
         predict(network, x_validation)
 
     def turn() -> dict[str, list[float]]:

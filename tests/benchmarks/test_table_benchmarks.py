@@ -67,6 +67,18 @@ def test_scores_are_computed_once_and_shown_as_a_table(folder, call):
     ]
 
 
+@pytest.mark.slow
+def test_the_package_tabm_has_a_score(folder, call):
+    pytest.importorskip("torch")
+    published_folder("tabm")
+    asked = ["--data", "iris", "diabetes", "--models", "tabm-package", "--seeds", 0]
+    call(scores, *asked, "--output", folder / "scores.jsonl")
+    iris, diabetes = map(json.loads, (folder / "scores.jsonl").read_text().splitlines())
+    assert iris["score"] > 0.85
+    assert diabetes["score"] > 0.2
+    assert diabetes["rmse"] < 65.0
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
