@@ -12,7 +12,7 @@ from msgspec import Meta
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.registry import listed
+from pluggable_mlp.registry import catalogue
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.schedules import SCHEDULES
@@ -86,14 +86,14 @@ class Options:
         "part of the data, if there is one, else the recipe's share."] = None
     recipe: Annotated[str,
         "Published recipe, whose values hold where no option says otherwise: "
-        f"{listed(RECIPES, leave_out=[NONE])}; or none. By default {DEFAULT} for tables, otherwise "
-        "none."] = _OF_RECIPE
+        f"{catalogue(RECIPES, leave_out=[NONE])}; or none. By default {DEFAULT} for tables, "
+        "otherwise none."] = _OF_RECIPE
     hidden: Annotated[tuple[_Count, ...],
         "Widths of the hidden layers, such as 256,128; '' for none"
         f"{_default('hidden')}."] = _OF_RECIPE
     activation: Annotated[str,
         "Activation of the hidden layers, one for all or one per layer, such as "
-        f"relu,elu:alpha=0.5: {listed(ACTIVATIONS)}{_default('activation')}."] = _OF_RECIPE
+        f"relu,elu:alpha=0.5: {catalogue(ACTIVATIONS)}{_default('activation')}."] = _OF_RECIPE
     dropout: Annotated[_Share,
         "Probability of dropping an output of a hidden layer"
         f"{_default('dropout')}."] = _OF_RECIPE
@@ -102,9 +102,9 @@ class Options:
         "Standard deviation of the uniform noise that training adds to the prepared inputs: pixels "
         "divided by 256, columns standardized."] = 0.0
     norm: Annotated[str | None,
-        f"Normalization of the hidden layers: {listed(NORMALIZATIONS)}."] = None
+        f"Normalization of the hidden layers: {catalogue(NORMALIZATIONS)}."] = None
     loss: Annotated[str | None,
-        f"Loss: {listed(LOSSES, leave_out=['label_smoothing'])}; by default "
+        f"Loss: {catalogue(LOSSES, leave_out=['label_smoothing'])}; by default "
         f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}."] = None
     label_smoothing: Annotated[_Share,
         "Share of each target that is spread over all classes"
@@ -113,7 +113,7 @@ class Options:
         "balanced: weight classes inversely to their frequency."] = None
     optimizer: Annotated[str,
         "Optimizer, with parameters after a colon, such as sgd:momentum=0.9,nesterov=true: "
-        f"{listed(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}"
+        f"{catalogue(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}"
         f"{_default('optimizer')}."] = _OF_RECIPE
     learning_rate: Annotated[_NonNegative | None,
         "Learning rate; by default the recipe's with its optimizer, otherwise that of the "
@@ -126,8 +126,8 @@ class Options:
         "optimizer, otherwise none."] = None
     schedule: Annotated[str | None,
         "Schedule of the learning rate: "
-        f"{listed(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}; or none, as constant. "
-        "By default the recipe's with its optimizer, otherwise none."] = None
+        f"{catalogue(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}; or none, as "
+        "constant. By default the recipe's with its optimizer, otherwise none."] = None
     warmup: Annotated[_CountOrZero,
         "Number of updates of linear warm-up before the schedule."] = 0
     batch_size: Annotated[_Count,

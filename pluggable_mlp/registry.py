@@ -29,12 +29,11 @@ __all__ = [
     "as_flag",
     "as_number",
     "as_seed",
+    "catalogue",
     "choose",
     "closest",
     "count",
-    "counted",
     "did_you_mean",
-    "listed",
     "make",
     "number",
     "parameters_of",
@@ -118,7 +117,7 @@ def parameters_of(component: object) -> dict[str, object]:
     }
 
 
-def listed(table: Mapping[str, object], leave_out: Iterable[str] = ()) -> str:
+def catalogue(table: Mapping[str, object], leave_out: Iterable[str] = ()) -> str:
     """Return the names in a table, with parameters and defaults: "relu, elu (alpha=1)".
 
     Parameters
@@ -157,11 +156,6 @@ def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> Non
             raise ValueError(
                 f"{what} takes no {name}; it takes {listed}{did_you_mean(name, taken)}"
             )
-
-
-def counted(count: int, word: str) -> str:
-    """Return "1 epoch" or "2 epochs"."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def did_you_mean(name: object, expected: Iterable[str]) -> str:

@@ -16,9 +16,9 @@ from pluggable_mlp.registry import (
     Flag,
     as_count,
     as_number,
+    catalogue,
     choose,
     count,
-    listed,
     make,
     number,
     parse_component,
@@ -91,10 +91,10 @@ class Every:
 
 
 def test_a_table_in_words_has_parameters_and_defaults():
-    assert listed(COMPONENTS) == "plain, slope (slope=0.5, offset=1)"
+    assert catalogue(COMPONENTS) == "plain, slope (slope=0.5, offset=1)"
     table = {"changed": Slope(1e-5), "class": Every}
     words = "changed (slope=1e-05, offset=1), class (every, fast=false)"
-    assert listed(table, leave_out=["learning_rate"]) == words
+    assert catalogue(table, leave_out=["learning_rate"]) == words
 
 
 @pytest.mark.parametrize(

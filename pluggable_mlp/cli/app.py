@@ -19,7 +19,7 @@ from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
-from pluggable_mlp.registry import counted
+from pluggable_mlp.wording import counted
 
 __all__ = ["described", "program"]
 

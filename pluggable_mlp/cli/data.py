@@ -45,7 +45,7 @@ def data(
     settings: dict[str, Any],
 ) -> None:
     """Show how data are prepared: what becomes of each column, the task, the examples."""
-    from pluggable_mlp.data.columns import aligned
+    from pluggable_mlp.wording import aligned
 
     folder = Path(file)
     if (folder / "config.json").is_file():

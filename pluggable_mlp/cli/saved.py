@@ -18,7 +18,8 @@ from pluggable_mlp.cli.console import (
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
 from pluggable_mlp.cli.processes import Stops, done_first, joined
-from pluggable_mlp.registry import choose, counted
+from pluggable_mlp.registry import choose
+from pluggable_mlp.wording import counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
@@ -204,11 +205,12 @@ def plot(
     _check_matplotlib()
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.report import draw_figures
+    from pluggable_mlp.runs.folder import PLOTS
     from pluggable_mlp.runs.predict import load_run
 
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
     figures = draw_figures(run, load_run(run, get_backend(backend)), data)
-    folder = output or run / "plots"
+    folder = output or run / PLOTS
     with _naming_output(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
@@ -236,9 +238,10 @@ def report(
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.files import write_file
     from pluggable_mlp.report import report_page
+    from pluggable_mlp.runs.folder import REPORT
 
     page = report_page(runs, get_backend(backend), data)
-    place = output or (runs[0] if len(runs) == 1 else Path()) / "report.html"
+    place = output or (runs[0] if len(runs) == 1 else Path()) / REPORT
     with _naming_output(place):
         write_file(place, page.encode())
     typer.echo(place)

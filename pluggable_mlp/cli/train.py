@@ -24,7 +24,8 @@ from pluggable_mlp.cli.processes import (
     done_first,
     joined,
 )
-from pluggable_mlp.registry import as_number, counted
+from pluggable_mlp.registry import as_number
+from pluggable_mlp.wording import counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI

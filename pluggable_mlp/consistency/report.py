@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from pluggable_mlp.registry import counted
+from pluggable_mlp.wording import counted
 
 __all__ = [
     "LAYER_BY_LAYER",

@@ -15,7 +15,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, encode, fit_columns
 from pluggable_mlp.data.dataset import PIXEL_SCALE, Dataset, Source, Split
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
-from pluggable_mlp.data.errors import DataError, listed, warn
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, bin_edges, fit_quantiles
 from pluggable_mlp.data.scaling import LINEAR, SCALINGS, SMOOTH_CLIP, Scaling, fit_scaling
@@ -26,6 +26,7 @@ from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
 from pluggable_mlp.lazy import blocks, lazy_map
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
+from pluggable_mlp.wording import listed
 
 __all__ = ["build_dataset"]
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import Source, Split
-from pluggable_mlp.data.errors import DataError, listed, rows_lack, warn
+from pluggable_mlp.data.errors import DataError, rows_lack, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.table_files import open_table
 from pluggable_mlp.data.tables import Table
 from pluggable_mlp.registry import closest
+from pluggable_mlp.wording import listed
 
 __all__ = ["read_table", "read_table_inputs"]
 

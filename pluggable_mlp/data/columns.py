@@ -9,14 +9,14 @@ For networks, as published recipes have it, a text that is missing is 0 in all f
 column, and none says so; a column that never varies is left out.  With `signs` a column of two
 texts becomes one feature, -1 for the first and 1 for the second.
 
-A `Described` says it for readers; `aligned` lays such rows out as lines.
+A `Described` says it for readers.
 
 Shapes: n examples, a column is (n,), features (n, features).
 """
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -24,13 +24,13 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, Part, in_order
-from pluggable_mlp.data.errors import DataError, listed, warn
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.tables import MOSTLY, is_number
 from pluggable_mlp.data.targets import BOOLEANS
-from pluggable_mlp.registry import counted
+from pluggable_mlp.wording import counted, listed
 
-__all__ = ["Block", "Column", "Described", "aligned", "encode", "fit_columns"]
+__all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
 
 MOST_CATEGORIES = 1000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
@@ -312,10 +312,3 @@ def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> No
     if missing.any() and not column.missing:
         where = f"column {column.name!r} lacks values in {counted(int(missing.sum()), 'row')}"
         warn(name, f"{where}, where training lacked none: {meaning}")
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table, its fields one below the other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ([*map(str.ljust, row, widths)] for row in rows)
-    return ["  ".join(row).rstrip() for row in padded]

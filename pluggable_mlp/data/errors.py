@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["DataError", "DataWarning", "listed", "no_data_warnings", "rows_lack", "warn"]
+__all__ = ["DataError", "DataWarning", "no_data_warnings", "rows_lack", "warn"]
 
 
 class DataError(ValueError):
@@ -64,11 +64,6 @@ class DataWarning(UserWarning):
 def warn(name: str, doubt: str) -> None:
     """Warn of data that can be used, but perhaps not as they are meant."""
     warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
-
-
-def listed(values: Sequence[object], most: int = 6) -> str:
-    """Return the first of some values, separated by commas."""
-    return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
 
 
 def rows_lack(places: Sequence[int], what: str) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Block, Column, Described, aligned, encode
+from pluggable_mlp.data.columns import Block, Column, Described, encode
 from pluggable_mlp.data.dataset import Split
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, in_order
-from pluggable_mlp.data.errors import DataError, listed, warn
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.quantiles import QuantileTransform
 from pluggable_mlp.data.scaling import Scaling
@@ -27,8 +27,8 @@ from pluggable_mlp.data.streaming import in_memory
 from pluggable_mlp.data.targets import Task, check_class_labels, class_indices
 from pluggable_mlp.data.values import as_inputs, as_pixels, as_scaled, as_values
 from pluggable_mlp.lazy import lazy_map
-from pluggable_mlp.registry import counted
 from pluggable_mlp.training.recipes import TableForm
+from pluggable_mlp.wording import aligned, counted, listed
 
 __all__ = ["Preparation"]
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import LARGEST_EXACT, as_floats, check_finite
-from pluggable_mlp.data.errors import DataError, listed, warn
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.registry import choose
+from pluggable_mlp.wording import listed
 
 __all__ = [
     "BOOLEANS",

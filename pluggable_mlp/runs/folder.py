@@ -35,15 +35,15 @@ from pluggable_mlp.runs.locking import (
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.loop import Position
 
-__all__ = ["GRAPH", "RunFolder", "lock_run", "refuse_used_folder"]
+__all__ = ["GRAPH", "PLOTS", "REPORT", "RunFolder", "lock_run", "refuse_used_folder"]
 
 SHORTEST_SECONDS = 1.0
 """Epochs that take less share a checkpoint."""
 
 KEPT_CHECKPOINTS = 2
 
-GRAPH = "model.onnx"
-"""By `export`, where no other place is named."""
+GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
+"""By `export`, `plot` and `report`, where no other place is named."""
 
 _CONFIG = "config.json"
 _FILES = (
@@ -52,10 +52,10 @@ _FILES = (
     "model.safetensors",
     "metrics.jsonl",
     GRAPH,
-    "report.html",  # by report
+    REPORT,
     _CONFIG,
 )
-_FOLDERS = (FOLDER, "plots", "tensorboard", REPLACEMENT, RESULT)
+_FOLDERS = (FOLDER, PLOTS, "tensorboard", REPLACEMENT, RESULT)
 _UNUSED = {LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""
 
@@ -265,9 +265,10 @@ class RunFolder:
             self._run.save(staged)
             write_certificate(self._run, staged / "certificate.json")
             write_json(staged / _CONFIG, self._run.config)
+            for name in (GRAPH, PLOTS, REPORT):  # of the parameters before
+                remove(self._path / name)
             commit(self._path, RESULT)
             finish_moves(self._path)
-            remove(self._path / GRAPH)  # of the parameters before
         finally:
             with suppress(OSError):
                 remove(staged)

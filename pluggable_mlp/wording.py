@@ -1,0 +1,22 @@
+"""Words of messages and of what is shown: counts, short lists, rows as lines."""
+
+from collections.abc import Sequence
+
+__all__ = ["aligned", "counted", "listed"]
+
+
+def counted(count: int, word: str) -> str:
+    """Return "1 epoch" or "2 epochs"."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def listed(values: Sequence[object], most: int = 6) -> str:
+    """Return the first of some values, separated by commas."""
+    return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table, its fields one below the other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ([*map(str.ljust, row, widths)] for row in rows)
+    return ["  ".join(row).rstrip() for row in padded]
