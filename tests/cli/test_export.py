@@ -115,15 +115,19 @@ def test_columns_of_a_table(command, tmp_path, target):
         assert np.abs(found["probabilities"] - expected[:, 1:].astype(float)).max() < 1e-5
 
 
-def test_by_default_the_graph_stands_in_the_run_and_goes_with_it(command, tmp_path, monkeypatch):
+def test_what_is_made_of_a_run_stands_in_it_and_goes_with_it(command, tmp_path, monkeypatch):
     pytest.importorskip("ndonnx")
+    pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     run = train(Path(), "digits", "--epochs", 1)
     assert command("export", run).out == "run/model.onnx\n"
+    assert command("report", run).out == "run/report.html\n"
+    assert "run/plots/first-layer.png" in command("plot", run).out.splitlines()
     assert not Path("model.onnx").exists()
     assert command("verify", run).code == 0
     assert command("train", "--resume", run, "--epochs", 2).code == 0
-    assert not (run / "model.onnx").exists()  # it had other parameters
+    for name in ("model.onnx", "report.html", "plots"):  # they showed other parameters
+        assert not (run / name).exists()
     assert command("export", run).code == 0
     train(Path(), "digits", "--epochs", 1, "--overwrite")
     assert not (run / "model.onnx").exists()
