@@ -11,7 +11,7 @@ top=$PWD
 scratch=$(mktemp -d)
 finish() { # the log of what runs beside is unread if something else failed, or it did
     wait
-    for name in developer oldest wheel; do
+    for name in developer oldest wheel dry_run; do
         if [ -e "$scratch/$name.log" ]; then cat "$scratch/$name.log"; fi
     done
     rm -rf "$scratch"
@@ -21,9 +21,9 @@ python=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start would compile all anew
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
-environment() { # its name, and what to install
+environment() { # its name, and what to install; most modules are never imported, nor compiled
     "$python" -m venv "$scratch/$1"
-    "$scratch/$1/bin/python" -m pip install --quiet "${@:2}"
+    "$scratch/$1/bin/python" -m pip install --quiet --no-compile "${@:2}"
 }
 declare -A processes
 beside() { # run a function beside what comes next
@@ -99,6 +99,13 @@ numpy.save('images.npy', load_dataset('digits').test.inputs)"
     diff <(grep parameters_sha256 run/summary.json) <(grep parameters_sha256 run-of-two/summary.json)
 }
 
+dry_run() {
+    step "beside: a dry run of what a machine with a GPU is asked: the processor in its place"
+    for part in bits tests benchmark others; do
+        OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh "$part" --dry
+    done
+}
+
 beside developer
 cd "$scratch/checkout"
 
@@ -117,17 +124,13 @@ if [ -n "$is_oldest" ]; then beside oldest; fi
 
 step "the whole suite, every CPU backend and every package required"
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
-export JAX_COMPILATION_CACHE_DIR=$scratch/compiled  # for the dry run, too
+export JAX_COMPILATION_CACHE_DIR=$scratch/compiled  # what the suite compiled the dry run has
 "$bin/python" -m pip install --quiet --no-deps -e .
 # A file's tests stay together: they share what JAX compiled.
 "$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile --durations 60
 
-step "a dry run of what a machine with a GPU is asked: the processor in its place"
-for part in bits tests benchmark others; do
-    OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh "$part" --dry
-done
-
 beside wheel
+beside dry_run
 step "on the oldest versions, default tests of what the libraries do"
 if [ -n "$is_oldest" ]; then
     finished oldest
@@ -153,5 +156,6 @@ else
 fi
 
 finished wheel
+finished dry_run
 
 step "all is well"
