@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 import array_api_compat
-from array_api_compat import device
 
 # Arrays of every library pass through the same lines: no static type describes them all.
 Array: TypeAlias = Any
@@ -85,6 +84,7 @@ __all__ = [
     "array_namespace",
     "by_columns",
     "common_namespace",
+    "device",
     "device_of",
     "dtype_name",
     "has_values",
@@ -185,13 +185,28 @@ def has_values(array: Array) -> bool:
     return device(array) is not None
 
 
+def device(array: Array) -> Device:
+    """Return the device as `array_api_compat.device` does; None for an array that JAX traces."""
+    return None if _is_traced(array) else array_api_compat.device(array)
+
+
 def device_of(array: Array) -> Any:
     """Return the device on which to create arrays that are to be combined with this one.
 
     It is None within a function that JAX compiles: the arrays there do not have a device yet, and
     new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).
     """
-    return getattr(array, "device", None)
+    return None if _is_traced(array) else getattr(array, "device", None)
+
+
+def _is_traced(array: Array) -> bool:
+    """Return whether JAX traces an array.
+
+    Asked for its device, it would search all operations so far for what to say in the error: of a
+    large network nearly half of the time that its compilation took.
+    """
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(array, jax.core.Tracer)
 
 
 def by_columns(rows: int | None, columns: int) -> bool:

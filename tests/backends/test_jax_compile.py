@@ -101,3 +101,14 @@ def test_another_process_finds_what_was_compiled(tmp_path, arithmetic, compiled)
     first = found()
     assert any(name.startswith(compiled) for name in first), first
     assert found() == first
+
+
+@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
+def test_no_traced_array_is_asked_for_its_device(arithmetic, monkeypatch):
+    """The error that says that it has none takes longer with each operation before."""
+    asked = []
+    monkeypatch.setattr(jax.core.Tracer, "device", property(asked.append))
+    X, y = np.eye(8, 3), np.arange(8) % 2
+    backend = get_backend("jax:cpu")
+    train(MLP([3, 4, 2], norm="layer"), X, y, backend=backend, epochs=2, arithmetic=arithmetic)
+    assert asked == []

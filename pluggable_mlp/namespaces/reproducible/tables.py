@@ -7,9 +7,7 @@ Every entry is exact or correctly rounded by integer arithmetic, so that no libr
 from functools import cache
 from math import isqrt, ldexp
 
-from array_api_compat import device
-
-from pluggable_mlp.arrays import Array, Device, Namespace
+from pluggable_mlp.arrays import Array, Device, Namespace, device
 from pluggable_mlp.shortcuts import entries
 
 _made: dict[tuple[Namespace, str, str], Array] = {}
