@@ -142,8 +142,15 @@ def test_onnx(estimator, data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, LeakyReLU(0.3)], ids=str)
-@pytest.mark.parametrize("norm", [None, "layer", "batch"])
+@pytest.mark.parametrize(
+    ("activation", "norm"),
+    [
+        *((each, None) for each in (*ACTIVATIONS, LeakyReLU(0.3))),
+        ("elu", "layer"),
+        ("mish", "batch"),
+    ],
+    ids=str,
+)
 def test_every_component_has_its_graph(activation, norm, tmp_path):
     pytest.importorskip("ndonnx")
     X = IRIS[0].astype("float32")
