@@ -11,7 +11,7 @@ namespaces, too.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache, partial
 from importlib import import_module
@@ -23,6 +23,7 @@ from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, l
 
 __all__ = [
     "add_product",
+    "as_one_call",
     "check_process",
     "clip",
     "compile_call",
@@ -102,6 +103,7 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     _of_module.cache_clear()
+    _as_one_call.cache_clear()
 
 
 def offers_of(xp: Namespace) -> list[str]:
@@ -186,6 +188,37 @@ def _backend_at(xp: Namespace, device: Any) -> Any:
 def compile_call(xp: Namespace) -> Callable[..., Callable[..., Any] | None] | None:
     """Return what compiles a function exactly, where a library compiles each operation; or None."""
     return _offered.get((xp, "compile_call"))
+
+
+def as_one_call(
+    xp: Namespace, function: Callable[..., Array], x: Array, *constants: Hashable
+) -> Array:
+    """Return function(xp, x, *constants), compiled where a library compiles each operation.
+
+    Parameters
+    ----------
+    xp : namespace
+    function : callable
+        Of a module; its sums are exact.
+    x : array
+    *constants : hashable
+    """
+    compile_function, device = compile_call(xp), device_of(x)
+    if compile_function is None or device is None:  # within a compiled function it is None
+        return function(xp, x, *constants)
+    at_once = _as_one_call(compile_function, xp, function, device, constants)
+    return function(xp, x, *constants) if at_once is None else at_once(x)
+
+
+@lru_cache(maxsize=256)
+def _as_one_call(
+    compile_function: Callable[..., Callable[..., Any] | None],
+    xp: Namespace,
+    function: Callable[..., Array],
+    device: Any,
+    constants: tuple[Hashable, ...],
+) -> Callable[[Array], Array] | None:
+    return compile_function(lambda x: function(xp, x, *constants), device)
 
 
 def in_one_kernel(xp: Namespace, function: Callable[..., Any], *operands: Any) -> Any:

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, DType, device_of, map_nested
+from pluggable_mlp.arrays import Array, Device, DType, device, device_of, map_nested
 from pluggable_mlp.namespaces.operators import Operators
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
-from pluggable_mlp.namespaces.reproducible.rounding import keep_nan
+from pluggable_mlp.namespaces.reproducible.rounding import one_nan
+from pluggable_mlp.shortcuts import as_one_call
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -142,7 +143,7 @@ class ReproducibleArray(Operators):
     @property
     def device(self) -> Device:
         """The library's device."""
-        return array_api_compat.device(self.native)
+        return device(self.native)
 
     @property
     def T(self) -> "ReproducibleArray":
@@ -330,4 +331,4 @@ def to_native(x: ReproducibleArray) -> Array:
             f"x is a {type(x).__module__}.{type(x).__qualname__}, expected an array of "
             "pluggable_mlp.reproducible(xp)"
         )
-    return keep_nan(x.namespace.library, x.native, x.native) if x.kind else x.native
+    return as_one_call(x.namespace.library, one_nan, x.native) if x.kind else x.native

@@ -51,7 +51,7 @@ from pluggable_mlp.namespaces.reproducible.operand import (
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
     SMALLEST_PRODUCT,
-    keep_nan,
+    one_nan,
     type_name,
     zero_below,
 )
@@ -60,7 +60,7 @@ from pluggable_mlp.namespaces.reproducible.special_values import clean, place_sp
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
-from pluggable_mlp.shortcuts import own
+from pluggable_mlp.shortcuts import as_one_call, own
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -129,8 +129,13 @@ def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False
     fixed = (False, beside_fixed_point) if left else (beside_fixed_point, False)
     widths = WIDTHS[type_name(xp, x), *fixed][0 if left else 1]
     half_of_last_grid = 2.0 ** -(sum(widths) + len(widths))  # as a part of the largest, at least
+    return as_one_call(xp, _count_below, x, axis, half_of_last_grid)
+
+
+def _count_below(xp: Namespace, x: Array, axis: int, share: float) -> Array:
+    """Return how many numbers of x, not 0, are less than a share of the largest on the axis."""
     magnitudes = xp.abs(x)
-    smallest = xp.max(magnitudes, axis=axis, keepdims=True) * half_of_last_grid
+    smallest = xp.max(magnitudes, axis=axis, keepdims=True) * share
     return xp.sum(xp.astype((magnitudes > 0.0) & (magnitudes < smallest), xp.int64))
 
 
@@ -251,7 +256,7 @@ def rounded(
     r = xp.astype(r, dtype, copy=False)
     if large and bias is None:
         r += 0.0  # makes +0 of -0
-    return r if finest is not None else keep_nan(xp, r, r)
+    return r if finest is not None else one_nan(xp, r)
 
 
 def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
@@ -346,4 +351,4 @@ def _without_tiny_bits(xp: Namespace, bias: Array, name: str) -> Array:
     c = 1.5 * 2.0**53 * SMALLEST_NORMAL[name]
     on_grid = (bias + c) - c
     bias = xp.where(xp.abs(bias) < 2.0**52 * SMALLEST_NORMAL[name], on_grid, bias) + 0.0
-    return keep_nan(xp, bias, bias)
+    return one_nan(xp, bias)

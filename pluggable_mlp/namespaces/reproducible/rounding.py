@@ -16,6 +16,7 @@ __all__ = [
     "flush_product",
     "flush_to",
     "keep_nan",
+    "one_nan",
     "type_name",
     "zero_below",
 ]
@@ -56,7 +57,7 @@ def flush_to(xp: Namespace, x: Array, dtype: DType) -> Array:
     kinds = {"float32" if kind == xp.float32 else "float64" for kind in (x.dtype, dtype)}
     kept = zero_below(xp, x, max(SMALLEST_NORMAL[kind] for kind in kinds))
     kept = xp.astype(kept, dtype, copy=False)
-    return keep_nan(xp, kept, kept)
+    return one_nan(xp, kept)
 
 
 def keep_nan(xp: Namespace, x: Array, y: Array) -> Array:
@@ -66,3 +67,8 @@ def keep_nan(xp: Namespace, x: Array, y: Array) -> Array:
     is always the same.
     """
     return xp.where(xp.isnan(x), float("nan"), y)
+
+
+def one_nan(xp: Namespace, x: Array) -> Array:
+    """Return `x` with the same NaN wherever it is NaN."""
+    return keep_nan(xp, x, x)

@@ -20,7 +20,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.operand import Operand
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
-    keep_nan,
+    one_nan,
     type_name,
     zero_below,
 )
@@ -87,7 +87,7 @@ def _sum_over(
     else:  # compared before the product, which then cannot be denormal
         total = zero_below(xp, total, smallest * divisor * (1.0 + 2.0**-50))
         total *= 1.0 / divisor if divisor else float("nan")
-    total = xp.astype(keep_nan(xp, total, total), x.dtype, copy=False)
+    total = xp.astype(one_nan(xp, total), x.dtype, copy=False)
     if axis is None:
         return xp.reshape(total, (1,) * x.ndim if keepdims else ())
     return total if keepdims else xp.squeeze(total, axis=axis)
