@@ -74,6 +74,7 @@ def test_every_fault_is_seen(network: Network, dtype: str) -> None:
         *networks_but(
             "64-24x4-10 relu",
             "784-100-10 sigmoid",
+            "784-512-10 relu",
             "784-100x3-10 relu",
             "784-32x8-10 relu",
             "784-64x4-10 silu",
