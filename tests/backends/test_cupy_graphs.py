@@ -324,6 +324,7 @@ def test_memory_that_runs_out_later_is_said_and_the_step_goes_on_without():
     assert launches(call, state)["graph"] == 0
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_graph_is_bounded(monkeypatch):
     """Nothing that is freed during a capture is given out again."""
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 1)

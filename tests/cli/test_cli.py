@@ -41,8 +41,15 @@ def test_little_is_imported_before_ctrl_c_is_handled():
     assert not imported_by("import pluggable_mlp.cli") & {"numpy", "typer", "typing", "threading"}
 
 
-@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-@pytest.mark.parametrize("data", ["digits", "floats"])
+@pytest.mark.parametrize(
+    ("data", "arithmetic"),
+    [
+        ("digits", "native"),
+        ("floats", "reproducible"),
+        pytest.param("digits", "reproducible", marks=pytest.mark.slow),
+        pytest.param("floats", "native", marks=pytest.mark.slow),
+    ],
+)
 def test_training_imports_no_parts_of_numpy_that_it_does_not_use(arithmetic, data, tmp_path):
     """`array_api_compat.numpy` imports them all: as long again as NumPy itself."""
     if data == "floats":

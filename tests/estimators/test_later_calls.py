@@ -288,7 +288,7 @@ class Interruption:
 @pytest.mark.filterwarnings("ignore:Training interrupted")
 # Python drops an interrupt while it closes a generator, and says so: the fit goes on.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("warm_start", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_wherever_a_fit_is_interrupted_there_is_a_whole_one(warm_start):
     """The one before, or one of the epochs so far."""
     settings = {"batch_size": 50, "max_iter": 4, "early_stopping": True, "random_state": 0}

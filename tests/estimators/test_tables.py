@@ -56,7 +56,8 @@ def test_frames_of_all_libraries_and_arrays_give_the_same_model():
 
 
 @pytest.mark.parametrize(
-    "recipe", ["realmlp-td-s", "tabm-mini", pytest.param("tabm", marks=pytest.mark.slow)]
+    "recipe",
+    ["realmlp-td-s", *(pytest.param(of, marks=pytest.mark.slow) for of in ("tabm-mini", "tabm"))],
 )
 def test_recipes_learn(recipe):
     X, y = load_iris(return_X_y=True)

@@ -27,8 +27,9 @@ def trained(arithmetic, optimizer, batch_size):
     [
         (SGD(), 16),
         (SGD(), 64),
-        (Muon(), 64),
-        pytest.param(Muon(), 16, marks=pytest.mark.slow),  # takes as long as the others together
+        # They take several times as long as the others together.
+        pytest.param(Muon(), 64, marks=pytest.mark.slow),
+        pytest.param(Muon(), 16, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
