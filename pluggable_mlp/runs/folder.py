@@ -4,6 +4,7 @@ The contents of its files are defined in `run.py` and `certificate.py`; how seve
 places as one, in `locking.py`.
 """
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -45,10 +46,11 @@ KEPT_CHECKPOINTS = 2
 GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
 """By `export`, `plot` and `report`, where no other place is named."""
 
-_CONFIG = "config.json"
+_CONFIG, _SUMMARY = "config.json", "summary.json"
+_OF_RESULT = ("config_sha256", "parameters_sha256")
 _FILES = (
     "certificate.json",
-    "summary.json",
+    _SUMMARY,
     "model.safetensors",
     "metrics.jsonl",
     GRAPH,
@@ -228,7 +230,7 @@ class RunFolder:
     def _begin(self) -> None:
         """Write the settings, where the files of a run that has ended do not need the old ones."""
         if self._is_saved:
-            if not (self._path / "summary.json").exists():
+            if not (self._path / _SUMMARY).exists():
                 write_json(self._path / _CONFIG, self._run.config)
             return
         if (self._path / _CONFIG).exists():
@@ -265,13 +267,23 @@ class RunFolder:
             self._run.save(staged)
             write_certificate(self._run, staged / "certificate.json")
             write_json(staged / _CONFIG, self._run.config)
-            for name in (GRAPH, PLOTS, REPORT):  # of the parameters before
-                remove(self._path / name)
+            self._remove_figures(staged)
             commit(self._path, RESULT)
             finish_moves(self._path)
         finally:
             with suppress(OSError):
                 remove(staged)
+
+    def _remove_figures(self, staged: Path) -> None:
+        """Remove what was made of the result before, where the staged one is another."""
+        with suppress(OSError, ValueError):
+            places = (folder / _SUMMARY for folder in (self._path, staged))
+            before, after = (json.loads(place.read_bytes()) for place in places)
+            if all(before[name] == after[name] for name in _OF_RESULT if name in before):
+                return
+        for name in (GRAPH, PLOTS, REPORT):
+            with suppress(OSError):  # as of a picture that a viewer holds: the model matters more
+                remove(self._path / name)
 
     def _not_saved(self, fault: Exception) -> str:
         message = f"--output {self._path} cannot be written: {_why(fault)}"

@@ -1,6 +1,7 @@
 """`export`: ONNX Runtime gives for rows of a file what `predict` gives for the file."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.runs import folder as folder_module
 from tests.cli.conftest import ended
 
 N = 40
@@ -125,12 +127,32 @@ def test_what_is_made_of_a_run_stands_in_it_and_goes_with_it(command, tmp_path, 
     assert "run/plots/first-layer.png" in command("plot", run).out.splitlines()
     assert not Path("model.onnx").exists()
     assert command("verify", run).code == 0
+    assert command("train", "--resume", run).code == 0  # it has had its epoch
+    assert {path.name for path in run.iterdir()} >= {"model.onnx", "report.html", "plots"}
     assert command("train", "--resume", run, "--epochs", 2).code == 0
     for name in ("model.onnx", "report.html", "plots"):  # they showed other parameters
         assert not (run / name).exists()
     assert command("export", run).code == 0
     train(Path(), "digits", "--epochs", 1, "--overwrite")
     assert not (run / "model.onnx").exists()
+
+
+def test_figures_that_cannot_be_removed_are_no_reason_to_lose_the_model(
+    command, tmp_path, monkeypatch
+):
+    run = train(tmp_path, "digits", "--epochs", 1)
+    (run / "plots").mkdir()
+    known = folder_module.remove
+
+    def refusing(path):
+        if path.name == "plots":
+            raise PermissionError(13, "it is open elsewhere")
+        known(path)
+
+    monkeypatch.setattr(folder_module, "remove", refusing)
+    assert command("train", "--resume", run, "--epochs", 2).code == 0
+    assert json.loads((run / "summary.json").read_text())["epochs"] == 2
+    assert command("verify", run).code == 0
 
 
 def test_what_cannot_be_written_is_said(command, tmp_path, monkeypatch):
