@@ -53,9 +53,10 @@ _EMITTERS = {"xla_cpu_use_fusion_emitters": False}
 def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
     """Return the compiled function, which gives the bits that it gives operation by operation.
 
-    NaN is NaN, of any sign and payload.  The sums of floats in it, and the products of matrices,
-    must be exact in any order of additions, as those of the reproducible namespace are: XLA adds up
-    the parts of concatenated, repeated or transposed arrays in another order.
+    NaN that is computed is NaN, of any sign and payload; a constant one is kept.  The sums of
+    floats in it, and the products of matrices, must be exact in any order of additions, as those of
+    the reproducible namespace are: XLA adds up the parts of concatenated, repeated or transposed
+    arrays in another order.
 
     Parameters
     ----------
@@ -101,6 +102,8 @@ class _Guard:
 
     def _constant(self, literal: core.Literal) -> jax.Array:
         dtype = literal.aval.dtype
+        if np.isnan(literal.val):  # z + NaN would be the device's own NaN
+            return jnp.asarray(literal.val, dtype=dtype)
         if literal.val == 0.0:  # XLA would take 0.0 + z for z
             z = self._z.astype(dtype)
             return z if np.signbit(literal.val) else z * z

@@ -23,7 +23,7 @@ from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, l
 
 __all__ = [
     "add_product",
-    "as_one_call",
+    "call_compiled",
     "check_process",
     "clip",
     "compile_call",
@@ -103,7 +103,7 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
     _of_module.cache_clear()
-    _as_one_call.cache_clear()
+    _compiled_call.cache_clear()
 
 
 def offers_of(xp: Namespace) -> list[str]:
@@ -190,7 +190,7 @@ def compile_call(xp: Namespace) -> Callable[..., Callable[..., Any] | None] | No
     return _offered.get((xp, "compile_call"))
 
 
-def as_one_call(
+def call_compiled(
     xp: Namespace, function: Callable[..., Array], x: Array, *constants: Hashable
 ) -> Array:
     """Return function(xp, x, *constants), compiled where a library compiles each operation.
@@ -199,19 +199,19 @@ def as_one_call(
     ----------
     xp : namespace
     function : callable
-        Of a module; its sums are exact.
+        Of a module; what it computes is exact, as `Compiler.compile` asks.
     x : array
     *constants : hashable
     """
     compile_function, device = compile_call(xp), device_of(x)
-    if compile_function is None or device is None:  # within a compiled function it is None
+    if compile_function is None or device is None:  # no device: it is traced
         return function(xp, x, *constants)
-    at_once = _as_one_call(compile_function, xp, function, device, constants)
+    at_once = _compiled_call(compile_function, xp, function, device, constants)
     return function(xp, x, *constants) if at_once is None else at_once(x)
 
 
 @lru_cache(maxsize=256)
-def _as_one_call(
+def _compiled_call(
     compile_function: Callable[..., Callable[..., Any] | None],
     xp: Namespace,
     function: Callable[..., Array],

@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import get_backend, reproducible, to_native
+from pluggable_mlp import get_backend, reproducible, shortcuts, to_native
+from pluggable_mlp.namespaces.reproducible.products import lost
+from pluggable_mlp.namespaces.reproducible.rounding import one_nan
 from tests.namespaces.reproducible.elementary import every_kind
 
 jax = pytest.importorskip("jax")
@@ -198,3 +201,30 @@ def test_where_bits_change_nothing_is_compiled_and_one_line_says_so(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert JAX.compile(abs, exact=True) is None  # said once
+
+
+def test_a_constant_nan_is_not_computed():
+    """A GPU's own NaN has another payload than the one of NumPy."""
+    x, z = JAX.asarray([1.0, np.nan]), JAX.asarray(-0.0)
+    traced = jax.make_jaxpr(partial(one_nan, JAX.xp))(x)
+    evaluated = jax.make_jaxpr(
+        lambda z, x: jax_exact._Guard(z).evaluate(traced.jaxpr, traced.consts, [x])
+    )(z, x)
+    assert " add " not in str(evaluated)
+
+
+def test_what_is_counted_and_given_back_is_compiled_once(monkeypatch):
+    made = []
+
+    def compile_call(function, device):
+        made.append(function)
+        return jax.jit(function)
+
+    array = reproducible(JAX.xp).asarray(JAX.asarray([2.0, np.nan]))
+    monkeypatch.setitem(shortcuts._offered, (JAX.xp, "compile_call"), compile_call)
+    shortcuts._compiled_call.cache_clear()
+    assert [np.asarray(to_native(array)).tolist()[0] for _ in range(3)] == [2.0] * 3
+    assert len(made) == 1
+    assert [int(lost(JAX.xp, JAX.asarray([[1.0, 1e-300]]), -1)) for _ in range(3)] == [1] * 3
+    assert len(made) == 2
+    shortcuts._compiled_call.cache_clear()

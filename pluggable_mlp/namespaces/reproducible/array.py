@@ -24,7 +24,7 @@ from pluggable_mlp.namespaces.operators import Operators
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.rounding import one_nan
-from pluggable_mlp.shortcuts import as_one_call
+from pluggable_mlp.shortcuts import call_compiled
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -331,4 +331,4 @@ def to_native(x: ReproducibleArray) -> Array:
             f"x is a {type(x).__module__}.{type(x).__qualname__}, expected an array of "
             "pluggable_mlp.reproducible(xp)"
         )
-    return as_one_call(x.namespace.library, one_nan, x.native) if x.kind else x.native
+    return call_compiled(x.namespace.library, one_nan, x.native) if x.kind else x.native

@@ -60,7 +60,7 @@ from pluggable_mlp.namespaces.reproducible.special_values import clean, place_sp
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
-from pluggable_mlp.shortcuts import as_one_call, own
+from pluggable_mlp.shortcuts import call_compiled, own
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -129,7 +129,7 @@ def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False
     fixed = (False, beside_fixed_point) if left else (beside_fixed_point, False)
     widths = WIDTHS[type_name(xp, x), *fixed][0 if left else 1]
     half_of_last_grid = 2.0 ** -(sum(widths) + len(widths))  # as a part of the largest, at least
-    return as_one_call(xp, _count_below, x, axis, half_of_last_grid)
+    return call_compiled(xp, _count_below, x, axis, half_of_last_grid)
 
 
 def _count_below(xp: Namespace, x: Array, axis: int, share: float) -> Array:
