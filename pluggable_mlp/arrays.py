@@ -6,6 +6,8 @@ library.  Mathematics does not belong here.
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib import import_module
 from typing import Any, Protocol, TypeAlias
 
 import array_api_compat
@@ -187,7 +189,7 @@ def has_values(array: Array) -> bool:
 
 def device(array: Array) -> Device:
     """Return the device as `array_api_compat.device` does; None for an array that JAX traces."""
-    return None if _is_traced(array) else array_api_compat.device(array)
+    return None if _is_traced(array.__class__) else array_api_compat.device(array)
 
 
 def device_of(array: Array) -> Any:
@@ -196,17 +198,17 @@ def device_of(array: Array) -> Any:
     It is None within a function that JAX compiles: the arrays there do not have a device yet, and
     new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).
     """
-    return None if _is_traced(array) else getattr(array, "device", None)
+    return None if _is_traced(array.__class__) else getattr(array, "device", None)
 
 
-def _is_traced(array: Array) -> bool:
-    """Return whether JAX traces an array.
-
-    Asked for its device, it would search all operations so far for what to say in the error: of a
-    large network nearly half of the time that its compilation took.
-    """
-    jax = sys.modules.get("jax")
-    return jax is not None and isinstance(array, jax.core.Tracer)
+@lru_cache(maxsize=256)
+def _is_traced(kind: type) -> bool:
+    """Return whether JAX traces arrays of a type."""
+    # Asked for its device, such an array raises an error, for whose words it searches all
+    # operations so far: of a large network that was nearly half of the time of its compilation.
+    if not kind.__module__.startswith("jax."):
+        return False
+    return issubclass(kind, import_module("jax.core").Tracer)
 
 
 def by_columns(rows: int | None, columns: int) -> bool:
