@@ -172,7 +172,7 @@ def _edges(encoded: Array, inputs: Array, unit: float, bins: int) -> tuple[tuple
 
 
 def _order(recipe: Recipe) -> Order:
-    return Order(recipe.for_networks, recipe.embedded)
+    return Order(recipe.pairs is not None, recipe.embedded)
 
 
 def _ends(targets: Array, task: Task) -> tuple[float, float] | None:
@@ -190,10 +190,9 @@ def _as_arrays(
     if not source.is_table:
         return _as_inputs(source, splits), None
     frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
-    how = {"for_networks": recipe.for_networks, "signs": recipe.signs}
-    columns = fit_columns(name, frames["train"], **how)
+    columns = fit_columns(name, frames["train"], pairs=recipe.pairs)
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
-    if recipe.for_networks and left_out:
+    if recipe.pairs is not None and left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
     if all(of.is_used for of in columns) and all(frame.is_plain for frame in frames.values()):
         arrays = {part: frame.as_array() for part, frame in frames.items()}

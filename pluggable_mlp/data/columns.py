@@ -6,8 +6,8 @@ and a further feature says where one was missing, if that occurred in training. 
 nearly all different only that feature is left.
 
 For networks, as published recipes have it, a text that is missing is 0 in all features of its
-column, and none says so; a column that never varies is left out.  With `signs` a column of two
-texts becomes one feature, -1 for the first and 1 for the second.
+column, and none says so; a column that never varies is left out; and a column of two texts may
+become one feature, -1 for the first and 1 for the second.
 
 A `Described` says it for readers.
 
@@ -163,7 +163,7 @@ class Column:
 
 
 def fit_columns(
-    name: str, frame: Frame, *, for_networks: bool = False, signs: bool = False
+    name: str, frame: Frame, *, pairs: Literal["sign", "one-hot"] | None = None
 ) -> tuple[Column, ...]:
     """Return what training makes of the columns of its part of a table.
 
@@ -172,9 +172,8 @@ def fit_columns(
     name : str
         Of the table, for errors.
     frame : Frame
-    for_networks : bool, default False
-    signs : bool, default False
-        Whether two categories become -1 and 1, for networks: see above for both.
+    pairs : {"sign", "one-hot"}, optional
+        What two categories become for networks: see above.
 
     Raises
     ------
@@ -185,11 +184,11 @@ def fit_columns(
         if isinstance(values, Texts):
             _refuse_texts_for_people(name, column, values.occurring())
     made = tuple(map(_fitted, frame.names, frame.columns))
-    if for_networks:
-        made = tuple(_for_networks(column, signs) for column in made)
+    if pairs is not None:
+        made = tuple(_for_networks(column, pairs) for column in made)
     if not any(column.is_used for column in made):
-        notes = (f"{column.name!r}: {column.note}" for column in made[:6])
-        fault = f"no column can be used ({', '.join(notes)})"
+        notes = listed([f"{column.name!r}: {column.note}" for column in made])
+        fault = f"no column can be used ({notes})"
         raise DataError(name, fault, "give numbers that vary, or texts that recur")
     return made
 
@@ -239,7 +238,7 @@ def _fitted_texts(name: str, values: Texts) -> Column:
     return Column(name, CATEGORY, missing, categories=categories)
 
 
-def _for_networks(column: Column, signs: bool) -> Column:
+def _for_networks(column: Column, pairs: Literal["sign", "one-hot"]) -> Column:
     """Return the same column as networks have it."""
     if column.kind == NUMBER and not column.missing and column.range is not None:
         low, high = column.range
@@ -249,7 +248,7 @@ def _for_networks(column: Column, signs: bool) -> Column:
         return column
     if len(column.categories) == 1 and not column.missing:
         return Column(column.name, LEFT_OUT, note=f"it is {column.categories[0]} in all rows")
-    return replace(column, kind=SIGN if signs and len(column.categories) == 2 else ONE_HOT)
+    return replace(column, kind=pairs if len(column.categories) == 2 else ONE_HOT)
 
 
 def _refuse_texts_for_people(name: str, column: str, texts: list[str]) -> None:

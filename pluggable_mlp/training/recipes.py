@@ -8,7 +8,7 @@ made: the help of the command line shows the values alone.
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pluggable_mlp.registry import Component, PositiveCount, make, parse_component
 from pluggable_mlp.training.components import AnyOptimizer
@@ -76,11 +76,9 @@ class Recipe(Component):
     ----------
     scaling : str or None
         Of the features; None: as data without a recipe have it.
-    for_networks : bool
-        Whether columns of categories become what `fit_columns` says of networks, and numbers come
-        first.
-    signs : bool
-        Whether two categories are one feature.
+    pairs : {"sign", "one-hot"} or None
+        What columns of two categories become, where columns are those of networks, as `fit_columns`
+        says, and numbers come first.
     embedded : int or None
         Columns of so many categories or more have an embedding.
     on_rows : bool
@@ -103,8 +101,7 @@ class Recipe(Component):
     """
 
     scaling: ClassVar[str | None] = None
-    for_networks: ClassVar[bool] = False
-    signs: ClassVar[bool] = False
+    pairs: ClassVar[Literal["sign", "one-hot"] | None] = None
     embedded: ClassVar[int | None] = None
     on_rows: ClassVar[bool] = False
     keeps_range: ClassVar[bool] = False
@@ -167,7 +164,7 @@ class Recipe(Component):
 class TableRecipe(Recipe):
     """What recipes for tables share."""
 
-    for_networks: ClassVar[bool] = True
+    pairs: ClassVar[Literal["sign", "one-hot"] | None] = "one-hot"
     validation: ClassVar[float | None] = 0.2
     rows_at_once: ClassVar[int] = 512  # of as many members
 
@@ -184,7 +181,7 @@ class RealMLP(TableRecipe):
     """
 
     scaling: ClassVar[str | None] = "smooth_clip"
-    signs: ClassVar[bool] = True
+    pairs: ClassVar[Literal["sign", "one-hot"] | None] = "sign"
     last_best: ClassVar[bool] = True
     whole_batches: ClassVar[bool] = True
     rate_factors: ClassVar[Mapping[str, float]] = {"scale": 6.0, "b": 0.1}
