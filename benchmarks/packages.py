@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from pluggable_mlp import load_dataset
 from pluggable_mlp.data.load import load_inputs
 
-__all__ = ["BATCH", "Network", "TabM", "predict", "pytabkit", "realmlp", "tabm"]
+__all__ = ["BATCH", "Network", "TabM", "predict_all", "pytabkit", "realmlp", "tabm"]
 
 BATCH, AT_ONCE, PATIENCE = 256, 1024, 16
 
@@ -24,7 +24,7 @@ class Network(NamedTuple):
     """A model of PyTorch, what it predicts of rows, and its training step."""
 
     model: Any
-    of: Callable[[Any], Any]
+    predict: Callable[[Any], Any]
     step: Callable[[Any, Any], None]
 
 
@@ -113,10 +113,10 @@ def tabm(outputs: int, form: Any, *, is_regression: bool = False) -> Network:
     return Network(model, mean, step)
 
 
-def predict(network: Network, x: Any) -> Any:
+def predict_all(network: Network, x: Any) -> Any:
     """Return what a network predicts of all rows, some at a time."""
     with torch.no_grad():
-        return torch.cat([network.of(rows) for rows in x.split(AT_ONCE)])
+        return torch.cat([network.predict(rows) for rows in x.split(AT_ONCE)])
 
 
 class TabM:
@@ -149,7 +149,7 @@ class TabM:
         while waited < PATIENCE:
             for rows in torch.randperm(len(x)).split(BATCH):
                 self._network.step(x[rows], t[rows])
-            error = self._error(predict(self._network, x_validation), t_validation)
+            error = self._error(predict_all(self._network, x_validation), t_validation)
             waited += 1
             if error < least:
                 least, kept, waited = error, deepcopy(self._network.model.state_dict()), 0
@@ -160,7 +160,7 @@ class TabM:
         """Return labels, or numbers in their own units."""
         preparation = self._preparation
         x = preparation.inputs("later", load_inputs(X, preparation), "float32")[:]
-        z = predict(self._network, torch.tensor(x.astype(np.float32))).numpy()
+        z = predict_all(self._network, torch.tensor(x.astype(np.float32))).numpy()
         if self._is_regression:
             return preparation.in_own_units(z.astype(np.float64))[:, 0]
         return np.asarray(preparation.class_labels)[z.argmax(1)]

@@ -33,7 +33,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.data_folders import table_file
-from benchmarks.packages import BATCH, predict, pytabkit, realmlp, tabm
+from benchmarks.packages import BATCH, predict_all, pytabkit, realmlp, tabm
 from pluggable_mlp import TableClassifier, load_dataset
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -97,14 +97,14 @@ def plain_loop(job: Job) -> Turn:
         for rows in torch.randperm(len(x)).split(BATCH):
             if is_tabm or len(rows) == BATCH:  # as the recipes have it
                 network.step(x[rows], labels[rows])
-        predict(network, x_validation)
+        predict_all(network, x_validation)
 
     def turn() -> dict[str, list[float]]:
         times = [job.now()]
         for _ in range(job.epochs):
             epoch()
             times.append(job.now())
-        predict(network, many)
+        predict_all(network, many)
         return {"epoch": np.diff(times).tolist(), "predictions": [job.now() - times[-1]]}
 
     epoch()

@@ -21,7 +21,7 @@ python=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start would compile all anew
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
-environment() { # its name, and what to install; most modules are never imported, nor compiled
+environment() { # its name, and what to install, without bytecode: most modules are not imported
     "$python" -m venv "$scratch/$1"
     "$scratch/$1/bin/python" -m pip install --quiet --no-compile "${@:2}"
 }
@@ -100,6 +100,8 @@ numpy.save('images.npy', load_dataset('digits').test.inputs)"
 }
 
 dry_run() {
+    cd "$scratch/beside"
+    export LIMIT=1800  # of seconds: it shares the processor
     step "beside: a dry run of what a machine with a GPU is asked: the processor in its place"
     for part in bits tests benchmark others; do
         OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh "$part" --dry
