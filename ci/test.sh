@@ -128,8 +128,10 @@ step "the whole suite, every CPU backend and every package required"
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
 export JAX_COMPILATION_CACHE_DIR=$scratch/compiled  # what the suite compiled the dry run has
 "$bin/python" -m pip install --quiet --no-deps -e .
-# A file's tests stay together: they share what JAX compiled.
-"$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile --durations 60
+# A file's tests stay together: they share what JAX compiled.  In the order of their names, since
+# the files with the fewest tests have the longest.
+"$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile \
+    --no-loadscope-reorder --durations 60
 
 beside wheel
 beside dry_run

@@ -236,7 +236,17 @@ def test_every_mark_of_a_plot_is_above_a_block_of_python():
 WITH_COMMANDS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # tests/docs runs them
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if page not in WITH_COMMANDS])
+CHECKS_A_BACKEND = "docs/how-to/backends.md"  # for as long as the other pages together
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] * (page == CHECKS_A_BACKEND))
+        for page in TEXTS
+        if page not in WITH_COMMANDS
+    ],
+)
 def test_python_examples_run(page):
     """The blocks that are written by hand, one after the other: a page's belong together."""
     by_hand = include.INCLUDED.sub("", TEXTS[page])

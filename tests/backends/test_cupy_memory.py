@@ -24,6 +24,7 @@ def by_fit(backend, X, y):
     MLPClassifier((2,), batch_size=BATCH, max_iter=1).fit(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [by_train, by_fit])
 def test_large_data_are_checked_part_by_part(run, monkeypatch):
     """A mask of all would be a quarter of them."""

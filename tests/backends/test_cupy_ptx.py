@@ -223,7 +223,8 @@ NETWORKS = [  # the simulated CuPy trains each: every component is in one of the
 )
 def test_every_kernel_of_training_compiles_and_contracts_nothing(dtype, arithmetic, ptx):
     kernels = {}
-    for network in NETWORKS:
+    is_half = (dtype, arithmetic) == ("float32", "reproducible")  # the same in float64 has all
+    for network in NETWORKS[::2] if is_half else NETWORKS:
         kernels |= kernels_of_training(arithmetic, dtype, **network)
     assert len(kernels) > 50
     for kernel in kernels.values():

@@ -60,6 +60,7 @@ def run_with(environment: dict[str, str], code: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 def test_an_installed_package_is_found_computes_and_trains(tmp_path):
     source = (TEMPLATE / "abacus.py").read_text(encoding="utf-8")
     target = install(tmp_path, {"abacus.py": source}, "abacus = abacus:AbacusBackend")

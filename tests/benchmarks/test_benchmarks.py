@@ -446,6 +446,7 @@ def ran(*arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_measures_a_part_and_prints_its_table(tmp_path):
     done = ran("--quick", "--only", "roofline", "--output", str(tmp_path / "new"))
     assert done.returncode == 0, done.stderr

@@ -221,6 +221,7 @@ def test_steps_that_are_not_fused_are_seen(arithmetic, monkeypatch):
     assert "cannot be used here" in said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.simulated_cupy
 def test_steps_that_become_no_graph_are_seen(monkeypatch):
     are_used, said = gpu_bits.capturing("cupy", "native", 23)

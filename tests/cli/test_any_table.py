@@ -92,6 +92,7 @@ def predicted(tmp_path_factory):
     return run, whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mixed", "plain", pytest.param("pixels", marks=pytest.mark.slow)])
 @given(data=st.data())
 @settings(deadline=None, max_examples=30)

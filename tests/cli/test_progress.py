@@ -65,11 +65,13 @@ def test_a_file_gets_lines_and_the_terminal_a_bar(tmp_path):
     assert "examples/s" in text
 
 
+@pytest.mark.slow
 def test_quiet_shows_no_bar():
     _, text = shown(*TRAIN, "--quiet", stdout=True)
     assert text.startswith("test accuracy")
 
 
+@pytest.mark.slow
 def test_json_on_a_terminal_is_not_torn_by_a_bar():
     _, text = shown(*TRAIN, "--json", stdout=True)
     lines = [json.loads(line) for line in text.splitlines()]

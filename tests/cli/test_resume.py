@@ -130,6 +130,7 @@ def test_a_checkpoint_of_something_else_is_left_aside(command, stopped, tmp_path
     assert told(stopped) == told(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_after_damage_the_new_checkpoints_are_kept(command, stopped):
     """Not those of higher numbers that were left aside; nor is a file of others removed."""
     for path in (stopped / FOLDER).iterdir():

@@ -45,6 +45,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_field_of_the_config(run):
     digits = load_dataset("digits")
     assert json.loads((run / "config.json").read_text()) == {

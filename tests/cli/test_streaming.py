@@ -181,6 +181,7 @@ def test_a_file_that_becomes_shorter_is_told(command, folder, tmp_path):
     assert "Traceback" not in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [pytest.param("replaced", marks=pytest.mark.slow), "written to"])
 def test_a_file_that_changes_during_training_ends_it(command, folder, tmp_path, how):
     """What other rows would be trained on does not have the hash that the certificate states."""

@@ -295,6 +295,7 @@ def houses(folder):
     return folder / "houses.csv", 100_000 + 3000 * area
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

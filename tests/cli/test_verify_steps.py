@@ -64,6 +64,7 @@ def test_one_wrong_bit_of_a_backend_is_found_with_its_step_and_tensor(run, tmp_p
     assert out.endswith(f"; step {before} is the same\n")
 
 
+@pytest.mark.slow
 def test_every_step_of_a_short_run_is_recorded(command, tmp_path):
     short = [f"--{name}={value}" for name, value in {"epochs": 1, "hidden": 12}.items()]
     command("train", *short, "--quiet", "--output", tmp_path / "run")

@@ -227,6 +227,7 @@ def test_another_task_is_refused():
         build_dataset(source(split, test=split), task="ranking")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @settings(max_examples=200)
 @given(st.data())

@@ -113,6 +113,7 @@ def test_truncation_anywhere_is_a_fault(read, keep, compress):
         read(data[: keep % len(data)])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @examples
 @given(

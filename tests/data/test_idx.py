@@ -119,6 +119,7 @@ def test_labels_that_do_not_fit_are_named(tmp_path, labels, fault):
     assert fault in str(caught.value)
 
 
+@pytest.mark.slow
 @examples
 @given(st.sampled_from(sorted(FILES)), st.integers(0, 200), st.booleans())
 def test_truncation_anywhere_is_a_fault(scratch, name, keep, compress):

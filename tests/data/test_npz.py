@@ -158,6 +158,7 @@ def test_a_truncated_npz_is_a_fault(read, keep):
         read(VALID[:keep])
 
 
+@pytest.mark.slow
 @examples
 @given(
     st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 255)), min_size=1, max_size=3),

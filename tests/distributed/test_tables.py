@@ -81,6 +81,7 @@ def test_the_validation_part_is_shared():
         assert shared > without
 
 
+@pytest.mark.slow
 def test_a_certificate_of_several_processes_is_verified_on_one_and_on_others():
     data = X[FEW], CLASSES[FEW], WEIGHTS[FEW]
     [model, _] = on_threads(2, lambda each: fitted(CASE, each, rows=FEW))

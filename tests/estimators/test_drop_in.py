@@ -177,6 +177,7 @@ def test_lbfgs_reaches_their_loss(kind, data):
     )
 
 
+@pytest.mark.slow
 def test_lbfgs_ends_where_theirs_gains_nothing():
     """With relu there are many minima, and the two find others."""
     settings = {"solver": "lbfgs", "max_iter": 1000, "hidden_layer_sizes": (20,), "alpha": 0.1}

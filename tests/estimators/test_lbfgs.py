@@ -36,6 +36,7 @@ def test_it_ends_at_the_first_iteration_whose_derivatives_are_within_tol(tol):
     assert min(largest[:-1]) > tol
 
 
+@pytest.mark.slow
 def test_a_step_that_gains_nothing_is_followed_by_one_of_steepest_descent():
     """So at a corner, as relu has: what was learnt of the curvature misleads there."""
     x = np.arange(12.0)[:, None]

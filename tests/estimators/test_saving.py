@@ -133,13 +133,8 @@ def refused_by_name(path):
             raise
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        name if name == "regressor" else pytest.param(name, marks=pytest.mark.slow)
-        for name in MODELS
-    ],
-)
+@pytest.mark.slow
+@EVERY_MODEL
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 def test_a_description_with_another_value_is_refused_or_predicts(saved):
     """Whatever value it is that is another, in a file whose hash is right."""
