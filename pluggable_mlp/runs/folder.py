@@ -4,7 +4,6 @@ The contents of its files are defined in `run.py` and `certificate.py`; how seve
 places as one, in `locking.py`.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from traceback import clear_frames
 from types import TracebackType
 
 from pluggable_mlp.backends import out_of_memory
-from pluggable_mlp.files import Remark, json_lines, write_file, write_json
+from pluggable_mlp.files import Remark, json_lines, read_json, write_file, write_json
 from pluggable_mlp.runs.certificate import write_certificate
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -267,19 +266,19 @@ class RunFolder:
             self._run.save(staged)
             write_certificate(self._run, staged / "certificate.json")
             write_json(staged / _CONFIG, self._run.config)
-            self._remove_figures(staged)
+            self._remove_outdated(staged)
             commit(self._path, RESULT)
             finish_moves(self._path)
         finally:
             with suppress(OSError):
                 remove(staged)
 
-    def _remove_figures(self, staged: Path) -> None:
+    def _remove_outdated(self, staged: Path) -> None:
         """Remove what was made of the result before, where the staged one is another."""
         with suppress(OSError, ValueError):
             places = (folder / _SUMMARY for folder in (self._path, staged))
-            before, after = (json.loads(place.read_bytes()) for place in places)
-            if all(before[name] == after[name] for name in _OF_RESULT if name in before):
+            before, after = (read_json(place, "the summary of a run") for place in places)
+            if all(before.get(name) == after[name] for name in _OF_RESULT):
                 return
         for name in (GRAPH, PLOTS, REPORT):
             with suppress(OSError):  # as of a picture that a viewer holds: the model matters more

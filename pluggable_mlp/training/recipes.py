@@ -77,8 +77,8 @@ class Recipe(Component):
     scaling : str or None
         Of the features; None: as data without a recipe have it.
     pairs : {"sign", "one-hot"} or None
-        What columns of two categories become, where columns are those of networks, as `fit_columns`
-        says, and numbers come first.
+        What a column of two categories becomes; the features are then those of networks, as
+        `fit_columns` has them, the numbers first.  None: as without a recipe.
     embedded : int or None
         Columns of so many categories or more have an embedding.
     on_rows : bool
