@@ -8,7 +8,7 @@ made: the help of the command line shows the values alone.
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pluggable_mlp.registry import Component, PositiveCount, make, parse_component
 from pluggable_mlp.training.components import AnyOptimizer
@@ -25,6 +25,8 @@ __all__ = [
     "DEFAULT", "NONE", "RECIPES", "Facts", "RealMLP", "RealMLPWhole", "Recipe", "TabMMiniRecipe",
     "TabMRecipe", "TableForm", "TableRecipe", "make_recipe",
 ]  # fmt: skip
+
+_Pairs: TypeAlias = Literal["sign", "one-hot"]
 
 
 class TableForm(NamedTuple):
@@ -101,7 +103,7 @@ class Recipe(Component):
     """
 
     scaling: ClassVar[str | None] = None
-    pairs: ClassVar[Literal["sign", "one-hot"] | None] = None
+    pairs: ClassVar[_Pairs | None] = None
     embedded: ClassVar[int | None] = None
     on_rows: ClassVar[bool] = False
     keeps_range: ClassVar[bool] = False
@@ -164,7 +166,7 @@ class Recipe(Component):
 class TableRecipe(Recipe):
     """What recipes for tables share."""
 
-    pairs: ClassVar[Literal["sign", "one-hot"] | None] = "one-hot"
+    pairs: ClassVar[_Pairs | None] = "one-hot"
     validation: ClassVar[float | None] = 0.2
     rows_at_once: ClassVar[int] = 512  # of as many members
 
@@ -181,7 +183,7 @@ class RealMLP(TableRecipe):
     """
 
     scaling: ClassVar[str | None] = "smooth_clip"
-    pairs: ClassVar[Literal["sign", "one-hot"] | None] = "sign"
+    pairs: ClassVar[_Pairs | None] = "sign"
     last_best: ClassVar[bool] = True
     whole_batches: ClassVar[bool] = True
     rate_factors: ClassVar[Mapping[str, float]] = {"scale": 6.0, "b": 0.1}
