@@ -86,7 +86,6 @@ __all__ = [
     "array_namespace",
     "by_columns",
     "common_namespace",
-    "device",
     "device_of",
     "dtype_name",
     "has_values",
@@ -155,7 +154,7 @@ def common_namespace(**arrays: Array) -> Namespace:
     xp, place = None, None
     for name, array in arrays.items():
         try:
-            its_xp, its_place = array_namespace(array), device(array)
+            its_xp, its_place = array_namespace(array), device_of(array)
         except TypeError:
             raise TypeError(
                 f"{name} is a {type(array).__module__}.{type(array).__name__}, not an array; "
@@ -184,21 +183,19 @@ def has_values(array: Array) -> bool:
     Arrays that JAX traces, within `jax.jit`, `vmap`, `grad`, `scan` and the like, do not have
     values.  Checks of values are skipped there.
     """
-    return device(array) is not None
+    return device_of(array) is not None
 
 
-def device(array: Array) -> Device:
-    """Return the device as `array_api_compat.device` does; None for an array that JAX traces."""
-    return None if _is_traced(array.__class__) else array_api_compat.device(array)
-
-
-def device_of(array: Array) -> Any:
-    """Return the device on which to create arrays that are to be combined with this one.
+def device_of(array: Array) -> Device:
+    """Return the device of an array, on which to create those that are to be combined with it.
 
     It is None within a function that JAX compiles: the arrays there do not have a device yet, and
     new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).
     """
-    return None if _is_traced(array.__class__) else getattr(array, "device", None)
+    if _is_traced(array.__class__):
+        return None
+    named = getattr(array, "device", None)  # dask's arrays have none
+    return array_api_compat.device(array) if named is None else named
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, DType, device, device_of, map_nested
+from pluggable_mlp.arrays import Array, Device, DType, device_of, map_nested
 from pluggable_mlp.namespaces.operators import Operators
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
@@ -143,7 +143,7 @@ class ReproducibleArray(Operators):
     @property
     def device(self) -> Device:
         """The library's device."""
-        return device(self.native)
+        return device_of(self.native)
 
     @property
     def T(self) -> "ReproducibleArray":

@@ -7,7 +7,7 @@ Every entry is exact or correctly rounded by integer arithmetic, so that no libr
 from functools import cache
 from math import isqrt, ldexp
 
-from pluggable_mlp.arrays import Array, Device, Namespace, device
+from pluggable_mlp.arrays import Array, Device, Namespace, device_of
 from pluggable_mlp.shortcuts import entries
 
 _made: dict[tuple[Namespace, str, str], Array] = {}
@@ -28,7 +28,7 @@ def roots_of_two(xp: Namespace, j: Array) -> tuple[Array, Array]:
 
 def _take(xp: Namespace, name: str, indices: Array) -> Array:
     """Return the entries of the table at `indices` (int64, any shape), of the same shape."""
-    return entries(xp, _table(xp, name, device(indices)), indices)
+    return entries(xp, _table(xp, name, device_of(indices)), indices)
 
 
 def _table(xp: Namespace, name: str, place: Device) -> Array:

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Device, DType, Namespace, device, map_nested
+from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, map_nested
 from pluggable_mlp.namespaces.operators import Operators
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class ShardedArray(Operators):
     @property
     def device(self) -> Device:
         """That of the part."""
-        return device(self._part)
+        return device_of(self._part)
 
     @property
     def ndim(self) -> int:
