@@ -43,6 +43,28 @@ class TracedTorch(Wrapped):
         return None if exact or most > 1 else CompiledFunction(function, "aot_eager")
 
 
+class Spoiling(Wrapped):
+    """A compiler that leaves nothing in the arrays that a call used up, as it may."""
+
+    def compile(self, function, used_up=(), *, exact=False, most=1):
+        if most > 1:
+            return None
+
+        def called(*arguments):
+            results = function(*arguments)
+            self.spoil([arguments[place] for place in used_up])
+            return results
+
+        return called
+
+    def spoil(self, used):
+        for part in used.values() if isinstance(used, dict) else used:
+            if isinstance(part, np.ndarray):
+                part.fill(np.nan)
+            else:
+                self.spoil(part)
+
+
 class Looping(Wrapped):
     """Of any library, a loop in Python as the call that takes many steps."""
 

@@ -4,17 +4,15 @@ The oracle is `step` on NumPy, an operation at a time, or, where roundings diffe
 """
 
 import gc
-import time
 import weakref
-from collections import Counter, deque
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, Adam, DivergenceError, compile_cache, get_backend, train
+from pluggable_mlp import MLP, SGD, Adam, compile_cache, get_backend
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.namespaces import namespace_of, unwrapped
@@ -22,8 +20,7 @@ from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
-from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import Examples, make_examples
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import epochs_of as results_of
 from pluggable_mlp.training.losses import LossRecord
@@ -31,7 +28,7 @@ from pluggable_mlp.training.step import initial_state, map_state, step
 from pluggable_mlp.training.steps import STEPS_BETWEEN_LOOKS, STEPS_PER_CALL, Steps
 from pluggable_mlp.training.trees import map_arrays
 from tests.consistency.libraries import BoundedLibrary
-from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.simulated_cupy import SimulatedCupyBackend
 from tests.training.compilers import (
     BATCH,
     COUNT,
@@ -39,8 +36,8 @@ from tests.training.compilers import (
     Counting,
     Looping,
     SingleSteps,
+    Spoiling,
     Uncompiled,
-    Wrapped,
     compiler_of,
     examples_on,
     rate,
@@ -405,28 +402,6 @@ def test_what_was_given_and_what_was_yielded_stays_as_it_was(optimizer, batch_si
         assert all(compiler.to_numpy(one[key]).tolist() == other[key].tolist() for key in other)
 
 
-class Spoiling(Wrapped):
-    """A compiler that leaves nothing in the arrays that a call used up, as it may."""
-
-    def compile(self, function, used_up=(), *, exact=False, most=1):
-        if most > 1:
-            return None
-
-        def called(*arguments):
-            results = function(*arguments)
-            self.spoil([arguments[place] for place in used_up])
-            return results
-
-        return called
-
-    def spoil(self, used):
-        for part in used.values() if isinstance(used, dict) else used:
-            if isinstance(part, np.ndarray):
-                part.fill(np.nan)
-            else:
-                self.spoil(part)
-
-
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 @pytest.mark.parametrize("optimizer", [Adam(), make_optimizer("sgd", momentum=0.9, average=0.9)])
 @pytest.mark.parametrize("batch_size", [BATCH, COUNT])
@@ -615,308 +590,3 @@ def test_a_subclass_has_its_own_coefficients():
         Late().coefficients_of(range(2))["rate"][0] == Adam().coefficients_of(range(2))["rate"][1]
     )
     assert Halving(1.0).coefficients_of(range(3)) == {"rate": [1.0, 0.5, 0.25]}
-
-
-# Speculation: the bits of steps that look, whatever turns extreme on the way.
-
-FEW, BETWEEN_LOOKS = 4, 3
-SIZES = [4, 4, 4]  # JAX compiles the operations of steps that look for each shape
-
-
-@pytest.fixture
-def short(monkeypatch):
-    """Few steps between looks."""
-    monkeypatch.setattr(steps_module, "STEPS_BETWEEN_LOOKS", BETWEEN_LOOKS)
-
-
-@pytest.fixture
-def repeated(monkeypatch):
-    """How many steps were taken again by a namespace that looks, each time."""
-    found = []
-
-    def noted(self, optimizer, examples, starts, losses):
-        found.append(len(starts))
-        return take_each(self, optimizer, examples, starts, losses)
-
-    take_each = Steps._take_each
-    monkeypatch.setattr(Steps, "_take_each", noted)
-    return found
-
-
-def examples(steps, dtype="float64"):
-    rng = np.random.default_rng(0)
-    count = steps * FEW + 2
-    return rng.normal(size=(count, 4)).astype(dtype), rng.integers(0, 4, count)
-
-
-def trained(backend, x, y, dtype="float64", **settings):
-    settings = {"batch_size": FEW, "arithmetic": "reproducible", "shuffle": False} | settings
-    with np.errstate(all="ignore"):
-        result = train(MLP(SIZES), x, y, backend=backend, dtype=dtype, **settings)
-    arrays = [
-        backend.to_numpy(layer[name]).tobytes() for layer in result.parameters for name in "Wb"
-    ]
-    return result.history, arrays
-
-
-# In the middle of an epoch: examples so small or so large that a product needs care.
-EXTREMES = {"small": 2.0**-440, "large": 2.0**440, "both": np.asarray([[2.0**-600], [2.0**500]])}
-
-
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize(
-    ("kind", "optimizer"),
-    [
-        ("both", SGD(0.5)),
-        pytest.param("both", Adam(0.01), marks=pytest.mark.slow),
-        pytest.param("small", SGD(0.5), marks=pytest.mark.slow),
-        pytest.param("large", SGD(0.5), marks=pytest.mark.slow),
-    ],
-)
-def test_data_that_turn_extreme_in_the_middle_of_an_epoch(backend, repeated, kind, optimizer):
-    x, y = examples(8)  # 3, 3 and, with the smaller batch, 3 steps
-    x[18:20] *= EXTREMES[kind]
-    found = trained(backend, x, y, optimizer=optimizer, epochs=2)
-    seen = list(repeated)
-    assert found == trained(Uncompiled(NUMPY), x, y, optimizer=optimizer, epochs=2)
-    if getattr(backend, "queued", False):
-        assert seen == [3, 3]  # the middle ones of each epoch
-
-
-def test_steps_that_were_not_valid_begin_with_the_state_before_them():
-    """Which compiled ones use up."""
-    x, y = examples(8)
-    x[18:20] *= EXTREMES["both"]
-    assert trained(Spoiling(NUMPY), x, y, epochs=2) == trained(Uncompiled(NUMPY), x, y, epochs=2)
-
-
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_usual_data_are_never_taken_again(backend, repeated, dtype):
-    x, y = examples(8, dtype)
-    weights = np.linspace(0.5, 2.0, len(y))
-    settings = {"dtype": dtype, "sample_weight": weights, "shuffle": True, "epochs": 1}
-    found = trained(backend, x, y, **settings)
-    seen = list(repeated)
-    assert found == trained(Uncompiled(NUMPY), x, y, **settings)
-    assert not (seen and getattr(backend, "queued", False))
-
-
-@pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("network", [{"dropout": 0.5, "norm": "batch"}, {"norm": "layer"}])
-def test_pixels_dropout_and_normalization(backend, network):
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 256, size=(14, 4), dtype=np.uint8), rng.integers(0, 4, 14)
-
-    def run(backend):
-        result = train(
-            MLP(SIZES, **network),
-            x,
-            y,
-            backend=backend,
-            scale=1 / 256,
-            arithmetic="reproducible",
-            batch_size=FEW,
-            epochs=1,
-        )
-        return result.history, [
-            backend.to_numpy(array).tobytes()
-            for layer in result.parameters
-            for _, array in sorted(layer.items())
-        ]
-
-    assert run(backend) == run(Uncompiled(NUMPY))
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("short")
-def test_divergence_is_told_as_by_steps_that_look(backend):
-    x = examples(8, "float32")[0] * 1e18
-    targets = x * 1e10
-
-    def message(backend):
-        with pytest.raises(DivergenceError) as raised:
-            train(
-                MLP(SIZES, activation="relu", loss="squared_error"),
-                x,
-                targets,
-                backend=backend,
-                arithmetic="reproducible",
-                batch_size=FEW,
-                optimizer=SGD(0.1),
-            )
-        return str(raised.value)
-
-    with np.errstate(all="ignore"):
-        assert message(backend) == message(Uncompiled(NUMPY))
-
-
-@pytest.mark.simulated_cupy
-@pytest.mark.usefixtures("short")
-def test_an_epoch_that_diverged_is_not_finished(repeated):
-    """After NaN, every speculation would be taken again."""
-    x = examples(30, "float32")[0] * 1e18
-    targets = x * 1e10
-    settings = {"backend": SimulatedCupyBackend(), "arithmetic": "reproducible"}
-    with np.errstate(all="ignore"), pytest.raises(DivergenceError):
-        train(
-            MLP(SIZES, activation="relu", loss="squared_error"),
-            x,
-            targets,
-            batch_size=FEW,
-            optimizer=SGD(0.1),
-            **settings,
-        )
-    assert sum(repeated) < 15
-
-
-def evaluated(backend, factor=1.0, weighted=False):
-    x, y = examples(8)
-    x[18:20] *= factor
-    weights = np.linspace(0.5, 2.0, len(y)) if weighted else None
-    mlp = MLP(SIZES)
-    settings = {"backend": backend, "arithmetic": "reproducible"}
-    held = make_examples(mlp, x, y, dtype="float64", sample_weight=weights, **settings)
-    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    return evaluate(mlp, parameters, held, batch_size=20, **settings)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_evaluation_gives_the_bits_of_one_that_looks(backend, weighted):
-    assert evaluated(backend, weighted=weighted) == evaluated(NUMPY, weighted=weighted)
-
-
-@pytest.mark.slow
-def test_evaluation_of_extreme_data(backend):
-    assert evaluated(backend, EXTREMES["both"]) == evaluated(NUMPY, EXTREMES["both"])
-
-
-@pytest.mark.simulated_cupy
-def test_an_evaluation_that_was_not_valid_is_done_again():
-    cupy = SimulatedCupyBackend()
-    assert evaluated(cupy, 2.0**1000) == evaluated(NUMPY, 2.0**1000)  # its grid overflows
-
-
-@pytest.mark.simulated_cupy
-@pytest.mark.usefixtures("short")
-def test_the_device_is_waited_for_once_a_speculation():
-    def waits(steps):
-        rng = np.random.default_rng(0)
-        x = rng.normal(size=(steps * FEW, 4)).astype(np.float32)
-        y = rng.integers(0, 4, len(x))
-        with counting() as counts:
-            trained(SimulatedCupyBackend(), x, y, dtype="float32", epochs=1)
-        fusing = ("cupy_tracing.py:", "cupy_launches.py:")
-        found = {line: n for line, n in counts.waits.items() if not line.startswith(fusing)}
-        return Counter(found)
-
-    waits(1)  # tries the device's products
-    one, three = waits(BETWEEN_LOOKS), waits(3 * BETWEEN_LOOKS)
-    assert (three - one).total() == 2
-    assert waits(BETWEEN_LOOKS - 1) == one
-
-
-# What is kept of compiled functions.
-
-
-def some_function(xp, *components):
-    return xp, components
-
-
-@pytest.fixture
-def recent(monkeypatch):
-    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=2))
-    monkeypatch.setattr(compile_cache, "is_builtin_call", lambda function: True)
-    return compile_cache._recent
-
-
-def kept(*components, made=None, owner="numpy"):
-    function = partial(some_function, np, *components)
-    return compile_cache.compiled_once(lambda function: (made or object)(), owner, function)
-
-
-@pytest.mark.usefixtures("recent")
-def test_equal_functions_are_compiled_once():
-    first = kept(MLP([3, 2]), SGD())
-    assert kept(MLP([3, 2]), SGD()) is first
-    assert kept(MLP([3, 4, 2]), SGD()) is not first
-    assert kept(MLP([3, 2]), SGD()) is first
-    assert kept(MLP([3, 2]), SGD(), owner="torch") is not first
-
-
-@pytest.mark.usefixtures("recent")
-def test_functions_of_the_same_components_are_others():
-    first = kept(MLP([3, 2]), SGD())
-    other = partial(step, np, MLP([3, 2]), SGD())
-    assert compile_cache.compiled_once(lambda function: object(), "numpy", other) is not first
-    assert kept(MLP([3, 2]), SGD()) is first
-
-
-@pytest.mark.usefixtures("recent")
-@pytest.mark.parametrize(("used_up", "settings"), [((), {"exact": True}), ((0,), {})])
-def test_functions_compiled_with_other_settings_are_others(used_up, settings):
-    function = partial(some_function, np)
-
-    def made(*used_up, **settings):
-        return compile_cache.compiled_once(
-            lambda function, **settings: object(), "numpy", function, *used_up, **settings
-        )
-
-    plain = made()
-    other = made(*used_up, **settings)
-    assert other is not plain
-    assert made() is plain
-    assert made(*used_up, **settings) is other
-
-
-@pytest.mark.usefixtures("recent")
-def test_what_runs_uncompiled_is_not_given_to_another_training():
-    """So that each training tells its user."""
-
-    class Made:
-        fell_back = False
-
-    first = kept(1, made=Made)
-    assert kept(1) is first
-    first.fell_back = True
-    second = kept(1)
-    assert second is not first
-    assert kept(1) is second
-
-
-def test_nothing_is_kept_where_nothing_compiles(recent):
-    assert kept(1, made=lambda: None) is None
-    assert not recent
-
-
-def test_components_of_a_user_are_not_compared(monkeypatch):
-    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=2))
-
-    class Loss:
-        def __call__(self, xp, z, targets, sample_weight=None):
-            return xp.mean(z), z
-
-        def __eq__(self, other):
-            raise AssertionError
-
-        __hash__ = None
-
-    mlp = MLP([3, 2], loss=Loss())
-    assert kept(mlp) is not kept(mlp)
-    assert not compile_cache._recent
-
-
-@pytest.mark.usefixtures("recent")
-def test_what_several_threads_ask_for_is_compiled_once():
-    """Compiling takes seconds: who asks meanwhile waits for it."""
-    made = []
-
-    def make():
-        time.sleep(0.01)
-        made.append(object())
-        return made[-1]
-
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: kept(1, made=make), range(8)))
-    assert set(found) == {made[0]}
-    assert len(made) == 1
