@@ -276,7 +276,7 @@ def _prepared_targets(
     if task == "multilabel" or kind == NO_SCALING:
         return targets, None, None
     train = targets["train"]
-    fitted = fit_scaling(name, kind, as_values(train).reshape(len(train), -1))
+    fitted = fit_scaling(f"{name}, target", kind, as_values(train).reshape(len(train), -1))
     return {part: fitted.apply(of) for part, of in targets.items()}, None, fitted
 
 

@@ -199,7 +199,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
             self.certificate_ = certify(self, data, self._place(), parameters)
 
     @abstractmethod
-    def _targets(self, y: Any, *, is_new: bool) -> Array:
+    def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
         """Return labels or numbers (n,) for `build_dataset`; set or hold the classes."""
 
     def _prepare(
@@ -214,8 +214,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         frame = frame_of(self, X, categorical_features=self.categorical_features)
         if len(frame) < 2:
             raise ValueError("X has n_samples = 1, expected two rows or more")
-        targets = self._targets(y, is_new=True)
-        check_consistent_length(np.empty(len(frame)), targets)
+        targets = self._targets_of(frame, y, is_new=True)
         host = get_backend("numpy")
         given = check_sample_weight(len(frame), sample_weight, host, "float64")
         weights: dict[str, Array | None] = {"train": given}
@@ -252,9 +251,13 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         X, y = eval_set
         kinds = [(n, kind_of(column)) for n, column in zip(like.names, like.columns, strict=True)]
         frame = frame_of(self, X, kinds=kinds)
-        targets = self._targets(y, is_new=False)
-        check_consistent_length(np.empty(len(frame)), targets)
-        return Split(frame, targets)
+        return Split(frame, self._targets_of(frame, y, is_new=False))
+
+    def _targets_of(self, frame: Frame, y: Any, *, is_new: bool) -> Array:
+        """Return the targets of the rows of a frame, as `_targets` does."""
+        given = np.asarray(on_host(y) if hasattr(y, "shape") else y)
+        check_consistent_length(np.empty(len(frame)), given)
+        return self._targets(given, is_new=is_new)
 
     def _chosen(self, targets: Array, seed: int) -> Array:
         """Return which rows (n,) are kept for validation."""

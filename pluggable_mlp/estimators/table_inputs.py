@@ -18,6 +18,8 @@ from sklearn.utils.validation import validate_data
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column
+from pluggable_mlp.data.dataset import LARGEST_EXACT
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.table_files import open_table
 from pluggable_mlp.data.tables import Table, import_polars
@@ -135,6 +137,10 @@ def _column(table: Table, place: int, kind: str) -> Array | Texts:
         is_number = given.dtype.is_numeric()
         values = table.column(place, None if is_number else kind or None)
     if kind == _TEXTS and not isinstance(values, Texts):
+        beyond = values[np.abs(values) > LARGEST_EXACT]
+        if beyond.size:
+            fault = f"column {table.name(place)!r} holds {beyond[0]:.0f}, a category beyond 2**53"
+            raise DataError(table.source, fault, "convert the column to texts")
         return _as_texts(values)
     return values
 

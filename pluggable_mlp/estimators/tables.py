@@ -19,7 +19,6 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import rows_lack
 from pluggable_mlp.data.targets import Task
 from pluggable_mlp.estimators.table_base import BaseTable
-from pluggable_mlp.lazy import on_host
 
 __all__ = ["TableClassifier", "TableRegressor"]
 
@@ -120,8 +119,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
         labels: list[int | str] = self.classes_.tolist()
         return labels
 
-    def _targets(self, y: Any, *, is_new: bool) -> Array:
-        labels = column_or_1d(_on_host(y), warn=True)
+    def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
+        labels = column_or_1d(y, warn=True)
         _refuse_unusable(labels)
         check_classification_targets(labels)
         if is_new:
@@ -138,7 +137,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
             raise ValueError(
                 f"y of eval_set has the label {unknown.tolist()[0]!r}, which y of fit does not have"
             )
-        return _for_preparation(labels, indices)
+        # As `fit` had them: 1.0 and True are the class 1, too.
+        return _for_preparation(self.classes_[indices], indices)
 
 
 class TableRegressor(RegressorMixin, BaseTable):
@@ -187,18 +187,20 @@ feature_names_in_
         predicted: NDArray[Any] = self.preparation_.in_own_units(scaled)
         return predicted
 
-    def _targets(self, y: Any, *, is_new: bool) -> Array:
+    def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
         del is_new
-        given = _on_host(y)
-        cells = given.ravel() if given.dtype.kind in "USO" else ()
+        if y.dtype.kind in "mM":
+            raise ValueError(
+                f"y holds dates or times ({y.dtype}), expected numbers; convert them, such as to "
+                "days since the first"
+            )
+        cells = y.ravel() if y.dtype.kind in "USO" else ()
         text = next((of for of in cells if isinstance(of, str)), None)
         if text is not None:
             raise ValueError(
                 f"y holds {str(text)!r}, expected numbers; for classes, take TableClassifier"
             )
-        numbers = check_array(
-            given, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self
-        )
+        numbers = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
         return column_or_1d(numbers, warn=True)
 
 
@@ -206,10 +208,6 @@ def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
     """Return texts and integers (n,) as they are, to be named; the indices of other labels."""
     is_text = all(isinstance(label, str) for label in labels.tolist())
     return labels.astype(str) if is_text else labels if labels.dtype.kind in "iu" else indices
-
-
-def _on_host(y: Any) -> NDArray[Any]:
-    return np.asarray(y if not hasattr(y, "shape") else on_host(y))
 
 
 def _refuse_unusable(labels: NDArray[Any]) -> None:

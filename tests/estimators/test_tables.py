@@ -335,6 +335,47 @@ def test_eval_set_is_checked():
         model.fit(frame(), LABELS, eval_set=frame())
 
 
+@pytest.mark.parametrize(
+    ("of_fit", "of_eval_set"), [(np.int64, float), (float, np.int64), (np.bool_, np.int64)]
+)
+def test_labels_of_eval_set_may_be_of_another_type(of_fit, of_eval_set):
+    """Those of the first class are absent there: what remains must not be counted anew."""
+    X, y = load_iris(return_X_y=True)
+    held = y > 0
+    labels = held if of_fit is np.bool_ else (y + 1).astype(of_fit)
+    model = TableClassifier(**QUICK)
+    others = labels[held].astype(of_eval_set)
+    found = clone(model).fit(X, labels, eval_set=(X[held], others))
+    expected = clone(model).fit(X, labels, eval_set=(X[held], labels[held]))
+    assert found.validation_errors_ == expected.validation_errors_
+    assert found.score(X, labels) == expected.score(X, labels) > 0.6
+
+
+@pytest.mark.parametrize("model", [TableClassifier(), TableRegressor()], ids=["classes", "numbers"])
+@pytest.mark.parametrize("y", [[], [1], [1] * (N + 1)], ids=["none", "one", "one more"])
+def test_targets_of_another_length_are_refused(model, y):
+    with pytest.raises(ValueError, match=rf"inconsistent numbers of samples: \[{N}, {len(y)}\]"):
+        model.fit(frame(), y)
+
+
+@pytest.mark.parametrize("kind", ["datetime64[us]", "timedelta64[s]"])
+def test_dates_are_no_numbers_to_predict(kind):
+    with pytest.raises(ValueError, match=r"y holds dates or times .*, expected numbers; convert"):
+        TableRegressor().fit(frame(), np.arange(N).astype(kind))
+
+
+def test_codes_that_floats_cannot_tell_apart_are_refused():
+    table = pl.DataFrame({"age": COLUMNS["age"], "code": [2**60 + i % 3 for i in range(N)]})
+    message = "column 'code' holds 1152921504606846976, a category beyond 2.*convert the column"
+    with pytest.raises(ValueError, match=message):
+        TableClassifier(categorical_features=["code"]).fit(table, LABELS)
+
+
+def test_targets_beyond_what_can_be_scaled_are_named():
+    with pytest.raises(ValueError, match=r"X, target: holds 5e.307, whose standard scaling"):
+        TableRegressor().fit(frame(), 5e307 * np.cos(np.arange(N)).round())
+
+
 def test_a_certificate_holds_other_libraries_to_it():
     pytest.importorskip("torch")
     X, y = load_iris(return_X_y=True)
