@@ -66,7 +66,7 @@ class RunFolder:
 
     A context: whatever ends it, the whole epochs of the run are then saved.  The folder of a run
     that has none is removed, so that it is not in the way of the next.  A run that replaces another
-    is beside it until it has a line or a checkpoint.
+    is beside it until it has a checkpoint.
 
     Parameters
     ----------
@@ -159,7 +159,6 @@ class RunFolder:
         try:
             self._hold()
             self._append()
-            self._take_place()
         except OSError as error:
             self._recorded = None
             raise OSError(f"--output {self._path} cannot be written: {_why(error)}") from None
@@ -257,10 +256,10 @@ class RunFolder:
         """Write all that the folder lacks."""
         self._hold()
         self._append()
-        self._take_place()
         position = self._run.position
         if position is not None and _place_of(position) != self._kept:
             self._make_checkpoint(position)
+        self._take_place()
         staged = stage(self._path, RESULT)
         try:
             self._run.save(staged)

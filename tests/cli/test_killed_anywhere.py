@@ -87,10 +87,11 @@ def test_a_new_run(server, whole, tmp_path, step):
             assert (result.code, names(folder)) == (0, FILES)
 
 
+@pytest.mark.parametrize("often", [OFTEN, ()], ids=["within epochs", "after an epoch"])
 @every(A_FEW)
-def test_a_run_that_replaces_another(server, whole, tmp_path, step):
-    """The old run is whole, or the new one is or goes on; nothing else is left in the end."""
-    command = (*NEW, *OFTEN, "--overwrite", "--output")
+def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
+    """The old run is whole, or the new one is or has a checkpoint; nothing is left in the end."""
+    command = (*NEW, *often, "--overwrite", "--output")
     seen = set()
 
     def make(folder):
@@ -105,7 +106,9 @@ def test_a_run_that_replaces_another(server, whole, tmp_path, step):
             assert evaluated.code == server.run("verify", folder).code == 0
             assert resumed(server, folder) == told(whole / "old")
         else:
-            assert evaluated.code == 0 or "summary.json is missing" in evaluated.err
+            if evaluated.code:
+                assert "summary.json is missing" in evaluated.err
+                assert list((folder / "checkpoints").glob("*.safetensors"))
             assert resumed(server, folder) == told(whole / "new")
     assert seen == {(0, 0), (2, 1), (0, 1)}
 
