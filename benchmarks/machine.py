@@ -11,9 +11,9 @@ from typing import Any
 
 __all__ = ["describe_machine", "usable_processors"]
 
-PACKAGES = (
-    "pluggable-mlp", "numpy", "torch", "jax", "jaxlib", "scikit-learn", "array-api-compat",
-    "cupy-cuda12x", "cupy-cuda13x",
+PACKAGES = (  # the project itself has a commit
+    "numpy", "torch", "jax", "jaxlib", "scikit-learn", "array-api-compat", "cupy-cuda12x",
+    "cupy-cuda13x",
 )  # fmt: skip
 _BLAS = ("internal_api", "num_threads", "version", "architecture")
 
