@@ -235,6 +235,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
                 self._task,
                 validation=None if "validation" in parts else 0.0,
                 target_scaling="standard" if self._task == "regression" else None,
+                block_size=1,  # categories are codes until `_part` has their rows in the dtype
                 test_share=0.0,
                 recipe=self._recipe(),
             )
@@ -290,7 +291,10 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         inputs, targets = dataset.splits[name]
         if self._task == "regression":
             targets = targets.reshape(-1, 1)
-        made = np.concatenate([rows.astype(self.dtype) for rows in blocks(inputs)])
+        made, start = np.empty(inputs.shape, self.dtype), 0
+        for rows in blocks(inputs):
+            made[start : start + len(rows)] = rows
+            start += len(rows)
         return Part(made, targets, weights.get(name))
 
     def _set_network(self) -> None:
