@@ -10,6 +10,7 @@ import pytest
 
 from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.columns import Column, encode, fit_columns
+from pluggable_mlp.data.encoded import Order
 from pluggable_mlp.data.frame import Frame, Texts
 
 SimpleImputer = pytest.importorskip("sklearn.impute").SimpleImputer
@@ -52,6 +53,21 @@ def test_it_agrees_with_scikit_learn():
     np.testing.assert_array_equal(applied(columns, TABLE, "example"), expected)
     numeric = encode("example", columns, TABLE).is_number
     assert numeric.tolist() == [True, False, True, False, False, False, False]
+
+
+def test_numbers_come_first_and_embedded_columns_last():
+    """Otherwise the order is the table's; that a number is missing stands in its column's place."""
+    sexes = texts_of(["m", "f", None, "m", "f", "f"])
+    floors = texts_of(["0", "1", "2", "3", "3", None])
+    frame = Frame(("floor", "sex", "age", "city", "height"), (floors, sexes, AGES, CITIES, HEIGHTS))
+    columns = fit_columns("example", frame, pairs="sign")
+    made = encode("example", columns, frame, Order(numbers_first=True, embedded=4))
+    signs = [[1], [-1], [0], [1], [-1], [-1]]
+    cities = [[0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
+    of_floors = np.eye(5)[[0, 1, 2, 3, 3, 4], :4]
+    ages = np.array([[3.0, 0], [3.5, 1], [1, 0], [9, 0], [4, 0], [3.5, 1]])
+    expected = [ages[:, :1], HEIGHTS[:, None], signs, ages[:, 1:], cities, of_floors]
+    np.testing.assert_array_equal(made[:], np.hstack(expected))
 
 
 def test_later_columns_are_found_by_name_and_the_rest_is_left():

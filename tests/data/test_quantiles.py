@@ -14,7 +14,8 @@ from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QuantileTransform, bin_edges, fit_quantiles
-from pluggable_mlp.randomness import normal_quantile
+from pluggable_mlp.randomness import normal, normal_quantile
+from tests.published import import_published
 
 QuantileTransformer = pytest.importorskip("sklearn.preprocessing").QuantileTransformer
 
@@ -50,6 +51,26 @@ def test_the_quantiles_are_those_of_the_values_but_for_noise(rows, count):
     np.testing.assert_allclose(np.transpose(found), expected, atol=1e-4)
 
 
+def test_it_is_fitted_as_scikit_learn_fits_it_to_the_same_noisy_values():
+    """As the authors of TabM do."""
+    values, later = rounded(900, 3), rounded(500, 4) * 1.5
+    theirs = QuantileTransformer(n_quantiles=30, output_distribution="normal", subsample=None)
+    theirs.fit(values + 1e-5 * normal(5, "quantiles", 0, values.shape))
+    ours = fit_quantiles("example", values, seed=5)
+    np.testing.assert_allclose(
+        ours.apply_in_place(later.copy()), theirs.transform(later), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_a_frequent_least_value_is_no_end():
+    """Of 0 in 60 % of the rows the middle is at 30 %; without noise it is the first quantile."""
+    values = np.concatenate([np.zeros(600), np.arange(1.0, 401.0)])[:, None]
+    for seed in range(5):
+        found = fit_quantiles("example", values, seed).apply_in_place(np.array([[0.0], [-1.0]]))
+        assert found[0, 0] == pytest.approx(statistics.NormalDist().inv_cdf(0.3), abs=0.2)
+        assert found[1, 0] == pytest.approx(statistics.NormalDist().inv_cdf(1e-7), abs=1e-6)
+
+
 def test_wrong_quantiles_are_named():
     for wrong in ((1.0,), (2.0, 1.0), (0.0, math.inf)):
         with pytest.raises(ValueError, match=r"quantiles\[1\] is"):
@@ -61,6 +82,16 @@ def test_edges_are_the_different_quantiles():
     assert bin_edges(values, 2) == ((0.0, 2.0, 8.0), (5.0, 9.0))
     assert bin_edges(values, 48) == ((0.0, 1.0, 2.0, 4.0, 8.0), (5.0, 9.0))
     assert bin_edges(np.array([[3.0], [3.0]]), 2) == ((3.0, 4.0),)
+
+
+def test_edges_agree_with_rtdl_num_embeddings():
+    torch = pytest.importorskip("torch")
+    theirs = import_published("rtdl_num_embeddings")
+    values = rounded(200, 5)
+    expected = theirs.compute_bins(torch.tensor(values), n_bins=48)
+    assert len(expected[0]) < len(expected[1]) == 49
+    for edges, of_theirs in zip(bin_edges(values, 48), expected, strict=True):
+        np.testing.assert_allclose(edges, of_theirs.numpy(), rtol=1e-5, atol=1e-5)
 
 
 NUMBERS = np.array([0.0, 1.0, 2.0, 3.0, 100.0])

@@ -35,6 +35,15 @@ def test_it_agrees_with_scikit_learn(kind, rows):
     np.testing.assert_allclose(scaling.apply(other), oracle.transform(other), rtol=1e-9, atol=1e-9)
 
 
+def test_the_smooth_clip_of_scikit_learns_robust_scale():
+    """z / sqrt(1 + (z/3)²) is 3 sin(arctan(z/3)); one feature never varies but in later rows."""
+    given, later = values(1001), values(1002) + 0.5
+    scaling = fit_scaling("example", "smooth_clip", given)
+    robust = preprocessing.RobustScaler().fit(given).transform(later)
+    expected = 3.0 * np.sin(np.arctan(robust / 3.0))
+    np.testing.assert_allclose(scaling.apply(later), expected, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("kind", LINEAR)
 def test_it_survives_json(kind):
     scaling = fit_scaling("example", kind, values(10))
