@@ -137,7 +137,7 @@ class Column:
     def blocks(self) -> list[Block]:
         """The features in blocks: the number or the categories, and where one is missing."""
         own = self.features[: len(self.features) - self.indicator]
-        count = len(own) if self.kind == CATEGORY else 0
+        count = len(own) if self.kind in (CATEGORY, ONE_HOT) else 0
         blocks = [Block(own, self.kind == NUMBER, count)] if own else []
         return [*blocks, *[Block(self.features[-1:], False)] * self.indicator]
 

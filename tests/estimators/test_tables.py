@@ -15,6 +15,8 @@ from sklearn.datasets import load_diabetes, load_iris
 from threadpoolctl import threadpool_limits
 
 from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
+from pluggable_mlp.data.frame import Frame, Texts
+from pluggable_mlp.network.categories import Categories
 
 pl = pytest.importorskip("polars")
 QUICK = {"max_iter": 8, "random_state": 0}
@@ -69,6 +71,32 @@ def test_recipes_learn(recipe):
     regressor = TableRegressor(**settings).fit(X[::2], y[::2])
     assert regressor.score(X[1::2], y[1::2]) > 0.3
     assert 0.5 * y.mean() < regressor.predict(X).mean() < 2 * y.mean()  # in their own units
+
+
+def test_realmlp_td_embeds_columns_of_nine_categories_or_more():
+    """The names of the features are in the order of the matrix, in which such columns are last."""
+    table = pl.DataFrame(
+        {
+            "many": [f"m{i % 9}" for i in range(N)],
+            "age": np.cos(np.arange(N)),
+            "few": [f"f{i % 8}" for i in range(N)],
+        }
+    )
+    model = TableClassifier("realmlp-td", **QUICK).fit(table, LABELS)
+    assert model.network_.category_embedding == Categories((9,))
+    assert [of["category_E"].shape for of in model.parameters_ if "category_E" in of] == [(10, 8)]
+    preparation = model.preparation_
+    assert preparation.feature_names == (
+        "age", *(f"few=f{i}" for i in range(8)), *(f"many=m{i}" for i in range(9))
+    )  # fmt: skip
+    given = [
+        Texts(tuple(f"{letter}{i}" for i in range(count)), np.arange(N, dtype=np.int32) % count)
+        for letter, count in (("m", 9), ("f", 8))
+    ]
+    frame = Frame(("many", "few", "age"), (*given, table["age"].to_numpy()))
+    for row, features in enumerate(preparation.inputs("X", frame, "float64")[:]):
+        hot = [preparation.feature_names[i] for i in np.flatnonzero(features[1:] > 0.5) + 1]
+        assert hot == [f"few=f{row % 8}", f"many=m{row % 9}"]
 
 
 def test_the_last_of_the_best_epochs_is_kept():
