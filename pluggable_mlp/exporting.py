@@ -6,8 +6,10 @@ prepares its inputs as training did: it takes rows as their file holds them.
 Shapes: N examples, columns (N,), features (N, features).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial, reduce
 from importlib.util import find_spec
+from operator import or_
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.data.columns import NUMBER, SIGN, Column
+from pluggable_mlp.data.dataset import LARGEST_EXACT
 from pluggable_mlp.data.encoded import Part, in_order
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
@@ -56,8 +59,11 @@ def write_onnx(run: Exported, path: Path) -> dict[str, str]:
     """Write a network as an ONNX file, in float32, for batches of any size.
 
     Its inputs are "X" (N, features), of 8-bit pixels or of float64 numbers; of a table with texts
-    or missing values an input (N,) for each column, by its name.  Its outputs are "label" and
-    "probabilities"; of a regression "prediction".
+    or missing values an input (N,) for each column, by its name: of float64 numbers, of int64 for
+    whole numbers that are categories, of booleans or of texts.  Where training lacked values codes
+    are float64, with NaN, and booleans texts, with "".  Its outputs are "label" and
+    "probabilities"; of a regression "prediction".  An output that is named as an input, and an
+    input without a name, has underscores at its end.
 
     Parameters
     ----------
@@ -82,7 +88,8 @@ def write_onnx(run: Exported, path: Path) -> dict[str, str]:
         for layer in run.parameters
     ]
     z = run.mlp.evaluate(ndx, parameters, ndx.astype(x, ndx.float32))
-    model = ndx.build(inputs, _outputs(ndx, run, z))
+    outputs = {_free(name, inputs): of for name, of in _outputs(ndx, run, z).items()}
+    model = ndx.build(inputs, outputs)
     write_file(path, model.SerializeToString())
     return {name: f"{of.dtype} {_shape(run.preparation, of)}" for name, of in inputs.items()}
 
@@ -91,17 +98,21 @@ def _shape(preparation: Preparation, array: Array) -> str:
     return f"(N, {preparation.features})" if array.ndim > 1 else "(N,)"
 
 
+def _free(name: str, taken: Collection[str]) -> str:
+    """Return a name with as many underscores as make it one that a graph can still have."""
+    while not name or name in taken:
+        name += "_"
+    return name
+
+
 def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array]:
     """Return the inputs of the graph, and the features that they become."""
     used = preparation.used_columns
     if not preparation.plain:
-        inputs = {
-            column.name: ndx.argument(
-                shape=("N",), dtype=ndx.utf8 if column.is_text else ndx.float64
-            )
-            for column in used
-        }
-        parts = [part for of in used for part in _features(ndx, of, inputs[of.name])]
+        values = [ndx.argument(shape=("N",), dtype=_dtype(ndx, column)) for column in used]
+        names = [of.name or _free("", preparation.used_names) for of in used]
+        inputs = dict(zip(names, values, strict=True))
+        parts = [part for of in map(partial(_features, ndx), used, values) for part in of]
         x = ndx.stack([part.values for part in in_order(parts, preparation.order)], axis=1)
     else:
         is_pixels = preparation.scale is not None
@@ -127,14 +138,26 @@ def _scaled(ndx: Any, preparation: Preparation, x: Array) -> Array:
     return x
 
 
+def _dtype(ndx: Any, column: Column) -> Any:
+    """Return the dtype of an input: that of its column, or one in which values may be missing."""
+    if not column.is_text:
+        return ndx.float64
+    if column.range is None:
+        return ndx.bool if column.is_boolean and not column.missing else ndx.utf8
+    whole = all(float(code).is_integer() for code in column.categories)
+    exact = max(map(abs, column.range)) <= LARGEST_EXACT  # others training rounded
+    return ndx.int64 if whole and exact and not column.missing else ndx.float64
+
+
 def _features(ndx: Any, column: Column, values: Array) -> list[Part]:
     """Return what a column becomes, as `encode` does; an empty text is a missing one."""
     if column.kind == NUMBER:
         missing = ndx.isnan(values)
         parts = [ndx.where(missing, ndx.asarray(column.fill, dtype=ndx.float64), values)]
     else:
-        missing = values == ""
-        parts = [values == category for category in column.categories]
+        is_text = values.dtype == ndx.utf8
+        missing = values == "" if is_text else ndx.isnan(ndx.astype(values, ndx.float64))
+        parts = [_is_in(ndx, column, category, values) for category in column.categories]
         if column.kind == SIGN:
             first, second = (ndx.astype(part, ndx.float64) for part in parts)
             return [Part(second - first)]
@@ -144,6 +167,18 @@ def _features(ndx: Any, column: Column, values: Array) -> list[Part]:
         Part(of, count if place < count else 0, is_number=column.kind == NUMBER and place == 0)
         for place, of in enumerate(parts)
     ]
+
+
+def _is_in(ndx: Any, column: Column, category: str, values: Array) -> Array:
+    """Return where values are in a category; texts of booleans are so as they may be written."""
+    if values.dtype == ndx.bool:
+        return values == (category == "true")
+    if values.dtype == ndx.int64:
+        return values == int(float(category))
+    if values.dtype == ndx.float64:
+        return values == float(category)
+    spelled = [category, category.title(), category.upper()] if column.is_boolean else [category]
+    return reduce(or_, [values == text for text in spelled])
 
 
 def _outputs(ndx: Any, run: Exported, z: Array) -> dict[str, Array]:

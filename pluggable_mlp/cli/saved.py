@@ -173,7 +173,8 @@ def export(
 ) -> None:
     """Write a saved run as an ONNX graph, which takes rows as their file holds them.
 
-    Its outputs are label and probabilities, or prediction; its inputs are listed on standard error.
+    Its outputs are label and probabilities, or prediction, with an underscore at the end where a
+    column has that name; its inputs are listed on standard error.
     """
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx

@@ -88,7 +88,8 @@ class Column:
     missing : int
         How many values the training part lacked; then a further feature says where.
     range : tuple of two floats, or None
-        The smallest and the largest number of the training part.
+        The smallest and the largest number of the training part; of texts only where numbers were
+        written as such, to be categories.
     fill : float or None
         What stands for a number that is missing: the median of the training part.
     categories : tuple of str
@@ -110,11 +111,21 @@ class Column:
             raise ValueError(f"column {self.name!r} has {len(self.categories)} signs, expected 2")
         if self.kind == NUMBER and (self.fill is None or not math.isfinite(self.fill)):
             raise ValueError(f"fill of column {self.name!r} is {self.fill!r}, expected a number")
+        if self.range is not None and not all(map(is_number, self.categories)):
+            raise ValueError(
+                f"column {self.name!r} has the range {self.range!r} and categories that are no "
+                "numbers, expected null"
+            )
 
     @property
     def is_text(self) -> bool:
         """Whether it holds texts that are used."""
         return self.kind in (CATEGORY, PRESENCE, SIGN, ONE_HOT)
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether its categories are booleans."""
+        return bool(self.categories) and _are_booleans(self.categories)
 
     @property
     def is_used(self) -> bool:
@@ -230,12 +241,14 @@ def _fitted_texts(name: str, values: Texts) -> Column:
     lower = {text.lower() for text in texts}
     categories = tuple(sorted(lower) if _are_booleans(lower) else texts)
     count, total = len(categories), len(values) - missing
+    numbers = [float(text) for text in texts if values.were_numbers]
+    ends = (min(numbers), max(numbers)) if numbers else None
     if not categories:
         return Column(name, LEFT_OUT, missing, note="it has no values")
     if count > MOST_CATEGORIES or 2 * count > max(total, FEW):
         note = f"{count} different texts in {total} rows"
-        return Column(name, PRESENCE if missing else LEFT_OUT, missing, note=note)
-    return Column(name, CATEGORY, missing, categories=categories)
+        return Column(name, PRESENCE if missing else LEFT_OUT, missing, ends, note=note)
+    return Column(name, CATEGORY, missing, ends, categories=categories)
 
 
 def _for_networks(column: Column, pairs: Literal["sign", "one-hot"]) -> Column:
@@ -274,7 +287,7 @@ def _numbers(name: str, column: Column, values: Array) -> list[Part]:
 def _categories(name: str, column: Column, values: Texts) -> list[Part]:
     """Return the features of a column of texts (n,)."""
     place = {category: index for index, category in enumerate(column.categories)}
-    booleans = _are_booleans(column.categories)
+    booleans = column.is_boolean
     places = [place.get(text.lower() if booleans else text, -1) for text in values.distinct]
     found = np.asarray([*places, -1], np.int32)[values.codes]
     missing = is_missing(values)

@@ -3,7 +3,7 @@
 Shapes: n rows, a column is (n,).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,17 +23,20 @@ class Texts:
         In order.
     codes : array of int32, shape (n,)
         The place of each row's text among them; -1 where it is missing.
+    were_numbers : bool
+        Whether they are numbers that were written as texts, to be categories.
     """
 
     distinct: tuple[str, ...]
     codes: Array
+    were_numbers: bool = False
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __getitem__(self, rows: Array) -> "Texts":
         """Return the rows that an array of booleans or indices chooses."""
-        return Texts(self.distinct, self.codes[rows])
+        return replace(self, codes=self.codes[rows])
 
     def occurring(self) -> list[str]:
         """Return the texts that occur, in order: of a part of a table maybe fewer than all."""

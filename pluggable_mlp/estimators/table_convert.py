@@ -37,9 +37,12 @@ class TableConversionMixin(FilesMixin):
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file, in float32, its preparation included.
 
-        Its inputs are the columns that are used, (N,) by name, texts or float64; or "X"
-        (N, columns) where all are numbers and none was missing.  Its outputs are "label" and
-        "probabilities", or "prediction".
+        Its inputs are the columns that are used, (N,) by name: float64 numbers, int64 of whole
+        numbers among the `categorical_features`, booleans, or texts; or "X" (N, columns) where all
+        are numbers and none was missing.  Where values were missing in training, codes are
+        float64, with NaN, and booleans texts, with "".  The outputs are "label" and
+        "probabilities", or "prediction"; one that is named as a column has an underscore at its
+        end.
 
         Parameters
         ----------

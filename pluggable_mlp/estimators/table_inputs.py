@@ -155,4 +155,4 @@ def _as_texts(values: Array) -> Texts:
     ranks[order] = np.arange(len(texts))
     codes = np.full(values.size, -1, np.int32)
     codes[~missing] = ranks[places]
-    return Texts(tuple(texts[k] for k in order), codes)
+    return Texts(tuple(texts[k] for k in order), codes, were_numbers=True)

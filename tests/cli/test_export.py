@@ -117,6 +117,20 @@ def test_columns_of_a_table(command, tmp_path, target):
         assert np.abs(found["probabilities"] - expected[:, 1:].astype(float)).max() < 1e-5
 
 
+def test_a_column_may_be_named_as_an_onnx_output(command, tmp_path):
+    columns = {"label": COLUMNS["colour"], "width": COLUMNS["width"]}
+    columns["sold"] = np.arange(N) % 3 == 0
+    write_table(tmp_path / "data.csv", columns | {"y": TARGETS["words"]})
+    write_table(tmp_path / "x.csv", columns)
+    run = train(tmp_path, tmp_path / "data.csv", "--target", "y")
+    inputs = columns | {"label": columns["label"].astype(object)}
+    found = exported(command, run, tmp_path, inputs)
+    assert list(found) == ["label_", "probabilities"]
+    expected = predicted(command, run, tmp_path / "x.csv")
+    np.testing.assert_array_equal(found["label_"], expected[:, 0])
+    assert np.abs(found["probabilities"] - expected[:, 1:].astype(float)).max() < 1e-5
+
+
 def test_what_is_made_of_a_run_stands_in_it_and_goes_with_it(command, tmp_path, monkeypatch):
     pytest.importorskip("ndonnx")
     pytest.importorskip("matplotlib")

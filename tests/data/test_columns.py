@@ -213,6 +213,11 @@ def test_a_number_needs_one_that_stands_for_missing_ones(fill):
         Column("age", "number", fill=fill)
 
 
+def test_only_categories_that_are_numbers_have_a_range():
+    with pytest.raises(ValueError, match="column 'age' has the range .* expected null"):
+        Column("age", "category", range=(1.0, 2.0), categories=("1", "old"))
+
+
 def test_the_sign_of_zero_is_no_difference():
     """Which of two zeros is the smallest one depends on the machine."""
     for zeros in ([0.0, -0.0, 0.0], [-0.0, -0.0, -0.0]):
