@@ -17,7 +17,6 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.data.columns import NUMBER, SIGN, Column
-from pluggable_mlp.data.dataset import LARGEST_EXACT
 from pluggable_mlp.data.encoded import Part, in_order
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
@@ -145,8 +144,7 @@ def _dtype(ndx: Any, column: Column) -> Any:
     if column.range is None:
         return ndx.bool if column.is_boolean and not column.missing else ndx.utf8
     whole = all(float(code).is_integer() for code in column.categories)
-    exact = max(map(abs, column.range)) <= LARGEST_EXACT  # others training rounded
-    return ndx.int64 if whole and exact and not column.missing else ndx.float64
+    return ndx.int64 if whole and not column.missing else ndx.float64
 
 
 def _features(ndx: Any, column: Column, values: Array) -> list[Part]:
