@@ -140,7 +140,8 @@ def _from_text(
         header = _has_header(path, fields, delimiter == ";", preparation)
     names = _checked_names(path, fields) if header else None
     rows = table[1:] if header else table
-    return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";")
+    two_marks = "." in data and "," in data
+    return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";", two_marks)
 
 
 def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str, str]:

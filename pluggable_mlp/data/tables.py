@@ -6,6 +6,7 @@ file is read belongs in `table_files.py`, which columns are features and targets
 Shapes: n rows, a column is (n,).
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -64,6 +65,8 @@ class Table:
         Of a text.
     decimal_comma : bool
         Whether numbers are written as 1,5.
+    two_marks : bool
+        Whether there is a point and a comma anywhere in a text, of numbers or not.
     """
 
     source: str
@@ -72,6 +75,7 @@ class Table:
     header: bool | None = None
     encoding: str | None = None
     decimal_comma: bool = False
+    two_marks: bool = False
 
     def name(self, place: int) -> str:
         """Return the name of a column: its place, counted from 1, where the file has none."""
@@ -136,6 +140,39 @@ class Table:
                 remedy += f"; if the first line names the columns, {way}"
             raise DataError(self.source, f"{fault}, {whose}", remedy)
         return _encoded(texts)
+
+    def refuse_two_decimal_marks(self, read: Mapping[int, Any]) -> None:
+        """Raise `DataError` where some numbers of the file have a comma and others have a point.
+
+        Those with one of the marks then have grouped digits, and would be read 1,000 times too
+        small.
+
+        Parameters
+        ----------
+        read : mapping of int to array or Texts
+            Columns by their places, as `column` or `target` has returned them.
+        """
+        if not (self.decimal_comma and self.two_marks):
+            return
+        numbers = [place for place, values in read.items() if not isinstance(values, Texts)]
+        with_point, with_comma = (self._first_with(mark, numbers) for mark in ".,")
+        if with_point and with_comma:
+            (first, point), (second, comma) = with_point, with_comma
+            other = comma if first == second else f"{second} {comma}"
+            fault = f"{first} holds {point}, and {other}: decimal points and decimal commas"
+            remedy = "write all numbers of the file with one decimal mark, without separators of "
+            raise DataError(self.source, fault, f"{remedy}thousands")
+
+    def _first_with(self, mark: str, places: Iterable[int]) -> tuple[str, str] | None:
+        """Return which column of numbers holds a mark, and the first of its numbers that does."""
+        for place in places:
+            texts = self._texts(place)
+            # A point alone is a missing value.
+            marked = texts.str.contains(mark, literal=True) & (texts.str.len_bytes() > 1)
+            if marked.any():
+                row = int(marked.arg_true()[0])
+                return f"column {self.name(place)!r}", f"{texts[row][:50]!r} in row {row + 1}"
+        return None
 
     def _whole(self, place: int, column: Any) -> Array:
         """Return a series as int64 where it holds integers alone, else as floats.
