@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.reading import GET_A_NEW_COPY, check_file, read_bytes
-from pluggable_mlp.data.tables import MISSING, Table, import_polars, is_number
+from pluggable_mlp.data.tables import MISSING, Table, import_polars
+from pluggable_mlp.data.written import is_number
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation

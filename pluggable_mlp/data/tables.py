@@ -17,8 +17,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import LARGEST_EXACT
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Texts
+from pluggable_mlp.data.written import MOSTLY, refuse_dates, refuse_for_people
 
-__all__ = ["MISSING", "MOSTLY", "Table", "import_polars", "is_number"]
+__all__ = ["MISSING", "Table", "import_polars"]
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
 """What stands for a missing value, in lower case."""
@@ -32,19 +33,7 @@ _SPELLINGS = sorted(
 )
 """The same in upper and lower case: to compare is quicker than to lower the texts of a column."""
 
-MOSTLY = 0.9
-"""A column of which so many values are numbers is one of numbers, and its texts are faults."""
-
 _CODE = r"[+-]?0[0-9]+|\+[0-9]+"
-
-
-def is_number(field: str) -> bool:
-    """Return whether a field of a table reads as a number; NaN and infinity do."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field  # which is Python's alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +76,11 @@ class Table:
         Integers are integers.  Texts are texts as they are written, where only an empty one is
         missing; they are by default what is not all numbers, unless one has a fraction, and codes:
         whole numbers of which one is written as 01 or +1.
+
+        Raises
+        ------
+        DataError
+            As `column`, and if it holds dates or integers that no float64 holds.
         """
         column = self.columns[place]
         numeric = column.dtype.is_numeric()
@@ -101,7 +95,9 @@ class Table:
         if (numbers.is_not_null() & ~whole).any():
             return self.column(place)
         if not are_numbers or texts.str.contains(f"^({_CODE})$").any():
-            return _encoded(texts)
+            labels = _encoded(texts)
+            refuse_dates(self.source, self.name(place), labels)
+            return labels
         return self._whole(place, texts)
 
     def column(self, place: int, kind: str | None = None) -> Any:
@@ -117,7 +113,8 @@ class Table:
         Raises
         ------
         DataError
-            If it holds a text among numbers, infinity, or what is neither: dates, lists.
+            If it holds a text among numbers, infinity, or what is neither: dates, lists, and
+            numbers as people write them.
         """
         column = self.columns[place]
         if column.dtype.is_numeric() and kind != "texts":
@@ -139,7 +136,9 @@ class Table:
                 way = "leave it out" if kind is not None else "say --header yes (header=True)"
                 remedy += f"; if the first line names the columns, {way}"
             raise DataError(self.source, f"{fault}, {whose}", remedy)
-        return _encoded(texts)
+        values = _encoded(texts)
+        refuse_for_people(self.source, self.name(place), values)
+        return values
 
     def refuse_two_decimal_marks(self, read: Mapping[int, Any]) -> None:
         """Raise `DataError` where some numbers of the file have a comma and others have a point.

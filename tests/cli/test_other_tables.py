@@ -367,9 +367,8 @@ def test_prices_as_people_write_them_are_refused_with_one_of_them(told, tmp_path
     path.write_text("a,price,y\n" + "".join(rows))
     outcome = told("train", "--data", path, *TRAIN)
     assert outcome.code == 2
-    some = [form.format(100 + k).strip('"') for k in range(COUNT)]
-    shown = [f"column 'price' holds {one!r}, a number as it is" in outcome.err for one in some]
-    assert sum(shown) == 1
+    first = form.format(100).strip('"')
+    assert f"column 'price' holds {first!r} in row 1, a number as it is" in outcome.err
     assert "write 1234.5 without signs and groups of digits" in outcome.err
 
 

@@ -291,6 +291,39 @@ def test_dates_are_refused_with_what_to_do(tmp_path, form):
         load_dataset(frame)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("written", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", " %m/%d/%Y "])
+@pytest.mark.parametrize("count", [1, 7, 30])
+def test_texts_that_are_dates_are_refused_however_few(tmp_path, form, written, count):
+    days = [datetime.datetime(2024, 1, 1 + k % count).strftime(written) for k in range(30)]
+    days[3] = None
+    frame = mixed().insert_column(0, polars.Series("day", days))
+    fault = "column 'day' holds '[-0-9.T:/]+' in row [1-7], a date; write what may matter of it as"
+    for target in ("y", "day"):
+        given = FORMS[form](frame if target == "y" else frame.drop_nulls("day"), tmp_path)
+        with pytest.raises(DataError, match=fault):
+            load_dataset(given, target=target)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["2024", "2025"], ["01/02", "03/02"], ["2024-01", "2024-02"], ["2024-01-31", "never"]],
+)
+def test_texts_that_are_not_all_full_dates_are_not_refused(read, values):
+    rows = "".join(f"{values[k % 2]},{k % 3},{values[k % 2]}\n" for k in range(24))
+    assert len(read(f"a,b,y\n{rows}", task="classification").train.inputs) == 24
+
+
+def test_what_is_written_for_people_is_named_by_its_row(read):
+    """The row of the file, whatever part of it is for training."""
+    for form, what in (("{},5", "a number as it is"), ("2024-01-{:02d}", "a date")):
+        rows = "".join(f'"{form.format(29 - k)}",{k % 2}\n' for k in range(29))
+        with pytest.raises(DataError, match=rf"column 'a' holds '.*' in row \d+, {what}") as caught:
+            read(f"a,y\n{rows}", test_share=None)
+        text, row = caught.value.args[1].split("'")[3], caught.value.args[1].split()[6]
+        assert text == form.format(30 - int(row.rstrip(",")))
+
+
 @pytest.mark.parametrize("form", [".parquet", ".feather"])
 def test_columns_of_no_rows_are_refused(tmp_path, form):
     with pytest.raises(DataError, match="holds no rows"):
