@@ -113,7 +113,7 @@ def test_short_lines_are_named(told, train, tmp_path):
     (tmp_path / "new.csv").write_text("a,b\n1,2\n\n3\n")
     outcome = told("predict", run, tmp_path / "new.csv")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "new.csv: line 4 has 1 fields, the first has 2;" in outcome.err
+    assert "new.csv: line 4 has 1 field, the first has 2;" in outcome.err
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

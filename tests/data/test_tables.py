@@ -120,6 +120,7 @@ def changed(row, text):
         (gzip.compress("\n".join(ROWS).encode())[:-1], "cannot be read", "new copy"),
         (b"1,2\n\xff\xfe1,2\n", "is not text in utf-8: line 2 holds the byte 0xff", "latin-1"),
         ("1,2\n".encode("utf-16"), "is not text in utf-8: line 1 holds the byte 0xff", "UTF-8"),
+        (changed(3, "1"), "line 4 has 1 field, the first has 4", "a line per example"),
     ],
 )
 def test_faults_are_named_by_line_or_row_and_column(read, text, fault, remedy):
@@ -149,6 +150,15 @@ def test_the_encoding_may_be_said(read, encoding):
         read(text, encoding="latin-l")
     with pytest.raises(DataError, match="encoding is ''; name one that Python knows"):
         read(text, encoding="")
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_the_encoding_that_a_byte_order_mark_says_is_proposed(read, order):
+    text = "größe,stadt,y\n" + "1,Zürich,0\n2,Genève,1\n" * 9
+    data = ("\ufeff" + text).encode(order)
+    with pytest.raises(DataError, match=r"--encoding utf-16 \(encoding='utf-16'\)"):
+        read(data)
+    assert read(data, encoding="utf-16").sha256() == read(text).sha256()
 
 
 def test_a_copy_that_is_marked_as_utf_8_is_the_same_table(read):
@@ -351,7 +361,7 @@ def test_many_gaps_in_the_last_column_need_no_second_reading(tmp_path):
     data = load_dataset(tmp_path / "table.csv", target="y", test_share=0.0)
     assert data.train.inputs.shape == (30, 2)
     (tmp_path / "table.csv").write_bytes(text.getvalue().replace(b"a,\n", b"a\n", 1))
-    with pytest.raises(DataError, match="line 3 has 1 fields, the first has 2"):
+    with pytest.raises(DataError, match="line 3 has 1 field, the first has 2"):
         load_dataset(tmp_path / "table.csv", target="y")
 
 
