@@ -135,6 +135,10 @@ def _read(file: Path) -> dict[str, Any]:
 
     from pluggable_mlp.runs.saved import read_config
 
+    if file.is_dir():
+        own = file / "config.json"
+        named = f"the file, {own}" if own.is_file() else "a file of TOML, or a run's config.json"
+        raise ValueError(f"--config {file} is a folder, expected a file; name {named}")
     if file.suffix == ".json":
         settings = read_config(file)["settings"]
         return {name: value for name, value in settings.items() if value is not None}

@@ -59,9 +59,12 @@ def read_table(
     as_text = text_target if len(chosen) == 1 else False
     targets = [(table.name(place), table.target(place, as_text)) for place in chosen]
     places = _features(table, preparation, chosen)
+    inputs = _inputs(table, preparation, places)
+    read = [*inputs.columns, *(values for _, values in targets)]
+    table.refuse_two_decimal_marks(dict(zip([*places, *chosen], read, strict=True)))
     return Source(
         table.source,
-        {"train": Split(_inputs(table, preparation, places), _targets(table.source, targets))},
+        {"train": Split(inputs, _targets(table.source, targets))},
         target_names=tuple(name for name, _ in targets),
         header=table.header,
         encoding=table.encoding,
@@ -82,7 +85,10 @@ def read_table_inputs(
     """
     table = open_table(path, preparation)
     beside = [k for k, name in enumerate(table.names or ()) if name in targets]
-    return _inputs(table, preparation, _features(table, preparation, beside))
+    places = _features(table, preparation, beside)
+    inputs = _inputs(table, preparation, places)
+    table.refuse_two_decimal_marks(dict(zip(places, inputs.columns, strict=True)))
+    return inputs
 
 
 def _features(

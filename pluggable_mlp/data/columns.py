@@ -15,7 +15,6 @@ Shapes: n examples, a column is (n,), features (n, features).
 """
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -26,8 +25,8 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, Part, in_order
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
-from pluggable_mlp.data.tables import MOSTLY, is_number
 from pluggable_mlp.data.targets import BOOLEANS
+from pluggable_mlp.data.written import FEW, refuse_for_people
 from pluggable_mlp.wording import counted, listed
 
 __all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
@@ -35,27 +34,12 @@ __all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
 MOST_CATEGORIES = 1000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
 
-FEW = 20
-"""Up to so many different texts are categories, whatever they are."""
-
 NUMBER: Literal["number"] = "number"
 CATEGORY: Literal["category"] = "category"
 PRESENCE: Literal["presence"] = "presence"
 LEFT_OUT: Literal["left out"] = "left out"
 SIGN: Literal["sign"] = "sign"
 ONE_HOT: Literal["one-hot"] = "one-hot"
-
-_FOR_PEOPLE = {
-    r"[-+(]*\s*[$€£¥]?\s*[-+]?(\d{1,3}([.,' ]\d{3})+|\d+)([.,]\d+)?\s*[$€£¥%)]?": (
-        "a number as it is written for people",
-        "write 1234.5 without signs and groups of digits",
-    ),
-    r"(\d{4}([-/.])\d\d?\2\d\d?|\d\d?([-/.])\d\d?\3\d{4})([T ]\d\d?:\d\d.*)?": (
-        "a date",
-        "write what may matter of it as numbers: the year, the month, the days since a first one",
-    ),
-}
-"""Texts that mean numbers: their patterns, what they are, and what to do."""
 
 
 class Block(NamedTuple):
@@ -192,8 +176,8 @@ def fit_columns(
         If texts are numbers or dates as people write them, or no column is left.
     """
     for column, values in zip(frame.names, frame.columns, strict=True):
-        if isinstance(values, Texts):
-            _refuse_texts_for_people(name, column, values.occurring())
+        if isinstance(values, Texts) and len(values.occurring()) > FEW:
+            refuse_for_people(name, column, values, is_part=True)
     made = tuple(map(_fitted, frame.names, frame.columns))
     if pairs is not None:
         made = tuple(_for_networks(column, pairs) for column in made)
@@ -262,18 +246,6 @@ def _for_networks(column: Column, pairs: Literal["sign", "one-hot"]) -> Column:
     if len(column.categories) == 1 and not column.missing:
         return Column(column.name, LEFT_OUT, note=f"it is {column.categories[0]} in all rows")
     return replace(column, kind=pairs if len(column.categories) == 2 else ONE_HOT)
-
-
-def _refuse_texts_for_people(name: str, column: str, texts: list[str]) -> None:
-    """Raise `DataError` where the different texts of a column are numbers or dates for people."""
-    if len(texts) <= FEW:
-        return
-    for pattern, (what, remedy) in _FOR_PEOPLE.items():
-        found = [text for text in texts if re.fullmatch(pattern, text)]
-        written = [text for text in found if not is_number(text)]
-        if written and len(found) >= MOSTLY * len(texts):
-            fault = f"column {column!r} holds {written[0]!r}, {what}"
-            raise DataError(name, fault, f"{remedy}, or remove the column")
 
 
 def _numbers(name: str, column: Column, values: Array) -> list[Part]:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.reading import GET_A_NEW_COPY, check_file, read_bytes
-from pluggable_mlp.data.tables import MISSING, Table, import_polars, is_number
+from pluggable_mlp.data.tables import MISSING, Table, import_polars
+from pluggable_mlp.data.written import is_number
+from pluggable_mlp.wording import counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -31,6 +33,9 @@ TABLES = (*TEXTS, *_COLUMNAR)
 
 FEWEST_COUNTED = 3
 """So many of a first line's numbers have to count the columns, if it names them."""
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""Byte order marks, with which a file of UTF-16 begins."""
 
 _ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many fields as the first"
 
@@ -140,7 +145,8 @@ def _from_text(
         header = _has_header(path, fields, delimiter == ";", preparation)
     names = _checked_names(path, fields) if header else None
     rows = table[1:] if header else table
-    return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";")
+    two_marks = "." in data and "," in data
+    return Table(path, names, rows.get_columns(), header, encoding, delimiter == ";", two_marks)
 
 
 def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str, str]:
@@ -168,8 +174,9 @@ def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str
         elif given is None and of_training is not None:
             remedy = f"save it in {encoding}, as training's table was"
         else:
-            remedy = "save it as CSV in UTF-8, or name its encoding: --encoding latin-1 "
-            remedy += "(encoding='latin-1')"
+            own = "utf-16" if data.startswith(_UTF_16) else "latin-1"
+            remedy = "save it as CSV in UTF-8, or name its encoding: "
+            remedy += f"--encoding {own} (encoding={own!r})"
         raise DataError(path, fault, remedy) from None
     return text if "\n" in text else text.replace("\r", "\n"), encoding
 
@@ -234,7 +241,7 @@ def _check_lines(path: str, text: str, before: int, delimiter: str) -> list[bool
             is_row = len(fields) > 1 or any(not field or field.strip() for field in fields)
             width = width or len(fields) * is_row
             if is_row and len(fields) != width:
-                fault = f"line {line} has {len(fields)} fields, the first has {width}"
+                fault = f"line {line} has {counted(len(fields), 'field')}, the first has {width}"
                 raise DataError(path, fault, _ONE_LINE_PER_EXAMPLE)
             filled.append(is_row)
             line = start + reader.line_num

@@ -6,6 +6,7 @@ file is read belongs in `table_files.py`, which columns are features and targets
 Shapes: n rows, a column is (n,).
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -16,8 +17,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import LARGEST_EXACT
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Texts
+from pluggable_mlp.data.written import MOSTLY, refuse_dates, refuse_for_people
 
-__all__ = ["MISSING", "MOSTLY", "Table", "import_polars", "is_number"]
+__all__ = ["MISSING", "Table", "import_polars"]
 
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
 """What stands for a missing value, in lower case."""
@@ -31,19 +33,7 @@ _SPELLINGS = sorted(
 )
 """The same in upper and lower case: to compare is quicker than to lower the texts of a column."""
 
-MOSTLY = 0.9
-"""A column of which so many values are numbers is one of numbers, and its texts are faults."""
-
 _CODE = r"[+-]?0[0-9]+|\+[0-9]+"
-
-
-def is_number(field: str) -> bool:
-    """Return whether a field of a table reads as a number; NaN and infinity do."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field  # which is Python's alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +54,8 @@ class Table:
         Of a text.
     decimal_comma : bool
         Whether numbers are written as 1,5.
+    two_marks : bool
+        Whether there is a point and a comma anywhere in a text, of numbers or not.
     """
 
     source: str
@@ -72,6 +64,7 @@ class Table:
     header: bool | None = None
     encoding: str | None = None
     decimal_comma: bool = False
+    two_marks: bool = False
 
     def name(self, place: int) -> str:
         """Return the name of a column: its place, counted from 1, where the file has none."""
@@ -83,6 +76,11 @@ class Table:
         Integers are integers.  Texts are texts as they are written, where only an empty one is
         missing; they are by default what is not all numbers, unless one has a fraction, and codes:
         whole numbers of which one is written as 01 or +1.
+
+        Raises
+        ------
+        DataError
+            As `column`, and if it holds dates or integers that no float64 holds.
         """
         column = self.columns[place]
         numeric = column.dtype.is_numeric()
@@ -97,7 +95,9 @@ class Table:
         if (numbers.is_not_null() & ~whole).any():
             return self.column(place)
         if not are_numbers or texts.str.contains(f"^({_CODE})$").any():
-            return _encoded(texts)
+            labels = _encoded(texts)
+            refuse_dates(self.source, self.name(place), labels)
+            return labels
         return self._whole(place, texts)
 
     def column(self, place: int, kind: str | None = None) -> Any:
@@ -113,7 +113,8 @@ class Table:
         Raises
         ------
         DataError
-            If it holds a text among numbers, infinity, or what is neither: dates, lists.
+            If it holds a text among numbers, infinity, or what is neither: dates, lists, and
+            numbers as people write them.
         """
         column = self.columns[place]
         if column.dtype.is_numeric() and kind != "texts":
@@ -135,7 +136,42 @@ class Table:
                 way = "leave it out" if kind is not None else "say --header yes (header=True)"
                 remedy += f"; if the first line names the columns, {way}"
             raise DataError(self.source, f"{fault}, {whose}", remedy)
-        return _encoded(texts)
+        values = _encoded(texts)
+        refuse_for_people(self.source, self.name(place), values)
+        return values
+
+    def refuse_two_decimal_marks(self, read: Mapping[int, Any]) -> None:
+        """Raise `DataError` where some numbers of the file have a comma and others have a point.
+
+        Those with one of the marks then have grouped digits, and would be read 1,000 times too
+        small.
+
+        Parameters
+        ----------
+        read : mapping of int to array or Texts
+            Columns by their places, as `column` or `target` has returned them.
+        """
+        if not (self.decimal_comma and self.two_marks):
+            return
+        numbers = [place for place, values in read.items() if not isinstance(values, Texts)]
+        with_point, with_comma = (self._first_with(mark, numbers) for mark in ".,")
+        if with_point and with_comma:
+            (first, point), (second, comma) = with_point, with_comma
+            other = comma if first == second else f"{second} {comma}"
+            fault = f"{first} holds {point}, and {other}: decimal points and decimal commas"
+            remedy = "write all numbers of the file with one decimal mark, without separators of "
+            raise DataError(self.source, fault, f"{remedy}thousands")
+
+    def _first_with(self, mark: str, places: Iterable[int]) -> tuple[str, str] | None:
+        """Return which column of numbers holds a mark, and the first of its numbers that does."""
+        for place in places:
+            texts = self._texts(place)
+            # A point alone is a missing value.
+            marked = texts.str.contains(mark, literal=True) & (texts.str.len_bytes() > 1)
+            if marked.any():
+                row = int(marked.arg_true()[0])
+                return f"column {self.name(place)!r}", f"{texts[row][:50]!r} in row {row + 1}"
+        return None
 
     def _whole(self, place: int, column: Any) -> Array:
         """Return a series as int64 where it holds integers alone, else as floats.

@@ -355,14 +355,22 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     With `overwrite` the files of a run may be there, and no others.
     """
     try:
-        is_file = path.exists() and not path.is_dir()
+        # A link that leads nowhere cannot be made a folder, either.
+        is_other = (path.exists() or path.is_symlink()) and not path.is_dir()
         names = sorted(one.name for one in path.iterdir()) if path.is_dir() else []
     except OSError as error:
         raise _cannot_be_made(path, error) from None
-    if not (is_file or set(names) - _UNUSED):
+    others = [name for name in names if name not in _UNUSED]
+    if not (is_other or others):
         return
-    if not (overwrite and _CONFIG in names):
+    if not overwrite:
         raise _used(path)
+    if _CONFIG not in names:
+        kind = "a file" if path.exists() else "a link that leads nowhere"
+        what = f"holds {others[0]}, but no {_CONFIG} of a run" if others else f"is {kind}"
+        raise ValueError(
+            f"--output {path} {what}, which --overwrite does not replace; choose another --output"
+        )
     known = (*_FILES, *_FOLDERS, LOCK)
     strange = [name for name in names if name.removesuffix(".part") not in known]
     if strange:

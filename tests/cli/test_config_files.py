@@ -143,6 +143,19 @@ def test_a_file_that_is_not_there_is_named(command, tmp_path):
     assert "absent.toml cannot be read: No such file" in outcome.err
 
 
+@pytest.mark.parametrize("name", ["run", "run.json"])
+def test_the_folder_of_a_run_is_not_its_file(command, tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    outcome = command("train", "--config", folder)
+    assert (outcome.code, outcome.out) == (2, "")
+    fault = f"Error: --config {folder} is a folder, expected a file; name "
+    assert outcome.err == f"{fault}a file of TOML, or a run's config.json\n"
+    (folder / "config.json").write_text("{}")
+    outcome = command("train", "--config", folder)
+    assert outcome.err == f"{fault}the file, {folder / 'config.json'}\n"
+
+
 def test_the_settings_of_a_run_are_those_of_another(command, tmp_path, file):
     """All of them, and the same bits; those of its command that are no settings are not there."""
     first, second, third, fourth = (tmp_path / name for name in "abcd")

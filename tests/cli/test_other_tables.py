@@ -113,7 +113,7 @@ def test_short_lines_are_named(told, train, tmp_path):
     (tmp_path / "new.csv").write_text("a,b\n1,2\n\n3\n")
     outcome = told("predict", run, tmp_path / "new.csv")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "new.csv: line 4 has 1 fields, the first has 2;" in outcome.err
+    assert "new.csv: line 4 has 1 field, the first has 2;" in outcome.err
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -367,9 +367,8 @@ def test_prices_as_people_write_them_are_refused_with_one_of_them(told, tmp_path
     path.write_text("a,price,y\n" + "".join(rows))
     outcome = told("train", "--data", path, *TRAIN)
     assert outcome.code == 2
-    some = [form.format(100 + k).strip('"') for k in range(COUNT)]
-    shown = [f"column 'price' holds {one!r}, a number as it is" in outcome.err for one in some]
-    assert sum(shown) == 1
+    first = form.format(100).strip('"')
+    assert f"column 'price' holds {first!r} in row 1, a number as it is" in outcome.err
     assert "write 1234.5 without signs and groups of digits" in outcome.err
 
 

@@ -315,7 +315,9 @@ def test_an_old_run_is_replaced_where_that_is_asked_for(command, tmp_path):
 def test_only_a_run_is_replaced(command, tmp_path):
     train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--overwrite", "--output")
     (tmp_path / "notes.txt").write_text("keep")
-    assert "already holds something" in command(*train, tmp_path).err
+    other = "which --overwrite does not replace; choose another --output"
+    fault = f"--output {tmp_path} holds notes.txt, but no config.json of a run, {other}\n"
+    assert command(*train, tmp_path).err == f"Error: {fault}"
     run = tmp_path / "run"
     assert command(*train, run).code == 0
     (run / "notes.txt").write_text("keep")
@@ -323,9 +325,24 @@ def test_only_a_run_is_replaced(command, tmp_path):
     assert outcome.code == 2
     assert "holds notes.txt, which train did not write" in outcome.err
     assert names(run) == FILES | {"notes.txt"}
-    assert "file already holds something" in command(*train, tmp_path / "notes.txt").err.replace(
-        "notes.txt", "file"
-    )
+    outcome = command(*train, tmp_path / "notes.txt")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"notes.txt is a file, {other}" in outcome.err
+
+
+@posix
+@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+def test_a_link_that_leads_nowhere_is_not_replaced(command, tmp_path, options):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "absent")
+    outcome = command("train", "--quiet", "--epochs", 1, "--hidden", 8, *options, "--output", link)
+    assert (outcome.code, outcome.out) == (2, "")
+    words = "already holds something"
+    if options:
+        words = "is a link that leads nowhere, which --overwrite does not replace; choose another"
+    assert f"--output {link} {words}" in outcome.err
+    assert link.is_symlink()
+    assert [*tmp_path.iterdir()] == [link]
 
 
 @pytest.mark.slow

@@ -438,7 +438,7 @@ def test_what_is_wrong_with_standard_input_is_told(command, run, piped):
     piped(b"5,2\n3\n")
     outcome = command("predict", run, "-")
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err.startswith("Error: standard input: line 2 has 1 fields, the first has 2;")
+    assert outcome.err.startswith("Error: standard input: line 2 has 1 field, the first has 2;")
 
 
 def test_predictions_are_an_array_where_that_is_asked_for(command, run, table_run, tmp_path):

@@ -120,6 +120,7 @@ def changed(row, text):
         (gzip.compress("\n".join(ROWS).encode())[:-1], "cannot be read", "new copy"),
         (b"1,2\n\xff\xfe1,2\n", "is not text in utf-8: line 2 holds the byte 0xff", "latin-1"),
         ("1,2\n".encode("utf-16"), "is not text in utf-8: line 1 holds the byte 0xff", "UTF-8"),
+        (changed(3, "1"), "line 4 has 1 field, the first has 4", "a line per example"),
     ],
 )
 def test_faults_are_named_by_line_or_row_and_column(read, text, fault, remedy):
@@ -149,6 +150,15 @@ def test_the_encoding_may_be_said(read, encoding):
         read(text, encoding="latin-l")
     with pytest.raises(DataError, match="encoding is ''; name one that Python knows"):
         read(text, encoding="")
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_the_encoding_that_a_byte_order_mark_says_is_proposed(read, order):
+    text = "größe,stadt,y\n" + "1,Zürich,0\n2,Genève,1\n" * 9
+    data = ("\ufeff" + text).encode(order)
+    with pytest.raises(DataError, match=r"--encoding utf-16 \(encoding='utf-16'\)"):
+        read(data)
+    assert read(data, encoding="utf-16").sha256() == read(text).sha256()
 
 
 def test_a_copy_that_is_marked_as_utf_8_is_the_same_table(read):
@@ -291,6 +301,39 @@ def test_dates_are_refused_with_what_to_do(tmp_path, form):
         load_dataset(frame)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("written", ["%Y-%m-%d", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S", " %m/%d/%Y "])
+@pytest.mark.parametrize("count", [1, 7, 30])
+def test_texts_that_are_dates_are_refused_however_few(tmp_path, form, written, count):
+    days = [datetime.datetime(2024, 1, 1 + k % count).strftime(written) for k in range(30)]
+    days[3] = None
+    frame = mixed().insert_column(0, polars.Series("day", days))
+    fault = "column 'day' holds '[-0-9.T:/]+' in row [1-7], a date; write what may matter of it as"
+    for target in ("y", "day"):
+        given = FORMS[form](frame if target == "y" else frame.drop_nulls("day"), tmp_path)
+        with pytest.raises(DataError, match=fault):
+            load_dataset(given, target=target)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["2024", "2025"], ["01/02", "03/02"], ["2024-01", "2024-02"], ["2024-01-31", "never"]],
+)
+def test_texts_that_are_not_all_full_dates_are_not_refused(read, values):
+    rows = "".join(f"{values[k % 2]},{k % 3},{values[k % 2]}\n" for k in range(24))
+    assert len(read(f"a,b,y\n{rows}", task="classification").train.inputs) == 24
+
+
+def test_what_is_written_for_people_is_named_by_its_row(read):
+    """The row of the file, whatever part of it is for training."""
+    for form, what in (("{},5", "a number as it is"), ("2024-01-{:02d}", "a date")):
+        rows = "".join(f'"{form.format(29 - k)}",{k % 2}\n' for k in range(29))
+        with pytest.raises(DataError, match=rf"column 'a' holds '.*' in row \d+, {what}") as caught:
+            read(f"a,y\n{rows}", test_share=None)
+        text, row = caught.value.args[1].split("'")[3], caught.value.args[1].split()[6]
+        assert text == form.format(30 - int(row.rstrip(",")))
+
+
 @pytest.mark.parametrize("form", [".parquet", ".feather"])
 def test_columns_of_no_rows_are_refused(tmp_path, form):
     with pytest.raises(DataError, match="holds no rows"):
@@ -318,7 +361,7 @@ def test_many_gaps_in_the_last_column_need_no_second_reading(tmp_path):
     data = load_dataset(tmp_path / "table.csv", target="y", test_share=0.0)
     assert data.train.inputs.shape == (30, 2)
     (tmp_path / "table.csv").write_bytes(text.getvalue().replace(b"a,\n", b"a\n", 1))
-    with pytest.raises(DataError, match="line 3 has 1 fields, the first has 2"):
+    with pytest.raises(DataError, match="line 3 has 1 field, the first has 2"):
         load_dataset(tmp_path / "table.csv", target="y")
 
 
