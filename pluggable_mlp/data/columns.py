@@ -26,7 +26,7 @@ from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, Part, 
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.targets import BOOLEANS
-from pluggable_mlp.data.written import FEW, refuse_for_people
+from pluggable_mlp.data.written import FEW, is_number, refuse_for_people
 from pluggable_mlp.wording import counted, listed
 
 __all__ = ["Block", "Column", "Described", "encode", "fit_columns"]

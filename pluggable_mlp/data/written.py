@@ -14,7 +14,10 @@ from pluggable_mlp.data.frame import Texts
 __all__ = ["FEW", "MOSTLY", "is_number", "refuse_dates", "refuse_for_people"]
 
 FEW = 20
-"""Up to so many different texts are categories, whatever they are but dates."""
+"""Up to so many different texts may be numbers as they are written for people, but no dates.
+
+Up to half as many are categories, however few the rows are.
+"""
 
 MOSTLY = 0.9
 """A column of which so many values are numbers is one of numbers, and its texts are faults."""
