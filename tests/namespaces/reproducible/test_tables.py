@@ -36,5 +36,5 @@ def test_a_device_that_cannot_be_hashed_will_do(monkeypatch: pytest.MonkeyPatch)
             assert device == [3]
             return np.asarray(entries, dtype)
 
-    monkeypatch.setattr(tables, "device", lambda _: [3])
+    monkeypatch.setattr(tables, "device_of", lambda _: [3])
     assert power_of_two(Namespace, np.array([-1, 4])).tolist() == [0.5, 16.0]
