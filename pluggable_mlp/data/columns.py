@@ -31,7 +31,7 @@ from pluggable_mlp.wording import counted, listed
 
 __all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
 
-MOST_CATEGORIES = 1000
+MOST_CATEGORIES = 10_000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
 
 NUMBER: Literal["number"] = "number"

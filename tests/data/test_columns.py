@@ -117,6 +117,14 @@ def test_unusable_columns_are_left_out():
         fit_columns("example", Frame(("names", "empty"), (names, empty)))
 
 
+@pytest.mark.parametrize(("count", "features"), [(10_000, 10_001), (10_001, 1)])
+def test_up_to_ten_thousand_different_texts_are_categories(count, features):
+    codes = np.arange(3 * count, dtype=np.int32) % count
+    texts = Texts(tuple(f"{k:05}" for k in range(count)), codes)
+    columns = fit_columns("example", Frame(("a", "shop"), (codes * 0.5, texts)))
+    assert len(features_of(columns)) == features
+
+
 CABINS = texts_of([f"C{k}" if k % 4 == 0 else None for k in range(200)])
 
 
