@@ -217,6 +217,8 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         targets = self._targets_of(frame, y, is_new=True)
         host = get_backend("numpy")
         given = check_sample_weight(len(frame), sample_weight, host, "float64")
+        if given is not None and given.min() < 0.0:
+            raise ValueError(f"sample_weight holds {given.min():g}, expected numbers of at least 0")
         weights: dict[str, Array | None] = {"train": given}
         parts = {"train": Split(frame, targets)}
         if eval_set is not None:

@@ -393,6 +393,13 @@ def test_dates_are_no_numbers_to_predict(kind):
         TableRegressor().fit(frame(), np.arange(N).astype(kind))
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+def test_negative_weights_are_refused(fraction):
+    weights = np.where(np.arange(N) == 7, -2.0, 1.0)
+    with pytest.raises(ValueError, match="sample_weight holds -2, expected numbers of at least 0"):
+        TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
+
+
 def test_codes_that_floats_cannot_tell_apart_are_refused():
     table = pl.DataFrame({"age": COLUMNS["age"], "code": [2**60 + i % 3 for i in range(N)]})
     message = "column 'code' holds 1152921504606846976, a category beyond 2.*convert the column"
