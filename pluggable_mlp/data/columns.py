@@ -27,6 +27,7 @@ from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.targets import BOOLEANS
 from pluggable_mlp.data.written import FEW, is_number, refuse_for_people
+from pluggable_mlp.training.recipes import Pairs
 from pluggable_mlp.wording import counted, listed
 
 __all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
@@ -97,8 +98,8 @@ class Column:
             raise ValueError(f"fill of column {self.name!r} is {self.fill!r}, expected a number")
         if self.range is not None and not all(map(is_number, self.categories)):
             raise ValueError(
-                f"column {self.name!r} has the range {self.range!r} and categories that are no "
-                "numbers, expected null"
+                f"column {self.name!r} has the range {self.range!r}, expected null beside "
+                "categories other than numbers"
             )
 
     @property
@@ -157,9 +158,7 @@ class Column:
         return f"{words}; {then}, and a feature says so" if self.indicator else words
 
 
-def fit_columns(
-    name: str, frame: Frame, *, pairs: Literal["sign", "one-hot"] | None = None
-) -> tuple[Column, ...]:
+def fit_columns(name: str, frame: Frame, *, pairs: Pairs | None = None) -> tuple[Column, ...]:
     """Return what training makes of the columns of its part of a table.
 
     Parameters
@@ -235,7 +234,7 @@ def _fitted_texts(name: str, values: Texts) -> Column:
     return Column(name, CATEGORY, missing, ends, categories=categories)
 
 
-def _for_networks(column: Column, pairs: Literal["sign", "one-hot"]) -> Column:
+def _for_networks(column: Column, pairs: Pairs) -> Column:
     """Return the same column as networks have it."""
     if column.kind == NUMBER and not column.missing and column.range is not None:
         low, high = column.range

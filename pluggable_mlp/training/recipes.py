@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
 
 __all__ = [
-    "DEFAULT", "NONE", "RECIPES", "Facts", "RealMLP", "RealMLPWhole", "Recipe", "TabMMiniRecipe",
-    "TabMRecipe", "TableForm", "TableRecipe", "make_recipe",
+    "DEFAULT", "NONE", "RECIPES", "Facts", "Pairs", "RealMLP", "RealMLPWhole", "Recipe",
+    "TabMMiniRecipe", "TabMRecipe", "TableForm", "TableRecipe", "make_recipe",
 ]  # fmt: skip
 
-_Pairs: TypeAlias = Literal["sign", "one-hot"]
+Pairs: TypeAlias = Literal["sign", "one-hot"]
+"""What a column of two categories becomes: one feature, -1 or 1, or two."""
 
 
 class TableForm(NamedTuple):
@@ -103,7 +104,7 @@ class Recipe(Component):
     """
 
     scaling: ClassVar[str | None] = None
-    pairs: ClassVar[_Pairs | None] = None
+    pairs: ClassVar[Pairs | None] = None
     embedded: ClassVar[int | None] = None
     on_rows: ClassVar[bool] = False
     keeps_range: ClassVar[bool] = False
@@ -166,7 +167,7 @@ class Recipe(Component):
 class TableRecipe(Recipe):
     """What recipes for tables share."""
 
-    pairs: ClassVar[_Pairs | None] = "one-hot"
+    pairs: ClassVar[Pairs | None] = "one-hot"
     validation: ClassVar[float | None] = 0.2
     rows_at_once: ClassVar[int] = 512  # of as many members
 
@@ -183,7 +184,7 @@ class RealMLP(TableRecipe):
     """
 
     scaling: ClassVar[str | None] = "smooth_clip"
-    pairs: ClassVar[_Pairs | None] = "sign"
+    pairs: ClassVar[Pairs | None] = "sign"
     last_best: ClassVar[bool] = True
     whole_batches: ClassVar[bool] = True
     rate_factors: ClassVar[Mapping[str, float]] = {"scale": 6.0, "b": 0.1}

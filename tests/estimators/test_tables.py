@@ -388,7 +388,7 @@ def test_targets_of_another_length_are_refused(model, y):
 
 
 @pytest.mark.parametrize("kind", ["datetime64[us]", "timedelta64[s]"])
-def test_dates_are_no_numbers_to_predict(kind):
+def test_dates_are_refused_as_numbers_to_predict(kind):
     with pytest.raises(ValueError, match=r"y holds dates or times .*, expected numbers; convert"):
         TableRegressor().fit(frame(), np.arange(N).astype(kind))
 
