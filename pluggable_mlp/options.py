@@ -137,7 +137,7 @@ class Options:
         "the memory; by default all."] = None
     block_size: Annotated[_CountOrZero | None,
         "Number of examples in memory at once, the rest stays in .npy files; 0 for all. By default "
-        "all, unless the files take more than a quarter of the memory."] = None
+        "all, unless their features take more than 1 GiB."] = None
     epochs: Annotated[_Count,
         f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
     early_stopping: Annotated[_Count | _Off | None,

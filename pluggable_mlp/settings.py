@@ -76,10 +76,7 @@ class Settings(Options):
             object.__setattr__(self, "recipe", DEFAULT if is_table(self.data) else NONE)
         self._fill(Facts(self._task()))
         as_seed(self.seed)
-        if self.block_size:
-            from pluggable_mlp.training.streaming import in_whole_batches  # with much else
-
-            in_whole_batches(self.block_size, self.batch_size)
+        self.rows_of_blocks()
         if self.test_share is not None and self.test is not None:
             raise ValueError(
                 f"test_share is {self.test_share}, but the examples for testing are those of "
@@ -231,6 +228,20 @@ class Settings(Options):
         if self.block_size is not None:
             return self.block_size
         return max(dataset.block_size, self.batch_size) if dataset.block_size else 0
+
+    def rows_of_blocks(self) -> int | None:
+        """Return how many examples a block has, in whole batches; None: all are taken at once.
+
+        Raises
+        ------
+        ValueError
+            If a block is less than a batch.
+        """
+        if not self.block_size:
+            return None
+        from pluggable_mlp.training.streaming import in_whole_batches  # with much else
+
+        return in_whole_batches(self.block_size, self.batch_size)
 
     def validates(self, dataset: "Dataset") -> bool:
         """Return whether the data have a validation part that is used."""

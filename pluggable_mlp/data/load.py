@@ -81,7 +81,7 @@ def load_dataset(
     block_size : int or None, default 0
         Whether the inputs of .npy files stay there, and the categories of tables codes, read a
         block at a time for `train(…, block_size=…)`: 0, no; more, yes; None, if they take more
-        than a quarter of the machine's memory.
+        than 1 GiB.
     test : str, path or data frame, optional
         Other data for testing, as for `spec`: their test part, or all their examples if they have
         none.  They are prepared as the training part is.

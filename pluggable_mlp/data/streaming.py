@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends.memory import host_memory
 from pluggable_mlp.data.dataset import Source
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.errors import DataWarning
@@ -21,8 +20,11 @@ from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
 
 __all__ = ["block_of", "in_memory", "keep_on_disk", "keep_on_disk_if_large", "needs_blocks"]
 
-PART_OF_MEMORY = 4
-"""Inputs of more than one part in so many of the machine's memory stay in their file."""
+LARGEST_IN_MEMORY = 2**30
+"""Bytes of inputs: larger ones stay in their file, or codes.
+
+The same on every machine, since the order of the examples depends on the blocks.
+"""
 
 BYTES_PER_BLOCK = 2**26
 
@@ -35,7 +37,7 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
     inputs : iterable of arrays
         Of all splits.
     block_size : int or None
-        0: they are not; None: if all together take too large a part of the memory.
+        0: they are not; None: if all together take more than `LARGEST_IN_MEMORY`.
     """
     return bool(block_size) or (block_size is None and _are_large(*inputs))
 
@@ -52,7 +54,7 @@ def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False)
 
 
 def keep_on_disk_if_large(values: Any) -> Any:
-    """Return inputs that stay in their file, where they take too large a part of the memory."""
+    """Return inputs that stay in their file, where they take more than `LARGEST_IN_MEMORY`."""
     return _in_file(values) if _are_large(values) else values
 
 
@@ -87,9 +89,8 @@ def block_of(inputs: Array, needed: bool) -> int:
 
 
 def _are_large(*inputs: Any) -> bool:
-    total = host_memory()
     size = sum(v.nbytes for v in inputs if isinstance(v, np.ndarray | EncodedArray))
-    return total is not None and size > total // PART_OF_MEMORY
+    return size > LARGEST_IN_MEMORY
 
 
 def _in_file(values: Any) -> Any:

@@ -6,14 +6,16 @@ C99 hexadecimal number.  A fit with the same data and parameters has an equal on
 `arithmetic="reproducible"` computes; only `made_on` differs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from numpy.typing import NDArray
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.saving import COMPONENTS, parameters_to_save
 from pluggable_mlp.estimators.validation import place_of
 from pluggable_mlp.hashing import parameters_sha256, sha256_of
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.lazy import LazyArray, blocks, on_host
 from pluggable_mlp.serialization import tree_from_json, tree_to_json
 from pluggable_mlp.training.trees import Tree
 
@@ -30,7 +32,7 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
     Parameters
     ----------
     estimator
-    data : list of array
+    data : list of array or LazyArray
         What it was fitted on: inputs, targets and, where there are any, weights of examples.
     place : Backend
         Where it was trained.
@@ -39,7 +41,6 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
     """
     settings = {name: _named(name, of) for name, of in parameters_to_save(estimator).items()}
     versions = ", ".join(f"{name} {number}" for name, number in place.versions().items())
-    hashed = ((repr((of.dtype.name, of.shape)), of) for of in map(on_host, data))
     processes = 1 if estimator.communicator is None else estimator.communicator.size
     on_several = f", {processes} processes" if processes > 1 else ""
     # L-BFGS has the last alone.
@@ -49,11 +50,22 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
         "estimator": type(estimator).__name__,
         "made_on": f"{place.name} ({place.device}), {versions}{on_several}",
         "parameters": {name: settings[name] for name in settings if name not in _OF_THE_MACHINE},
-        "data_sha256": sha256_of(part for parts in hashed for part in parts),
+        "data_sha256": sha256_of(part for of in map(_rows, data) for part in _to_hash(of)),
         "iterations": estimator.n_iter_,
         "losses": [float(loss).hex() for loss in losses],
         "parameters_sha256": parameters_sha256(parameters, place_of(data[0])),
     }
+
+
+def _rows(data: Any) -> NDArray[Any] | LazyArray:
+    """Return an array on the host, or a lazy one as it is."""
+    return data if isinstance(data, LazyArray) else on_host(data)
+
+
+def _to_hash(rows: NDArray[Any] | LazyArray) -> Iterator[str | NDArray[Any]]:
+    """Yield what says of which dtype and shape rows are, then themselves."""
+    yield repr((rows.dtype.name, rows.shape))
+    yield from blocks(rows)
 
 
 def _named(name: str, value: Any) -> Any:

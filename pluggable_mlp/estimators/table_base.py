@@ -8,6 +8,7 @@ Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -25,6 +26,7 @@ from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.split import choose_usual_validation
+from pluggable_mlp.data.streaming import needs_blocks
 from pluggable_mlp.data.targets import REGRESSION, Task
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
@@ -168,7 +170,13 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         preparation = dataset.preparation
         assert preparation is not None  # `build_dataset` fits one
         self.preparation_ = preparation
-        train, validation = (self._part(dataset, name, weights) for name in ("train", "validation"))
+        settings = self._settings(seed).for_dataset(dataset)
+        if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
+            settings = replace(settings, block_size=0)
+        train, validation = (
+            self._part(dataset, name, weights, in_memory=not settings.block_size)
+            for name in ("train", "validation")
+        )
         assert train is not None
         self._set_network()
         # Other tables may become the same matrix: the preparation counts, too.
@@ -179,7 +187,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
             self._check_agreement(self.communicator, self._place(), given)
             check_count("X", len(train.inputs), self.communicator)
         fitted = fit_network(
-            self._settings(seed).for_dataset(dataset),
+            settings,
             self.network_,
             train,
             validation,
@@ -237,7 +245,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
                 self._task,
                 validation=None if "validation" in parts else 0.0,
                 target_scaling="standard" if self._task == "regression" else None,
-                block_size=1,  # categories are codes until `_part` has their rows in the dtype
+                block_size=1,  # categories are codes until `_part` or a block has their rows
                 test_share=0.0,
                 recipe=self._recipe(),
             )
@@ -286,18 +294,22 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         """What became of all columns."""
         return self.preparation_.columns or ()
 
-    def _part(self, dataset: Dataset, name: str, weights: dict[str, Array | None]) -> Part | None:
-        """Return a part of the data set."""
+    def _part(
+        self, dataset: Dataset, name: str, weights: dict[str, Array | None], *, in_memory: bool
+    ) -> Part | None:
+        """Return a part of the data set; of features in memory, those of codes are made here."""
         if name not in dataset.splits:
             return None
         inputs, targets = dataset.splits[name]
         if self._task == "regression":
             targets = targets.reshape(-1, 1)
-        made, start = np.empty(inputs.shape, self.dtype), 0
-        for rows in blocks(inputs):
-            made[start : start + len(rows)] = rows
-            start += len(rows)
-        return Part(made, targets, weights.get(name))
+        if in_memory:
+            made, start = np.empty(inputs.shape, self.dtype), 0
+            for rows in blocks(inputs):
+                made[start : start + len(rows)] = rows
+                start += len(rows)
+            inputs = made
+        return Part(inputs, targets, weights.get(name))
 
     def _set_network(self) -> None:
         """Set the network for the table of the preparation."""

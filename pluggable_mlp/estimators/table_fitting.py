@@ -156,7 +156,7 @@ class _Fit:
             self.mlp,
             part.inputs,
             part.targets,
-            None,
+            self.settings.rows_of_blocks(),
             sample_weight=part.weights,
             backend=self.backend,
             dtype=self.settings.dtype,

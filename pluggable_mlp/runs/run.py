@@ -39,7 +39,6 @@ from pluggable_mlp.training.sharding import (
     order_of_processes,
 )
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.streaming import in_whole_batches
 from pluggable_mlp.training.train import first_steps
 from pluggable_mlp.training.trees import merge
 
@@ -133,14 +132,12 @@ class Run:
 
     def _examples(self, split: Split, class_weight: str | None = None) -> AnyExamples:
         """Return a split on the backend, of several processes the part of this one."""
-        settings, size = self.settings, None
-        if settings.block_size:
-            size = in_whole_batches(settings.block_size, settings.batch_size)
+        settings = self.settings
         return examples_of_processes(
             self._communicator,
             self.mlp,
             *split,
-            size,
+            settings.rows_of_blocks(),
             backend=self.backend,
             dtype=settings.dtype,
             scale=self.dataset.scale,

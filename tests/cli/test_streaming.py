@@ -85,7 +85,7 @@ def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path,
     whole = trained(command, folder, tmp_path / "whole", *TRAIN)[1]
     rows = predicted(command, tmp_path / "whole", folder / "X.npy")
     measured = command("evaluate", tmp_path / "whole").out
-    monkeypatch.setattr(streaming, "host_memory", lambda: inputs.nbytes)
+    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", inputs.nbytes - 1)
     monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
     config, summary = trained(command, folder, tmp_path / "blocks", *TRAIN)
     assert config["settings"]["block_size"] == 70

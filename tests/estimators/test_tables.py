@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import pickle
-import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -462,22 +461,3 @@ def test_an_onnx_graph_takes_raw_columns(tmp_path, recipe):
     assert labels.tolist() == classifier.predict(X).tolist()
     np.testing.assert_allclose(probabilities, classifier.predict_proba(X), atol=1e-5)
     np.testing.assert_allclose(predictions, regressor.predict(X), rtol=1e-6, atol=1e-4)
-
-
-def test_categories_are_codes_until_the_rows_have_their_dtype(monkeypatch):
-    """Before training there is no matrix of float64: 2.7 matrices of float32 instead of 4.7."""
-    rows, categories = 10_000, 500
-
-    def measured(*_, **__):
-        raise KeyboardInterrupt(tracemalloc.get_traced_memory()[1])
-
-    monkeypatch.setattr("pluggable_mlp.estimators.table_base.fit_network", measured)
-    texts = [f"c{i % categories}" for i in range(rows)]
-    table = pl.DataFrame({"text": texts, "number": np.cos(np.arange(rows))})
-    tracemalloc.start()
-    try:
-        with pytest.raises(KeyboardInterrupt) as prepared:
-            TableClassifier(random_state=0).fit(table, np.arange(rows) % 3)
-    finally:
-        tracemalloc.stop()
-    assert prepared.value.args[0] < 3.5 * rows * categories * 4
