@@ -337,8 +337,8 @@ def _locked(path: Path, check: Callable[[], None]) -> FolderLock:
     """Lock a folder that passes a check; ValueError where another process has it."""
     try:
         lock = FolderLock(path)
-    except FileExistsError:
-        raise _used(path) from None
+    except BlockingIOError as error:
+        raise ValueError(f"{path} {error}") from None
     except OSError as error:
         raise _cannot_be_made(path, error) from None
     try:
@@ -382,8 +382,8 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
 
 def _used(path: Path) -> ValueError:
     return ValueError(
-        f"--output {path} already holds something, maybe a run that another process trains; name "
-        "a new folder, go on with an old run by --resume, or replace it with --overwrite"
+        f"--output {path} already holds something; name a new folder, go on with a run that is "
+        "there by --resume, or replace it with --overwrite"
     )
 
 

@@ -60,7 +60,7 @@ class FolderLock:
     Raises
     ------
     OSError
-        If it cannot be made or written; FileExistsError where another process has it.
+        If it cannot be made or written; BlockingIOError where another process has it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,7 +73,10 @@ class FolderLock:
                 continue
             if not _locked(self._file, is_new):
                 self._file.close()
-                raise FileExistsError("another process trains there")
+                raise BlockingIOError(
+                    "is the folder of a run that another process trains; wait for its end, or name "
+                    "another folder by --output"
+                )
             if self.is_held:
                 return
             self._file.close()  # its owner has just released it
@@ -204,7 +207,7 @@ def settle(path: Path) -> None:
             recover(path)
         finally:
             lock.release()
-    except FileExistsError:
+    except BlockingIOError:
         return
     except OSError as error:
         raise ValueError(

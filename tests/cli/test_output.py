@@ -62,7 +62,7 @@ def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
         assert lines(folder)[0]["epoch"] == 1
         second = command("train", "--quiet", "--epochs", 1, "--output", folder)
         assert (second.code, second.out) == (2, "")
-        assert "already holds something, maybe a run that another process trains" in second.err
+        assert "already holds something; name a new folder" in second.err
         code, out, err = stopped(child, signal.SIGTERM)
     assert code == 143
     assert out.splitlines()[-1].startswith("test accuracy")
@@ -77,7 +77,7 @@ def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
     run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
     monkeypatch.setattr(folder, "refuse_used_folder", lambda *_: None)
     with RunFolder(tmp_path, run):
-        with pytest.raises(ValueError, match="already holds something"):
+        with pytest.raises(ValueError, match="another process trains"):
             RunFolder(tmp_path, run)
         list(run.train())
     assert names(tmp_path) == FILES
@@ -353,7 +353,7 @@ def test_a_run_in_training_is_not_replaced(command, tmp_path):
         child.stdout.readline()
         second = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", folder)
         assert (second.code, second.out) == (2, "")
-        assert "already holds something, maybe a run that another process trains" in second.err
+        assert "the folder of a run that another process trains; wait for its end" in second.err
         stopped(child)
     assert_complete(folder, command)
 
