@@ -174,11 +174,18 @@ def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str
         elif given is None and of_training is not None:
             remedy = f"save it in {encoding}, as training's table was"
         else:
-            own = "utf-16" if data.startswith(_UTF_16) else "latin-1"
-            remedy = "save it as CSV in UTF-8, or name its encoding: "
-            remedy += f"--encoding {own} (encoding={own!r})"
+            remedy = _in_encoding("utf-16" if data.startswith(_UTF_16) else "latin-1")
         raise DataError(path, fault, remedy) from None
+    if "\0" in text:  # each second byte of ASCII in UTF-16
+        line = text.count("\n", 0, text.index("\0")) + 1
+        fault = f"is not text in {actual}: line {line} holds the character NUL"
+        raise DataError(path, fault, _in_encoding("utf-16"))
     return text if "\n" in text else text.replace("\r", "\n"), encoding
+
+
+def _in_encoding(name: str) -> str:
+    """Return what to do with a text that may have this encoding."""
+    return f"save it as CSV in UTF-8, or name its encoding: --encoding {name} (encoding={name!r})"
 
 
 def _has_header(

@@ -152,6 +152,16 @@ def test_the_encoding_may_be_said(read, encoding):
         read(text, encoding="")
 
 
+@pytest.mark.parametrize("given", [{}, {"encoding": "latin-1"}])
+def test_utf_16_without_its_mark_is_no_other_encoding(read, given):
+    data = "a,y\n1,0\n2,1\n".encode("utf-16-le")
+    if given:
+        data = b"\xff\xfe" + data
+    with pytest.raises(DataError, match="line 1 holds the character NUL") as caught:
+        read(data, **given)
+    assert "--encoding utf-16" in caught.value.args[2]
+
+
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
 def test_the_encoding_that_a_byte_order_mark_says_is_proposed(read, order):
     text = "größe,stadt,y\n" + "1,Zürich,0\n2,Genève,1\n" * 9
