@@ -1,6 +1,5 @@
-"""Estimators for tables: frames and arrays, what is refused, the best epoch, files, equal bits."""
+"""Estimators for tables: frames and arrays, the best epoch, weights, labels, files, equal bits."""
 
-import datetime
 import json
 import os
 import pickle
@@ -16,19 +15,9 @@ from threadpoolctl import threadpool_limits
 from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.network.categories import Categories
+from tests.estimators.tables import COLUMNS, LABELS, PRICES, QUICK, N, frame
 
 pl = pytest.importorskip("polars")
-QUICK = {"max_iter": 8, "random_state": 0}
-N = 60
-RNG = np.random.default_rng(0)
-COLUMNS = {
-    "age": [None if i % 13 == 5 else float(v) for i, v in enumerate(RNG.normal(40, 9, N))],
-    "city": [None if i % 17 == 4 else ["Rome", "Oslo", "Bern"][i % 3] for i in range(N)],
-    "member": [i % 4 == 0 for i in range(N)],
-    "code": [7 * (i % 5) for i in range(N)],
-}
-LABELS = ["yes" if i % 3 == 0 else "no" for i in range(N)]
-PRICES = [100.0 * (i % 3) + 5.0 * (i % 4 == 0) for i in range(N)]
 
 
 def frames():
@@ -215,10 +204,6 @@ def test_the_same_bits_of_a_fit_to_adult(backend):
     TableClassifier.verify(certificate, X, y, backend=backend.name, device=backend.device)
 
 
-def frame(**columns):
-    return pl.DataFrame({"x": np.linspace(0, 1, N), **columns})
-
-
 def test_useless_columns_are_named_and_dropped():
     X = frame(
         constant=[3] * N, same=["a"] * N, id=[f"row {i}" for i in range(N)]
@@ -272,97 +257,6 @@ def test_categories_that_fit_never_saw_count_as_missing():
         np.testing.assert_array_equal(found, model.predict_proba(missing))
 
 
-DATES = [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)]
-WRONG = {
-    "dates": (frame(day=DATES), LABELS, "column 'day' is of type Date"),
-    "infinity": (frame(z=[np.inf] * N), LABELS, "column 'z' holds inf in row 1"),
-    "labels that are dates": (
-        frame(),
-        np.array(DATES[:2] * (N // 2)),
-        "y holds a label of type date, expected texts, whole numbers, booleans or floats",
-    ),
-    "one class": (frame(), ["a"] * N, "y has one class, 'a', expected two"),
-    "holes": (frame(), [None, *LABELS[1:]], "None: row 1 lacks a label;"),
-    "some holes": (frame(), [*LABELS[2:], None, None], f"2 rows lack a label, row {N - 1} first"),
-    "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
-    "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
-    "measurements": (
-        frame(),
-        [5 * (i // 2) for i in range(N)],
-        "labels .*; to predict .*TableRegressor$",
-    ),
-}
-
-
-def of_pandas():
-    """Tables that other libraries do not have."""
-    pd = pytest.importorskip("pandas")
-    return {
-        "names": (pd.DataFrame(np.eye(N)[:, :2], columns=["a", "a"]), LABELS),
-        "lazy": (pl.LazyFrame(COLUMNS), LABELS),
-        "missing labels": (frame(), pd.Series([pd.NA, *LABELS[1:]], dtype="string")),
-    }
-
-
-@pytest.mark.parametrize(
-    ("case", "message"),
-    [
-        ("names", "pandas data frame: two columns are named 'a'; name each column once"),
-        ("lazy", r"X is a LazyFrame of polars, expected a table of rows; pass X.collect\(\)"),
-        ("missing labels", "y contains NaN or None: row 1 lacks a label;"),
-    ],
-)
-def test_what_single_libraries_have_is_named(case, message):
-    X, y = of_pandas()[case]
-    with pytest.raises(ValueError, match=message):
-        TableClassifier(**QUICK).fit(X, y)
-
-
-@pytest.mark.parametrize("case", WRONG)
-def test_what_cannot_be_used_is_named(case):
-    X, y, message = WRONG[case]
-    with pytest.raises(ValueError, match=message):
-        TableClassifier(**QUICK).fit(X, y)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"recipe": "realmlp"}, "recipe"),
-        ({"categorical_features": ["no"]}, "categorical_features has 'no', expected places"),
-        ({"validation_fraction": 0.9}, "validation_fraction"),
-        ({"max_iter": 0}, "max_iter"),
-    ],
-)
-def test_wrong_parameters_are_named(settings, message):
-    with pytest.raises(ValueError, match=message):
-        TableClassifier(**settings).fit(frame(), LABELS)
-
-
-def test_a_target_with_holes_or_of_texts_is_refused():
-    with pytest.raises(ValueError, match="Input y contains NaN"):
-        TableRegressor(**QUICK).fit(frame(), [float("nan"), *PRICES[1:]])
-    with pytest.raises(ValueError, match="y holds 'yes', expected numbers; .*TableClassifier"):
-        TableRegressor(**QUICK).fit(frame(), LABELS)
-
-
-def test_a_failed_fit_changes_nothing():
-    model = TableClassifier(**QUICK).fit(frame(), LABELS)
-    before = dict(vars(model))
-    with pytest.raises(ValueError, match="expected two classes"):
-        model.fit(frame(new=LABELS), ["a"] * N)
-    assert vars(model) == before
-    assert clone(model).get_params() == model.get_params()
-
-
-def test_eval_set_is_checked():
-    model = TableClassifier(**QUICK)
-    with pytest.raises(ValueError, match="eval_set has the label 'maybe'"):
-        model.fit(frame(), LABELS, eval_set=(frame(), ["maybe"] * N))
-    with pytest.raises(ValueError, match="eval_set is DataFrame, expected a tuple"):
-        model.fit(frame(), LABELS, eval_set=frame())
-
-
 @pytest.mark.parametrize(
     ("of_fit", "of_eval_set"), [(np.int64, float), (float, np.int64), (np.bool_, np.int64)]
 )
@@ -377,38 +271,6 @@ def test_labels_of_eval_set_may_be_of_another_type(of_fit, of_eval_set):
     expected = clone(model).fit(X, labels, eval_set=(X[held], labels[held]))
     assert found.validation_errors_ == expected.validation_errors_
     assert found.score(X, labels) == expected.score(X, labels) > 0.6
-
-
-@pytest.mark.parametrize("model", [TableClassifier(), TableRegressor()], ids=["classes", "numbers"])
-@pytest.mark.parametrize("y", [[], [1], [1] * (N + 1)], ids=["none", "one", "one more"])
-def test_targets_of_another_length_are_refused(model, y):
-    with pytest.raises(ValueError, match=rf"inconsistent numbers of samples: \[{N}, {len(y)}\]"):
-        model.fit(frame(), y)
-
-
-@pytest.mark.parametrize("kind", ["datetime64[us]", "timedelta64[s]"])
-def test_dates_are_refused_as_numbers_to_predict(kind):
-    with pytest.raises(ValueError, match=r"y holds dates or times .*, expected numbers; convert"):
-        TableRegressor().fit(frame(), np.arange(N).astype(kind))
-
-
-@pytest.mark.parametrize("fraction", [0.0, 0.2])
-def test_negative_weights_are_refused(fraction):
-    weights = np.where(np.arange(N) == 7, -2.0, 1.0)
-    with pytest.raises(ValueError, match="sample_weight holds -2, expected numbers of at least 0"):
-        TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
-
-
-def test_codes_that_floats_cannot_tell_apart_are_refused():
-    table = pl.DataFrame({"age": COLUMNS["age"], "code": [2**60 + i % 3 for i in range(N)]})
-    message = "column 'code' holds 1152921504606846976, a category beyond 2.*convert the column"
-    with pytest.raises(ValueError, match=message):
-        TableClassifier(categorical_features=["code"]).fit(table, LABELS)
-
-
-def test_targets_beyond_what_can_be_scaled_are_named():
-    with pytest.raises(ValueError, match=r"X, target: holds 5e.307, whose standard scaling"):
-        TableRegressor().fit(frame(), 5e307 * np.cos(np.arange(N)).round())
 
 
 def test_a_certificate_holds_other_libraries_to_it():
