@@ -147,7 +147,7 @@ if [ -n "$is_oldest" ]; then
         tests/backends tests/data tests/runs tests/namespaces/test_*.py
         tests/test_{arrays,fields,recorded_runs,serialization,shortcuts,special}.py
         tests/network/test_{activations,layer_gradients,mlp,prediction_cache}.py
-        tests/training/test_{steps,updates}.py
+        tests/training/test_{steps,steps_in_training,updates}.py
         tests/estimators/test_{arrays,common,convert,drop_in,saving,scikit_learns_own}.py
         tests/estimators/test_{table_common,table_refusals,tables,validation}.py
         tests/cli/test_{cli,progress,settings,tables,train}.py

@@ -1,11 +1,11 @@
 """Speculating steps have the bits of steps that look, whatever turns extreme on the way."""
 
-from collections import Counter, deque
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, Adam, DivergenceError, compile_cache, get_backend, train
+from pluggable_mlp import MLP, SGD, Adam, DivergenceError, get_backend, train
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
@@ -14,13 +14,9 @@ from tests.simulated_cupy import SimulatedCupyBackend, counting
 from tests.training.compilers import Spoiling, Uncompiled
 
 NUMPY = get_backend("numpy")
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 FEW, BETWEEN_LOOKS = 4, 3
 SIZES = [4, 4, 4]  # JAX compiles the operations of steps that look for each shape
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch):
-    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=32))
 
 
 @pytest.fixture

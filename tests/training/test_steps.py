@@ -5,14 +5,13 @@ The oracle is `step` on NumPy, an operation at a time, or, where roundings diffe
 
 import gc
 import weakref
-from collections import deque
 from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, Adam, compile_cache, get_backend
+from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.namespaces import namespace_of, unwrapped
@@ -21,11 +20,9 @@ from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.loop import epochs_of as results_of
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import initial_state, map_state, step
-from pluggable_mlp.training.steps import STEPS_BETWEEN_LOOKS, STEPS_PER_CALL, Steps
+from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import map_arrays
 from tests.consistency.libraries import BoundedLibrary
 from tests.simulated_cupy import SimulatedCupyBackend
@@ -33,7 +30,6 @@ from tests.training.compilers import (
     BATCH,
     COUNT,
     SEED,
-    Counting,
     Looping,
     SingleSteps,
     Spoiling,
@@ -42,14 +38,9 @@ from tests.training.compilers import (
     examples_on,
     rate,
 )
-from tests.training.loops import training
 
 NUMPY = get_backend("numpy")
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept(monkeypatch):
-    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=32))
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 # Networks, optimizers, and what the examples have: each thing at least once.
@@ -289,131 +280,6 @@ def test_a_compiled_step_draws_the_same_random_numbers(library, number):
     assert backend.to_numpy(drawn).tolist() == expected.tolist()
 
 
-# What is compiled, and how often.
-
-
-def epochs(backend, optimizer, *, has="", arithmetic="native", heard=None, **settings):
-    """The start of a training, and each of its epochs with a copy of what it yielded."""
-    norm = settings.pop("norm", "batch" if not isinstance(optimizer, LBFGS) else None)
-    mlp = MLP([4, 4, 4], norm=norm, dropout=settings.pop("dropout", 0.0))
-    start = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    settings = {"batch_size": BATCH, "epochs": 3, "seed": SEED, **settings}
-    progress = training(
-        mlp,
-        start,
-        examples_on(backend, has, "float64", namespace_of(arithmetic, backend)),
-        backend=backend,
-        optimizer=optimizer,
-        arithmetic=arithmetic,
-        **settings,
-    )
-    if heard is not None:
-        progress = noted(heard, progress)
-    return start, [(epoch, contents(backend, epoch)) for epoch in results_of(progress)]
-
-
-def noted(heard, progress):
-    """Note how many examples each call visited."""
-    for one in progress:
-        heard.append(one.count)
-        yield one
-
-
-def contents(backend, epoch):
-    """What an epoch yielded, as bytes."""
-    parameters, buffers, slots, t = epoch.state
-    remembered = [*slots.values()] if isinstance(slots, dict) else [slots.gradients]
-    trees = [epoch.parameters, parameters, buffers, *remembered]
-    arrays = [layer[name] for tree in trees for layer in tree for name in sorted(layer)]
-    return t, epoch.train_loss, [backend.to_numpy(array).tobytes() for array in arrays]
-
-
-@pytest.mark.slow
-def test_neither_rate_nor_count_is_compiled_in():
-    compiler = Counting(SingleSteps(get_backend("jax" if pytest.importorskip("jax") else "")))
-    epochs(compiler, Adam(learning_rate=rate))
-    # Steps on 6 and on 4 examples, 2 and 1 of them in each epoch; and what stacks their 3 losses.
-    assert (compiler.given, compiler.runs, compiler.calls) == (3, 3, 9 + 3)
-
-
-@pytest.mark.parametrize(
-    "arithmetic", ["native", pytest.param("reproducible", marks=pytest.mark.slow)]
-)
-def test_a_grid_of_rates_and_seeds_compiles_once(arithmetic, monkeypatch):
-    """Dropout, too: the seed is an argument of what is compiled."""
-    pytest.importorskip("jax")
-    traced, forward = [], MLP.forward
-
-    def traced_forward(*arguments):
-        traced.append(arguments)
-        return forward(*arguments)
-
-    monkeypatch.setattr(MLP, "forward", traced_forward)
-    losses, counts = [], []
-    for place, learning_rate in enumerate([0.5, 0.1, 0.01, rate]):
-        _, found = epochs(
-            get_backend("jax:cpu"),
-            make_optimizer("sgd", learning_rate=learning_rate, momentum=0.9),
-            arithmetic=arithmetic,
-            seed=place,
-            norm=None,
-            dropout=0.5,
-            epochs=1,
-        )
-        losses.append(found[0][0].train_loss)
-        counts.append(len(traced))
-    assert counts[0] > 0
-    assert counts == [counts[0]] * 4
-    assert len({*losses}) == 4
-
-
-@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1, "average": 0.9}], ids=str)
-def test_what_is_compiled_for_one_rate_and_seed_serves_others(settings):
-    given = []
-    for seed, learning_rate in enumerate([0.5, 0.1, rate]):
-        counted = Counting(Uncompiled(NUMPY))
-        optimizer = make_optimizer("sgd", learning_rate=learning_rate, **settings)
-        epochs(counted, optimizer, seed=seed, dropout=0.5, epochs=1)
-        given.append(counted.given)
-    assert given[0] > 0
-    assert given[1:] == [0, 0]
-
-
-def test_what_is_compiled_for_one_device_does_not_serve_others():
-    given = []
-    for device in ("cpu", "another", "cpu"):
-        counted = Counting(Uncompiled(NUMPY))
-        counted.device = device
-        epochs(counted, SGD(), epochs=1)
-        given.append(counted.given)
-    assert given[0] == given[1] > given[2] == 0
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "batch_size"), [(SGD(), 15), (make_optimizer("adam", average=0.9), BATCH)]
-)
-def test_what_was_given_and_what_was_yielded_stays_as_it_was(optimizer, batch_size):
-    """The memory of the steps between is written over; a batch of one moves no variance."""
-    compiler = compiler_of("jax")
-    start, yielded = epochs(compiler, optimizer, batch_size=batch_size)
-    assert [contents(compiler, epoch) for epoch, _ in yielded] == [then for _, then in yielded]
-    again, _ = epochs(NUMPY, optimizer, batch_size=batch_size, epochs=1)
-    for one, other in zip(start, again, strict=True):
-        assert all(compiler.to_numpy(one[key]).tolist() == other[key].tolist() for key in other)
-
-
-@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-@pytest.mark.parametrize("optimizer", [Adam(), make_optimizer("sgd", momentum=0.9, average=0.9)])
-@pytest.mark.parametrize("batch_size", [BATCH, COUNT])
-def test_what_was_yielded_is_not_used_up(optimizer, batch_size, arithmetic, monkeypatch):
-    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
-    settings = {"batch_size": batch_size, "arithmetic": arithmetic}
-    start, yielded = epochs(Spoiling(NUMPY), optimizer, **settings)
-    _, plain = epochs(Uncompiled(NUMPY), optimizer, **settings)
-    assert [contents(NUMPY, epoch) for epoch, _ in yielded] == [then for _, then in plain]
-    assert all(np.isfinite(array).all() for layer in start for array in layer.values())
-
-
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 def test_steps_do_not_outlive_their_training(arithmetic):
     """Memory of a GPU is not what the garbage collector counts."""
@@ -456,137 +322,3 @@ def test_a_state_that_was_set_stays_as_it_was(monkeypatch):
     steps.state, before = state, map_nested(np.copy, state)
     steps.take(optimizer, examples, [6], LossRecord(xp, NUMPY))
     assert str(state) == str(before) != str(steps.state)
-
-
-def test_the_parameters_keep_the_order_of_their_names():
-    """JAX sorts the names of a dict, and hashes of parameters go by their order."""
-    start, yielded = epochs(compiler_of("jax"), SGD(), epochs=1)
-    names = [list(layer) for layer in start]
-    assert any(own != sorted(own) for own in names)
-    assert [list(layer) for layer in yielded[0][0].parameters] == names
-
-
-def test_a_line_search_is_not_compiled():
-    counting_compiler = Counting(NUMPY)
-    epochs(counting_compiler, LBFGS(), batch_size=COUNT)
-    assert counting_compiler.calls == 0
-
-
-@pytest.mark.parametrize("has", ["", "weights", "pixels"])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_what_is_compiled_is_written_in_the_standard(shuffle, has):
-    """A compiler that does nothing changes no bit, and one that declines is not missed."""
-    strict = get_backend("array_api_strict:device1")
-    counted = Counting(Uncompiled(strict))
-    declining = Uncompiled(strict)
-    declining.compile = lambda function, used_up=(), exact=False, most=1: None
-    for batch_size in (BATCH, COUNT):
-        settings = {"has": has, "shuffle": shuffle, "batch_size": batch_size}
-        found, *others = (
-            [then for _, then in epochs(place, Adam(), **settings)[1]]
-            for place in (counted, Uncompiled(strict), declining)
-        )
-        assert others == [found, found]
-    assert counted.calls == 3 * 3 + 3  # epochs of three steps, and of one
-
-
-# How many steps are taken together.
-
-
-@pytest.mark.simulated_cupy
-def test_many_steps_are_taken_together_only_where_that_helps():
-    """In one call of the backend, or between two looks; those of L-BFGS never."""
-    cupy = SimulatedCupyBackend()
-
-    def at_first(backend, arithmetic="native", optimizer=None):
-        kind = examples_on(backend, "", "float64").kind
-        mlp = MLP([4, 2])
-        start = mlp.initialize(seed=0, backend=backend, dtype="float64")
-        xp = namespace_of(arithmetic, backend)
-        optimizer = optimizer or SGD()
-        state = initial_state(xp, mlp, start, optimizer)
-        return Steps(xp, mlp, optimizer, kind, state, backend=backend, batch_size=4, seed=0).at_once
-
-    assert at_first(NUMPY) == at_first(cupy) == 1
-    assert at_first(Uncompiled(NUMPY), "reproducible") == 1  # a look costs nothing there
-    assert at_first(NUMPY, "reproducible") == STEPS_BETWEEN_LOOKS
-    assert at_first(cupy, "reproducible") == STEPS_BETWEEN_LOOKS
-    assert at_first(NUMPY, "native", LBFGS()) == at_first(cupy, "reproducible", LBFGS()) == 1
-
-
-def looping_steps(monkeypatch, batch_size=1):
-    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
-    backend, mlp = Looping(NUMPY), MLP([4, 2])
-    examples = examples_on(backend, "", "float64")
-    start = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    state = initial_state(backend.xp, mlp, start, SGD())
-    settings = {"backend": backend, "batch_size": batch_size, "seed": 0}
-    return Steps(backend.xp, mlp, SGD(), examples.kind, state, **settings), examples
-
-
-def test_a_call_takes_about_a_twentieth_of_a_second(monkeypatch):
-    """Whatever a step takes: callbacks, the display and checkpoints come between calls."""
-    steps, _ = looping_steps(monkeypatch)
-    found = []
-    for seconds_per_step in [0.5, *[1e-4] * 5, *[0.02] * 2, 1.0, 1.0]:  # compiling, then steps
-        steps._adapt(steps.at_once, steps.at_once * seconds_per_step)
-        found.append(steps.at_once)
-    assert found == [1, 8, 64, 500, 500, 500, 2, 2, 1, 1]
-    for _ in range(9):
-        steps._adapt(steps.at_once, 1e-9)
-    assert steps.at_once == STEPS_PER_CALL
-
-
-@pytest.mark.parametrize(("seconds", "count"), [(0.01, 512), (1.0, 5)])
-def test_fewer_steps_than_were_allowed_only_lower_the_number(monkeypatch, seconds, count):
-    """As at the end of an epoch: most of a quick call may be the call itself."""
-    steps, _ = looping_steps(monkeypatch)
-    steps.at_once = 512
-    steps._adapt(100, seconds)
-    assert steps.at_once == count
-
-
-def test_callbacks_hear_of_each_call(monkeypatch):
-    """16 batches: 1, as the first call compiles, then 8 times as many, within a second."""
-    monkeypatch.setattr(steps_module, "SECONDS_PER_CALL", 1e9)
-    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
-    heard = []
-    epochs(Looping(NUMPY), SGD(0.5), epochs=1, batch_size=1, norm=None, heard=heard)
-    assert heard == [1, 8, 7, 0]  # the end of the epoch
-
-
-@pytest.mark.parametrize("counts", [range(3, 9), range(250, 2000)])
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        SGD(0.5),
-        SGD(rate),
-        Adam(),
-        Adam(rate, beta1=0.0),
-        make_optimizer("adamw"),
-        make_optimizer("adam", average=0.9),
-    ],
-)
-def test_coefficients_of_many_steps_are_those_of_each(optimizer, counts):
-    each = [optimizer.coefficients_at(t) for t in counts]
-    expected = {name: [c[name] for c in each] for name in each[0]}
-    assert optimizer.coefficients_of(counts) == expected
-
-
-class Halving(SGD):
-    """Its coefficients depend on t, though its rate does not."""
-
-    def coefficients(self, t, rate):
-        return {"rate": rate / 2**t}
-
-
-class Late(Adam):
-    def coefficients_at(self, t):
-        return super().coefficients_at(t + 1)
-
-
-def test_a_subclass_has_its_own_coefficients():
-    assert (
-        Late().coefficients_of(range(2))["rate"][0] == Adam().coefficients_of(range(2))["rate"][1]
-    )
-    assert Halving(1.0).coefficients_of(range(3)) == {"rate": [1.0, 0.5, 0.25]}
