@@ -1,143 +1,25 @@
-"""Functions that NumPy traces: the same bits, what a program depends on, and what has none."""
+"""Functions that NumPy traces: what a program depends on, gives and leaves as it was."""
 
 import gc
 import linecache
 import threading
 import tracemalloc
 import warnings
-from collections import deque
 from functools import partial
 
 import numpy as np
 import pytest
 
 from pluggable_mlp import (
-    MLP,
-    ClipByGlobalNorm,
-    HuberLoss,
-    LeakyReLU,
-    compile_cache,
     get_backend,
-    train,
 )
 from pluggable_mlp.backends import tracing
 from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction, Tracer
-from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
-from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.schedules import Cosine
-from pluggable_mlp.training.step_functions import _copies
 from tests.backends import counting
-from tests.together import together
-from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
 XP = NUMPY.xp
-GRADIENTS = [name for name, kind in OPTIMIZERS.items() if kind is not LBFGS]
-
-NETWORKS = {
-    **{name: {"activation": name} for name in ACTIVATIONS},
-    "one per layer": {"activation": ["tanh", LeakyReLU(0.2)]},
-    "dropout": {"dropout": 0.3},
-    "norm layer": {"norm": "layer"},
-    "norm batch and dropout": {"norm": "batch", "dropout": 0.5},
-    **{f"loss {name}": {"loss": name} for name in LOSSES},
-    "huber": {"loss": HuberLoss(delta=0.1)},
-}
-OPTIMIZERS_OF_TESTS = {
-    **{name: make_optimizer(name) for name in GRADIENTS},
-    "momentum": make_optimizer("sgd", momentum=0.9, nesterov=True),
-    "clipped": ClipByGlobalNorm(make_optimizer("sgd"), 0.1),
-    "penalties": make_optimizer("adam", weight_decay=0.1, l1=0.01),
-    "average": make_optimizer("sgd", average=0.9),
-    "schedule": make_optimizer("sgd", learning_rate=Cosine(0.1, total_steps=20)),
-}
-TRAININGS = {
-    "weights": {"sample_weight": np.linspace(0.0, 2.0, 70)},
-    "no order": {"shuffle": False},
-    "one batch": {"batch_size": 70},
-    "batches of one": {"batch_size": 1, "epochs": 1},
-    "micro-batches": {"micro_batch": 7},
-    "blocks": {"block_size": 40},
-    "float64": {"dtype": "float64"},
-    "pixels": {"scale": 1 / 256},
-}
-
-
-@pytest.fixture(autouse=True)
-def early(monkeypatch):
-    """Programs at the second call, as trainings of the tests are short; none of other tests."""
-    monkeypatch.setattr(TracedNumpyFunction, "calls_before_tracing", 1)
-    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=32))
-
-
-@pytest.fixture
-def programs(monkeypatch):
-    """What is traced, in order; not what looks at an epoch's end."""
-    results, trace = [], TracedNumpyFunction.trace
-
-    def also(self, arguments):
-        found = trace(self, arguments)
-        function = getattr(self.function, "func", self.function)
-        if function.__module__ != "pluggable_mlp.training.divergence" and function is not _copies:
-            results.append(found)
-        return found
-
-    monkeypatch.setattr(TracedNumpyFunction, "trace", also)
-    return results
-
-
-def trained(backend, network, **settings):
-    """All numbers of a training, as bytes; batches of 20, 20, 20 and 10, or as the settings say."""
-    dtype = settings.setdefault("dtype", "float32")
-    rng = np.random.default_rng(0)
-    mlp = MLP([5, 8, 6, 3], **network)
-    x = rng.normal(size=(70, 5)).astype(dtype)
-    if "scale" in settings:
-        x = rng.integers(0, 256, size=(70, 5)).astype(np.uint8)
-    if "sample_weight" in settings:
-        settings = {**settings, "sample_weight": settings["sample_weight"].astype(dtype)}
-    rows = rng.integers(0, 2, size=(70, 3))
-    targets = rng.integers(0, 3, size=70) if mlp.objective.targets == "classes" else rows
-    given = {"batch_size": 20, "epochs": 3, "seed": 4, "backend": backend, **settings}
-    result = train(mlp, x, targets, **given)
-    return result.history, [of[name].tobytes() for of in result.parameters for name in of]
-
-
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-def test_a_network_trains_to_the_same_bits(network, programs):
-    expected = trained(Uncompiled(NUMPY), network)
-    assert not programs
-    assert trained(NUMPY, network) == expected
-    assert len(programs) == 2
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS_OF_TESTS.values(), ids=OPTIMIZERS_OF_TESTS)
-def test_an_optimizer_gives_the_same_bits(optimizer, programs):
-    expected = trained(Uncompiled(NUMPY), {}, optimizer=optimizer)
-    assert trained(NUMPY, {}, optimizer=optimizer) == expected
-    assert len(programs) == 2
-
-
-@pytest.mark.parametrize("settings", TRAININGS.values(), ids=TRAININGS)
-def test_a_training_gives_the_same_bits(settings, programs):
-    network = {"dropout": 0.2}
-    expected = trained(Uncompiled(NUMPY), network, **settings)
-    assert trained(NUMPY, network, **settings) == expected
-    assert programs
-
-
-@pytest.mark.parametrize(
-    ("network", "optimizer"),
-    [({"dropout": 0.2, "norm": "batch"}, "sgd"), ({"activation": "gelu"}, "adam")],
-)
-def test_reproducible_steps_are_traced_as_well(network, optimizer, programs):
-    settings = {"arithmetic": "reproducible", "optimizer": make_optimizer(optimizer)}
-    expected = trained(Uncompiled(NUMPY), network, **settings)
-    assert not programs
-    assert trained(NUMPY, network, **settings) == expected
-    assert len(programs) == 2
+pytestmark = pytest.mark.usefixtures("early_programs")
 
 
 counted = partial(counting.counted, TracedNumpyFunction)
@@ -350,123 +232,6 @@ def test_other_trees_are_not_taken_for_the_one_that_was_traced():
     for tree in (one, one, two, {}, {"b": np.ones(2)}, {"W": 1.0}, two, two, one, {"W": two["b"]}):
         found = traced(tree)
         assert [np.size(of) for of in found] == [np.size(leaf) for leaf in tree.values()]
-
-
-class Changing:
-    """A function that gives something else at each call."""
-
-    def __init__(self):
-        self.count = 0
-
-    def __call__(self, x):
-        self.count += 1
-        return x * self.count
-
-
-def ignoring_overflow(x):
-    with np.errstate(over="ignore"):
-        return np.exp(x * 1e4)
-
-
-def own_constant(x):
-    own = np.ones(3)
-    y = x * own
-    own += 1.0
-    return y + own
-
-
-def changed_by_tracer(x):
-    own = np.ones(3)
-    own += x
-    return own
-
-
-NOT_TRACED = {
-    "bool": lambda x: x * 2.0 if x[0] > 0 else x,
-    "float": lambda x: x * float(x[1]),
-    "int": lambda x: x[: int(x[1])],
-    "index": lambda x: [x, -x][x[1].astype(int) % 2],
-    "mask": lambda x: x[x > 1.0],
-    "iteration": lambda x: sum(x) + x,
-    "length": lambda x: x * len(x),
-    "conversion": lambda x: np.asarray(x) * 2.0,
-    "list": lambda x: x * x.tolist()[0],
-    "shape by values": np.unique,
-    "several results": lambda x: np.split(x, 3)[0],
-    "out": lambda x: np.clip(x, 0.0, 1.0, out=np.empty(3)),
-    "accumulation": np.add.accumulate,
-    "a setting": lambda x: np.add(x, 1.0, where=np.asarray([True] * 3), out=x * 2.0),
-    "an array of its own": changed_by_tracer,
-    "random numbers": lambda x: x + np.random.default_rng().normal(size=3),
-    "another result each time": Changing(),
-    "an array of its own as a result": lambda x: (x * 2.0, np.ones(3))[1] * 1.0,
-    "handling of errors": ignoring_overflow,
-    "another dtype of the same bits": lambda x: (
-        x * 0.0 if isinstance(x, np.ndarray) else (x * 0.0).astype("int64")
-    ),
-}
-
-
-@together("function", NOT_TRACED.values())
-def test_what_cannot_be_traced_runs_as_it_is(function):
-    traced, runs = counted(function)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for n in range(1, 6):
-            x = np.asarray([n, n + 1.0, 3.0])
-            before = x.copy()
-            found = traced(x)
-            assert not isinstance(found, Tracer)
-            np.testing.assert_array_equal(x, before)
-    assert len(runs) in (7, 6)
-    assert not traced.programs
-
-
-def test_what_could_not_be_traced_is_not_tried_again():
-    traced, runs = counted(lambda x: x * float(x[0]))
-    for size in (2, 2, 3, 3, 3):
-        traced(np.ones(size))
-    assert len(runs) == 5 + 1
-
-
-def test_an_array_of_the_function_is_traced_as_it_was():
-    traced, runs = counted(own_constant)
-    for n in range(5):
-        assert traced(np.full(3, n + 0.0)).tolist() == [n + 2.0] * 3
-    assert len(runs) == 3
-
-
-def test_an_array_of_the_function_is_copied_once():
-    own = np.ones((256, 1024))
-    traced = TracedNumpyFunction(lambda x: x * own + own * x - own / x)
-    tracemalloc.start()
-    for _ in range(3):
-        traced(2.0)
-    kept = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert len(traced.programs) == 1
-    assert kept < 1.5 * own.nbytes
-
-
-def test_an_argument_that_is_changed_is_changed_once():
-    def change(x):
-        x += 1.0
-        return x * 2.0
-
-    traced, x = TracedNumpyFunction(change), np.zeros(2)
-    for n in range(1, 5):
-        assert traced(x).tolist() == [2.0 * n] * 2
-
-
-def test_subclasses_of_arrays_keep_their_operators():
-    class Matrix(np.ndarray):
-        def __mul__(self, other):
-            return np.matmul(self, other)
-
-    traced = TracedNumpyFunction(lambda x: x * x)
-    x = np.asarray([[1.0, 2.0], [3.0, 4.0]]).view(Matrix)
-    for _ in range(4):
-        np.testing.assert_array_equal(np.asarray(traced(x)), np.asarray(x) @ np.asarray(x))
 
 
 def test_an_argument_of_another_type_is_not_taken_for_what_was_traced():

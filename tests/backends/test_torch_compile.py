@@ -137,3 +137,23 @@ def test_arguments_of_other_kinds_are_compiled_anew():
     for given in [(x, None), (x[:4], None), (x, x), (x, None), (x[:3], x[3:])]:
         assert torch.equal(compiled(*given), function(*given))
     assert not compiled.fell_back
+
+
+def test_a_program_does_not_import_the_compiler():
+    """It takes PyTorch seconds, in the midst of predictions."""
+    program = (
+        "import sys\n"
+        "from pluggable_mlp import MLP, get_backend\n"
+        "backend = get_backend('torch')\n"
+        "mlp = MLP([3, 4, 2])\n"
+        "parameters = mlp.initialize(seed=0, backend=backend)\n"
+        "x = backend.asarray([[0.0, 1.0, 2.0]], dtype='float32')\n"
+        "for _ in range(200): mlp.predict(parameters, x)\n"
+        "(function,) = mlp._predictions.functions.values()\n"
+        "assert function.programs\n"
+        "print('torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")

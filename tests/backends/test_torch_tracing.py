@@ -1,7 +1,5 @@
 """Functions that PyTorch traces: the same bits, what a program depends on, and what has none."""
 
-import subprocess
-import sys
 import threading
 from functools import partial
 
@@ -398,23 +396,3 @@ def test_threads_share_no_array():
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def test_a_program_does_not_import_the_compiler():
-    """It takes PyTorch seconds, in the midst of predictions."""
-    program = (
-        "import sys\n"
-        "from pluggable_mlp import MLP, get_backend\n"
-        "backend = get_backend('torch')\n"
-        "mlp = MLP([3, 4, 2])\n"
-        "parameters = mlp.initialize(seed=0, backend=backend)\n"
-        "x = backend.asarray([[0.0, 1.0, 2.0]], dtype='float32')\n"
-        "for _ in range(200): mlp.predict(parameters, x)\n"
-        "(function,) = mlp._predictions.functions.values()\n"
-        "assert function.programs\n"
-        "print('torch._dynamo' in sys.modules)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("False\n", "")

@@ -1,0 +1,38 @@
+"""When libraries trace and capture in tests, and what they traced."""
+
+from collections import deque
+
+import pytest
+
+from pluggable_mlp import compile_cache
+from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction
+from pluggable_mlp.training.step_functions import _copies
+
+
+@pytest.fixture
+def early_programs(monkeypatch):
+    """Programs at the second call, as trainings of the tests are short; none of other tests."""
+    monkeypatch.setattr(TracedNumpyFunction, "calls_before_tracing", 1)
+    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=32))
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """What is traced, in order; not what looks at an epoch's end."""
+    results, trace = [], TracedNumpyFunction.trace
+
+    def also(self, arguments):
+        found = trace(self, arguments)
+        function = getattr(self.function, "func", self.function)
+        if function.__module__ != "pluggable_mlp.training.divergence" and function is not _copies:
+            results.append(found)
+        return found
+
+    monkeypatch.setattr(TracedNumpyFunction, "trace", also)
+    return results
+
+
+@pytest.fixture
+def early(monkeypatch):
+    """Graphs are captured at the sixth call of a fused function: operations are slow here."""
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)

@@ -1,0 +1,133 @@
+"""What NumPy does not trace, or traces as it was: functions that look at values or own arrays."""
+
+import tracemalloc
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction, Tracer
+from tests.backends import counting
+from tests.together import together
+
+pytestmark = pytest.mark.usefixtures("early_programs")
+
+counted = partial(counting.counted, TracedNumpyFunction)
+
+
+class Changing:
+    """A function that gives something else at each call."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, x):
+        self.count += 1
+        return x * self.count
+
+
+def ignoring_overflow(x):
+    with np.errstate(over="ignore"):
+        return np.exp(x * 1e4)
+
+
+def own_constant(x):
+    own = np.ones(3)
+    y = x * own
+    own += 1.0
+    return y + own
+
+
+def changed_by_tracer(x):
+    own = np.ones(3)
+    own += x
+    return own
+
+
+NOT_TRACED = {
+    "bool": lambda x: x * 2.0 if x[0] > 0 else x,
+    "float": lambda x: x * float(x[1]),
+    "int": lambda x: x[: int(x[1])],
+    "index": lambda x: [x, -x][x[1].astype(int) % 2],
+    "mask": lambda x: x[x > 1.0],
+    "iteration": lambda x: sum(x) + x,
+    "length": lambda x: x * len(x),
+    "conversion": lambda x: np.asarray(x) * 2.0,
+    "list": lambda x: x * x.tolist()[0],
+    "shape by values": np.unique,
+    "several results": lambda x: np.split(x, 3)[0],
+    "out": lambda x: np.clip(x, 0.0, 1.0, out=np.empty(3)),
+    "accumulation": np.add.accumulate,
+    "a setting": lambda x: np.add(x, 1.0, where=np.asarray([True] * 3), out=x * 2.0),
+    "an array of its own": changed_by_tracer,
+    "random numbers": lambda x: x + np.random.default_rng().normal(size=3),
+    "another result each time": Changing(),
+    "an array of its own as a result": lambda x: (x * 2.0, np.ones(3))[1] * 1.0,
+    "handling of errors": ignoring_overflow,
+    "another dtype of the same bits": lambda x: (
+        x * 0.0 if isinstance(x, np.ndarray) else (x * 0.0).astype("int64")
+    ),
+}
+
+
+@together("function", NOT_TRACED.values())
+def test_what_cannot_be_traced_runs_as_it_is(function):
+    traced, runs = counted(function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in range(1, 6):
+            x = np.asarray([n, n + 1.0, 3.0])
+            before = x.copy()
+            found = traced(x)
+            assert not isinstance(found, Tracer)
+            np.testing.assert_array_equal(x, before)
+    assert len(runs) in (7, 6)
+    assert not traced.programs
+
+
+def test_what_could_not_be_traced_is_not_tried_again():
+    traced, runs = counted(lambda x: x * float(x[0]))
+    for size in (2, 2, 3, 3, 3):
+        traced(np.ones(size))
+    assert len(runs) == 5 + 1
+
+
+def test_an_array_of_the_function_is_traced_as_it_was():
+    traced, runs = counted(own_constant)
+    for n in range(5):
+        assert traced(np.full(3, n + 0.0)).tolist() == [n + 2.0] * 3
+    assert len(runs) == 3
+
+
+def test_an_array_of_the_function_is_copied_once():
+    own = np.ones((256, 1024))
+    traced = TracedNumpyFunction(lambda x: x * own + own * x - own / x)
+    tracemalloc.start()
+    for _ in range(3):
+        traced(2.0)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(traced.programs) == 1
+    assert kept < 1.5 * own.nbytes
+
+
+def test_an_argument_that_is_changed_is_changed_once():
+    def change(x):
+        x += 1.0
+        return x * 2.0
+
+    traced, x = TracedNumpyFunction(change), np.zeros(2)
+    for n in range(1, 5):
+        assert traced(x).tolist() == [2.0 * n] * 2
+
+
+def test_subclasses_of_arrays_keep_their_operators():
+    class Matrix(np.ndarray):
+        def __mul__(self, other):
+            return np.matmul(self, other)
+
+    traced = TracedNumpyFunction(lambda x: x * x)
+    x = np.asarray([[1.0, 2.0], [3.0, 4.0]]).view(Matrix)
+    for _ in range(4):
+        np.testing.assert_array_equal(np.asarray(traced(x)), np.asarray(x) @ np.asarray(x))
