@@ -1,5 +1,6 @@
 """The command line in a process of its own, which signals and closed pipes can be sent to."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, links and devices of POSIX")
+TRAIN = ("train", "--epochs", 1_000_000, "--hidden", 8)
+"""What goes on until it is stopped."""
 _LONGEST = 120
 """Seconds after which a child is killed: a test that waits for its word fails, and goes on."""
 
@@ -35,3 +41,10 @@ def running(*arguments: object, before: tuple[str, ...] = (), **options: Any) ->
         finally:
             watchdog.cancel()
             child.kill()
+
+
+def stopped(child, sent=signal.SIGINT) -> tuple[int, str, str]:
+    """Send a signal and return the exit code, the rest of the output and of the errors."""
+    child.send_signal(sent)
+    out, err = child.communicate(timeout=300)
+    return child.returncode, out, err

@@ -1,10 +1,21 @@
-"""What the folder of a run says."""
+"""Folders of runs: made, and what they say."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs.run import Run
+from pluggable_mlp.settings import Settings
+
 _ELSEWHERE = ("seconds", "examples_per_second", "versions", "backend", "device", "processes")
+
+FILES = {
+    "certificate.json", "checkpoints", "config.json", "metrics.jsonl", "model.safetensors",
+    "summary.json",
+}  # fmt: skip
+"""What is in the folder of a run that ended."""
 
 
 def content(folder: Path, name: str) -> Any:
@@ -22,3 +33,29 @@ def told(folder: Path) -> tuple[Any, ...]:
         [content(folder, "certificate.json")[name] for name in ("epochs", "records")],
         (folder / "model.safetensors").read_bytes(),
     )
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def assert_complete(folder: Path, command) -> None:
+    """Every file is there, every epoch has its line, and the model measures what they say."""
+    assert names(folder) == FILES
+    history = lines(folder)
+    assert [line["epoch"] for line in history] == [*range(1, len(history) + 1)]
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["epochs"] == len(history)
+    assert json.loads(command("evaluate", folder).out)["loss"] == summary["test_loss"]
+
+
+def trained(folder, **settings):
+    """Train as the command does, and save the run."""
+    run = Run(Settings(**settings), get_backend("numpy"))
+    with RunFolder(folder, run):
+        list(run.train())
+    return folder

@@ -5,9 +5,12 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from pluggable_mlp.data import load_dataset
 
 polars = pytest.importorskip("polars")
 
@@ -32,8 +35,8 @@ def write(path, rows=slice(None), **columns):
     return path
 
 
-def content(path):
-    return json.loads(path.read_text())
+def content(*path):
+    return json.loads(Path(*path).read_text())
 
 
 @pytest.fixture
@@ -155,3 +158,25 @@ def test_a_run_goes_on_with_the_same_data_in_another_format(command, trained):
     assert outcome.code == 0, outcome.err
     for arguments in (("verify", run), ("evaluate", run), ("predict", run, data)):
         assert command(*arguments).code == 0
+
+
+def test_data_that_changed_are_refused(command, tmp_path):
+    digits = load_dataset("digits")
+    given = {"X": digits.train.inputs[:140], "y": digits.train.targets[:140]}
+    np.savez(tmp_path / "data.npz", **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        command(
+            "train", "--data", tmp_path / "data.npz", "--epochs", 1, "--output", tmp_path / "run"
+        )
+        np.savez(tmp_path / "data.npz", **given | {"y": given["y"][::-1]})
+        outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
+        assert outcome.code == 2
+        assert "holds other data than the run was trained on" in outcome.err
+        config = content(tmp_path / "run", "config.json")
+        config["data_sha256"] = load_dataset(tmp_path / "data.npz").sha256()
+        (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+        (tmp_path / "run" / "summary.json").unlink()  # as where the run was killed
+        outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
+    assert outcome.code == 2
+    assert f"data_sha256 is '{config['data_sha256']}', a checkpoint of it has " in outcome.err

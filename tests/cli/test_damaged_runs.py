@@ -94,6 +94,22 @@ def test_another_type_in_the_place_of_an_object_is_named(command, run, tmp_path,
         assert "unexpected" not in outcome.err
 
 
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', "null", 100_000 * "["])
+def test_invalid_certificates_are_refused(command, tmp_path, text):
+    path = tmp_path / "certificate.json"
+    path.write_text(text)
+    outcome = command("verify", path)
+    assert outcome.code == 2
+    assert "is not a certificate" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_missing_certificate(command, tmp_path):
+    outcome = command("verify", tmp_path / "certificate.json")
+    assert outcome.code == 2
+    assert "is missing" in outcome.err
+
+
 def lacking(name):
     def change(line):
         del line[name]

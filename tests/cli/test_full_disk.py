@@ -6,9 +6,8 @@ from contextlib import suppress
 import pytest
 
 from tests.cli.children import running
-from tests.cli.saved_runs import content, told
+from tests.cli.saved_runs import content, lines, told
 from tests.cli.small_disks import small_disk
-from tests.cli.test_output import lines
 
 GIVEN = ("--epochs", 8, "--hidden", 40, "--optimizer", "adam", "--checkpoint-minutes", 0)
 

@@ -6,9 +6,8 @@ import shutil
 
 import pytest
 
-from tests.cli.saved_runs import content, told
+from tests.cli.saved_runs import FILES, content, names, told
 from tests.cli.stepping import KILLED
-from tests.cli.test_output import FILES, names
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 

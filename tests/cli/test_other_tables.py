@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -27,18 +26,6 @@ def write(path, table, header=True, delimiter=","):
             writer.writerow(table)
         writer.writerows(zip(*table.values(), strict=True))
     return path
-
-
-@pytest.fixture
-def told(command):
-    """Run a command that may warn: the suite takes warnings for errors."""
-
-    def run(*arguments):
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            return command(*arguments)
-
-    return run
 
 
 @pytest.fixture

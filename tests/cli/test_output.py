@@ -1,11 +1,8 @@
 """`train --output`: what is in the folder when, and what becomes of it where things go wrong."""
 
 import json
-import os
 import shutil
 import signal
-import time
-from pathlib import Path
 
 import pytest
 
@@ -13,42 +10,8 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
-from tests.cli.children import running
-from tests.cli.small_disks import small_disk
-
-FILES = {
-    "certificate.json", "checkpoints", "config.json", "metrics.jsonl", "model.safetensors",
-    "summary.json",
-}  # fmt: skip
-posix = pytest.mark.skipif(os.name != "posix", reason="signals, links and devices of POSIX")
-
-
-def lines(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
-
-
-TRAIN = ("train", "--epochs", 1_000_000, "--hidden", 8)
-
-
-def stopped(child, sent=signal.SIGINT) -> tuple[int, str, str]:
-    """Send a signal and return the exit code, the rest of the output and of the errors."""
-    child.send_signal(sent)
-    out, err = child.communicate(timeout=300)
-    return child.returncode, out, err
-
-
-def assert_complete(folder: Path, command) -> None:
-    """Every file is there, every epoch has its line, and the model measures what they say."""
-    assert names(folder) == FILES
-    history = lines(folder)
-    assert [line["epoch"] for line in history] == [*range(1, len(history) + 1)]
-    summary = json.loads((folder / "summary.json").read_text())
-    assert summary["epochs"] == len(history)
-    assert json.loads(command("evaluate", folder).out)["loss"] == summary["test_loss"]
+from tests.cli.children import TRAIN, posix, running, stopped
+from tests.cli.saved_runs import FILES, assert_complete, lines, names
 
 
 @posix
@@ -296,68 +259,6 @@ def test_a_full_disk_raises_before_training(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_old_run_is_replaced_where_that_is_asked_for(command, tmp_path):
-    folder = tmp_path / "run"
-    train = ("train", "--quiet", "--hidden", 8, "--output", folder)
-    assert command(*train, "--epochs", 2, "--seed", 1, "--overwrite").code == 0  # nothing is there
-    refused = command(*train, "--epochs", 1)
-    assert refused.code == 2
-    assert "already holds something" in refused.err
-    assert "--overwrite" in refused.err
-    assert len(lines(folder)) == 2
-    (folder / "model.safetensors.part").write_text("of a run that was killed")
-    assert command(*train, "--epochs", 1, "--overwrite").code == 0
-    assert_complete(folder, command)
-    assert len(lines(folder)) == 1
-    assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 0
-
-
-def test_only_a_run_is_replaced(command, tmp_path):
-    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--overwrite", "--output")
-    (tmp_path / "notes.txt").write_text("keep")
-    other = "which --overwrite does not replace; choose another --output"
-    fault = f"--output {tmp_path} holds notes.txt, but no config.json of a run, {other}\n"
-    assert command(*train, tmp_path).err == f"Error: {fault}"
-    run = tmp_path / "run"
-    assert command(*train, run).code == 0
-    (run / "notes.txt").write_text("keep")
-    outcome = command(*train, run)
-    assert outcome.code == 2
-    assert "holds notes.txt, which train did not write" in outcome.err
-    assert names(run) == FILES | {"notes.txt"}
-    outcome = command(*train, tmp_path / "notes.txt")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert f"notes.txt is a file, {other}" in outcome.err
-
-
-@posix
-@pytest.mark.parametrize("options", [(), ("--overwrite",)])
-def test_a_link_that_leads_nowhere_is_not_replaced(command, tmp_path, options):
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "absent")
-    outcome = command("train", "--quiet", "--epochs", 1, "--hidden", 8, *options, "--output", link)
-    assert (outcome.code, outcome.out) == (2, "")
-    words = "already holds something"
-    if options:
-        words = "is a link that leads nowhere, which --overwrite does not replace; choose another"
-    assert f"--output {link} {words}" in outcome.err
-    assert link.is_symlink()
-    assert [*tmp_path.iterdir()] == [link]
-
-
-@pytest.mark.slow
-@posix
-def test_a_run_in_training_is_not_replaced(command, tmp_path):
-    folder = tmp_path / "run"
-    with running(*TRAIN, "--output", folder) as child:
-        child.stdout.readline()
-        second = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", folder)
-        assert (second.code, second.out) == (2, "")
-        assert "the folder of a run that another process trains; wait for its end" in second.err
-        stopped(child)
-    assert_complete(folder, command)
-
-
 def test_json_is_printed_for_machines(command, tmp_path):
     """The lines of metrics.jsonl, then the summary."""
     given = ("train", "--json", "--epochs", 2, "--hidden", 8, "--output", tmp_path / "run")
@@ -366,74 +267,3 @@ def test_json_is_printed_for_machines(command, tmp_path):
     assert last == json.loads((tmp_path / "run" / "summary.json").read_text())
     (only,) = command("train", "--json", "--quiet", "--epochs", 1).out.splitlines()
     assert json.loads(only)["epochs"] == 1
-
-
-@pytest.mark.parametrize(
-    "fails",
-    [("--learning-rate", "1e38"), ("--optimizer", "lbfgs", "--batch-size", 16)],
-    ids=["diverges in the first epoch", "refused by the loop"],
-)
-def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_path, fails):
-    folder = tmp_path / "run"
-    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
-    assert command(*train).code == 0
-    before = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
-    assert command(*train, "--overwrite", *fails).code == 2
-    assert {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()} == before
-    assert (folder / "checkpoints").is_dir()
-    assert command("evaluate", folder).code == 0
-    assert command(*train, "--overwrite", "--seed", 1).code == 0
-    assert (folder / "config.json").read_bytes() != before["config.json"]
-    assert list(tmp_path.iterdir()) == [folder]  # nothing is left of the old one
-
-
-@pytest.mark.slow
-@posix
-def test_ctrl_c_in_the_first_epoch_leaves_the_old_run(command, tmp_path):
-    """And nothing else, and says so."""
-    folder = tmp_path / "run"
-    assert command("train", "--quiet", "--epochs", 1, "--output", folder).code == 0
-    before = {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
-    given = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--overwrite")
-    with running("train", *given, "--output", folder) as child:
-        while not (folder / "replacement.part" / "config.json").exists():
-            assert child.poll() is None
-            time.sleep(0.01)
-        code, _, err = stopped(child)
-    assert code == 130
-    assert "interrupted after 0 whole epochs; the old run stays\n" in err
-    assert {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()} == before
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-@posix
-def test_a_run_behind_a_link_is_replaced_where_it_is(command, tmp_path):
-    """The link stays, and what it leads to."""
-    link, folder = tmp_path / "link", tmp_path / "disk" / "run"
-    folder.mkdir(parents=True)
-    link.symlink_to(folder)
-    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", link)
-    assert command(*train).code == 0
-    assert command(*train, "--overwrite", "--seed", 1).code == 0
-    assert link.is_symlink()
-    assert_complete(folder, command)
-    assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 1
-    assert names(tmp_path) == {"link", "disk"}
-    assert names(tmp_path / "disk") == {"run"}
-
-
-@pytest.mark.slow
-@posix
-def test_a_run_that_is_a_mounted_file_system_is_replaced(command, tmp_path):
-    """As a container's volume: it cannot be renamed, and nothing moves out of it."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    with small_disk(folder) as (enter, seen):
-        for seed in (0, 1):
-            train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--seed", seed)
-            with running(*train, "--overwrite", "--output", folder, before=enter) as child:
-                _, err = child.communicate(timeout=300)
-            assert (child.returncode, err) == (0, "")
-        assert_complete(seen, command)
-        assert json.loads((seen / "config.json").read_text())["settings"]["seed"] == 1
-    assert list(tmp_path.iterdir()) == [folder]

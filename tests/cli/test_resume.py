@@ -11,17 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pluggable_mlp.backends import get_backend
-from pluggable_mlp.data import load_dataset
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
     checkpoint_steps,
-    read_checkpoint,
-    save_checkpoint,
 )
-from pluggable_mlp.runs.run import Run
 from pluggable_mlp.serialization import write_tree
-from pluggable_mlp.settings import Settings
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
@@ -177,15 +171,6 @@ def test_metrics_that_were_edited_are_refused(command, stopped, line, name):
     assert told_files(stopped) == before
 
 
-def test_numbers_that_are_not_finite_are_no_checkpoint(tmp_path):
-    run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
-    good = run.checkpoint(next(iter(run.train())).position())
-    bad = good._replace(parameters=[{"W": np.array([1.0, np.nan])}])
-    assert save_checkpoint(tmp_path, good, run.backend)
-    assert not save_checkpoint(tmp_path, bad, run.backend)
-    assert read_checkpoint(tmp_path, 1).parameters is None
-
-
 @pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
 def test_a_run_in_training_is_refused(command, tmp_path):
     given = ("--epochs", 1_000_000, "--hidden", 8, "--output", tmp_path / "run")
@@ -327,40 +312,12 @@ def test_what_was_half_written_is_removed(command, stopped):
     assert not any(part.exists() for part in parts)
 
 
-def test_one_epoch_is_one(command, tmp_path):
-    outcome = command("train", "--epochs", 1, "--hidden", 8, "--output", tmp_path / "run")
-    assert " after 1 epoch in " in outcome.out
-    assert "same bits: 1 epoch on numpy" in command("verify", tmp_path / "run").out
-
-
 def test_a_schedule_that_ends_with_the_epochs_is_not_prolonged(command, tmp_path):
     given = ("train", "--quiet", "--hidden", 8, "--epochs", 1, "--schedule", "cosine")
     command(*given, "--output", tmp_path / "run")
     outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
     assert outcome.code == 2
     assert "the schedule cosine ends with the epochs of the run, 1 when it began;" in outcome.err
-
-
-def test_data_that_changed_are_refused(command, tmp_path):
-    digits = load_dataset("digits")
-    given = {"X": digits.train.inputs[:140], "y": digits.train.targets[:140]}
-    np.savez(tmp_path / "data.npz", **given)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        command(
-            "train", "--data", tmp_path / "data.npz", "--epochs", 1, "--output", tmp_path / "run"
-        )
-        np.savez(tmp_path / "data.npz", **given | {"y": given["y"][::-1]})
-        outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
-        assert outcome.code == 2
-        assert "holds other data than the run was trained on" in outcome.err
-        config = content(tmp_path / "run", "config.json")
-        config["data_sha256"] = load_dataset(tmp_path / "data.npz").sha256()
-        (tmp_path / "run" / "config.json").write_text(json.dumps(config))
-        (tmp_path / "run" / "summary.json").unlink()  # as where the run was killed
-        outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
-    assert outcome.code == 2
-    assert f"data_sha256 is '{config['data_sha256']}', a checkpoint of it has " in outcome.err
 
 
 def test_what_is_no_run_is_named(command, tmp_path):

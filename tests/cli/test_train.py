@@ -170,3 +170,9 @@ def test_epochs_before_divergence_are_kept(command, tmp_path):
     assert summary["parameters_sha256"] == metrics[-1]["parameters_sha256"]
     measured = json.loads(command("evaluate", run).out)
     assert measured["loss"] == summary["test_loss"]
+
+
+def test_one_epoch_is_one(command, tmp_path):
+    outcome = command("train", "--epochs", 1, "--hidden", 8, "--output", tmp_path / "run")
+    assert " after 1 epoch in " in outcome.out
+    assert "same bits: 1 epoch on numpy" in command("verify", tmp_path / "run").out

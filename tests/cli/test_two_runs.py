@@ -12,8 +12,7 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from tests.cli.saved_runs import content, told  # noqa: E402
-from tests.cli.test_output import FILES, names  # noqa: E402
+from tests.cli.saved_runs import FILES, content, names, told  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 

@@ -3,33 +3,18 @@
 import csv
 import io
 import json
-import os
-import signal
-import subprocess
-import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, namespaces
+from pluggable_mlp import namespaces
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.predict import load_run
-from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
-from tests.cli.children import running
-
-
-def trained(folder, **settings):
-    """Train as the command does, and save the run."""
-    run = Run(Settings(**settings), get_backend("numpy"))
-    with RunFolder(folder, run):
-        list(run.train())
-    return folder
+from tests.cli.digits import PIXELS, SAVED, save
+from tests.cli.saved_runs import trained
 
 
 def told(command, *arguments):
@@ -37,11 +22,6 @@ def told(command, *arguments):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         return command(*arguments)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("run"), epochs=15)
 
 
 @pytest.fixture(scope="module")
@@ -73,28 +53,6 @@ def assert_it_measures(outcome, run, examples):
     expected = {name: summary[f"test_{name}"] for name in names}
     assert (outcome.code, outcome.err) == (0, "")
     assert json.loads(outcome.out) == {"examples": examples, **expected}
-
-
-PIXELS = load_dataset("digits").test.inputs
-SAVED = {
-    "uint8": PIXELS,
-    "int64": PIXELS.astype("int64"),
-    "float32": PIXELS.astype("float32") / 16,
-    "float64": PIXELS / 16,
-}
-
-
-def save(folder, form, ending):
-    """Save the digits' test part as a file with labels and one without; return their paths."""
-    inputs, labels = SAVED[form], load_dataset("digits").test.targets
-    whole, alone = folder / f"data.{ending}", folder / f"inputs.{ending}"
-    if ending == "npz":
-        np.savez(whole, X=inputs, y=labels)
-        np.savez(alone, X=inputs)
-    else:
-        np.savetxt(whole, np.column_stack([inputs, labels]), delimiter=",", fmt="%.17g")
-        np.savetxt(alone, inputs, delimiter=",", fmt="%.17g")
-    return whole, alone
 
 
 @pytest.mark.parametrize(
@@ -254,22 +212,6 @@ def test_another_backend_is_used_and_agrees(command, run, tmp_path, monkeypatch)
             assert json.loads(there)["accuracy"] == json.loads(here)["accuracy"]
 
 
-def test_endings_may_be_in_capitals(command, run, tmp_path):
-    """Of what is read and of what is written, as Windows has them."""
-    data = load_dataset("digits")
-    inputs = data.test.inputs[:5]
-    np.save(tmp_path / "x.npy", inputs)
-    (tmp_path / "X.NPY").write_bytes((tmp_path / "x.npy").read_bytes())
-    plain, capitals = tmp_path / "p.npy", tmp_path / "P.NPY"
-    for source, target in (("x.npy", plain), ("X.NPY", capitals)):
-        assert command("predict", run, tmp_path / source, "--output", target).code == 0
-    assert capitals.read_bytes() == plain.read_bytes()
-    np.savez(tmp_path / "d.npz", X=data.train.inputs / 16.0, y=data.train.targets)
-    (tmp_path / "D.NPZ").write_bytes((tmp_path / "d.npz").read_bytes())
-    found = [load_dataset(tmp_path / name).sha256() for name in ("d.npz", "D.NPZ")]
-    assert found[0] == found[1]
-
-
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv", "idx"])
 def test_predict_reads_every_format_and_is_as_right_as_evaluate(command, run, tmp_path, ending):
     digits = load_dataset("digits")
@@ -293,54 +235,6 @@ def test_predict_reads_every_format_and_is_as_right_as_evaluate(command, run, tm
     sums = [sum(float(row[f"p{k}"]) for k in range(10)) for row in rows]
     # Ten float32 probabilities, each within a few units in the last place of at most 1.
     assert np.abs(np.asarray(sums) - 1.0).max() < 10 * 2.0**-22
-
-
-def test_predict_writes_a_file(command, run, tmp_path):
-    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
-    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.csv")
-    assert outcome.code == 0
-    assert outcome.out == ""
-    assert len((tmp_path / "p.csv").read_text().splitlines()) == 4
-
-
-def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
-    """Never all rows at once: when the last thousand are computed, others are in the file."""
-    from pluggable_mlp.backends.numpy import NumpyBackend
-
-    path, sizes, compute = tmp_path / "p.csv", [], NumpyBackend.to_numpy
-    part = tmp_path / "p.csv.part"
-
-    def note(self, array):
-        sizes.append(part.stat().st_size if part.exists() else 0)
-        return compute(self, array)
-
-    np.save(tmp_path / "x.npy", np.resize(load_dataset("digits").test.inputs, (2001, 64)))
-    monkeypatch.setattr(NumpyBackend, "to_numpy", note)
-    assert command("predict", run, tmp_path / "x.npy", "--output", path).code == 0
-    assert len(sizes) == 3
-    assert 0 < sizes[1] < sizes[2] < path.stat().st_size
-    assert len(path.read_text().splitlines()) == 2002
-
-
-def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
-    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
-    full = Path("/dev/full")  # it can be opened, and not written
-    for path in (tmp_path / "absent" / "p.csv", tmp_path, *([full] if full.exists() else [])):
-        outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
-        assert outcome.code == 2
-        assert f"--output {path} cannot be written: " in outcome.err
-        assert "name a place where you may write" in outcome.err
-
-
-@pytest.mark.parametrize("name", ["p.parquet", "p.csv.gz", "p.npz"])
-def test_predictions_are_not_written_under_the_name_of_another_format(command, run, tmp_path, name):
-    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
-    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name)
-    suffix = Path(name).suffix
-    expected = f"ends in {suffix}, expected .csv, or .npy for only the predictions"
-    assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == f"Error: --output {tmp_path / name} {expected}\n"
-    assert not (tmp_path / name).exists()
 
 
 def test_wrong_inputs_are_refused(command, run, tmp_path):
@@ -368,14 +262,6 @@ def test_integers_for_a_network_of_floats_are_refused(command, tmp_path):
     assert (outcome.code, outcome.out) == (2, "")
     assert "x.npy: holds integers of 8 bits, but the inputs run from 0 to 16" in outcome.err
     assert "training saw 0 to 1; prepare them as the training inputs were" in outcome.err
-
-
-def test_wrong_inputs_leave_an_old_file_of_predictions_alone(command, run, tmp_path):
-    np.save(tmp_path / "narrow.npy", np.zeros((2, 63)))
-    (tmp_path / "p.csv").write_text("old")
-    outcome = command("predict", run, tmp_path / "narrow.npy", "--output", tmp_path / "p.csv")
-    assert outcome.code == 2
-    assert (tmp_path / "p.csv").read_text() == "old"
 
 
 @pytest.fixture
@@ -423,89 +309,8 @@ def test_damaged_feather_is_refused(command, table_run, tmp_path, content):
     assert "x.feather: cannot be read" in outcome.err
 
 
-def test_the_end_of_a_name_may_be_in_capitals(command, run, tmp_path):
-    with (tmp_path / "X.NPY").open("wb") as file:  # numpy.save would append .npy to a path
-        np.save(file, PIXELS)
-    outcome = command("predict", run, tmp_path / "X.NPY", "--output", tmp_path / "P.NPY")
-    assert outcome.code == 0, outcome.err
-    lines = command("predict", run, tmp_path / "X.NPY").out.splitlines()[1:]
-    assert np.load(tmp_path / "P.NPY").tolist() == [int(line.split(",")[0]) for line in lines]
-    (tmp_path / "T.CSV").write_text("\n".join(",".join(map(str, row)) for row in PIXELS.tolist()))
-    assert command("predict", run, tmp_path / "T.CSV").out.splitlines()[1:] == lines
-
-
 def test_what_is_wrong_with_standard_input_is_told(command, run, piped):
     piped(b"5,2\n3\n")
     outcome = command("predict", run, "-")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("Error: standard input: line 2 has 1 field, the first has 2;")
-
-
-def test_predictions_are_an_array_where_that_is_asked_for(command, run, table_run, tmp_path):
-    np.save(tmp_path / "x.npy", PIXELS)
-    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.npy")
-    assert (outcome.code, outcome.out) == (0, "")
-    rows = list(csv.DictReader(io.StringIO(command("predict", run, tmp_path / "x.npy").out)))
-    found = np.load(tmp_path / "p.npy")
-    assert found.dtype == np.int64
-    assert found.tolist() == [int(row["prediction"]) for row in rows]
-    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "no" / "p.npy")
-    assert outcome.code == 2
-    assert "p.npy cannot be written: " in outcome.err
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_leaves_no_copy_of_standard_input(run, tmp_path):
-    """Nor half a file of predictions beside the old one."""
-    temporary, answers = tmp_path / "temporary", tmp_path / "answers.csv"
-    temporary.mkdir()
-    answers.write_text("old")
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    given = ("predict", run, "-", "--output", answers)
-    with running(*given, env=environment, stdin=subprocess.PIPE) as child:
-        child.stdin.write("0.5," * 1000)
-        child.stdin.flush()
-        child.stdin.write("0.5," * 100_000)
-        child.stdin.flush()
-        while not any(temporary.iterdir()):
-            assert child.poll() is None
-            time.sleep(0.01)
-        child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=300) == 130
-    assert not any(temporary.iterdir())
-    assert answers.read_text() == "old"
-    assert {path.name for path in tmp_path.iterdir()} == {"temporary", "answers.csv"}
-
-
-@pytest.mark.parametrize("name", ["answers.csv", "answers.npy"])
-def test_predictions_that_fail_leave_the_old_file(command, run, tmp_path, monkeypatch, name):
-    """In the middle of them, as where memory ends."""
-    np.save(tmp_path / "x.npy", np.zeros((3000, 64)))
-    (tmp_path / name).write_text("old")
-    own, calls = MLP.predict_proba, []
-
-    def exhausted(*arguments, **options):
-        calls.append(1)
-        if len(calls) == 3:
-            raise MemoryError("no room")
-        return own(*arguments, **options)
-
-    monkeypatch.setattr(MLP, "predict_proba", exhausted)
-    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name)
-    assert (outcome.code, len(calls)) == (3, 3)
-    assert (tmp_path / name).read_text() == "old"
-    assert {path.name for path in tmp_path.iterdir()} == {"x.npy", name}
-    monkeypatch.undo()
-    assert command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name).code == 0
-    assert (tmp_path / name).stat().st_size > 3000
-
-
-@pytest.mark.skipif(os.name != "posix", reason="links and devices of POSIX")
-def test_predictions_are_written_where_a_link_leads_and_to_devices(command, run, tmp_path):
-    np.save(tmp_path / "x.npy", np.zeros((3, 64)))
-    (tmp_path / "there").mkdir()
-    (tmp_path / "link.csv").symlink_to(tmp_path / "there" / "answers.csv")
-    for output in (tmp_path / "link.csv", "/dev/null"):
-        assert command("predict", run, tmp_path / "x.npy", "--output", output).code == 0
-    assert (tmp_path / "link.csv").is_symlink()
-    assert len((tmp_path / "there" / "answers.csv").read_text().splitlines()) == 4

@@ -262,22 +262,6 @@ def test_certificates_of_estimators_are_sent_to_them(command, tmp_path):
     assert "use MLPClassifier.verify(certificate, X, y)" in outcome.err
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', "null", 100_000 * "["])
-def test_invalid_certificates_are_refused(command, tmp_path, text):
-    path = tmp_path / "certificate.json"
-    path.write_text(text)
-    outcome = command("verify", path)
-    assert outcome.code == 2
-    assert "is not a certificate" in outcome.err
-    assert "Traceback" not in outcome.err
-
-
-def test_a_missing_certificate(command, tmp_path):
-    outcome = command("verify", tmp_path / "certificate.json")
-    assert outcome.code == 2
-    assert "is missing" in outcome.err
-
-
 @pytest.mark.parametrize(
     ("edit", "fault"),
     [

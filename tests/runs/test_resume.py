@@ -1,7 +1,8 @@
-"""A run that goes on from a checkpoint of any step ends as one that was never disturbed."""
+"""A run that goes on from any checkpoint ends as one that was never disturbed; what is none."""
 
 import json
 
+import numpy as np
 import pytest
 
 from pluggable_mlp.backends import get_backend
@@ -71,3 +72,12 @@ def test_every_backend_goes_on_with_its_own_bits(backend, tmp_path):
     saved = positions_of(run, tmp_path, every=5)
     for place, step, history in saved:
         assert end_of(settings, backend, place, step, history) == reached(run)
+
+
+def test_numbers_that_are_not_finite_are_no_checkpoint(tmp_path):
+    run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
+    good = run.checkpoint(next(iter(run.train())).position())
+    bad = good._replace(parameters=[{"W": np.array([1.0, np.nan])}])
+    assert save_checkpoint(tmp_path, good, run.backend)
+    assert not save_checkpoint(tmp_path, bad, run.backend)
+    assert read_checkpoint(tmp_path, 1).parameters is None

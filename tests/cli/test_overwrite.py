@@ -1,0 +1,143 @@
+"""`train --overwrite`: an old run is replaced by a whole epoch; what is none, or in use, is not."""
+
+import json
+import time
+
+import pytest
+
+from tests.cli.children import TRAIN, posix, running, stopped
+from tests.cli.saved_runs import FILES, assert_complete, lines, names
+from tests.cli.small_disks import small_disk
+
+
+def test_an_old_run_is_replaced_where_that_is_asked_for(command, tmp_path):
+    folder = tmp_path / "run"
+    train = ("train", "--quiet", "--hidden", 8, "--output", folder)
+    assert command(*train, "--epochs", 2, "--seed", 1, "--overwrite").code == 0  # nothing is there
+    refused = command(*train, "--epochs", 1)
+    assert refused.code == 2
+    assert "already holds something" in refused.err
+    assert "--overwrite" in refused.err
+    assert len(lines(folder)) == 2
+    (folder / "model.safetensors.part").write_text("of a run that was killed")
+    assert command(*train, "--epochs", 1, "--overwrite").code == 0
+    assert_complete(folder, command)
+    assert len(lines(folder)) == 1
+    assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 0
+
+
+def test_only_a_run_is_replaced(command, tmp_path):
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--overwrite", "--output")
+    (tmp_path / "notes.txt").write_text("keep")
+    other = "which --overwrite does not replace; choose another --output"
+    fault = f"--output {tmp_path} holds notes.txt, but no config.json of a run, {other}\n"
+    assert command(*train, tmp_path).err == f"Error: {fault}"
+    run = tmp_path / "run"
+    assert command(*train, run).code == 0
+    (run / "notes.txt").write_text("keep")
+    outcome = command(*train, run)
+    assert outcome.code == 2
+    assert "holds notes.txt, which train did not write" in outcome.err
+    assert names(run) == FILES | {"notes.txt"}
+    outcome = command(*train, tmp_path / "notes.txt")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"notes.txt is a file, {other}" in outcome.err
+
+
+@posix
+@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+def test_a_link_that_leads_nowhere_is_not_replaced(command, tmp_path, options):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "absent")
+    outcome = command("train", "--quiet", "--epochs", 1, "--hidden", 8, *options, "--output", link)
+    assert (outcome.code, outcome.out) == (2, "")
+    words = "already holds something"
+    if options:
+        words = "is a link that leads nowhere, which --overwrite does not replace; choose another"
+    assert f"--output {link} {words}" in outcome.err
+    assert link.is_symlink()
+    assert [*tmp_path.iterdir()] == [link]
+
+
+@pytest.mark.slow
+@posix
+def test_a_run_in_training_is_not_replaced(command, tmp_path):
+    folder = tmp_path / "run"
+    with running(*TRAIN, "--output", folder) as child:
+        child.stdout.readline()
+        second = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", folder)
+        assert (second.code, second.out) == (2, "")
+        assert "the folder of a run that another process trains; wait for its end" in second.err
+        stopped(child)
+    assert_complete(folder, command)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [("--learning-rate", "1e38"), ("--optimizer", "lbfgs", "--batch-size", 16)],
+    ids=["diverges in the first epoch", "refused by the loop"],
+)
+def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_path, fails):
+    folder = tmp_path / "run"
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
+    assert command(*train).code == 0
+    before = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+    assert command(*train, "--overwrite", *fails).code == 2
+    assert {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()} == before
+    assert (folder / "checkpoints").is_dir()
+    assert command("evaluate", folder).code == 0
+    assert command(*train, "--overwrite", "--seed", 1).code == 0
+    assert (folder / "config.json").read_bytes() != before["config.json"]
+    assert list(tmp_path.iterdir()) == [folder]  # nothing is left of the old one
+
+
+@pytest.mark.slow
+@posix
+def test_ctrl_c_in_the_first_epoch_leaves_the_old_run(command, tmp_path):
+    """And nothing else, and says so."""
+    folder = tmp_path / "run"
+    assert command("train", "--quiet", "--epochs", 1, "--output", folder).code == 0
+    before = {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    given = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--overwrite")
+    with running("train", *given, "--output", folder) as child:
+        while not (folder / "replacement.part" / "config.json").exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        code, _, err = stopped(child)
+    assert code == 130
+    assert "interrupted after 0 whole epochs; the old run stays\n" in err
+    assert {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()} == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@posix
+def test_a_run_behind_a_link_is_replaced_where_it_is(command, tmp_path):
+    """The link stays, and what it leads to."""
+    link, folder = tmp_path / "link", tmp_path / "disk" / "run"
+    folder.mkdir(parents=True)
+    link.symlink_to(folder)
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", link)
+    assert command(*train).code == 0
+    assert command(*train, "--overwrite", "--seed", 1).code == 0
+    assert link.is_symlink()
+    assert_complete(folder, command)
+    assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 1
+    assert names(tmp_path) == {"link", "disk"}
+    assert names(tmp_path / "disk") == {"run"}
+
+
+@pytest.mark.slow
+@posix
+def test_a_run_that_is_a_mounted_file_system_is_replaced(command, tmp_path):
+    """As a container's volume: it cannot be renamed, and nothing moves out of it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with small_disk(folder) as (enter, seen):
+        for seed in (0, 1):
+            train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--seed", seed)
+            with running(*train, "--overwrite", "--output", folder, before=enter) as child:
+                _, err = child.communicate(timeout=300)
+            assert (child.returncode, err) == (0, "")
+        assert_complete(seen, command)
+        assert json.loads((seen / "config.json").read_text())["settings"]["seed"] == 1
+    assert list(tmp_path.iterdir()) == [folder]

@@ -1,0 +1,170 @@
+"""`predict`: where predictions are written, in which form, and what becomes of an old file."""
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import MLP
+from pluggable_mlp.data import load_dataset
+from tests.cli.children import running
+from tests.cli.digits import PIXELS
+
+
+def test_endings_may_be_in_capitals(command, run, tmp_path):
+    """Of what is read and of what is written, as Windows has them."""
+    data = load_dataset("digits")
+    inputs = data.test.inputs[:5]
+    np.save(tmp_path / "x.npy", inputs)
+    (tmp_path / "X.NPY").write_bytes((tmp_path / "x.npy").read_bytes())
+    plain, capitals = tmp_path / "p.npy", tmp_path / "P.NPY"
+    for source, target in (("x.npy", plain), ("X.NPY", capitals)):
+        assert command("predict", run, tmp_path / source, "--output", target).code == 0
+    assert capitals.read_bytes() == plain.read_bytes()
+    np.savez(tmp_path / "d.npz", X=data.train.inputs / 16.0, y=data.train.targets)
+    (tmp_path / "D.NPZ").write_bytes((tmp_path / "d.npz").read_bytes())
+    found = [load_dataset(tmp_path / name).sha256() for name in ("d.npz", "D.NPZ")]
+    assert found[0] == found[1]
+
+
+def test_predict_writes_a_file(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.csv")
+    assert outcome.code == 0
+    assert outcome.out == ""
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 4
+
+
+def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
+    """Never all rows at once: when the last thousand are computed, others are in the file."""
+    from pluggable_mlp.backends.numpy import NumpyBackend
+
+    path, sizes, compute = tmp_path / "p.csv", [], NumpyBackend.to_numpy
+    part = tmp_path / "p.csv.part"
+
+    def note(self, array):
+        sizes.append(part.stat().st_size if part.exists() else 0)
+        return compute(self, array)
+
+    np.save(tmp_path / "x.npy", np.resize(load_dataset("digits").test.inputs, (2001, 64)))
+    monkeypatch.setattr(NumpyBackend, "to_numpy", note)
+    assert command("predict", run, tmp_path / "x.npy", "--output", path).code == 0
+    assert len(sizes) == 3
+    assert 0 < sizes[1] < sizes[2] < path.stat().st_size
+    assert len(path.read_text().splitlines()) == 2002
+
+
+def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
+    full = Path("/dev/full")  # it can be opened, and not written
+    for path in (tmp_path / "absent" / "p.csv", tmp_path, *([full] if full.exists() else [])):
+        outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
+        assert outcome.code == 2
+        assert f"--output {path} cannot be written: " in outcome.err
+        assert "name a place where you may write" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.csv.gz", "p.npz"])
+def test_predictions_are_not_written_under_the_name_of_another_format(command, run, tmp_path, name):
+    np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name)
+    suffix = Path(name).suffix
+    expected = f"ends in {suffix}, expected .csv, or .npy for only the predictions"
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == f"Error: --output {tmp_path / name} {expected}\n"
+    assert not (tmp_path / name).exists()
+
+
+def test_wrong_inputs_leave_an_old_file_of_predictions_alone(command, run, tmp_path):
+    np.save(tmp_path / "narrow.npy", np.zeros((2, 63)))
+    (tmp_path / "p.csv").write_text("old")
+    outcome = command("predict", run, tmp_path / "narrow.npy", "--output", tmp_path / "p.csv")
+    assert outcome.code == 2
+    assert (tmp_path / "p.csv").read_text() == "old"
+
+
+def test_the_end_of_a_name_may_be_in_capitals(command, run, tmp_path):
+    with (tmp_path / "X.NPY").open("wb") as file:  # numpy.save would append .npy to a path
+        np.save(file, PIXELS)
+    outcome = command("predict", run, tmp_path / "X.NPY", "--output", tmp_path / "P.NPY")
+    assert outcome.code == 0, outcome.err
+    lines = command("predict", run, tmp_path / "X.NPY").out.splitlines()[1:]
+    assert np.load(tmp_path / "P.NPY").tolist() == [int(line.split(",")[0]) for line in lines]
+    (tmp_path / "T.CSV").write_text("\n".join(",".join(map(str, row)) for row in PIXELS.tolist()))
+    assert command("predict", run, tmp_path / "T.CSV").out.splitlines()[1:] == lines
+
+
+def test_predictions_are_an_array_where_that_is_asked_for(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", PIXELS)
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.npy")
+    assert (outcome.code, outcome.out) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(command("predict", run, tmp_path / "x.npy").out)))
+    found = np.load(tmp_path / "p.npy")
+    assert found.dtype == np.int64
+    assert found.tolist() == [int(row["prediction"]) for row in rows]
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "no" / "p.npy")
+    assert outcome.code == 2
+    assert "p.npy cannot be written: " in outcome.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_leaves_no_copy_of_standard_input(run, tmp_path):
+    """Nor half a file of predictions beside the old one."""
+    temporary, answers = tmp_path / "temporary", tmp_path / "answers.csv"
+    temporary.mkdir()
+    answers.write_text("old")
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    given = ("predict", run, "-", "--output", answers)
+    with running(*given, env=environment, stdin=subprocess.PIPE) as child:
+        child.stdin.write("0.5," * 1000)
+        child.stdin.flush()
+        child.stdin.write("0.5," * 100_000)
+        child.stdin.flush()
+        while not any(temporary.iterdir()):
+            assert child.poll() is None
+            time.sleep(0.01)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=300) == 130
+    assert not any(temporary.iterdir())
+    assert answers.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"temporary", "answers.csv"}
+
+
+@pytest.mark.parametrize("name", ["answers.csv", "answers.npy"])
+def test_predictions_that_fail_leave_the_old_file(command, run, tmp_path, monkeypatch, name):
+    """In the middle of them, as where memory ends."""
+    np.save(tmp_path / "x.npy", np.zeros((3000, 64)))
+    (tmp_path / name).write_text("old")
+    own, calls = MLP.predict_proba, []
+
+    def exhausted(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise MemoryError("no room")
+        return own(*arguments, **options)
+
+    monkeypatch.setattr(MLP, "predict_proba", exhausted)
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name)
+    assert (outcome.code, len(calls)) == (3, 3)
+    assert (tmp_path / name).read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npy", name}
+    monkeypatch.undo()
+    assert command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name).code == 0
+    assert (tmp_path / name).stat().st_size > 3000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and devices of POSIX")
+def test_predictions_are_written_where_a_link_leads_and_to_devices(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 64)))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there" / "answers.csv")
+    for output in (tmp_path / "link.csv", "/dev/null"):
+        assert command("predict", run, tmp_path / "x.npy", "--output", output).code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert len((tmp_path / "there" / "answers.csv").read_text().splitlines()) == 4

@@ -1,0 +1,160 @@
+"""`report`: one page of what runs reached and of what they were trained with."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.report import learning_curves
+from tests.cli.conftest import FIGURES
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+pytestmark = pytest.mark.usefixtures("figures_are_closed")
+
+
+def test_a_run_has_one_color_on_all_axes_of_a_comparison(command, folders, tmp_path):
+    """The first of the two has no validation part, hence no accuracy."""
+    given = ("train", "--quiet", "--epochs", 2, "--hidden", 4, "--validation", 0)
+    assert command(*given, "--output", tmp_path / "run").code == 0
+    figure = learning_curves([tmp_path / "run", folders / "images"])
+    losses, accuracies = ({line.get_label(): line.get_color() for line in ax.lines}
+                          for ax in figure.axes)  # fmt: skip
+    name = folders / "images"
+    assert losses[f"{name}: train loss"] == losses[f"{name}: validation loss"]
+    assert accuracies == {f"{name}: validation accuracy": losses[f"{name}: train loss"]}
+    assert losses[f"{tmp_path / 'run'}: train loss"] not in accuracies.values()
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path):
+    page = tmp_path / "all.html"
+    runs = [folders / name for name in FIGURES]
+    outcome = command("report", *runs, "--output", page)
+    assert (outcome.code, outcome.out) == (0, f"{page}\n"), outcome.err
+    text = page.read_text()
+    assert text.count("<img ") == 1 + sum(map(len, FIGURES.values()))
+    assert not re.search(r'(src|href)="(?!data:image/png;base64,)', text)
+    assert "<script" not in text
+    for words in (
+        "Comparison",
+        "Settings",
+        "Certificate",
+        "numpy",
+        "settings sha256",
+        *map(str, runs),
+    ):
+        assert words in text
+
+
+BROWSER = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), "")
+LOOK = """<script>addEventListener("load", () => {
+const found = {
+  images: [...document.images].map((image) => [image.alt, image.naturalWidth, image.width]),
+  requests: performance.getEntriesByType("resource").map((one) => one.name),
+  wide: document.documentElement.scrollWidth > innerWidth,
+  heads: [...document.querySelectorAll("h2")].map((head) => head.innerText)
+};
+console.log("FOUND" + JSON.stringify(found) + "END");
+});</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BROWSER, reason="there is no Chromium here")
+@pytest.mark.parametrize("width", [1280, 480])
+def test_a_browser_shows_the_report(command, folders, tmp_path, width):
+    """Without a network; a script beside the page says what the browser made of it."""
+    runs = [folders / name for name in FIGURES]
+    command("report", *runs, "--output", tmp_path / "report.html")
+    page = tmp_path / "looked-at.html"
+    page.write_text((tmp_path / "report.html").read_text().replace("</body>", f"{LOOK}</body>"))
+    program = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+               "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr",
+               f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},6000",
+               f"--screenshot={tmp_path / 'page.png'}", page.as_uri()]  # fmt: skip
+    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=300)
+    said = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
+    assert len(said) == 1, said  # no error, no warning
+    found = json.loads(re.search('"FOUND(.*)END"', said[0])[1])
+    names = ["comparison", *(figure for name in FIGURES for figure in FIGURES[name])]
+    assert [name for name, *_ in found["images"]] == names
+    assert all(wide > 200 and shown > 200 for _, wide, shown in found["images"])
+    assert not [name for name in found["requests"] if not name.startswith("data:")]
+    assert not found["wide"]
+    assert found["heads"] == ["Comparison", *map(str, runs)]
+    from matplotlib.image import imread
+
+    picture = imread(tmp_path / "page.png")[..., :3]
+    assert picture.shape[1] == width
+    colored = (picture.max(axis=2) - picture.min(axis=2)) > 0.2
+    assert 0.005 < colored.mean() < 0.5
+
+
+def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train = ("train", "--quiet", "--epochs", 1, "--output")
+    for run in ("run", "other"):
+        command(*train, run)
+        assert command("report", run).out == f"{run}/report.html\n"
+    assert "<h1>run</h1>" in Path("run/report.html").read_text()
+    assert not Path("report.html").exists()
+    assert command("report", "run", "other").out == "report.html\n"
+    assert command(*train, "run", "--overwrite").code == 0
+    assert not Path("run/report.html").exists()
+
+
+def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
+    rows = "\n".join(f"{'red' if k % 3 else 'blue'},{k % 5},{k % 2}" for k in range(70))
+    (tmp_path / "table.csv").write_text(f"color,floor_area,class\n{rows}\n")
+    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    command("report", tmp_path / "run", "--output", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    shown = page.partition("<h3>Preparation</h3>")[2].partition("<h3>")[0]
+    cells = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in shown.splitlines()]
+    assert ["floor_area", "0", "0 to 4", "number"] in cells
+    assert any(row[:1] == ["color"] and "blue, red" in row[-1] for row in cells)
+    facts = [line for line in shown.splitlines() if line.startswith("<p>")]
+    told = command("data", tmp_path / "run").out.splitlines()[3:]
+    assert facts == [f"<p>{line}</p>" for line in told]
+    assert facts[1:] == ["<p>classification of 2 classes: 0, 1</p>",
+                         "<p>examples: 60 train, 10 test</p>"]  # fmt: skip
+
+
+def test_a_comparison_names_each_setting_once(command, folders, tmp_path):
+    runs = [folders / "images", tmp_path / "deep"]
+    command("train", "--quiet", "--epochs", 2, "--hidden", "9,8", "--output", runs[1])
+    command("report", *runs, "--output", tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    compared = text[text.index("Comparison") : text.index("<img")]
+    rows = [re.findall(r">([^<>\n]+)<", row) for row in compared.split("<tr>")[2:]]
+    names = [row[0] for row in rows]
+    assert len(names) == len(set(names))
+    assert ["epochs", "3", "2"] in rows
+    assert ["hidden", "9", "9, 8"] in rows
+
+
+def test_what_a_run_is_called_is_text(command, folders, tmp_path):
+    strange = folders / "<b>"
+    command("train", "--quiet", "--epochs", 1, "--output", strange)
+    command("report", strange, "--output", tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+    assert "<td>64 features, 8-bit pixels divided by 16</td>" in text
+
+
+@pytest.mark.filterwarnings("always::pluggable_mlp.data.DataWarning")
+def test_a_report_without_the_data_says_so(command, tmp_path):
+    data = tmp_path / "data.npz"
+    np.savez(data, X=np.arange(70.0)[:, None] / 70, y=np.arange(70) % 2)
+    command("train", "--quiet", "--data", data, "--epochs", 1, "--output", tmp_path / "run")
+    data.unlink()
+    outcome = command("report", tmp_path / "run", "--output", tmp_path / "r.html")
+    assert outcome.code == 0
+    assert "Warning: Without the figures of the test part: " in outcome.err
+    assert (tmp_path / "r.html").read_text().count("<img ") == len(FIGURES["labels"])
+    assert command("plot", tmp_path / "run").code == 2
