@@ -26,7 +26,7 @@ from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, Part, 
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.targets import BOOLEANS
-from pluggable_mlp.data.written import FEW, is_number, refuse_for_people
+from pluggable_mlp.data.written import FEW, is_number
 from pluggable_mlp.training.recipes import Pairs
 from pluggable_mlp.wording import counted, listed
 
@@ -172,11 +172,8 @@ def fit_columns(name: str, frame: Frame, *, pairs: Pairs | None = None) -> tuple
     Raises
     ------
     DataError
-        If texts are numbers or dates as people write them, or no column is left.
+        If no column is left.
     """
-    for column, values in zip(frame.names, frame.columns, strict=True):
-        if isinstance(values, Texts) and len(values.occurring()) > FEW:
-            refuse_for_people(name, column, values, is_part=True)
     made = tuple(map(_fitted, frame.names, frame.columns))
     if pairs is not None:
         made = tuple(_for_networks(column, pairs) for column in made)

@@ -52,17 +52,16 @@ def is_number(field: str) -> bool:
     return "_" not in field  # which is Python's alone
 
 
-def refuse_for_people(source: str, column: str, values: Texts, *, is_part: bool = False) -> None:
+def refuse_for_people(source: str, column: str, values: Texts) -> None:
     """Raise `DataError` where the texts of a column are numbers or dates as people write them.
 
-    Of many different texts nine in ten, of few all, and then dates alone.  Of a part of a file,
-    which has lost their rows, the error names none.
+    Of many different texts nine in ten, of few all, and then dates alone.
     """
     if len(values.distinct) <= FEW:
         refuse_dates(source, column, values)
         return
     for kind in (_NUMBER, _DATE):
-        _refuse(source, column, values, kind, MOSTLY, is_part)
+        _refuse(source, column, values, kind, MOSTLY)
 
 
 def refuse_dates(source: str, column: str, values: Texts) -> None:
@@ -70,15 +69,12 @@ def refuse_dates(source: str, column: str, values: Texts) -> None:
     _refuse(source, column, values, _DATE, 1.0)
 
 
-def _refuse(
-    source: str, column: str, values: Texts, kind: _ForPeople, share: float, is_part: bool = False
-) -> None:
+def _refuse(source: str, column: str, values: Texts, kind: _ForPeople, share: float) -> None:
     """Raise `DataError` where this share of the different texts are of a kind."""
-    text = _one_of(values.occurring() if is_part else values.distinct, kind.pattern, share)
+    text = _one_of(values.distinct, kind.pattern, share)
     if text is not None:
         row = int((values.codes == values.distinct.index(text)).argmax()) + 1
-        place = "" if is_part else f" in row {row}"
-        fault = f"column {column!r} holds {text!r}{place}, {kind.what}"
+        fault = f"column {column!r} holds {text!r} in row {row}, {kind.what}"
         raise DataError(source, fault, f"{kind.remedy}, or remove the column")
 
 

@@ -1,6 +1,5 @@
 """What becomes of a table's columns: scikit-learn's encoder and imputer are the oracle."""
 
-import datetime
 import re
 import warnings
 
@@ -12,18 +11,12 @@ from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.columns import Column, encode, fit_columns
 from pluggable_mlp.data.encoded import Order
 from pluggable_mlp.data.frame import Frame, Texts
+from tests.data.texts import texts_of
 
 SimpleImputer = pytest.importorskip("sklearn.impute").SimpleImputer
 OneHotEncoder = pytest.importorskip("sklearn.preprocessing").OneHotEncoder
 
 NAN = float("nan")
-
-
-def texts_of(values):
-    """A column of these texts; None is a missing one."""
-    distinct = sorted({text for text in values if text is not None})
-    codes = [-1 if text is None else distinct.index(text) for text in values]
-    return Texts(tuple(distinct), np.array(codes, np.int32))
 
 
 def features_of(columns):
@@ -145,43 +138,6 @@ def test_of_texts_that_are_all_different_it_is_kept_where_they_are_missing():
             warnings.simplefilter("error")
             made = applied(found, Frame(("cabin", "a"), (later, np.arange(3.0))))
         assert made.tolist() == [[0, 0], [1, 1], [2, 0]]
-
-
-@pytest.mark.parametrize(
-    "form",
-    ["${:.2f}", "1,{:.0f}", "{:.1f} %", "€ 1,{:.0f}.50", "({:.2f})", "{:.0f}'000", "-${}", "1 {}"],
-)
-def test_numbers_that_are_written_for_people_are_refused(form):
-    texts = [None, *(form.format(100 + 7 * k) for k in range(50))]
-    frame = Frame(("a", "price"), (np.arange(51.0), texts_of(texts)))
-    fault = (
-        f"example: column 'price' holds {min(texts[1:])!r}, a number as it is written for people; "
-    )
-    with pytest.raises(DataError, match=re.escape(fault)):
-        fit_columns("example", frame)
-
-
-@pytest.mark.parametrize("form", ["n{}", "{}-{}", "{}:30", "A {}", "{} km", "{}-3/4"])
-def test_other_texts_are_texts(form):
-    texts = texts_of([form.format(2000 + k, k) for k in range(50)] * 3)
-    columns = fit_columns("example", Frame(("a", "price"), (np.arange(150.0), texts)))
-    assert len(columns[1].categories) == 50
-
-
-@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%dT%H:%M:%S+00:00"])
-def test_dates_are_refused(form):
-    start = datetime.datetime(2024, 2, 3, tzinfo=datetime.UTC)
-    days = [(start + datetime.timedelta(days=5 * k)).strftime(form) for k in range(40)]
-    frame = Frame(("a", "day"), (np.arange(80.0), texts_of(days * 2)))
-    fault = f"column 'day' holds {min(days)!r}, a date; write what may matter of it as numbers: the"
-    with pytest.raises(DataError, match=re.escape(fault)):
-        fit_columns("example", frame)
-
-
-def test_few_prices_are_categories():
-    texts = texts_of(["$1.50", "$2.50", "1,000"] * 50)
-    (column,) = fit_columns("example", Frame(("price",), (texts,)))
-    assert column.categories == ("$1.50", "$2.50", "1,000")
 
 
 @pytest.mark.parametrize(

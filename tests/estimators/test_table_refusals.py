@@ -122,6 +122,15 @@ def test_negative_weights_are_refused(fraction):
         TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
 
 
+@pytest.mark.parametrize("form", ["2024-01-{:02d}", "$1,{:03d}"])
+def test_what_is_written_for_people_is_no_feature_unless_it_is_said_to_be_categories(form):
+    table, labels = pl.DataFrame({"t": [form.format(1 + k % 25) for k in range(100)]}), [0, 1] * 50
+    with pytest.raises(ValueError, match=r"column 't' holds '.*' in row 1, a (date|number as)"):
+        TableClassifier(**QUICK).fit(table, labels)
+    model = TableClassifier(**QUICK, categorical_features=["t"]).fit(table, labels)
+    assert len(model.preparation_.columns[0].categories) == 25
+
+
 def test_codes_that_floats_cannot_tell_apart_are_refused():
     table = pl.DataFrame({"age": COLUMNS["age"], "code": [2**60 + i % 3 for i in range(N)]})
     message = "column 'code' holds 1152921504606846976, a category beyond 2.*convert the column"
