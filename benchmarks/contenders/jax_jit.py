@@ -91,7 +91,7 @@ class JaxJit(Contender):
         Scan over the steps within the compiled function.
     """
 
-    def __init__(self, job: Job, platform: str = "cpu", whole_epoch: bool = False) -> None:
+    def __init__(self, job: Job, platform: str, whole_epoch: bool = False) -> None:
         super().__init__(job)
         self._whole_epoch = whole_epoch
         put = partial(jax.device_put, device=jax.devices(platform)[0])

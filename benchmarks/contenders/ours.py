@@ -31,7 +31,7 @@ class Ours(Contender):
     """
 
     def __init__(
-        self, job: Job, backend: str = "numpy", pixels: bool = False, arithmetic: str = "native"
+        self, job: Job, backend: str, pixels: bool = False, arithmetic: str = "native"
     ) -> None:
         super().__init__(job)
         self._backend, self._arithmetic = get_backend(backend), arithmetic

@@ -51,7 +51,7 @@ class PyTorch(Contender):
 
     _captured = False
 
-    def __init__(self, job: Job, device: str = "cpu", compiled: bool = False) -> None:
+    def __init__(self, job: Job, device: str, compiled: bool = False) -> None:
         super().__init__(job)
         torch.set_num_threads(usable_processors())
         # Weights as torch.nn.Linear keeps them, (out, in).
