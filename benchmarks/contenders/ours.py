@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.contenders.contender import Contender
-from benchmarks.job import ADAM, SCALE, Job
+from benchmarks.job import SCALE, Job
 from pluggable_mlp import MLP, SGD, Adam, get_backend, train
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.examples import make_examples
@@ -47,8 +47,7 @@ class Ours(Contender):
             {"W": self._backend.asarray(W), "b": self._backend.asarray(b)}
             for W, b in job.parameters()
         ]
-        adam = Adam(job.learning_rate, **ADAM) if job.optimizer == "adam" else None
-        optimizer = adam or SGD(job.learning_rate)
+        optimizer = (Adam if job.optimizer == "adam" else SGD)(job.learning_rate)
         self._settings = {**settings, "optimizer": optimizer, "batch_size": job.batch, "seed": 0}
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:
