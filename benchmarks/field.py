@@ -27,20 +27,11 @@ SAMPLES = 5
 
 @dataclass
 class Field:
-    """The contenders of a run, each in its process; who failed stays out for the rest of a job.
-
-    Attributes
-    ----------
-    entries : dict of Entry
-    executors : dict of Executor
-        A process for each.
-    failures : dict of str
-        Why a contender is out of the present job.
-    """
+    """The contenders of a run, each in its process; who failed stays out for the rest of a job."""
 
     entries: dict[str, Entry]
     executors: dict[str, Executor]
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)  # why one is out of the present job
 
     def prepare(self, job: Job) -> None:
         """Give a job to all."""

@@ -12,24 +12,14 @@ __all__ = ["CONTENDERS", "Entry"]
 class Entry(NamedTuple):
     """A contender's line in the tables.
 
-    Parameters
-    ----------
-    label : str
-    kind : {"limit", "ours", "peer", "other"}
-        Ratios are taken to the limit, and of ours to the peers; the others are only shown.
-    library : {"numpy", "torch", "jax", "cupy"}
-        Whose arrays ours computes on, or which a peer written by hand computes with.
-    path : str
-        module:class
-    options : dict
-        What its constructor is given beside the job.
+    Ratios are taken to the kind "limit", and of "ours" to each "peer"; an "other" is only shown.
     """
 
     label: str
     kind: str
-    library: str
-    path: str
-    options: dict[str, Any]
+    library: str  # whose arrays ours computes on, or which a peer written by hand computes with
+    path: str  # module:class
+    options: dict[str, Any]  # what its constructor is given beside the job
 
     def make(self, job: Any) -> Any:
         """Return the contender, with the job's data at hand."""

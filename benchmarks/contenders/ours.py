@@ -18,16 +18,9 @@ _NO_END = 10**9
 
 
 class Ours(Contender):
-    """The library as its command line runs it.
+    """The library as its command line runs it, on a backend such as "torch:cuda".
 
-    Parameters
-    ----------
-    job : Job
-    backend : str
-        Such as "torch:cuda".
-    pixels : bool
-        Leave the inputs uint8, as `load_dataset` gives images; else floats, made beforehand.
-    arithmetic : {"native", "reproducible"}
+    Its inputs are floats, made beforehand, or uint8 `pixels`, as `load_dataset` gives images.
     """
 
     def __init__(

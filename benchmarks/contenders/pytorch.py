@@ -40,13 +40,8 @@ def probabilities_of(parameters: list[Any], x: Any) -> Any:
 class PyTorch(Contender):
     """PyTorch by automatic differentiation, eager or compiled.
 
-    Parameters
-    ----------
-    job : Job
-    device : str
-    compiled : bool
-        `torch.compile` of the loss with its gradient, and of the prediction; on a GPU with CUDA
-        graphs ("reduce-overhead").  What it cannot compile as a whole is an error.
+    Compiled are the loss with its gradient, and the prediction; on a GPU with CUDA graphs
+    ("reduce-overhead").  What `torch.compile` cannot compile as a whole is an error.
     """
 
     _captured = False
