@@ -62,30 +62,17 @@ def fit(backend: str, quick: bool) -> dict[str, Any]:
 
 def _measure(part: str, backend: str, jobs: list[Job]) -> dict[str, Any]:
     """Return {"cases": [{network, batch, optimizer, count, seconds: {contender: samples}, …}]}."""
-    cases = []
     entries = dict(CONTENDERS[backend])
     if part == "inference":
         for name in ("jax-scan", "torch-graph"):  # they predict as "jax" and "torch" do
             entries.pop(name, None)
     with field_of(entries) as field:
-        for job in jobs:
-            say(f"{part}: {job.network}, batch {job.batch}, {job.optimizer}")
-            count, samples = _samples(part, field, job)
-            cases.append(
-                {
-                    "network": job.network,
-                    "batch": job.batch,
-                    "optimizer": job.optimizer,
-                    "count": count,
-                    "failed": field.failures,
-                    "seconds": {name: [each / count for each in samples[name]] for name in samples},
-                }
-            )
-    return {"cases": cases}
+        return {"cases": [_case(part, field, job) for job in jobs]}
 
 
-def _samples(part: str, field: Field, job: Job) -> tuple[int, dict[str, list[float]]]:
-    """Return how many steps, batches or fits a sample is, and the samples."""
+def _case(part: str, field: Field, job: Job) -> dict[str, Any]:
+    """Return a case, with how many steps, batches or fits a sample is, its `count`."""
+    say(f"{part}: {job.network}, batch {job.batch}, {job.optimizer}")
     measure, count = "time_fit", 1
     if part == "steps":
         measure, count = "time_epoch", _sized(field, job)
@@ -99,7 +86,15 @@ def _samples(part: str, field: Field, job: Job) -> tuple[int, dict[str, list[flo
     field.prove_same_work(job)
     field.ask("warm_up")
     field.ask(measure)  # with whatever compiles
-    return count, field.sample(measure)
+    samples = field.sample(measure)
+    return {
+        "network": job.network,
+        "batch": job.batch,
+        "optimizer": job.optimizer,
+        "count": count,
+        "failed": field.failures,
+        "seconds": {name: [each / count for each in samples[name]] for name in samples},
+    }
 
 
 def _sized(field: Field, job: Job) -> int:
