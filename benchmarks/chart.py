@@ -13,13 +13,16 @@ from benchmarks.tables import LIBRARIES, OPTIMIZERS, fastest
 __all__ = ["draw_steps"]
 
 _COLORS = {"numpy": "#3f8fd2", "torch": "#e4572e", "jax": "#2a9d6f", "cupy": "#9b6fd0"}
-_KINDS = {"ours": ("o", "-"), "peer": ("x", ":")}
+_KINDS = {"ours": "o-", "peer": "x:"}  # marker and line
 _GRAY = "#808890"  # of text and axes
 _STYLE: Any = {
     "svg.hashsalt": "pluggable-mlp",  # the same file for the same numbers
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "legend.frameon": False,
+    "lines.markersize": 5,
+    "lines.linewidth": 1.6,
     **dict.fromkeys(
         ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _GRAY
     ),
@@ -28,21 +31,16 @@ _STYLE: Any = {
 
 def draw_steps(entries: dict[str, Entry], cases: list[dict[str, Any]], path: Path) -> None:
     """Write an SVG of the cases of the steps: a panel for each network and optimizer."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
     networks = list(dict.fromkeys(case["network"] for case in cases))
-    with matplotlib.rc_context(_STYLE):
-        figure, panels = pyplot.subplots(
-            len(OPTIMIZERS),
-            len(networks),
-            figsize=(2.6 * len(networks), 6.0),
-            sharex="col",
-            sharey=True,
-            squeeze=False,
-        )
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(2.6 * len(networks), 6.0))
+        FigureCanvasSVG(figure)  # the layout is for its text
+        shape = len(OPTIMIZERS), len(networks)
+        panels = figure.subplots(*shape, sharex="col", sharey=True, squeeze=False)
         lines: dict[str, Any] = {}
         for row, (optimizer, name) in zip(panels, OPTIMIZERS.items(), strict=True):
             for panel, network in zip(row, networks, strict=True):
@@ -52,16 +50,10 @@ def draw_steps(entries: dict[str, Entry], cases: list[dict[str, Any]], path: Pat
             row[0].set_ylabel("time / fastest by hand")
         for panel in panels[-1]:
             panel.set_xlabel("batch")
-        figure.legend(
-            lines.values(),
-            lines.keys(),
-            loc="lower center",
-            ncols=len(lines) // 2 or 1,
-            frameon=False,
-        )
+        columns = len(lines) // 2 or 1
+        figure.legend(lines.values(), lines.keys(), loc="lower center", ncols=columns)
         figure.tight_layout(rect=(0, 0.1, 1, 1))
         figure.savefig(path, metadata={"Date": None}, transparent=True)
-        pyplot.close(figure)
 
 
 def _draw(panel: Any, entries: dict[str, Entry], cases: list[dict[str, Any]]) -> dict[str, Any]:
@@ -70,7 +62,7 @@ def _draw(panel: Any, entries: dict[str, Entry], cases: list[dict[str, Any]]) ->
 
     lines = {}
     for library, name in LIBRARIES.items():
-        for kind, (marker, style) in _KINDS.items():
+        for kind, style in _KINDS.items():
             points = [
                 (place, median(case["seconds"][found]) / median(case["seconds"][best]))
                 for place, case in enumerate(cases)
@@ -79,14 +71,8 @@ def _draw(panel: Any, entries: dict[str, Entry], cases: list[dict[str, Any]]) ->
             ]
             if points:
                 label = f"pluggable-mlp on {name}" if kind == "ours" else f"{name} by hand"
-                (lines[label],) = panel.plot(
-                    *zip(*points, strict=True),
-                    linestyle=style,
-                    marker=marker,
-                    color=_COLORS[library],
-                    markersize=5,
-                    linewidth=1.6,
-                )
+                xs, ys = zip(*points, strict=True)
+                (lines[label],) = panel.plot(xs, ys, style, color=_COLORS[library])
     panel.axhline(1.0, color=_GRAY, linewidth=0.8)
     panel.set_yscale("log")
     panel.set_xticks(range(len(cases)), [str(case["batch"]) for case in cases])

@@ -33,9 +33,9 @@ CLASSIFIER, REGRESSOR = "MLPClassifier", "MLPRegressor"
 _IMAGES = 20000  # of which three in four are for training
 
 
-def estimators(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def estimators(backend: str, quick: bool) -> dict[str, Any]:
     """Return {"cases": [{data, examples, features, scores, seconds}]}, by the contenders' names."""
-    del backend, seconds  # the work is fixed
+    del backend  # each contender has its own
     names = ["theirs", *(name for name, library in BACKENDS.items() if find_spec(library))]
     with ExitStack() as stack:
         executors: dict[str, Executor] = {name: stack.enter_context(process()) for name in names}

@@ -5,13 +5,12 @@ What is measured belongs in `peers.py` and `prices.py`.
 
 import math
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -20,39 +19,19 @@ from benchmarks.contenders.contender import Contender
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.job import Job
 
-__all__ = [
-    "TRIAL_STEPS",
-    "Field",
-    "failure",
-    "field_of",
-    "process",
-    "say",
-    "shared",
-    "tolerance",
-]
+__all__ = ["TRIAL_STEPS", "Field", "failure", "field_of", "process", "say", "tolerance"]
 
 TRIAL_STEPS = 5
-LEAST_SAMPLES, MOST_SAMPLES = 5, 15
-
-T = TypeVar("T")
+SAMPLES = 5
 
 
 @dataclass
 class Field:
-    """The contenders of a run, each in its process; who failed stays out for the rest of a job.
-
-    Attributes
-    ----------
-    entries : dict of Entry
-    executors : dict of Executor
-        A process for each.
-    failures : dict of str
-        Why a contender is out of the present job.
-    """
+    """The contenders of a run, each in its process; who failed stays out for the rest of a job."""
 
     entries: dict[str, Entry]
     executors: dict[str, Executor]
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)  # why one is out of the present job
 
     def prepare(self, job: Job) -> None:
         """Give a job to all."""
@@ -89,16 +68,10 @@ class Field:
             if not error <= tolerance(job):
                 self._drop(name, f"its losses or predictions are off by {error:.1e}: not compared")
 
-    def sample(self, method: str, seconds: float) -> dict[str, list[float]]:
-        """Return samples of each, taken in turn: within about so many seconds, at least five."""
-        samples: dict[str, list[float]] = {}
-        end = time.perf_counter() + seconds
-        for turn in range(MOST_SAMPLES):
-            if turn >= LEAST_SAMPLES and time.perf_counter() >= end:
-                break
-            for name, sample in self.ask(method).items():
-                samples.setdefault(name, []).append(sample)
-        return {name: taken for name, taken in samples.items() if name not in self.failures}
+    def sample(self, method: str) -> dict[str, list[float]]:
+        """Return samples of each, taken in turn."""
+        turns = [self.ask(method) for _ in range(SAMPLES)]
+        return {name: [turn[name] for turn in turns] for name in turns[-1]}
 
 
 @contextmanager
@@ -144,13 +117,6 @@ def tolerance(job: Job) -> float:
     """
     inner = max(*job.sizes, job.batch)
     return 2 * TRIAL_STEPS * 4.0 * math.sqrt(inner) * 2.0**-24
-
-
-def shared(items: Sequence[T], seconds: float) -> Iterator[tuple[T, float]]:
-    """Yield each item with its share of the seconds that those before have left."""
-    end = time.perf_counter() + seconds
-    for place, item in enumerate(items):
-        yield item, (end - time.perf_counter()) / (len(items) - place)
 
 
 def say(text: str) -> None:

@@ -18,29 +18,15 @@ ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 
 @dataclass(frozen=True)
 class Job:
-    """The work to be measured, the same for all contenders; arrays are made at each call.
+    """The work to be measured, the same for all contenders; arrays are made at each call."""
 
-    Attributes
-    ----------
-    sizes : tuple of int
-        Inputs, hidden widths, outputs; the hidden layers are sigmoids.
-    batch : int
-    optimizer : {"sgd", "adam"}
-        Without momentum; Adam with its usual betas.
-    examples, test_examples : int
-        Of training in whole batches: no contender meets a smaller last one.
-    dtype : {"float32", "float64"}
-    standardised : bool
-        Whether floats have mean 0 and deviation 1, else they are the pixels times `SCALE`.
-    """
-
-    sizes: tuple[int, ...]
+    sizes: tuple[int, ...]  # inputs, hidden widths, outputs; the hidden layers are sigmoids
     batch: int
-    optimizer: str = "sgd"
-    examples: int = 0
+    optimizer: str = "sgd"  # without momentum; or "adam", with its usual betas
+    examples: int = 0  # for training in whole batches: no contender meets a smaller last one
     test_examples: int = 0
     dtype: str = "float32"
-    standardised: bool = False
+    standardised: bool = False  # floats of mean 0 and deviation 1, else the pixels times `SCALE`
 
     @property
     def network(self) -> str:

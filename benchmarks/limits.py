@@ -21,9 +21,8 @@ _BYTES_PER_ELEMENT = 5 * 8  # c read, a written; a and b read, a written
 _CALLS = 1000
 
 
-def roofline(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def roofline(backend: str, quick: bool) -> dict[str, Any]:
     """Return {"gflops": {float32, float64}, "gigabytes_per_second", "microseconds_per_call"}."""
-    del seconds  # the work is fixed
     say("roofline")
     xp, best = importlib.import_module(backend), partial(_best, get_backend(backend).synchronize)
     size = 512 if quick else PRODUCT[backend]

@@ -3,12 +3,11 @@
 `estimators.py` has scikit-learn's estimators and ours.
 """
 
-import time
 from dataclasses import replace
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.field import TRIAL_STEPS, Field, field_of, say, shared
+from benchmarks.field import TRIAL_STEPS, Field, field_of, say
 from benchmarks.job import Job
 
 __all__ = ["fit", "inference", "steps"]
@@ -45,49 +44,35 @@ _MOST_STEPS = 4096  # many steps: an epoch has costs of its own
 _MOST_INPUTS = 2**24  # numbers, which each contender has in its memory
 
 
-def steps(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def steps(backend: str, quick: bool) -> dict[str, Any]:
     """Measure training steps: each contender shuffles its examples, and computes every loss."""
-    return _measure("steps", backend, QUICK if quick else GRID, seconds)
+    return _measure("steps", backend, QUICK if quick else GRID)
 
 
-def inference(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def inference(backend: str, quick: bool) -> dict[str, Any]:
     """Measure class probabilities, batch by batch."""
     jobs = [job for job in (QUICK if quick else GRID) if job.optimizer == "sgd"]
-    return _measure("inference", backend, jobs, seconds)
+    return _measure("inference", backend, jobs)
 
 
-def fit(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def fit(backend: str, quick: bool) -> dict[str, Any]:
     """Measure whole fits as a user runs them: an epoch, then the classes of test examples."""
-    return _measure("fit", backend, FITS[:1] if quick else FITS, seconds)
+    return _measure("fit", backend, FITS[:1] if quick else FITS)
 
 
-def _measure(part: str, backend: str, jobs: list[Job], seconds: float) -> dict[str, Any]:
+def _measure(part: str, backend: str, jobs: list[Job]) -> dict[str, Any]:
     """Return {"cases": [{network, batch, optimizer, count, seconds: {contender: samples}, …}]}."""
-    cases = []
     entries = dict(CONTENDERS[backend])
     if part == "inference":
         for name in ("jax-scan", "torch-graph"):  # they predict as "jax" and "torch" do
             entries.pop(name, None)
     with field_of(entries) as field:
-        for job, share in shared(jobs, seconds):
-            say(f"{part}: {job.network}, batch {job.batch}, {job.optimizer}")
-            end = time.perf_counter() + share
-            count, samples = _samples(part, field, job, end)
-            cases.append(
-                {
-                    "network": job.network,
-                    "batch": job.batch,
-                    "optimizer": job.optimizer,
-                    "count": count,
-                    "failed": field.failures,
-                    "seconds": {name: [each / count for each in samples[name]] for name in samples},
-                }
-            )
-    return {"cases": cases}
+        return {"cases": [_case(part, field, job) for job in jobs]}
 
 
-def _samples(part: str, field: Field, job: Job, end: float) -> tuple[int, dict[str, list[float]]]:
-    """Return how many steps, batches or fits a sample is, and the samples until about an end."""
+def _case(part: str, field: Field, job: Job) -> dict[str, Any]:
+    """Return a case, with how many steps, batches or fits a sample is, its `count`."""
+    say(f"{part}: {job.network}, batch {job.batch}, {job.optimizer}")
     measure, count = "time_fit", 1
     if part == "steps":
         measure, count = "time_epoch", _sized(field, job)
@@ -101,7 +86,15 @@ def _samples(part: str, field: Field, job: Job, end: float) -> tuple[int, dict[s
     field.prove_same_work(job)
     field.ask("warm_up")
     field.ask(measure)  # with whatever compiles
-    return count, field.sample(measure, end - time.perf_counter())
+    samples = field.sample(measure)
+    return {
+        "network": job.network,
+        "batch": job.batch,
+        "optimizer": job.optimizer,
+        "count": count,
+        "failed": field.failures,
+        "seconds": {name: [each / count for each in samples[name]] for name in samples},
+    }
 
 
 def _sized(field: Field, job: Job) -> int:
@@ -110,6 +103,6 @@ def _sized(field: Field, job: Job) -> int:
     limit = Field({"limit": field.entries["limit"]}, field.executors)
     limit.prepare(replace(job, examples=count * job.batch))
     limit.ask("warm_up")
-    seconds = min(limit.sample("time_epoch", 0.0)["limit"]) / count
+    seconds = min(limit.sample("time_epoch")["limit"]) / count
     most = min(_MOST_STEPS, _MOST_INPUTS // (job.sizes[0] * job.batch))
     return max(min(int(_SECONDS_OF_PRODUCTS / seconds), most), TRIAL_STEPS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.field import field_of, say, shared
+from benchmarks.field import field_of, say
 from benchmarks.job import Job
 
 __all__ = ["memory", "reproducible", "startup"]
@@ -35,20 +35,20 @@ STARTS = {
 _STEPS = 8
 
 
-def reproducible(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def reproducible(backend: str, quick: bool) -> dict[str, Any]:
     """Measure whole training steps in both arithmetics, in turn, on pixels and on floats.
 
     Returns {"cases": [{backend, network, batch, data, dtype, seconds: {arithmetic: samples}, …}]}.
     """
     jobs = JOBS[-1:] if quick else JOBS
     cases = [(name, job) for name in BACKENDS[backend] for job in jobs]
-    return {"cases": [_price(*case, share) for case, share in shared(cases, seconds)]}
+    return {"cases": [_price(*case) for case in cases]}
 
 
-def _price(backend: str, job: Job, seconds: float) -> dict[str, Any]:
+def _price(backend: str, job: Job) -> dict[str, Any]:
     data = "standardised floats" if job.standardised else "8-bit pixels"
     say(f"reproducible: {backend}, {job.network}, {data}, {job.dtype}")
-    end, peaks = time.perf_counter() + seconds, {}
+    peaks = {}
     ours = CONTENDERS["numpy"]["ours"]
     options = {"backend": backend, "pixels": not job.standardised}
     entries = {
@@ -58,7 +58,7 @@ def _price(backend: str, job: Job, seconds: float) -> dict[str, Any]:
     with field_of(entries) as field:
         field.prepare(replace(job, examples=_STEPS * job.batch))
         field.ask("warm_up")
-        samples = field.sample("time_epoch", end - time.perf_counter())
+        samples = field.sample("time_epoch")
         if backend == "numpy" and not field.failures:  # only NumPy's allocations are traced
             field.prepare(replace(job, examples=job.batch))
             peaks = field.ask("peak_of_epoch")
@@ -74,12 +74,11 @@ def _price(backend: str, job: Job, seconds: float) -> dict[str, Any]:
     }
 
 
-def memory(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def memory(backend: str, quick: bool) -> dict[str, Any]:
     """Measure the peak of training on 60,000 images: a process that does nothing else for each.
 
     Returns {"network", …, "contenders": {name: {peak, data}}}, in bytes.
     """
-    del seconds  # the work is fixed
     job = Job((784, 1024, 10), 256, "adam", 1024 if quick else 59904)
     measured: dict[str, dict[str, int]] = {}
     for name, entry in CONTENDERS[backend].items():
@@ -95,12 +94,12 @@ def memory(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
     return {**what, "examples": job.examples, "contenders": measured}
 
 
-def startup(backend: str, quick: bool, seconds: float) -> dict[str, Any]:
+def startup(backend: str, quick: bool) -> dict[str, Any]:
     """Measure imports and commands that train nothing, each in a process of its own.
 
     Returns {"seconds": {command: samples}}, of those that end well.
     """
-    del backend, seconds  # the same commands whatever the backend, as often as it says here
+    del backend  # the same commands whatever it is
     say("startup")
     samples: dict[str, list[float]] = {}
     for turn in range(2 if quick else 8):

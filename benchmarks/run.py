@@ -17,47 +17,31 @@ import sys
 import time
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
 
 from benchmarks.contenders import CONTENDERS
 from benchmarks.machine import describe_machine, usable_processors
 
-__all__ = ["PARTS", "Part", "main"]
-
-
-class Part(NamedTuple):
-    """A part of the benchmark.
-
-    `path` is module:function, which takes the backend's name, whether the run is quick, and about
-    how many seconds it may take, and returns its JSON.  The seconds are enough for the least number
-    of samples, and for some more of quick ones; of parts whose work is fixed, what they take.
-    """
-
-    path: str
-    seconds: float
-    quick_seconds: float
-
+__all__ = ["PARTS", "main"]
 
 PARTS = {
-    "steps": Part("benchmarks.peers:steps", 1300.0, 8.0),
-    "inference": Part("benchmarks.peers:inference", 400.0, 4.0),
-    "fit": Part("benchmarks.peers:fit", 290.0, 4.0),
-    "reproducible": Part("benchmarks.prices:reproducible", 150.0, 6.0),
-    "estimators": Part("benchmarks.estimators:estimators", 270.0, 10.0),
-    "memory": Part("benchmarks.prices:memory", 40.0, 20.0),
-    "startup": Part("benchmarks.prices:startup", 40.0, 10.0),
-    "scaling": Part("benchmarks.scaling:scaling", 240.0, 8.0),
-    "roofline": Part("benchmarks.limits:roofline", 10.0, 5.0),
+    "steps": "benchmarks.peers:steps",
+    "inference": "benchmarks.peers:inference",
+    "fit": "benchmarks.peers:fit",
+    "reproducible": "benchmarks.prices:reproducible",
+    "estimators": "benchmarks.estimators:estimators",
+    "memory": "benchmarks.prices:memory",
+    "startup": "benchmarks.prices:startup",
+    "scaling": "benchmarks.scaling:scaling",
+    "roofline": "benchmarks.limits:roofline",
 }
-"""By their names on the command line, in the order of a run."""
-OF_THE_HOST = (
-    "memory",
-    "startup",
-    "estimators",
-    "scaling",
-)  # left out on a GPU: they look at the host
+"""Functions of the backend's name and of whether the run is quick, which return its JSON.
+
+By their names on the command line, in the order of a run.
+"""
+OF_THE_HOST = ("memory", "startup", "estimators", "scaling")  # left out on a GPU
 
 
 def main() -> int:
@@ -78,16 +62,10 @@ def main() -> int:
     folder = options.output or default
     folder.mkdir(parents=True, exist_ok=True)
     everything = [name for name in PARTS if backend == "numpy" or name not in OF_THE_HOST]
-    names = [name for name in PARTS if name in (options.only or everything)]
-    wanted = [PARTS[name].quick_seconds if quick else PARTS[name].seconds for name in names]
-    end = time.perf_counter() + 60.0 * (options.minutes or 0.0)
-    for place, name in enumerate(names):
+    for name in options.only or everything:
         begin = time.perf_counter()
-        seconds = wanted[place]
-        if options.minutes:
-            seconds *= (end - begin) / sum(wanted[place:])
         machine = describe_machine(backend)
-        result = resolve_name(PARTS[name].path)(backend, quick, seconds)
+        result = resolve_name(PARTS[name])(backend, quick)
         (folder / f"{name}.json").write_text(_json(result | {"machine": machine}), encoding="utf-8")
         if name == "steps":
             draw_steps(CONTENDERS[backend], result["cases"], folder / CHART)
@@ -106,12 +84,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--only", choices=list(PARTS), nargs="+", metavar="PART", help=f"of {', '.join(PARTS)}"
-    )
-    parser.add_argument(
-        "--minutes",
-        type=float,
-        help="about how long steps, inference, fit and reproducible may take beside the others, "
-        "whose work is fixed; every cell has five samples at least",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a small grid; results go to results/quick/"

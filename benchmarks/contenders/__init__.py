@@ -12,24 +12,14 @@ __all__ = ["CONTENDERS", "Entry"]
 class Entry(NamedTuple):
     """A contender's line in the tables.
 
-    Parameters
-    ----------
-    label : str
-    kind : {"limit", "ours", "peer", "other"}
-        Ratios are taken to the limit, and of ours to the peers; the others are only shown.
-    library : {"numpy", "torch", "jax", "cupy"}
-        Whose arrays ours computes on, or which a peer written by hand computes with.
-    path : str
-        module:class
-    options : dict
-        What its constructor is given beside the job.
+    Ratios are taken to the kind "limit", and of "ours" to each "peer"; an "other" is only shown.
     """
 
     label: str
     kind: str
-    library: str
-    path: str
-    options: dict[str, Any]
+    library: str  # whose arrays ours computes on, or which a peer written by hand computes with
+    path: str  # module:class
+    options: dict[str, Any]  # what its constructor is given beside the job
 
     def make(self, job: Any) -> Any:
         """Return the contender, with the job's data at hand."""
@@ -43,38 +33,31 @@ _TORCH = "benchmarks.contenders.pytorch:PyTorch"
 _TORCH_GRAPH = "benchmarks.contenders.pytorch:PyTorchGraph"
 _JAX = "benchmarks.contenders.jax_jit:JaxJit"
 
-CONTENDERS: dict[str, dict[str, Entry]] = {
-    "numpy": {
-        "limit": Entry("matrix products alone", "limit", "numpy", _LIMIT, {"library": "numpy"}),
-        "ours": Entry("pluggable-mlp", "ours", "numpy", _OURS, {}),
+
+def _contenders(library: str, device: str, platform: str) -> dict[str, Entry]:
+    """Return those of NumPy or CuPy, of PyTorch on a device, and of JAX on a platform."""
+    ours, torch, jax = {"backend": library}, {"device": device}, {"platform": platform}
+    on_torch, on_jax = {"backend": f"torch:{device}"}, {"backend": f"jax:{platform}"}
+    return {
+        "limit": Entry("matrix products alone", "limit", library, _LIMIT, {"library": library}),
+        "ours": Entry("pluggable-mlp", "ours", library, _OURS, ours),
         "ours-uint8": Entry(
-            "pluggable-mlp, uint8 pixels", "other", "numpy", _OURS, {"pixels": True}
+            "pluggable-mlp, uint8 pixels", "other", library, _OURS, ours | {"pixels": True}
         ),
-        "ours-torch": Entry("pluggable-mlp on torch", "ours", "torch", _OURS, {"backend": "torch"}),
-        "ours-jax": Entry("pluggable-mlp on jax", "ours", "jax", _OURS, {"backend": "jax"}),
-        "torch": Entry("PyTorch eager", "peer", "torch", _TORCH, {}),
-        "torch-compiled": Entry("PyTorch compiled", "peer", "torch", _TORCH, {"compiled": True}),
-        "jax": Entry("JAX jit", "peer", "jax", _JAX, {}),
-        "jax-scan": Entry("JAX jit, whole epoch", "peer", "jax", _JAX, {"whole_epoch": True}),
-        "loop": Entry("bare NumPy loop", "peer", "numpy", _LOOP, {}),
-    },
+        "ours-torch": Entry("pluggable-mlp on torch", "ours", "torch", _OURS, on_torch),
+        "ours-jax": Entry("pluggable-mlp on jax", "ours", "jax", _OURS, on_jax),
+        "torch": Entry("PyTorch eager", "peer", "torch", _TORCH, torch),
+        "torch-compiled": Entry(
+            "PyTorch compiled", "peer", "torch", _TORCH, torch | {"compiled": True}
+        ),
+        "jax": Entry("JAX jit", "peer", "jax", _JAX, jax),
+        "jax-scan": Entry("JAX jit, whole epoch", "peer", "jax", _JAX, jax | {"whole_epoch": True}),
+    }
+
+
+CONTENDERS = {
+    "numpy": _contenders("numpy", "cpu", "cpu")
+    | {"loop": Entry("bare NumPy loop", "peer", "numpy", _LOOP, {})},
+    "cupy": _contenders("cupy", "cuda", "gpu")
+    | {"torch-graph": Entry("PyTorch, step as a CUDA graph", "peer", "torch", _TORCH_GRAPH, {})},
 }
-_GPU: dict[str, dict[str, Any]] = {
-    "limit": {"library": "cupy"},
-    "ours": {"backend": "cupy"},
-    "ours-uint8": {"backend": "cupy", "pixels": True},
-    "ours-torch": {"backend": "torch:cuda"},
-    "ours-jax": {"backend": "jax:gpu"},
-    "torch": {"device": "cuda"},
-    "torch-compiled": {"device": "cuda", "compiled": True},
-    "jax": {"platform": "gpu"},
-    "jax-scan": {"platform": "gpu", "whole_epoch": True},
-}
-CONTENDERS["cupy"] = {
-    name: entry._replace(library=entry.library.replace("numpy", "cupy"), options=_GPU[name])
-    for name, entry in CONTENDERS["numpy"].items()
-    if name in _GPU
-}
-CONTENDERS["cupy"]["torch-graph"] = Entry(
-    "PyTorch, step as a CUDA graph", "peer", "torch", _TORCH_GRAPH, {}
-)

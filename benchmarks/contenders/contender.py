@@ -24,16 +24,9 @@ _REST = 0.15  # seconds: the idle threads of a BLAS keep spinning for a tenth of
 
 
 class Contender(ABC):
-    """One way to do a job; its constructor takes the job and moves the data where they go.
+    """One way to do a job; its constructor takes the job and moves the data where they go."""
 
-    Attributes
-    ----------
-    job : Job
-    test_inputs : array (test examples, in)
-        On the device.
-    """
-
-    test_inputs: Any
+    test_inputs: Any  # (test examples, in), on the device
 
     def __init__(self, job: Job) -> None:
         self.job = job

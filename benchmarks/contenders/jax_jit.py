@@ -80,18 +80,12 @@ def all_steps(optimizer: str, state: Any, inputs: Any, labels: Any, order: Any) 
 
 
 class JaxJit(Contender):
-    """JAX with one compiled call a step, or one for the whole epoch.
+    """JAX on the platform "cpu" or "gpu", with one compiled call a step.
 
-    Parameters
-    ----------
-    job : Job
-    platform : str
-        "cpu" or "gpu".
-    whole_epoch : bool
-        Scan over the steps within the compiled function.
+    With `whole_epoch` it is one for all steps, which scans over them.
     """
 
-    def __init__(self, job: Job, platform: str = "cpu", whole_epoch: bool = False) -> None:
+    def __init__(self, job: Job, platform: str, whole_epoch: bool = False) -> None:
         super().__init__(job)
         self._whole_epoch = whole_epoch
         put = partial(jax.device_put, device=jax.devices(platform)[0])

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.contenders.contender import Contender
-from benchmarks.job import ADAM, SCALE, Job
+from benchmarks.job import SCALE, Job
 from pluggable_mlp import MLP, SGD, Adam, get_backend, train
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.examples import make_examples
@@ -18,20 +18,13 @@ _NO_END = 10**9
 
 
 class Ours(Contender):
-    """The library as its command line runs it.
+    """The library as its command line runs it, on a backend such as "torch:cuda".
 
-    Parameters
-    ----------
-    job : Job
-    backend : str
-        Such as "torch:cuda".
-    pixels : bool
-        Leave the inputs uint8, as `load_dataset` gives images; else floats, made beforehand.
-    arithmetic : {"native", "reproducible"}
+    Its inputs are floats, made beforehand, or uint8 `pixels`, as `load_dataset` gives images.
     """
 
     def __init__(
-        self, job: Job, backend: str = "numpy", pixels: bool = False, arithmetic: str = "native"
+        self, job: Job, backend: str, pixels: bool = False, arithmetic: str = "native"
     ) -> None:
         super().__init__(job)
         self._backend, self._arithmetic = get_backend(backend), arithmetic
@@ -47,8 +40,7 @@ class Ours(Contender):
             {"W": self._backend.asarray(W), "b": self._backend.asarray(b)}
             for W, b in job.parameters()
         ]
-        adam = Adam(job.learning_rate, **ADAM) if job.optimizer == "adam" else None
-        optimizer = adam or SGD(job.learning_rate)
+        optimizer = (Adam if job.optimizer == "adam" else SGD)(job.learning_rate)
         self._settings = {**settings, "optimizer": optimizer, "batch_size": job.batch, "seed": 0}
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:

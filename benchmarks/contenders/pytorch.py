@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.contenders.contender import Contender
-from benchmarks.job import ADAM, Job
+from benchmarks.job import Job
 from benchmarks.machine import usable_processors
 
 __all__ = ["PyTorch", "PyTorchGraph"]
@@ -40,18 +40,13 @@ def probabilities_of(parameters: list[Any], x: Any) -> Any:
 class PyTorch(Contender):
     """PyTorch by automatic differentiation, eager or compiled.
 
-    Parameters
-    ----------
-    job : Job
-    device : str
-    compiled : bool
-        `torch.compile` of the loss with its gradient, and of the prediction; on a GPU with CUDA
-        graphs ("reduce-overhead").  What it cannot compile as a whole is an error.
+    Compiled are the loss with its gradient, and the prediction; on a GPU with CUDA graphs
+    ("reduce-overhead").  What `torch.compile` cannot compile as a whole is an error.
     """
 
     _captured = False
 
-    def __init__(self, job: Job, device: str = "cpu", compiled: bool = False) -> None:
+    def __init__(self, job: Job, device: str, compiled: bool = False) -> None:
         super().__init__(job)
         torch.set_num_threads(usable_processors())
         # Weights as torch.nn.Linear keeps them, (out, in).
@@ -59,6 +54,7 @@ class PyTorch(Contender):
         self._initial = [torch.tensor(array, device=device) for array in arrays]
         self._inputs, self.test_inputs = (torch.from_numpy(x).to(device) for x in job.floats())
         self._labels = torch.from_numpy(job.labels()).to(device)
+        self._total = torch.zeros((), device=device)
         self._loss, self._probabilities = loss_of, probabilities_of
         if compiled:
             torch.compiler.reset()  # or it gives up after so many shapes
@@ -75,46 +71,30 @@ class PyTorch(Contender):
 
     def _begin(self) -> None:
         """Have the initial parameters, and an optimizer without a past."""
-        job = self.job
         self._parameters = [w.clone().requires_grad_() for w in self._initial]
-        if job.optimizer == "sgd":
-            self._optimizer: Any = torch.optim.SGD(
-                self._parameters, lr=job.learning_rate, fused=True
-            )
+        settings = {"lr": self.job.learning_rate, "fused": True}
+        if self.job.optimizer == "adam":  # PyTorch's default betas and epsilon are the job's
+            settings["capturable"] = self._captured
+            self._optimizer: Any = torch.optim.Adam(self._parameters, **settings)
         else:
-            betas = (ADAM["beta1"], ADAM["beta2"])
-            self._optimizer = torch.optim.Adam(
-                self._parameters,
-                job.learning_rate,
-                betas,
-                ADAM["epsilon"],
-                fused=True,
-                capturable=self._captured,
-            )
+            self._optimizer = torch.optim.SGD(self._parameters, **settings)
 
     def epoch(self) -> float:
         batch, device = self.job.batch, self._inputs.device
-        total = torch.zeros((), device=device)
-        order = torch.randperm(self.count, device=device) if self.shuffle else None
+        self._total.zero_()
+        order = (torch.randperm if self.shuffle else torch.arange)(self.count, device=device)
         for begin in range(0, self.count, batch):
-            if order is None:
-                x, labels = (a[begin : begin + batch] for a in (self._inputs, self._labels))
-            else:
-                x, labels = self._gathered(order[begin : begin + batch])
-            total += self._step(x, labels)
-        return float(total) * batch / self.count
+            self._step(order[begin : begin + batch])
+        return float(self._total) * batch / self.count
 
-    def _gathered(self, rows: Any) -> tuple[Any, Any]:
-        """Return the inputs and the labels of rows (batch,)."""
-        return self._inputs.index_select(0, rows), self._labels.index_select(0, rows)
-
-    def _step(self, x: Any, labels: Any) -> Any:
-        """Take a step, and return the loss before it."""
+    def _step(self, rows: Any) -> None:
+        """Take a step on the examples of rows (batch,), and add its loss to the total."""
+        x, labels = self._inputs.index_select(0, rows), self._labels.index_select(0, rows)
         loss = self._loss(self._parameters, x, labels)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
-        return loss.detach()
+        self._total += loss.detach()
 
     def predict(self, batches: list[Any]) -> list[Any]:
         with torch.inference_mode():
@@ -135,19 +115,15 @@ class PyTorchGraph(PyTorch):
         super().__init__(job, device)
         super()._begin()
         self._rows = torch.arange(job.batch, device=device)
-        self._total = torch.zeros((), device=device)
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
-                self._whole_step()
+                super()._step(self._rows)
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._whole_step()
-
-    def _whole_step(self) -> None:
-        self._total += self._step(*self._gathered(self._rows))
+            super()._step(self._rows)
 
     def _begin(self) -> None:
         with torch.no_grad():
@@ -157,11 +133,6 @@ class PyTorchGraph(PyTorch):
                 for array in slots.values():
                     array.zero_()
 
-    def epoch(self) -> float:
-        batch, device = self.job.batch, self._inputs.device
-        self._total.zero_()
-        order = (torch.randperm if self.shuffle else torch.arange)(self.count, device=device)
-        for begin in range(0, self.count, batch):
-            self._rows.copy_(order[begin : begin + batch])
-            self._graph.replay()
-        return float(self._total) * batch / self.count
+    def _step(self, rows: Any) -> None:
+        self._rows.copy_(rows)
+        self._graph.replay()
