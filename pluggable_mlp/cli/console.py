@@ -62,8 +62,6 @@ _FIRST_LINE = 2**16
 _SUFFIXES = {
     b"\x93NUMPY": ".npy",
     b"PK\x03\x04": ".npz",
-    b"PAR1": ".parquet",
-    b"ARROW1": ".feather",
     b"\x1f\x8b": ".csv.gz",
 }
 
@@ -298,10 +296,13 @@ def saved_input(name: str | None) -> Iterator[str | None]:
     from pathlib import Path
     from shutil import copyfileobj
 
+    from pluggable_mlp.data.table_files import SIGNATURES
+
     stream = sys.stdin.buffer
     first = stream.read(_FIRST_LINE)
     text = ".tsv" if b"\t" in first.partition(b"\n")[0] else ".csv"
-    suffix = next((of for magic, of in _SUFFIXES.items() if first.startswith(magic)), text)
+    known = _SUFFIXES | SIGNATURES
+    suffix = next((of for magic, of in known.items() if first.startswith(magic)), text)
     prefix = "pluggable-mlp-"
     with tempfile.TemporaryDirectory(prefix=prefix) as folder, removed_at_end(Path(folder)):
         path = Path(folder, f"{_INPUT}{suffix}")

@@ -58,8 +58,8 @@ def load_dataset(
         PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
         A path: a folder of IDX files, or with `X.npy` and `y.npy`; or a file `*.pkl.gz` or `*.pkl`
         (the classic MNIST pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at
-        their end), or a table, `*.csv`, `*.tsv` (each perhaps with `.gz`), `*.parquet` or
-        `*.feather`.  A data frame: of pandas, polars, pyarrow or what else narwhals knows.
+        their end), or a table, such as `*.csv`, `*.tsv` (each perhaps with `.gz`) or `*.parquet`.
+        A data frame: of pandas, polars, pyarrow or what else narwhals knows.
     seed : int, default 0
         Of the division into examples for training and for testing, where the data have none.
     task : {"classification", "multilabel", "regression"}, optional

@@ -23,13 +23,15 @@ from pluggable_mlp.wording import counted
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = ["TABLES", "TEXTS", "is_table", "open_table"]
+__all__ = ["SIGNATURES", "TABLES", "TEXTS", "is_table", "open_table"]
 
 TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
-_COLUMNAR = {".parquet": "read_parquet", ".feather": "read_ipc"}
-"""Formats that hold columns and their types, and the function of polars that reads each."""
+_COLUMNAR = {".parquet": ("read_parquet", b"PAR1"), ".feather": ("read_ipc", b"ARROW1")}
+"""Formats that hold columns and their types: polars' function for each, and its first bytes."""
 
 TABLES = (*TEXTS, *_COLUMNAR)
+SIGNATURES = {first: suffix for suffix, (_, first) in _COLUMNAR.items()}
+"""The first bytes of a file by which its format is known without a name."""
 
 FEWEST_COUNTED = 3
 """So many of a first line's numbers have to count the columns, if it names them."""
@@ -102,8 +104,9 @@ def _from_columns(path: str) -> Table:
     """Read a file of columns that have types."""
     polars = import_polars(path)
     check_file(path)
+    read, _ = _COLUMNAR[os.path.splitext(path)[1].lower()]
     try:
-        table = getattr(polars, _COLUMNAR[os.path.splitext(path)[1].lower()])(path)
+        table = getattr(polars, read)(path)
     except (polars.exceptions.PolarsError, OSError) as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
     return Table(path, tuple(table.columns), table.get_columns())
