@@ -26,6 +26,7 @@ from pluggable_mlp.runs.locking import (
     REPLACEMENT,
     RESULT,
     FolderLock,
+    TakenError,
     commit,
     finish_moves,
     recover,
@@ -324,7 +325,7 @@ def lock_run(path: Path) -> FolderLock:
             )
 
     refuse_other()
-    lock = _locked(path, refuse_other)
+    lock = _locked(path, refuse_other, "--resume")
     try:
         recover(path)
     except OSError as error:
@@ -333,12 +334,12 @@ def lock_run(path: Path) -> FolderLock:
     return lock
 
 
-def _locked(path: Path, check: Callable[[], None]) -> FolderLock:
-    """Lock a folder that passes a check; ValueError where another process has it."""
+def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> FolderLock:
+    """Lock the folder of an option that passes a check; ValueError where another has it."""
     try:
         lock = FolderLock(path)
-    except BlockingIOError as error:
-        raise ValueError(f"{path} {error}") from None
+    except TakenError:
+        raise ValueError(f"{option} {path}: another process trains it; wait for its end") from None
     except OSError as error:
         raise _cannot_be_made(path, error) from None
     try:
@@ -382,8 +383,8 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
 
 def _used(path: Path) -> ValueError:
     return ValueError(
-        f"--output {path} already holds something; name a new folder, go on with a run that is "
-        "there by --resume, or replace it with --overwrite"
+        f"--output {path} already holds something, maybe a run that another process trains; name "
+        "a new folder, go on with an old run by --resume, or replace it with --overwrite"
     )
 
 

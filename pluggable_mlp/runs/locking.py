@@ -24,6 +24,7 @@ __all__ = [
     "RESULT",
     "FolderLock",
     "RecoveryWarning",
+    "TakenError",
     "commit",
     "finish_moves",
     "recover",
@@ -44,6 +45,10 @@ class RecoveryWarning(UserWarning):
     """What a killed process left in a folder was put in its place, or removed."""
 
 
+class TakenError(Exception):
+    """Another process has the lock of a folder."""
+
+
 class FolderLock:
     """A folder that belongs to this process until the lock is released, or the process ends.
 
@@ -60,7 +65,9 @@ class FolderLock:
     Raises
     ------
     OSError
-        If it cannot be made or written; BlockingIOError where another process has it.
+        If it cannot be made or written.
+    TakenError
+        If another process has it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,10 +80,7 @@ class FolderLock:
                 continue
             if not _locked(self._file, is_new):
                 self._file.close()
-                raise BlockingIOError(
-                    "is the folder of a run that another process trains; wait for its end, or name "
-                    "another folder by --output"
-                )
+                raise TakenError
             if self.is_held:
                 return
             self._file.close()  # its owner has just released it
@@ -207,7 +211,7 @@ def settle(path: Path) -> None:
             recover(path)
         finally:
             lock.release()
-    except BlockingIOError:
+    except TakenError:
         return
     except OSError as error:
         raise ValueError(

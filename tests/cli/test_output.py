@@ -25,7 +25,7 @@ def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
         assert lines(folder)[0]["epoch"] == 1
         second = command("train", "--quiet", "--epochs", 1, "--output", folder)
         assert (second.code, second.out) == (2, "")
-        assert "already holds something; name a new folder" in second.err
+        assert "already holds something, maybe a run that another process trains" in second.err
         code, out, err = stopped(child, signal.SIGTERM)
     assert code == 143
     assert out.splitlines()[-1].startswith("test accuracy")

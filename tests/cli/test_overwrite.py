@@ -67,7 +67,7 @@ def test_a_run_in_training_is_not_replaced(command, tmp_path):
         child.stdout.readline()
         second = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", folder)
         assert (second.code, second.out) == (2, "")
-        assert "the folder of a run that another process trains; wait for its end" in second.err
+        assert "run: another process trains it; wait for its end" in second.err
         stopped(child)
     assert_complete(folder, command)
 

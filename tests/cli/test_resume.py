@@ -178,7 +178,7 @@ def test_a_run_in_training_is_refused(command, tmp_path):
         child.stdout.readline()
         outcome = command("train", "--resume", tmp_path / "run")
         assert (outcome.code, outcome.out) == (2, "")
-        assert "the folder of a run that another process trains; wait for its end" in outcome.err
+        assert "run: another process trains it; wait for its end" in outcome.err
 
 
 @pytest.mark.parametrize(
