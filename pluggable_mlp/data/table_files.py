@@ -172,23 +172,38 @@ def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         fault = f"is not text in {actual}: line {line} holds the byte {data[error.start]:#04x}"
+        remedy = f"save it as CSV in UTF-8, or name its encoding: {_option(_utf_16(data))}"
         if is_marked:
             remedy = "save it as CSV in UTF-8, which its byte order mark says it is"
         elif given is None and of_training is not None:
             remedy = f"save it in {encoding}, as training's table was"
-        else:
-            remedy = _in_encoding("utf-16" if data.startswith(_UTF_16) else "latin-1")
         raise DataError(path, fault, remedy) from None
-    if "\0" in text:  # each second byte of ASCII in UTF-16
+    if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        fault = f"is not text in {actual}: line {line} holds the character NUL"
-        raise DataError(path, fault, _in_encoding("utf-16"))
+        name = None if is_marked else _utf_16(data)
+        remedy = f"if it is {name}, {_option(name)}" if name and name != actual else GET_A_NEW_COPY
+        raise DataError(path, f"line {line} holds the character NUL", remedy)
     return text if "\n" in text else text.replace("\r", "\n"), encoding
 
 
-def _in_encoding(name: str) -> str:
-    """Return what to do with a text that may have this encoding."""
-    return f"save it as CSV in UTF-8, or name its encoding: --encoding {name} (encoding={name!r})"
+def _utf_16(data: bytes | bytearray) -> str | None:
+    """Return the kind of UTF-16 that a text may be; None for other texts.
+
+    It has a byte order mark, or each second byte is 0, as in texts that are mostly ASCII.
+    """
+    if data.startswith(_UTF_16):
+        return "utf-16"
+    first, second = data[::2].count(0), data[1::2].count(0)
+    if first and second:
+        return None
+    most = len(data) // 4  # half of the pairs
+    return "utf-16-be" if first > most else "utf-16-le" if second > most else None
+
+
+def _option(name: str | None) -> str:
+    """Return how to name an encoding, by default Latin-1."""
+    name = name or "latin-1"
+    return f"--encoding {name} (encoding={name!r})"
 
 
 def _has_header(

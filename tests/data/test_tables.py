@@ -152,14 +152,25 @@ def test_the_encoding_may_be_said(read, encoding):
         read(text, encoding="")
 
 
-@pytest.mark.parametrize("given", [{}, {"encoding": "latin-1"}])
-def test_utf_16_without_its_mark_is_no_other_encoding(read, given):
-    data = "a,y\n1,0\n2,1\n".encode("utf-16-le")
-    if given:
-        data = b"\xff\xfe" + data
-    with pytest.raises(DataError, match="line 1 holds the character NUL") as caught:
+UTF_16 = "a,y\n1,0\n2,1\n".encode("utf-16-le")
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "remedy"),
+    [
+        (UTF_16, {}, "if it is utf-16-le, --encoding utf-16-le"),
+        ("a,y\n1,0\n".encode("utf-16-be"), {}, "if it is utf-16-be, --encoding utf-16-be"),
+        (b"\xff\xfe" + UTF_16, {"encoding": "latin-1"}, "if it is utf-16, --encoding utf-16 "),
+        (b"\xff\xfe" + UTF_16 + b"\0\0", {"encoding": "utf-16"}, "get a new copy"),
+        (b"\xef\xbb\xbfa,y\n1,0\n\0\0", {}, "get a new copy"),
+        ("a,y\n1,0\n".encode("utf-32-le"), {}, "get a new copy"),
+    ],
+)
+def test_the_character_nul_is_refused(read, data, given, remedy):
+    """UTF-16 without its byte order mark, or a damaged file."""
+    with pytest.raises(DataError, match=r"line \d holds the character NUL") as caught:
         read(data, **given)
-    assert "--encoding utf-16" in caught.value.args[2]
+    assert remedy in caught.value.args[2]
 
 
 @pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
