@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -43,13 +42,6 @@ def write(path, table, header=True, delimiter=","):
     return path
 
 
-def told(command, *arguments):
-    """Run a command that warns: the suite takes warnings for errors."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        return command(*arguments)
-
-
 def content(folder, name):
     return json.loads((folder / name).read_text())
 
@@ -60,20 +52,18 @@ def rows(outcome):
 
 
 @pytest.fixture
-def trained(command, tmp_path):
+def trained(told, tmp_path):
     """Train on a table; return the outcome and the run's folder."""
 
     def run(path, *options, folder="run"):
-        outcome = told(
-            command, "train", "--data", path, *TRAIN, *options, "--output", tmp_path / folder
-        )
+        outcome = told("train", "--data", path, *TRAIN, *options, "--output", tmp_path / folder)
         assert outcome.code == 0, outcome.err
         return outcome, tmp_path / folder
 
     return run
 
 
-def test_texts_and_missing_values_are_learned_from(command, trained, tmp_path):
+def test_texts_and_missing_values_are_learned_from(command, told, trained, tmp_path):
     path = write(tmp_path / "table.csv", columns())
     outcome, run = trained(path, "--target", "buys", "--epochs", 40)
     shown = outcome.out.splitlines()
@@ -93,7 +83,7 @@ def test_texts_and_missing_values_are_learned_from(command, trained, tmp_path):
     found = [row["prediction"] for row in rows(command("predict", run, path))]
     right = np.mean(np.asarray(found) == columns()["buys"])
     assert right > 0.8
-    again = json.loads(told(command, "evaluate", run, "--data", path).out)
+    again = json.loads(told("evaluate", run, "--data", path).out)
     assert (again["examples"], again["accuracy"]) == (COUNT, right)
     assert command("verify", run).code == 0
 
@@ -151,7 +141,7 @@ def test_several_targets_are_labels_or_numbers(command, trained, tmp_path):
     assert list(rows(command("predict", run, path))[0]) == ["difference", "sum"]
 
 
-def test_plain_numbers_are_found_by_their_names(command, trained, tmp_path):
+def test_plain_numbers_are_found_by_their_names(command, told, trained, tmp_path):
     """Without any library but NumPy; another order of the columns, and others beside them."""
     x = np.random.default_rng(0).normal(size=(COUNT, 2))
     table = {"class": (x[:, 0] > 0).astype(int), "a": x[:, 0], "b": x[:, 1]}
@@ -162,13 +152,13 @@ def test_plain_numbers_are_found_by_their_names(command, trained, tmp_path):
     other = write(tmp_path / "other.csv", {"b": table["b"], "x": table["a"] * 9, "a": table["a"]})
     np.save(tmp_path / "X.npy", x)
     expected = command("predict", run, tmp_path / "X.npy").out
-    assert told(command, "predict", run, other).out == expected
+    assert told("predict", run, other).out == expected
     assert command("predict", run, path).out == expected
     moved = write(
         tmp_path / "moved.csv", {"b": table["b"], "a": table["a"], "class": table["class"]}
     )
-    measured = json.loads(told(command, "evaluate", run, "--data", moved).out)
-    assert measured == json.loads(told(command, "evaluate", run, "--data", path).out)
+    measured = json.loads(told("evaluate", run, "--data", moved).out)
+    assert measured == json.loads(told("evaluate", run, "--data", path).out)
 
 
 def test_a_table_without_names(command, trained, tmp_path):
@@ -225,29 +215,27 @@ def test_later_files_that_are_read_unlike_trainings_are_refused(command, trained
     assert "if the first line names the columns, leave it out" in outcome.err
 
 
-def test_the_table_of_training_is_known_again_where_a_column_was_left_out(
-    command, trained, tmp_path
-):
+def test_the_table_of_training_is_known_again_where_a_column_was_left_out(told, trained, tmp_path):
     path = write(tmp_path / "table.csv", {"id": [f"n{k}" for k in range(COUNT)], **columns()})
     outcome, run = trained(path, "--target", "buys")
     assert outcome.out.startswith("id      left out: 180 different texts in 180 rows\n")
-    outcome = told(command, "evaluate", run, "--data", path)
+    outcome = told("evaluate", run, "--data", path)
     assert "the run was trained on most of these examples" in outcome.err
 
 
-def test_an_unseen_category_warns_once(command, trained, tmp_path):
+def test_an_unseen_category_warns_once(told, trained, tmp_path):
     path = write(tmp_path / "table.csv", columns())
     _, run = trained(path, "--target", "buys")
     rest = {name: values[:3] for name, values in columns().items()}
     other = write(tmp_path / "other.csv", rest | {"city": ["Lima", "Lima", "Rome"]})
-    outcome = told(command, "predict", run, other)
+    outcome = told("predict", run, other)
     assert outcome.err.count("Warning") == 1
     assert (
         "other.csv: column 'city' holds 'Lima', which training never saw, in 2 rows" in outcome.err
     )
 
 
-def test_a_name_of_a_class_may_be_a_number(command, trained, tmp_path):
+def test_a_name_of_a_class_may_be_a_number(told, trained, tmp_path):
     """ "10" is a text where "none yet" is one, though the file that is measured has no other."""
     table = columns()
     table["buys"] = ["10" if text == "no" else "later" for text in table["buys"]]
@@ -255,7 +243,7 @@ def test_a_name_of_a_class_may_be_a_number(command, trained, tmp_path):
     _, run = trained(path, "--target", "buys")
     places = [k for k, text in enumerate(table["buys"]) if text == "10"][:9]
     part = {name: [values[k] for k in places] for name, values in table.items()}
-    outcome = told(command, "evaluate", run, "--data", write(tmp_path / "part.csv", part))
+    outcome = told("evaluate", run, "--data", write(tmp_path / "part.csv", part))
     assert json.loads(outcome.out)["examples"] == 9
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -15,13 +14,6 @@ from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.runs.predict import load_run
 from tests.cli.digits import PIXELS, SAVED, save
 from tests.cli.saved_runs import trained
-
-
-def told(command, *arguments):
-    """Run a command that warns: the suite takes warnings for errors."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        return command(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +60,7 @@ def test_the_same_digits_are_the_same_numbers_in_any_file(command, run, tmp_path
     assert command("predict", run, unlabelled).out == command("predict", run, digits).out
 
 
-def test_pixels_train_alike_whatever_their_file(command, tmp_path):
+def test_pixels_train_alike_whatever_their_file(command, told, tmp_path):
     """From the command line to the hash of the parameters; the header that pandas writes, too."""
     digits = load_dataset("digits")
     pixels, labels = digits.train.inputs[:140] * np.uint8(15), digits.train.targets[:140] + 3
@@ -84,11 +76,11 @@ def test_pixels_train_alike_whatever_their_file(command, tmp_path):
         arguments = ["--data", tmp_path / name, "--epochs", 1, "--hidden", "", "--output", run]
         arguments += ["--recipe", "none"]
         arguments += ["--scaling", "pixels"] * (name != "bytes.npz")
-        outcome = told(command, "train", *arguments)
+        outcome = told("train", *arguments)
         assert outcome.code == 0
         assert outcome.err.count("Warning") == 0
         for again in ("evaluate", "verify"):  # training has told it
-            assert "Warning" not in told(command, again, run).err
+            assert "Warning" not in told(again, run).err
         config = json.loads((run / "config.json").read_text())
         assert config["class_labels"] == list(range(3, 13))
         summary = json.loads((run / "summary.json").read_text())
@@ -104,13 +96,13 @@ def test_evaluate_measures_the_test_part_of_data_that_have_one(command, run, tmp
     assert_it_measures(command("evaluate", run, "--data", "digits"), run, 256)
 
 
-def test_a_table_is_divided_once_and_for_all(command, table, table_run):
+def test_a_table_is_divided_once_and_for_all(command, told, table, table_run):
     """The part that training kept for testing, by its seed; with --data, every row, and a word."""
     assert_it_measures(command("evaluate", table_run), table_run, 40)
     labels = np.loadtxt(table, delimiter=",")[:, -1]
     config = json.loads((table_run / "config.json").read_text())
     assert config["data_sha256"] == load_dataset(table, seed=3).sha256()
-    outcome = told(command, "evaluate", table_run, "--data", table)
+    outcome = told("evaluate", table_run, "--data", table)
     assert json.loads(outcome.out)["examples"] == labels.size == 280
     assert outcome.err.count("Warning") == 1
     assert f"Warning: {table}: the run was trained on most of these examples" in outcome.err
@@ -142,14 +134,14 @@ def test_other_rows_of_one_class_can_be_measured(command, table_run, tmp_path):
     assert (outcome.code, json.loads(outcome.out)["examples"]) == (0, 1)
 
 
-def test_data_that_changed_since_training_are_refused(command, tmp_path):
+def test_data_that_changed_since_training_are_refused(command, told, tmp_path):
     data = tmp_path / "data.csv"
     rows = [f"{k % 2},{k % 3},{k % 2}\n" for k in range(70)]
     data.write_text("".join(rows))
     run = trained(tmp_path / "run", data=str(data), hidden=(), epochs=1)
     assert command("evaluate", run).code == 0
     moved = data.rename(tmp_path / "moved.csv")
-    assert "Warning: " in told(command, "evaluate", run, "--data", moved).err
+    assert "Warning: " in told("evaluate", run, "--data", moved).err
     outcome = command("evaluate", run)
     assert (outcome.code, outcome.out) == (2, "")
     assert f"{data}: there is no such file; check the path, or say with --data" in (outcome.err)
@@ -163,9 +155,9 @@ def test_data_that_changed_since_training_are_refused(command, tmp_path):
     )
 
 
-def test_inputs_far_outside_the_range_of_training_warn(command, table_run, tmp_path):
+def test_inputs_far_outside_the_range_of_training_warn(told, table_run, tmp_path):
     (tmp_path / "x.csv").write_text("0,100.5\n")
-    outcome = told(command, "predict", table_run, tmp_path / "x.csv")
+    outcome = told("predict", table_run, tmp_path / "x.csv")
     assert outcome.code == 0
     assert len(outcome.out.splitlines()) == 2
     start = f"Warning: {tmp_path / 'x.csv'}: scaled as in training, the inputs run from -1."
@@ -287,7 +279,7 @@ def test_standard_input_is_a_file_like_any_other(command, run, tmp_path, piped, 
 
 
 @pytest.mark.parametrize("ending", ["parquet", "feather"])
-def test_columns_from_standard_input(command, table, table_run, tmp_path, piped, ending):
+def test_columns_from_standard_input(command, told, table, table_run, tmp_path, piped, ending):
     polars = pytest.importorskip("polars")
     rows, path = polars.read_csv(table.read_bytes().removeprefix(b"# ")), tmp_path / "table"
     (rows.write_parquet if ending == "parquet" else rows.write_ipc)(path)
@@ -296,8 +288,8 @@ def test_columns_from_standard_input(command, table, table_run, tmp_path, piped,
     piped(path.read_bytes())
     assert command("predict", table_run, "-").out == expected.out
     piped(path.read_bytes())
-    measured = told(command, "evaluate", table_run, "--data", "-")
-    assert measured.out == told(command, "evaluate", table_run, "--data", table).out != ""
+    measured = told("evaluate", table_run, "--data", "-")
+    assert measured.out == told("evaluate", table_run, "--data", table).out != ""
 
 
 @pytest.mark.parametrize("content", [b"", b"ARROW1\0\0", b"FEA1 and more", b"a,b\n1,2\n"])
