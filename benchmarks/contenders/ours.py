@@ -40,6 +40,7 @@ class Ours(Contender):
             {"W": self._backend.asarray(W), "b": self._backend.asarray(b)}
             for W, b in job.parameters()
         ]
+        # Adam's default betas and epsilon are the job's.
         optimizer = (Adam if job.optimizer == "adam" else SGD)(job.learning_rate)
         self._settings = {**settings, "optimizer": optimizer, "batch_size": job.batch, "seed": 0}
 
