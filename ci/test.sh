@@ -149,7 +149,7 @@ if [ -n "$is_oldest" ]; then
         tests/network/test_{activations,layer_gradients,mlp,prediction_cache}.py
         tests/training/test_{steps,steps_in_training,updates}.py
         tests/estimators/test_{arrays,common,convert,drop_in,saving,scikit_learns_own}.py
-        tests/estimators/test_{table_common,table_refusals,tables,validation}.py
+        tests/estimators/test_{large_tables,table_common,table_refusals,tables,validation}.py
         tests/cli/test_{cli,progress,settings,tables,train}.py
     )
     of_jax="backends or recorded_runs or compiled_steps or prediction_cache"

@@ -136,8 +136,8 @@ class Options:
         "Number of examples of a batch that are computed at once, for batches that do not fit into "
         "the memory; by default all."] = None
     block_size: Annotated[_CountOrZero | None,
-        "Number of examples in memory at once, the rest stays in .npy files; 0 for all. By default "
-        "all, unless their features take more than 1 GiB."] = None
+        "Number of examples whose features are in memory at once, the rest stays in .npy files, or "
+        "codes of a table; 0 for all. By default all, unless they take more than 1 GiB."] = None
     epochs: Annotated[_Count,
         f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
     early_stopping: Annotated[_Count | _Off | None,

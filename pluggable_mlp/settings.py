@@ -76,7 +76,7 @@ class Settings(Options):
             object.__setattr__(self, "recipe", DEFAULT if is_table(self.data) else NONE)
         self._fill(Facts(self._task()))
         as_seed(self.seed)
-        self.rows_of_blocks()
+        self.rows_of_blocks()  # refuses blocks of less than a batch
         if self.test_share is not None and self.test is not None:
             raise ValueError(
                 f"test_share is {self.test_share}, but the examples for testing are those of "

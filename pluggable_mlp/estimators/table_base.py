@@ -8,7 +8,6 @@ Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -170,11 +169,9 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         preparation = dataset.preparation
         assert preparation is not None  # `build_dataset` fits one
         self.preparation_ = preparation
-        settings = self._settings(seed).for_dataset(dataset)
-        if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
-            settings = replace(settings, block_size=0)
+        in_blocks = needs_blocks((split.inputs for split in dataset.splits.values()), None)
         train, validation = (
-            self._part(dataset, name, weights, in_memory=not settings.block_size)
+            self._part(dataset, name, weights, in_memory=not in_blocks)
             for name in ("train", "validation")
         )
         assert train is not None
@@ -187,7 +184,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
             self._check_agreement(self.communicator, self._place(), given)
             check_count("X", len(train.inputs), self.communicator)
         fitted = fit_network(
-            settings,
+            self._settings(seed, None if in_blocks else 0).for_dataset(dataset),
             self.network_,
             train,
             validation,
@@ -317,12 +314,12 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         settings = self._settings(0).completed(Facts(self._task, bool(form.edges), False))
         self.network_ = settings.make_mlp(form, outputs)
 
-    def _settings(self, seed: int) -> Settings:
+    def _settings(self, seed: int, block_size: int | None = None) -> Settings:
         """Return the settings that the parameters describe."""
         names = "dtype", "arithmetic"
         given: dict[str, Any] = {name: getattr(self, name) for name in names}
         given |= {"epochs": self.max_iter, "recipe": self._recipe(), "task": self._task}
-        return Settings(**given, seed=seed)
+        return Settings(**given, seed=seed, block_size=block_size)
 
     def _recipe(self) -> str:
         """Return the recipe as text."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, load_run
+from pluggable_mlp.data import streaming
 
 polars = pytest.importorskip("polars")
 
@@ -77,6 +78,29 @@ def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, 
         np.testing.assert_array_equal(saved.predict(X), model.predict(X))
     else:
         np.testing.assert_allclose(saved.predict(X), model.predict(X), rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["realmlp-td-s", "realmlp-td", "tabm-mini"])
+@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
+def test_a_large_table_is_trained_as_by_the_estimator(command, tmp_path, monkeypatch, kind, recipe):
+    """In blocks of a batch, not in one: the parameters differ from those in memory."""
+    place, run, rows = tmp_path / "table.csv", tmp_path / "run", 700
+    texts = [f"c{i % 20}" for i in range(rows)]
+    X = polars.DataFrame({"text": texts, "number": np.cos(np.arange(rows))})
+    y = np.arange(rows) % 20 % 3
+    X.with_columns(y=y).write_csv(place)
+    model = kind(recipe, n_members=2, max_iter=2, random_state=5)
+    in_memory = arrays(model.fit(X, y).parameters_)
+    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 300 * 21 * 8)
+    text = f"{recipe}:members=2" if recipe == "tabm-mini" else recipe
+    task = "classification" if kind is TableClassifier else "regression"
+    given = ("--task", task, "--recipe", text, "--epochs", 2, "--seed", 5, "--test-share", 0)
+    done(command, "train", "--data", place, *given, "--output", run)
+    expected = arrays(model.fit(X, y).parameters_)
+    assert not all(map(np.array_equal, in_memory, expected))
+    assert all(map(np.array_equal, arrays(load_run(run).parameters), expected))
 
 
 @pytest.mark.parametrize(("recipe", "place"), [("realmlp-td-s", -1), ("tabm:members=2", 0)])
@@ -260,24 +284,17 @@ def test_few_rows_are_trained_on_with_a_warning(command, tmp_path):
     assert done(command, "verify", run).code == 0
 
 
-def told(command, *arguments):
-    """Run a command that warns: the suite takes warnings for errors."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        return command(*arguments)
-
-
 QUICK = ("--epochs", 1, "--hidden", 4, "--quiet")
 
 
-def test_useless_columns_are_named_and_dropped(command, tmp_path):
+def test_useless_columns_are_named_and_dropped(command, told, tmp_path):
     """Constant ones, and one with a new category in each row; later rows need none of them."""
     rows = range(60)
     table = {"x": [k % 7 for k in rows], "three": [3] * 60, "same": ["a"] * 60,
              "id": [f"row {k}" for k in rows], "y": [k % 2 for k in rows]}  # fmt: skip
     polars.DataFrame(table).write_csv(tmp_path / "table.csv")
     run = tmp_path / "run"
-    outcome = told(command, "train", "--data", tmp_path / "table.csv", *QUICK, "--output", run)
+    outcome = told("train", "--data", tmp_path / "table.csv", *QUICK, "--output", run)
     assert outcome.code == 0
     assert (
         "columns that are not used: 'three' (it is 3 in all rows), 'same' (it is a in all rows), "
@@ -288,19 +305,19 @@ def test_useless_columns_are_named_and_dropped(command, tmp_path):
 
 
 @pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_a_hundred_thousand_categories_are_dropped(command, tmp_path, count):
+def test_a_hundred_thousand_categories_are_dropped(told, tmp_path, count):
     table = {"x": np.arange(count) % 7, "id": [f"id {k}" for k in range(count)]}
     polars.DataFrame({**table, "y": np.arange(count) % 2}).write_csv(tmp_path / "table.csv")
-    outcome = told(command, "train", "--data", tmp_path / "table.csv", *QUICK)
+    outcome = told("train", "--data", tmp_path / "table.csv", *QUICK)
     assert outcome.code == 0
     assert "columns that are not used: 'id' (" in outcome.err
 
 
-def test_a_category_that_training_never_saw_counts_as_missing(command, tmp_path, table):
+def test_a_category_that_training_never_saw_counts_as_missing(command, told, tmp_path, table):
     run = tmp_path / "run"
     done(command, "train", "--data", table("classes"), *QUICK, "--output", run)
     (tmp_path / "new.csv").write_text("age,city,sex,x\n40,Lima,m,0.5\n40,,m,0.5\n")
-    outcome = told(command, "predict", run, tmp_path / "new.csv")
+    outcome = told("predict", run, tmp_path / "new.csv")
     assert outcome.err.count("'city' holds 'Lima', which training never saw") == 1
     _, unseen, missing = outcome.out.splitlines()
     assert unseen == missing

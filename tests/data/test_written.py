@@ -37,5 +37,5 @@ def test_other_texts_are_texts(form):
     refuse_for_people("example", "code", texts_of([form.format(2000 + k, k) for k in range(50)]))
 
 
-def test_few_prices_are_categories():
+def test_few_prices_are_not_refused():
     refuse_for_people("example", "price", texts_of(["$1.50", "$2.50", "1,000"] * 50))
