@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, Dataset
+from pluggable_mlp.data import DataError, Dataset, load_dataset
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +80,18 @@ def peak_memory() -> Iterator[Callable[[Callable[[], Any]], int]]:
 
     yield measure
     tracemalloc.stop()
+
+
+@pytest.fixture(scope="session")
+def read(scratch: Path) -> Callable[..., Dataset]:
+    """Read a table from its bytes, all of it for training, nothing scaled."""
+
+    def read_bytes(data: bytes | str, name: str = "table.csv", **options: Any) -> Dataset:
+        path = scratch / name
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+        return load_dataset(path, **{"test_share": 0.0, "scaling": "none"} | options)
+
+    return read_bytes
 
 
 @pytest.fixture(scope="session")
