@@ -50,20 +50,16 @@ def certify(estimator: Any, data: list[Any], place: Backend, parameters: Tree) -
         "estimator": type(estimator).__name__,
         "made_on": f"{place.name} ({place.device}), {versions}{on_several}",
         "parameters": {name: settings[name] for name in settings if name not in _OF_THE_MACHINE},
-        "data_sha256": sha256_of(part for of in map(_rows, data) for part in _to_hash(of)),
+        "data_sha256": sha256_of(part for of in data for part in _to_hash(of)),
         "iterations": estimator.n_iter_,
         "losses": [float(loss).hex() for loss in losses],
         "parameters_sha256": parameters_sha256(parameters, place_of(data[0])),
     }
 
 
-def _rows(data: Any) -> NDArray[Any] | LazyArray:
-    """Return an array on the host, or a lazy one as it is."""
-    return data if isinstance(data, LazyArray) else on_host(data)
-
-
-def _to_hash(rows: NDArray[Any] | LazyArray) -> Iterator[str | NDArray[Any]]:
-    """Yield what says of which dtype and shape rows are, then themselves."""
+def _to_hash(data: Any) -> Iterator[str | NDArray[Any]]:
+    """Yield the dtype and the shape of an array, then its values, of a lazy one in blocks."""
+    rows = data if isinstance(data, LazyArray) else on_host(data)
     yield repr((rows.dtype.name, rows.shape))
     yield from blocks(rows)
 
