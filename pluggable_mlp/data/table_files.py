@@ -172,7 +172,7 @@ def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         fault = f"is not text in {actual}: line {line} holds the byte {data[error.start]:#04x}"
-        remedy = f"save it as CSV in UTF-8, or name its encoding: {_option(_utf_16(data))}"
+        remedy = f"save it as CSV in UTF-8, or name its encoding: {_encoding_option(_utf_16(data))}"
         if is_marked:
             remedy = "save it as CSV in UTF-8, which its byte order mark says it is"
         elif given is None and of_training is not None:
@@ -181,7 +181,9 @@ def _decoded(path: str, given: str | None, of_training: str | None) -> tuple[str
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         name = None if is_marked else _utf_16(data)
-        remedy = f"if it is {name}, {_option(name)}" if name and name != actual else GET_A_NEW_COPY
+        remedy = GET_A_NEW_COPY
+        if name is not None and name != actual:
+            remedy = f"if it is {name}, {_encoding_option(name)}"
         raise DataError(path, f"line {line} holds the character NUL", remedy)
     return text if "\n" in text else text.replace("\r", "\n"), encoding
 
@@ -200,8 +202,8 @@ def _utf_16(data: bytes | bytearray) -> str | None:
     return "utf-16-be" if first > most else "utf-16-le" if second > most else None
 
 
-def _option(name: str | None) -> str:
-    """Return how to name an encoding, by default Latin-1."""
+def _encoding_option(name: str | None) -> str:
+    """Return the option that names an encoding, by default Latin-1."""
     name = name or "latin-1"
     return f"--encoding {name} (encoding={name!r})"
 
