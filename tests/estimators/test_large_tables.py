@@ -63,8 +63,6 @@ def test_a_large_table_of_one_block_is_fitted_as_in_memory(monkeypatch):
 
 def test_the_certificate_of_a_large_table_is_kept(monkeypatch):
     """It is the same on threads that share the rows of each batch."""
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 300 * 21 * 8)
     X, y = coded(700, 20)
     settings = {"max_iter": 1, "random_state": 0, "arithmetic": "reproducible"}
 
@@ -72,7 +70,11 @@ def test_the_certificate_of_a_large_table_is_kept(monkeypatch):
         found = TableClassifier(**settings, communicator=communicator).fit(X, y).certificate_
         return {name: of for name, of in found.items() if name != "made_on"}
 
+    in_memory = certificate()
+    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 300 * 21 * 8)
     alone = certificate()
+    assert alone["parameters_sha256"] != in_memory["parameters_sha256"]  # in another order
     assert on_threads(2, certificate) == [alone, alone]
     TableClassifier.verify(alone, X, y)
     with pytest.raises(ValueError, match="X, y or sample_weight are not those"):
