@@ -62,7 +62,8 @@ def main() -> int:
     folder = options.output or default
     folder.mkdir(parents=True, exist_ok=True)
     everything = [name for name in PARTS if backend == "numpy" or name not in OF_THE_HOST]
-    for name in (name for name in PARTS if name in (options.only or everything)):
+    wanted = options.only or everything
+    for name in (name for name in PARTS if name in wanted):
         begin = time.perf_counter()
         machine = describe_machine(backend)
         result = resolve_name(PARTS[name])(backend, quick)
