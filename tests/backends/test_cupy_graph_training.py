@@ -43,7 +43,7 @@ def trained(spec, case, arithmetic, count, epochs):
         ),
     ],
 )
-def test_training_by_graphs_is_that_on_numpy(early, case, arithmetic, count, epochs, least):
+def test_training_by_graphs_is_that_on_numpy(early_graphs, case, arithmetic, count, epochs, least):
     found, launches = trained("cupy", case, arithmetic, count, epochs)
     expected, _ = trained("numpy", case, arithmetic, count, epochs)
     for one, other in zip(found, expected, strict=True):
@@ -54,7 +54,7 @@ def test_training_by_graphs_is_that_on_numpy(early, case, arithmetic, count, epo
     assert launches["graph"] >= least
 
 
-def test_estimators_by_graphs_are_as_without(early):
+def test_estimators_by_graphs_are_as_without(early_graphs):
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(64, 4)).astype("float32"), np.arange(64) % 3
     settings = {"batch_size": 8, "max_iter": 3, "random_state": 0, "arithmetic": "reproducible"}
@@ -75,7 +75,7 @@ def test_estimators_by_graphs_are_as_without(early):
         pytest.param("reproducible", (1, 2, 3), marks=pytest.mark.slow),
     ],
 )
-def test_a_sweep_by_graphs_is_that_on_numpy(early, arithmetic, seeds):
+def test_a_sweep_by_graphs_is_that_on_numpy(early_graphs, arithmetic, seeds):
     """Of networks with their own rates, dropout and, with their own seeds, orders."""
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(48, 6)).astype("float32"), rng.integers(0, 3, 48)

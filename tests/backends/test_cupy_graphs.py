@@ -330,7 +330,7 @@ def test_the_memory_of_a_graph_is_bounded(monkeypatch):
     assert POOL.used_bytes() - before < 2**26
 
 
-def test_few_functions_have_a_graph_at_a_time(early):
+def test_few_functions_have_a_graph_at_a_time(early_graphs):
     """Functions are kept for a later training."""
     first, *others = calls = [compiled() for _ in range(5)]
     for call in calls[:4]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, links and devices of POSIX")
-TRAIN = ("train", "--epochs", 1_000_000, "--hidden", 8)
+ENDLESS_TRAINING = ("train", "--epochs", 1_000_000, "--hidden", 8)
 """What goes on until it is stopped."""
 _LONGEST = 120
 """Seconds after which a child is killed: a test that waits for its word fails, and goes on."""

@@ -71,14 +71,6 @@ def run_of_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-FIGURES = {
-    "images": ["learning-curves", "confusion-matrix", "first-layer"],
-    "numbers": ["learning-curves", "residuals", "first-layer"],
-    "labels": ["learning-curves", "first-layer"],
-}
-"""Those that `plot` draws of each of the `folders`."""
-
-
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classification of images, a regression of a table, a multilabel run."""

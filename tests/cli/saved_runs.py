@@ -16,6 +16,12 @@ FILES = {
     "summary.json",
 }  # fmt: skip
 """What is in the folder of a run that ended."""
+FIGURES = {
+    "images": ["learning-curves", "confusion-matrix", "first-layer"],
+    "numbers": ["learning-curves", "residuals", "first-layer"],
+    "labels": ["learning-curves", "first-layer"],
+}
+"""Those that `plot` draws of each of the runs in the fixture `folders`."""
 
 
 def content(folder: Path, name: str) -> Any:

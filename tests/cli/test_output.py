@@ -10,7 +10,7 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
-from tests.cli.children import TRAIN, posix, running, stopped
+from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
 from tests.cli.saved_runs import FILES, assert_complete, lines, names
 
 
@@ -18,7 +18,7 @@ from tests.cli.saved_runs import FILES, assert_complete, lines, names
 def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
     """Settings first, then a line after each epoch; no second run gets the folder."""
     folder = tmp_path / "run"
-    with running(*TRAIN, "--output", folder) as child:
+    with running(*ENDLESS_TRAINING, "--output", folder) as child:
         assert child.stdout.readline().startswith("epoch   1/")
         assert names(folder) == {"checkpoints", "config.json", "lock", "metrics.jsonl"}
         assert json.loads((folder / "config.json").read_text())["settings"]["hidden"] == [8]
@@ -50,7 +50,7 @@ def test_of_two_that_come_at_once_one_gets_the_folder(tmp_path, monkeypatch):
 @posix
 def test_a_folder_that_vanishes_is_told_and_not_made_again(command, tmp_path):
     folder = tmp_path / "run"
-    with running(*TRAIN, "--output", folder) as child:
+    with running(*ENDLESS_TRAINING, "--output", folder) as child:
         child.stdout.readline()
         shutil.rmtree(folder.rename(tmp_path / "gone"))  # at once: the child goes on writing
         fault = (
@@ -68,7 +68,7 @@ def test_a_folder_that_vanishes_is_told_and_not_made_again(command, tmp_path):
 @posix
 def test_the_folder_of_another_run_is_not_touched(tmp_path):
     folder = tmp_path / "run"
-    with running(*TRAIN, "--output", folder) as child:
+    with running(*ENDLESS_TRAINING, "--output", folder) as child:
         child.stdout.readline()
         folder.rename(tmp_path / "old")
         folder.mkdir()
@@ -85,7 +85,7 @@ def test_the_folder_of_another_run_is_not_touched(tmp_path):
 @posix
 def test_a_temporarily_full_disk_loses_nothing(command, tmp_path):
     folder = tmp_path / "run"
-    with running(*TRAIN, "--output", folder) as child:
+    with running(*ENDLESS_TRAINING, "--output", folder) as child:
         child.stdout.readline()
         (folder / "full").symlink_to("/dev/full")
         (folder / "full").replace(folder / "metrics.jsonl")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.cli.children import TRAIN, posix, running, stopped
+from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
 from tests.cli.saved_runs import FILES, assert_complete, lines, names
 from tests.cli.small_disks import small_disk
 
@@ -63,7 +63,7 @@ def test_a_link_that_leads_nowhere_is_not_replaced(command, tmp_path, options):
 @posix
 def test_a_run_in_training_is_not_replaced(command, tmp_path):
     folder = tmp_path / "run"
-    with running(*TRAIN, "--output", folder) as child:
+    with running(*ENDLESS_TRAINING, "--output", folder) as child:
         child.stdout.readline()
         second = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", folder)
         assert (second.code, second.out) == (2, "")

@@ -20,8 +20,7 @@ from pluggable_mlp.report import draw_figures, learning_curves
 from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
-from tests.cli.conftest import FIGURES
-from tests.cli.saved_runs import content
+from tests.cli.saved_runs import FIGURES, content
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

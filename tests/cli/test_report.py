@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.report import learning_curves
-from tests.cli.conftest import FIGURES
+from tests.cli.saved_runs import FIGURES
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
