@@ -12,8 +12,6 @@ from pluggable_mlp.arrays import Array
 
 from .transfer import ArrayLibrary
 
-__all__ = ["ArrayApiStrictBackend"]
-
 _CPU = array_api_strict.Device("CPU_DEVICE")
 
 

@@ -9,15 +9,6 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = [
-    "Backend",
-    "BackendUnavailable",
-    "Compiler",
-    "MemoryReporter",
-    "Queued",
-    "TaskRunner",
-]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

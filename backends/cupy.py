@@ -21,8 +21,6 @@ from .memory import in_words
 from .tape import Function
 from .transfer import ArrayLibrary
 
-__all__ = ["CupyBackend"]
-
 
 def _on_device_of(x: Array) -> AbstractContextManager[object]:
     device: AbstractContextManager[object] = cupy.cuda.Device(x.device.id)
@@ -109,7 +107,6 @@ class CupyBackend(ArrayLibrary):
 
         Training steps, which use up their state, become CUDA graphs.
         """
-        del exact
         if most > 1:
             return None
         return CapturedFunction.of(function) if used_up else FusedFunction.of(function)

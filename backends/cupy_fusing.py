@@ -42,8 +42,6 @@ from .numpy_tracing import UFUNCS
 from .tape import Function, Operation, Place, Tape, Tree, leaves, map_tree
 from .tracing import TraceError
 
-__all__ = ["fused"]
-
 _NAMES: dict[Function, str] = {
     np.add.reduce: "sum",
     np.maximum.reduce: "max",

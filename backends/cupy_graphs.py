@@ -34,8 +34,6 @@ from .numpy_tracing import ArrayWriter
 from .tape import Function, Operation, Place, Tape, Tree, leaves, map_tree
 from .tracing import TraceError
 
-__all__ = ["CapturedFunction"]
-
 _MOST_MEMORY = 2**28
 """Bytes of a graph: of its arguments and all it computes, as none is given out again meanwhile."""
 

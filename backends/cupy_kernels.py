@@ -17,25 +17,6 @@ import numpy.typing as npt
 from .numpy_tracing import UFUNCS
 from .tape import Function
 
-__all__ = [
-    "ARGUMENT_BYTES",
-    "CONVERT",
-    "OPTIONS",
-    "PREAMBLE",
-    "Argument",
-    "Input",
-    "Kernel",
-    "Line",
-    "Previous",
-    "Source",
-    "as_line",
-    "erf",
-    "fill",
-    "is_supported",
-    "source_of",
-    "source_of_several",
-]
-
 HostArray: TypeAlias = npt.NDArray[Any]
 
 PREAMBLE = """

@@ -37,8 +37,6 @@ from .cupy_kernels import (
 )
 from .tape import Function
 
-__all__ = ["InOneLaunch", "have_same_bits", "launcher", "works"]
-
 HostArray: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 

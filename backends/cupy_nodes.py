@@ -12,17 +12,6 @@ from pluggable_mlp.arrays import DType
 
 from .tape import Function, Tree, leaves
 
-__all__ = [
-    "Kind",
-    "Node",
-    "Shape",
-    "by_products",
-    "closure",
-    "differ",
-    "is_read_elsewhere",
-    "tables",
-]
-
 Shape = tuple[int, ...]
 
 

@@ -19,8 +19,6 @@ from pluggable_mlp.arrays import Array
 
 from .tracing import TraceError
 
-__all__ = ["Products", "products_on"]
-
 _WORKSPACE = 2**25  # bytes: what cuBLAS takes on the newest GPUs
 # CUDA_R_…, CUBLAS_COMPUTE_…, the type of factors, and the letter in names of functions.
 _KINDS: dict[str, tuple[int, int, Any, str]] = {
@@ -133,7 +131,6 @@ class Products:
 @cache
 def products_on(device: int) -> Products:
     """Return those of a device, the current one; there is one of each in a process."""
-    del device
     return Products()
 
 

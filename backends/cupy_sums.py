@@ -19,8 +19,6 @@ from .cupy_kernels import OPTIONS, PREAMBLE
 from .cupy_launches import have_same_bits, works
 from .tape import Function
 
-__all__ = ["is_short", "short_sum", "tree_sum"]
-
 # A thread takes longer for more than the launches do that add halves, each by many threads.  Where
 # there are many sums, there are many threads anyway.
 _LONGEST_OF_FEW = 128

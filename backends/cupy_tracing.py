@@ -29,8 +29,6 @@ from .numpy_tracing import UFUNCS, ArrayWriter, NumpyTape, Tracer
 from .tape import Function, Tape, Tree, compiled_program, leaves, map_tree
 from .tracing import TracedFunction, TraceError
 
-__all__ = ["FusedFunction", "affine", "in_one_kernel", "zero_below"]
-
 HostArray = npt.NDArray[Any]
 
 # Functions whose result has the shape that all arguments broadcast to.
@@ -173,7 +171,6 @@ def in_one_kernel(function: Function, *operands: Any) -> Any:
 @lru_cache(maxsize=256)
 def _kernel_of(function: Function, kinds: tuple[str | type, ...], device: int) -> Function:
     """Return the function in few launches, mostly one, which serves all shapes."""
-    del device  # on each, kernels are tried
     tape = _StandInTape()
     bound = partial(function, namespace())
     arguments = tuple(

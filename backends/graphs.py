@@ -11,8 +11,6 @@ from weakref import WeakKeyDictionary
 from .tape import Function, Tree
 from .tracing import TraceError
 
-__all__ = ["CALLS_BEFORE_CAPTURE", "MOST_COPIED", "Capturable", "Graph", "Graphs"]
-
 CALLS_BEFORE_CAPTURE = 32
 """About as many as take the time of capturing."""
 MOST_COPIED = 2**24

@@ -22,8 +22,6 @@ from .jax_loop import compiled_loop
 from .memory import in_words, keep_freed_blocks, with_free_memory
 from .transfer import ArrayLibrary
 
-__all__ = ["JaxBackend"]
-
 
 def _largest(x: jax.Array, *, axis: int | tuple[int, ...] | None) -> jax.Array:
     # On the processor, jnp.max loses NaN in 4,096 elements or more (seen with jaxlib 0.10.2):

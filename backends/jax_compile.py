@@ -8,8 +8,6 @@ import jax
 
 from .tracing import TracedFunction
 
-__all__ = ["CompiledFunction", "RecognizingFunction", "jitted"]
-
 Function = Callable[..., Any]
 
 # Raised by a function that looks at values, which are missing while it is traced; and by exact
@@ -93,13 +91,11 @@ class RecognizingFunction(TracedFunction):
 
     def trace(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
         """See `TracedFunction.trace`: the compiled function is one operation."""
-        del arguments
         compiled: Any = self.function
         return ["return run(*arguments)"], {"run": compiled.run}
 
     def has_same_bits(self, program: Callable[..., Any], arguments: Any) -> bool:
         """See `TracedFunction.has_same_bits`: it is the function."""
-        del program, arguments
         return True
 
     def is_array(self, leaf: Any) -> bool:

@@ -31,8 +31,6 @@ from jax.extend import core
 
 from pluggable_mlp.arrays import Array, Namespace
 
-__all__ = ["exact_jit", "is_exact_on"]
-
 Function = Callable[..., Any]
 _HostArray: TypeAlias = npt.NDArray[Any]
 _Value: TypeAlias = Any

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from .jax_compile import CompiledFunction, jitted
 
-__all__ = ["compiled_loop", "looped", "one_by_one"]
-
 Function = Callable[..., Any]
 Tree = Any
 """Nested lists, tuples and dicts of arrays."""

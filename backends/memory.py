@@ -7,14 +7,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = [
-    "host_memory",
-    "in_words",
-    "keep_freed_blocks",
-    "refuse_beyond_memory",
-    "with_free_memory",
-]
-
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _LINUX = Path("/proc/meminfo")
 

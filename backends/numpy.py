@@ -15,8 +15,6 @@ from .tape import Function
 from .threads import run_all
 from .transfer import ArrayLibrary
 
-__all__ = ["NumpyBackend"]
-
 # Keywords, defaults or orders of results differ.
 _UNLIKE_THE_STANDARD = {
     "argsort", "sort", "take_along_axis",
@@ -81,7 +79,6 @@ class NumpyBackend(ArrayLibrary):
         most: int = 1,
     ) -> Function | None:
         """See `Compiler.compile`: functions are traced, which changes no bit."""
-        del used_up, exact
         return None if most > 1 else TracedNumpyFunction.of(function)
 
     def versions(self) -> dict[str, str]:

@@ -17,8 +17,6 @@ from pluggable_mlp.arrays import Array
 from .numpy_tracing import Tracer
 from .threads import run_all
 
-__all__ = ["philox_halves"]
-
 _PART, _SHORTEST = 2**13, 2**6
 """So many counters at once, of all keys together: their six arrays fit a second-level cache.  But
 not fewer than the latter of each key, as calls take time, too."""

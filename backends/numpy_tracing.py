@@ -15,8 +15,6 @@ from pluggable_mlp.arrays import Array
 from .tape import Function, Operation, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction, TraceError
 
-__all__ = ["UFUNCS", "ArrayWriter", "NumpyTape", "TracedNumpyFunction", "Tracer"]
-
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
     "floordiv": np.floor_divide, "mod": np.remainder, "matmul": np.matmul,
@@ -93,7 +91,6 @@ class Tracer:
 
     def astype(self, dtype: Any, copy: bool = True, device: str | None = None) -> "Tracer":
         """Return the array in a dtype."""
-        del device  # NumPy has one
         if not copy and self.value.dtype == dtype:
             return self
         return self.tape.record(operator.methodcaller("astype", dtype), self)
@@ -114,7 +111,6 @@ class Tracer:
     def __array_function__(
         self, function: Function, types: Any, args: Any, settings: dict[str, Any]
     ) -> "Tracer":
-        del types
         if function is np.astype:
             traced: Tracer = args[0]
             return traced.astype(*args[1:], **settings)

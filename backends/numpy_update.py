@@ -15,8 +15,6 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, DType
 
-__all__ = ["Updater"]
-
 _PART = 2**17
 """Bytes of a part, and more than a small array has: Adam's five fit a second-level cache."""
 _LARGE = 2**19

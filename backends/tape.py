@@ -10,18 +10,6 @@ from itertools import count
 from types import EllipsisType
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = [
-    "Function",
-    "Operation",
-    "Place",
-    "Tape",
-    "Tree",
-    "Writer",
-    "compiled_program",
-    "leaves",
-    "map_tree",
-]
-
 Function: TypeAlias = Callable[..., Any]
 Tree: TypeAlias = Any
 """Nested dicts, lists and tuples of arrays, numbers and None."""
@@ -167,7 +155,6 @@ class Writer:
         done : list of int
             The owners of memory that no later operation needs, and that no argument has.
         """
-        del done
         return self.call_text(operation.function, operation.args, operation.settings)
 
     def call_text(self, function: Function, args: Tree, settings: dict[str, Tree]) -> str:

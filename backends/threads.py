@@ -16,8 +16,6 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["run_all"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

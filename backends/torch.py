@@ -19,9 +19,6 @@ from .torch_graphs import CapturedFunction
 from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 
-__all__ = ["TorchBackend"]
-
-
 # In messages of plain RuntimeErrors: of the host's allocator, of cuBLAS and of CUDA's own.
 _OUT_OF_MEMORY = ("can't allocate memory", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 

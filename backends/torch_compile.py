@@ -11,8 +11,6 @@ from pluggable_mlp.arrays import Array
 from .tape import Function, Tree, map_tree
 from .torch_tracing import as_tensor, called_with_numbers
 
-__all__ = ["CompiledFunction"]
-
 
 class CompiledFunction:
     """A function that is compiled for each kind of arguments; where that fails, it runs as it is.
@@ -67,7 +65,6 @@ class CompiledFunction:
 
     def run(self, compiled: Function, arguments: Tree, arrays: Tree) -> Tree:
         """Return what compiled code returns for arguments, of which all are arrays."""
-        del arguments
         return compiled(*arrays)
 
     def _first_call(self, arguments: Tree, arrays: Tree, kinds: str) -> Tree:

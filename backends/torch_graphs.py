@@ -19,8 +19,6 @@ from .tape import Function, Tree, leaves, map_tree
 from .torch_compile import CompiledFunction
 from .tracing import TraceError
 
-__all__ = ["CapturedFunction"]
-
 _SMALL = 2**22
 """Bytes of an array that is copied in microseconds, such as the order of 524,288 examples."""
 _BYTES = 16  # of a number: compiled code copies arrays that begin elsewhere than at multiples

@@ -19,8 +19,6 @@ from pluggable_mlp.arrays import Array
 from .tape import Function, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction, TraceError
 
-__all__ = ["TracedTorchFunction", "as_tensor", "called_with_numbers"]
-
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 """Tags of operations whose results are numbers, or have shapes that values determine."""
 
@@ -110,7 +108,6 @@ class _PythonNumbers(_Mode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Run an operation, on numbers in the dtype that they take beside the arrays."""
-        del types
         operands = args, kwargs or {}
         tensors = [leaf for leaf in leaves(operands) if isinstance(leaf, torch.Tensor)]
         arrays = [tensor for tensor in tensors if id(tensor) not in self._numbers]
@@ -144,7 +141,6 @@ class _Recorder(_Mode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Run an operation and record it."""
-        del types
         settings = kwargs or {}
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
         overwritten = map(_memory, _overwritten(function, args, settings))

@@ -20,8 +20,6 @@ from pluggable_mlp.provenance import is_builtin_call
 
 from .tape import Function, Tree, compiled_program, leaves, map_tree
 
-__all__ = ["TraceError", "TracedFunction"]
-
 _MOST_PROGRAMS = 8
 """Of a function: each is for arguments of certain shapes."""
 _CONTAINERS = (dict, list, tuple)

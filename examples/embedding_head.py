@@ -20,7 +20,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 class Embedding(TransformerMixin, BaseEstimator):
     """A frozen network, here of random filters, in the place of a pretrained one."""
 
-    def fit(self, images, targets=None):  # noqa: ARG002
+    def fit(self, images, targets=None):
         """Make the network."""
         torch.manual_seed(0)
         filters = torch.nn.Conv2d(1, 16, 3, padding=1)

@@ -196,13 +196,13 @@ _HOMES = (
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from the module that exports it."""
+    """Import a public name from the first module that has it."""
     if name in __all__ or name in _APART:
         from importlib import import_module
 
         for home in [_APART[name]] if name in _APART else _HOMES:
             module = import_module(f"{__name__}.{home}")
-            if name in module.__all__:
+            if hasattr(module, name):
                 return globals().setdefault(name, getattr(module, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

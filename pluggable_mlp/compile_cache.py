@@ -8,8 +8,6 @@ from typing import Any
 
 from pluggable_mlp.provenance import is_builtin_call
 
-__all__ = ["compiled_once"]
-
 Function = Callable[..., Any]
 Compile = Callable[..., Function | None]
 _Key = tuple[Hashable, Function, tuple[Any, ...], dict[str, Any]]

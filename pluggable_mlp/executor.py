@@ -7,8 +7,6 @@ in a cache, and so that a backend can run several at once.
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-__all__ = ["RunAll", "at_once", "one_by_one"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

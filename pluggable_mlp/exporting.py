@@ -23,8 +23,6 @@ from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.files import write_file
 from pluggable_mlp.network.mlp import MLP
 
-__all__ = ["Exported", "need_ndonnx", "write_onnx"]
-
 
 class Exported(NamedTuple):
     """What a graph is made of.

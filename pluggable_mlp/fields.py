@@ -16,8 +16,6 @@ from msgspec import inspect
 
 from pluggable_mlp.registry import did_you_mean
 
-__all__ = ["Field", "check_fields", "fields_of"]
-
 _KINDS = {inspect.IntType: int, inspect.FloatType: float}
 _NOUNS = {
     inspect.StrType: ("a text", "texts"),

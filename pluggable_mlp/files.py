@@ -15,23 +15,6 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-__all__ = [
-    "Remark",
-    "check_kind",
-    "damaged",
-    "json_lines",
-    "json_sha256",
-    "parse_object",
-    "part_of",
-    "read_file",
-    "read_json",
-    "sync_folder",
-    "to_json",
-    "whole_file",
-    "write_file",
-    "write_json",
-]
-
 MOST_LEVELS = 100
 """Of objects and lists within each other: far more than any file of ours has."""
 

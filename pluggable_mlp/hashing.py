@@ -15,15 +15,6 @@ from pluggable_mlp.arrays import LibraryArrays
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
 
-__all__ = [
-    "HASH_DIGITS",
-    "little_endian",
-    "parameters_sha256",
-    "sha256_of",
-    "tensor_hashes",
-    "tensor_names",
-]
-
 HASH_DIGITS = 16
 """Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
 

@@ -7,13 +7,12 @@ import numpy as np
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training.examples import AnyExamples, Streamed
 from pluggable_mlp.training.trees import map_arrays
-
-__all__ = ["MOST_ROWS", "initial_parameters"]
 
 MOST_ROWS = 10_000
 """From which parameters follow; of more rows these are evenly spaced."""

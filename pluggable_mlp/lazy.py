@@ -23,24 +23,6 @@ from array_api_compat import is_array_api_obj
 from pluggable_mlp.backends import Backend, backend_of
 from pluggable_mlp.shortcuts import on_device_of
 
-__all__ = [
-    "LazyArray",
-    "Places",
-    "Range",
-    "Rows",
-    "StoredArray",
-    "as_lazy",
-    "blocks",
-    "gather",
-    "lazy_map",
-    "on_host",
-    "places_of",
-    "rows_at",
-    "rows_on_host",
-    "rows_within",
-    "sha256_of_rows",
-]
-
 Array = npt.NDArray[Any]
 Prepare = Callable[[Array], Array]
 Places = npt.NDArray[np.int64]

@@ -8,8 +8,6 @@ from typing import Any
 
 from pluggable_mlp.registry import choose
 
-__all__ = ["check_log", "epoch_log"]
-
 Log = Callable[[Path, dict[str, Any]], None]
 """(folder of the run, line of an epoch) -> None."""
 

@@ -17,8 +17,6 @@ from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["LOSS_OF_TASK", "OFF", "Options", "written"]
-
 _Share = Annotated[float, Meta(ge=0, lt=1)]
 _Count = Annotated[int, Meta(ge=1)]
 _CountOrZero = Annotated[int, Meta(ge=0)]

@@ -10,8 +10,6 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
-__all__ = ["is_builtin", "is_builtin_call", "is_builtin_class"]
-
 _PACKAGE = __name__.partition(".")[0]
 _PLAIN = (type(None), bool, int, float, str)
 

@@ -18,19 +18,6 @@ from pluggable_mlp.namespaces.reproducible.logarithm import log
 from pluggable_mlp.namespaces.reproducible.roots import sqrt
 from pluggable_mlp.registry import as_seed
 
-__all__ = [
-    "choices",
-    "normal",
-    "normal_quantile",
-    "normal_quantile_by",
-    "permutation",
-    "permutations",
-    "simplex",
-    "uniform",
-    "words",
-    "zeros",
-]
-
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
             "quantiles": 6, "rows": 7}  # fmt: skip

@@ -17,31 +17,6 @@ from functools import partial
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypeGuard, TypeVar, cast
 
-__all__ = [
-    "BelowOne",
-    "Component",
-    "Finite",
-    "Flag",
-    "NonNegative",
-    "Positive",
-    "PositiveCount",
-    "as_count",
-    "as_flag",
-    "as_number",
-    "as_seed",
-    "catalogue",
-    "choose",
-    "closest",
-    "count",
-    "did_you_mean",
-    "make",
-    "number",
-    "parameters_of",
-    "parse_component",
-    "parse_components",
-    "refuse_unknown",
-]
-
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 

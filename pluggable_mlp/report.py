@@ -31,8 +31,6 @@ from pluggable_mlp.runs.saved import read_summary
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_figures", "learning_curves", "report_page"]
-
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
        color: #1a1a1a; }

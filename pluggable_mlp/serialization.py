@@ -24,16 +24,6 @@ from pluggable_mlp.files import damaged, read_file, write_file
 from pluggable_mlp.hashing import little_endian, sha256_of
 from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 
-__all__ = [
-    "Arrays",
-    "Components",
-    "read_tree",
-    "tree_from_json",
-    "tree_sha256",
-    "tree_to_json",
-    "write_tree",
-]
-
 Arrays = dict[str, NDArray[Any]]
 Components = Mapping[str, Callable[..., Any]]
 """Classes by their names: dataclasses and named tuples."""

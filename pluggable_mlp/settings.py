@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = ["Settings"]
-
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 _OF_ITS_OPTIMIZER = (*_OF_OPTIMIZER, "schedule")
 """What a recipe's optimizer has: another one has its own rate and decay, and a constant rate."""

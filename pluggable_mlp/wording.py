@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-__all__ = ["aligned", "counted", "listed"]
-
 
 def counted(count: int, word: str) -> str:
     """Return "1 epoch" or "2 epochs"."""

@@ -76,7 +76,7 @@ def backends_by_name(source: str) -> list[str]:
 
 
 def unexplained(source: str) -> list[str]:
-    """Public functions and classes without a docstring, also those that no `__all__` names."""
+    """Public functions and classes without a docstring, also those of inner modules."""
     return [
         node.name
         for node in ast.parse(source).body

@@ -21,8 +21,6 @@ from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, ver
 from pluggable_mlp.cli.train import train
 from pluggable_mlp.wording import counted
 
-__all__ = ["described", "program"]
-
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,

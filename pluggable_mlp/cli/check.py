@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["check"]
-
 
 def check(
     backend: Annotated[

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pluggable_mlp.distributed import Communicator
     from pluggable_mlp.settings import Settings
 
-__all__ = ["compare"]
-
 
 @with_settings(without=("epochs", "block_size", "micro_batch"), batch_size=128)
 def compare(

@@ -28,24 +28,6 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-__all__ = [
-    "CLOSED_PIPE",
-    "Bar",
-    "Interrupted",
-    "StopRequest",
-    "ending_at_once",
-    "ending_when_asked",
-    "finish",
-    "goes_to_pipe",
-    "guarded_streams",
-    "log",
-    "progress_bar",
-    "removed_at_end",
-    "saved_input",
-    "silence",
-    "unheard",
-]
-
 CLOSED_PIPE = 128 + 13
 """The exit code if the reader of the output pipe is gone, as with `| head`: 128 + SIGPIPE."""
 

@@ -13,8 +13,6 @@ from pluggable_mlp.options import Options
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = ["data"]
-
 _OPTIONS = (
     "task",
     "target",

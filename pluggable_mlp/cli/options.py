@@ -16,8 +16,6 @@ from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.options import Options
 from pluggable_mlp.registry import did_you_mean
 
-__all__ = ["BackendOption", "ConfigOption", "RunArgument", "path", "with_settings"]
-
 _NOT_IN_FILES = ("config", "help")
 _NAMES = {str: "text", int: "integer", float: "float"}
 

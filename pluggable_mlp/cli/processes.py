@@ -17,16 +17,6 @@ from pluggable_mlp.cli.console import Interrupted, StopRequest, silence
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
 
-__all__ = [
-    "DistributedOption",
-    "Stops",
-    "announcing_failure",
-    "done_first",
-    "end_all",
-    "joined",
-    "silence_copies",
-]
-
 Value = TypeVar("Value")
 
 _OPTION = "--distributed"

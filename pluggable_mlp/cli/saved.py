@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.runs.verify import Difference, Verification
 
-__all__ = ["evaluate", "export", "plot", "predict", "report", "verify"]
-
 _NATIVE = (
     "The certificate is of a native run: its bits are promised on the same machine and versions "
     "alone, {}."

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs.locking import FolderLock
     from pluggable_mlp.runs.run import Run
 
-__all__ = ["train"]
-
 
 @with_settings()
 def train(
@@ -72,7 +70,6 @@ def train(
     ] = False,
 ) -> None:
     """Train a network and report its results on the test part."""
-    del config  # its callback has read it
     from pluggable_mlp.distributed import backend_of_process
     from pluggable_mlp.logs import check_log, epoch_log
     from pluggable_mlp.runs.folder import RunFolder, refuse_used_folder

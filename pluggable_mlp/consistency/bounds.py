@@ -12,13 +12,6 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.namespaces.bounded import Bounded
 
-__all__ = [
-    "Sharpness",
-    "difference_in_ulps",
-    "part_of_bound",
-    "sharpness",
-]
-
 
 def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:
     """Return the largest |a - b| / bound over the elements of two NumPy arrays of one shape.

@@ -29,8 +29,6 @@ from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.single_steps import as_single_steps
 from pluggable_mlp.training.step import map_state
 
-__all__ = ["BitComparator", "BoundComparator", "Comparator"]
-
 # Layer by layer a correct sum exceeds its bound with a probability of 2 exp(-8^2 / 2) = 2.5e-14.
 _DEVIATIONS = 8.0
 

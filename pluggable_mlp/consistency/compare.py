@@ -27,8 +27,6 @@ from pluggable_mlp.training.sharding import check_agreement, examples_of_process
 from pluggable_mlp.training.single_steps import as_single_steps
 from pluggable_mlp.training.train import first_steps
 
-__all__ = ["compare"]
-
 
 def compare(
     backends: Sequence[Backend],

@@ -8,16 +8,6 @@ from typing import Any
 
 from pluggable_mlp.wording import counted
 
-__all__ = [
-    "LAYER_BY_LAYER",
-    "WHOLE_STEP",
-    "Agreement",
-    "Difference",
-    "Hash",
-    "Report",
-    "format_report",
-]
-
 LAYER_BY_LAYER, WHOLE_STEP = "layer by layer", "whole step"
 _NAMED = 4  # so many tensors are named in a line, more are counted
 

@@ -21,8 +21,6 @@ from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.step import TrainState, map_state
 from pluggable_mlp.training.steps import Steps
 
-__all__ = ["BackendRun"]
-
 
 class BackendRun:
     """Training on one backend, step by step, in the order of `train`.

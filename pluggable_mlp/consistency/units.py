@@ -23,8 +23,6 @@ from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, step
 from pluggable_mlp.training.trees import Tree, merge
 
-__all__ = ["Unit", "gradients_of", "named", "named_step", "units_of_step", "whole_step"]
-
 Tensors = dict[str, Array]
 
 

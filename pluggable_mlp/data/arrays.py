@@ -33,17 +33,6 @@ from pluggable_mlp.data.values import as_bytes
 if TYPE_CHECKING:
     from zipfile import ZipFile
 
-__all__ = [
-    "IDX_NAMES",
-    "find_idx",
-    "idx_header",
-    "idx_source",
-    "read_arrays",
-    "read_idx",
-    "read_npy",
-    "read_npz",
-]
-
 PAIRS = {
     "train": ("X", "y"),
     "test": ("X_test", "y_test"),

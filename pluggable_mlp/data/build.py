@@ -28,8 +28,6 @@ from pluggable_mlp.registry import choose
 from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
 from pluggable_mlp.wording import listed
 
-__all__ = ["build_dataset"]
-
 NO_SCALING, PIXEL_SCALING = "none", "pixels"
 
 EIGHT_BITS = 128

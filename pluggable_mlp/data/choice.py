@@ -20,8 +20,6 @@ from pluggable_mlp.data.tables import Table
 from pluggable_mlp.registry import closest
 from pluggable_mlp.wording import listed
 
-__all__ = ["read_table", "read_table_inputs"]
-
 
 def read_table(
     path: Any,

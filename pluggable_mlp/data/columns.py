@@ -30,8 +30,6 @@ from pluggable_mlp.data.written import FEW, is_number
 from pluggable_mlp.training.recipes import Pairs
 from pluggable_mlp.wording import counted, listed
 
-__all__ = ["Block", "Column", "Described", "encode", "fit_columns"]
-
 MOST_CATEGORIES = 10_000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
 

@@ -24,16 +24,6 @@ from pluggable_mlp.lazy import LazyArray, blocks
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = [
-    "LARGEST_EXACT",
-    "PIXEL_SCALE",
-    "Dataset",
-    "Source",
-    "Split",
-    "as_floats",
-    "check_finite",
-]
-
 PIXEL_SCALE = 1 / 256
 """The value of an 8-bit pixel is integer / 256: exact, unlike integer / 255."""
 

@@ -11,8 +11,6 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.lazy import LazyArray
 
-__all__ = ["AS_THEY_COME", "EncodedArray", "Order", "OrderedFeatures", "Part", "in_order"]
-
 
 class Part(NamedTuple):
     """A feature, or those of the categories of a column.

@@ -4,8 +4,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-__all__ = ["DataError", "DataWarning", "no_data_warnings", "rows_lack", "warn"]
-
 
 class DataError(ValueError):
     """Data that cannot be used: says which file, what is wrong with it, and what to do.

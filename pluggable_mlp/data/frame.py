@@ -10,8 +10,6 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 
-__all__ = ["Frame", "Texts", "is_missing"]
-
 
 @dataclass(frozen=True, eq=False)
 class Texts:

@@ -17,16 +17,6 @@ from pluggable_mlp.training.recipes import NONE
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = [
-    "dataset_of",
-    "examples_like",
-    "load_dataset",
-    "load_for_testing",
-    "load_inputs",
-    "load_source",
-    "load_source_like",
-]
-
 ARRAYS = (".npz", ".pkl", ".pkl.gz")
 
 

@@ -26,8 +26,6 @@ from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.reading import GET_A_NEW_COPY
 
-__all__ = ["ENVIRONMENT", "PUBLISHED", "Published", "cache_folder", "load_digits", "load_named"]
-
 ENVIRONMENT = "PLUGGABLE_MLP_DATA"
 CLASSIC = "mnist.pkl.gz"
 DIGIT_SCALE = 1 / 16

@@ -30,8 +30,6 @@ from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
 from pluggable_mlp.wording import aligned, counted, listed
 
-__all__ = ["Preparation"]
-
 
 @dataclass(frozen=True)
 class Preparation:

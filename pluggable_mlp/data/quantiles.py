@@ -16,8 +16,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.data.scaling import quantile, refuse_blocks
 from pluggable_mlp.randomness import normal, normal_quantile, normal_quantile_by
 
-__all__ = ["QUANTILE", "QuantileTransform", "bin_edges", "fit_quantiles"]
-
 QUANTILE = "quantile"
 
 MOST, FEWEST, PER_QUANTILE = 1000, 10, 30

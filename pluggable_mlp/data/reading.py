@@ -6,8 +6,6 @@ import zlib
 
 from pluggable_mlp.data.errors import DataError
 
-__all__ = ["GET_A_NEW_COPY", "GZIP_MAGIC", "check_file", "first_bytes", "read_bytes"]
-
 CHUNK = 2**20
 GZIP_MAGIC = b"\x1f\x8b"
 GET_A_NEW_COPY = "get a new copy of the file"

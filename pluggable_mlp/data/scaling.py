@@ -21,8 +21,6 @@ from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.lazy import StoredArray, blocks, rows_within
 from pluggable_mlp.registry import choose
 
-__all__ = ["LINEAR", "SCALINGS", "Scaling", "fit_scaling", "quantile", "refuse_blocks"]
-
 SMOOTH_CLIP: Literal["smooth_clip"] = "smooth_clip"
 
 LIMIT = 3.0

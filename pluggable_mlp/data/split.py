@@ -14,15 +14,6 @@ from pluggable_mlp.data.targets import Task, as_targets
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_number
 
-__all__ = [
-    "TEST_SHARE",
-    "choose_test_examples",
-    "choose_usual_validation",
-    "choose_validation_examples",
-    "divide",
-    "matched",
-]
-
 TEST_SHARE = 1 / 7
 """The share of the examples for testing, where a source has no test part of its own."""
 

@@ -18,8 +18,6 @@ from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
 
-__all__ = ["block_of", "in_memory", "keep_on_disk", "keep_on_disk_if_large", "needs_blocks"]
-
 LARGEST_IN_MEMORY = 2**30
 """Bytes of inputs: larger ones stay in their file, or codes.
 

@@ -23,8 +23,6 @@ from pluggable_mlp.wording import counted
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-__all__ = ["SIGNATURES", "TABLES", "TEXTS", "is_table", "open_table"]
-
 TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _COLUMNAR = {".parquet": ("read_parquet", b"PAR1"), ".feather": ("read_ipc", b"ARROW1")}
 """Formats that hold columns and their types: polars' function for each, and its first bytes."""

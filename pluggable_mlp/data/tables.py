@@ -19,8 +19,6 @@ from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Texts
 from pluggable_mlp.data.written import MOSTLY, refuse_dates, refuse_for_people
 
-__all__ = ["MISSING", "Table", "import_polars"]
-
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
 """What stands for a missing value, in lower case."""
 

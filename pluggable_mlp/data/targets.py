@@ -13,18 +13,6 @@ from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import listed
 
-__all__ = [
-    "BOOLEANS",
-    "TASKS",
-    "Task",
-    "as_targets",
-    "as_task",
-    "check_class_labels",
-    "class_indices",
-    "classes_of",
-    "find_task",
-]
-
 Task = Literal["classification", "multilabel", "regression"]
 """Whether targets are one class of several, yes or no for each label, or numbers."""
 

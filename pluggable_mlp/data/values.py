@@ -14,8 +14,6 @@ from pluggable_mlp.data.dataset import as_floats, check_finite
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 
-__all__ = ["as_bytes", "as_inputs", "as_pixels", "as_scaled", "as_values"]
-
 LARGEST_VALUE = 8.0
 """Where training saw pixels, whose values are below 1, floats beyond this one were not scaled."""
 

@@ -11,8 +11,6 @@ from typing import NamedTuple
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.frame import Texts
 
-__all__ = ["FEW", "MOSTLY", "is_number", "refuse_dates", "refuse_for_people"]
-
 FEW = 20
 """Up to so many different texts may be numbers as they are written for people, but no dates.
 

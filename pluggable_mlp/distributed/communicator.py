@@ -5,8 +5,6 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 
-__all__ = ["Communicator", "Operation"]
-
 Operation: TypeAlias = Literal["sum", "max"]
 Value = TypeVar("Value")
 

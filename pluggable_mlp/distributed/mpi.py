@@ -11,8 +11,6 @@ from pluggable_mlp.distributed.communicator import Operation
 from pluggable_mlp.distributed.process import process_within
 from pluggable_mlp.registry import as_number
 
-__all__ = ["MPI"]
-
 Value = TypeVar("Value")
 
 

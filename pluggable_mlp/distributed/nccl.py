@@ -8,8 +8,6 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed.communicator import Communicator, Operation
 from pluggable_mlp.distributed.mpi import MPI
 
-__all__ = ["NCCL", "backend_of_process", "check_moves"]
-
 _BACKEND = "cupy"
 """The arrays of which it moves."""
 

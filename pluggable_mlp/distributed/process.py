@@ -8,8 +8,6 @@ from collections.abc import Callable
 from threading import Thread
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-__all__ = ["Process", "launched_rank", "process_within"]
-
 Value = TypeVar("Value")
 
 _STDERR = 2

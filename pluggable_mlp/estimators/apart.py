@@ -6,8 +6,6 @@ from typing import TypeVar
 
 from sklearn.base import BaseEstimator
 
-__all__ = ["fitted_apart"]
-
 Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
 

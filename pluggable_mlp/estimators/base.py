@@ -40,13 +40,11 @@ from pluggable_mlp.estimators.validation import (
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.optimizer import Slots
 from pluggable_mlp.training.trees import map_arrays
-
-__all__ = ["BaseMLP", "checks_parameters", "takes_steps"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -156,12 +154,10 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
 
     def _weights(self, targets: Array, sample_weight: Array | None, dtype: str) -> Array | None:
         """Return how much each example counts, (examples,) of a dtype, or None."""
-        del targets, dtype
         return sample_weight
 
     def _strata(self, place: Backend, targets: Array) -> NDArray[np.bool_] | None:
         """Return what the held-out part is stratified by: nothing."""
-        del place, targets
         return None
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:

@@ -19,8 +19,6 @@ from pluggable_mlp.lazy import LazyArray, blocks, on_host
 from pluggable_mlp.serialization import tree_from_json, tree_to_json
 from pluggable_mlp.training.trees import Tree
 
-__all__ = ["certify", "ends_of", "refuse_differences", "repeated"]
-
 FORMAT = 1
 _OF_THE_MACHINE = ("backend", "communicator", "device", "verbose", "progress_bar")
 _OWN = "of_your_own"

@@ -28,8 +28,6 @@ from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.normalization import Normalization
 
-__all__ = ["MLPClassifier"]
-
 
 class MLPClassifier(ClassifierMixin, ClassifierBase):
     """A multilayer perceptron that classifies, on arrays of any library.

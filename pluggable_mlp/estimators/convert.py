@@ -36,8 +36,6 @@ from pluggable_mlp.training.trees import map_arrays
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ConversionMixin"]
-
 _ATTRIBUTES = (
     "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
     "best_validation_score_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_",

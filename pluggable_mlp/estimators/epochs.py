@@ -25,7 +25,7 @@ from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.estimators.processes import as_on_first
 from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import Progress, take_epochs
 from pluggable_mlp.training.optimizer import Optimizer
@@ -37,8 +37,6 @@ from pluggable_mlp.training.trees import map_arrays
 
 if TYPE_CHECKING:
     from pluggable_mlp.estimators.base import BaseMLP
-
-__all__ = ["RECORDS", "FitByEpochs"]
 
 RECORDS: dict[str, list[float] | int | None] = {
     "loss_curve_": [],
@@ -338,7 +336,6 @@ def _shuffled(
     batch_size: int,
 ) -> Iterator[Examples]:
     """See `Order`: the order of scikit-learn's epochs, each shuffles that of the one before."""
-    del first, epochs
     assert isinstance(examples, Examples)
     count = len(examples)
     places = np.arange(count)

@@ -6,8 +6,6 @@ from typing import Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["FilesMixin"]
-
 
 class FilesMixin:
     """Methods that save an estimator, and load it."""

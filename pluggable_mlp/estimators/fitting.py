@@ -18,15 +18,13 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.sharding import check_count
 
 if TYPE_CHECKING:
     from pluggable_mlp.estimators.base import BaseMLP
-
-__all__ = ["OF_THE_CALLER", "Fit", "Problem"]
 
 OF_THE_CALLER = 6  # the stack level of who called `fit`, seen from what `_fit` calls
 

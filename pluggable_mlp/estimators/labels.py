@@ -39,8 +39,6 @@ from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
-__all__ = ["ClassifierBase"]
-
 
 class ClassifierBase(BaseMLP):
     """An estimator whose targets are labels."""

@@ -10,15 +10,13 @@ from sklearn.exceptions import ConvergenceWarning
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
 from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.step_functions import loss_and_gradients_of
 from pluggable_mlp.training.train import check_optimizer
 from pluggable_mlp.training.trees import Tree
-
-__all__ = ["FitByLBFGS"]
 
 # SciPy's L-BFGS-B stops where a step lowers the loss by less than this part of it.
 _SMALLEST_DECREASE = 2.220446049250313e-09

@@ -12,11 +12,10 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import average_of_members
-from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import add_product, vecdot
-
-__all__ = ["PenalizedMLP", "ScaledLoss", "loss_and_outputs", "outputs_of_members", "scaled"]
 
 
 @dataclass(frozen=True)

@@ -22,30 +22,18 @@ from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.mlp import Parameters
 from pluggable_mlp.network.normalization import (
     NORMALIZATIONS,
     BatchNorm,
     LayerNorm,
     Normalization,
 )
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.optimizers import SGD, Adam
 from pluggable_mlp.training.schedules import Schedule
-
-__all__ = [
-    "Activation",
-    "Callback",
-    "ClassWeight",
-    "EstimatorParameters",
-    "RandomState",
-    "Rate",
-    "Solver",
-    "SteppedRate",
-    "Widths",
-]
 
 Widths: TypeAlias = int | Sequence[int] | NDArray[Any]
 Activation: TypeAlias = str | Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]]
@@ -80,7 +68,6 @@ class SteppedRate:
 
     def __call__(self, t: int) -> float:
         """Return the rate of any update of this epoch."""
-        del t
         return self.value
 
 

@@ -13,8 +13,6 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.training.sharding import check_agreement
 
-__all__ = ["DistributedEstimator", "as_on_first"]
-
 Value = TypeVar("Value")
 
 

@@ -30,8 +30,6 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.training.metrics import r2
 
-__all__ = ["MLPRegressor"]
-
 _NAMES = [name for name, loss in LOSSES.items() if loss.targets in ("numbers", "counts")]
 
 
@@ -198,7 +196,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         dtype: DType,
     ) -> float:
         """Return R², the mean over the outputs; in the dtype of the predictions."""
-        del dtype
         predicted = xp.reshape(predicted, (predicted.shape[0], -1))
         targets = xp.astype(targets, predicted.dtype, copy=False)
         if sample_weight is not None:

@@ -28,18 +28,6 @@ from pluggable_mlp.serialization import Components, read_tree, write_tree
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = [
-    "COMPONENTS",
-    "LABELS",
-    "Saved",
-    "decoded_labels",
-    "labels_to_save",
-    "parameters_to_save",
-    "read_content",
-    "read_estimator",
-    "write_estimator",
-]
-
 FORMAT = 1
 COMPONENTS: Components = {
     kind.__name__: kind

@@ -14,8 +14,6 @@ from scipy.sparse import csr_array
 from pluggable_mlp.arrays import Array, DType, Namespace, transpose
 from pluggable_mlp.backends import Backend
 
-__all__ = ["SparseNamespace", "SparseRows"]
-
 
 class SparseRows:
     """A sparse matrix (rows, features) as far as a dense layer and a batch look at it.

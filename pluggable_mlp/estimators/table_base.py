@@ -47,8 +47,6 @@ from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.sharding import check_count
 
-__all__ = ["BaseTable"]
-
 FILLED = 64
 """Rows are filled up to a multiple of so many.
 

@@ -20,8 +20,6 @@ from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
 
-__all__ = ["TableConversionMixin"]
-
 
 class TableConversionMixin(FilesMixin):
     """What a fitted estimator of a table can be turned into, and made of."""

@@ -22,8 +22,6 @@ from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.sharding import examples_of_processes, order_of_processes
 from pluggable_mlp.training.train import first_steps
 
-__all__ = ["Fitted", "Part", "fit_network"]
-
 
 class Part(NamedTuple):
     """A part of a prepared table."""

@@ -25,8 +25,6 @@ from pluggable_mlp.data.table_files import open_table
 from pluggable_mlp.data.tables import Table, import_polars
 from pluggable_mlp.lazy import on_host
 
-__all__ = ["frame_of", "kind_of"]
-
 _NUMBERS, _TEXTS = "numbers", "texts"
 
 

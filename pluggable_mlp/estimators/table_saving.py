@@ -23,8 +23,6 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.serialization import write_tree
 
-__all__ = ["read_table_estimator", "write_table_estimator"]
-
 FORMAT = 1
 _ATTRIBUTES: dict[str, Any] = {
     "n_features_in_": int,

@@ -20,8 +20,6 @@ from pluggable_mlp.data.errors import rows_lack
 from pluggable_mlp.data.targets import Task
 from pluggable_mlp.estimators.table_base import BaseTable
 
-__all__ = ["TableClassifier", "TableRegressor"]
-
 
 class TableClassifier(ClassifierMixin, BaseTable):
     """A network that classifies the rows of a table, trained by a published recipe.
@@ -188,7 +186,6 @@ feature_names_in_
         return predicted
 
     def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
-        del is_new
         if y.dtype.kind in "mM":
             raise ValueError(
                 f"y holds dates or times ({y.dtype}), expected numbers; convert them, such as to "

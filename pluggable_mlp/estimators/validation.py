@@ -26,23 +26,6 @@ from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import all_within
 from pluggable_mlp.training.trees import Tree, map_arrays
 
-__all__ = [
-    "BINARY",
-    "MULTICLASS",
-    "MULTILABEL",
-    "check_X",
-    "check_same_place",
-    "check_sample_weight",
-    "check_targets",
-    "computed_at_X",
-    "kind_of_labels",
-    "moved",
-    "moved_tree",
-    "namespace_for",
-    "on_device",
-    "place_of",
-]
-
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
 
 _FLOATS = (np.float64, np.float32)

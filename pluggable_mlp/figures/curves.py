@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-__all__ = ["TrainingCurveDisplay"]
-
 
 class TrainingCurveDisplay(Display):
     """Loss, or a score, after each epoch; that of the validation part is dashed.

@@ -10,15 +10,6 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = [
-    "Display",
-    "in_words",
-    "integer_ticks",
-    "name_ticks",
-    "need_matplotlib",
-    "scale_to_powers",
-]
-
 
 def need_matplotlib() -> None:
     """Raise ImportError if matplotlib is not installed; the message says how to install it."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["ConfusionMatrixDisplay", "PredictionErrorDisplay", "pairs_by_output"]
-
 MOST_CLASSES_NUMBERED = 20
 
 

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
     from pluggable_mlp.runs.run import Run
 
-__all__ = [
-    "AnyRun",
-    "fitted",
-    "history_of",
-    "open_run",
-    "pair_on_host",
-    "predicted_test_part",
-]
-
 AnyRun: TypeAlias = "Run | SavedRun | str | PathLike[str]"
 
 

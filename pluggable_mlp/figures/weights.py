@@ -13,14 +13,12 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures.display import Display, integer_ticks, name_ticks
 from pluggable_mlp.figures.sources import AnyRun, fitted, open_run
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.train import Training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-__all__ = ["WeightsDisplay"]
 
 MOST_FEATURES_NAMED = 30
 MOST_IMAGES = 64

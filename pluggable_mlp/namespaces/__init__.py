@@ -36,7 +36,6 @@ __all__ = [
 
 def _native(xp: Namespace, run_all: RunAll | None) -> Namespace:
     """Return the library's own namespace."""
-    del run_all
     check_process(xp)
     return xp
 

@@ -6,8 +6,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-__all__ = ["Operators"]
-
 Operator = Callable[[Any, Any], Any]
 
 

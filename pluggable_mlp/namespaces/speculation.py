@@ -21,8 +21,6 @@ from pluggable_mlp.namespaces.reproducible.operand import traced
 from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.shortcuts import compiled
 
-__all__ = ["as_numbers", "attempt", "run", "run_to_float", "speculates", "wrapped"]
-
 Function = Callable[..., Any]
 
 

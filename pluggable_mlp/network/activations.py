@@ -19,17 +19,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.registry import Component, Finite, NonNegative, choose
 from pluggable_mlp.shortcuts import zero_where
 
-__all__ = [
-    "ACTIVATIONS",
-    "ELU",
-    "Activation",
-    "ActivationChoice",
-    "Elementwise",
-    "ElementwiseBackward",
-    "LeakyReLU",
-    "activations_of_layers",
-]
-
 ElementwiseBackward = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
 Function = Callable[[Namespace, Array], Array]
@@ -45,7 +34,6 @@ _SELU_SCALE = 1.0507009873554805
 
 def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = x; dx = dy."""
-    del xp
 
     def backward(dy: Array) -> Array:
         return dy

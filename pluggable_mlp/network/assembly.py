@@ -23,8 +23,6 @@ from pluggable_mlp.registry import as_flag, choose
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
 
-__all__ = ["layers_of"]
-
 
 def layers_of(mlp: "MLP") -> list[Layer]:
     """Return the layers of a network.

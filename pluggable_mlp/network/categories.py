@@ -15,8 +15,6 @@ from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
 from pluggable_mlp.registry import Component, PositiveCount, as_count
 
-__all__ = ["Categories", "CategoriesLayer"]
-
 _NORMAL = Initializer(lambda *_: 1.0, "normal")
 
 
@@ -43,7 +41,6 @@ class CategoriesLayer:
         A row of H has a single 1: at the category whose column is above 1/2, or else first, for a
         missing one.  dE = Hᵀ dy; H is constant where x is not 1/2, so the blocks have dx = 0.
         """
-        del rng
         E = parameters["category_E"]
         columns = pairwise(accumulate(self.blocks, initial=self.others))
         rows = [*pairwise(accumulate((size + 1 for size in self.blocks), initial=0))]

@@ -27,17 +27,8 @@ from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.registry import as_count, as_seed
 
 if TYPE_CHECKING:
-    from pluggable_mlp.network.mlp import MLP, Parameters
-
-__all__ = [
-    "check_buffers",
-    "check_inputs",
-    "check_parameters",
-    "check_rng",
-    "check_sample_weight",
-    "check_sizes",
-    "check_targets",
-]
+    from pluggable_mlp.network.mlp import MLP
+    from pluggable_mlp.network.passes import Parameters
 
 # The sum of a row of probabilities may differ from 1 by this much.
 _ROW_SUM_TOLERANCE = 1e-3

@@ -20,8 +20,6 @@ from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer
 from pluggable_mlp.registry import Component, NonNegative, PositiveCount
 from pluggable_mlp.registry import count as count_of
 
-__all__ = ["Embedding", "Periodic", "PeriodicLayer", "PiecewiseLinear", "PiecewiseLinearLayer"]
-
 _UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
 _NARROWEST = 1e-30  # of bins: float32 can divide by it
 
@@ -136,7 +134,6 @@ class PiecewiseLinearLayer:
         Summing over the batch, dw = sum of dy x, db = sum of dy and dV = eᵀ dy; dx = dy wᵀ plus the
         sum of the components' dy Vᵀ, divided by the widths of the bins, where they are not clipped.
         """
-        del rng
         w, b, left, inverse, low, high = (
             xp.expand_dims(parameters[name], axis=-2)
             for name in ("embedding_w", "embedding_b", *self.buffers)
@@ -201,7 +198,6 @@ class PeriodicLayer:
         With du = -sin(2 pi x w + b) da, db = sum of du, dw = sum of 2 pi x du, and dx is the sum of
         2 pi w du over the frequencies, plus the gradient of x itself.
         """
-        del rng
         w, b, c = (
             xp.expand_dims(parameters[name], axis=-2)
             for name in ("embedding_w", "embedding_b", "embedding_c")

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.randomness import normal, uniform, zeros
 
-__all__ = ["INITIALIZERS", "Initializer"]
-
 Shape = tuple[int, ...]
 
 
@@ -66,13 +64,11 @@ def _glorot(inputs: int, outputs: int) -> float:
 
 def _he(inputs: int, outputs: int) -> float:
     """Return 2 / in: He, Zhang, Ren, Sun, ICCV 2015, equation 10."""
-    del outputs
     return 2.0 / inputs
 
 
 def _inverse_sqrt(inputs: int, outputs: int) -> float:
     """Return 1 / (3 in): U(-1/sqrt(in), 1/sqrt(in)) has this variance."""
-    del outputs
     return 1.0 / (3.0 * inputs)
 
 

@@ -20,27 +20,6 @@ from pluggable_mlp.registry import as_number
 if TYPE_CHECKING:
     from pluggable_mlp.network.initializers import Initializer
 
-__all__ = [
-    "PARAMETRIZATIONS",
-    "ActivationLayer",
-    "Arrays",
-    "Backward",
-    "Dense",
-    "Draw",
-    "Dropout",
-    "Forward",
-    "Gradients",
-    "Layer",
-    "Mode",
-    "NTKDense",
-    "Noise",
-    "Rng",
-    "Seed",
-    "Shapes",
-    "input_layers",
-    "layer_kind",
-]
-
 _RESOLUTION = 2**16  # of the random numbers, and so of dropout's rate
 
 Arrays = dict[str, Array]
@@ -144,7 +123,6 @@ class Dense:
         The first layer of a network does not compute dx, which is not used and would be a third of
         its work.
         """
-        del rng
         W = parameters["W"]
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
@@ -192,7 +170,6 @@ class _WithoutParameters:
 
     def initial(self, draw: Draw) -> Arrays:
         """Return {}."""
-        del draw
         return {}
 
 
@@ -204,7 +181,6 @@ class ActivationLayer(_WithoutParameters):
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = f(x); backward(dy) returns f'(x) dy."""
-        del parameters, rng
         y, derivative = self.function(xp, x)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
@@ -287,7 +263,6 @@ class Dropout(_WithoutParameters):
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x m / (1 - p) in training and x in evaluation."""
-        del parameters
         factors = None if rng is None else self._factors(xp, x, rng)
 
         def apply(array: Array) -> Array:
@@ -340,7 +315,6 @@ class Noise(_WithoutParameters):
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return x with the numbers added in training, and x in evaluation."""
-        del parameters
         if rng is not None:
             numbers = xp.astype(_numbers(xp, x, rng, self.stream), x.dtype)
             odd = numbers * 2.0 - (_RESOLUTION - 1.0)  # exact

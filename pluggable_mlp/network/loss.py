@@ -16,17 +16,6 @@ from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type
 from pluggable_mlp.network.targets import TargetKind, rows
 from pluggable_mlp.registry import Component
 
-__all__ = [
-    "ElementwiseLoss",
-    "FunctionLoss",
-    "Loss",
-    "LossFunction",
-    "average_of_elements",
-    "scaled",
-    "shares",
-    "weighted_average",
-]
-
 LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
 
 
@@ -71,7 +60,6 @@ class FunctionLoss:
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return z."""
-        del xp
         return z
 
 
@@ -178,5 +166,4 @@ class ElementwiseLoss(Component):
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return z (…, batch, outputs)."""
-        del xp
         return z

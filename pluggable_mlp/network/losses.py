@@ -24,19 +24,6 @@ from pluggable_mlp.network.targets import TargetKind, one_hot
 from pluggable_mlp.registry import BelowOne, Component, Positive, choose, number
 from pluggable_mlp.shortcuts import largest
 
-__all__ = [
-    "LOSSES",
-    "AbsoluteError",
-    "HuberLoss",
-    "PinballLoss",
-    "PoissonLoss",
-    "SigmoidCrossEntropy",
-    "SoftmaxCrossEntropy",
-    "SquaredError",
-    "as_loss",
-    "softmax_cross_entropy",
-]
-
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
 
 
@@ -166,7 +153,6 @@ class SquaredError(ElementwiseLoss):
 
     def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
         """Return l and l' for each output, both (…, batch, outputs)."""
-        del xp
         d = z - t
         return d * d, d + d
 

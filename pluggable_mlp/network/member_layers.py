@@ -17,14 +17,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.layers import Arrays, Dense, Draw, Forward, Gradients, Mode, Shapes
 
-__all__ = [
-    "SCALINGS",
-    "BatchEnsembleDense",
-    "FirstMemberScaling",
-    "MemberDense",
-    "MemberScaling",
-]
-
 SCALINGS = {
     "signs": Initializer(lambda *_: 1.0, "sign"),
     "normal": Initializer(lambda *_: 1.0, "normal"),
@@ -59,7 +51,6 @@ class _OfMembers:
 
     def initial(self, draw: Draw) -> Arrays:
         """Return ones."""
-        del draw
         return {"r": [[1.0] * self.features] * self.members}
 
     def by_example(self, xp: Namespace, x: Array) -> Array:
@@ -81,7 +72,6 @@ class MemberScaling(_OfMembers):
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x r; dx = dy r, and dr = sum of dy x over the batch."""
-        del rng
         r, x = _as_row(xp, parameters["r"]), self.by_example(xp, x)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
@@ -123,7 +113,6 @@ class FirstMemberScaling(_OfMembers):
 
         dx is the sum of dy_m r_m over the members, dr_m that of dy_m x over the batch.
         """
-        del rng
         r = xp.expand_dims(parameters["r"], axis=-3)
         x = xp.expand_dims(x, axis=-2)
 

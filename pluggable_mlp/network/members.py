@@ -26,8 +26,6 @@ from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.registry import Component, PositiveCount, as_count, choose
 from pluggable_mlp.shortcuts import largest
 
-__all__ = ["TabM", "TabMMini", "average_of_members", "loss_of_members"]
-
 
 @dataclass(frozen=True)
 class TabMMini(Component):

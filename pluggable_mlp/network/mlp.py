@@ -42,8 +42,6 @@ from pluggable_mlp.shortcuts import on_device_of
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
 
-__all__ = ["MLP", "Parameters"]
-
 LossAndGradients: TypeAlias = tuple[LibraryArray, LibraryArrays]
 LossGradientsBuffers: TypeAlias = tuple[LibraryArray, LibraryArrays, LibraryArrays]
 

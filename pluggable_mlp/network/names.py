@@ -1,7 +1,5 @@
 """What an array of parameters or buffers is, by its name in its layer."""
 
-__all__ = ["core_axes", "is_weight"]
-
 _CORE_AXES = {
     "W": 2,
     **dict.fromkeys(("r", "s", "member_b"), 2),

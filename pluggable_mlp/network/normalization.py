@@ -15,8 +15,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
 from pluggable_mlp.registry import Component, Positive, choose, number
 
-__all__ = ["NORMALIZATIONS", "BatchNorm", "LayerNorm", "Normalization", "as_normalization"]
-
 
 def _standardize(
     xp: Namespace, x: Array, axis: int, epsilon: float
@@ -60,7 +58,6 @@ class Normalization(Component):
 
     def initial(self, draw: Draw) -> Arrays:
         """Return the initial value of each parameter, for each feature."""
-        del draw
         return {name: [value] * self.features for name, value in self.initial_values.items()}
 
     @abstractmethod
@@ -111,7 +108,6 @@ class LayerNorm(Normalization):
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = gamma x̂ + beta."""
-        del rng
         x_hat, reciprocal, _, _ = _standardize(xp, x, -1, self.epsilon)
         y, affine_backward = _affine(xp, parameters, x_hat)
 

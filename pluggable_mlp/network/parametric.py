@@ -11,8 +11,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.activations import Activation
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
 
-__all__ = ["ParametricActivation", "Scaling"]
-
 
 @dataclass(frozen=True)
 class Scaling:
@@ -31,12 +29,10 @@ class Scaling:
 
     def initial(self, draw: Draw) -> Arrays:
         """Return ones."""
-        del draw
         return {"scale": [1.0] * self.features}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x scale; dx = dy scale, and dscale = sum of dy x over the batch."""
-        del rng
         scale = xp.expand_dims(parameters["scale"], axis=-2)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
@@ -70,7 +66,6 @@ class ParametricActivation:
 
     def initial(self, draw: Draw) -> Arrays:
         """Return ones."""
-        del draw
         return {"a": [1.0] * self.features}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
@@ -78,7 +73,6 @@ class ParametricActivation:
 
         dx = dy (1 - a) + f'(x) a dy, and da = sum of dy (f(x) - x) over the batch.
         """
-        del rng
         a = xp.expand_dims(parameters["a"], axis=-2)
         f, derivative = self.function(xp, x)
         y, bend = special.lerp_and_difference(xp, x, f, a)

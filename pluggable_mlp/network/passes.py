@@ -15,8 +15,6 @@ from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
 from pluggable_mlp.network.names import core_axes
 
-__all__ = ["LayeredNetwork", "Parameters", "first_array", "merged", "networks_of"]
-
 Parameters = list[dict[str, Array]]
 
 
@@ -76,12 +74,10 @@ class LayeredNetwork:
 
     def numbers_at(self, t: int) -> tuple[float, ...]:
         """Return the `numbers` of the step that follows t others."""
-        del t
         return self.numbers
 
     def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
         """Return the network with other `numbers`, maybe traced ones."""
-        del numbers
         return self
 
     @property

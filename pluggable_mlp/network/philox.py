@@ -14,8 +14,6 @@ from typing import TypeAlias
 from pluggable_mlp.arrays import Array, Device, Namespace
 from pluggable_mlp.shortcuts import own
 
-__all__ = ["Seed", "as_words", "philox", "random_numbers"]
-
 # The multipliers and the steps of the key (the golden ratio, sqrt(3) - 1) of the paper.
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)

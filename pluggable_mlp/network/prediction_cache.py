@@ -15,9 +15,8 @@ from pluggable_mlp.network.checks import check_inputs, check_parameters
 from pluggable_mlp.shortcuts import compiled, on_device_of
 
 if TYPE_CHECKING:
-    from pluggable_mlp.network.mlp import MLP, Parameters
-
-__all__ = ["CheckedParameters", "PredictionCache"]
+    from pluggable_mlp.network.mlp import MLP
+    from pluggable_mlp.network.passes import Parameters
 
 
 class PredictionCache:

@@ -16,8 +16,6 @@ from pluggable_mlp.randomness import choices, simplex
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
 
-__all__ = ["initialized_on_rows"]
-
 _ROUNDING = 1e-6  # less may be that of float32 alone
 
 CORNERS = 5

@@ -8,8 +8,6 @@ from typing import Literal
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, device_of, transpose
 
-__all__ = ["TargetKind", "one_hot", "rows"]
-
 TargetKind = Literal["classes", "labels", "numbers", "counts"]
 """The kinds of targets: one of several classes (indices or rows of probabilities); 0 or 1 for
 each output; numbers; numbers of at least 0."""

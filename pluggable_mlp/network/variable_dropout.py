@@ -15,8 +15,6 @@ from pluggable_mlp.network.passes import LayeredNetwork
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
 
-__all__ = ["VariableDropout", "WithVariableDropout", "any_rate"]
-
 
 @dataclass(frozen=True)
 class VariableDropout(Dropout):
@@ -83,5 +81,4 @@ class WithVariableDropout(LayeredNetwork):
 
 def any_rate(t: int) -> float:
     """Return a rate of dropout, in the place of that of each step."""
-    del t
     return 0.0

@@ -27,8 +27,6 @@ from pluggable_mlp.hashing import tensor_names
 from pluggable_mlp.runs.run import Run, versions
 from pluggable_mlp.settings import Settings
 
-__all__ = ["certified_epoch", "read_certificate", "write_certificate"]
-
 FORMAT = 3
 
 EPOCHS = 1024

@@ -26,17 +26,6 @@ from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.sharding import check_same
 from pluggable_mlp.training.step import TrainState
 
-__all__ = [
-    "FOLDER",
-    "Checkpoint",
-    "CheckpointWarning",
-    "check_same_checkpoint",
-    "checkpoint_steps",
-    "read_checkpoint",
-    "remove_checkpoints",
-    "save_checkpoint",
-]
-
 FOLDER = "checkpoints"
 
 _NAME = re.compile(r"(\d{12,})\.safetensors(\.part)?")

@@ -36,8 +36,6 @@ from pluggable_mlp.runs.locking import (
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.loop import Position
 
-__all__ = ["GRAPH", "PLOTS", "REPORT", "RunFolder", "lock_run", "refuse_used_folder"]
-
 SHORTEST_SECONDS = 1.0
 """Epochs that take less share a checkpoint."""
 

@@ -18,21 +18,6 @@ from typing import BinaryIO
 
 from pluggable_mlp.files import sync_folder
 
-__all__ = [
-    "LOCK",
-    "REPLACEMENT",
-    "RESULT",
-    "FolderLock",
-    "RecoveryWarning",
-    "TakenError",
-    "commit",
-    "finish_moves",
-    "recover",
-    "remove",
-    "settle",
-    "stage",
-]
-
 LOCK = "lock"
 REPLACEMENT = "replacement"
 RESULT = "result"

@@ -45,8 +45,6 @@ from pluggable_mlp.training.sharding import (
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
 
-__all__ = ["SavedRun", "load_run"]
-
 _EXAMPLES_AT_ONCE = 1000
 
 

@@ -23,9 +23,6 @@ from pluggable_mlp.runs.saved import load_own_data, read_history, read_settings,
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.schedules import SCHEDULES
 
-__all__ = ["has_lines_before", "last_checkpoint", "resumed_run"]
-
-
 _WHERE = ("data", "test")
 """Settings that say where something is: it may be elsewhere now."""
 

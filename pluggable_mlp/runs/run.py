@@ -23,7 +23,7 @@ from pluggable_mlp.files import json_lines, json_sha256, write_json
 from pluggable_mlp.hashing import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
 from pluggable_mlp.initialization import initial_parameters
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.runs.checkpoints import Checkpoint
 from pluggable_mlp.runs.saved import read_parameters
 from pluggable_mlp.runs.scores import measure
@@ -41,8 +41,6 @@ from pluggable_mlp.training.sharding import (
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps
 from pluggable_mlp.training.trees import merge
-
-__all__ = ["Run", "versions"]
 
 RECORDS = 128
 """At most so many steps of a run are recorded."""

@@ -23,16 +23,6 @@ from pluggable_mlp.serialization import read_tree
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
 
-__all__ = [
-    "load_own_data",
-    "load_own_test_part",
-    "read_config",
-    "read_history",
-    "read_parameters",
-    "read_settings",
-    "read_summary",
-]
-
 _FOLDER = "a folder that train --output wrote"
 
 

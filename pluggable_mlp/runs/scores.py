@@ -15,11 +15,10 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.evaluation import measures_of, outputs_of
 from pluggable_mlp.training.examples import AnyExamples
-
-__all__ = ["measure"]
 
 
 def measure(

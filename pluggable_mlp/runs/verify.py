@@ -38,8 +38,6 @@ from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.sharding import check_same
 from pluggable_mlp.training.trees import merge
 
-__all__ = ["Difference", "Verification"]
-
 _OF_MACHINE = (
     "seconds",
     "examples_per_second",

@@ -11,8 +11,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend, Compiler
 from pluggable_mlp.testing.checks import Grade, NotOffered, check, expect
 
-__all__: list[str] = []
-
 _COUNT = 4096
 
 
@@ -114,7 +112,6 @@ def contracted_products(backend: Backend) -> None:
 
 def _product_and_sum(xp: Namespace, a: Array, b: Array, c: Array) -> Array:
     """Return a b + c; a backend may compile functions of this package alone."""
-    del xp
     return a * b + c
 
 

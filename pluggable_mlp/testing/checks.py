@@ -6,8 +6,6 @@ from enum import IntEnum
 
 from pluggable_mlp.backends import Backend
 
-__all__ = ["CHECKS", "Check", "Fault", "Grade", "NotOffered", "check", "expect"]
-
 
 class Grade(IntEnum):
     """What a backend is good for; each grade includes those below it."""

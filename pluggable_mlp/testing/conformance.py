@@ -15,15 +15,6 @@ from pluggable_mlp.shortcuts import offers_of
 from pluggable_mlp.testing.checks import CHECKS, Check, Fault, Grade, NotOffered
 from pluggable_mlp.testing.contract_checks import OPTIONAL
 
-__all__ = [
-    "ConformanceReport",
-    "Result",
-    "check_backend",
-    "line_of",
-    "parametrize_with_checks",
-    "results_of",
-]
-
 PASSED, FAILED, EXPECTED = "passed", "failed", "expected to fail"
 LEFT_OUT, UNEXPECTED = "not offered", "passed unexpectedly"
 

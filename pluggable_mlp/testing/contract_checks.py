@@ -19,8 +19,6 @@ from pluggable_mlp.backends import (
 )
 from pluggable_mlp.testing.checks import Grade, NotOffered, check, expect
 
-__all__ = ["OPTIONAL"]
-
 OPTIONAL = {
     "compile": Compiler,
     "queued": Queued,
@@ -165,7 +163,6 @@ def _expect_error(
 
 def _of_trees(xp: Namespace, tree: Any, factor: Any, nothing: None) -> Any:
     """Take and return trees; a backend may compile functions of this package alone."""
-    del xp
     (x, y), n = tree["pair"], tree["n"]
     return {"sum": [x + y * factor, (nothing,)], "power": x * n}
 

@@ -22,8 +22,6 @@ from pluggable_mlp.training.schedules import make_schedule
 from pluggable_mlp.training.streaming import seeded_order
 from pluggable_mlp.training.train import first_steps
 
-__all__ = ["RUNS", "recorded", "run"]
-
 _RECORDED = Path(__file__).with_suffix(".json")
 
 CASCADE = {"activation": ["tanh", "gelu", "softplus"], "norm": "layer", "dropout": 0.25}

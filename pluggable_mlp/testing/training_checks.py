@@ -16,8 +16,6 @@ from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizers import SGD, Adam
 from pluggable_mlp.training.train import train
 
-__all__: list[str] = []
-
 
 def _two_clusters() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return inputs (40, 2) and labels (40,), which one hidden layer tells apart."""

@@ -10,8 +10,6 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.backends.transfer import DTYPES
 from pluggable_mlp.testing.checks import Grade, check, expect
 
-__all__: list[str] = []
-
 
 def _expect_bits(backend: Backend, host: NDArray[np.generic], what: str) -> None:
     """Expect that an array comes back with its shape, its dtype and all of its bits."""

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Callable
 
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.training.loop import Epoch
-
-__all__ = ["BestEpoch", "EarlyStopping"]
 
 
 class BestEpoch:

@@ -11,8 +11,6 @@ from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import take
 
-__all__ = ["class_weights_of_examples"]
-
 
 def class_weights_of_examples(
     xp: Namespace,

@@ -13,8 +13,6 @@ from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, R
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.transforms import L1, L2, AverageParameters, ClipByGlobalNorm
 
-__all__ = ["OPTIMIZERS", "TRANSFORMS", "AnyOptimizer", "make_optimizer", "without_rate"]
-
 AnyOptimizer: TypeAlias = Optimizer | LBFGS
 
 # Frozen dataclasses: their fields are the parameters by which they are made.

@@ -12,7 +12,7 @@ from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.network.layers import Rng, layer_kind
-from pluggable_mlp.network.mlp import Parameters
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.losses import Loss, LossRecord, is_finite
 from pluggable_mlp.training.precision_warning import LostNumbers
@@ -22,8 +22,6 @@ from pluggable_mlp.training.trees import Tree, merge
 
 if TYPE_CHECKING:
     from pluggable_mlp.training.train import Training
-
-__all__ = ["DivergenceError", "Origin", "check_parameters_finite", "finite_mean"]
 
 StateAndBatch: TypeAlias = Callable[[int], tuple[TrainState, Batch] | None]
 """(step of the epoch, from 0) -> the state before it, and its batch; None before what is known."""

@@ -14,7 +14,8 @@ from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.namespaces import ShardedNamespace, attempt, namespace_of, unwrapped
-from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.network.targets import rows as as_lazy
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord, total_weight
@@ -27,8 +28,6 @@ from pluggable_mlp.training.metrics import (
 from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.streaming import blocks_in_order
 from pluggable_mlp.training.trees import map_arrays
-
-__all__ = ["Outputs", "evaluate", "measures_of", "outputs_of"]
 
 
 class Outputs(NamedTuple):

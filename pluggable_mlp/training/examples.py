@@ -27,18 +27,6 @@ from pluggable_mlp.registry import as_number
 from pluggable_mlp.shortcuts import rows_from, take
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
-__all__ = [
-    "AnyExamples",
-    "Batch",
-    "ExampleSettings",
-    "Examples",
-    "Streamed",
-    "all_within",
-    "examples_in_blocks",
-    "make_examples",
-    "streamed_examples",
-]
-
 _BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
 _BYTES_STREAMED = 2**24  # of those that stay on the host
 

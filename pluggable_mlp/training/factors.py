@@ -22,8 +22,6 @@ from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.transforms import Transform
 from pluggable_mlp.training.trees import Tree
 
-__all__ = ["DecayFactors", "FactorsByName", "RateFactors"]
-
 _DECAY = "decay factor "  # before the factor, in the names of coefficients
 
 

@@ -10,8 +10,6 @@ from functools import lru_cache
 
 from pluggable_mlp.namespaces.reproducible.polynomials import COSINE, SINE
 
-__all__ = ["cos_pi", "half_wave", "integer_power", "integer_powers", "log2", "real_power"]
-
 # fdlibm e_log.c (Sun Microsystems, 1993), on [1/sqrt(2), sqrt(2)]: log(1 + f) = f - s (f - R(s^2))
 # with s = f / (2 + f), highest coefficient first.
 _LOGARITHM = (

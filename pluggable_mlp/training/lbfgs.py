@@ -15,8 +15,6 @@ from pluggable_mlp.namespaces import run_to_float
 from pluggable_mlp.registry import Component, PositiveCount
 from pluggable_mlp.training.trees import Tree, map_arrays
 
-__all__ = ["LBFGS", "LossAndGradients", "Memory", "Point", "strong_wolfe"]
-
 LossAndGradients = Callable[[Tree], tuple[Array | float, Tree]]
 
 # A pair whose step and change of gradient are nearly orthogonal says nothing of the curvature.

@@ -26,8 +26,6 @@ from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import named_like
 
-__all__ = ["Epoch", "Position", "Progress", "epochs_of", "take_epochs", "training_progress"]
-
 
 class Position(NamedTuple):
     """Where training is between two steps: it goes on from there with the same bits.

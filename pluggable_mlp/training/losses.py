@@ -14,8 +14,6 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import unwrapped
 
-__all__ = ["NOTHING", "Loss", "LossRecord", "Recorded", "is_finite", "total_weight"]
-
 Loss: TypeAlias = "float | list[Loss]"
 """On the host: a float, or nested lists of floats where parameters have leading axes."""
 

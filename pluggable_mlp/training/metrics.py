@@ -10,8 +10,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.loss import shares, weighted_average
 from pluggable_mlp.network.targets import rows
 
-__all__ = ["correct_labels", "correct_predictions", "mean_absolute_error", "r2"]
-
 
 def correct_predictions(xp: Namespace, logits: Array, targets: Array) -> Array:
     """Return whether the largest logit of each example is that of its label: (…, batch)."""

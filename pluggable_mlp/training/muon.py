@@ -22,8 +22,6 @@ from pluggable_mlp.training.optimizers import AdamW
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.trees import Tree, merge, split
 
-__all__ = ["Muon", "orthogonalize"]
-
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
 _EPSILON = 1e-7

@@ -19,26 +19,6 @@ from pluggable_mlp.registry import Component, NonNegative, as_number
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 from pluggable_mlp.training.trees import Tree, leaves, with_leaves, zeros_like
 
-__all__ = [
-    "Arrays",
-    "Coefficient",
-    "Coefficients",
-    "GradientDescent",
-    "Optimizer",
-    "Rule",
-    "Slots",
-    "Update",
-    "UpdateArguments",
-    "as_decay",
-    "as_rate",
-    "beside",
-    "each_array",
-    "elementwise",
-    "kernel_of",
-    "moving_average",
-    "scheduled_rate",
-]
-
 Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
 Coefficient: TypeAlias = float | Array
@@ -155,7 +135,6 @@ class Optimizer(Component, ABC):
 
     def after(self, losses: Sequence[float]) -> "Optimizer":
         """Return the optimizer for the epoch that follows epochs with these mean losses."""
-        del losses
         return self
 
     @abstractmethod
@@ -173,7 +152,6 @@ class Optimizer(Component, ABC):
         The training step then multiplies the gradient of the loss by s.  As the backward pass is
         linear, this saves a pass over all parameters.
         """
-        del c
         return None
 
     @abstractmethod
@@ -267,7 +245,6 @@ class GradientDescent(Optimizer):
         present, multiplies each matrix W before the rule (Loshchilov and Hutter, "Decoupled
         weight decay regularization", 2019).
         """
-        del t
         return {"rate": rate}
 
     @abstractmethod

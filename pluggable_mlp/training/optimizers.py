@@ -26,8 +26,6 @@ from pluggable_mlp.training.optimizer import (
 )
 from pluggable_mlp.training.schedules import LearningRate
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "RMSprop"]
-
 _Epsilon: TypeAlias = Annotated[float, number(at_least=1e-30)]  # float32 can divide by it
 
 
@@ -93,7 +91,6 @@ class SGD(GradientDescent):
     @elementwise()
     def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return w - rate d, and v where there is momentum."""
-        del xp
         if not slots:
             return (_scale_and_add(g, -c["rate"], w),)
         v = _scale_and_add(slots[0], self.momentum, g)

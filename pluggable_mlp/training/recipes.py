@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from pluggable_mlp.network.members import TabMMini
     from pluggable_mlp.network.mlp import MLP
 
-__all__ = [
-    "DEFAULT", "NONE", "RECIPES", "Facts", "Pairs", "RealMLP", "RealMLPWhole", "Recipe",
-    "TabMMiniRecipe", "TabMRecipe", "TableForm", "TableRecipe", "make_recipe",
-]  # fmt: skip
-
 Pairs: TypeAlias = Literal["sign", "one-hot"]
 """What a column of two categories becomes: one feature, -1 or 1, or two."""
 
@@ -131,17 +126,14 @@ class Recipe(Component):
 
     def parts(self, form: TableForm) -> dict[str, Any]:
         """Return the arguments of `MLP` that are no settings."""
-        del form
         return {}
 
     def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
         """Return the network for a training of so many steps: by default the same."""
-        del total_steps
         return mlp
 
     def ends_with_training(self, dropout: float, decay: float) -> bool:
         """Return whether this dropout or decay depends on how many steps the training has."""
-        del dropout, decay
         return False
 
     def with_factors(
@@ -160,7 +152,6 @@ class Recipe(Component):
 
     def error(self, task: str, measured: Mapping[str, float]) -> float:
         """Return what is least in the best epoch, of what `evaluate` measures: the loss."""
-        del task
         return measured["loss"]
 
 
@@ -208,7 +199,6 @@ class RealMLP(TableRecipe):
 
     def parts(self, form: TableForm) -> dict[str, Any]:
         """See `Recipe`."""
-        del form
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",

@@ -24,23 +24,6 @@ from pluggable_mlp.registry import (
 )
 from pluggable_mlp.training.host_math import half_wave, integer_power, log2, real_power
 
-__all__ = [
-    "SCHEDULES",
-    "Constant",
-    "Cosine",
-    "Exponential",
-    "FlatCosine",
-    "InverseScaling",
-    "LearningRate",
-    "LogCosine",
-    "OneCycle",
-    "Plateau",
-    "Schedule",
-    "Step",
-    "WarmUp",
-    "make_schedule",
-]
-
 
 class Schedule(Component):
     """Base of schedules; those that depend on losses override its members."""
@@ -56,7 +39,6 @@ class Schedule(Component):
 
     def after(self, losses: Sequence[float]) -> "Schedule":
         """Return the schedule for the epoch that follows epochs with these mean losses."""
-        del losses
         return self
 
 
@@ -71,7 +53,6 @@ class Constant(Schedule):
 
     def __call__(self, t: int) -> float:
         """Return learning_rate."""
-        del t
         return self.learning_rate
 
 

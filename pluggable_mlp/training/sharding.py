@@ -42,15 +42,6 @@ from pluggable_mlp.training.streaming import (
     seeded_order,
 )
 
-__all__ = [
-    "check_agreement",
-    "check_count",
-    "check_same",
-    "cut_examples",
-    "examples_of_processes",
-    "order_of_processes",
-]
-
 _ROWS = ("inputs", "targets", "sample_weight", "X", "y")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "progress_bar", "verbose")
 """Arguments that may be others on each process."""
@@ -138,7 +129,6 @@ def _blocks_of_epochs(
     batch_size: int,
 ) -> Iterator[Examples]:
     """See `Order`."""
-    del backend
     assert isinstance(examples, Streamed)
     count, size = len(examples), examples.block_size
     seed = None if batch_size >= count else seed  # a single batch needs no order

@@ -6,8 +6,8 @@ They are those of `train`, which are in `step.py`.
 from pluggable_mlp.arrays import Array, LibraryArray, without_graph
 from pluggable_mlp.namespaces import arithmetic_namespace, run, unwrapped
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.network.passes import first_array
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters, first_array
 from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.registry import as_seed
 from pluggable_mlp.shortcuts import on_device_of
@@ -15,8 +15,6 @@ from pluggable_mlp.training.components import without_rate
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.step import TrainState, initial_state, map_state, step_of_arrays
 from pluggable_mlp.training.trees import merge, named_like
-
-__all__ = ["as_single_steps", "first_state", "training_step"]
 
 
 def as_single_steps(optimizer: object) -> Optimizer:

@@ -13,9 +13,9 @@ from typing import Any, Self, TypeAlias
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
-from pluggable_mlp.network.layers import Dropout, Seed
+from pluggable_mlp.network.layers import Dropout
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.philox import as_words
+from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.variable_dropout import any_rate
 from pluggable_mlp.randomness import permutations
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
@@ -23,14 +23,6 @@ from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, UpdateArguments
 from pluggable_mlp.training.streaming import Order, seeded_order
 from pluggable_mlp.training.trees import Tree
-
-__all__ = [
-    "StackedMLP",
-    "StackedOptimizer",
-    "number_maker",
-    "order_of_networks",
-    "seed_of_networks",
-]
 
 NumberMaker: TypeAlias = Callable[[Any], Array]
 
@@ -131,7 +123,6 @@ class StackedMLP(MLP):
 
     def numbers_at(self, t: int) -> tuple[Array, ...]:
         """Return the numbers of dropout, those of every step."""
-        del t
         return self.rates
 
     def with_numbers(self, numbers: tuple[Array, ...]) -> Self:

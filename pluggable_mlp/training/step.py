@@ -9,28 +9,16 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, Namespace, without_graph
-from pluggable_mlp.network.layers import Rng, Seed
-from pluggable_mlp.network.mlp import MLP, Parameters
+from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, Update, each_array
 from pluggable_mlp.training.transforms import averaged_parameters
 from pluggable_mlp.training.trees import Tree, map_arrays, merge
-
-__all__ = [
-    "At",
-    "Differentiated",
-    "StateArrays",
-    "TrainState",
-    "differentiate",
-    "initial_state",
-    "map_state",
-    "share_arrays",
-    "step",
-    "step_of_arrays",
-    "updated",
-]
 
 StateArrays: TypeAlias = tuple[Tree, Tree, Slots]
 """Parameters, buffers and slots of a state."""

@@ -23,17 +23,6 @@ from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.step import At, StateArrays, differentiate, step_of_arrays
 from pluggable_mlp.training.trees import Tree
 
-__all__ = [
-    "StepModel",
-    "copier",
-    "differentiate_batch",
-    "loss_and_gradients_of",
-    "speculating_step",
-    "step_of_loop",
-    "varying_numbers",
-    "whole_step",
-]
-
 
 @dataclass(frozen=True)
 class StepModel:

@@ -45,8 +45,6 @@ from pluggable_mlp.training.step_functions import (
 )
 from pluggable_mlp.training.trees import Tree, merge
 
-__all__ = ["Steps"]
-
 STEPS_BETWEEN_LOOKS = 64
 """Of a speculation: after so many it is checked whether they were valid."""
 
@@ -271,7 +269,6 @@ class Steps:
         start: int,
         size: int,
     ) -> tuple[Array, Array | None]:
-        del optimizer
         take = self._whole_step(size)
         assert take is not None
         *arrays, t = self._own()
@@ -379,7 +376,6 @@ class Steps:
         self, optimizer: LBFGS, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
         """Take an iteration of L-BFGS on all examples."""
-        del starts  # one batch
         xp, mlp, (parameters, buffers, slots, t) = self.xp, self.mlp, self._state
         batch = examples.batch(xp, 0, len(examples))
 

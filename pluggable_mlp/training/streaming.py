@@ -22,16 +22,6 @@ from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_count
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
-__all__ = [
-    "Order",
-    "blocks_in_order",
-    "in_whole_batches",
-    "places_in_order",
-    "read_ahead",
-    "rows_of_block",
-    "seeded_order",
-]
-
 _BYTES_AT_ONCE = 2**24  # of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32

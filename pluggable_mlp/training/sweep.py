@@ -33,8 +33,6 @@ from pluggable_mlp.training.sweep_settings import NetworkSettings, networks_of_s
 from pluggable_mlp.training.train import check_kinds
 from pluggable_mlp.training.trees import map_arrays, named_like
 
-__all__ = ["Sweep", "SweptNetwork", "sweep"]
-
 
 @dataclass(frozen=True)
 class SweptNetwork:

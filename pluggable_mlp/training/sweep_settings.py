@@ -9,8 +9,6 @@ from pluggable_mlp.registry import as_seed, choose, refuse_unknown
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 
-__all__ = ["NetworkSettings", "networks_of_settings"]
-
 _OF_ALL = ("learning_rate", "weight_decay")
 _OWN = ("dropout", "seed")
 """The settings in which networks may differ; a network has the latter by default."""

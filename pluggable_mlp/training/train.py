@@ -9,8 +9,8 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.mlp import MLP, Parameters
-from pluggable_mlp.network.passes import first_array, networks_of
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters, first_array, networks_of
 from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
@@ -28,8 +28,6 @@ from pluggable_mlp.training.sharding import (
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches
-
-__all__ = ["Callback", "Training", "check_kinds", "check_optimizer", "first_steps", "train"]
 
 Callback: TypeAlias = Callable[[Epoch], bool | None]
 

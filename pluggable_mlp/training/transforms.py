@@ -23,15 +23,6 @@ from pluggable_mlp.training.optimizer import (
 )
 from pluggable_mlp.training.trees import Tree, map_arrays, map_weights
 
-__all__ = [
-    "L1",
-    "L2",
-    "AverageParameters",
-    "ClipByGlobalNorm",
-    "Transform",
-    "averaged_parameters",
-]
-
 _AVERAGE, _PENALTY = "average", "l2"
 
 
@@ -130,7 +121,6 @@ class L2(GradientTransform):
 
     def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + weight_decay W, and the other gradients unchanged."""
-        del xp
         weight_decay = c[_PENALTY]
         return map_weights(lambda dW, W: W * beside(weight_decay, W) + dW, gradients, parameters)
 
@@ -169,7 +159,6 @@ class L1(GradientTransform):
 
     def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return dW + l1 sign(W), and the other gradients as they are."""
-        del c
         return map_weights(lambda dW, W: sign(xp, W) * self.l1 + dW, gradients, parameters)
 
 
@@ -209,7 +198,6 @@ class ClipByGlobalNorm(GradientTransform):
 
     def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients of each network times a factor of at most 1."""
-        del c, parameters
         norm = global_norm(xp, gradients)
         # The selection keeps a norm of 0 away from the reciprocal.
         large = norm > self.clip_norm

@@ -10,18 +10,6 @@ from typing import Any
 from pluggable_mlp.arrays import Array, array_namespace
 from pluggable_mlp.network.names import is_weight
 
-__all__ = [
-    "Tree",
-    "leaves",
-    "map_arrays",
-    "map_weights",
-    "merge",
-    "named_like",
-    "split",
-    "with_leaves",
-    "zeros_like",
-]
-
 Tree = list[dict[str, Array]]
 
 

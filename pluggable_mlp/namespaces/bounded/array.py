@@ -60,8 +60,6 @@ ArrayOrScalar: TypeAlias = "Bounded | Array | bool | int | float"
 KeyItem: TypeAlias = "int | slice | EllipsisType | Array | None"
 Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
 
-__all__ = ["ArrayOrScalar", "Bounded", "Comparison", "Precision", "exact"]
-
 # The bounds are themselves computed in float64, with a relative error of about k 2^-53 for each
 # operation (k: inner lengths); this covers inner lengths times operations up to 2^33.
 _SLACK = 1.0 + 2.0**-20

@@ -26,8 +26,6 @@ from pluggable_mlp.namespaces.bounded.array import (
     exact,
 )
 
-__all__ = ["ELEMENTARY", "ELEMENTWISE", "OPERATORS"]
-
 
 class _Function(NamedTuple):
     """An elementary function, the largest |f'| on [m - r, m + r], and its error in ulps."""

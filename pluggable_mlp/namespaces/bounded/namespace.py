@@ -30,8 +30,6 @@ from pluggable_mlp.namespaces.bounded.array import (
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTWISE, OPERATORS
 from pluggable_mlp.namespaces.bounded.statistical import STATISTICAL
 
-__all__ = ["BoundedNamespace", "NoBoundError"]
-
 # fmt: off
 _REARRANGING = (
     "broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "repeat",
@@ -97,7 +95,6 @@ class BoundedNamespace:
         self, x: ArrayOrScalar, *, dtype: DType = None, device: Device = None
     ) -> Bounded | Array:
         """Return an array of any shape or a scalar: floats as `Bounded`, integers unchanged."""
-        del device
         if isinstance(x, Bounded):
             return x
         x = np.asarray(x) if dtype is None else np.asarray(x, dtype=dtype)

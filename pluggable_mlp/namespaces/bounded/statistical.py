@@ -23,8 +23,6 @@ from pluggable_mlp.namespaces.bounded.array import ArrayOrScalar, Bounded, exact
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 
-__all__ = ["STATISTICAL"]
-
 Axis = int | tuple[int, ...] | None
 
 

@@ -29,22 +29,6 @@ from pluggable_mlp.shortcuts import call_compiled
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
-__all__ = [
-    "ANY",
-    "LATTICE",
-    "PRODUCTS",
-    "ArrayOrScalar",
-    "FixedPointArray",
-    "Key",
-    "KeyItem",
-    "Reproducible",
-    "ReproducibleArray",
-    "Scalar",
-    "map_wrapped",
-    "native_of",
-    "to_native",
-]
-
 ANY, LATTICE, PRODUCTS = 0, 1, 2
 
 Reproducible: TypeAlias = "ReproducibleNamespace"

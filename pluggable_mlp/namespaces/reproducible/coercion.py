@@ -24,22 +24,6 @@ from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import limits
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 
-__all__ = [
-    "as_scalar",
-    "check_boolean",
-    "check_floating",
-    "check_not_floating",
-    "check_numeric",
-    "in_dtype",
-    "is_floating",
-    "of_numbers",
-    "operands",
-    "pair",
-    "require_in_range",
-    "underflow_of",
-]
-
-
 # In the order in which a dtype is looked for that holds two others.
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 

@@ -20,8 +20,6 @@ from pluggable_mlp.namespaces.reproducible.array import Reproducible, Reproducib
 from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
 from pluggable_mlp.shortcuts import compile_call
 
-__all__ = ["in_one_call"]
-
 Function = Callable[..., Any]
 
 _MOST_CALLS = 1024

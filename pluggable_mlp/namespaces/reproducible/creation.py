@@ -28,8 +28,6 @@ from pluggable_mlp.namespaces.reproducible.dtypes import limits
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_to
 
-__all__ = ["FUNCTIONS", "check_dtype", "entered"]
-
 Wrapped = ReproducibleArray
 
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL
 
-__all__ = ["DeviceScalar"]
-
 Operator = Callable[["DeviceScalar", object], "DeviceScalar"]
 
 

@@ -4,8 +4,6 @@ from functools import lru_cache
 
 from pluggable_mlp.arrays import Device, DType, Namespace, dtype_name
 
-__all__ = ["DTYPES", "Inspection", "default_dtypes", "kinds_of", "limits"]
-
 # fmt: off
 DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -63,7 +61,6 @@ class Inspection:
 
     def default_dtypes(self, *, device: Device = None) -> dict[str, DType]:
         """Return the default dtype of each kind, the same on every library and device."""
-        del device
         return default_dtypes(self._xp)
 
     def dtypes(

@@ -41,13 +41,11 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
     flush,
     flush_product,
     keep_nan,
-    zero_below,
 )
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 from pluggable_mlp.namespaces.reproducible.tiling import Elementwise, in_blocks
-
-__all__ = ["FUNCTIONS"]
+from pluggable_mlp.shortcuts import zero_below
 
 Wrapped = ReproducibleArray
 

@@ -9,8 +9,6 @@ Emulation"); or have no float64 at all.
 from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, transpose
 from pluggable_mlp.shortcuts import take
 
-__all__ = ["ArithmeticUnavailable", "require_exact_products", "require_float64"]
-
 _HOST = 1  # kDLCPU, in DLPack's numbers of devices
 _tried: set[tuple[Namespace, str]] = set()
 

@@ -25,8 +25,6 @@ from pluggable_mlp.namespaces.reproducible.coercion import as_scalar, is_floatin
 from pluggable_mlp.namespaces.reproducible.creation import astype
 from pluggable_mlp.shortcuts import take as take_rows
 
-__all__ = ["FUNCTIONS"]
-
 Wrapped = ReproducibleArray
 
 
@@ -269,7 +267,6 @@ def rows_at(ns: Reproducible, x: Wrapped, indices: Wrapped | Array, /, *, axis: 
 
     They may be the library's, as the order of a data set is.
     """
-    del axis
     return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.underflow)
 
 

@@ -16,8 +16,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
 from pluggable_mlp.namespaces.reproducible.coercion import pair
 from pluggable_mlp.namespaces.reproducible.dtypes import limits
 
-__all__ = ["FUNCTIONS", "power", "total_dtype"]
-
 Wrapped = ReproducibleArray
 
 

@@ -19,8 +19,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
 from pluggable_mlp.namespaces.reproducible.coercion import is_floating, operands, pair
 from pluggable_mlp.namespaces.reproducible.scaled import scaled_back, unit_near
 
-__all__ = ["FUNCTIONS", "LINALG", "factor"]
-
 Wrapped = ReproducibleArray
 
 

@@ -51,8 +51,6 @@ from pluggable_mlp.namespaces.reproducible.operand import traced
 from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
 from pluggable_mlp.shortcuts import check_process, guards, load_offers, standard_function
 
-__all__ = ["ReproducibleNamespace", "reproducible"]
-
 Function = Callable[..., Any]
 
 _RULES: dict[str, Function] = (

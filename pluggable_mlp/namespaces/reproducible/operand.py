@@ -18,8 +18,6 @@ from pluggable_mlp.shortcuts import largest
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
-__all__ = ["FIXED_POINT_BITS", "FixedPoint", "Operand", "cut", "fixed_point", "traced"]
-
 FIXED_POINT_BITS = 8
 
 # Largest magnitudes of rows and columns between these need no care. In float32, denormal numbers

@@ -2,8 +2,6 @@
 
 from pluggable_mlp.arrays import Array
 
-__all__ = ["COSINE", "SINE", "horner"]
-
 # fdlibm k_cos.c and k_sin.c (Sun Microsystems, 1993), on [-pi/4, pi/4]:
 # cos x = 1 - z/2 + z^2 C(z) and sin x = x + x z S(z) with z = x^2, highest coefficient first.
 COSINE = (

@@ -53,19 +53,16 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_PRODUCT,
     one_nan,
     type_name,
-    zero_below,
 )
 from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_product
 from pluggable_mlp.namespaces.reproducible.special_values import clean, place_special, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
-from pluggable_mlp.shortcuts import call_compiled, own
+from pluggable_mlp.shortcuts import call_compiled, own, zero_below
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
-
-__all__ = ["BLOCK", "WIDTHS", "Factor", "affine", "lost", "matmul", "pairs", "rounded"]
 
 Factor: TypeAlias = Array | FixedPoint
 

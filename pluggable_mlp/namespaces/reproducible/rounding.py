@@ -9,18 +9,6 @@ here; the computations before them do not.
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.shortcuts import zero_below
 
-__all__ = [
-    "SMALLEST_NORMAL",
-    "SMALLEST_PRODUCT",
-    "flush",
-    "flush_product",
-    "flush_to",
-    "keep_nan",
-    "one_nan",
-    "type_name",
-    "zero_below",
-]
-
 SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
 """Smallest positive normal number of each type."""
 

@@ -10,8 +10,6 @@ from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
 
-__all__ = ["Scaled", "scaled_back", "unit_near"]
-
 _UNIT = {"float32": 2.0**64, "float64": 2.0**512}
 
 # Units between these have normal reciprocals, and leave numbers whose squares are normal.

@@ -20,8 +20,6 @@ from pluggable_mlp.namespaces.reproducible.splitting import exact_ends
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
-__all__ = ["Exchange", "shared_matmul"]
-
 
 class Exchange(Protocol):
     """Reduces the library's arrays over all processes, several in one exchange."""

@@ -12,9 +12,9 @@ from pluggable_mlp.namespaces.reproducible.exponential import (
 )
 from pluggable_mlp.namespaces.reproducible.logarithm import LOG2_HIGH, LOG2_LOW, add_log1p
 from pluggable_mlp.namespaces.reproducible.polynomials import horner
-from pluggable_mlp.namespaces.reproducible.rounding import flush, keep_nan, type_name, zero_below
+from pluggable_mlp.namespaces.reproducible.rounding import flush, keep_nan, type_name
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
-from pluggable_mlp.shortcuts import clip, sign
+from pluggable_mlp.shortcuts import clip, sign, zero_below
 
 # benchmarks/polynomials.py: log1p(x)/x for 0 <= x <= 1, relative error below 2^-28.
 LOG1P_UPPER = (0.0032073298419550648, 0.23098594932963623, 1.053615727888184, 0.9999999970062725)

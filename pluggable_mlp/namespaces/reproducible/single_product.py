@@ -23,8 +23,6 @@ from pluggable_mlp.namespaces.reproducible.splitting import split
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 from pluggable_mlp.shortcuts import take
 
-__all__ = ["SLICE", "single_product"]
-
 SLICE = (29,)
 """The widths of either operand: two slices of 14 bits reach 29 bits, too."""
 

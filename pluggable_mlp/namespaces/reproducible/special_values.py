@@ -9,8 +9,6 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.operand import MODERATE, Operand
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
 
-__all__ = ["clean", "place_special", "scale_back"]
-
 
 def clean(operand: Operand) -> tuple[Operand, Array | float]:
     """Return the operand made moderate, and the roots of the factors that scale its products back.

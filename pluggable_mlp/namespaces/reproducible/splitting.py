@@ -26,8 +26,6 @@ from typing import NamedTuple
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.shortcuts import in_one_kernel
 
-__all__ = ["Slices", "add_exact", "exact_ends", "power_of_two_at_least", "split"]
-
 
 class Slices(NamedTuple):
     """An array as a sum of float64 slices, the coarsest first."""

@@ -30,8 +30,6 @@ from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, un
 from pluggable_mlp.namespaces.reproducible.tiling import in_blocks
 from pluggable_mlp.shortcuts import largest
 
-__all__ = ["FUNCTIONS"]
-
 Wrapped = ReproducibleArray
 Axis = int | tuple[int, ...] | None
 

@@ -18,21 +18,14 @@ from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.operand import Operand
-from pluggable_mlp.namespaces.reproducible.rounding import (
-    SMALLEST_NORMAL,
-    one_nan,
-    type_name,
-    zero_below,
-)
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, one_nan, type_name
 from pluggable_mlp.namespaces.reproducible.special_values import clean, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact
 from pluggable_mlp.namespaces.reproducible.validity import flag_finite
-from pluggable_mlp.shortcuts import own
+from pluggable_mlp.shortcuts import own, zero_below
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
-
-__all__ = ["mean", "sum"]
 
 # Terms of one exact sum of a slice: WIDTH + log2(BLOCK) is 53.
 _BLOCK = 2**20

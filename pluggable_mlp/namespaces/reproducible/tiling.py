@@ -17,8 +17,6 @@ from pluggable_mlp.shortcuts import in_one_kernel
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
-__all__ = ["Elementwise", "Ends", "in_blocks", "run_tiles"]
-
 Elementwise: TypeAlias = Callable[[Namespace, Array], Array]
 Ends: TypeAlias = tuple[int, int]
 

@@ -11,8 +11,6 @@ import math
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
 
-__all__ = ["ValidityFlags", "all_valid", "flag_finite", "flag_range"]
-
 ValidityFlags = list[Array]
 """0-d booleans of one device, each True where the fast path was valid."""
 

@@ -15,18 +15,6 @@ from pluggable_mlp.namespaces.operators import Operators
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 
-__all__ = [
-    "KeyItem",
-    "Layout",
-    "ShardedArray",
-    "ShardingError",
-    "axes_of",
-    "cut_of",
-    "expanded_key",
-    "part_of",
-    "wholes_of",
-]
-
 ArrayOrScalar: TypeAlias = "ShardedArray | bool | int | float"
 KeyItem: TypeAlias = int | slice | EllipsisType | None
 

@@ -1,7 +1,5 @@
 """Functions by what they do with an axis that is cut."""
 
-__all__ = ["BEYOND_STANDARD", "ELEMENTWISE", "LIKE", "LINALG", "OF_DTYPES", "REDUCING"]
-
 # fmt: off
 ELEMENTWISE = (
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "bitwise_and",

@@ -46,8 +46,6 @@ from pluggable_mlp.shortcuts import own
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import Communicator
 
-__all__ = ["ShardedNamespace"]
-
 
 class ShardedNamespace:
     """The functions of a namespace, on arrays that may be cut over processes.
