@@ -26,8 +26,8 @@ METHODS = ("initialize", "logits", "predict", "predict_proba", "loss_and_gradien
 
 def public_callables():
     """All that a user calls, by its name: public names but results, methods of MLP, components."""
-    apart = (name for name, home in pluggable_mlp._APART.items() if home != "estimators")
-    names = {*pluggable_mlp.__all__, *apart}
+    homes = pluggable_mlp._HOMES.items()
+    names = [name for name, home in homes if home != "pluggable_mlp.estimators"]
     public = (getattr(pluggable_mlp, name) for name in names)
     called = [
         *(one for one in public if callable(one) and one is not pluggable_mlp.Report),
