@@ -120,13 +120,15 @@ def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
     def make(folder):
         shutil.copytree(whole / "old", folder)
 
-    seen = set()
+    seen, epochs = set(), set()
     for _, folder in killed_at_all(server, tmp_path, make, command, step):
         evaluated, verified = server.run("evaluate", folder), server.run("verify", folder)
         assert (evaluated.code, verified.code) == (0, 0), (evaluated, verified)
         seen.add(content(folder, "summary.json")["epochs"])
+        resumed(server, folder)  # to what it was to have, once there is a checkpoint of that
+        epochs.add(content(folder, "summary.json")["epochs"])
         assert resumed(server, folder, "--epochs", 4) == told(whole / "long")
-    assert seen == {2, 4}
+    assert seen == epochs == {2, 4}
 
 
 @every(A_FEW)

@@ -195,6 +195,28 @@ def test_a_recipe_serves_arrays_of_every_task(command, tmp_path):
             assert "test_loss" in content(run, "summary.json")
 
 
+def test_pixels_have_the_bins_of_their_values(command, tmp_path):
+    """In units of 1/256, as the network has them."""
+    pixels, found = generator.integers(0, 256, (60, 2)), []
+    for name, x in (("bytes", pixels.astype(np.uint8)), ("floats", pixels / 256)):
+        np.savez(tmp_path / f"{name}.npz", X=x, y=np.arange(60) % 2)
+        given = ("--recipe", "tabm:members=2", "--scaling", "none", *QUICK)
+        data = tmp_path / f"{name}.npz"
+        done(command, "train", "--data", data, *given, "--output", tmp_path / name)
+        found.append(content(tmp_path / name, "config.json")["edges"])
+        found.append(content(tmp_path / name, "summary.json")["parameters_sha256"])
+    assert found[:2] == found[2:]
+
+
+def test_several_numbers_to_predict_keep_to_no_common_range(command, tmp_path):
+    """Of a single one predictions do: tests/estimators/test_tables.py."""
+    x, run = generator.normal(size=(60, 2)), tmp_path / "run"
+    np.savez(tmp_path / "data.npz", X=x, y=np.stack([x[:, 0], 9.0 + x[:, 0] ** 3], axis=1))
+    given = ("--recipe", "realmlp-td", "--target-scaling", "none", *QUICK, "--output", run)
+    done(command, "train", "--data", tmp_path / "data.npz", *given)
+    assert load_run(run).mlp.output_range is None
+
+
 def test_a_validation_part_of_the_data_is_used(command, tmp_path):
     x, y = generator.normal(size=(40, 2)), np.arange(40) % 2
     np.savez(tmp_path / "data.npz", X=x, y=y, X_validation=x[:9], y_validation=y[:9])
@@ -302,6 +324,17 @@ def test_useless_columns_are_named_and_dropped(command, told, tmp_path):
     ) in outcome.err
     (tmp_path / "new.csv").write_text("x\n1\n2\n")
     assert len(done(command, "predict", run, tmp_path / "new.csv").out.splitlines()) == 3
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+def test_useless_columns_without_names_keep_their_places(command, tmp_path):
+    run = tmp_path / "run"
+    (tmp_path / "table.csv").write_text("".join(f"3,{k % 7}.5,{k % 2}\n" for k in range(60)))
+    (tmp_path / "new.csv").write_text("3,1.5\n3,6.5\n")
+    given = ("--recipe", "tabm:members=2", "--task", "classification", *QUICK, "--output", run)
+    done(command, "train", "--data", tmp_path / "table.csv", *given)
+    _, first, second = done(command, "predict", run, tmp_path / "new.csv").out.splitlines()
+    assert first != second
 
 
 @pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])

@@ -104,6 +104,10 @@ def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, folders, tmp
     assert command("report", "run", "other").out == "report.html\n"
     assert command(*train, "run", "--overwrite").code == 0
     assert not Path("run/report.html").exists()
+    assert command(*train, "run", "--overwrite", "--learning-rate", 0).code == 0
+    command("report", "run")
+    assert command("train", "--resume", "run", "--epochs", 2).code == 0  # to the same parameters
+    assert not Path("run/report.html").exists()
 
 
 def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):

@@ -4,8 +4,9 @@ import json
 import os
 import re
 import shutil
+import time
 import warnings
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from types import SimpleNamespace
 
 import numpy as np
@@ -268,6 +269,24 @@ def test_more_epochs_are_in_a_config_only_where_they_change_nothing(command, tmp
         assert command("verify", run).code == 0
 
 
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+def test_a_run_with_an_infinite_loss_of_validation_goes_on(command, tmp_path):
+    """It is infinite until the only weight, which falls in each epoch, is small enough."""
+    inputs = {"X": np.tile([[-1.0], [1.0]], (4, 1)), "X_validation": np.full((2, 1), 4e19)}
+    np.savez(tmp_path / "data.npz", y=np.zeros(8), y_validation=np.zeros(2), **inputs)
+    given = ("--data", tmp_path / "data.npz", "--test-share", 0, "--task", "regression")
+    given += ("--hidden", "", "--learning-rate", 0.1, "--target-scaling", "none", "--quiet")
+    given += ("--early-stopping", 9)
+    for name, epochs in (("run", 2), ("whole", 9)):
+        command("train", *given, "--epochs", epochs, "--output", tmp_path / name)
+    lines = (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
+    is_infinite = [json.loads(line)["validation_loss"] is None for line in lines]
+    assert is_infinite[:2] == [True, True]
+    assert not is_infinite[-1]
+    assert command("train", "--quiet", "--resume", tmp_path / "run", "--epochs", 9).code == 0
+    assert told(tmp_path / "run") == told(tmp_path / "whole")
+
+
 def test_a_run_that_is_done_says_so(command, stopped, tmp_path):
     outcome = command("train", "--resume", stopped)
     assert (outcome.code, outcome.err) == (
@@ -361,6 +380,16 @@ def test_the_minutes_between_checkpoints(command, tmp_path, monkeypatch, minutes
     given = ("--checkpoint-minutes", minutes, "--output", tmp_path / "run")
     assert command("train", *DIVERGING, *given).code == 2
     assert (tmp_path / "run").exists() == is_due
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(0.0, [97, 291]), (1.1, [194, 291])])
+def test_epochs_of_a_second_have_a_checkpoint_each(command, tmp_path, monkeypatch, seconds, steps):
+    """Shorter ones share some; by a clock that goes on by so much when it is looked at."""
+    clock = count(0.0, seconds)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    given = ("--quiet", "--hidden", 8, "--epochs", 3, "--checkpoint-minutes", 1e6)
+    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    assert checkpoint_steps(tmp_path / "run" / FOLDER) == steps
 
 
 @pytest.mark.parametrize("torn", [0, 1])

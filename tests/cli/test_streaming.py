@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
+from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.data import streaming
 from tests.cli.children import running
 
@@ -102,6 +103,32 @@ def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path,
     assert json.loads(measured)["examples"] == COUNT // 7
 
 
+def test_a_row_beyond_a_block_is_a_block(command, folder, tmp_path, monkeypatch):
+    """Not all rows at once: then there would be no blocks."""
+    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 4)
+    config, _ = trained(command, folder, tmp_path / "run", *TRAIN)
+    assert config["settings"]["block_size"] == 8  # a batch
+
+
+def test_other_large_files_are_evaluated_in_blocks(command, folder, tmp_path, monkeypatch):
+    """No array of more rows than a block comes to the library."""
+    trained(command, folder, tmp_path / "run", *TRAIN)
+    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
+    rows, own = [], NumpyBackend.asarray
+
+    def noted(self, array, **options):
+        rows.append(len(array) if np.ndim(array) == 2 else 0)
+        return own(self, array, **options)
+
+    monkeypatch.setattr(NumpyBackend, "asarray", noted)
+    with warnings.catch_warnings(action="ignore"):  # they are those of training
+        outcome = command("evaluate", tmp_path / "run", "--data", folder)
+    assert json.loads(outcome.out)["examples"] == COUNT
+    assert max(rows) == 70
+
+
 def predicted(command, run, path):
     result = command("predict", run, path)
     assert result.code == 0, result.err
@@ -114,6 +141,7 @@ def predicted(command, run, path):
         (["--block-size", "4"], ["block_size is 4", "at least a batch, 8"]),
         (["--block-size", "-1"], ["block_size is -1"]),
         (["--block-size", "64", "--scaling", "robust"], ["robust scaling", "--block-size 0"]),
+        (["--block-size", "64", "--scaling", "smooth_clip"], ["smooth_clip scaling sorts all"]),
     ],
 )
 def test_what_blocks_cannot_do_is_refused(command, folder, options, messages):

@@ -60,6 +60,16 @@ def test_the_same_digits_are_the_same_numbers_in_any_file(command, run, tmp_path
     assert command("predict", run, unlabelled).out == command("predict", run, digits).out
 
 
+def test_standardized_pixels_are_pixels_later(command, tmp_path):
+    """Their unit is that of training, whatever was made of them there."""
+    folder = tmp_path / "run"
+    given = ("--epochs", 2, "--hidden", 8, "--scaling", "standard", "--output", folder)
+    assert command("train", *given).code == 0
+    for form in ("uint8", "int64", "float64"):
+        labelled, _ = save(tmp_path, form, "npz")
+        assert_it_measures(command("evaluate", folder, "--data", labelled), folder, 256)
+
+
 def test_pixels_train_alike_whatever_their_file(command, told, tmp_path):
     """From the command line to the hash of the parameters; the header that pandas writes, too."""
     digits = load_dataset("digits")

@@ -325,6 +325,18 @@ def test_a_certificate_with_more_records_than_its_run_is_refused(command, tmp_pa
     )
 
 
+def test_of_very_many_epochs_every_other_is_certified(command, tmp_path):
+    """Of more than 1024, and the last: docs/how-to/certificates.md."""
+    np.savez(tmp_path / "data.npz", X=np.arange(8.0)[:, None] / 8, y=np.arange(8) % 2)
+    given = ("--data", tmp_path / "data.npz", "--test-share", 0, "--hidden", "", "--quiet")
+    command("train", *given, "--epochs", 1024, "--output", tmp_path / "run")
+    few = json.loads((tmp_path / "run" / "certificate.json").read_text())["epochs"]
+    assert [one["epoch"] for one in few] == [*range(1, 1025)]
+    command("train", "--quiet", "--resume", tmp_path / "run", "--epochs", 1025)
+    many = json.loads((tmp_path / "run" / "certificate.json").read_text())["epochs"]
+    assert [one["epoch"] for one in many] == [*range(2, 1025, 2), 1025]
+
+
 def test_a_run_that_was_to_be_longer_is_told(command, certificate):
     """It is that of an interrupted run, bit by bit; the settings may say so by an edit."""
     assert "same bits: 2 epochs on" in command("verify", certificate).out
@@ -367,9 +379,9 @@ def test_an_edited_summary_or_line_is_found(command, tmp_path, file, name, code)
     )
     content = json.loads(first)
     value = content[name]
-    content[name] = (
-        "0" * 64 if isinstance(value, str) else value + (1 if name == "epochs" else 0.01)
-    )
+    content[name] = "0" * 64 if isinstance(value, str) else value + 1
+    if isinstance(value, float):
+        content[name] = value * (1 + 1e-5)  # to one in a million measures are to be the same
     (run / file).write_text("\n".join([json.dumps(content), *rest]))
     outcome = command("verify", run)
     assert outcome.code == code, outcome.out + outcome.err

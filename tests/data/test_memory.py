@@ -50,6 +50,14 @@ def test_codes_are_the_same_data(table):
     for part, (inputs, targets) in whole.splits.items():
         assert coded.splits[part].inputs[100:200].tolist() == inputs[100:200].tolist()
         assert coded.splits[part].targets.tolist() == targets.tolist()
+        assert coded.splits[part].inputs[200:100].shape == inputs[200:100].shape == (0, 901)
+
+
+def test_codes_become_zeros_and_ones_in_memory_that_held_others(table, monkeypatch):
+    """What NumPy's `empty` holds is arbitrary."""
+    whole = load_dataset(table).sha256()
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float, **_: np.full(shape, 7, dtype))
+    assert load_dataset(table, block_size=500).sha256() == whole
 
 
 def test_training_makes_the_same_of_codes(table):

@@ -44,6 +44,25 @@ def test_the_smooth_clip_of_scikit_learns_robust_scale():
     np.testing.assert_allclose(scaling.apply(later), expected, rtol=1e-9, atol=1e-9)
 
 
+def test_a_column_without_quartile_distance_is_divided_by_half_its_range():
+    """The published robust scale, by hand, which what becomes an embedding does not have."""
+    polars = pytest.importorskip("polars")
+    places = np.concatenate([np.zeros(32, int), np.arange(9)])  # most rows have the first code
+    rare = np.array([0.0] * 39 + [-1.0, 3.0])
+    columns = {"rare": rare, "code": [f"c{place}" for place in places]}
+    table = polars.DataFrame({**columns, "y": np.arange(41) % 2})
+    whole, embedded = (
+        load_dataset(table, recipe=recipe, validation=0, test_share=0).train.inputs
+        for recipe in ("realmlp-td-s", "realmlp-td")
+    )
+    hot = places[:, None] == np.arange(9)
+    scaled = np.column_stack([rare / 2.0, 2.0 * hot - 2.0 * hot[0]])  # half of 3 + 1, half of 1
+    expected = scaled / np.sqrt(1.0 + (scaled / 3.0) ** 2)
+    np.testing.assert_allclose(whole, expected, rtol=1e-15)
+    np.testing.assert_allclose(embedded[:, 0], expected[:, 0], rtol=1e-15)
+    np.testing.assert_array_equal(embedded[:, 1:] > 0.5, hot)
+
+
 @pytest.mark.parametrize("kind", LINEAR)
 def test_it_survives_json(kind):
     scaling = fit_scaling("example", kind, values(10))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, DataWarning, Split
+from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
 
@@ -68,6 +68,13 @@ def test_classes_are_the_labels_that_occur(occurring):
     assert [occurring[k] for k in dataset.train.targets] == labels.tolist()
     assert [occurring[k] for k in dataset.test.targets] == labels.tolist()
     assert dataset.labels_of(dataset.train.targets).tolist() == labels.tolist()
+
+
+def test_codes_of_classes_are_texts():
+    """As integers 007 and 7 would be one class."""
+    polars = pytest.importorskip("polars")
+    table = {"x": [*range(20)], "y": [["007", "7"][row % 2] for row in range(20)]}
+    assert load_dataset(polars.DataFrame(table), test_share=0).class_labels == ("007", "7")
 
 
 def test_a_class_of_one_example_warns():

@@ -42,6 +42,15 @@ def test_a_certificate_is_of_the_data_and_of_the_parameters():
     assert not hasattr(again.set_params(arithmetic="native").fit(X, Y), "certificate_")
 
 
+def test_bytes_of_another_type_are_other_data():
+    """Two float32 are one float64."""
+    single = np.linspace(1.0, 2.0, 60, dtype=np.float32).reshape(30, 2)
+    found = [
+        MLPClassifier(**SETTINGS).fit(one, Y).certificate_ for one in (single, single.view(float))
+    ]
+    assert found[0]["data_sha256"] != found[1]["data_sha256"]
+
+
 def test_only_a_fit_from_fresh_weights_has_one():
     model = MLPClassifier(**SETTINGS, warm_start=True).fit(X, Y)
     assert hasattr(model, "certificate_")

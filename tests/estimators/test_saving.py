@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import re
 import struct
 from contextlib import contextmanager
 
@@ -11,7 +12,14 @@ import pytest
 from safetensors.numpy import load, save
 from sklearn.datasets import load_iris, make_regression
 
-from pluggable_mlp import BatchNorm, LeakyReLU, MLPClassifier, MLPRegressor, make_schedule
+from pluggable_mlp import (
+    BatchNorm,
+    LeakyReLU,
+    MLPClassifier,
+    MLPRegressor,
+    TableClassifier,
+    make_schedule,
+)
 
 polars = pytest.importorskip("polars")
 
@@ -175,6 +183,17 @@ def test_other_attributes_are_refused(saved, name):
     path.write_bytes(written(description, arrays))
     with pytest.raises(ValueError, match=f"takes no {name}"):
         MLPRegressor.load(path)
+
+
+@pytest.mark.parametrize("name", ["n_iter_", "best_iteration_", "loss_curve_", "n_features_in_"])
+def test_attributes_of_a_table_model_that_are_of_another_type_are_refused(tmp_path, name):
+    path = tmp_path / "model.safetensors"
+    TableClassifier(max_iter=1, random_state=0).fit(X, NAMES).save(path)
+    description, arrays = content_of(path.read_bytes())
+    assert name in description["attributes"]
+    path.write_bytes(written(changed(description, ("attributes", name), "text"), arrays))
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is damaged"):
+        TableClassifier.load(path)
 
 
 @pytest.mark.parametrize("model", ["regressor"])

@@ -98,8 +98,10 @@ def test_eval_set_is_checked():
     model = TableClassifier(**QUICK)
     with pytest.raises(ValueError, match="eval_set has the label 'maybe'"):
         model.fit(frame(), LABELS, eval_set=(frame(), ["maybe"] * N))
-    with pytest.raises(ValueError, match="eval_set is DataFrame, expected a tuple"):
-        model.fit(frame(), LABELS, eval_set=frame())
+    pairs = frame(z=[0.0, 1.0] * (N // 2))[:2]  # of two rows and two columns
+    for wrong in (frame(), pairs, (frame(),), (frame(), LABELS, LABELS)):
+        with pytest.raises(ValueError, match="eval_set is .*, expected a tuple"):
+            model.fit(frame(), LABELS, eval_set=wrong)
 
 
 @pytest.mark.parametrize("model", [TableClassifier(), TableRegressor()], ids=["classes", "numbers"])

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import time
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from threadpoolctl import threadpool_limits
 
 from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
+from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.network.categories import Categories
 from tests.estimators.tables import COLUMNS, LABELS, PRICES, QUICK, N, frame
@@ -106,9 +108,19 @@ def test_a_smaller_last_batch_is_left_out():
     assert three != pytest.approx(np.log(2), rel=1e-5)
 
 
-def test_a_time_limit_ends_training():
+def test_a_time_limit_ends_training(monkeypatch):
+    """By a clock of what training does: the fourth epoch, which would end later, is not begun."""
     X, y = load_iris(return_X_y=True)
     assert TableClassifier(time_limit=1e-3, random_state=0).fit(X, y).n_iter_ == 1
+    ticks, own, ends = [], NumpyBackend.to_numpy, []
+    monkeypatch.setattr(NumpyBackend, "to_numpy", lambda self, x: ticks.append(1) or own(self, x))
+    for name in ("monotonic", "perf_counter"):
+        monkeypatch.setattr(time, name, lambda: float(len(ticks)))
+    for epochs in (1, 2):
+        TableClassifier(max_iter=epochs, random_state=0).fit(X, y)
+        ends.append(len(ticks) - sum(ends))
+    limit = 3.5 * (ends[1] - ends[0])
+    assert TableClassifier(time_limit=limit, random_state=0).fit(X, y).n_iter_ == 3
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
@@ -281,6 +293,15 @@ def test_a_certificate_holds_other_libraries_to_it():
     assert TableClassifier.verify(certificate, X, y, backend="torch").score(X, y) > 0.3
     with pytest.raises(ValueError, match="X, y or sample_weight are not those"):
         TableClassifier.verify(certificate, X + 1, y**2)
+
+
+def test_a_certificate_covers_the_rows_for_validation():
+    """By them the epoch is chosen whose parameters it states."""
+    X, y = load_iris(return_X_y=True)
+    model = TableClassifier(max_iter=1, random_state=0, arithmetic="reproducible")
+    sets = [(X[::3], y[::3]), (X[::3] + 1e-9, y[::3]), (X[::3], np.flip(y[::3]))]
+    found = {model.fit(X, y, eval_set=one).certificate_["data_sha256"] for one in sets}
+    assert len(found) == 3
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
