@@ -45,10 +45,11 @@ def test_a_certificate_is_of_the_data_and_of_the_parameters():
 def test_bytes_of_another_type_are_other_data():
     """Two float32 are one float64."""
     single = np.linspace(1.0, 2.0, 60, dtype=np.float32).reshape(30, 2)
-    found = [
-        MLPClassifier(**SETTINGS).fit(one, Y).certificate_ for one in (single, single.view(float))
-    ]
-    assert found[0]["data_sha256"] != found[1]["data_sha256"]
+    one, other = (
+        MLPClassifier(**SETTINGS).fit(inputs, Y).certificate_["data_sha256"]
+        for inputs in (single, single.view(np.float64))
+    )
+    assert one != other
 
 
 def test_only_a_fit_from_fresh_weights_has_one():
