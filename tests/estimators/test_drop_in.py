@@ -107,8 +107,9 @@ def test_weights_of_examples_count_as_theirs(batch_size):
     np.testing.assert_allclose(ours.coefs_[0], known.coefs_[0], rtol=1e-6, atol=1e-9)
 
 
-def test_partial_fit_gives_their_model():
-    settings = {"random_state": 3, "solver": "adam", "batch_size": 32}
+@pytest.mark.parametrize("solver", [{}, {"solver": "sgd", "learning_rate": "invscaling"}], ids=str)
+def test_partial_fit_gives_their_model(solver):
+    settings = {"random_state": 3, "batch_size": 32, **solver}
     models = [MLPClassifier(**settings), theirs.MLPClassifier(**settings)]
     for model in models:
         for part in (slice(0, 70), slice(70, 150), slice(20, 90)):

@@ -76,6 +76,15 @@ def test_class_weights_are_weights_of_examples(weight, sample_weight):
     np.testing.assert_allclose(model.coefs_[0], expected.coefs_[0], rtol=1e-7, atol=1e-12)
 
 
+def test_a_class_whose_examples_weigh_nothing_has_no_part_in_the_balance():
+    labels, settings = np.arange(80) % 4 % 3, {"random_state": 0, "max_iter": 5, "alpha": 0.5}
+    counts = (labels < 2).astype(float)
+    as_weights = np.where(labels == 0, 60 / (2 * 40), 60 / (2 * 20)) * counts
+    model = MLPClassifier(**settings, class_weight="balanced").fit(X[20:100], labels, counts)
+    expected = MLPClassifier(**settings).fit(X[20:100], labels, as_weights)
+    np.testing.assert_allclose(model.coefs_[0], expected.coefs_[0], rtol=1e-7, atol=1e-12)
+
+
 def test_class_weights_of_several_labels():
     inputs, labels = make_multilabel_classification(60, n_classes=3, random_state=0)
     weights = [{0: 1.0, 1: 3.0}, {0: 2.0, 1: 1.0}, {0: 1.0, 1: 1.0}]
