@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 
 from pluggable_mlp import MLP, MLPClassifier, MLPRegressor
 
@@ -77,3 +78,12 @@ def test_it_ends_where_steepest_descent_gains_nothing_either():
     gains = -np.diff(losses)
     small = gains <= SMALLEST_DECREASE * np.maximum(1.0, losses[:-1])
     assert np.flatnonzero(small[:-1] & small[1:]).tolist() in ([], [len(small) - 2])
+
+
+def test_it_ends_when_the_loss_was_looked_at_too_often():
+    """Each iteration looks at it once or more."""
+    settings = {"solver": "lbfgs", "random_state": 0, "tol": 0.0}
+    assert MLPClassifier((5,), **settings).fit(X, Y).n_iter_ > 20
+    with pytest.warns(ConvergenceWarning, match="F,G EVALUATIONS EXCEEDS LIMIT"):
+        model = MLPClassifier((5,), **settings, max_fun=20).fit(X, Y)
+    assert 1 < model.n_iter_ <= 20
