@@ -200,10 +200,11 @@ def test_residuals_of_an_estimator_are_those_that_scikit_learn_draws(regressor):
 def test_weights_have_a_row_for_each_unit_and_zero_in_the_middle(classifier):
     _, ax = plt.subplots()
     names = ["sepal length", "sepal width", "petal length", "petal width"]
-    display = WeightsDisplay(classifier.coefs_[0], feature_names=names).plot(ax)
-    np.testing.assert_array_equal(display.im_.get_array(), classifier.coefs_[0].T)
-    low, high = display.im_.get_clim()
-    assert -low == high == abs(classifier.coefs_[0]).max()
+    for W in (-classifier.coefs_[0], classifier.coefs_[0]):  # the largest has either sign
+        display = WeightsDisplay(W, feature_names=names).plot(ax)
+        np.testing.assert_array_equal(display.im_.get_array(), W.T)
+        low, high = display.im_.get_clim()
+        assert -low == high == abs(W).max()
     assert [label.get_text() for label in ax.get_xticklabels()] == names
 
 
