@@ -320,16 +320,17 @@ def test_realmlp_td_predicts_no_number_beyond_those_of_training():
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 @pytest.mark.parametrize("recipe", ["realmlp-td-s", "realmlp-td", "tabm"])
 def test_an_onnx_graph_takes_raw_columns(tmp_path, recipe):
-    """Of ten towns RealMLP-TD has an embedding."""
+    """Of ten towns RealMLP-TD has an embedding; of two sides both have a sign, and 0 for none."""
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("ndonnx")
     towns = [None if i % 19 == 3 else f"town {i % 10}" for i in range(N)]
-    X = pl.DataFrame({"town": towns, **COLUMNS})
+    sides = [None if i % 11 == 2 else ["left", "right"][i % 2] for i in range(N)]
+    X = pl.DataFrame({"town": towns, "side": sides, **COLUMNS})
     members = {"n_members": 2} if recipe == "tabm" else {}
     classifier = TableClassifier(recipe, **members, **QUICK).fit(X, LABELS)
     regressor = TableRegressor(recipe, **members, **QUICK).fit(X, PRICES)
     given = {
-        "town": X["town"].fill_null("").to_numpy().astype(object),
+        **{name: X[name].fill_null("").to_numpy().astype(object) for name in ("town", "side")},
         "age": X["age"].fill_null(float("nan")).to_numpy(),
         "city": X["city"].fill_null("").to_numpy().astype(object),
         "member": X["member"].to_numpy(),
