@@ -236,9 +236,10 @@ class Compiler(Protocol):
             (carry, index, row, shared) -> (carry, result), where carry keeps its shapes and dtypes
             and each first carry is used up; the returned function is
             (carry, rows, shared, count) -> (carry, results).  It calls the function for index = 0,
-            1, … below `count`, at most `most`.  `rows` is a dict of lists of `count` Python floats;
-            `row` has one of each, a 0-d array of float64.  The results are stacked along a first
-            axis of length at least `count`; those from `count` on are undefined.
+            1, … below `count`, at most `most`.  `rows` is a dict of lists of `count` Python floats,
+            or of such dicts; `row` has one of each, a 0-d array of float64.  The results are
+            stacked along a first axis of length at least `count`; those from `count` on are
+            undefined.
 
         Returns
         -------

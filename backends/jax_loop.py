@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ Function = Callable[..., Any]
 Tree = Any
 """Nested lists, tuples and dicts of arrays."""
 Rows = dict[str, Any]
-"""An array (most,) of numbers, or a list of them, by name."""
+"""An array (most,) of numbers, or a list of them, by name, perhaps in nested dicts."""
 
 
 def compiled_loop(function: Function, most: int) -> Function:
@@ -31,8 +32,9 @@ def compiled_loop(function: Function, most: int) -> Function:
         column[: len(numbers)] = numbers
         return column
 
-    def loop(carry: Tree, rows: dict[str, list[float]], shared: Tree, count: int) -> Tree:
-        return run(carry, {name: padded(rows[name]) for name in rows}, shared, count)
+    def loop(carry: Tree, rows: Rows, shared: Tree, count: int) -> Tree:
+        columns = jax.tree.map(padded, rows, is_leaf=lambda numbers: isinstance(numbers, list))
+        return run(carry, columns, shared, count)
 
     return loop
 
@@ -42,8 +44,8 @@ def looped(
 ) -> tuple[Tree, Tree]:
     """Return the last carry and the results, traced once: of arrays (length,) as rows."""
 
-    def row_at(index: jax.Array | int) -> dict[str, jax.Array]:
-        return {name: column[index] for name, column in rows.items()}
+    def row_at(index: jax.Array | int) -> Tree:
+        return jax.tree.map(itemgetter(index), rows)
 
     def step(index: jax.Array, so_far: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         carry, results = so_far
@@ -62,7 +64,7 @@ def one_by_one(
     """Return the same, operation by operation: of a function that looks at values."""
     results = []
     for index in range(count):
-        row = {name: jnp.asarray(column[index]) for name, column in rows.items()}
+        row = jax.tree.map(jnp.asarray, jax.tree.map(itemgetter(index), rows))
         carry, result = function(carry, index, row, shared)
         results.append(result)
     return carry, jax.tree.map(lambda *each: jnp.stack(each), *results)

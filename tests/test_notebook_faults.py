@@ -20,6 +20,7 @@ from pluggable_mlp import MLP, SGD
 from pluggable_mlp.network.losses import softmax_cross_entropy
 from pluggable_mlp.network.targets import one_hot
 from pluggable_mlp.special import sigmoid, softmax
+from pluggable_mlp.training.optimizer import UpdateArguments
 from tests.network import reference
 
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "notebook.py"
@@ -211,7 +212,8 @@ def test_the_list_of_activations_held_the_hidden_layer_twice():
 
 def our_update(parameters, gradients):
     optimizer = SGD(0.01)
-    return optimizer.update(np, optimizer.coefficients_at(0), parameters, gradients, {})[0]
+    before = UpdateArguments(np, optimizer.coefficients_at(0), parameters, gradients, {})
+    return optimizer.update(before)[0]
 
 
 def update_that_rebuilds(parameters, gradients):

@@ -19,7 +19,7 @@ from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.training.examples import Batch
-from pluggable_mlp.training.optimizer import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
 from pluggable_mlp.training.step import TrainState, step
 from pluggable_mlp.training.trees import Tree, merge
 
@@ -199,7 +199,7 @@ def _update(optimizer: Optimizer, t: int) -> Callable[[Namespace, Any, Any], Ten
     coefficients = optimizer.coefficients_at(t)
 
     def compute(xp: Namespace, given: Any, _: Any) -> Tensors:
-        return _named_trees(*optimizer.update(xp, coefficients, *given))
+        return _named_trees(*optimizer.update(UpdateArguments(xp, coefficients, *given)))
 
     return compute
 

@@ -22,7 +22,7 @@ from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.transforms import Transform
 from pluggable_mlp.training.trees import Tree
 
-_DECAY = "decay factor "  # before the factor, in the names of coefficients
+_DECAY = "decay by name"
 
 
 class FactorsByName(Transform):
@@ -109,14 +109,13 @@ class RateFactors(FactorsByName):
         return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
 
     def coefficients_at(self, t: int) -> Coefficients:
-        """Return those of each group, whose names begin with its factor."""
+        """Return those of each group, by its factor."""
         return {
-            f"{factor} {name}": number
+            str(factor): optimizer.coefficients_at(t)
             for factor, optimizer in self._optimizers.items()
-            for name, number in optimizer.coefficients_at(t).items()
         }
 
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
         self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
         found = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
@@ -127,12 +126,13 @@ class RateFactors(FactorsByName):
         }
 
     def _update_of_group(self, factor: float, before: UpdateArguments) -> tuple[Tree, Slots]:
-        xp, c, parameters, gradients, slots, apply = before
-        start = f"{factor} "
-        own = {name.removeprefix(start): c[name] for name in c if name.startswith(start)}
-        parameters, gradients = (self._group(tree, factor) for tree in (parameters, gradients))
-        slots = {slot: self._group(tree, factor) for slot, tree in slots.items()}
-        return self._optimizers[factor].update(xp, own, parameters, gradients, slots, apply)
+        group = before._replace(
+            c=before.c[str(factor)],
+            parameters=self._group(before.parameters, factor),
+            gradients=self._group(before.gradients, factor),
+            slots={slot: self._group(tree, factor) for slot, tree in before.slots.items()},
+        )
+        return self._optimizers[factor].update(group)
 
     def _group(self, tree: Tree, factor: float) -> Tree:
         """Return a tree of the arrays with this factor."""
@@ -205,18 +205,18 @@ class DecayFactors(FactorsByName):
         object.__setattr__(self, "weight_decay", as_decay(self.weight_decay))
 
     def coefficients_at(self, t: int) -> Coefficients:
-        """Return the inner optimizer's, and 1 - f rate weight_decay for each factor f."""
+        """Return the inner optimizer's, and 1 - f rate weight_decay for each name."""
         inner = self.optimizer
-        own = inner.optimizer if isinstance(inner, RateFactors) else inner
+        innermost = inner.optimizer if isinstance(inner, RateFactors) else inner
         decay = scheduled_rate(self.weight_decay, t, "weight_decay")
-        product = scheduled_rate(own.learning_rate, t) * decay
-        own_names = {f"{_DECAY}{f}": 1.0 - f * product for f in self.by_name.values()}
-        return {**inner.coefficients_at(t), **own_names}
+        product = scheduled_rate(innermost.learning_rate, t) * decay
+        by_name = {name: 1.0 - factor * product for name, factor in self.by_name.items()}
+        return {**inner.coefficients_at(t), _DECAY: by_name}
 
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update of the decayed parameters."""
         self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
-        numbers = {name: before.c[f"{_DECAY}{f}"] for name, f in self.by_name.items()}
+        numbers = before.c[_DECAY]
 
         def decayed(name: str, w: Array) -> Array:
             return w * beside(numbers[name], w) if name in numbers else w
@@ -224,4 +224,4 @@ class DecayFactors(FactorsByName):
         parameters = [
             {name: decayed(name, w) for name, w in layer.items()} for layer in before.parameters
         ]
-        return self.optimizer.update(*before._replace(parameters=parameters))
+        return self.optimizer.update(before._replace(parameters=parameters))

@@ -15,7 +15,6 @@ from pluggable_mlp.training.optimizer import (
     GradientDescent,
     Slots,
     UpdateArguments,
-    each_array,
     moving_average,
 )
 from pluggable_mlp.training.optimizers import AdamW
@@ -27,7 +26,6 @@ _ITERATIONS = 5
 _EPSILON = 1e-7
 # The root mean square of a typical update by Adam; Liu et al. scale Muon's updates to it.
 _ADAM_UPDATE = 0.2
-_OF_OTHERS = "adamw "  # before the names of AdamW's coefficients
 
 
 def orthogonalize(xp: Namespace, G: Array) -> Array:
@@ -103,8 +101,7 @@ class Muon(GradientDescent):
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the rate and the decay, and the coefficients of AdamW."""
         others = self._others.coefficients(t, rate)
-        of_hidden = {"rate": rate, "decay": others["decay"]}
-        return of_hidden | {_OF_OTHERS + name: number for name, number in others.items()}
+        return {"rate": rate, "decay": others["decay"], "adamw": others}
 
     def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
         """Return W and m, of a hidden matrix."""
@@ -119,22 +116,16 @@ class Muon(GradientDescent):
         hidden, others = _divide(parameters)
         return {**super().initial_slots(hidden), **self._others.initial_slots(others)}
 
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the update of the hidden matrices by the rule, and of the others by AdamW."""
         # By names: of a group of the parameters alone, the output layer cannot be told.
         names = before.slots["momentum"]
         (hidden, others), (dW, d_others) = (
             split(tree, names) for tree in (before.parameters, before.gradients)
         )
-        of_others = {
-            name.removeprefix(_OF_OTHERS): number
-            for name, number in before.c.items()
-            if name.startswith(_OF_OTHERS)
-        }
-        of_hidden = before._replace(parameters=hidden, gradients=dW, apply=each_array)
-        hidden, momentum = super()._update(of_hidden)
+        hidden, momentum = super().update(before._replace(parameters=hidden, gradients=dW))
         others, moments = self._others.update(
-            *before._replace(c=of_others, parameters=others, gradients=d_others)
+            before._replace(c=before.c["adamw"], parameters=others, gradients=d_others)
         )
         return merge(hidden, others), {**momentum, **moments}
 

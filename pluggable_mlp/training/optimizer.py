@@ -24,7 +24,8 @@ Slots: TypeAlias = dict[str, Tree]
 Coefficient: TypeAlias = float | Array
 """A float; on the device perhaps a number of each network (…), an array or `DeviceScalar`."""
 
-Coefficients: TypeAlias = dict[str, Coefficient]
+Coefficients: TypeAlias = dict[str, Any]
+"""Each a `Coefficient`, by name; those of an optimizer within another are a dict of their own."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -70,14 +71,26 @@ each_array: Update = Rule.each_array
 
 
 class UpdateArguments(NamedTuple):
-    """The arguments of `Optimizer.update`."""
+    """The arguments of `Optimizer.update`.
+
+    Attributes
+    ----------
+    xp
+        The namespace of the arrays.
+    c : dict
+        The coefficients of the update.
+    parameters, gradients : list of dict of arrays
+    slots : dict of lists of dicts of arrays
+    apply : callable
+        Applies rules that are the same for each element, and may write over all arrays.
+    """
 
     xp: Namespace
     c: Coefficients
     parameters: Tree
     gradients: Tree
     slots: Slots
-    apply: Update
+    apply: Update = each_array
 
 
 _kernels: WeakKeyDictionary[Callable[..., object], str] = WeakKeyDictionary()
@@ -141,10 +154,9 @@ class Optimizer(Component, ABC):
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the numbers of the update that follows t others."""
 
-    def coefficients_of(self, counts: range) -> dict[str, list[float]]:
-        """Return `coefficients_at` of each of at least one count, by name."""
-        each = [self.coefficients_at(t) for t in counts]
-        return {name: [c[name] for c in each] for name in each[0]}
+    def coefficients_of(self, counts: range) -> Coefficients:
+        """Return `coefficients_at` of each of at least one count: a list of each coefficient."""
+        return columns([self.coefficients_at(t) for t in counts])
 
     def gradient_scale(self, c: Coefficients) -> Coefficient | None:
         """Return s if the update is w + s g without slots, otherwise None.
@@ -158,25 +170,12 @@ class Optimizer(Component, ABC):
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return the slots before the first update."""
 
-    def update(
-        self,
-        xp: Namespace,
-        c: Coefficients,
-        parameters: Tree,
-        gradients: Tree,
-        slots: Slots,
-        apply: Update = each_array,
-    ) -> tuple[Tree, Slots]:
-        """Return the parameters and the slots after the update with coefficients c.
+    @abstractmethod
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Return the parameters and the slots after the update.
 
         It consists of array operations without branches on values, so that it can be compiled.
-        `apply` applies rules that are the same for each element, and may write over all arrays.
         """
-        return self._update(UpdateArguments(xp, c, parameters, gradients, slots, apply))
-
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
-        """Do what `update` does, which has only to be overridden where this is not."""
-        raise NotImplementedError(f"{type(self).__name__} has no method update")
 
 
 @dataclass(frozen=True)
@@ -226,8 +225,8 @@ class GradientDescent(Optimizer):
         """Return `coefficients` with the learning rate of the update that follows t others."""
         return self.coefficients(t, scheduled_rate(self.learning_rate, t))
 
-    def coefficients_of(self, counts: range) -> dict[str, list[float]]:
-        """Return `coefficients_at` of each count, by name: at once where t changes nothing."""
+    def coefficients_of(self, counts: range) -> Coefficients:
+        """Return a list of each coefficient, at once if t changes nothing."""
         its_class = type(self)
         are_constant = (
             its_class.coefficients is GradientDescent.coefficients
@@ -264,31 +263,45 @@ class GradientDescent(Optimizer):
         """Return the numbers of the rule's kernel, if it has one."""
         return c
 
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after applying the rule to each array."""
         xp, c, parameters, gradients, slots, apply = before
-        decay = c.get("decay")
-        names = [name for layer in parameters for name in layer]
-        decays: list[Coefficient | None] = [None] * len(names)
-        if decay is not None:
-            decays = [decay if is_weight(name) else None for name in names]
-        kernel = kernel_of(type(self).rule)
-        function, chosen = partial(self.rule, xp, c), each_array if kernel is None else apply
-        trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
-        columns = [leaves(tree, like=parameters) for tree in trees]
-        if any(getattr(number, "ndim", 0) for number in c.values()):  # of each network
-            function, chosen = partial(self._rule_of_networks, xp, c), each_array
-            decays = [
-                None if decay is None else beside(decay, w)
-                for decay, w in zip(decays, columns[0], strict=True)
-            ]
+        decay, kernel = c.get("decay"), kernel_of(type(self).rule)
+        differ = any(getattr(number, "ndim", 0) for number in c.values())  # between networks
+        function = partial(self._rule_of_networks if differ else self.rule, xp, c)
+        decays = [
+            beside(decay, w) if decay is not None and is_weight(name) else None
+            for layer in parameters
+            for name, w in layer.items()
+        ]
         rule = Rule(function, kernel or "", self.kernel_numbers(c), decays)
-        updated, *moved = [with_leaves(parameters, arrays) for arrays in chosen(rule, *columns)]
+        trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
+        arrays = [leaves(tree, like=parameters) for tree in trees]
+        results = (each_array if differ or kernel is None else apply)(rule, *arrays)
+        updated, *moved = [with_leaves(parameters, leaves) for leaves in results]
         return updated, dict(zip(self.slots, moved, strict=True))
 
     def _rule_of_networks(self, xp: Namespace, c: Coefficients, w: Array, *others: Array) -> Arrays:
         """Return what the rule does, where coefficients may be of each network."""
         return self.rule(xp, {name: beside(number, w) for name, number in c.items()}, w, *others)
+
+
+def columns(rows: Sequence[Coefficients]) -> Coefficients:
+    """Return a list of each coefficient, of which some rows may lack the decay: 1."""
+    return {
+        name: columns([row[name] for row in rows])
+        if isinstance(rows[0].get(name), dict)
+        else [row.get(name, 1.0) for row in rows]
+        for name in dict.fromkeys(name for row in rows for name in row)
+    }
+
+
+def map_coefficients(function: Callable[[Any], object], c: Coefficients) -> Coefficients:
+    """Return the coefficients with function(number) for each number, or each column of them."""
+    return {
+        name: map_coefficients(function, number) if isinstance(number, dict) else function(number)
+        for name, number in c.items()
+    }
 
 
 def as_rate(name: str, rate: LearningRate) -> LearningRate:

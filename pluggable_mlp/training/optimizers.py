@@ -250,8 +250,8 @@ class Adam(GradientDescent):
         corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
         return {"rate": corrected, "epsilon": self.epsilon * root}
 
-    def coefficients_of(self, counts: range) -> dict[str, list[float]]:
-        """Return `coefficients_at` of each count, by name: a quarter of the time of one by one."""
+    def coefficients_of(self, counts: range) -> Coefficients:
+        """Return a list of each coefficient: in a quarter of the time of one by one."""
         methods = type(self).coefficients, type(self).coefficients_at
         if methods != (Adam.coefficients, Adam.coefficients_at):
             return super().coefficients_of(counts)

@@ -20,7 +20,14 @@ from pluggable_mlp.network.variable_dropout import any_rate
 from pluggable_mlp.randomness import permutations
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import AnyExamples, Examples
-from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, UpdateArguments
+from pluggable_mlp.training.optimizer import (
+    Coefficients,
+    Optimizer,
+    Slots,
+    UpdateArguments,
+    columns,
+    map_coefficients,
+)
 from pluggable_mlp.training.streaming import Order, seeded_order
 from pluggable_mlp.training.trees import Tree
 
@@ -62,19 +69,16 @@ class StackedOptimizer(Optimizer):
         assert isinstance(first, Optimizer)
         return cls(first, tuple(own), as_array)
 
-    def _numbers(self, t: int) -> dict[str, list[float]]:
-        each = [optimizer.coefficients_at(t) for optimizer in self.each]
-        names = dict.fromkeys(name for c in each for name in c)
-        return {name: [c.get(name, 1.0) for c in each] for name in names}  # no decay is one by 1
+    def _numbers(self, t: int) -> Coefficients:
+        return columns([optimizer.coefficients_at(t) for optimizer in self.each])
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return arrays (networks,)."""
-        return {name: self.as_array(numbers) for name, numbers in self._numbers(t).items()}
+        return map_coefficients(self.as_array, self._numbers(t))
 
-    def coefficients_of(self, counts: range) -> dict[str, Any]:
-        """Return lists of those of each network, by name, of each count."""
-        rows = [self._numbers(t) for t in counts]
-        return {name: [row[name] for row in rows] for name in rows[0]}
+    def coefficients_of(self, counts: range) -> Coefficients:
+        """Return a list of each coefficient, of lists of those of each network."""
+        return columns([self._numbers(t) for t in counts])
 
     def gradient_scale(self, c: Coefficients) -> Array | None:
         """Return that of the optimizer, (networks, 1, 1), or None."""
@@ -85,8 +89,9 @@ class StackedOptimizer(Optimizer):
         """Return the optimizer's."""
         return self.optimizer.initial_slots(parameters)
 
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
-        return self.optimizer.update(*before)
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Return the optimizer's."""
+        return self.optimizer.update(before)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,14 @@ from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
-from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, Update, each_array
+from pluggable_mlp.training.optimizer import (
+    Coefficients,
+    Optimizer,
+    Slots,
+    Update,
+    UpdateArguments,
+    each_array,
+)
 from pluggable_mlp.training.transforms import averaged_parameters
 from pluggable_mlp.training.trees import Tree, map_arrays, merge
 
@@ -202,7 +209,9 @@ def updated(
     parameters, slots = found.parameters, state.slots
     if parameters is None:
         parameters, slots = optimizer.update(
-            xp, coefficients, state.parameters, found.gradients, slots, update
+            UpdateArguments(
+                xp, coefficients, state.parameters, found.gradients, state.slots, update
+            )
         )
     return TrainState(parameters, found.buffers, slots, state.t + 1)
 

@@ -19,7 +19,7 @@ from pluggable_mlp.shortcuts import compiled
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.losses import total_weight
-from pluggable_mlp.training.optimizer import Coefficients, Optimizer
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, map_coefficients
 from pluggable_mlp.training.step import At, StateArrays, differentiate, step_of_arrays
 from pluggable_mlp.training.trees import Tree
 
@@ -62,15 +62,15 @@ def whole_step(
     return loss, total_weight(xp, batch[2]), after
 
 
-_OF_NETWORK = "network "  # before the names of the network's numbers, beside coefficients
+_OF_NETWORK = "network"
 
 
-def varying_numbers(mlp: MLP, counts: range) -> dict[str, list[float]]:
-    """Return the numbers of a network at each count of updates, by name, if they vary."""
+def varying_numbers(mlp: MLP, counts: range) -> Coefficients:
+    """Return the numbers of a network at each count of updates, if they vary, as coefficients."""
     if not mlp.varies:
         return {}
-    columns = zip(*map(mlp.numbers_at, counts), strict=True)
-    return {f"{_OF_NETWORK}{place}": [*column] for place, column in enumerate(columns)}
+    numbers = zip(*map(mlp.numbers_at, counts), strict=True)
+    return {_OF_NETWORK: {str(place): [*column] for place, column in enumerate(numbers)}}
 
 
 def step_of_loop(
@@ -79,15 +79,15 @@ def step_of_loop(
     size: int,
     arrays: StateArrays,
     index: Array,
-    row: dict[str, Array],
+    row: Coefficients,
     shared: tuple[int, At, Any],
 ) -> tuple[StateArrays, tuple[Array, Array | None]]:
     """Return the arrays of the state after a step of a loop, and its loss and weight."""
     start, (t, words, numbers), data = shared
     # A float would be of the arrays' dtype beside them: so are the coefficients.
-    coefficients = {name: xp.astype(row[name], getattr(xp, model.dtype)) for name in row}
-    varying = [coefficients.pop(name) for name in row if name.startswith(_OF_NETWORK)]
-    at, place = (t + index, words, tuple(varying) or numbers), start + index * size
+    coefficients = map_coefficients(lambda number: xp.astype(number, getattr(xp, model.dtype)), row)
+    varying = coefficients.pop(_OF_NETWORK, {})
+    at, place = (t + index, words, tuple(varying.values()) or numbers), start + index * size
     loss, weight, arrays = whole_step(xp, model, size, arrays, at, coefficients, data, place)
     return arrays, (loss, weight)
 

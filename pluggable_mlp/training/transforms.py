@@ -66,10 +66,10 @@ class GradientTransform(Transform):
     def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients for the inner optimizer, of an update with coefficients c."""
 
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
         gradients = self.change(before.xp, before.c, before.gradients, before.parameters)
-        return self.optimizer.update(*before._replace(gradients=gradients))
+        return self.optimizer.update(before._replace(gradients=gradients))
 
 
 @dataclass(frozen=True)
@@ -271,9 +271,9 @@ class AverageParameters(Transform):
         """Return the inner optimizer's, and the parameters as the first average."""
         return {**self.optimizer.initial_slots(parameters), _AVERAGE: parameters}
 
-    def _update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update, and the average after it."""
-        parameters, slots = self.optimizer.update(*before)
+        parameters, slots = self.optimizer.update(before)
 
         def approach(a: Array, w: Array) -> Array:
             return (w - a) * beside(before.c[_AVERAGE], a) + a

@@ -13,6 +13,7 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.consistency.units import named
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.namespaces.bounded import BoundedNamespace
+from pluggable_mlp.training.optimizer import UpdateArguments
 from pluggable_mlp.training.trees import map_arrays
 
 NUMPY = get_backend("numpy")
@@ -81,5 +82,6 @@ def trained(library: Any, of: Problem, steps: int, rate: float = 0.003) -> dict[
     for t in range(steps):
         own = of.mlp.split(parameters)
         loss, tree, _ = of.mlp.loss_gradients_and_buffers(xp, *own, x, labels)
-        parameters, _ = optimizer.update(xp, optimizer.coefficients_at(t), parameters, tree, {})
+        before = UpdateArguments(xp, optimizer.coefficients_at(t), parameters, tree, {})
+        parameters, _ = optimizer.update(before)
     return {"loss": loss, **named(parameters)}

@@ -227,9 +227,9 @@ class WatchedRule(Transform):
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
 
-    def update(self, xp: Any, c: Any, parameters: Any, gradients: Any, *others: Any) -> Any:
-        parameters, slots = self.optimizer.update(xp, c, parameters, gradients, *others)
-        spoil = getattr(xp, "spoil", lambda name, array: array)
+    def update(self, before: Any) -> Any:
+        parameters, slots = self.optimizer.update(before)
+        spoil = getattr(before.xp, "spoil", lambda name, array: array)
         spoilt = [
             {name: spoil(f"layer {number} {name}", array) for name, array in layer.items()}
             for number, layer in enumerate(parameters, 1)

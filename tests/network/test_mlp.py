@@ -10,6 +10,7 @@ from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network import mlp as mlp_module
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.training.optimizer import UpdateArguments
 from tests.network import reference
 from tests.network.examples import SIZES, example, moved
 from tests.together import together
@@ -100,7 +101,9 @@ def test_two_stacked_networks_give_what_each_gives_by_itself(backend, function):
             assert_tree_within(backend, gradients, own, network)
             expected[network] = reference.descend(expected[network], own, 0.125)
         coefficients = optimizer.coefficients_at(0)
-        parameters, _ = optimizer.update(backend.xp, coefficients, parameters, gradients, {})
+        parameters, _ = optimizer.update(
+            UpdateArguments(backend.xp, coefficients, parameters, gradients, {})
+        )
         for network in range(2):
             assert_tree_within(backend, parameters, expected[network], network)
 

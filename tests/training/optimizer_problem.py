@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.training.optimizer import Optimizer
+from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
 from pluggable_mlp.training.transforms import averaged_parameters
 
 RECORDED = json.loads(Path(__file__).with_name("trajectories.json").read_text(encoding="utf-8"))
@@ -74,9 +74,8 @@ def updates(
     slots, t = optimizer.initial_slots(parameters), 0
     while True:
         given = gradients_at(parameters, t)
-        parameters, slots = optimizer.update(
-            xp, optimizer.coefficients_at(t), parameters, given, slots
-        )
+        before = UpdateArguments(xp, optimizer.coefficients_at(t), parameters, given, slots)
+        parameters, slots = optimizer.update(before)
         yield parameters, slots
         t += 1
 

@@ -11,6 +11,7 @@ from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.runs.saved import read_parameters
 from pluggable_mlp.serialization import write_tree
+from pluggable_mlp.training.optimizer import UpdateArguments
 
 NUMPY = get_backend("numpy")
 REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
@@ -66,7 +67,9 @@ def test_every_step_has_its_own_mask():
         _, gradients = mlp.loss_and_gradients(
             parameters, x[batch], labels[batch], rng=Rng(7, number)
         )
-        parameters, _ = SGD(0.5).update(xp, {"rate": 0.5}, parameters, gradients, {})
+        parameters, _ = SGD(0.5).update(
+            UpdateArguments(xp, {"rate": 0.5}, parameters, gradients, {})
+        )
     for one, other in zip(result.parameters, parameters, strict=True):
         assert all((one[name] == other[name]).all() for name in one)
 

@@ -100,8 +100,9 @@ def test_rate_factors_of_no_group_change_nothing(factors):
 def test_rate_factors_of_a_schedule_that_follows_losses():
     grouped = RateFactors(SGD(Plateau(0.5, factor=0.5, patience=0)), {"b": 0.5})
     assert grouped.follows_losses
-    assert grouped.coefficients_at(3) == {"1.0 rate": 0.5, "0.5 rate": 0.25}
-    assert grouped.after([1.0, 1.0]).coefficients_at(3) == {"1.0 rate": 0.25, "0.5 rate": 0.125}
+    assert grouped.coefficients_at(3) == {"1.0": {"rate": 0.5}, "0.5": {"rate": 0.25}}
+    later = grouped.after([1.0, 1.0])
+    assert later.coefficients_at(3) == {"1.0": {"rate": 0.25}, "0.5": {"rate": 0.125}}
 
 
 @pytest.mark.parametrize(

@@ -228,8 +228,8 @@ def test_a_subclass_is_taken_at_its_own_rule(optimizer, library):
 class Resting(SGD):
     """One whose update changes nothing."""
 
-    def update(self, xp, c, parameters, gradients, slots, apply=None):
-        return parameters, slots
+    def update(self, before):
+        return before.parameters, before.slots
 
 
 @dataclass(frozen=True)
@@ -333,8 +333,8 @@ class LateBiases(Adam):
     def coefficients(self, t, rate):
         return {**super().coefficients(t, rate), "late": float(t > 0)}
 
-    def _update(self, before):
-        updated, slots = super()._update(before)
+    def update(self, before):
+        updated, slots = super().update(before)
         if not before[1]["late"]:
             updated = [{**new, "b": old["b"]} for new, old in zip(updated, before[2], strict=True)]
         return updated, slots
