@@ -1,6 +1,9 @@
 """Arrays of the reproducible namespace as values: aliases, views, writing, keys, iteration."""
 
+import copy
 import math
+import operator
+import pickle
 from contextlib import suppress
 from typing import Any
 
@@ -212,6 +215,67 @@ def test_arrays_are_iterated_to_their_end(backend: Backend) -> None:
         iter(x[0, 0])
 
 
+def test_arrays_are_read_backwards_and_by_integers_of_numpy(backend: Backend) -> None:
+    xp, x = made(backend, [[1.0, 2.0], [3.0, 4.0]])
+    assert len(x) == 2
+    for row, expected in zip(reversed(x), ([3.0, 4.0], [1.0, 2.0]), strict=True):
+        np.testing.assert_array_equal(values_of(backend, row), expected)
+    for key in (np.int64(1), (np.uint8(1), ...), np.int32(-1)):
+        np.testing.assert_array_equal(values_of(backend, x[key]), [3.0, 4.0])
+    number = xp.asarray(np.float32(0.1))
+    assert (number.dtype, float(number)) == (xp.float32, float(np.float32(0.1)))
+
+
+@together("convert", [float, int, bool, complex, operator.index])
+@together("shape", [(1,), (2, 2), (0,)])
+def test_arrays_with_axes_are_no_numbers(
+    backend: Backend, convert: Any, shape: tuple[int, ...]
+) -> None:
+    x = made(backend, np.ones(shape), "int64")[1]
+    with pytest.raises(TypeError, match=rf"x is \({shape[0]}.*, expected an array without axes"):
+        convert(x)
+
+
+def test_arrays_without_axes_are_numbers(backend: Backend) -> None:
+    x = made(backend, 2.5)[1]
+    assert (float(x), int(x), complex(x), bool(x)) == (2.5, 2, 2.5, True)
+    assert operator.index(made(backend, 3, "int64")[1]) == 3
+    with pytest.raises(TypeError, match="x has no axis"):
+        len(x)
+    for wrong, dtype in ((x, "float32"), (made(backend, True, "bool")[1], "bool")):
+        with pytest.raises(TypeError, match=f"x is .*{dtype}, expected an integer"):
+            operator.index(wrong)
+
+
+@together("name", ["sum", "mean", "prod", "var", "std", "max", "min"])
+@together("dtype", ["float32", "int64"])
+@together("axis", [(0, 0), (1, -1)])
+def test_no_axis_is_named_twice(
+    backend: Backend, name: str, dtype: str, axis: tuple[int, int]
+) -> None:
+    if dtype == "int64" and name in ("mean", "var", "std"):
+        return  # of floats alone
+    xp, x = made(backend, [[1, 2], [3, 4]], dtype)
+    with pytest.raises(ValueError, match=rf"axis is \({axis[0]}, {axis[1]}\), which names one"):
+        getattr(xp, name)(x, axis=axis)
+    with pytest.raises(ValueError, match="expected each of the 2 axes"):
+        xp.permute_dims(x, axis)
+
+
+def test_copies_are_arrays_of_their_own_and_pickles_refused(backend: Backend) -> None:
+    xp, x = made(backend, [1.0, 2.0])
+    pixels = xp.astype(made(backend, [[1, 2]], "uint8")[1], xp.float32)
+    for array in (x, pixels):
+        for copied in (copy.copy(array), copy.deepcopy({"x": array})["x"]):
+            before = values_of(backend, array)
+            assert copied.__array_namespace__() is xp
+            np.testing.assert_array_equal(values_of(backend, copied), before)
+            copied[...] = 7.0
+            np.testing.assert_array_equal(values_of(backend, array), before)
+        with pytest.raises(TypeError, match=r"not pickled; pickle to_native\(x\)"):
+            pickle.dumps(array)
+
+
 def test_numpy_takes_a_copy_of_the_values(backend: Backend) -> None:
     xp, x = made(backend, [[1.0, math.nan], [3.0, 4.0]])
     if "device1" in str(backend.device) or backend.name == "cupy":
@@ -260,6 +324,25 @@ def test_take_counts_negative_indices_from_the_end(backend: Backend) -> None:
     for wrong in (3, -4):
         with pytest.raises(IndexError, match="out of bounds for axis 0 of length 3"):
             xp.take(x, xp.asarray(backend.asarray(np.asarray([0, wrong]))), axis=0)
+
+
+def test_elements_are_taken_along_an_axis_within_its_bounds(backend: Backend) -> None:
+    xp, x = made(backend, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    for dtype in ("int32", "int64", "uint8"):
+        places = xp.asarray(backend.asarray(np.asarray([[2], [0]], dtype)))
+        np.testing.assert_array_equal(values_of(backend, xp.take_along_axis(x, places)), [[3], [4]])
+    places = xp.asarray(backend.asarray(np.asarray([[-1, 0, -2]])))
+    found = values_of(backend, xp.take_along_axis(x, places, axis=0))
+    np.testing.assert_array_equal(found, [[4.0, 2.0, 3.0]])
+    for wrong, axis, length in ((3, 1, 3), (-4, -1, 3), (2, 0, 2)):
+        with pytest.raises(IndexError, match=f"index {wrong} is out of bounds .* length {length}"):
+            xp.take_along_axis(x, xp.asarray(backend.asarray([[0, wrong, 0]] * 2)), axis=axis)
+    for function in (xp.take, xp.take_along_axis):
+        with pytest.raises(IndexError, match="axis is 2, expected one of the 2 axes"):
+            function(x, xp.asarray(backend.asarray([[0]])), axis=2)
+        for values in (0.0, True):
+            with pytest.raises(IndexError, match="indices are .*, expected integers"):
+                function(x, xp.asarray(backend.asarray([[values]])), axis=1)
 
 
 @pytest.mark.parametrize("key", [(slice(10, 20), ...), (slice(10, 20), slice(None)), slice(10, 20)])

@@ -106,6 +106,21 @@ def test_the_namespace_tells_its_default_dtypes(backend: Backend) -> None:
     assert found == expected
 
 
+@together("dtype", ["float64", float, int, bool])
+def test_dtypes_are_the_namespaces_not_texts_nor_types_of_python(
+    backend: Backend, dtype: Any
+) -> None:
+    xp, x = wrapped(backend, [1.0], "float32")
+    for call in (
+        lambda: xp.astype(x, dtype),
+        lambda: xp.asarray([1.0], dtype=dtype),
+        lambda: xp.sum(x, dtype=dtype),
+        lambda: xp.zeros((2,), dtype=dtype),
+    ):
+        with pytest.raises(TypeError, match=f"dtype is {dtype!r}, expected one of xp's"):
+            call()
+
+
 def test_numbers_that_are_no_arrays_are_refused(backend: Backend) -> None:
     xp, x = wrapped(backend, [1.0, 2.0], "float32")
     for wrong, error in (

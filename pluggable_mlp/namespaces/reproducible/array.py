@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, DType, device_of, map_nested
+from pluggable_mlp.arrays import Array, Device, DType, device_of, dtype_name, map_nested
 from pluggable_mlp.namespaces.operators import Operators
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
@@ -166,23 +166,47 @@ class ReproducibleArray(Operators):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.native.__dlpack_device__()
 
+    def _as(self, kind: Callable[[Array], Any]) -> Any:
+        """Return the value as a Python number: libraries disagree on which arrays have one."""
+        if self.ndim:
+            raise TypeError(
+                f"x is {self.shape}, expected an array without axes for a Python number"
+            )
+        return kind(self.native)
+
     def __bool__(self) -> bool:
-        return bool(self.native)
+        return bool(self._as(bool))
 
     def __int__(self) -> int:
-        return int(self.native)
+        return int(self._as(int))
 
     def __float__(self) -> float:
-        return float(self.native)
+        return float(self._as(float))
 
     def __complex__(self) -> complex:
-        return complex(self.native)
+        return complex(self._as(complex))
 
     def __index__(self) -> int:
-        return int(self.native.__index__())
+        if not self.namespace.library.isdtype(self.dtype, "integral"):
+            raise TypeError(f"x is {dtype_name(self.dtype)}, expected an integer for an index")
+        return int(self)
 
     def __len__(self) -> int:
-        return len(self.native)
+        if not self.ndim:
+            raise TypeError("x has no axis, and so no len()")
+        return self.shape[0]
+
+    def __copy__(self) -> "ReproducibleArray":
+        return self.in_namespace(self.namespace)
+
+    def __deepcopy__(self, memo: Any) -> "ReproducibleArray":
+        return self.namespace.asarray(self, copy=True)
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "arrays of the reproducible namespace are not pickled; pickle to_native(x), and return "
+            "to the namespace by xp.asarray"
+        )
 
     def __repr__(self) -> str:
         return f"ReproducibleArray({self.native!r})"

@@ -21,7 +21,7 @@ from pluggable_mlp.namespaces.reproducible.array import (
     Scalar,
 )
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
-from pluggable_mlp.namespaces.reproducible.dtypes import limits
+from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, limits
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 
 # In the order in which a dtype is looked for that holds two others.
@@ -191,12 +191,18 @@ def of_numbers(ns: Reproducible, obj: object, dtype: DType, device: Device) -> A
     """Return the library's array of numbers in nested lists; dtype None is the default one."""
     shape, leaves = _flattened(obj)
     if dtype is None:
-        dtypes = {getattr(leaf, "dtype", None) for leaf in leaves}
+        dtypes = {_own_dtype(ns.library, getattr(leaf, "dtype", None)) for leaf in leaves}
         [dtype] = dtypes if len(dtypes) == 1 else [None]  # arrays of one dtype keep it
     numbers = [_number(leaf) for leaf in leaves]
     dtype = _dtype_of(ns.library, numbers) if dtype is None else dtype
     values = [in_dtype(ns, number, dtype) for number in numbers]
     return ns.library.reshape(ns.library.asarray(values, dtype=dtype, device=device), shape)
+
+
+def _own_dtype(xp: Namespace, dtype: DType) -> DType:
+    """Return the library's dtype for one that may be NumPy's, of its scalars."""
+    name = "" if dtype is None else dtype_name(dtype)
+    return getattr(xp, name) if name in DTYPES else dtype
 
 
 def _flattened(obj: object) -> tuple[tuple[int, ...], list[ReproducibleArray | Number]]:

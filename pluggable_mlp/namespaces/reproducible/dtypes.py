@@ -32,6 +32,8 @@ class _Kinds(dict[DType, str]):
 
     def __missing__(self, dtype: DType) -> str:
         xp = self._xp
+        if isinstance(dtype, str) or any(dtype is kind for kind in (bool, int, float)):
+            raise TypeError(f"dtype is {dtype!r}, expected one of xp's, such as xp.float64")
         floating = {"float32": xp.float32, "float64": xp.float64}
         kind = next((name for name, candidate in floating.items() if candidate == dtype), "")
         if not kind and not xp.isdtype(dtype, ("bool", "integral")):

@@ -257,9 +257,34 @@ def take(ns: Reproducible, x: Wrapped, indices: Wrapped, /, *, axis: int | None 
     """
     if axis is None and x.ndim != 1:
         raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
-    place = 0 if axis is None else axis % x.ndim
-    places = _placed(ns, ns.asarray(indices), place, x.shape[place:])
+    place, places = _along(ns, x, indices, 0 if axis is None else axis)
     return Wrapped(ns.library.take(x.native, places, axis=place), ns, x.underflow)
+
+
+def take_along_axis(
+    ns: Reproducible, x: Wrapped, indices: Wrapped, /, *, axis: int = -1
+) -> Wrapped:
+    """Return the elements of x at indices with as many axes, each along the line of its place.
+
+    Raises
+    ------
+    IndexError
+        As for `take`.
+    """
+    place, places = _along(ns, x, indices, axis)
+    return Wrapped(ns.library.take_along_axis(x.native, places, axis=place), ns, x.underflow)
+
+
+def _along(ns: Reproducible, x: Wrapped, indices: Wrapped, axis: int) -> tuple[int, Array]:
+    """Return an axis of x from 0, and the library's indices along it from 0."""
+    if not -x.ndim <= axis < x.ndim:
+        raise IndexError(f"axis is {axis}, expected one of the {x.ndim} axes of {x.shape}")
+    indices = ns.asarray(indices)
+    if is_floating(indices) or _is_mask(indices):
+        raise IndexError(f"indices are {dtype_name(indices.dtype)}, expected integers")
+    place = axis % x.ndim
+    placed: Array = _placed(ns, indices, place, x.shape[place:])
+    return place, placed
 
 
 def rows_at(ns: Reproducible, x: Wrapped, indices: Wrapped | Array, /, *, axis: int = 0) -> Wrapped:
@@ -286,6 +311,8 @@ def expand_dims(ns: Reproducible, x: Wrapped, /, *, axis: int = 0) -> Wrapped:
 def permute_dims(ns: Reproducible, x: Wrapped, /, axes: tuple[int, ...]) -> Wrapped:
     """Return x with its axes in another order; negative ones count from the end."""
     order = tuple(axis + x.ndim if axis < 0 else axis for axis in axes)
+    if sorted(order) != [*range(x.ndim)]:
+        raise ValueError(f"axes are {axes}, expected each of the {x.ndim} axes of {x.shape} once")
     return Wrapped(ns.library.permute_dims(x.native, order), ns, x.underflow)
 
 
@@ -295,5 +322,6 @@ FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "expand_dims": expand_dims,
     "permute_dims": permute_dims,
     "take": take,
+    "take_along_axis": take_along_axis,
     "_take_rows": rows_at,
 }

@@ -68,8 +68,8 @@ _EXACT = (
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
     "broadcast_to", "concat", "count_nonzero", "flip", "isfinite", "isin",
     "isinf", "isnan", "logical_not", "meshgrid", "moveaxis", "nonzero", "repeat",
-    "reshape", "roll", "sort", "squeeze", "stack", "take_along_axis", "tile", "tril",
-    "triu", "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack",
+    "reshape", "roll", "sort", "squeeze", "stack", "tile", "tril", "triu",
+    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack",
 )
 # fmt: on
 # The same of two operands, of which one may be a Python scalar.

@@ -41,12 +41,17 @@ def _axes(x: Wrapped, axis: Axis) -> tuple[int, ...]:
     ------
     IndexError
         If there is no such axis.
+    ValueError
+        If one is named twice.
     """
     axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     for one in axes:
         if not -x.ndim <= one < max(x.ndim, 1):
             raise IndexError(f"axis is {one}, expected one of the {x.ndim} axes of {x.shape}")
-    return tuple(sorted({one % x.ndim for one in axes})) if x.ndim else ()
+    places = sorted({one % x.ndim for one in axes}) if x.ndim else []
+    if len(places) < len(axes) and x.ndim:
+        raise ValueError(f"axis is {axis}, which names one of the {x.ndim} axes twice")
+    return tuple(places)
 
 
 def _of_library(ns: Reproducible, name: str, x: Wrapped, dtype: DType, **settings: Any) -> Wrapped:
@@ -91,9 +96,9 @@ def _along_axes(name: str, function: Callable[..., Array]) -> Callable[..., Wrap
     ) -> Wrapped:
         if dtype is not None:
             x = ns.astype(x, dtype)
+        axes = _axes(x, axis)
         if not is_floating(x):
             return _of_library(ns, name, x, dtype, axis=axis, keepdims=keepdims)
-        axes = _axes(x, axis)
         if len(axes) == 1:
             total = function(ns, x.native, axis=axes[0] - x.ndim, keepdims=keepdims)
         else:
@@ -198,6 +203,7 @@ def prod(
     """
     if dtype is not None:
         x = ns.astype(x, dtype)
+    axes = _axes(x, axis)
     if not is_floating(x):
         return _of_library(ns, "prod", x, dtype, axis=axis, keepdims=keepdims)
     xp, smallest = ns.library, SMALLEST_PRODUCT[x.kind]
@@ -207,7 +213,7 @@ def prod(
             return xp.ones(array.shape[:-1], dtype=array.dtype, device=device_of(array))
         return _tree_product(xp, Scaled.of(xp, array)).value(xp, smallest)[..., 0]
 
-    return Wrapped(_along_last(xp, x.native, _axes(x, axis), keepdims, along_last), ns, PRODUCTS)
+    return Wrapped(_along_last(xp, x.native, axes, keepdims, along_last), ns, PRODUCTS)
 
 
 def _extreme(name: str) -> Callable[..., Wrapped]:
@@ -218,6 +224,7 @@ def _extreme(name: str) -> Callable[..., Wrapped]:
     ) -> Wrapped:
         check_numeric(name, x)
         xp, a = ns.library, x.native
+        _axes(x, axis)
         y = getattr(xp, name)(a, axis=axis, keepdims=keepdims)
         if is_floating(x):
             y = xp.where(xp.any(xp.isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
