@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Unpack
 
 from array_api_compat import is_array_api_obj
@@ -215,28 +215,45 @@ def _hash(values: Any, backend: Backend) -> str:
 
 
 def _fingerprint(value: Any, backend: Backend) -> str:
-    """Return a text that is the same of equal values; of arrays within, all bytes count."""
+    """Return a text that is the same of equal values, arrays and functions included."""
+    hidden = _hidden_within(value, set())
+    return " ".join(
+        [_shown(value), *(x if isinstance(x, str) else _hash(x, backend) for x in hidden)]
+    )
+
+
+def _shown(value: Any) -> str:
     shown = map_nested(lambda x: "array" if getattr(x, "ndim", 0) else x, value)
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(shown))
-    return " ".join([text, *(_hash(x, backend) for x in _arrays_within(value, set()))])
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(shown))
 
 
-def _arrays_within(value: Any, seen: set[int]) -> Iterator[Array]:
-    """Yield the arrays of a value, of its items and attributes, and of theirs."""
-    if id(value) in seen or isinstance(value, type | ModuleType | FunctionType):
+def _hidden_within(value: Any, seen: set[int]) -> Iterator[Array | str]:
+    """Yield the arrays and the functions' code of a value, its items and attributes."""
+    if id(value) in seen or isinstance(value, type | ModuleType):
         return
     seen.add(id(value))
     if is_array_api_obj(value):
         if value.ndim:
             yield value
         return
-    if isinstance(value, Mapping):
-        found: Iterable[Any] = value.values()
+    if isinstance(value, FunctionType):
+        captured = [cell.cell_contents for cell in value.__closure__ or ()]
+        within: Iterable[Any] = value.__defaults__, value.__kwdefaults__, captured
+        yield f"{_code_text(value.__code__)} {_shown(within)}"
+    elif isinstance(value, partial):
+        within = value.func, value.args, value.keywords
+    elif isinstance(value, Mapping):
+        within = value.values()
     elif isinstance(value, list | tuple):
-        found = value
+        within = value
     elif is_dataclass(value):  # what is not shown is derived
-        found = [getattr(value, each.name) for each in fields(value) if each.repr]
+        within = [getattr(value, field.name) for field in fields(value) if field.repr]
     else:
-        found = getattr(value, "__dict__", {}).values()
-    for each in found:
-        yield from _arrays_within(each, seen)
+        within = getattr(value, "__dict__", {}).values()
+    for part in within:
+        yield from _hidden_within(part, seen)
+
+
+def _code_text(code: CodeType) -> str:
+    constants = [_code_text(x) if isinstance(x, CodeType) else x for x in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"
