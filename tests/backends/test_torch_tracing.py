@@ -165,6 +165,28 @@ def test_functions_of_predictions_are_as_before():
     torch.testing.assert_close(torch.func.grad(lambda one: of_one(one).sum())(x[0]), gradient)
 
 
+TRANSFORMED = {
+    "vmap": lambda function, x: torch.vmap(function)(x),
+    "grad": lambda function, x: torch.func.grad(lambda row: function(row).sum())(x[0]),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMED.values(), ids=TRANSFORMED)
+def test_a_function_is_neither_traced_nor_given_up_within_a_transformation(transform):
+    def function(row):
+        return row * row + 1.0
+
+    traced, x = TracedTorchFunction(function), numbers(4, 3)
+    for _ in range(4):
+        assert torch.equal(transform(traced, x), transform(function, x))
+    assert not traced.programs
+    for _ in range(3):
+        assert torch.equal(traced(x[0]), function(x[0]))
+    assert len(traced.programs) == 1
+    other = numbers(4, 3, seed=1)
+    assert torch.equal(transform(traced, other), transform(function, other))
+
+
 def test_a_sparse_tensor_is_not_traced():
     traced = TracedTorchFunction(lambda x: x * 2.0)
     for _ in range(4):
@@ -195,6 +217,18 @@ def test_a_prediction_within_autocast_is_not_that_of_a_program():
         assert torch.equal(mlp.predict_proba(parameters, x), expected)
         with torch.autocast("cpu"):
             assert torch.equal(mlp.predict_proba(parameters, x), rounded)
+
+
+def test_a_program_is_not_for_autocast():
+    """PyTorch rounds the operands of `matmul`, not those of the operation that it consists of."""
+    traced, x = TracedTorchFunction(lambda x: x @ x[0]), numbers(8, 8)
+    for _ in range(3):
+        expected = traced(x)
+    assert traced.programs
+    with torch.autocast("cpu"):
+        assert torch.equal(traced(x), x @ x[0])
+        assert traced(x).dtype == torch.bfloat16
+    assert torch.equal(traced(x), expected)
 
 
 def test_nothing_is_traced_within_autocast():
