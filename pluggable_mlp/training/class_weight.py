@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeGuard
 
-from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import take
 
@@ -62,7 +62,7 @@ def class_weights_of_examples(
             f"class_weight is {class_weight!r}, expected 'balanced' or a list of {outputs}, the "
             "weights of no and yes for each label"
         )
-    weights = xp.ones((targets.shape[0],), dtype=dtype, device=targets.device)
+    weights = xp.ones((targets.shape[0],), dtype=dtype, device=device_of(targets))
     for output, of_label in enumerate(class_weight):
         factors = _looked_up(xp, columns[:, output], 2, of_label, dtype)
         weights = weights * factors
@@ -84,7 +84,7 @@ def _looked_up(
             f"class_weight is {class_weight!r}, expected 'balanced', a mapping or a sequence"
         )
     weights = _balanced(xp, indices, classes) if text else _listed(classes, class_weight)
-    table = xp.asarray(weights, dtype=dtype, device=indices.device)
+    table = xp.asarray(weights, dtype=dtype, device=device_of(indices))
     return take(xp, table, xp.astype(indices, xp.int64))
 
 

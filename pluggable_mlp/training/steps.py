@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, dtype_name, map_nested
+from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import run_to_float, speculates
@@ -390,6 +390,6 @@ class Steps:
             xp, loss_and_gradients, parameters, slots
         )
         w = first_array(parameters)
-        loss = xp.asarray(before, dtype=w.dtype, device=w.device)
+        loss = xp.asarray(before, dtype=w.dtype, device=device_of(w))
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))

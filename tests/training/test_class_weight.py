@@ -5,6 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.training.class_weight import class_weights_of_examples
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
@@ -190,3 +191,21 @@ def test_an_epochs_loss_is_the_weighted_mean_over_its_batches(backend):
         mlp, parameters, examples, backend=backend, arithmetic="native", batch_size=4
     )
     np.testing.assert_allclose(measured["loss"], expected, rtol=1e-14)
+
+
+class WithoutDevice(np.ndarray):
+    """An array that does not tell its device, as dask's."""
+
+    @property
+    def device(self):
+        raise AttributeError("device")
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+def test_targets_need_not_tell_their_device(kind):
+    targets = np.asarray([0, 1, 1] if kind == "classes" else [[0, 1], [1, 0], [1, 1]])
+    weights = [
+        class_weights_of_examples(np, kind, array, 2, "balanced", np.float64)
+        for array in (targets, targets.view(WithoutDevice))
+    ]
+    np.testing.assert_array_equal(*weights)
