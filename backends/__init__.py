@@ -156,7 +156,9 @@ def get_backend(spec: str) -> Backend:
     maker = _load_built_in(name) if name in _BUILT_IN else _load_plug_in(name)
     backend = maker(device or None)
     if not isinstance(backend, Backend):
-        missing = ", ".join(member for member in _members() if not hasattr(backend, member))
+        missing = ", ".join(
+            member for member in _members() if getattr(backend, member, None) is None
+        )
         raise TypeError(f"plug-in {name} ({maker!r}) is not a backend: it lacks {missing}")
     return backend
 

@@ -1,8 +1,10 @@
 """All checks of a backend in one call, for its author: the report, and tests of pytest."""
 
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import pluggable_mlp.testing.arithmetic_checks
@@ -160,8 +162,13 @@ def results_of(backend: Backend, expected_failures: Mapping[str, str]) -> Iterat
     """Yield the result of each check when it is done; see `check_backend`."""
     for name in expected_failures:
         choose(CHECKS, name, "expected_failures")
+    first: dict[str, str] = {}
     for each in sorted(CHECKS.values(), key=lambda each: each.grade):
-        yield _result_of(each, backend, expected_failures.get(each.name))
+        result = _result_of(each, backend, expected_failures.get(each.name))
+        name = first.setdefault(result.message, each.name)
+        if result.outcome == FAILED and name != each.name:
+            result = replace(result, message=f"as {name}")
+        yield result
 
 
 def _result_of(check: Check, backend: Backend, expected: str | None) -> Result:
@@ -172,11 +179,21 @@ def _result_of(check: Check, backend: Backend, expected: str | None) -> Result:
     except Exception as error:  # whatever a backend raises
         if expected is not None:
             return Result(check, EXPECTED, expected)
-        kind = "" if isinstance(error, Fault) else f"{type(error).__name__}: "
-        return Result(check, FAILED, f"{kind}{(str(error).splitlines() or [''])[0]}")
+        return Result(check, FAILED, _words_of(error))
     if expected is not None:
         return Result(check, UNEXPECTED, f"it was expected to fail: {expected}")
     return Result(check, PASSED)
+
+
+def _words_of(error: Exception) -> str:
+    """Return what is wrong, in a line; of an error that is not a check's own, where and of what."""
+    words = (str(error).splitlines() or [""])[0]
+    if isinstance(error, Fault):
+        return words
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{'/'.join(Path(place.filename).parts[-2:])}, line {place.lineno}"
+    of_what = "".join(f", with {note}" for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {words} ({where}{of_what})"
 
 
 def _abilities_of(backend: Backend) -> dict[str, str]:

@@ -49,10 +49,14 @@ def _expect_finite(backend: Backend, pair: tuple[str, str], optimizer: str) -> N
     inputs, labels = _two_clusters()
     dropout = 0.0 if optimizer == "lbfgs" else 0.1  # a line search has one function
     mlp = MLP([2, 4, 3, 2], activation=[*pair], norm="layer", dropout=dropout)
-    history = train(
-        mlp, inputs, labels, backend=backend, optimizer=make_optimizer(optimizer), epochs=2
-    ).history
     what = f"activations {' and '.join(pair)}, optimizer {optimizer}"
+    try:
+        history = train(
+            mlp, inputs, labels, backend=backend, optimizer=make_optimizer(optimizer), epochs=2
+        ).history
+    except Exception as error:  # whatever a backend raises
+        error.add_note(what)
+        raise
     expect(bool(np.all(np.isfinite(history))), f"{what}: the losses are {history}")
 
 

@@ -1,5 +1,6 @@
 """The conformance kit: built-in backends pass, and each fault is found by the check of its name."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -8,12 +9,14 @@ from contextlib import suppress
 import pytest
 
 from pluggable_mlp import get_backend
+from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.testing import Grade, check_backend, parametrize_with_checks
 from pluggable_mlp.testing.checks import CHECKS, NotOffered
 from tests.backends.faulty import FAULTY
 from tests.together import together
 
 # The recorded runs have tests of their own.
+ALL = dict(CHECKS)
 OWN = [name for name in CHECKS if not name.startswith("recorded run")]
 LONG = ("training_with_every_component", "steps_within_bounds")
 
@@ -86,6 +89,34 @@ def test_failures_may_be_expected(quick):
 def test_an_unknown_check_is_named(function):
     with pytest.raises(ValueError, match="expected_failures is 'transfers', expected one of "):
         function(get_backend("numpy"), expected_failures={"transfers": "?"})
+
+
+def test_a_fault_within_training_is_named_with_component_and_line_and_once(monkeypatch):
+    names = ["training_with_every_component", "training", "transfer_of_lists"]
+    chosen = {name: ALL[name] for name in names}
+    monkeypatch.setattr("pluggable_mlp.testing.conformance.CHECKS", chosen)
+
+    class Silent(NumpyBackend):
+        def asarray(self, data, dtype=None):
+            raise NotImplementedError("later")
+
+    report = check_backend(Silent(), on_fail=None)
+    of_components, of_training, of_lists = (result.message for result in report.faults)
+    place = r"NotImplementedError: later \(backends/test_conformance\.py, line \d+"
+    assert re.fullmatch(place + ", with activations .*, optimizer .*", of_components)
+    assert re.fullmatch(place + r"\)", of_training)
+    assert of_lists == "as training"
+
+
+def test_a_member_that_is_none_is_lacking(monkeypatch):
+    class Lacking(NumpyBackend):
+        to_numpy = None
+
+    with pytest.raises(AssertionError, match="it lacks to_numpy"):
+        ALL["members"](Lacking())
+    monkeypatch.setattr("pluggable_mlp.backends._load_plug_in", lambda name: Lacking)
+    with pytest.raises(TypeError, match="it lacks to_numpy"):
+        get_backend("lacking")
 
 
 def test_on_fail_is_one_of_its_choices():
