@@ -180,8 +180,6 @@ class NumpyTape(Tape):
 
     def argument(self, value: Any) -> Tracer:
         """Return a tracer for an argument."""
-        if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
-            raise TraceError  # its operators may be others
         self.layouts.append(None)
         return Tracer(self, value, self.add_argument())
 
@@ -282,14 +280,15 @@ class _NumpyWriter(ArrayWriter):
         return super().call(operation, done)
 
     def _overwritten(self, operation: Operation, done: list[int]) -> list[int]:
-        """Return the operands whose memory an elementwise result can take."""
-        owners, layouts = self._tape.owners, self._tape.layouts
+        """Return the operands whose memory an elementwise result can take.
+
+        Other operands may be views of it: NumPy copies those before it writes.
+        """
+        layouts = self._tape.layouts
         return [
             place
             for place in done
-            if layouts[place] is not None
-            and layouts[place] == layouts[operation.result]
-            and all(other == place for other in operation.operands if owners[other] == place)
+            if layouts[place] is not None and layouts[place] == layouts[operation.result]
         ]
 
 
