@@ -34,11 +34,12 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     """
     layers = input_layers(mlp.input_noise, mlp.input_dropout)
     widths: tuple[int, ...] = (1,) * mlp.sizes[0]
+    embedded = 0
     if mlp.embedding is not None:
-        widths = mlp.embedding.widths(mlp.sizes[0])
+        widths, embedded = mlp.embedding.widths(mlp.sizes[0]), mlp.embedding.count
         layers.append(mlp.embedding.layer())
     if mlp.category_embedding is not None:
-        of_categories, widths = mlp.category_embedding.layer(widths)
+        of_categories, widths = mlp.category_embedding.layer(widths, embedded)
         layers.append(of_categories)
     if as_flag("input_scaling", mlp.input_scaling):
         layers.append(Scaling(sum(widths)))

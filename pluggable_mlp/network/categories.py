@@ -122,7 +122,9 @@ class Categories(Component):
         checked = tuple(as_count("blocks", size, at_least=1) for size in self.blocks)
         object.__setattr__(self, "blocks", checked)
 
-    def layer(self, widths: Sequence[int]) -> tuple[CategoriesLayer, tuple[int, ...]]:
+    def layer(
+        self, widths: Sequence[int], embedded: int = 0
+    ) -> tuple[CategoriesLayer, tuple[int, ...]]:
         """Return the layer, and how many features each of the network's inputs becomes.
 
         Those of a block count for its first input.
@@ -131,17 +133,19 @@ class Categories(Component):
         ----------
         widths : sequence of int
             How many features each of the inputs has become before.
+        embedded : int, default 0
+            How many of the first inputs have another embedding.
 
         Raises
         ------
         ValueError
             If the network has fewer inputs that are left for them.
         """
-        own = sum(self.blocks)
-        if own > len(widths) or any(width != 1 for width in widths[len(widths) - own :]):
+        own, free = sum(self.blocks), len(widths) - embedded
+        if own > free:
             raise ValueError(
-                f"category_embedding is of {own} inputs, but the network has "
-                f"{sum(width == 1 for width in widths)} without another embedding"
+                f"category_embedding is of {own} inputs, but the network has {free} without "
+                "another embedding"
             )
         others = tuple(widths[: len(widths) - own])
         made = tuple(w for size in self.blocks for w in (self.size, *[0] * (size - 1)))

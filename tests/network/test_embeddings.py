@@ -6,6 +6,7 @@ import pytest
 from pluggable_mlp import (
     MLP,
     Adam,
+    Categories,
     Periodic,
     PiecewiseLinear,
     TabMMini,
@@ -21,20 +22,35 @@ EDGES = [[-1.5, -0.5, 0.0, 1.0], [-1.0, 0.0, 0.5, 2.5], [-2.0, 0.0, 0.5, 2.5]]
 SIZE, STEPS = 4, 50
 
 
+def by_hand():
+    """A layer with the edges 0, 1, 3, and its parameters: w = 10, b = 100, V = (1000, 2000)."""
+    layer = PiecewiseLinear([[0.0, 1.0, 3.0]], size=1).layer()
+    drawn = layer.initial(lambda shapes, *_: {"W": np.zeros(shapes["W"])})
+    parameters = {name: np.asarray(drawn[name]) for name in layer.buffers}
+    parameters |= {"embedding_w": np.asarray([[10.0]]), "embedding_b": np.asarray([[100.0]])}
+    parameters["embedding_V"] = np.asarray([[[1000.0], [2000.0]]])
+    return layer, parameters
+
+
 def test_components_by_hand():
     """Edges 0, 1, 3: at x = 2 the components are 1 (clipped) and 1/2; at -1 they are -1 and 0.
 
     w = 10, b = 100 and V = (1000, 2000): 20 + 100 + 1000 + 1000, and -10 + 100 - 1000.
     At 5 they are 1 and 2: 50 + 100 + 1000 + 4000.  The second input passes through.
     """
-    layer = PiecewiseLinear([[0.0, 1.0, 3.0]], size=1).layer()
-    drawn = layer.initial(lambda shapes, *_: {"W": np.zeros(shapes["W"])})
-    parameters = {name: np.asarray(drawn[name]) for name in layer.buffers}
-    parameters |= {"embedding_w": np.asarray([[10.0]]), "embedding_b": np.asarray([[100.0]])}
-    parameters["embedding_V"] = np.asarray([[[1000.0], [2000.0]]])
+    layer, parameters = by_hand()
     x = np.asarray([[2.0, 7.0], [-1.0, 8.0], [5.0, 9.0]])
     y, _ = layer.forward(NUMPY.xp, parameters, x)
     assert y.tolist() == [[2120.0, 7.0], [-910.0, 8.0], [5150.0, 9.0]]
+
+
+def test_a_number_on_an_edge_passes_the_gradient_on():
+    """As PyTorch's clamp does, here to both of its bins: dx = 10 + 1000 / 1 + 2000 / 2."""
+    layer, parameters = by_hand()
+    x = np.asarray([[1.0], [0.5], [2.0]])
+    _, backward = layer.forward(NUMPY.xp, parameters, x)
+    dx, _ = backward(np.ones((3, 1)))
+    assert dx.tolist() == [[2010.0], [1010.0], [1010.0]]
 
 
 def test_initial_parameters_are_those_of_a_linear_embedding():
@@ -128,6 +144,17 @@ def test_blocks_of_members_are_of_inputs_with_all_their_features():
     assert len(np.unique(r)) == 60
 
 
+def test_a_column_of_a_half_is_of_no_category():
+    """All inputs may be columns of categories, here of two and of one."""
+    mlp = MLP([3, 2], category_embedding=Categories((2, 1), size=4))
+    parameters = mlp.initialize(seed=0, backend=NUMPY)
+    columns = np.asarray([[0.5, 0.5, 0.5], [0.0, 0.75, 0.5], [0.5, 0.5, 1.0]], "float32")
+    hot = np.asarray([[0, 0, 0], [0, 1, 0], [0, 0, 1]], "float32")
+    found, expected = (mlp.logits(parameters, x) for x in (columns, hot))
+    assert found.tolist() == expected.tolist()
+    assert len(np.unique(found)) == 6
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -168,6 +195,23 @@ def test_blocks_of_members_are_of_inputs_with_all_their_features():
             ValueError,
             "embedding is of 2 inputs, but the network has 1",
         ),
+        *(
+            (
+                lambda embedding=embedding: MLP(
+                    [4, 2], embedding=embedding, category_embedding=Categories((1, 2))
+                ),
+                ValueError,
+                "category_embedding is of 3 inputs, but the network has 2 without another",
+            )
+            for embedding in (Periodic(2), PiecewiseLinear([[0, 1]] * 2, size=1))
+        ),
+        (
+            lambda: MLP([2, 2], category_embedding=Categories((1, 2))),
+            ValueError,
+            "category_embedding is of 3 inputs, but the network has 2 without another",
+        ),
+        (lambda: Categories(()), ValueError, "blocks is empty, expected the categories of at"),
+        (lambda: Categories(3), TypeError, r"blocks is 3, expected numbers .* such as \(9, 41\)"),
         (
             lambda: MLP([1, 2], embedding=16),
             TypeError,
