@@ -321,6 +321,14 @@ def test_zeros_of_two_signs_are_not_the_same_bits() -> None:
     )
 
 
+def test_another_shape_or_dtype_is_not_the_same_bits() -> None:
+    from pluggable_mlp.consistency.comparators import _first_difference
+
+    a = np.ones((2, 2), dtype="float32")
+    for other, what in ((a.reshape(4), "float32 (4,)"), (a.view("int32"), "int32 (2, 2)")):
+        assert _first_difference(a, other) == ((), "float32 (2, 2)", what)
+
+
 def test_report_as_json() -> None:
     report = compare([NUMPY, OtherBackend()], SMALL, PIXELS, LABELS, scale=1 / 256, steps=2)
     found = json.loads(json.dumps(report.to_dict(), allow_nan=False))

@@ -248,6 +248,15 @@ def test_classes_of_as_many_networks_as_examples_and_classes_are_no_rows():
     np.testing.assert_allclose(losses, alone, rtol=1e-13)
 
 
+def test_members_of_tabm_begin_with_the_same_random_biases():
+    """As the package has them: one draw, uniform within 1 / sqrt(in)."""
+    mlp = MLP([16, 400, 2], initializer="inverse_sqrt_uniform", ensemble=TabM(MEMBERS))
+    b = mlp.initialize(seed=0, backend=NUMPY)[0]["member_b"]
+    assert (b == b[0]).all()
+    assert 0.24 < abs(b).max() < 0.25
+    assert b[0].std() == pytest.approx(0.25 / 3**0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("scaling", ["signs", "normal"])
 def test_blocks_begin_with_one_factor(scaling):
     ensemble = TabMMini(50, scaling=scaling, blocks=(1, 3, 1))

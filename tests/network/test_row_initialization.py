@@ -57,6 +57,14 @@ def test_a_column_that_does_not_vary_keeps_its_weights():
     np.testing.assert_allclose(after["b"], -2.0 * before["W"][0])
 
 
+def test_which_rows_have_a_part_and_how_large_a_part_are_independent():
+    """In sorted rows, those of one stream of random numbers are 0.06 deviations off the mean."""
+    x = np.arange(50.0)[:, None]
+    first = of_dense(initialized(MLP([1, 20_000, 2]), x, get_backend("numpy")))[0]
+    apart = np.sign(first["W"][0]) * (-first["b"] - x.mean() * first["W"][0])
+    assert abs(apart.mean()) < 5 * (1 / 3 / 20_000) ** 0.5
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytabkit scripts functions
 def test_as_pytabkit_draws(monkeypatch):
     """Their weights, of our random numbers; their biases, by mean and variance over the units."""

@@ -270,6 +270,14 @@ def test_evaluation_in_blocks_is_that_of_all(backend):
     assert found[1] == pytest.approx(found[0], rel=1e-12)
 
 
+@pytest.mark.parametrize(("batch_size", "lengths"), [(4, [28, 28, 24]), (40, [40, 40])])
+def test_what_is_visited_once_is_cut_into_whole_batches(monkeypatch, batch_size, lengths):
+    """Of as many rows as have so many bytes, here 30 of 16."""
+    monkeypatch.setattr(module, "_BYTES_AT_ONCE", 30 * 16)
+    found = [len(block) for block in blocks_in_order(streamed(NUMPY, 160), batch_size)]
+    assert found == lengths * 2
+
+
 def test_a_memory_map_is_read_block_by_block(tmp_path):
     x = np.random.default_rng(0).normal(size=(COUNT, 2))
     np.save(tmp_path / "X.npy", x)

@@ -106,11 +106,15 @@ def test_the_seed_is_that_of_the_initial_parameters(seed):
         assert all((one[name] == other[name]).all() for name in other)
 
 
-def test_plateau_hears_of_every_epochs_loss():
-    """No loss falls to a tenth: the first epoch is the best, each of the others halves the rate."""
-    plateau = make_schedule("plateau", 0.125, factor=0.5, patience=0, threshold=0.9)
+@pytest.mark.parametrize(
+    ("threshold", "rates"),
+    [(0.9, (0.125, 0.125, 0.0625, 0.03125)), (0.0, (0.125, 0.125, 0.125, 0.0625))],
+)
+def test_plateau_hears_of_every_epochs_loss(threshold, rates):
+    """No loss falls to a tenth of the first; but the second is smaller, and the third larger."""
+    plateau = make_schedule("plateau", 0.125, factor=0.5, patience=0, threshold=threshold)
     x, settings = PIXELS / 256, {"backend": NUMPY, "epochs": 4, "batch_size": 3}
-    rates, steps = (0.125, 0.125, 0.0625, 0.03125), math.ceil(len(x) / 3)
+    steps = math.ceil(len(x) / 3)
     found = train(MLP_342, x, LABELS, optimizer=SGD(plateau), **settings)
     expected = train(MLP_342, x, LABELS, optimizer=SGD(lambda t: rates[t // steps]), **settings)
     assert bits(found) == bits(expected)
