@@ -253,6 +253,20 @@ def test_callbacks_hear_of_each_call(monkeypatch):
     assert heard == [1, 8, 7, 0]  # the end of the epoch
 
 
+def test_each_step_of_a_call_has_its_rate_of_dropout(monkeypatch):
+    monkeypatch.setattr(steps_module, "SECONDS_PER_CALL", 1e9)
+    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
+    rates = [0.5, 0.0, 0.25, 0.8]
+    settings = {"epochs": 1, "batch_size": 1, "norm": None, "dropout": lambda t: rates[t % 4]}
+    [(found, _)], [(expected, _)] = (
+        epochs(backend, SGD(0.5), **settings)[1] for backend in (Looping(NUMPY), Uncompiled(NUMPY))
+    )
+    assert found.train_loss == pytest.approx(expected.train_loss, rel=1e-12)
+    for layer, other in zip(found.parameters, expected.parameters, strict=True):
+        for name, array in layer.items():
+            np.testing.assert_allclose(array, other[name], rtol=1e-10, err_msg=name)
+
+
 @pytest.mark.parametrize("counts", [range(3, 9), range(250, 2000)])
 @pytest.mark.parametrize(
     "optimizer",
