@@ -187,11 +187,22 @@ def test_a_function_is_neither_traced_nor_given_up_within_a_transformation(trans
     assert torch.equal(transform(traced, other), transform(function, other))
 
 
-def test_a_sparse_tensor_is_not_traced():
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda function, x: function(x.to_sparse()).to_dense(),
+        lambda function, x: torch.vmap(function)(x[None])[0],
+    ],
+    ids=["sparse", "vmap"],
+)
+def test_other_tensors_are_not_traced_and_leave_it_to_plain_ones(call):
     traced = TracedTorchFunction(lambda x: x * 2.0)
     for _ in range(4):
-        assert torch.equal(traced(numbers(3).to_sparse()).to_dense(), numbers(3) * 2.0)
+        assert torch.equal(call(traced, numbers(3)), numbers(3) * 2.0)
     assert not traced.programs
+    for _ in range(3):
+        assert torch.equal(traced(numbers(3)), numbers(3) * 2.0)
+    assert len(traced.programs) == 1
 
 
 def test_an_argument_that_an_operation_is_told_to_write_over_is_not_traced():
