@@ -46,8 +46,11 @@ def test_layers_for_tables():
     mlp = MLP([2, 3, 2], parametrization="ntk", input_scaling=True, input_dropout=0.25)
     kinds = [type(layer) for layer in mlp.layers]
     assert kinds == [Dropout, Scaling, NTKDense, ActivationLayer, NTKDense]
-    (_, parametric, _) = MLP([2, 3, 2], activation="selu", parametric_activation=True).layers
+    mixed = MLP([2, 3, 2], activation="selu", parametric_activation=True)
+    (_, parametric, _) = mixed.layers
     assert parametric == ParametricActivation(ACTIVATIONS["selu"], 3)
+    _, mixture, _ = mixed.initialize(seed=0, backend=get_backend("numpy"))
+    assert mixture["a"].tolist() == [1.0] * 3
     chosen = {"initializer": "standard_normal", "output_initializer": "zeros"}
     scaling, first, last = MLP([2, 3, 2], input_scaling=True, **chosen).initialize(
         seed=0, backend=get_backend("numpy")

@@ -181,6 +181,16 @@ def test_an_epochs_loss_is_summed_without_rounding():
     assert result.history == [1.0 / 5]
 
 
+def test_each_of_many_losses_counts_by_its_own_batch():
+    """Of 130, which are more than are stacked at once, the last is of one example of 259."""
+    told = np.zeros(259)
+    told[-1] = 259.0
+    mlp = MLP([1, 1], loss=Told())
+    settings = {"dtype": "float64", "batch_size": 2, "epochs": 1, "shuffle": False}
+    result = train(mlp, np.zeros((259, 1)), told, backend=get_backend("numpy"), **settings)
+    assert result.history == [1.0]
+
+
 @pytest.mark.parametrize(
     ("network", "batch_size", "message"),
     [
