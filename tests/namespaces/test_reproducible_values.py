@@ -180,6 +180,7 @@ def test_products_along_any_axes_agree_with_numpy() -> None:
         (NUMPY.vecdot(A, A, axis=-2), np.vecdot(a, a, axis=-2)),
         (NUMPY.linalg.outer(V, V), np.outer(v, v)),
         (NUMPY.linalg.trace(A[:, :, :3]), np.trace(a[:, :, :3], axis1=1, axis2=2)),
+        (NUMPY.linalg.trace(A, offset=-1), np.trace(a, offset=-1, axis1=1, axis2=2)),
         (NUMPY.linalg.vector_norm(A, axis=(0, 2)), np.sqrt((a * a).sum((0, 2)))),
         (NUMPY.linalg.vector_norm(A, axis=1, ord=1), np.abs(a).sum(1)),
         (NUMPY.linalg.vector_norm(A * 1e200), np.linalg.norm(a.ravel()) * 1e200),
