@@ -255,5 +255,13 @@ def _hidden_within(value: Any, seen: set[int]) -> Iterator[Array | str]:
 
 
 def _code_text(code: CodeType) -> str:
-    constants = [_code_text(x) if isinstance(x, CodeType) else x for x in code.co_consts]
+    """Return operations, names and constants; sets of these in an order that all processes have."""
+    constants = [
+        _code_text(x)
+        if isinstance(x, CodeType)
+        else sorted(map(repr, x))
+        if isinstance(x, frozenset)
+        else x
+        for x in code.co_consts
+    ]
     return f"{code.co_code.hex()} {code.co_names} {constants}"
