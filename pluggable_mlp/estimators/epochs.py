@@ -24,7 +24,7 @@ from pluggable_mlp.estimators.objective import loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.estimators.processes import as_on_first
 from pluggable_mlp.estimators.validation import moved_tree
-from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, run, unwrapped
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import Progress, take_epochs
@@ -207,7 +207,8 @@ class FitByEpochs(Fit):
         xp, network, examples, own = held.xp, held.network, held.examples, held.place.xp
         batch = examples.inputs, examples.targets, examples.sample_weight
         given = map_arrays(xp.asarray, self._parameters), *batch
-        loss, z = run_to_float(xp, loss_and_outputs, (network.general,), *given)
+        found, z = run(xp, loss_and_outputs, (network.general,), *given)
+        loss = float(found)
         z, targets, weight = map(unwrapped, (z, examples.targets, held.given_weight))
         if not bool(own.all(own.isfinite(z))):
             return math.nan, loss

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
-from pluggable_mlp.namespaces import ShardedNamespace, run_to_float, unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, run, unwrapped
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.sharding import cut_examples
@@ -79,10 +79,10 @@ class FitByLBFGS(Fit):
             nonlocal looks
             looks += 1
             given, numbers = (trained, buffers, *batch), (network.numbers,)
-            loss, gradients = run_to_float(
+            loss, gradients = run(
                 xp, loss_and_gradients_of, (network.general,), *given, numbers=numbers
             )
-            return loss, gradients
+            return float(loss), gradients
 
         trained, buffers, memory, _ = initial_state(xp, network, self._start, minimizer)
         before, count = math.inf, 0

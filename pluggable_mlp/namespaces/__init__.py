@@ -9,10 +9,10 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, map_nested
 from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.namespaces.calls import compiles, run
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.namespaces.sharded import ShardedArray, ShardedNamespace
-from pluggable_mlp.namespaces.speculation import attempt, run, run_to_float, speculates
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import check_process, queued
 
@@ -22,13 +22,11 @@ __all__ = [
     "ReproducibleArray",
     "ShardedNamespace",
     "arithmetic_namespace",
-    "attempt",
+    "compiles",
     "namespace_at",
     "namespace_of",
     "reproducible",
     "run",
-    "run_to_float",
-    "speculates",
     "to_native",
     "unwrapped",
 ]

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.namespaces import namespace_at, run, speculates, unwrapped
+from pluggable_mlp.namespaces import compiles, namespace_at, run, unwrapped
 from pluggable_mlp.network.checks import check_inputs, check_parameters
 from pluggable_mlp.shortcuts import compiled, on_device_of
 
@@ -62,7 +62,7 @@ class PredictionCache:
     ) -> Array:
         """Return `mlp.outputs` for arguments of another kind than before."""
         xp, own_parameters, own_x = self.checked(mlp, parameters, x, arithmetic)
-        if speculates(xp):
+        if compiles(xp):
             return unwrapped(run(xp, _outputs, (mlp, name), own_parameters, own_x))
         device = device_of(x)
         key = name, xp, str(device)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.namespaces import ShardedNamespace, attempt, namespace_of, unwrapped
+from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, run, unwrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.network.targets import rows as as_lazy
@@ -162,14 +162,7 @@ def _outputs(
     def rows(start: int) -> Batch:
         return block.rows_of(xp, start, min(batch_size, len(block) - start))
 
-    results, valid = [], None
-    for start in starts:
-        outputs, is_valid = attempt(xp, _outputs_of_rows, components, parameters, rows(start))
-        results.append(outputs)
-        valid = is_valid if valid is None else valid & is_valid
-    if valid is None or bool(valid):
-        return results
-    return [_outputs_of_rows(xp, *components, parameters, rows(start)) for start in starts]
+    return [run(xp, _outputs_of_rows, components, parameters, rows(start)) for start in starts]
 
 
 def _outputs_of_rows(

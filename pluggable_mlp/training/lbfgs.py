@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import run_to_float
+from pluggable_mlp.namespaces import run
 from pluggable_mlp.registry import Component, PositiveCount
 from pluggable_mlp.training.trees import Tree, map_arrays
 
@@ -148,13 +148,13 @@ class LBFGS(Component):
         return (point if point and point.loss < here.loss else None), direction
 
 
-def _dot(xp: Namespace, a: Tree, b: Tree) -> tuple[Array]:
+def _dot(xp: Namespace, a: Tree, b: Tree) -> Array:
     """Return the inner product of two trees, 0-d."""
     total: Array = 0.0
     for layer_a, layer_b in zip(a, b, strict=True):
         for name, array in layer_a.items():
             total = total + xp.sum(array * layer_b[name])
-    return (total,)
+    return total
 
 
 class _Line:
@@ -165,8 +165,7 @@ class _Line:
 
     def dot(self, a: Tree, b: Tree) -> float:
         """Return the inner product of two trees: waits for the device."""
-        number: float = run_to_float(self._xp, _dot, (), a, b)[0]
-        return number
+        return float(run(self._xp, _dot, (), a, b))
 
     def add(self, a: Tree, b: Tree, factor: float) -> Tree:
         """Return a + factor * b."""

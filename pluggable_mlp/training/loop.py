@@ -187,8 +187,6 @@ def training_progress(
         if progress.ended:
             progress.result = _result(progress, lost, begin)
             progress.followed = progress.result.train_loss
-        elif steps.diverged:
-            progress.mean_loss()
         yield progress
         if progress.ended:
             begin = time.perf_counter()

@@ -71,10 +71,6 @@ class LossRecord:
             self._weights = self._losses.like()
         return self._weights
 
-    def ends_with_nan(self) -> bool:
-        """Return whether the last loss, of any network, is NaN: waits for the device."""
-        return self._losses.ends_with_nan()
-
     def mean(self) -> Loss:
         """Return the mean over all examples, of each network: waits for the device."""
         return _weighted_mean(*self.read())
@@ -109,11 +105,6 @@ class _Kept:
         """Read the first arrays of a stack: waits for the device."""
         self.read()
         self._numbers += self._on_host(stack)[:count].tolist()
-
-    def ends_with_nan(self) -> bool:
-        """Return whether the last array holds NaN."""
-        last = self._recent[-1] if self._recent else self._stacks[-1][-1, ...]
-        return bool(self._xp.any(self._xp.isnan(last)))
 
     def read(self) -> list[Loss]:
         """Return all of them as numbers or lists of numbers: waits for the device, once."""

@@ -10,9 +10,9 @@ from functools import cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, map_nested
+from pluggable_mlp.namespaces.calls import as_numbers, wrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
-from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.shortcuts import compiled
@@ -119,7 +119,7 @@ def differentiate_batch(
     return total_weight(xp, batch[2]), *found
 
 
-def speculating_step(
+def exact_step(
     base: ReproducibleNamespace,
     model: StepModel,
     size: int,
@@ -128,18 +128,18 @@ def speculating_step(
     coefficients: Coefficients,
     data: Any,
     start: int,
-    valid: Array,
-) -> tuple[Array, Array | None, StateArrays, Array]:
-    """Return what `whole_step` does, of the library's arrays, and whether all is valid so far."""
-    xp = base.speculating()
+) -> tuple[Array, Array | None, StateArrays]:
+    """Return what `whole_step` does, of the library's arrays."""
+    xp = base.for_tracing()
     examples = model.examples(xp, data)
     batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
     at, coefficients = as_numbers(xp, (at, coefficients))
     loss, after = step_of_arrays(
         xp, *model.components, at, coefficients, wrapped(xp, arrays), batch
     )
+    results: tuple[Array, Array | None, StateArrays]
     results = native_of((loss, total_weight(xp, batch[2]), after))
-    return (*results, valid & xp.all_valid(results[0]))
+    return results
 
 
 def loss_and_gradients_of(

@@ -1,9 +1,7 @@
 """`Steps` takes all training steps and owns the state.
 
 There are three ways: a loop in Python, a compiled function (of one step or of many), and L-BFGS,
-which asks for the loss as a function.  All but the last are `step` of `step.py`.  Under the
-reproducible arithmetic, steps speculate where looking at a value is expensive or prevents
-compilation: see `namespaces/speculation.py`.
+which asks for the loss as a function.  All but the last are `step` of `step.py`.
 """
 
 import math
@@ -11,17 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
-from pluggable_mlp.namespaces import run_to_float, speculates
+from pluggable_mlp.namespaces import run
+from pluggable_mlp.namespaces.calls import as_numbers, wrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
-from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.names import is_weight
 from pluggable_mlp.network.passes import first_array
@@ -37,16 +35,13 @@ from pluggable_mlp.training.step_functions import (
     StepModel,
     copier,
     differentiate_batch,
+    exact_step,
     loss_and_gradients_of,
-    speculating_step,
     step_of_loop,
     varying_numbers,
     whole_step,
 )
 from pluggable_mlp.training.trees import Tree, merge
-
-STEPS_BETWEEN_LOOKS = 64
-"""Of a speculation: after so many it is checked whether they were valid."""
 
 STEPS_PER_CALL = 4096
 """At most, in a loop, which is compiled once for all counts of steps.
@@ -89,8 +84,6 @@ class Steps:
         The names of the parameters of each layer, in their order.
     at_once : int
         How many steps `take` had best be given: one, or as many as are taken together.
-    diverged : bool
-        Whether a loss that was looked at is NaN: the rest of the epoch is of no interest.
     """
 
     def __init__(
@@ -120,7 +113,6 @@ class Steps:
         self._functions: dict[tuple[Function, int], Function | None] = {}
         self._loop: Function | None = None
         self.at_once, self._most = 1, 1
-        self.diverged = False
         self._last = optimizer
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._way = self._chosen_way(optimizer)
@@ -143,7 +135,7 @@ class Steps:
     def restarted(self, state: TrainState) -> "Steps":
         """Return steps of the same training from another state, which they leave as it is."""
         other = copy(self)
-        other.state, other.diverged = map_nested(self.xp.asarray, state), False
+        other.state = map_nested(self.xp.asarray, state)
         return other
 
     def take(
@@ -181,9 +173,6 @@ class Steps:
             if self._loop is not None:
                 self._most = STEPS_PER_CALL  # at first one: the call includes compilation
                 return Steps._take_in_calls
-        if self._speculates():
-            self.at_once = self._most = STEPS_BETWEEN_LOOKS
-            return Steps._take_speculating
         return Steps._take_each
 
     def _compiled(self, function: partial[Any], *used_up: int, **settings: Any) -> Function | None:
@@ -279,9 +268,11 @@ class Steps:
 
     def _whole_step(self, size: int) -> Function | None:
         """Return the step compiled; None also where the library has an updater of its own."""
-        if not self._is_native or self._updater is not None:
+        if self._updater is not None:
             return None
-        return self._compiled_step(whole_step, size)
+        if self._is_native:
+            return self._compiled_step(whole_step, size)
+        return self._compiled_step(exact_step, size, exact=True) if self._is_exact else None
 
     # Many steps in one call
 
@@ -312,63 +303,30 @@ class Steps:
             fitting = int(count * SECONDS_PER_CALL / seconds)
             self.at_once = max(1, min(fitting, 8 * count, self._most))
 
-    # Speculation
+    # Reproducible steps
 
-    def _speculates(self) -> bool:
-        """Return whether steps speculate: on a queue, or compiled without changing a bit.
+    @cached_property
+    def _is_exact(self) -> bool:
+        """Whether reproducible steps are compiled: on a queue, or where products are small.
 
-        Off a queue, products that are large enough to be cut into tiles are quicker with these.
+        Elsewhere, products that are large enough to be cut into tiles are quicker with these.
         """
         if not isinstance(self.xp, ReproducibleNamespace):
             return False
-        if speculates(self.xp):
-            return True
         rows = min(self.batch_size, self._model.micro_batch or self.batch_size)
         arrays = [item for layer in self._state.parameters for item in layer.items()]
         weights = [math.prod(array.shape) for name, array in arrays if is_weight(name)]
-        is_small = rows * max(weights) < SMALL
-        return is_small and self._exact_step(self.batch_size) is not None
-
-    def _exact_step(self, size: int) -> Function | None:
-        """Return the speculating step compiled without changing a bit, or None."""
-        return self._compiled_step(speculating_step, size, exact=True)
+        return self.xp.queued or rows * max(weights) < SMALL
 
     def _compiled_step(self, step: Function, size: int, **settings: bool) -> Function | None:
         """Return a step for a size of batches compiled, which uses the state up, or None."""
         key = step, size
         if key not in self._functions:
-            function = partial(step, self.xp, self._model, size)
-            self._functions[key] = self._compiled(function, 0, **settings)
+            found = self._compiled(partial(step, self.xp, self._model, size), 0, **settings)
+            if found is not None and isinstance(self.xp, ReproducibleNamespace):
+                found = partial(_on_native, self.xp, found)
+            self._functions[key] = found
         return self._functions[key]
-
-    def _take_speculating(
-        self, optimizer: Optimizer, examples: Examples, starts: Sequence[int], losses: LossRecord
-    ) -> None:
-        """Take steps without looking at a value, and again where that was not valid."""
-        xp, before = self.xp, self._state
-        arrays = native_of(before[:-1])
-        if self._exact_step(self.batch_size) is not None:  # a compiled step uses its arrays up
-            arrays = map_nested(partial(xp.library.asarray, copy=True), arrays)
-        valid = self.backend.asarray(True, dtype="bool")
-        valid = valid & valid  # on NumPy a scalar, as steps return: a recording asks for one kind
-        data, t = native_of(examples.arrays), before.t
-        taken = []
-        for start in starts:
-            size = min(self.batch_size, len(examples) - start)
-            take = self._exact_step(size)
-            if take is None:
-                take = partial(speculating_step, xp, self._model, size)
-            given = arrays, self._at(t), optimizer.coefficients_at(t), data, start, valid
-            loss, weight, arrays, valid = take(*given)
-            taken.append((xp.wrap(loss), size, None if weight is None else xp.wrap(weight)))
-            t += 1
-        if bool(valid):
-            self._state = TrainState._make([*wrapped(xp, arrays), t])
-            for loss, size, weight in taken:
-                losses.add(loss, size, weight)
-        else:
-            self._take_each(optimizer, examples, starts, losses)
-            self.diverged = losses.ends_with_nan()
 
     # L-BFGS
 
@@ -381,10 +339,10 @@ class Steps:
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
             given = parameters, buffers, *batch
-            loss, gradients = run_to_float(
+            loss, gradients = run(
                 xp, loss_and_gradients_of, (mlp.general,), *given, numbers=(mlp.numbers_at(t),)
             )
-            return loss, gradients
+            return float(loss), gradients
 
         before, parameters, memory = optimizer.minimize_step(
             xp, loss_and_gradients, parameters, slots
@@ -393,3 +351,8 @@ class Steps:
         loss = xp.asarray(before, dtype=w.dtype, device=device_of(w))
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
+
+
+def _on_native(xp: ReproducibleNamespace, function: Function, *given: Any) -> Any:
+    """Return what a function of the library's arrays returns, as arrays of the namespace."""
+    return wrapped(xp, function(*native_of(given)))

@@ -8,7 +8,7 @@ import pytest
 from pluggable_mlp import get_backend, reproducible
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.namespaces.speculation import as_numbers, wrapped
+from pluggable_mlp.namespaces.calls import as_numbers, wrapped
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent

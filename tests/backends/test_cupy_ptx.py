@@ -277,7 +277,7 @@ def text_of_parameter(parameter):
 
 def step(ns, x, W, rate):
     """Products with columns, a table, what is broadcast, a sum, and updates in one kernel."""
-    ns = ns.speculating()  # what looks at values is not traced
+    ns = ns.for_tracing()
     x, W = ns.wrap(x), ns.wrap(W)
     y = ns.sigmoid(x @ W) * ns.max(x, axis=1, keepdims=True)
     b = ns.sum(y, axis=0)

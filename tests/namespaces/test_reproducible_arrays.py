@@ -385,3 +385,10 @@ def test_arrays_without_axes_are_divided_as_others_are(backend, left, right, dty
     longer = values_of(backend, xp.reshape(x, (1,)) / xp.reshape(y, (1,)))
     assert (quotient.dtype, quotient.shape) == (longer.dtype, ())
     assert quotient.tobytes() == longer.tobytes()
+
+
+def test_arrays_of_two_namespaces_are_refused(backend: Backend) -> None:
+    one, other = (reproducible(backend.xp).for_tracing() for _ in range(2))
+    x = one.wrap(backend.asarray([[1.0]]))
+    with pytest.raises(TypeError, match="expected one namespace"):
+        x * other.wrap(x.native)

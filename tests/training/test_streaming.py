@@ -235,8 +235,7 @@ def test_reproducible_training_in_blocks_has_the_same_bits(backend):
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-def test_training_in_blocks_goes_on_from_any_step_with_the_same_bits(arithmetic, monkeypatch):
-    monkeypatch.setattr("pluggable_mlp.training.steps.STEPS_BETWEEN_LOOKS", 1)
+def test_training_in_blocks_goes_on_from_any_step_with_the_same_bits(arithmetic):
     positions = []
     examples, settings = small(NUMPY, arithmetic, 16), {"arithmetic": arithmetic}
 

@@ -1,8 +1,7 @@
 """Functions of the namespace in one compiled call each, where a library compiles all that it does.
 
 JAX compiles each operation anew for each shape, and a function of the namespace consists of dozens.
-Here it is compiled exactly, as a whole, for each kind of arguments.  It then looks at no value: if
-a flag says that this was not valid, a namespace that looks calls the function as it is.
+Here it is compiled exactly, as a whole, for each kind of arguments.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -17,7 +16,6 @@ from pluggable_mlp.namespaces.reproducible import (
     statistical,
 )
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
 from pluggable_mlp.shortcuts import compile_call
 
 Function = Callable[..., Any]
@@ -93,10 +91,8 @@ class _Calls:
             )
             if compiled is None:
                 raise _Unsuitable
-            result, valid = compiled(*operands)
+            result = compiled(*operands)
         except Exception:  # wrong arguments, too, of which the function itself says more
-            return self._bound(*arguments, **keywords)
-        if valid is not None and not self._ns.accept(valid):
             return self._bound(*arguments, **keywords)
         return ReproducibleArray(result, self._ns)
 
@@ -131,7 +127,7 @@ def _compiled(
     kinds: tuple[_Kind, ...],
     named: tuple[tuple[str, _Kind], ...],
 ) -> Function | None:
-    """Return a function of the operands, which returns the result and whether it is valid.
+    """Return a function of the operands.
 
     None where no operand is floating-point, or the device does not keep bits.
     """
@@ -141,15 +137,13 @@ def _compiled(
     if not floating or compile_function is None:
         return None
 
-    def call(*operands: Array) -> tuple[Array, Array | None]:
-        flags: ValidityFlags = []
-        xp = make_namespace(library, None, flags)
+    def call(*operands: Array) -> Array:
+        xp = make_namespace(library, None, is_traced=True)
         number = partial(_as_operand, xp, floating[0].dtype)
         waiting = iter(operands)
         arguments = [_argument(xp, kind, waiting, number) for kind in kinds]
         keywords = {name: _argument(xp, kind, waiting, number) for name, kind in named}
-        result = function(xp, *arguments, **keywords).native
-        return result, all_valid(library, flags, result) if flags else None
+        return function(xp, *arguments, **keywords).native
 
     return compile_function(call, floating[0].device)
 

@@ -110,9 +110,8 @@ def astype(
         return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.underflow) if copy else x
     floating = bool(ns.kinds[dtype])
     if floating and x.dtype in (xp.uint8, xp.int8) and x.ndim >= 2:
-        # The floats are computed on demand, and others may write into the integers before that;
-        # not during a step, the scope of namespaces that do not look.
-        copied = xp.asarray(x.native, copy=True) if ns.looks else x.native
+        # The floats are computed on demand, and others may write into the integers before that.
+        copied = x.native if ns.is_traced else xp.asarray(x.native, copy=True)
         return FixedPointArray(fixed_point(xp, copied, 1.0, dtype), ns)
     if x.kind == "float64" and floating:
         return Wrapped(flush_to(xp, x.native, dtype), ns)

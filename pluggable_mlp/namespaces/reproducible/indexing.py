@@ -162,7 +162,7 @@ def _placed(
     if _is_mask(item):
         return _mask(ns, item, lengths[: item.ndim])
     xp, places = ns.library, ns.library.astype(item.native, ns.library.int64)
-    if ns.looks and 0 not in item.shape:
+    if not ns.is_traced and 0 not in item.shape:
         _require_bounds(int(xp.min(places)), int(xp.max(places)), axis, lengths[0])
     return xp.where(places < 0, places + lengths[0], places)
 

@@ -17,7 +17,6 @@ from pluggable_mlp.arrays import (
     Array,
     DType,
     Namespace,
-    has_values,
     library_of,
     unwrapped_namespace,
 )
@@ -48,7 +47,6 @@ from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kinds_of
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64
 from pluggable_mlp.namespaces.reproducible.operand import traced
-from pluggable_mlp.namespaces.reproducible.validity import ValidityFlags, all_valid
 from pluggable_mlp.shortcuts import check_process, guards, load_offers, standard_function
 
 Function = Callable[..., Any]
@@ -113,10 +111,8 @@ class ReproducibleNamespace:
         Runs the tasks that products of large matrices are cut into; None where nothing is cut.
     queued : bool
         Whether looks at values are expensive, as on a device with a queue: nothing is cut.
-    validity_flags : list of array, or None
-        Those of a speculating namespace, see `validity.py`.
-    looks : bool
-        Whether functions look at values; if not, `all_valid` returns whether that was valid.
+    is_traced : bool
+        Whether it is for a function that a library compiles exactly, whose arrays have no values.
     beyond_standard : tuple of str
         The functions of `special.py` that have a rule.
     """
@@ -127,7 +123,8 @@ class ReproducibleNamespace:
         self,
         xp: Namespace,
         run_all: RunAll | None = one_by_one,
-        validity_flags: ValidityFlags | None = None,
+        *,
+        is_traced: bool = False,
     ) -> None:
         require_float64(xp)
         self.library = xp
@@ -135,36 +132,16 @@ class ReproducibleNamespace:
         self.__name__ = f"reproducible({library_of(xp)})"
         self.run_all = run_all
         self.queued = run_all is None
-        self.validity_flags = validity_flags
-        self.looks = validity_flags is None
+        self.is_traced = is_traced
         self._guards = guards(xp)
 
-    def speculating(self) -> "ReproducibleNamespace":
-        """Return a new namespace whose functions look at no value, as if fast paths were valid.
-
-        It is for one computation, such as a training step, and may be created within a function
-        that a library compiles.  It has arrays of its own: `wrap` the library's.  `all_valid` tells
-        whether its results are right.
-        """
-        return ReproducibleNamespace(self.library, self.run_all, [])
+    def for_tracing(self) -> "ReproducibleNamespace":
+        """Return a new namespace whose arrays may be traced: `wrap` the library's."""
+        return ReproducibleNamespace(self.library, self.run_all, is_traced=True)
 
     def over(self, library: Namespace) -> "ReproducibleNamespace":
         """Return a new namespace over another library, which cuts operations as this one does."""
         return ReproducibleNamespace(library, self.run_all)
-
-    def all_valid(self, like: Array) -> Array:
-        """Return whether all that was computed speculatively is valid: 0-d, on `like`'s device.
-
-        It then has the bits of a namespace that looks; otherwise, such a one has to compute it.
-        """
-        return all_valid(self.library, self.validity_flags or [], like)
-
-    def accept(self, valid: Array) -> bool:
-        """Return whether a result is accepted whose validity is 0-d: now, or by `all_valid`."""
-        if self.validity_flags is not None:
-            self.validity_flags.append(valid)
-            return True
-        return not has_values(valid) or bool(valid)  # what is traced is refused
 
     def wrap(self, array: Array) -> ReproducibleArray:
         """Return a library's array that came out of a reproducible namespace, as it is."""
@@ -206,7 +183,7 @@ class ReproducibleNamespace:
         """Return the function; on a library that has settings or traces, with their checks.
 
         Settings may have changed since the namespace was created.  Traced arrays have no values,
-        and compiled code rounds otherwise: only namespaces that do not look take them.
+        and compiled code rounds otherwise: only namespaces for tracing take them.
         """
         if not self._guards:
             return function
@@ -214,10 +191,10 @@ class ReproducibleNamespace:
         @wraps(function)
         def guarded(*arguments: Any, **keywords: Any) -> Any:
             check_process(self.library)
-            if self.looks:
+            if not self.is_traced:
                 map_wrapped(_refuse_traced, arguments)
             result = function(*arguments, **keywords)
-            if self.looks:
+            if not self.is_traced:
                 map_wrapped(_refuse_traced, result)
             return result
 

@@ -1,32 +1,27 @@
 """The operands of products and sums: the facts about an array that its splitting needs.
 
-Those of a `FixedPoint` follow from the data set; `Operand` looks at its array.  Operands with NaN,
-infinity or extreme magnitudes belong in `special_values`.
+Those of a `FixedPoint` follow from the data set, those of an `Operand` from its array.  No value is
+looked at, and there is one path for all: rows of float64 are scaled by exact powers of two; a row
+with NaN or an infinity has NaN for its grid or in its slices, and becomes NaN.
 """
 
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pluggable_mlp.arrays import Array, DType, Namespace, has_values
+from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
-from pluggable_mlp.namespaces.reproducible.rounding import type_name
+from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
-from pluggable_mlp.namespaces.reproducible.validity import flag_range
-from pluggable_mlp.shortcuts import largest
 
 if TYPE_CHECKING:
     from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 FIXED_POINT_BITS = 8
 
-# Largest magnitudes of rows and columns between these need no care. In float32, denormal numbers
-# are then below half of the last grid (2^-36 of the largest) and float32 cannot overflow where
-# float64 did not; in float64, no grid and no product of grids leaves the normal numbers.
-MODERATE = {"float32": (2.0**-80, 2.0**50), "float64": (2.0**-430, 2.0**430)}
-
-# Finest grid that any operand is split on, as a part of the power of two above its largest.
-_FINEST = {"float32": 2.0**-36, "float64": 2.0**-72}
+_LOWEST, _HIGHEST = 2.0**-430, 2.0**430
+"""Rows of float64 whose largest magnitude is between these are not scaled: no grid (2^-72 of the
+largest) and no product of grids leaves the normal numbers.  Those of float32 never do."""
 
 
 class FixedPoint:
@@ -143,8 +138,7 @@ class Operand:
     Parameters
     ----------
     namespace : ReproducibleNamespace
-        Where it speculates, no value is looked at, and `validity_flags` receive whether all is
-        moderate.
+        Over the library of the array.
     x : (…, m, n)
         A library's array of float32 or float64, not empty, or a `FixedPoint`.
     axis
@@ -155,17 +149,12 @@ class Operand:
     Attributes
     ----------
     largest : (…, m, 1) or (…, 1, n)
-        The largest magnitude of each row (column), float64. Under speculation, it may be
-        anything where one is NaN.
-    moderate : bool
-        All is finite and no row (column) has a largest magnitude that needs care. This reads
-        one number from the array's device, unless the operand is a `FixedPoint` or the namespace
-        speculates: then it is taken to be so.
+        The largest magnitude of each scaled row (column), float64; perhaps any if one is NaN.
+    root : (…, m, 1) or (…, 1, n), or 1.0
+        Twice a factor of each row (column) of the result, see `scale_back`.
     stacked : (…, slices n, k) and (…, slices n, 1), or None
         The slices of a right operand, transposed, as one matrix, and their grids, where that was
         asked for.
-    finest : float
-        A lower bound on the last grid of every row (column) that is not zero.
     """
 
     def __init__(
@@ -182,49 +171,34 @@ class Operand:
         self._slices: dict[tuple[int, ...], Slices] = {}
         self.stacked: tuple[Array, Array] | None = None
         self.fixed = isinstance(x, FixedPoint)
-        if self.fixed:
-            self.moderate = 0 not in x.shape
-            self.finest = x.scale
-        elif largest_of_all is not None:
-            self.largest = largest_of_all
-            self._look()
-        elif 0 in x.shape:
-            self.moderate = False
-        else:
-            magnitudes = xp.abs(x)
-            if namespace.validity_flags is None:
-                self.largest = xp.astype(largest(xp, magnitudes, axis), xp.float64)
-                self._look()
-                return
-            # No NaN is looked for: the result will have it.
-            self.largest = xp.astype(xp.max(magnitudes, axis=axis, keepdims=True), xp.float64)
-            self.moderate, self.finest = True, 0.0
-            if x.dtype == xp.float64:
-                flag_range(xp, namespace.validity_flags, self.largest, *MODERATE["float64"])
+        self._scale: Array | float = 1.0
+        self.root: Array | float = 1.0
+        if self.fixed or (largest_of_all is None and 0 in x.shape):
+            return
+        if largest_of_all is None:
+            # A library may lose NaN here: the slices have it.
+            largest_of_all = xp.astype(xp.max(xp.abs(x), axis=axis, keepdims=True), xp.float64)
+        self.largest = largest_of_all
+        if x.dtype == xp.float64:
+            large, small = self.largest > _HIGHEST, self.largest < _LOWEST
+            one = xp.ones_like(self.largest)
+            self._scale = xp.where(large, 2.0**-600, xp.where(small, 2.0**600, one))
+            self.root = xp.where(large, 2.0**300, xp.where(small, 2.0**-300, one))
+            self.largest = self.largest * self._scale
 
-    def _look(self) -> None:
-        xp, name = self.xp, type_name(self.xp, self.x)
-        lowest, highest = MODERATE[name]
-        bounded = xp.all(self.largest <= highest)  # NaN is not
-        smallest = xp.min(xp.where(self.largest == 0.0, 1.0, self.largest))
-        smallest = xp.where(bounded, smallest, 0.0)
-        if not has_values(smallest):
-            raise traced()
-        smallest = float(smallest)
-        self.moderate = smallest >= lowest
-        self.finest = smallest * _FINEST[name]
-
-    @property
-    def array(self) -> Array:
-        """The values (…, m, n)."""
-        return self.x.floats if self.fixed else self.x
+    def floats(self) -> Array:
+        """Return the values (…, m, n) in float64, scaled: a new array, but of a `FixedPoint`."""
+        xp, x = self.xp, self.x
+        if isinstance(x, FixedPoint):
+            return x.floats
+        return x * self._scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)
 
     def slices(self, widths: tuple[int, ...]) -> Slices:
         """Return the slices, kept for the next tile; a `FixedPoint` has its own single one."""
         if self.fixed:
             return Slices((self.x.floats,), (self.x.scale,))
         if widths not in self._slices:
-            self._slices[widths] = split(self.xp, self.x, self.largest, widths)
+            self._slices[widths] = split(self.xp, self.floats(), self.largest, widths)
         return self._slices[widths]
 
     def stack(self, widths: tuple[int, ...]) -> None:
@@ -238,6 +212,16 @@ class Operand:
             self.xp.concat([*map(transpose, of)], axis=-2) for of in self.slices(widths)
         )
         self.stacked = arrays, grids
+
+
+def scale_back(xp: Namespace, r: Array, root: Array | float) -> Array:
+    """Return r root^2 for float64 r (…, m, n), 0 where that is below the smallest normal number.
+
+    One root is applied, then the comparison made where nothing is denormal, then the other.
+    """
+    r = r * root
+    r = xp.where(xp.abs(r) < SMALLEST_NORMAL["float64"] * (1.0 / root), 0.0, r)
+    return r * root
 
 
 def traced() -> ArithmeticUnavailable:

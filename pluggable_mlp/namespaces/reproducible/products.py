@@ -23,8 +23,10 @@ same bits: see `single_product`.
 The second term is the price of a range within a row or column wider than the slices hold: an
 element below 2^-30 (2^-66) of its row's largest is lost altogether. A float64 product longer than
 BLOCK is rounded once more (2 u'). With a bias, C is A B + b, whose addition in float64 rounds by
-2^-53 |C| more. Results below 2^-102 (2^-969), with a bias below the smallest normal number, are +0;
-denormal elements count as 0. An outer product (k = 1) is rounded correctly.
+2^-53 |C| more. Results below 2^-102 (2^-969), with a bias below the smallest normal number, are +0.
+Elements are taken to be 0 or normal numbers; a row of A (column of B) with NaN or an infinity makes
+NaN of that row (column) of C. An outer product (k = 1) is rounded correctly, and has the infinities
+of its terms.
 
 Since grids belong to rows of A and columns of B as a whole, and widths depend on the dtype and on
 the kind of the operands alone (never on data, k or device):
@@ -47,6 +49,7 @@ from pluggable_mlp.namespaces.reproducible.operand import (
     FixedPoint,
     Operand,
     cut,
+    scale_back,
 )
 from pluggable_mlp.namespaces.reproducible.rounding import (
     SMALLEST_NORMAL,
@@ -55,10 +58,8 @@ from pluggable_mlp.namespaces.reproducible.rounding import (
     type_name,
 )
 from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_product
-from pluggable_mlp.namespaces.reproducible.special_values import clean, place_special, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
-from pluggable_mlp.namespaces.reproducible.validity import flag_finite
 from pluggable_mlp.shortcuts import call_compiled, own, zero_below
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _parts(
 
 def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
     """Return an operand with its slices: concurrent tiles would each compute them."""
-    if operand.moderate:
+    if 0 not in operand.x.shape and operand.x.shape[operand.axis] > 1:
         operand.slices(widths)
         if stacked and len(widths) > 1:
             operand.stack(widths)
@@ -186,20 +187,16 @@ def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = Fa
 def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     """Return the product of two operands plus bias (…, 1, n) float64 or none, rounded."""
     xp, dtype = left.xp, left.x.dtype
-    moderate = left.moderate and right.moderate
-    finest = left.finest * right.finest if moderate else None
-    r = (_sum_of_products if moderate else _careful_product)(left, right, type_name(xp, left.x))
-    flags = left.namespace.validity_flags
-    if flags is not None and moderate:
-        floats = [side.x for side in (left, right) if not side.fixed]
-        flag_finite(xp, flags, floats, r)
+    r = _sum_of_products(left, right, type_name(xp, left.x))
+    if dtype == xp.float64:
+        r = scale_back(xp, r, left.root * right.root)
     del left, right  # the slices of this tile go before the result is converted
-    return rounded(xp, r, dtype, finest, bias)
+    return rounded(xp, r, dtype, bias)
 
 
 def _by_single_products(ns: "ReproducibleNamespace", a: Factor, b: Factor) -> bool:
     """Return whether one product and a test of its rounding are likely to be quicker than two."""
-    if own(ns.library, "put") is None or ns.queued or not ns.looks:
+    if own(ns.library, "put") is None or ns.queued or ns.is_traced:
         return False
     if isinstance(a, FixedPoint) or isinstance(b, FixedPoint) or not a.ndim == b.ndim == 2:
         return False
@@ -215,10 +212,10 @@ def _tile_by_single_product(
 
     `refused` is set by the first tile for which that is of no use: nor is it for others, then.
     """
-    if refused.is_set() or not (left.moderate and right.moderate):
+    if refused.is_set():
         return _tile(left, right, bias)
-    xp, ns, finest = left.xp, left.namespace, left.finest * right.finest
-    finish = partial(rounded, xp, dtype=left.x.dtype, finest=finest, bias=bias)
+    xp, ns = left.xp, left.namespace
+    finish = partial(rounded, xp, dtype=left.x.dtype, bias=bias)
     found = single_product(left, right, finish)
     if found is None:
         refused.set()
@@ -236,35 +233,25 @@ def _tile_by_single_product(
     return r
 
 
-def rounded(
-    xp: Namespace, r: Array, dtype: DType, finest: float | None, bias: Array | None = None
-) -> Array:
-    """Return r (…, m, n) in float64, which is changed, plus bias, rounded to the dtype.
-
-    `finest` is the product of both operands' last grids, at least; None if one is not moderate.
-    """
+def rounded(xp: Namespace, r: Array, dtype: DType, bias: Array | None = None) -> Array:
+    """Return r (…, m, n) in float64, which is changed, plus bias, rounded to the dtype."""
     smallest = (SMALLEST_PRODUCT if bias is None else SMALLEST_NORMAL)[dtype_name(dtype)]
-    # Then every result is a multiple of the product of two grids.
-    large = finest is not None and finest >= smallest
     if bias is not None:
         r += bias
-    if not large:
-        r = zero_below(xp, r, smallest)
-    r = xp.astype(r, dtype, copy=False)
-    if large and bias is None:
-        r += 0.0  # makes +0 of -0
-    return r if finest is not None else one_nan(xp, r)
+    return xp.astype(zero_below(xp, r, smallest), dtype, copy=False)
 
 
 def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
-    """Return the product of moderate operands in float64 (…, m, n)."""
+    """Return the product of scaled operands in float64 (…, m, n)."""
     xp = left.xp
-    if left.array.shape[-1] == 1:
-        return xp.astype(left.array, xp.float64) * xp.astype(right.array, xp.float64)
+    if 0 in (*left.x.shape, *right.x.shape):  # nothing, or sums of nothing
+        return xp.matmul(left.floats(), right.floats())
+    if left.x.shape[-1] == 1:
+        return left.floats() * right.floats()
     widths = WIDTHS[name, left.fixed, right.fixed]
     a, b = left.slices(widths[0]), right.slices(widths[1])
     reach = max(len(a.arrays), len(b.arrays))
-    n = right.array.shape[-1]
+    n = right.x.shape[-1]
     with_all: dict[int, Array] = {}  # those of the right by a slice of the left, transposed
 
     def term(i: int, j: int) -> Array:
@@ -324,18 +311,6 @@ def _small_product(xp: Namespace, a: Array, b: Array, unit: Array | float) -> Ar
         last = exact_ends([xp.matmul(a[..., whole:], b[..., whole:, :])], unit)
         high, low = high + last[0], low + last[1]
     return high + low
-
-
-def _careful_product(left: Operand, right: Operand, name: str) -> Array:
-    """Return the product of any operands in float64 (…, m, n), denormal results not yet 0."""
-    xp = left.xp
-    if 0 in (*left.array.shape, *right.array.shape):  # nothing, or sums of nothing
-        return xp.matmul(xp.astype(left.array, xp.float64), xp.astype(right.array, xp.float64))
-    (a, root_a), (b, root_b) = clean(left), clean(right)
-    r = _sum_of_products(a, b, name)
-    if name == "float64":
-        r = scale_back(xp, r, root_a * root_b)
-    return place_special(xp, r, left, right)
 
 
 def _without_tiny_bits(xp: Namespace, bias: Array, name: str) -> Array:

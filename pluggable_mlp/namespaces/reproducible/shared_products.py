@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
-from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS, Factor, pairs, rounded
 from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.splitting import exact_ends
@@ -30,13 +30,13 @@ class Exchange(Protocol):
 
 def shared_matmul(
     ns: "ReproducibleNamespace", a: Factor, b: Factor, inner: int, exchange: Exchange
-) -> Array | None:
+) -> Array:
     """Return the product of the wholes of which a (…, m, k) and b (…, k, n) are parts.
 
     Parameters
     ----------
     ns : ReproducibleNamespace
-        Over the library of the arrays, one that looks at values.
+        Over the library of the arrays.
     a, b
         As for `matmul`: of the columns of the left and the rows of the right operand, those of this
         process, perhaps none.
@@ -46,17 +46,16 @@ def shared_matmul(
 
     Returns
     -------
-    (…, m, n) or None
-        The bits of `matmul` of the wholes, on all processes.  None, on all of them, if an operand
-        holds NaN, infinity or extreme magnitudes.
+    (…, m, n)
+        The bits of `matmul` of the wholes, on all processes.
     """
     xp = ns.library
     require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
     left, right = _operands(ns, a, b, exchange)
-    if not (left.moderate and right.moderate):
-        return None
-    name, finest = type_name(xp, a), left.finest * right.finest
-    return rounded(xp, _shared_sum(left, right, name, inner, exchange), a.dtype, finest)
+    r = _shared_sum(left, right, type_name(xp, a), inner, exchange)
+    if a.dtype == xp.float64:
+        r = scale_back(xp, r, left.root * right.root)
+    return rounded(xp, r, a.dtype)
 
 
 def _operands(
@@ -70,8 +69,6 @@ def _operands(
         Operand(ns, x, axis, None if isinstance(x, FixedPoint) else next(largest))
         for x, axis in sides
     )
-    for side in left, right:
-        side.moderate = side.moderate or side.fixed  # a part may be empty, the whole is not
     return left, right
 
 

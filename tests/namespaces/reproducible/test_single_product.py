@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from pluggable_mlp import get_backend
 from tests.namespaces.reproducible.bits import same_bits
@@ -31,17 +33,17 @@ def integers(kind):
     return a, b
 
 
-def move_to_ties(a, b):
-    """Let a sum in each row be in the middle of two float32, or next to that.
+def move_to_ties(a, b, nudges=(-1, 0, 1)):
+    """Let a sum in each row be in the middle of two float32, or this much beside it.
 
-    Those are integers of 56 bits: a sum in float64 is rounded on its way.
+    Those are integers of up to 57 bits: a sum in float64 is rounded on its way.
     """
     a[:, -2:], b[-2], b[-1] = 0, 1, 2**12
     sums = a @ b
     for i, row in enumerate(sums):
-        exponent = int(np.log2(abs(row[i]))) - 23  # of the last place in float32
-        place = 2**exponent
-        missing = place // 2 - row[i] % place + i % 3 - 1
+        exponent = int(np.log2(max(abs(row[i]), 1))) - 23  # of the last place in float32
+        place = 2 ** max(exponent, 1)
+        missing = place // 2 - row[i] % place + nudges[i % len(nudges)]
         a[i, -2], a[i, -1] = missing % 2**12, missing // 2**12
 
 
@@ -61,6 +63,23 @@ def test_sums_of_integers_are_rounded_to_float64_and_then_to_float32(library, ki
     assert same_bits(backend.to_numpy(product), sums.astype("float32"))
     expected = (sums + bias.astype("float32")).astype("float32")
     assert same_bits(backend.to_numpy(with_bias), expected)
+
+
+@settings(max_examples=8, phases=[Phase.generate], deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bits=st.integers(10, 24),
+    nudge=st.integers(0, 2**12),
+    signed=st.booleans(),
+)
+def test_sums_next_to_midpoints(seed, bits, nudge, signed):
+    """Also run on each kernel of OpenBLAS, by `test_kernels.py`."""
+    random, (m, k, n) = np.random.default_rng(seed), SHAPE
+    low = -(2**bits) if signed else 2 ** (bits - 1)
+    a, b = (random.integers(low, 2**bits, shape) for shape in ((m, k), (k, n)))
+    move_to_ties(a, b, (-nudge, -1, 0, 1, nudge))
+    product = matmul(np, a.astype("float32"), b.astype("float32"))
+    assert same_bits(product, (a @ b).astype("float64").astype("float32"))
 
 
 @pytest.mark.parametrize("extreme", [None, "small", "large", "infinite"])

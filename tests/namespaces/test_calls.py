@@ -1,10 +1,9 @@
-"""One look at a value in a whole computation, and the bits of computations that look."""
+"""Whole computations of reproducible arrays: they look at no value, whatever is extreme in them."""
 
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, first_state, get_backend, train, training_step
-from pluggable_mlp.namespaces import namespace_of, run, run_to_float, unwrapped
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.training.examples import make_examples
@@ -72,8 +71,6 @@ COMPUTATIONS = {
     "lbfgs": minimized,
     "scores": scored,
 }
-# Beside those of the native arithmetic.
-WAITS = dict.fromkeys(COMPUTATIONS, 1) | {"lbfgs": 0}
 
 
 def arrays_in(value):
@@ -96,23 +93,23 @@ def waits(name, dtype, arithmetic):
     with counting() as counts:
         bits(name, CUPY, dtype=dtype, arithmetic=arithmetic)
     # What is downloaded to be compared, by this test or when a function is fused.
-    others = ("test_speculation", "cupy_tracing", "cupy_launches")
+    others = ("test_calls", "cupy_tracing", "cupy_launches")
     return sum(n for line, n in counts.waits.items() if not any(of in line for of in others))
 
 
 @pytest.mark.simulated_cupy
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
-def test_a_computation_waits_once(name, dtype):
+def test_a_computation_waits_no_more_than_a_native_one(name, dtype):
     waits(name, dtype, "reproducible")  # tries the device's products
     counts = [waits(name, dtype, arithmetic) for arithmetic in ("native", "reproducible")]
-    assert counts[1] - counts[0] == WAITS[name]
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.simulated_cupy
 @pytest.mark.parametrize("factor", [2.0**-600, 2.0**500, np.inf])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
-def test_extreme_data_are_computed_again(name, factor):
+def test_extreme_data_have_the_same_bits(name, factor):
     if name in ("lbfgs", "scores") and factor == np.inf:
         factor = 2.0**1000  # data sets with infinity are refused
     assert bits(name, CUPY, factor) == bits(name, NUMPY, factor)
@@ -122,25 +119,6 @@ def test_extreme_data_are_computed_again(name, factor):
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
 def test_extreme_data_on_every_backend(backend, name):
     assert bits(name, backend, 2.0**500) == bits(name, NUMPY, 2.0**500)
-
-
-@pytest.mark.simulated_cupy
-@pytest.mark.parametrize(("factor", "calls"), [(1.0, 1), (2.0**-600, 2)])
-@pytest.mark.parametrize("how", [run, run_to_float])
-def test_only_what_was_wrong_is_computed_again(how, factor, calls):
-    xp = namespace_of("reproducible", CUPY)
-    x = xp.asarray(CUPY.asarray(examples(factor)[0]))
-    seen = []
-
-    def function(xp, trees):
-        seen.append(xp)
-        return xp.sum(trees["x"][0] @ trees["x"][0].mT), trees["other"]
-
-    first, other = how(xp, function, (), {"x": [x], "other": None})
-    assert float(first) == float(unwrapped(function(xp, {"x": [x], "other": None})[0]))
-    assert other is None
-    assert len(seen) == calls + 1
-    assert seen[0] is not xp
 
 
 @pytest.mark.parametrize("spec", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])

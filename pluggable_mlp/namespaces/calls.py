@@ -1,0 +1,111 @@
+"""Functions of reproducible arrays in one compiled call, where that changes no bit.
+
+A reproducible namespace looks at no value, so what it computes can be compiled or recorded.  A
+compiled function takes the library's own arrays and numbers, perhaps traced; within it they are
+wrapped in a namespace that takes such arrays.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pluggable_mlp.arrays import Namespace, device_of
+from pluggable_mlp.compile_cache import compiled_once
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
+from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.operand import traced
+from pluggable_mlp.provenance import is_builtin_call
+from pluggable_mlp.shortcuts import compiled
+
+Function = Callable[..., Any]
+
+
+def compiles(xp: Namespace) -> bool:
+    """Return whether the namespace is a reproducible one on a queue, where many calls are slow."""
+    return isinstance(xp, ReproducibleNamespace) and xp.queued
+
+
+def run(
+    xp: Namespace,
+    function: Function,
+    components: tuple[Any, ...],
+    *trees: Any,
+    numbers: tuple[Any, ...] = (),
+) -> Any:
+    """Return function(xp, *components, *numbers, *trees) of a pure function.
+
+    Parameters
+    ----------
+    xp
+        Any namespace: a reproducible one on a queue compiles it.
+    function : callable
+        It must be defined at the top of a module to be compiled.
+    components : tuple
+        Constants of the compiled function: networks, optimizers, names.
+    *trees
+        Tuples, lists and dicts with arrays of `xp`.
+    numbers : tuple
+        Python numbers, or tuples and dicts of numbers, which may change from call to call.
+
+    Raises
+    ------
+    ArithmeticUnavailable
+        If JAX traces the arrays, so that they have no values.
+    """
+    exact = _compiled(xp, function, components, trees) if compiles(xp) else None
+    if exact is None:
+        return function(xp, *components, *numbers, *trees)
+    return wrapped(xp, exact(numbers, *native_of(trees)))
+
+
+def wrapped(xp: ReproducibleNamespace, tree: Any) -> Any:
+    """Return nested lists, tuples and dicts with the library's arrays as those of `xp`."""
+    if isinstance(tree, dict):
+        return {name: wrapped(xp, one) for name, one in tree.items()}
+    if isinstance(tree, list | tuple):
+        items = [wrapped(xp, one) for one in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
+    return None if tree is None else xp.wrap(tree)
+
+
+def as_numbers(xp: ReproducibleNamespace, tree: Any) -> Any:
+    """Return nested numbers, with tracers in their places as numbers or integers of `xp`."""
+    if isinstance(tree, dict):
+        return {name: as_numbers(xp, one) for name, one in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(as_numbers(xp, one) for one in tree)
+    if tree is None or isinstance(tree, int | float | DeviceScalar | ReproducibleArray):
+        return tree
+    return xp.wrap(tree) if xp.library.isdtype(tree.dtype, "integral") else xp.device_scalar(tree)
+
+
+def _compiled(
+    xp: ReproducibleNamespace, function: Function, components: tuple[Any, ...], trees: Any
+) -> Function | None:
+    """Return the exactly compiled function of native arrays, or None.
+
+    Functions of user-defined components are not cached; they would be compiled at each call.  Fixed
+    point determines bits, and is lost if unwrapped.
+    """
+    arrays: list[ReproducibleArray] = []
+    map_wrapped(arrays.append, trees)
+    if not all(x.has_values for x in arrays):
+        raise traced()
+    call = partial(_on_native, xp, function, components)
+    if any(x.fixed_point is not None for x in arrays) or not is_builtin_call(call):
+        return None
+    device = device_of(arrays[0].native)
+    owner = xp.library.__name__, str(device)
+    return compiled_once(partial(compiled, xp.library), owner, call, exact=True, device=device)
+
+
+def _on_native(
+    base: ReproducibleNamespace,
+    function: Function,
+    components: tuple[Any, ...],
+    numbers: tuple[Any, ...],
+    *trees: Any,
+) -> Any:
+    xp = base.for_tracing()
+    return native_of(function(xp, *components, *as_numbers(xp, numbers), *wrapped(xp, trees)))
