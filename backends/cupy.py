@@ -16,7 +16,7 @@ from pluggable_mlp.shortcuts import offer
 from .contract import BackendUnavailable
 from .cupy_graphs import CapturedFunction
 from .cupy_sums import tree_sum
-from .cupy_tracing import FusedFunction, affine, in_one_kernel, zero_below
+from .cupy_tracing import affine, in_one_kernel, vecdot, zero_below
 from .memory import in_words
 from .tape import Function
 from .transfer import ArrayLibrary
@@ -103,13 +103,8 @@ class CupyBackend(ArrayLibrary):
         exact: bool = False,
         most: int = 1,
     ) -> Function | None:
-        """See `Compiler.compile`: elementwise operations are fused, which changes no bit.
-
-        Training steps, which use up their state, become CUDA graphs.
-        """
-        if most > 1:
-            return None
-        return CapturedFunction.of(function) if used_up else FusedFunction.of(function)
+        """See `Compiler.compile`: training steps, which use up their state, become CUDA graphs."""
+        return CapturedFunction.of(function) if used_up and most == 1 else None
 
     def versions(self) -> dict[str, str]:
         """Return the versions of CuPy and CUDA.
@@ -204,6 +199,6 @@ offer(
     on_device_of=_on_device_of,
     sign=cupy.sign,
     tree_sum=tree_sum,
-    vecdot=cupy.vdot,  # that of array-api-compat is a product of matrices, with a copy
+    vecdot=partial(vecdot, array_api_compat.cupy),
     zero_below=partial(in_one_kernel, zero_below),
 )

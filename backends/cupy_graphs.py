@@ -1,47 +1,50 @@
-"""A training step on CuPy as a CUDA graph: one launch for all its kernels; untried on a GPU.
+"""A training step of CuPy as a CUDA graph: one launch for all its kernels; untried on a GPU.
 
-A graph is captured from the kernels of a fused function (`cupy_fusing.py`), and repeats them with
-the same memory and the same values as arguments.  Therefore
-
-- numbers, which differ from call to call, are read from the device, where one launch puts them,
-  with the arrays among the arguments;
-- rows of an argument, where numbers say which, are taken before;
-- results are copied out of the graph's memory, so that they stay as they are;
-- products of matrices are those of `cupy_products.py`;
-- all memory of a graph is its own as long as it lives.
-
-When one is captured, and tried, is in `graphs.py`.
+A graph repeats the same kernels on the same memory.  The step is traced (`cupy_tracing.py`), so
+that its numbers, and the rows that it takes of the data, are known before: these, the state and
+small arrays are copied to memory of the graph, and results out of it.  When a graph is captured,
+and tried, is in `graphs.py`.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple, cast
 
+import array_api_compat.cupy
 import cupy
 import numpy as np
+from cupyx.scipy import special
 
 from pluggable_mlp.arrays import Array, DType
 
-from .cupy_kernels import ARGUMENT_BYTES, CONVERT, Argument, Input, Kernel, Line
-from .cupy_launches import InOneLaunch
+from .cupy_kernels import OPTIONS, PREAMBLE, erf
+from .cupy_launches import have_same_bits
 from .cupy_products import products_on
-from .cupy_tracing import FusedFunction
+from .cupy_sums import short_sum
+from .cupy_tracing import InOneKernel, StandInTape, kind_of, on_tape, stand_in_of
 from .graphs import MOST_COPIED, Graph, Graphs
-from .numpy_tracing import ArrayWriter
-from .tape import Function, Operation, Place, Tape, Tree, leaves, map_tree
-from .tracing import TraceError
+from .numpy_tracing import UFUNCS, ArrayWriter
+from .tape import Function, Operation, Place, Tape, Tree, compiled_program, leaves, map_tree
+from .tracing import Guard, TraceError
 
 _MOST_MEMORY = 2**28
 """Bytes of a graph: of its arguments and all it computes, as none is given out again meanwhile."""
+_AT_ONCE = 32
+"""Arrays that are copied in one launch, whose arguments are 4 KB at most."""
+_NAMES: dict[Function, str] = {
+    np.add.reduce: "sum",
+    np.maximum.reduce: "max",
+    np.minimum.reduce: "min",
+}
 
 _capturing = Lock()  # the handle of cuBLAS is for one stream at a time
 
 
-class CapturedFunction(FusedFunction):
-    """A fused function that becomes a CUDA graph when it was called often.
+class CapturedFunction:
+    """A function of CuPy arrays that becomes a CUDA graph when it was called often.
 
     Graphs are for the default stream, on which each follows all that was launched before it.
     """
@@ -49,45 +52,53 @@ class CapturedFunction(FusedFunction):
     library = f"CuPy {cupy.__version__}"
 
     def __init__(self, function: Function) -> None:
-        super().__init__(function)
+        self.function = function
         self.graphs = Graphs()
+
+    @classmethod
+    def of(cls, function: Function) -> "CapturedFunction | None":
+        """Return the function; None if it is not bound to a namespace over CuPy."""
+        return None if on_tape(function) is None else cls(function)
 
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
         result = NotImplemented
-        if self.programs and cupy.cuda.get_current_stream().ptr == 0:
+        if cupy.cuda.get_current_stream().ptr == 0:
             result = self.graphs(self, arguments)
-        return super().__call__(*arguments) if result is NotImplemented else result
+        return self.function(*arguments) if result is NotImplemented else result
 
     def capture(self, arguments: tuple[Tree, ...]) -> Graph:
         """See `Capturable.capture`."""
         with _capturing:
-            return _Graph(self, arguments)
+            return _Graph(self.function, arguments)
+
+    def has_same_bits(self, program: Function, arguments: Tree) -> bool:
+        """See `Capturable.has_same_bits`; but for the bits of NaN."""
+        # On the host: no two results are in the device's memory at once.
+        expected = map_tree(cupy.asnumpy, self.function(*arguments))
+        results = map_tree(cupy.asnumpy, program(*arguments))
+        have_same_form = map_tree(type, results) == map_tree(type, expected)
+        return have_same_form and all(map(have_same_bits, leaves(results), leaves(expected)))
 
 
 class _Graph:
     """The kernels of a function for arguments of one kind, in one launch."""
 
-    def __init__(self, function: CapturedFunction, arguments: Tree) -> None:
-        on_device = [*map(function.is_array, leaves(arguments))]
-        self._plan = plan = _Plan(*function.fused(arguments, held=True), on_device)
-        writer = ArrayWriter(plan.tape, [Place(number) for number in plan.inputs])
-        self._before = function.guarded(arguments, [*writer.lines()], writer.constants)
+    def __init__(self, function: Function, arguments: Tree) -> None:
+        self._plan = plan = _Plan(function, arguments)
+        self._before = plan.before(arguments)
         given = self._before(*arguments)
         self._shapes = [*map(_shape_of, given)]
-        if sum(x.nbytes for x in given if function.is_array(x)) > MOST_COPIED:
+        if sum(x.nbytes for x in given if _is_array(x)) > MOST_COPIED:
             raise TraceError
         # Nothing that is freed meanwhile is given out again: the graph writes to it.
         self._memory: list[cupy.cuda.MemoryPointer] = []
         self._bytes = 0
-        self._pool = cupy.cuda.MemoryPool()
         with cupy.cuda.using_allocator(self._allocate):
             kinds = zip(self._shapes, map(_dtype_of, given), strict=True)
             self._held = [cupy.empty(shape, dtype=dtype) for shape, dtype in kinds]
-        self._copy_in = _Copies(given)
-        self._copy_in.into(self._held, given)
+        _copy(self._held, given)
         self._graph, self._results = self._captured()
-        self._copy_out = _Copies(leaves(self._results))
 
     def inputs(self, arguments: tuple[Tree, ...]) -> Any:
         """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
@@ -98,19 +109,24 @@ class _Graph:
 
     def launch(self, given: Sequence[Any]) -> Tree:
         """Return what the function returns, in memory of its own."""
-        self._copy_in.into(self._held, given)
+        _copy(self._held, given)
         self._graph.launch()
-        copies = iter(self._copy_out(leaves(self._results)))
-        return map_tree(lambda _: next(copies), self._results)
+        results = leaves(self._results)
+        copies = [cupy.empty(x.shape, dtype=x.dtype) for x in results]
+        _copy(copies, results)
+        left = iter(copies)
+        return map_tree(lambda _: next(left), self._results)
 
     def _captured(self) -> tuple[cupy.cuda.Graph, Tree]:
         """Return the graph, and what will be its results: they have no values yet."""
         products = products_on(cupy.cuda.Device().id)
+        workspace = _memory(products.workspace_size)
+        self._memory.append(workspace)
         run = partial(self._plan.run, self._held, products.matmul)
-        products.use(cupy.cuda.Stream.null)
+        products.use(cupy.cuda.Stream.null, workspace)
         run()  # compiles and loads what is not allowed to be meanwhile
         stream = cupy.cuda.Stream(non_blocking=True)
-        products.use(stream)
+        products.use(stream, workspace)
         with stream, cupy.cuda.using_allocator(self._allocate):
             stream.begin_capture()
             try:
@@ -125,8 +141,23 @@ class _Graph:
         self._bytes += size
         if self._bytes > _MOST_MEMORY:
             raise TraceError
-        self._memory.append(self._pool.malloc(size))
+        self._memory.append(_memory(size))
         return self._memory[-1]
+
+
+def _memory(size: int) -> "cupy.cuda.MemoryPointer":
+    """Return memory that goes back to the device by itself: a pool of CuPy would keep it."""
+    return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
+
+
+class _Elementwise(NamedTuple):
+    """A function of NumPy as `in_one_kernel` takes it."""
+
+    function: Function
+
+    def __call__(self, xp: Any, *operands: Any) -> Any:
+        """Return what NumPy's function returns, on a tape."""
+        return self.function(*operands)
 
 
 class _Plan:
@@ -134,15 +165,11 @@ class _Plan:
 
     Parameters
     ----------
-    tape, result
-        Of operations and kernels, which are given numbers as arrays.
-    on_device : list of bool
-        Whether each argument is an array.
+    function : callable
+    arguments : tree
 
     Attributes
     ----------
-    tape, result
-        As given.
     operations : list of Operation
         Those in the graph, in order.
     inputs : list of int
@@ -150,24 +177,96 @@ class _Plan:
         arrays among the arguments, and rows of these.
     """
 
-    def __init__(self, tape: Tape, result: Tree, on_device: list[bool]) -> None:
-        self.tape, self.result = tape, result
+    def __init__(self, function: Function, arguments: Tree) -> None:
+        bound = on_tape(function)
+        assert bound is not None
+        self._tape = tape = StandInTape(keeps_kernels=True)
+        self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
+        with np.errstate(all="ignore"):
+            self._result = tape.run(bound, map_tree(stand_in_of, arguments))
+        self._numbers = {
+            number for number, leaf in enumerate(leaves(arguments)) if not _is_array(leaf)
+        }
+        if self._numbers.intersection(place.number for place in leaves(self._result)):
+            raise TraceError
         self.operations: list[Operation] = []
-        numbers = {number for number, is_array in enumerate(on_device) if not is_array}
-        before = {*range(len(on_device))}
-        for operation in tape.needed(result):
-            if _is_of(numbers, operation):
-                numbers.add(operation.result)
-                before.add(operation.result)
-            elif before.issuperset(operation.operands) and _takes_rows(operation, numbers):
-                before.add(operation.result)
-            elif numbers.isdisjoint(operation.operands) or _is_kernel(operation.function):
-                self.operations.append(operation)
+        self._operations_before: list[Operation] = []
+        before, changed = {*range(tape.argument_count)}, set[int]()
+        for operation in tape.needed(self._result):
+            if self._is_of_numbers(operation):
+                self._numbers.add(operation.result)
             else:
-                raise TraceError  # it would have the same number in each launch
+                operation = self._on_cupy(operation)
+                is_known = before.issuperset(operation.operands)
+                unchanged = changed.isdisjoint(tape.owners[of] for of in operation.operands)
+                if not (is_known and unchanged and self._takes_rows(operation)):
+                    self._check(operation)
+                    self.operations.append(operation)
+                    if not operation.is_new:
+                        changed.add(tape.owners[operation.result])
+                    continue
+            before.add(operation.result)
+            self._operations_before.append(operation)
         read = {number for operation in self.operations for number in operation.operands}
-        read.update(place.number for place in leaves(result))
+        read.update(place.number for place in leaves(self._result))
         self.inputs = sorted(read & before)
+
+    def _is_of_numbers(self, operation: Operation) -> bool:
+        """Return whether it is an operation of numbers alone, on the host."""
+        constants = leaves((operation.args, operation.settings))
+        return self._numbers.issuperset(operation.operands) and not any(map(_is_table, constants))
+
+    def _takes_rows(self, operation: Operation) -> bool:
+        """Return whether it takes a part of an array that numbers, or indices, choose."""
+        is_slice = operation.function is operator.getitem
+        varies = not self._numbers.isdisjoint(operation.operands)
+        return (is_slice and varies) or operation.function is cupy.take
+
+    def _check(self, operation: Operation) -> None:
+        """Refuse an operation that would have the same number in each launch."""
+        varies = not self._numbers.isdisjoint(operation.operands)
+        if varies and not isinstance(operation.function, InOneKernel):
+            raise TraceError
+
+    def _on_cupy(self, operation: Operation) -> Operation:
+        """Return the operation of CuPy for one of NumPy; a kernel if it is given numbers."""
+        args, settings = map_tree(self._constant, (operation.args, operation.settings))
+        function = UFUNCS.get(operation.function, operation.function)
+        varies = not self._numbers.isdisjoint(operation.operands)
+        if isinstance(function, InOneKernel) or function is operator.getitem:
+            pass
+        elif varies:
+            if settings.keys() - {"out"}:
+                raise TraceError
+            kinds = tuple(
+                self._tape.kinds[leaf.number] if isinstance(leaf, Place) else kind_of(leaf)
+                for leaf in args
+            )
+            function = InOneKernel(_Elementwise(function), kinds)
+        elif not isinstance(function, operator.attrgetter | operator.methodcaller):
+            function = _of_library(function)
+        return operation._replace(function=function, args=args, settings=settings)
+
+    def _constant(self, leaf: Any) -> Any:
+        """Return an array of the function's own on the device, where it is copied once."""
+        if not _is_table(leaf):
+            return leaf[()] if isinstance(leaf, np.ndarray) else leaf
+        if id(leaf) not in self._constants:
+            self._constants[id(leaf)] = leaf, cupy.asarray(leaf)
+        return self._constants[id(leaf)][1]
+
+    def before(self, arguments: Tree) -> Function:
+        """Return the program that computes the inputs from arguments of this kind."""
+        tape = Tape()
+        tape.owners, tape.argument_count = self._tape.owners, self._tape.argument_count
+        tape.operations = self._operations_before
+        writer = ArrayWriter(tape, [Place(number) for number in self.inputs])
+        lines = [*writer.lines()]
+        guard = Guard(_is_array, ("shape", "dtype", "device"), writer.constants)
+        # It computes on the current device, which may be another one than that of the arrays.
+        writer.constants["current"] = cupy.cuda.Device
+        device = f"if current().id != {cupy.cuda.Device().id}: return NotImplemented"
+        return compiled_program([*guard.lines(arguments), device, *lines], writer.constants)
 
     def run(self, inputs: list[Array], matmul: Function) -> Tree:
         """Run the operations on arrays in the places of the inputs, and return the result."""
@@ -179,76 +278,72 @@ class _Plan:
         for function, args, settings, result, _, _ in self.operations:
             called = matmul if function is cupy.matmul else function
             values[result] = called(*map_tree(value, args), **map_tree(value, settings))
-        return map_tree(value, self.result)
+        return map_tree(value, self._result)
 
 
-def _is_of(numbers: set[int], operation: Operation) -> bool:
-    """Return whether it is an operation of numbers alone, on the host."""
-    constants = leaves((operation.args, operation.settings))
-    has_array = any(isinstance(leaf, cupy.ndarray) for leaf in constants)
-    return numbers.issuperset(operation.operands) and not has_array
+def _is_array(leaf: object) -> bool:
+    return type(leaf) is cupy.ndarray
 
 
-def _takes_rows(operation: Operation, numbers: set[int]) -> bool:
-    """Return whether it takes a part of an array that numbers, or indices, choose."""
-    is_slice = operation.function is operator.getitem and not numbers.isdisjoint(operation.operands)
-    return is_slice or operation.function is cupy.take
+def _is_table(leaf: object) -> bool:
+    """Return whether it is an array of the function's own."""
+    return isinstance(leaf, np.ndarray) and leaf.ndim > 0
 
 
-def _is_kernel(function: Callable[..., Any]) -> bool:
-    return isinstance(function, InOneLaunch | cupy.ElementwiseKernel)
+def _of_library(function: Function) -> Function:
+    """Return CuPy's function for one of NumPy."""
+    if function in (short_sum, operator.pow):  # CuPy's operator makes squares and roots of powers
+        return function
+    if function is erf:
+        return cast("Function", special.erf)
+    name = _NAMES.get(function, getattr(function, "__name__", ""))
+    for library in (cupy, array_api_compat.cupy):  # the names and settings of NumPy are CuPy's
+        if hasattr(library, name):
+            found: Function = getattr(library, name)
+            return found
+    raise TraceError
 
 
 # Copies
 
 
-class _Copies:
-    """Copies of arrays, and of numbers to arrays without axes, in few launches.
-
-    Parameters
-    ----------
-    like : sequence
-        Arrays of the shapes and dtypes, and numbers of the kinds, of what is to be copied.
-    """
-
-    def __init__(self, like: Sequence[Any]) -> None:
-        self._parts: list[tuple[int, int, InOneLaunch]] = []
-        begin, size = 0, 0
-        for end, value in enumerate([*like, None]):
-            needed = 0 if value is None else _argument_bytes(value)
-            if value is None or size + needed > ARGUMENT_BYTES:
-                self._parts.append((begin, end, _copying(like[begin:end])))
-                begin, size = end, 0
-            size += needed
-
-    def __call__(self, values: Sequence[Any]) -> list[Array]:
-        """Return copies."""
-        return [copy for begin, end, launch in self._parts for copy in launch(*values[begin:end])]
-
-    def into(self, targets: Sequence[Array], values: Sequence[Any]) -> None:
-        """Copy into arrays."""
-        for begin, end, launch in self._parts:
-            launch.into(targets[begin:end], values[begin:end])
+def _copy(targets: Sequence[Array], sources: Sequence[Any]) -> None:
+    """Copy arrays, and numbers to arrays without axes, in few launches."""
+    for begin in range(0, len(targets), _AT_ONCE):
+        to, of = targets[begin : begin + _AT_ONCE], sources[begin : begin + _AT_ONCE]
+        flat = [x.ravel() if _is_array(x) else np.asarray(x)[()] for x in of]
+        dtypes = tuple(x.dtype.name for x in to)
+        ends = np.cumsum([x.size for x in to]).tolist()
+        kernel = _copying(dtypes, tuple(map(_is_array, of)))
+        kernel(*flat, *ends, *(x.ravel() for x in to), size=ends[-1])
 
 
-def _copying(like: Sequence[Any]) -> InOneLaunch:
-    kernels = []
-    for value in like:
-        dtype = _dtype_of(value).name
-        argument = Argument(dtype, "array" if isinstance(value, cupy.ndarray) else "number")
-        kernels.append(Kernel((argument,), (Line(CONVERT, (Input(0),), dtype),), (0,)))
-    return InOneLaunch(tuple(kernels), tuple(map(_shape_of, like)))
-
-
-def _argument_bytes(value: Any) -> int:
-    """Return the bytes of a launch's arguments for a copy of a value, at most."""
-    array = 16 + 16 * max(len(_shape_of(value)), 1)
-    return 16 + array + (array if isinstance(value, cupy.ndarray) else 8)
+@cache
+def _copying(dtypes: tuple[str, ...], are_arrays: tuple[bool, ...]) -> Function:
+    """Return the kernel in which each copy has a range of the index, up to its end."""
+    inputs, ends, outputs, branches = [], [], [], []
+    begin = "0"
+    for at, (dtype, is_array) in enumerate(zip(dtypes, are_arrays, strict=True)):
+        inputs.append(f"{'raw ' if is_array else ''}{dtype} x{at}")
+        ends.append(f"int64 end{at}")
+        outputs.append(f"raw {dtype} y{at}")
+        value = f"x{at}[i - {begin}]" if is_array else f"x{at}"
+        branches.append(f"if (i < end{at}) {{ y{at}[i - {begin}] = {value}; }}")
+        begin = f"end{at}"
+    made: Function = cupy.ElementwiseKernel(
+        ", ".join([*inputs, *ends]),
+        ", ".join(outputs),
+        "\nelse ".join(branches),
+        "copies",
+        preamble=PREAMBLE,
+        options=OPTIONS,
+    )
+    return made
 
 
 def _dtype_of(value: Any) -> DType:
-    return value.dtype if isinstance(value, cupy.ndarray) else np.asarray(value).dtype
+    return value.dtype if _is_array(value) else np.asarray(value).dtype
 
 
 def _shape_of(value: Any) -> tuple[int, ...]:
-    return value.shape if isinstance(value, cupy.ndarray) else ()
+    return value.shape if _is_array(value) else ()

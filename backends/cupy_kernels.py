@@ -3,9 +3,6 @@
 A kernel is a list of operations of NumPy's names, one line of CUDA each, all with CuPy's own rules:
 the common dtype of the operands, one IEEE operation, and no contraction (`--fmad=false`).  It is
 launched, and before tried, by `cupy_launches.py`.
-
-Sources keep to what C++ and Python read alike, but for types and semicolons: what simulates CuPy
-evaluates them.
 """
 
 import operator
@@ -38,7 +35,6 @@ __device__ int64 wrapped(int64 k, int64 n) { k %= n; return k < 0 ? k + n : k; }
 """
 
 OPTIONS = ("--fmad=false",)  # by default NVRTC rounds a * b + c once
-ARGUMENT_BYTES = 4000  # CUDA takes 4 KB, and CuPy adds the range of the index
 
 # Stand for what NumPy has as a method, or not at all.
 CONVERT = operator.methodcaller("astype", "")
@@ -108,11 +104,14 @@ class Line(NamedTuple):
         Of `Input`, `Previous`, numbers, and 0-d arrays as constants of their dtype.
     dtype : str
         Of the result.
+    is_number : bool
+        Whether that is promoted as a Python number.
     """
 
     function: Function
     operands: tuple[Any, ...]
     dtype: str
+    is_number: bool = False
 
 
 class Argument(NamedTuple):
@@ -121,31 +120,21 @@ class Argument(NamedTuple):
     Attributes
     ----------
     dtype : str
-    kind : {"array", "single", "number", "scalar", "table"}
-        An array that broadcasts to the results, a single element, a Python number, a
-        scalar of NumPy, or a table whose entries are taken.
+    kind : {"array", "number", "table"}
+        An array that broadcasts to the results; a Python number, or an array without axes that is
+        promoted as one; or a table whose entries are taken.
     length : int
         Of a table.
-    held : bool
-        Whether a number or scalar is in the memory of the device, as an array without axes.
     """
 
     dtype: str
     kind: str
     length: int = 0
-    held: bool = False
 
     @property
-    def is_value(self) -> bool:
-        """Whether a launch is given the value itself."""
-        return self.kind in ("number", "scalar") and not self.held
-
-    @property
-    def element(self) -> str:
-        """Where a kernel of several finds it, of which each has a range of the index."""
-        if self.held or self.kind == "single":
-            return "[0]"
-        return "[j]" if self.kind == "array" else ""
+    def is_number(self) -> bool:
+        """Whether it is promoted as a Python number."""
+        return self.kind == "number"
 
 
 class Kernel(NamedTuple):
@@ -168,20 +157,34 @@ class Kernel(NamedTuple):
 
         So `numpy.result_type` takes both.
         """
-        if isinstance(operand, Input):
-            argument = self.inputs[operand.number]
-            dtype = np.dtype(argument.dtype)
-            return dtype.type(1).item() if argument.kind == "number" else dtype
-        if isinstance(operand, Previous):
-            return np.dtype(self.lines[operand.number].dtype)
+        if isinstance(operand, Input | Previous):
+            of = (self.inputs if isinstance(operand, Input) else self.lines)[operand.number]
+            dtype = np.dtype(of.dtype)
+            return dtype.type(1).item() if of.is_number else dtype
         return operand.dtype if isinstance(operand, np.ndarray | np.generic) else operand
 
-    def body(self) -> list[str]:
-        """Return the lines of the source, from x0, x1, … to t0, t1, …"""
-        return [
+    @property
+    def source(self) -> "Source":
+        """The lines from x0, x1, … to t0, t1, …, and the results y0, y1, …"""
+        inputs = [
+            f"{'raw ' if argument.kind == 'table' else ''}{argument.dtype} x{number}"
+            for number, argument in enumerate(self.inputs)
+        ]
+        outputs = [f"{self.lines[line].dtype} y{at}" for at, line in enumerate(self.outputs)]
+        body = [
             f"const {line.dtype} t{number} = {_expression(self, line)};"
             for number, line in enumerate(self.lines)
         ]
+        stores = [f"y{at} = t{line};" for at, line in enumerate(self.outputs)]
+        return Source(", ".join(inputs), ", ".join(outputs), "\n".join([*body, *stores]))
+
+
+class Source(NamedTuple):
+    """What `cupy.ElementwiseKernel` takes."""
+
+    inputs: str
+    outputs: str
+    body: str
 
 
 def as_line(
@@ -214,7 +217,7 @@ def is_supported(kernel: Kernel, line: Line) -> bool:
 
 
 def _expression(kernel: Kernel, line: Line) -> str:
-    function, operands, dtype = line
+    function, operands, dtype, _ = line
     if function is np.ndarray.take:
         table, index = operands
         length = kernel.inputs[table.number].length
@@ -267,46 +270,3 @@ def _text(kernel: Kernel, operand: Any, dtype: str) -> str:
     if np.isinf(number):
         return f"{'-' if number < 0 else ''}inf{bits}"
     return f"{dtype}({float(number)!r})"
-
-
-class Source(NamedTuple):
-    """What `cupy.ElementwiseKernel` takes."""
-
-    inputs: str
-    outputs: str
-    body: str
-
-
-def source_of(kernels: tuple[Kernel, ...]) -> Source:
-    """Return the source of a kernel, or of several as one."""
-    return _of_one(kernels[0]) if len(kernels) == 1 else source_of_several(kernels)
-
-
-def _of_one(kernel: Kernel) -> Source:
-    inputs = [
-        f"{'raw ' if argument.kind == 'table' else ''}{argument.dtype} x{number}"
-        for number, argument in enumerate(kernel.inputs)
-    ]
-    outputs = [f"{kernel.lines[line].dtype} y{at}" for at, line in enumerate(kernel.outputs)]
-    stores = [f"y{at} = t{line};" for at, line in enumerate(kernel.outputs)]
-    return Source(", ".join(inputs), ", ".join(outputs), "\n".join([*kernel.body(), *stores]))
-
-
-def source_of_several(kernels: tuple[Kernel, ...]) -> Source:
-    """Return the source in which each kernel has a range of the index."""
-    inputs: list[str] = []
-    outputs: list[str] = []
-    lines: list[str] = []
-    for at, kernel in enumerate(kernels):
-        inputs += [f"int64 begin{at}", f"int64 end{at}"]
-        lines += [f"if (i >= begin{at} && i < end{at}) {{", f"const int64 j = i - begin{at};"]
-        for number, argument in enumerate(kernel.inputs):
-            name = f"x{at}_{number}"
-            inputs.append(f"{'raw ' if argument.element else ''}{argument.dtype} {name}")
-            lines.append(f"const {argument.dtype} x{number} = {name}{argument.element};")
-        lines += kernel.body()
-        for number, line in enumerate(kernel.outputs):
-            outputs.append(f"raw {kernel.lines[line].dtype} y{at}_{number}")
-            lines.append(f"y{at}_{number}[j] = t{line};")
-        lines.append("}")
-    return Source(", ".join(inputs), ", ".join(outputs), "\n".join(lines))

@@ -1,4 +1,4 @@
-"""Kernels of `cupy_kernels.py` in one launch, after a trial, or else operation by operation.
+"""Kernels of `cupy_kernels.py`, after a trial, or else operation by operation.
 
 Each kernel and its operations one by one get the same table of hard arguments, once per process and
 device: special values, denormal ones, ends of ranges, random bits.  Where a bit differs, or a
@@ -7,10 +7,9 @@ compiler refuses, a warning says so.
 
 import math
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
 from hashlib import sha256
-from itertools import accumulate, islice, pairwise
 from typing import Any, TypeAlias
 
 import array_api_compat.cupy
@@ -32,33 +31,30 @@ from .cupy_kernels import (
     Source,
     erf,
     fill,
-    source_of,
-    source_of_several,
 )
 from .tape import Function
 
 HostArray: TypeAlias = npt.NDArray[Any]
-Shape: TypeAlias = tuple[int, ...]
 
 
-# One by one
+# The two ways
 
 
 def _one_by_one(kernel: Kernel, arguments: Sequence[Any]) -> tuple[Array, ...]:
     """Return the results of the kernel's operations, each a kernel of CuPy's own."""
-    results: list[Array] = []
+    results: list[Any] = []
 
     def value(operand: Any) -> Any:
         if isinstance(operand, Input):
-            given = arguments[operand.number]
-            return given.item() if kernel.inputs[operand.number].held else given
+            return arguments[operand.number]
         if isinstance(operand, Previous):
             return results[operand.number]
         return operand[()] if isinstance(operand, np.ndarray) else operand
 
-    for function, operands, dtype in kernel.lines:
+    for function, operands, dtype, is_number in kernel.lines:
         result = _of_library(function, dtype)(*map(value, operands))
-        results.append(result if result.dtype == dtype else result.astype(dtype))
+        result = result if result.dtype == dtype else result.astype(dtype)
+        results.append(result.item() if is_number else result)
     return tuple(results[number] for number in kernel.outputs)
 
 
@@ -74,41 +70,11 @@ def _of_library(function: Function, dtype: str) -> Function:
     return found
 
 
-# In one launch
-
-
-def launcher(kernels: tuple[Kernel, ...], shapes: tuple[Shape, ...]) -> Function:
-    """Return a function of the kernels' arguments, one after the other, for their results.
-
-    Several kernels become one launch; their arguments then are arrays of their shapes, arrays of
-    one element, and numbers.
-
-    Parameters
-    ----------
-    kernels : tuple of Kernel
-    shapes : tuple of tuple of int
-        Of the results of each.
-    """
-    if not works(source_of(kernels), partial(_gives_the_same, kernels)):
-        return lambda *arguments: _one_after_the_other(kernels, arguments)
-    return _in_one_launch(kernels, shapes)
-
-
-def _in_one_launch(kernels: tuple[Kernel, ...], shapes: tuple[Shape, ...]) -> Function:
-    if len(kernels) == 1:
-        return _elementwise_kernel(source_of(kernels))
-    return InOneLaunch(kernels, shapes)
-
-
-def _one_after_the_other(
-    kernels: tuple[Kernel, ...], arguments: Sequence[Any]
-) -> tuple[Array, ...]:
-    results: list[Array] = []
-    waiting = iter(arguments)
-    for kernel in kernels:
-        own = [next(waiting) for _ in kernel.inputs]
-        results += _one_by_one(kernel, own)
-    return tuple(results)
+def launcher(kernel: Kernel) -> Function | None:
+    """Return a function of the kernel's arguments for its results; None if it fails its trial."""
+    if not works(kernel.source, partial(_gives_the_same, kernel)):
+        return None
+    return _elementwise_kernel(kernel.source)
 
 
 @cache
@@ -120,38 +86,6 @@ def _elementwise_kernel(source: Source) -> Function:
     return made
 
 
-class InOneLaunch:
-    """Several kernels of results of given shapes as one function; see `launcher`."""
-
-    def __init__(self, kernels: tuple[Kernel, ...], shapes: tuple[Shape, ...]) -> None:
-        self._kernel = _elementwise_kernel(source_of_several(kernels))
-        ends = [0, *accumulate(map(math.prod, shapes))]
-        self._size = ends[-1]
-        self._parts = [
-            (len(kernel.inputs), begin, end)
-            for kernel, (begin, end) in zip(kernels, pairwise(ends), strict=True)
-        ]
-        self._results = [
-            (shape, kernel.lines[line].dtype)
-            for kernel, shape in zip(kernels, shapes, strict=True)
-            for line in kernel.outputs
-        ]
-
-    def __call__(self, *arguments: Any) -> list[Array]:
-        """Return the results."""
-        results = [cupy.empty(shape, dtype=dtype) for shape, dtype in self._results]
-        self.into(results, arguments)
-        return results
-
-    def into(self, results: Sequence[Array], arguments: Sequence[Any]) -> None:
-        """Write the results into arrays, which are C-contiguous."""
-        given: list[Any] = []
-        waiting = iter(arguments)
-        for count, begin, end in self._parts:
-            given += [begin, end, *islice(waiting, count)]
-        self._kernel(*given, *results, size=self._size)
-
-
 # The trial
 
 
@@ -161,6 +95,8 @@ def works(key: Hashable, trial: Callable[[], bool]) -> bool:
     if key not in _tried:
         try:
             reason = "" if trial() else "its bits differ"
+        except MemoryError:  # there may be more of it the next time
+            raise
         except Exception as error:  # whatever a compiler may raise
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         _tried[key] = not reason
@@ -173,13 +109,11 @@ def works(key: Hashable, trial: Callable[[], bool]) -> bool:
     return _tried[key]
 
 
-def _gives_the_same(kernels: tuple[Kernel, ...]) -> bool:
+def _gives_the_same(kernel: Kernel) -> bool:
     """Return whether one launch gives the bits of the operations one by one."""
-    arguments = [_hard(*of) for of in _numbered(kernels)]
-    shapes = ((_HARD_COUNT,),) * len(kernels)
-    found = _in_one_launch(kernels, shapes)(*arguments)
-    expected = _one_after_the_other(kernels, arguments)
-    return all(map(have_same_bits, found, expected))
+    arguments = [_hard(*of) for of in enumerate(kernel.inputs)]
+    found = _elementwise_kernel(kernel.source)(*arguments)
+    return all(map(have_same_bits, found, _one_by_one(kernel, arguments)))
 
 
 _tried: dict[Hashable, bool] = {}
@@ -191,22 +125,16 @@ _SPECIAL = (
 _NUMBERS = (0.37, 1.5, 1e-3, 0.9, 3.0, 0.999, 1e-8)
 
 
-def _numbered(kernels: tuple[Kernel, ...]) -> Iterator[tuple[int, Argument]]:
-    return enumerate(argument for kernel in kernels for argument in kernel.inputs)
-
-
 def _hard(number: int, argument: Argument) -> Any:
     """Return hard values for an argument of a kernel; each argument has them in another order."""
     dtype = np.dtype(argument.dtype)
-    if argument.kind in ("number", "scalar"):
+    if argument.kind == "number":
         value = dtype.type(_NUMBERS[number % len(_NUMBERS)] if dtype.kind == "f" else 3 + number)
-        if argument.held:
-            return cupy.asarray(np.asarray(value))
-        return value.item() if argument.kind == "number" else value
+        return value.item()
     values = np.roll(_hard_values(argument.dtype), 97 * number)
     if argument.kind == "table":
         values = np.linspace(1.0, 2.0, argument.length).astype(dtype)
-    return cupy.asarray(values[7:8].reshape(()) if argument.kind == "single" else values)
+    return cupy.asarray(values)
 
 
 @cache

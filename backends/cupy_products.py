@@ -19,7 +19,6 @@ from pluggable_mlp.arrays import Array
 
 from .tracing import TraceError
 
-_WORKSPACE = 2**25  # bytes: what cuBLAS takes on the newest GPUs
 # CUDA_R_…, CUBLAS_COMPUTE_…, the type of factors, and the letter in names of functions.
 _KINDS: dict[str, tuple[int, int, Any, str]] = {
     "float32": (0, 68, ctypes.c_float, "S"),
@@ -41,19 +40,19 @@ class Products:
 
     def __init__(self) -> None:
         self._library = library()
-        self._workspace = cupy.cuda.alloc(_WORKSPACE)
         self._handle = _pointer()
         self._call("cublasCreate_v2", ctypes.byref(self._handle))
         capability = int(cupy.cuda.Device().compute_capability)
         self._algorithm = _TENSOR_OP if capability >= 80 else _DEFAULT
+        # Bytes, as cuBLAS takes by itself: another size may lead to other kernels, and bits.
+        self.workspace_size = 2**25 if capability >= 90 else 2**22
         self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], Array] = {}
 
-    def use(self, stream: Any) -> None:
-        """Let all that follows run on a stream."""
+    def use(self, stream: Any, workspace: "cupy.cuda.MemoryPointer") -> None:
+        """Let all that follows run on a stream, with `workspace_size` bytes for as long."""
         self._call("cublasSetStream_v2", self._handle, _pointer(stream.ptr))
-        size = ctypes.c_size_t(_WORKSPACE)  # to be set again: another stream resets it
-        pointer = _pointer(self._workspace.ptr)
-        self._call("cublasSetWorkspace_v2", self._handle, pointer, size)
+        size = ctypes.c_size_t(self.workspace_size)  # to be set again: another stream resets it
+        self._call("cublasSetWorkspace_v2", self._handle, _pointer(workspace.ptr), size)
 
     def matmul(self, a: Array, b: Array) -> Array:
         """Return `cupy.matmul(a, b)`."""

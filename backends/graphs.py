@@ -85,6 +85,8 @@ class Graphs:
         except TraceError:
             self._gave_up = True
             self._drop()
+        except MemoryError:  # there may be more of it the next time
+            self._drop()
         except Exception as error:  # whatever a library raises
             self._give_up(of, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
         finally:

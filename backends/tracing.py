@@ -155,11 +155,11 @@ class TracedFunction:
 
     def guarded(self, arguments: Tree, lines: list[str], constants: dict[str, Any]) -> Function:
         """Return a program of these lines; for arguments of another kind it is NotImplemented."""
-        guard = _Guard(self.is_array, self.specialized_on, constants)
+        guard = Guard(self.is_array, self.specialized_on, constants)
         return compiled_program([*guard.lines(arguments), *lines], constants)
 
 
-class _Guard:
+class Guard:
     """Writes the lines that name the arguments of a program, and reject those of another kind."""
 
     def __init__(

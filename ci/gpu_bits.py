@@ -10,7 +10,6 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -83,20 +82,6 @@ def is_exact(backend: Backend, widths: Any, shape: Any, transposed: Any) -> bool
     return bool(np.all(backend.to_numpy(found) == exact))
 
 
-@pytest.mark.skipif(DRY, reason="on the processor, there is nothing to fuse")
-@pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
-def test_steps_are_fused_on_cupy(arithmetic: str) -> None:
-    """Else the bits are those of operations one by one, which say nothing of the kernels.
-
-    In a process of its own, where no kernel was refused before, without a warning now.
-    """
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        fused, unfused, said = pool.submit(fusing, arithmetic, 100).result()
-    assert fused
-    assert not unfused
-    assert not said
-
-
 @pytest.mark.skipif(DRY, reason="on the processor, there are no graphs")
 @pytest.mark.parametrize("device", ["cupy", "torch:cuda"])
 @pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
@@ -126,36 +111,6 @@ def capturing(device: str, arithmetic: str, hidden: int) -> tuple[list[bool], li
         train(MLP([784, hidden, 10]), x, y, backend=get_backend(device), **settings)
     said = [str(of.message) for of in caught if "CUDA graph" in str(of.message)]
     return [graphs.is_used for graphs in made], said
-
-
-def fusing(arithmetic: str, hidden: int) -> tuple[list[str], list[str], list[str]]:
-    """Return the functions of a training on CuPy that are fused, those that cannot be, and why.
-
-    Of a network that had no training in this process: functions are kept.
-    """
-    from pluggable_mlp.backends.cupy_tracing import FusedFunction  # needs CuPy
-
-    fuse, functions = FusedFunction.of, []
-
-    def noting(function: Any) -> Any:
-        functions.append(fuse(function))
-        return functions[-1]
-
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(8 * 64, 784)), rng.integers(0, 10, 8 * 64)
-    with (
-        patch.object(FusedFunction, "of", noting),
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always")
-        settings = {"epochs": 1, "batch_size": 64, "arithmetic": arithmetic}
-        train(MLP([784, hidden, 10]), x, y, backend=get_backend("cupy"), **settings)
-    of_programs, of_failures = (
-        [each.function.func.__name__ for each in functions if each and chosen(each)]
-        for chosen in (attrgetter("programs"), attrgetter("failed"))
-    )
-    said = [str(of.message) for of in caught if "operation by operation" in str(of.message)]
-    return of_programs, of_failures, said
 
 
 def command_line(*arguments: object, small: str = "") -> None:

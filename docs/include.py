@@ -121,15 +121,14 @@ def _components() -> str:
 
 
 def _launches() -> str:
-    """Return the table of the launches and waits of a step."""
+    """Return the table of the nodes of a step's graph, and of its launches and waits."""
     counted = json.loads((ROOT / "tests/launches.json").read_text(encoding="utf-8"))
     lines = [
-        "| Network | Optimizer | Arithmetic | By | Launches | Waits |",
+        "| Network | Optimizer | Arithmetic | Nodes of the graph | Launches | Waits |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, (launches, waits) in counted.items():
-        network, solver, arithmetic, by = name.split(", ")
-        lines.append(f"| {network} | {solver} | {arithmetic} | `{by}` | {launches} | {waits} |")
+    for name, counts in counted.items():
+        lines.append(f"| {' | '.join([*name.split(', '), *map(str, counts)])} |")
     return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ The bytes of an array are hashed little-endian, in C order.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluggable_mlp.arrays import LibraryArrays
+from pluggable_mlp.shortcuts import on_device_of
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
@@ -55,10 +57,16 @@ def tensor_names(parameters: LibraryArrays) -> list[str]:
 
 def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[NDArray[Any]]:
     """Yield the parameters in the order of the hashes, as arrays of NumPy."""
-    to_numpy = np.asarray if backend is None else backend.to_numpy
-    for layer in parameters:
-        for name in sorted(layer):
-            yield to_numpy(layer[name])
+    arrays = [layer[name] for layer in parameters for name in sorted(layer)]
+    if not getattr(backend, "queued", False) or len({array.dtype for array in arrays}) != 1:
+        yield from map(np.asarray if backend is None else backend.to_numpy, arrays)
+        return
+    xp = backend.xp
+    with on_device_of(arrays[0]):  # where a download waits for the device, one of all
+        joined = backend.to_numpy(xp.concat([xp.reshape(array, (-1,)) for array in arrays]))
+    sizes = [math.prod(array.shape) for array in arrays]
+    parts = np.split(joined, np.cumsum(sizes)[:-1])
+    yield from (part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True))
 
 
 def little_endian(array: NDArray[Any]) -> NDArray[Any]:

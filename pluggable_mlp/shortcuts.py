@@ -254,9 +254,11 @@ def on_device_of(x: Any) -> AbstractContextManager[Any]:
     previous one is current again.  For other libraries, or if `x` is not an array, it does nothing.
     """
     try:
-        enter = _offered.get((array_namespace(x), "on_device_of"))
+        xp = array_namespace(x)
     except TypeError:
         return nullcontext()
+    load_offers(xp)
+    enter = _offered.get((xp, "on_device_of"))
     return nullcontext() if enter is None else enter(x)
 
 
@@ -315,8 +317,7 @@ def entries(xp: Namespace, table: Array, indices: Array) -> Array:
 
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
     """Return the sums of x y along the last axis, for `x` and `y` (…, n)."""
-    function = _offered.get((xp, "vecdot")) if x.ndim == 1 else None
-    return (function or xp.vecdot)(x, y)
+    return (_offered.get((xp, "vecdot")) or xp.vecdot)(x, y)
 
 
 def add_product(xp: Namespace, total: Array, x: Array, factor: float | Array) -> Array:

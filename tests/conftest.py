@@ -86,14 +86,25 @@ def make(label: str) -> Backend | BackendUnavailable:
     return made[label]
 
 
+def present(label: str) -> Backend:
+    """Return the backend; if it is absent, skip the test, or fail where it is required."""
+    backend = make(label)
+    if isinstance(backend, BackendUnavailable):
+        _fail_if_required(label, backend)
+        pytest.skip(f"{label} is absent, the section on backends says why")
+    return backend
+
+
 @pytest.fixture(scope="session", params=to_collect())
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every backend that is here; others are left out or skipped, or fail where required."""
-    backend = make(request.param)
-    if isinstance(backend, BackendUnavailable):
-        _fail_if_required(request.param, backend)
-        pytest.skip(f"{request.param} is absent, the section on backends says why")
-    return backend
+    return present(request.param)
+
+
+@pytest.fixture(scope="session")
+def cupy_backend() -> Backend:
+    """CuPy on a card, for tests of what is special there."""
+    return present("cupy")
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.names import is_weight
 from pluggable_mlp.registry import Component, NonNegative, as_number
+from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 from pluggable_mlp.training.trees import Tree, leaves, with_leaves, zeros_like
 
@@ -274,6 +275,9 @@ class GradientDescent(Optimizer):
             for layer in parameters
             for name, w in layer.items()
         ]
+        at_once = own(xp, "in_one_kernel")
+        if kernel is not None and at_once is not None and not differ:
+            function = partial(at_once, _as_function(self.rule, tuple(c)), *c.values())
         rule = Rule(function, kernel or "", self.kernel_numbers(c), decays)
         trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
         arrays = [leaves(tree, like=parameters) for tree in trees]
@@ -302,6 +306,17 @@ def map_coefficients(function: Callable[[Any], object], c: Coefficients) -> Coef
         name: map_coefficients(function, number) if isinstance(number, dict) else function(number)
         for name, number in c.items()
     }
+
+
+@lru_cache(maxsize=64)
+def _as_function(rule: Callable[..., Arrays], names: tuple[str, ...]) -> Callable[..., Arrays]:
+    """Return a rule as a function of its coefficients, one by one, and of arrays."""
+
+    def function(xp: Namespace, *operands: Any) -> Arrays:
+        c = dict(zip(names, operands, strict=False))
+        return rule(xp, c, *operands[len(names) :])
+
+    return function
 
 
 def as_rate(name: str, rate: LearningRate) -> LearningRate:

@@ -4,7 +4,7 @@ from collections import deque
 
 import pytest
 
-from pluggable_mlp import compile_cache
+from pluggable_mlp import compile_cache, get_backend
 from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction
 from pluggable_mlp.training.step_functions import _copies
 
@@ -36,3 +36,12 @@ def programs(monkeypatch):
 def early_graphs(monkeypatch):
     """Graphs are captured at the sixth call of a fused function: operations are slow here."""
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)
+
+
+@pytest.fixture
+def cupy_devices(cupy_backend):
+    """The numbers of two devices; the first one is current, and is so afterwards."""
+    if len(cupy_backend.devices()) < 2:
+        pytest.skip("there is one device; CUDA_ON_CPU_DEVICES=2 makes two of an emulated card")
+    yield 0, 1
+    get_backend("cupy:0")

@@ -1,24 +1,24 @@
-"""What the backend for CuPy asks of CuPy, on the simulated one."""
+"""What the backend for CuPy asks of CuPy."""
 
 import numpy as np
 import pytest
 
 from pluggable_mlp import BackendUnavailable, get_backend
 from pluggable_mlp.backends import available_backends
-from tests.simulated_cupy import counting, cupy
+from pluggable_mlp.hashing import parameters_sha256
+from tests.emulated_card import counting
 
-pytestmark = pytest.mark.simulated_cupy
+cupy = pytest.importorskip("cupy")
+
+pytestmark = pytest.mark.usefixtures("cupy_backend")
 
 
 def test_versions_are_those_of_what_computes():
     """The runtime is linked into CuPy's wheel; NVRTC and cuBLAS are what is installed."""
-    assert get_backend("cupy").versions() == {
-        "cupy": "14.2.0",
-        "cuda": "13.2",
-        "cuda driver": "13.0",
-        "nvrtc": "13.0",
-        "cublas": "13.1.0",
-    }
+    versions = get_backend("cupy").versions()
+    assert [*versions] == ["cupy", "cuda", "cuda driver", "nvrtc", "cublas"]
+    assert versions["cupy"] == cupy.__version__
+    assert versions["nvrtc"] == ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
 
 
 @pytest.mark.parametrize("value", ["1", "2"])
@@ -37,12 +37,13 @@ def test_memory_of_its_own_is_not_refused(monkeypatch):
 
 
 def test_a_device_that_others_have_is_not_available(monkeypatch):
-    def busy(self):
-        raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorDevicesUnavailable: busy")
+    class Busy(cupy.cuda.Device):
+        def use(self):
+            raise cupy.cuda.runtime.CUDARuntimeError(46)
 
-    monkeypatch.setattr(cupy.cuda.Device, "use", busy)
-    with pytest.raises(BackendUnavailable, match="cuda:1 cannot be used: .*busy") as caught:
-        get_backend("cupy:1")
+    monkeypatch.setattr(cupy.cuda, "Device", Busy)
+    with pytest.raises(BackendUnavailable, match="cuda:0 cannot be used: CUDA says") as caught:
+        get_backend("cupy:0")
     assert "nvidia-smi" in caught.value.remedy
 
 
@@ -52,11 +53,19 @@ def test_large_data_do_not_go_through_pinned_memory(order):
     backend = get_backend("cupy")
     large = np.zeros((2, 2**25 + 1), "uint8", order=order)
     large[1, -1] = 7
-    with counting() as counts:
-        there = backend.asarray(large)
-    assert counts.pinned == 0
+    pool = cupy.get_default_pinned_memory_pool()
+    pool.free_all_blocks()
+    there = backend.asarray(large)
+    assert pool.n_free_blocks() == 0
     assert there.strides == large.strides
     assert int(there[1, -1]) == 7
+
+
+def test_parameters_are_hashed_by_one_wait():
+    backend = get_backend("cupy")
+    host = [{"W": np.ones((3, 2), "float32"), "b": np.arange(2, dtype="float32")}] * 2
+    there = [{name: backend.asarray(x) for name, x in layer.items()} for layer in host]
     with counting() as counts:
-        backend.asarray(large[:, :1000])
-    assert counts.pinned > 0  # small ones are staged: their copies do not wait
+        found = parameters_sha256(there, backend)
+    assert found == parameters_sha256(host)
+    assert counts.waits == 1

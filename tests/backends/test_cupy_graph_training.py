@@ -1,14 +1,14 @@
-"""Training by CUDA graphs, on the simulated CuPy: what NumPy gives, and steps without graphs."""
+"""Training by CUDA graphs on CuPy: what NumPy gives, and steps without graphs."""
 
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, MLPClassifier, get_backend, sweep, train
 from pluggable_mlp.training.optimizers import Adam
-from tests.backends.fused import assert_same_bits
-from tests.simulated_cupy import counting
+from tests.backends.on_cupy import assert_same_bits
+from tests.emulated_card import counting
 
-pytestmark = pytest.mark.simulated_cupy
+pytestmark = pytest.mark.usefixtures("cupy_backend")
 
 NETWORKS = {
     "schedule": ({}, SGD(lambda t: 0.1 / (1 + t))),
@@ -28,7 +28,7 @@ def trained(spec, case, arithmetic, count, epochs):
             MLP([6, 5, 3], **network), x, y, backend=backend, arithmetic=arithmetic, **settings
         )
     arrays = [backend.to_numpy(x) for layer in result.parameters for x in layer.values()]
-    return arrays, counts.launches
+    return arrays, counts["graph launch"]
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def trained(spec, case, arithmetic, count, epochs):
     ],
 )
 def test_training_by_graphs_is_that_on_numpy(early_graphs, case, arithmetic, count, epochs, least):
-    found, launches = trained("cupy", case, arithmetic, count, epochs)
+    found, graphs = trained("cupy", case, arithmetic, count, epochs)
     expected, _ = trained("numpy", case, arithmetic, count, epochs)
     for one, other in zip(found, expected, strict=True):
         if arithmetic == "reproducible":
             assert_same_bits(one, other)
         else:
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
-    assert launches["graph"] >= least
+    assert graphs >= least
 
 
 def test_estimators_by_graphs_are_as_without(early_graphs):
@@ -61,11 +61,27 @@ def test_estimators_by_graphs_are_as_without(early_graphs):
     backend = get_backend("cupy")
     with counting() as counts, pytest.warns(UserWarning, match="Maximum"):
         model = MLPClassifier((5,), **settings).fit(backend.asarray(X), backend.asarray(y))
-    assert counts.launches["graph"] > 10
+    assert counts["graph launch"] > 10
     with pytest.warns(UserWarning, match="Maximum"):
         expected = MLPClassifier((5,), **settings).fit(X, y)
     for one, other in zip(model.coefs_, expected.coefs_, strict=True):
         assert_same_bits(one.get(), other)
+
+
+def test_members_of_an_ensemble_by_graphs_are_as_without(early_graphs):
+    """Their penalties are products of stacks of vectors."""
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(64, 4)).astype("float32"), np.arange(64) % 3
+    settings = {"batch_size": 8, "max_iter": 3, "random_state": 0, "n_members": 2}
+    backend = get_backend("cupy")
+    with counting() as counts, pytest.warns(UserWarning, match="Maximum") as said:
+        model = MLPClassifier((5,), **settings).fit(backend.asarray(X), backend.asarray(y))
+    assert len(said) == 1
+    assert counts["graph launch"] > 10
+    with pytest.warns(UserWarning, match="Maximum"):
+        expected = MLPClassifier((5,), **settings).fit(X, y)
+    for one, other in zip(model.coefs_, expected.coefs_, strict=True):
+        np.testing.assert_allclose(one.get(), other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +102,7 @@ def test_a_sweep_by_graphs_is_that_on_numpy(early_graphs, arithmetic, seeds):
     chosen = {"optimizer": "adam", "epochs": 3, "batch_size": 8, "arithmetic": arithmetic}
     with counting() as counts:
         found = sweep(MLP([6, 5, 3]), x, y, settings, backend=get_backend("cupy"), **chosen)
-    assert counts.launches["graph"] > 8
+    assert counts["graph launch"] > 8
     expected = sweep(MLP([6, 5, 3]), x, y, settings, backend=get_backend("numpy"), **chosen)
     for one, other in zip(found.networks, expected.networks, strict=True):
         for layer, like in zip(one.parameters, other.parameters, strict=True):

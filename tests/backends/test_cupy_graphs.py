@@ -1,4 +1,4 @@
-"""Steps on CuPy as CUDA graphs, on the simulated one: bits, launches, what stands in the way."""
+"""Steps on CuPy as CUDA graphs: bits, launches, what stands in the way."""
 
 import gc
 import threading
@@ -8,20 +8,25 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
-from tests.backends.fused import assert_same_bits, of_cupy
-from tests.simulated_cupy import CUBLAS, counting, cupy, installed, xp
+from tests.backends.on_cupy import assert_same_bits, of_cupy
+from tests.emulated_card import counting
 
-pytestmark = pytest.mark.simulated_cupy
+cupy = pytest.importorskip("cupy")
+xp = pytest.importorskip("array_api_compat.cupy")
 
-POOL = cupy.get_default_memory_pool()
+pytestmark = pytest.mark.usefixtures("cupy_backend")
+
 CALLS = 36  # more than come before a graph
 
 
-@pytest.fixture(scope="module")
-def workspace():
-    """CuBLAS has its own, once for the process, before a test counts memory."""
-    with installed():
-        all_calls(compiled(), first_state())
+@pytest.fixture
+def pool(cupy_backend):
+    """What CuPy's memory is taken from; CuBLAS has its own, once for the process."""
+    all_calls(compiled(), first_state())
+    gc.collect()
+    pool = cupy.get_default_memory_pool()
+    yield pool
+    pool.set_limit(0)
 
 
 def step(ns, state, numbers, data, start):
@@ -74,13 +79,15 @@ def launches(call, state, others=arguments):
     with counting() as counts:
         call(*given)
     assert not counts.waits
-    return counts.launches
+    return counts
 
 
 def test_a_step_is_three_launches_whose_numbers_change():
     call = compiled()
     state = all_calls(call, first_state())
-    assert launches(call, state) == {"fused": 2, "graph": 1}  # one copies in, one copies out
+    counts = launches(call, state)
+    assert counts.launches == 3
+    assert (counts["graph launch"], counts["kernel copies"]) == (1, 2)  # in, and out
 
 
 def test_states_of_others_are_taken_as_those_it_returned():
@@ -88,7 +95,7 @@ def test_states_of_others_are_taken_as_those_it_returned():
     all_calls(call, first_state())
     with counting() as counts:
         all_calls(call, {name: array + 1.0 for name, array in first_state().items()})
-    assert counts.launches["graph"] == CALLS
+    assert counts["graph launch"] == CALLS
 
 
 def with_dropped(ns, state, numbers, data, start):
@@ -109,14 +116,17 @@ def shuffled(call):
 def test_orders_and_words_change_from_call_to_call():
     call = compiled(with_dropped)
     state = all_calls(call, first_state(), with_dropped, others=shuffled)
-    assert launches(call, state, shuffled) == {"take": 1, "fused": 2, "graph": 1}
+    counts = launches(call, state, shuffled)
+    assert counts["graph launch"] == 1
+    assert counts["kernel cupy_take"] == 1
+    assert counts["kernel copies"] == 2
 
 
 def test_fewer_rows_than_before_are_no_call_of_the_graph():
     call = compiled()
     state = all_calls(call, first_state())
     all_calls(call, state, calls=3, others=lambda call: ((call, 0.5), of_cupy(20, 5), 17 + call))
-    assert launches(call, state)["graph"] == 1
+    assert launches(call, state)["graph launch"] == 1
 
 
 def test_more_arrays_than_a_kernel_takes_are_copied_in_more_launches():
@@ -127,7 +137,8 @@ def test_more_arrays_than_a_kernel_takes_are_copied_in_more_launches():
     state = {str(number): of_cupy(3, 2, seed=number) for number in range(50)}
     for number in range(CALLS):
         _, state = call(state, *arguments(number))
-    assert launches(call, state) == {"fused": 4, "graph": 1}  # 112 bytes each, of 4,000
+    counts = launches(call, state)
+    assert (counts["graph launch"], counts["kernel copies"]) == (1, 4)  # of 32 arrays at most
 
 
 def test_reading_a_value_in_between_is_as_without_a_graph():
@@ -145,7 +156,7 @@ def assert_captured_with_the_same_bits(products, state):
             found = call(state)
         for one, other in zip(found, expected, strict=True):
             assert_same_bits(one.get(), other)
-    assert counts.launches["graph"] == 1
+    assert counts["graph launch"] == 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -213,83 +224,94 @@ def test_what_would_be_wrong_or_slow_as_a_graph_is_none(function):
             _, state = call(state, *arguments(number))
     else:
         state = all_calls(call, state, function)
-    assert launches(call, state)["graph"] == 0
+    assert launches(call, state)["graph launch"] == 0
 
 
 def cuda_refuses(monkeypatch):
-    def refusing(_):
-        raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorNotSupported")
+    def refusing(*_, **__):
+        raise RuntimeError("cudaErrorNotSupported")
 
-    monkeypatch.setattr(cupy.cuda.Stream, "begin_capture", refusing)
+    _on_a_stream(monkeypatch, refusing)
 
 
 def capture_is_spoiled(monkeypatch):
     begin = cupy.cuda.Stream.begin_capture
 
-    def begun(self):
+    def spoiled(self):
         begin(self)
         float(cupy.zeros(()))
 
-    monkeypatch.setattr(cupy.cuda.Stream, "begin_capture", begun)
+    _on_a_stream(monkeypatch, spoiled)
+
+
+def _on_a_stream(monkeypatch, begin_capture):
+    kind = type("Stream", (cupy.cuda.Stream,), {"begin_capture": begin_capture})
+    monkeypatch.setattr(cupy.cuda, "Stream", kind)
 
 
 def cublas_fails(monkeypatch):
-    monkeypatch.setattr(CUBLAS, "cublasGemmEx", lambda *_: 13)
+    def failing(self, name, *arguments):
+        raise RuntimeError(f"{name} of cuBLAS gives status 13")
+
+    monkeypatch.setattr("pluggable_mlp.backends.cupy_products.Products._call", failing)
 
 
 def nothing_happens(monkeypatch):
-    monkeypatch.setattr(cupy.cuda.Graph, "launch", lambda self: None)
-
-
-def memory_is_full(monkeypatch):
-    begin = cupy.cuda.Stream.begin_capture
-
-    def filled(self):
-        POOL.set_limit(POOL.used_bytes() + 512)
-        begin(self)
-
-    def ended(self):
-        POOL.set_limit(0)
-        return end(self)
-
-    end = cupy.cuda.Stream.end_capture
-    monkeypatch.setattr(cupy.cuda.Stream, "begin_capture", filled)
-    monkeypatch.setattr(cupy.cuda.Stream, "end_capture", ended)
+    monkeypatch.setattr("pluggable_mlp.backends.cupy_graphs._Graph.launch", lambda self, _: {})
 
 
 @pytest.mark.parametrize(
     ("prepare", "reason"),
     [
         (cuda_refuses, "cudaErrorNotSupported"),
-        (capture_is_spoiled, "not permitted when stream is capturing"),
-        (cublas_fails, "cublasGemmEx of cuBLAS gives status 13"),
+        (capture_is_spoiled, "capturing"),
+        (cublas_fails, "cuBLAS gives status 13"),
         (nothing_happens, "other bits"),
-        (memory_is_full, "Out of memory"),
     ],
 )
-@pytest.mark.usefixtures("workspace")
-def test_what_fails_is_said_and_the_step_goes_on_without(prepare, reason, monkeypatch):
-    call, before = compiled(), POOL.used_bytes()
+def test_what_fails_is_said_and_the_step_goes_on_without(prepare, reason, monkeypatch, pool):
+    call, before = compiled(), pool.used_bytes()
     with monkeypatch.context() as planted:
         prepare(planted)
         with pytest.warns(UserWarning, match=f"without a CUDA graph of a step: .*{reason}") as said:
             state = all_calls(call, first_state(), calls=2 * CALLS)
     assert len(said) == 1
-    assert launches(call, state)["graph"] == 0
-    assert cupy.cuda.get_current_stream().capture is None
+    assert launches(call, state)["graph launch"] == 0
     del state, call
     gc.collect()  # an error that was caught holds frames with arrays
-    assert POOL.used_bytes() <= before  # less where garbage of other tests was collected meanwhile
+    assert pool.used_bytes() <= before  # less where garbage of other tests was collected meanwhile
 
 
-@pytest.mark.usefixtures("workspace")
-def test_the_memory_of_a_graph_is_given_back_with_it():
-    before = POOL.used_bytes()
+def test_a_capture_that_runs_out_of_memory_is_made_later(monkeypatch):
+    """Nothing is said: there may be enough when it is tried again."""
     call = compiled()
+    with monkeypatch.context() as planted:
+
+        def full(*_):
+            raise cupy.cuda.memory.OutOfMemoryError(512, 0, 0)
+
+        planted.setattr("pluggable_mlp.backends.cupy_graphs._Graph._allocate", full)
+        state = all_calls(call, first_state())
+    assert launches(call, state)["graph launch"] == 0
+    state = all_calls(call, state)
+    assert launches(call, state)["graph launch"] == 1
+
+
+def on_the_card():
+    """The bytes that are taken of it, by all pools."""
+    gc.collect()
+    cupy.get_default_memory_pool().free_all_blocks()
+    free, total = cupy.cuda.runtime.memGetInfo()
+    return total - free
+
+
+def test_the_memory_of_a_graph_is_given_back_with_it(pool):
+    """That of cuBLAS, too."""
+    before, call = on_the_card(), compiled()
     all_calls(call, first_state())
-    assert POOL.used_bytes() > before
+    assert on_the_card() >= before + 2**22
     del call
-    assert POOL.used_bytes() == before
+    assert on_the_card() == before
 
 
 def with_large_temporaries(ns, state, numbers, data, start):
@@ -299,35 +321,36 @@ def with_large_temporaries(ns, state, numbers, data, start):
     return wide[0, 0], state
 
 
-def test_memory_that_runs_out_later_is_said_and_the_step_goes_on_without():
-    """The graph gives its memory back, which is enough for the step."""
+def test_memory_that_runs_out_later_gives_that_of_the_graph_back(pool):
+    """Which is enough for the step; later there may be a graph again."""
     call = compiled()
     state = all_calls(call, first_state())
-    assert launches(call, state)["graph"] == 1
+    assert launches(call, state)["graph launch"] == 1
     given = state, *arguments(1)
     expected = host(step(xp, *given))
-    POOL.set_limit(POOL.used_bytes())
-    try:
-        with pytest.warns(UserWarning, match="without a CUDA graph of a step: .*Out of memory"):
-            found = host(call(*given))
-    finally:
-        POOL.set_limit(0)
+    with pytest.MonkeyPatch.context() as planted:
+
+        def full(*_):
+            raise cupy.cuda.memory.OutOfMemoryError(512, 0, 0)
+
+        planted.setattr("pluggable_mlp.backends.cupy_graphs._copy", full)
+        found = host(call(*given))
     for one, other in zip(found, expected, strict=True):
         assert_same_bits(one, other)
-    assert launches(call, state)["graph"] == 0
+    assert launches(call, state)["graph launch"] == 0
 
 
 @pytest.mark.slow
 def test_the_memory_of_a_graph_is_bounded(monkeypatch):
     """Nothing that is freed during a capture is given out again."""
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 1)
-    call, before = compiled(with_large_temporaries), POOL.used_bytes()
+    before, call = on_the_card(), compiled(with_large_temporaries)
     state = {"W": of_cupy(2048, 1, dtype="float64") / 64.0}
     data = state["W"].T
     for _ in range(5):
         call(state, (1, 0.5), data, 0)
-    assert launches(call, state, lambda number: ((number, 0.5), data, 0))["graph"] == 0
-    assert POOL.used_bytes() - before < 2**26
+    assert launches(call, state, lambda number: ((number, 0.5), data, 0))["graph launch"] == 0
+    assert on_the_card() - before < 2**26
 
 
 def test_few_functions_have_a_graph_at_a_time(early_graphs):
@@ -335,13 +358,13 @@ def test_few_functions_have_a_graph_at_a_time(early_graphs):
     first, *others = calls = [compiled() for _ in range(5)]
     for call in calls[:4]:
         state = all_calls(call, first_state(), calls=12)
-    assert launches(first, state)["graph"] == 1
-    before = POOL.used_bytes()
+    assert launches(first, state)["graph launch"] == 1
+    before = on_the_card()
     all_calls(others[3], first_state(), calls=12)
-    assert POOL.used_bytes() == before
-    assert [launches(call, state)["graph"] for call in calls] == [0, 1, 1, 1, 1]
+    assert on_the_card() == before
+    assert [launches(call, state)["graph launch"] for call in calls] == [0, 1, 1, 1, 1]
     all_calls(first, first_state(), calls=12)
-    assert [launches(call, state)["graph"] for call in calls] == [1, 0, 1, 1, 1]
+    assert [launches(call, state)["graph launch"] for call in calls] == [1, 0, 1, 1, 1]
 
 
 def test_on_another_stream_steps_are_as_without_graphs():
@@ -349,24 +372,25 @@ def test_on_another_stream_steps_are_as_without_graphs():
     call = compiled()
     state = all_calls(call, first_state())
     with cupy.cuda.Stream(non_blocking=True):
-        assert launches(call, state)["graph"] == 0
-    assert launches(call, state)["graph"] == 1
+        assert launches(call, state)["graph launch"] == 0
+    assert launches(call, state)["graph launch"] == 1
 
 
-def test_each_device_has_graphs_of_its_own():
+def test_each_device_has_graphs_of_its_own(cupy_devices):
     call = compiled()
     all_calls(call, first_state())
     state, given = first_state(), arguments(1)
     get_backend("cupy:1")
-    there = {name: xp.asarray(x, copy=True) for name, x in state.items()}
-    data = xp.asarray(given[1], copy=True)
+    there = {name: cupy.asarray(x.get()) for name, x in state.items()}
+    data = cupy.asarray(given[1].get())
     for _ in range(CALLS):
         with counting() as counts:
             found = call(there, given[0], data, given[2])
-    assert counts.launches == {"fused": 2, "graph": 1}
+    assert (counts["graph launch"], counts["kernel copies"]) == (1, 2)
     assert found[0].device.id == 1
+    found = host(found)
     get_backend("cupy:0")
-    for one, other in zip(host(found), host(step(xp, state, *given)), strict=True):
+    for one, other in zip(found, host(step(xp, state, *given)), strict=True):
         assert_same_bits(one, other)
 
 

@@ -1,17 +1,17 @@
-"""How much memory of a GPU is taken beside the data, on the simulated CuPy."""
+"""How much memory of a GPU is taken beside the data, on CuPy."""
 
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, MLPClassifier, get_backend, train
-from tests.simulated_cupy import cupy
+
+cupy = pytest.importorskip("cupy")
 
 pytestmark = [
-    pytest.mark.simulated_cupy,
+    pytest.mark.usefixtures("cupy_backend"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-POOL = cupy.get_default_memory_pool()
 BATCH = 8
 
 
@@ -34,8 +34,13 @@ def test_large_data_are_checked_part_by_part(run, monkeypatch):
     y = backend.asarray(np.arange(256) % 3)
     for _ in range(3):
         run(backend, X, y)  # tries the kernels and captures the steps, which takes memory
-    POOL.set_limit(POOL.used_bytes() + X.nbytes // 5)
-    run(backend, X, y)
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    pool.set_limit(pool.used_bytes() + X.nbytes // 5)
+    try:
+        run(backend, X, y)
+    finally:
+        pool.set_limit(0)
 
 
 @pytest.mark.parametrize("run", [by_train, by_fit])

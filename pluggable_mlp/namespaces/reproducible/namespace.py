@@ -9,7 +9,7 @@ give the same bits on every library: they are the library's own, listed here by 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, wraps
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat
 
@@ -30,6 +30,7 @@ from pluggable_mlp.namespaces.reproducible import (
     statistical,
 )
 from pluggable_mlp.namespaces.reproducible.array import (
+    ANY,
     ArrayOrScalar,
     ReproducibleArray,
     map_wrapped,
@@ -47,7 +48,7 @@ from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kinds_of
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64
 from pluggable_mlp.namespaces.reproducible.operand import traced
-from pluggable_mlp.shortcuts import check_process, guards, load_offers, standard_function
+from pluggable_mlp.shortcuts import check_process, guards, load_offers, own, standard_function
 
 Function = Callable[..., Any]
 
@@ -117,7 +118,7 @@ class ReproducibleNamespace:
         The functions of `special.py` that have a rule.
     """
 
-    beyond_standard = ("affine", "erf", "rsqrt", "sigmoid", "softplus")
+    beyond_standard = ("affine", "erf", "in_one_kernel", "rsqrt", "sigmoid", "softplus")
 
     def __init__(
         self,
@@ -146,6 +147,15 @@ class ReproducibleNamespace:
     def wrap(self, array: Array) -> ReproducibleArray:
         """Return a library's array that came out of a reproducible namespace, as it is."""
         return ReproducibleArray(array, self)
+
+    def in_one_kernel(self, function: Function, *operands: Any) -> Any:
+        """Return function(self, *operands), elementwise, at once where the library can."""
+        at_once = own(self.library, "in_one_kernel")
+        if at_once is None:
+            return function(self, *operands)
+        are_arrays = tuple(isinstance(operand, ReproducibleArray) for operand in operands)
+        values = [of.value if isinstance(of, DeviceScalar) else native_of(of) for of in operands]
+        return self._wrapped(at_once(_OnLibrary(function, are_arrays), *values), ANY)
 
     def device_scalar(self, value: Array) -> DeviceScalar:
         """Return a 0-d float64 array of the library as a scalar that behaves as a Python float."""
@@ -291,6 +301,23 @@ class ReproducibleNamespace:
     def __array_namespace_info__(self) -> Inspection:
         """Return the standard's inspection object, of the dtypes that have rules."""
         return Inspection(self.library)
+
+
+class _OnLibrary(NamedTuple):
+    """An elementwise function of reproducible arrays and numbers as one of the library's."""
+
+    function: Function
+    are_arrays: tuple[bool, ...]
+
+    def __call__(self, library: Namespace, *values: Any) -> Any:
+        """Return the library's arrays."""
+        ns = ReproducibleNamespace(library, run_all=None)
+        operands = [
+            ns.wrap(value) if is_array else ns.device_scalar(value)
+            for value, is_array in zip(values, self.are_arrays, strict=True)
+        ]
+        results = self.function(ns, *operands)
+        return tuple(map(native_of, results)) if type(results) is tuple else native_of(results)
 
 
 class _Extension(SimpleNamespace):

@@ -193,12 +193,16 @@ class Operand:
             return x.floats
         return x * self._scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)
 
+    def split(self, widths: tuple[int, ...]) -> Slices:
+        """Return slices of the array, which is no `FixedPoint`."""
+        return split(self.xp, self.x, self.largest, widths, self._scale)
+
     def slices(self, widths: tuple[int, ...]) -> Slices:
         """Return the slices, kept for the next tile; a `FixedPoint` has its own single one."""
         if self.fixed:
             return Slices((self.x.floats,), (self.x.scale,))
         if widths not in self._slices:
-            self._slices[widths] = split(self.xp, self.floats(), self.largest, widths)
+            self._slices[widths] = self.split(widths)
         return self._slices[widths]
 
     def stack(self, widths: tuple[int, ...]) -> None:

@@ -19,7 +19,6 @@ from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.operand import Operand
-from pluggable_mlp.namespaces.reproducible.splitting import split
 from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 from pluggable_mlp.shortcuts import take
 
@@ -76,7 +75,7 @@ def _norms(xp: Namespace, x: Array, axis: int) -> Array:
 
 def _has_few_bits(operand: Operand) -> bool:
     """Return whether a slice of few bits holds as much of an operand as `SLICE` does."""
-    few = split(operand.xp, operand.floats(), operand.largest, _FEW_BITS)
+    few = operand.split(_FEW_BITS)
     return bool(operand.xp.all(few.arrays[0] == operand.slices(SLICE).arrays[0]))
 
 

@@ -51,18 +51,26 @@ def _power_of_two_at_least(xp: Namespace, x: Array) -> Array:
     return xp.where(p == 0.0, x, p)
 
 
-def split(xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...]) -> Slices:
-    """Split `x` into slices of the given widths.
+def split(
+    xp: Namespace,
+    x: Array,
+    largest: Array,
+    widths: tuple[int, ...],
+    scale: Array | float = 1.0,
+) -> Slices:
+    """Split `x`, float64 times `scale`, into slices of the given widths.
 
     Parameters
     ----------
     x : (…, m, n)
-        float64.  The slices take its memory.
+        float32 or float64.
     largest : (…, m, 1) or (…, 1, n)
-        The largest magnitude of each row or column, float64. Every grid must be a normal number;
-        where one is infinite, its slices are NaN.
+        The largest magnitude of each scaled row or column, float64. Every grid must be a normal
+        number; where one is infinite, its slices are NaN.
     widths
         Bits of each slice, at most 51.
+    scale : (…, m, 1), (…, 1, n) or float
+        Powers of two, by which float64 is multiplied first.
 
     Returns
     -------
@@ -70,13 +78,22 @@ def split(xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...]) -> S
         Of each element, at most half of the last grid is lost.
     """
     grid = power_of_two_at_least(xp, largest)
-    slices: list[Array] = []
     grids: list[Array | float] = []
-    rest = x
     for place, width in enumerate(widths):
         grid = grid * 2.0 ** -(width if place == 0 else width + 1)
+        grids.append(grid)
+    return Slices(in_one_kernel(xp, _slices, x, scale, *grids), tuple(grids))
+
+
+def _slices(
+    xp: Namespace, x: Array, scale: Array | float, *grids: Array
+) -> tuple[Array, ...]:
+    """Return the slices of an array on these grids; the last one takes the memory of the copy."""
+    slices: list[Array] = []
+    rest = x * scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)
+    for place, grid in enumerate(grids):
         c = grid * (1.5 * 2.0**52)  # rest + c is in [2^52 g, 2^53 g], where float64 counts by g
-        if place < len(widths) - 1:
+        if place < len(grids) - 1:
             part = rest + c
             part -= c
             rest -= part
@@ -85,8 +102,7 @@ def split(xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...]) -> S
             part += c
             part -= c
         slices.append(part)
-        grids.append(grid)
-    return Slices(tuple(slices), tuple(grids))
+    return tuple(slices)
 
 
 def add_exact(parts: Iterable[Array], unit: Array | float) -> Array:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, one_nan, type_name
-from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, split
+from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact
 from pluggable_mlp.shortcuts import own, zero_below
 
 if TYPE_CHECKING:
@@ -92,10 +92,9 @@ def _sum_along(ns: "ReproducibleNamespace", x: Array, axis: int) -> Array:
     if x.dtype == xp.float32:
         return _tree_sum(xp, x, axis)
     operand = Operand(ns, x, axis)
-    scaled = operand.floats()
     # Of scaled numbers, no order overflows: infinity or NaN is among the terms.
-    unbounded = xp.sum(scaled, axis=axis, keepdims=True)
-    slices = split(xp, scaled, operand.largest, (_WIDTH, _WIDTH))
+    unbounded = xp.sum(operand.floats(), axis=axis, keepdims=True)
+    slices = operand.split((_WIDTH, _WIDTH))
     r = scale_back(xp, _exact_sum(xp, slices, axis), operand.root)
     return xp.where(xp.isnan(r), unbounded, r)
 
