@@ -192,11 +192,12 @@ class _Plan:
         self.operations: list[Operation] = []
         self._operations_before: list[Operation] = []
         before, changed = {*range(tape.argument_count)}, set[int]()
-        for operation in tape.needed(self._result):
-            if self._is_of_numbers(operation):
-                self._numbers.add(operation.result)
+        for recorded in tape.needed(self._result):
+            operation = recorded
+            if self._is_of_numbers(recorded):
+                self._numbers.add(recorded.result)
             else:
-                operation = self._on_cupy(operation)
+                operation = self._on_cupy(recorded)
                 is_known = before.issuperset(operation.operands)
                 unchanged = changed.isdisjoint(tape.owners[of] for of in operation.operands)
                 if not (is_known and unchanged and self._takes_rows(operation)):

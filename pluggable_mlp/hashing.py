@@ -58,8 +58,11 @@ def tensor_names(parameters: LibraryArrays) -> list[str]:
 def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[NDArray[Any]]:
     """Yield the parameters in the order of the hashes, as arrays of NumPy."""
     arrays = [layer[name] for layer in parameters for name in sorted(layer)]
+    if backend is None:
+        yield from map(np.asarray, arrays)
+        return
     if not getattr(backend, "queued", False) or len({array.dtype for array in arrays}) != 1:
-        yield from map(np.asarray if backend is None else backend.to_numpy, arrays)
+        yield from map(backend.to_numpy, arrays)
         return
     xp = backend.xp
     with on_device_of(arrays[0]):  # where a download waits for the device, one of all

@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp import get_backend, reproducible
 from pluggable_mlp.arrays import map_nested
-from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.shortcuts import entries, in_one_kernel, vecdot
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent
@@ -127,6 +127,13 @@ def test_entries_of_a_table_are_those_of_numpy():
     assert_same_bits(found.get(), expected)
 
 
+def test_tables_are_on_the_device_of_the_operands(cupy_devices):
+    for device in cupy_devices:
+        index = get_backend(f"cupy:{device}").asarray(FLOATS[0].astype("float64"))
+        found = in_one_kernel(xp, of_tables, index, 2.0)
+        assert_same_bits(found.get(), of_tables(NUMPY, FLOATS[0].astype("float64"), 2.0))
+
+
 def leaves(tree):
     found = []
     map_nested(found.append, tree)
@@ -164,7 +171,7 @@ def updated(optimizer, ns, asarray, t):
     given = (parameters, gradients, slots)
     if hasattr(ns, "wrap"):
         given = map_nested(ns.wrap, given)
-    return unwrapped(optimizer.update(ns, c, *given))
+    return native_of(optimizer.update(ns, c, *given))
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
