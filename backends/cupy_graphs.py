@@ -9,9 +9,10 @@ and tried, is in `graphs.py`.
 import operator
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, partial
 from threading import Lock
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import array_api_compat.cupy
 import cupy
@@ -150,7 +151,8 @@ def _memory(size: int) -> "cupy.cuda.MemoryPointer":
     return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
 
 
-class _Elementwise(NamedTuple):
+@dataclass(frozen=True)
+class _Elementwise:
     """A function of NumPy as `in_one_kernel` takes it."""
 
     function: Function

@@ -7,9 +7,10 @@ lines of a kernel (`cupy_kernels.py`), or the nodes of a graph (`cupy_graphs.py`
 
 import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import array_api_compat.cupy
 import array_api_compat.numpy
@@ -133,7 +134,8 @@ def kind_of(value: Any) -> Kind:
     return value.dtype.name if hasattr(value, "dtype") else ""
 
 
-class InOneKernel(NamedTuple):
+@dataclass(frozen=True)
+class InOneKernel:
     """A function of operands of these kinds; numbers may be arrays without axes, too.
 
     Attributes
@@ -170,7 +172,8 @@ def in_one_kernel(function: Function, *operands: Any) -> Any:
     return results if kernel.is_tuple else results[0]
 
 
-class _Launch(NamedTuple):
+@dataclass(frozen=True)
+class _Launch:
     """A kernel with the tables that it takes besides."""
 
     kernel: Function
@@ -287,8 +290,9 @@ def _recorded(function: Function) -> Function:
 
 def _recorded_kernel(function: Function, *operands: Any) -> Any:
     for leaf in operands:
-        if isinstance(leaf, Tracer) and leaf.tape.keeps_kernels:
-            return leaf.tape.record_kernel(function, operands)
+        tape = getattr(leaf, "tape", None)
+        if isinstance(tape, StandInTape) and tape.keeps_kernels:
+            return tape.record_kernel(function, operands)
     return function(namespace(), *operands)
 
 
