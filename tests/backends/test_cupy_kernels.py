@@ -8,7 +8,7 @@ from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.shortcuts import entries, in_one_kernel, vecdot
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
-from pluggable_mlp.training.optimizer import GradientDescent
+from pluggable_mlp.training.optimizer import GradientDescent, UpdateArguments, each_array
 from tests.backends.on_cupy import assert_same_bits, of_cupy
 from tests.emulated_card import counting
 
@@ -171,7 +171,7 @@ def updated(optimizer, ns, asarray, t):
     given = (parameters, gradients, slots)
     if hasattr(ns, "wrap"):
         given = map_nested(ns.wrap, given)
-    return native_of(optimizer.update(ns, c, *given))
+    return native_of(optimizer.update(UpdateArguments(ns, c, *given, each_array)))
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
