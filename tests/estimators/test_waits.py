@@ -1,4 +1,4 @@
-"""How often `fit` waits for a GPU, on the simulated CuPy: no more often than `train`."""
+"""How often `fit` waits for a GPU, on the emulated card: no more often than `train`."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from pluggable_mlp import MLP, MLPClassifier, get_backend, train
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers import Adam
 from pluggable_mlp.training.trees import map_arrays
-from tests.simulated_cupy import counting
+from tests.emulated_card import counting
 
-pytestmark = pytest.mark.simulated_cupy
+pytestmark = pytest.mark.usefixtures("cupy_backend")
 
 BATCH = 32
 ARITHMETICS = ("native", "reproducible")

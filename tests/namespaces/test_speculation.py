@@ -9,9 +9,9 @@ from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.emulated_card import counting
 
-NUMPY, CUPY = get_backend("numpy"), SimulatedCupyBackend()
+NUMPY = get_backend("numpy")
 NETWORK = MLP([5, 4, 3])
 
 
@@ -92,30 +92,28 @@ def bits(name, backend, factor=1.0, dtype="float64", arithmetic="reproducible"):
     return [backend.to_numpy(array).tobytes() for array in arrays_in(found)]
 
 
-def waits(name, dtype, arithmetic):
+def waits(name, backend, dtype, arithmetic):
     with counting() as counts:
-        bits(name, CUPY, dtype=dtype, arithmetic=arithmetic)
+        bits(name, backend, dtype=dtype, arithmetic=arithmetic)
     # What is downloaded to be compared, by this test or when a function is fused.
     others = ("test_speculation", "cupy_tracing", "cupy_launches")
     return sum(n for line, n in counts.waits.items() if not any(of in line for of in others))
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
-def test_a_computation_waits_once(name, dtype):
-    waits(name, dtype, "reproducible")  # tries the device's products
-    counts = [waits(name, dtype, arithmetic) for arithmetic in ("native", "reproducible")]
+def test_a_computation_waits_once(name, dtype, cupy_backend):
+    waits(name, cupy_backend, dtype, "reproducible")  # tries the device's products
+    counts = [waits(name, cupy_backend, dtype, each) for each in ("native", "reproducible")]
     assert counts[1] - counts[0] == WAITS[name]
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("factor", [2.0**-600, 2.0**500, np.inf])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
-def test_extreme_data_are_computed_again(name, factor):
+def test_extreme_data_are_computed_again(name, factor, cupy_backend):
     if name in ("lbfgs", "scores") and factor == np.inf:
         factor = 2.0**1000  # data sets with infinity are refused
-    assert bits(name, CUPY, factor) == bits(name, NUMPY, factor)
+    assert bits(name, cupy_backend, factor) == bits(name, NUMPY, factor)
 
 
 @pytest.mark.slow
@@ -124,12 +122,11 @@ def test_extreme_data_on_every_backend(backend, name):
     assert bits(name, backend, 2.0**500) == bits(name, NUMPY, 2.0**500)
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.parametrize(("factor", "calls"), [(1.0, 1), (2.0**-600, 2)])
 @pytest.mark.parametrize("how", [run, run_to_float])
-def test_only_what_was_wrong_is_computed_again(how, factor, calls):
-    xp = namespace_of("reproducible", CUPY)
-    x = xp.asarray(CUPY.asarray(examples(factor)[0]))
+def test_only_what_was_wrong_is_computed_again(how, factor, calls, cupy_backend):
+    xp = namespace_of("reproducible", cupy_backend)
+    x = xp.asarray(cupy_backend.asarray(examples(factor)[0]))
     seen = []
 
     def function(xp, trees):

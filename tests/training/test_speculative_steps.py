@@ -10,7 +10,7 @@ from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.steps import Steps
-from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.emulated_card import counting
 from tests.training.compilers import Spoiling, Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -147,13 +147,12 @@ def test_divergence_is_told_as_by_steps_that_look(backend):
         assert message(backend) == message(Uncompiled(NUMPY))
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.usefixtures("short")
-def test_an_epoch_that_diverged_is_not_finished(repeated):
+def test_an_epoch_that_diverged_is_not_finished(repeated, cupy_backend):
     """After NaN, every speculation would be taken again."""
     x = examples(30, "float32")[0] * 1e18
     targets = x * 1e10
-    settings = {"backend": SimulatedCupyBackend(), "arithmetic": "reproducible"}
+    settings = {"backend": cupy_backend, "arithmetic": "reproducible"}
     with np.errstate(all="ignore"), pytest.raises(DivergenceError):
         train(
             MLP(SIZES, activation="relu", loss="squared_error"),
@@ -187,21 +186,18 @@ def test_evaluation_of_extreme_data(backend):
     assert evaluated(backend, EXTREMES["both"]) == evaluated(NUMPY, EXTREMES["both"])
 
 
-@pytest.mark.simulated_cupy
-def test_an_evaluation_that_was_not_valid_is_done_again():
-    cupy = SimulatedCupyBackend()
-    assert evaluated(cupy, 2.0**1000) == evaluated(NUMPY, 2.0**1000)  # its grid overflows
+def test_an_evaluation_that_was_not_valid_is_done_again(cupy_backend):
+    assert evaluated(cupy_backend, 2.0**1000) == evaluated(NUMPY, 2.0**1000)  # its grid overflows
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.usefixtures("short")
-def test_the_device_is_waited_for_once_a_speculation():
+def test_the_device_is_waited_for_once_a_speculation(cupy_backend):
     def waits(steps):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(steps * FEW, 4)).astype(np.float32)
         y = rng.integers(0, 4, len(x))
         with counting() as counts:
-            trained(SimulatedCupyBackend(), x, y, dtype="float32", epochs=1)
+            trained(cupy_backend, x, y, dtype="float32", epochs=1)
         fusing = ("cupy_tracing.py:", "cupy_launches.py:")
         found = {line: n for line, n in counts.waits.items() if not line.startswith(fusing)}
         return Counter(found)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import reproducible, to_native
-from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.emulated_card import counting
 from tests.together import together
 
 DTYPES = ("float32", "float64")
@@ -115,10 +115,8 @@ def test_sums_of_float32_have_one_path(backend):
     assert careful.tobytes() == fast.tobytes()
 
 
-@pytest.mark.simulated_cupy
-def test_nothing_waits_for_the_device():
-    cupy = SimulatedCupyBackend()
-    base = reproducible(cupy.xp, None)
+def test_nothing_waits_for_the_device(cupy_backend):
+    base = reproducible(cupy_backend.xp, None)
 
     def layer(xp):
         x, W, b = (xp.wrap(array) for array in arrays)
@@ -127,7 +125,7 @@ def test_nothing_waits_for_the_device():
 
     for dtype in DTYPES:
         shapes = (40, 30), (30, 200), (200,)
-        arrays = [cupy.asarray(np.ones(shape, dtype=dtype)) for shape in shapes]
+        arrays = [cupy_backend.asarray(np.ones(shape, dtype=dtype)) for shape in shapes]
         layer(base)  # tables are made, products of the device tried
         xp = base.speculating()
         with counting() as counts:
