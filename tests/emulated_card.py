@@ -1,23 +1,22 @@
-"""What is asked of the emulated card (ci/cupy_on_cpu) meanwhile: launches and waits."""
+"""What is asked of the emulated card meanwhile: launches, graphs, copies, waits."""
 
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
 import pluggable_mlp.backends
 
-__all__ = ["Counts", "counting"]
+__all__ = ["asked", "counting"]
 
-LIBRARY = tuple(
+_LIBRARY = tuple(
     os.path.join(os.path.dirname(package.__file__), "")
     for package in (pluggable_mlp, pluggable_mlp.backends)
 )
-LAUNCHES = (
+_LAUNCHES = (
     "kernel ",
     "library ",
     "memcpyAsync HtoD",
@@ -27,36 +26,44 @@ LAUNCHES = (
 )
 
 
-@dataclass
-class Counts:
-    """Launches (kernels, calls of libraries, graphs, copies to the device) by name.
+def asked() -> Counter[str]:
+    """Return the counts since the process began, by what was asked; a real card counts nothing."""
+    return Counter(pytest.importorskip("cuda_on_cpu").counts())
 
-    And waits by the line that asked for them.
-    """
 
-    launches: Counter[str] = field(default_factory=Counter)
-    waits: Counter[str] = field(default_factory=Counter)
+class Counts(Counter[str]):
+    """Counts of launches, waits and other things, by name; `lines` asked for the waits."""
+
+    lines: Counter[str]
+
+    @property
+    def launches(self) -> int:
+        """The kernels, calls of libraries, graphs, and copies to and on the device."""
+        return sum(number for name, number in self.items() if name.startswith(_LAUNCHES))
+
+    @property
+    def waits(self) -> int:
+        """How often the host waited for the device."""
+        return sum(number for name, number in self.items() if name.startswith("waits "))
 
 
 @contextmanager
 def counting() -> Iterator[Counts]:
-    """Count what is asked of the card meanwhile; not within a `counting()`."""
-    card, counts = pytest.importorskip("cuda_on_cpu"), Counts()
+    """Count what is asked of the card meanwhile."""
+    card, before, counts = pytest.importorskip("cuda_on_cpu"), asked(), Counts()
+    counts.lines = Counter()
 
     def note(name: str) -> None:
         """Count a wait for the innermost line of the library that asked for it."""
         frame = sys._getframe()
-        while frame.f_back and not frame.f_code.co_filename.startswith(LIBRARY):
+        while frame.f_back and not frame.f_code.co_filename.startswith(_LIBRARY):
             frame = frame.f_back
         file = os.path.basename(frame.f_code.co_filename)
-        counts.waits[f"{file}:{frame.f_lineno} {name.rpartition(' ')[2]}"] += 1
+        counts.lines[f"{file}:{frame.f_lineno} {name.rpartition(' ')[2]}"] += 1
 
-    before = Counter(card.counts())
     card.tell_of_waits(note)
     try:
         yield counts
     finally:
         card.tell_of_waits(None)
-        for name, count in (Counter(card.counts()) - before).items():
-            if name.startswith(LAUNCHES):
-                counts.launches[name] += count
+        counts.update(asked() - before)

@@ -64,9 +64,9 @@ def test_on_cupy_each_is_one_kernel_and_waits_for_nothing(function, dtype, cupy_
     function(xp, x)  # a fused kernel is tried at first
     with counting() as counts:
         function(xp, x)
-    counts.launches.pop("memcpyAsync HtoD", None)
+    launches = counts.launches - counts["memcpyAsync HtoD"]
     # Between two kernels, log1p of float64 is CuPy's own.
-    assert counts.launches.total() == (3 if (function, dtype) == (softplus, "float64") else 1)
+    assert launches == (3 if (function, dtype) == (softplus, "float64") else 1)
     assert not counts.waits
 
 
@@ -74,7 +74,8 @@ def test_on_cupy_a_scalar_product_is_no_product_of_matrices(cupy_backend):
     x = cupy_backend.asarray(np.ones(100))
     with counting() as counts:
         vecdot(cupy_backend.xp, x, x)
-    assert counts.launches == {"library cublasDdot": 1}
+    assert counts["library cub reduce"] == 1
+    assert not any("gemm" in name for name in counts)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -97,7 +97,7 @@ def waits(name, backend, dtype, arithmetic):
         bits(name, backend, dtype=dtype, arithmetic=arithmetic)
     # What is downloaded to be compared, by this test or when a function is fused.
     others = ("test_speculation", "cupy_tracing", "cupy_launches")
-    return sum(n for line, n in counts.waits.items() if not any(of in line for of in others))
+    return sum(n for line, n in counts.lines.items() if not any(of in line for of in others))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

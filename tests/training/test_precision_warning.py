@@ -132,6 +132,6 @@ def test_they_are_read_with_the_flags_of_an_epoch(cupy_backend):
             "cupy_tracing.py:",
             "cupy_launches.py:",
         )
-        return {line: n for line, n in counts.waits.items() if not line.startswith(looks)}
+        return {line: n for line, n in counts.lines.items() if not line.startswith(looks)}
 
     assert waits("reproducible") == waits("native")

@@ -199,7 +199,7 @@ def test_the_device_is_waited_for_once_a_speculation(cupy_backend):
         with counting() as counts:
             trained(cupy_backend, x, y, dtype="float32", epochs=1)
         fusing = ("cupy_tracing.py:", "cupy_launches.py:")
-        found = {line: n for line, n in counts.waits.items() if not line.startswith(fusing)}
+        found = {line: n for line, n in counts.lines.items() if not line.startswith(fusing)}
         return Counter(found)
 
     waits(1)  # tries the device's products
