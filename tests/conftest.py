@@ -7,8 +7,7 @@ be here then.
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from tempfile import TemporaryDirectory
@@ -28,7 +27,6 @@ from hypothesis import settings
 
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
-from tests.simulated_cupy import installed
 from tests.together import every_other
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
@@ -150,13 +148,6 @@ def little_left_in_jax() -> Iterator[None]:
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name bytes by their number: packed ones hold the time, and xdist's workers must agree."""
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Put the simulated CuPy in the place of CuPy for the tests that run on it."""
-    with installed() if item.get_closest_marker("simulated_cupy") else nullcontext():
-        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
