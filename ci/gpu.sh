@@ -7,9 +7,9 @@
 #     bash ci/gpu.sh benchmark   what an operation costs; the benchmark
 #     bash ci/gpu.sh others      the default tests on PyTorch's CUDA and on JAX's GPU
 #
-# Each is a run of pytest.  `--dry` after the part puts the processor in the place of each GPU and
-# takes small sizes, to try the script itself; further arguments are pytest's:
-# `bash ci/gpu.sh benchmark -k "fit or inference"`.
+# Each is a run of pytest, and further arguments are pytest's: `bash ci/gpu.sh benchmark -k "fit or
+# inference"`.  On the emulated card (ci/cupy_on_cpu) CuPy runs alone, in small sizes: PyTorch and JAX
+# do not know that card.
 #
 # OUT (default benchmarks/results/gpu) gets PART.md, a report of one page; PART.json, the same for
 # programs; PART.xml, pytest's results; PART.txt, its output, which grows meanwhile; and of the
@@ -28,37 +28,41 @@ cd "$(dirname "$0")/.."
 part=${1:-}
 shift || true
 python=${PYTHON:-python3}
-cupy="cupy and not simulated_cupy" torch=torch:cuda jax=jax:gpu workers=(6 8 12) files=()
+cupy=cupy torch=torch:cuda jax=jax:gpu workers=(6 8 12) files=()
 # All recorded runs, but two on JAX, which compiles each operation.
 runs="$cupy or $torch or $jax and (sgd and pixels and float32 or many and float64)"
-export GPU_DRY=
-if [ "${1:-}" = --dry ]; then
-    shift
-    GPU_DRY=yes cupy=simulated_cupy torch="torch and not cuda" jax=jax:cpu workers=(2 2 2)
-    runs="simulated_cupy and pixels" files=(tests/backends/test_conformance.py tests/test_shortcuts.py)
+required="$cupy $torch $jax"
+export GPU_EMULATED=${GPU_EMULATED-$("$python" -c "import cuda_on_cpu; print('yes')" 2>/dev/null)}
+if [ -n "$GPU_EMULATED" ]; then
+    workers=(2 2 2) runs="cupy and pixels" required=cupy
+    files=(tests/backends/test_conformance.py tests/test_shortcuts.py)
 fi
 require() { # these backends: a test fails where they are missing
-    local names="$*"
+    local names=$*
     export PLUGGABLE_MLP_REQUIRE_BACKENDS=${names// /,}
 }
 case $part in
 bits)
-    require "${cupy%% *}" "${torch%% *}" "$jax"
+    require $required
     selected=(-n "${workers[0]}" --dist worksteal -m "" -k "gpu_bits or $runs"
         ci/gpu_bits.py tests/test_recorded_runs.py)
     ;;
 tests)
-    require "${cupy%% *}"
+    require "$cupy"
     export JAX_PLATFORMS=cpu  # each process of JAX would take its share of the card
     selected=(-n "${workers[1]}" "${files[@]}" -k "$cupy")
     ;;
 benchmark) selected=(-n 1 ci/gpu_benchmark.py) ;;
 others)
-    require "${torch%% *}" "$jax"
-    selected=(-n "${workers[2]}" "${files[@]}" -k "($torch) or $jax")
+    if [ -n "$GPU_EMULATED" ]; then
+        echo "left out on the emulated card: $torch, $jax"
+        exit
+    fi
+    require "$torch" "$jax"
+    selected=(-n "${workers[2]}" -k "$torch or $jax")
     ;;
 *)
-    echo "usage: bash ci/gpu.sh bits|tests|benchmark|others [--dry] [pytest's arguments]" >&2
+    echo "usage: bash ci/gpu.sh bits|tests|benchmark|others [pytest's arguments]" >&2
     exit 2
     ;;
 esac

@@ -1,6 +1,7 @@
 """What ci/gpu.sh measures on a GPU: the cost of an operation, and the benchmark.
 
-Tests of pytest, to be run one after the other; in a dry run they take the processor.
+Tests of pytest, to be run one after the other; on the emulated card in small sizes, where times
+mean nothing.
 """
 
 import os
@@ -17,7 +18,7 @@ import pytest
 from benchmarks.contenders import CONTENDERS
 from benchmarks.field import TRIAL_STEPS, failure
 from benchmarks.job import Job
-from ci.gpu_bits import DEVICES, DRY, on_each_device
+from ci.gpu_bits import DEVICES, EMULATED, on_each_device
 from pluggable_mlp import MLP, train
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.training.optimizers import Adam
@@ -28,7 +29,7 @@ PARTS = ("steps", "reproducible", "inference", "fit", "roofline")  # the most te
 @on_each_device
 def test_cost_of_an_operation(device: str, record_property: Any) -> None:
     """Where many follow each other; and that of reading a number from the device."""
-    backend, count = get_backend(device), 20 if DRY else 2000
+    backend, count = get_backend(device), 20 if EMULATED else 2000
     x, W = (backend.asarray(np.ones(shape, np.float32)) for shape in ((128, 784), (784, 512)))
     operations: dict[str, Callable[[], Any]] = {
         "elementwise": lambda: x + x,
@@ -49,7 +50,7 @@ def test_cost_of_an_operation(device: str, record_property: Any) -> None:
 
 @pytest.mark.parametrize("device", [device for device in DEVICES if "jax" not in device])
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-@pytest.mark.parametrize("hidden", [16] if DRY else [100, 512])
+@pytest.mark.parametrize("hidden", [16] if EMULATED else [100, 512])
 @pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "no graphs"])
 def test_time_of_a_step(
     device: str, arithmetic: str, hidden: int, graphs: bool, record_property: Any, monkeypatch: Any
@@ -58,7 +59,7 @@ def test_time_of_a_step(
     if not graphs:
         monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", sys.maxsize)
     monkeypatch.setattr("pluggable_mlp.compile_cache._recent", deque())  # of the other way
-    backend, steps = get_backend(device), 8 if DRY else 256
+    backend, steps = get_backend(device), 8 if EMULATED else 256
     rng = np.random.default_rng(0)
     x = rng.normal(size=(steps * 128, 784)).astype(np.float32)
     seconds: list[float] = []
@@ -76,16 +77,16 @@ def test_time_of_a_step(
 
 @pytest.mark.parametrize("name", [*CONTENDERS["cupy"]])
 def test_contender_is_available(name: str, record_property: Any) -> None:
-    """It does the work of all; a dry run tells why it does not."""
+    """It does the work of all; on the emulated card the report tells why it does not."""
     job = Job((20, 12, 10), 4, "adam", examples=4 * TRIAL_STEPS, test_examples=8)
     if reason := failure(CONTENDERS["cupy"][name], job):
         record_property("not available", reason)
-    assert DRY or not reason
+    assert EMULATED or not reason
 
 
-@pytest.mark.parametrize("part", PARTS[-1:] if DRY else PARTS)
+@pytest.mark.parametrize("part", PARTS[-1:] if EMULATED else PARTS)
 def test_benchmark(part: str) -> None:
     """Its files go to the folder in GPU_FILES."""
     command = [sys.executable, "benchmarks/run.py", "--quick", "--only", part]
-    command += ["--backend", "numpy" if DRY else "cupy", "--output", os.environ["GPU_FILES"]]
+    command += ["--backend", "cupy", "--output", os.environ["GPU_FILES"]]
     subprocess.run(command, check=True)

@@ -1,28 +1,32 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands, from a clean copy of the committed tree in
-# fresh virtual environments: the README's commands as they stand there, the suite with every CPU
-# backend required, lint, format, types, import layers, declared dependencies, the documentation
-# site, the default tests of what the libraries do on their oldest versions, and the built wheel and
-# sdist.  PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real
-# data, without which the tests that need them are skipped by name.
+# fresh virtual environments: the README's commands as they stand there; the suite once, with every
+# backend and package required, CuPy on the emulated card of ci/cupy_on_cpu among them; lint, format,
+# types, import layers, declared dependencies, the documentation site; some tests on the oldest
+# versions of the libraries; and the built wheel and sdist.  With CI_NIGHTLY=1 also ci/nightly.sh.
+#
+# PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real data, without
+# which the tests that need them are skipped by name.  What JAX and CuPy compiled is kept for the
+# next run: in JAX_COMPILATION_CACHE_DIR (default ~/.cache/pluggable-mlp/jax) and in CUPY_CACHE_DIR
+# (CuPy's default: ~/.cupy/kernel_cache).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 scratch=$(mktemp -d)
 finish() { # the log of what runs beside is unread if something else failed, or it did
     wait
-    for name in developer oldest wheel dry_run; do
+    for name in developer oldest wheel; do
         if [ -e "$scratch/$name.log" ]; then cat "$scratch/$name.log"; fi
     done
     rm -rf "$scratch"
 }
 trap finish EXIT
-python=${PYTHON:-python3}
+export PYTHON=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start would compile all anew
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
 environment() { # its name, and what to install, without bytecode: most modules are not imported
-    "$python" -m venv "$scratch/$1"
+    "$PYTHON" -m venv "$scratch/$1"
     "$scratch/$1/bin/python" -m pip install --quiet --no-compile "${@:2}"
 }
 declare -A processes
@@ -41,13 +45,17 @@ mkdir "$scratch/checkout"
 git -C "$top" archive --format=tar HEAD | tar -x -C "$scratch/checkout"
 cp -r "$scratch/checkout" "$scratch/beside"
 bin=$scratch/developer/bin
-is_oldest=$("$python" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
+is_oldest=$("$PYTHON" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
+# In a clone without the commit before, all counts as changed.
+gpu_changed=yes
+if git diff --quiet HEAD^ HEAD -- backends ci/gpu.sh ci/gpu_*.py 2>/dev/null; then gpu_changed=; fi
 
 # What is done while the README's test command runs.
 developer() {
     cd "$scratch/beside"
-    step "beside: an environment with torch, jax and cupy"
+    step "beside: an environment with torch, jax, and cupy on the emulated card"
     environment developer '.[dev,docs,torch,jax,cupy-cuda13]'
+    sh ci/cupy_on_cpu/build.sh "$scratch/developer"
 
     step "beside: lint and format"
     "$bin/ruff" check .
@@ -55,7 +63,8 @@ developer() {
 
     step "beside: imports are declared and dependencies used: of the library, then of the rest"
     "$bin/deptry" pluggable_mlp backends
-    "$bin/deptry" --ignore DEP002,DEP004 --exclude venv tests benchmarks examples docs ci
+    "$bin/deptry" --ignore DEP002,DEP004 --exclude venv --exclude ci/cupy_on_cpu \
+        tests benchmarks examples docs ci
 
     step "beside: import layers and types"
     "$bin/lint-imports"
@@ -71,11 +80,16 @@ developer() {
 # While the whole suite runs.
 oldest() {
     cd "$scratch/beside"
-    step "beside: an environment with the oldest versions"
+    step "beside: an environment with the oldest versions, and one file for each of their kinds"
     environment oldest -r ci/oldest.txt '.[test]'
+    "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
+    # Array libraries, their bits, files (msgspec and safetensors), scikit-learn's checks, tables
+    # (narwhals and polars), the command line (Typer and Rich).
+    "$scratch/oldest/bin/pytest" -n auto --dist loadfile \
+        tests/backends/test_conformance.py tests/test_recorded_runs.py tests/test_serialization.py \
+        tests/estimators/test_common.py tests/estimators/test_tables.py tests/cli/test_cli.py
 }
 
-# While the tests on the oldest versions run.
 wheel() {
     step "beside: the wheel alone outside the checkout"
     environment wheel "$(echo "$scratch"/dist/*.whl)[mpi]"
@@ -99,67 +113,44 @@ numpy.save('images.npy', load_dataset('digits').test.inputs)"
     diff <(grep parameters_sha256 run/summary.json) <(grep parameters_sha256 run-of-two/summary.json)
 }
 
-dry_run() {
-    cd "$scratch/beside"
-    export LIMIT=1800  # of seconds: it shares the processor
-    step "beside: a dry run of what a machine with a GPU is asked: the processor in its place"
-    for part in bits tests benchmark others; do
-        OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh "$part" --dry
-    done
-}
-
 beside developer
 cd "$scratch/checkout"
 
+# On every processor the same kernels of OpenBLAS; the whole suite has the processor's own.
 step "the README's test command"
-"$python" -m venv "$scratch/plain"
-command=$("$python" ci/readme_command.py test)
+"$PYTHON" -m venv "$scratch/plain"
+command=$("$PYTHON" ci/readme_command.py test)
 echo "$command"
-(PATH="$scratch/plain/bin:$PATH"; eval "$command")
+(PATH="$scratch/plain/bin:$PATH"; export OPENBLAS_CORETYPE=Haswell; eval "$command")
 step "the README's training command"
-command=$("$python" ci/readme_command.py train)
+command=$("$PYTHON" ci/readme_command.py train)
 echo "$command"
 (PATH="$scratch/plain/bin:$PATH"; eval "$command")
 
 finished developer
 if [ -n "$is_oldest" ]; then beside oldest; fi
+beside wheel
 
-step "the whole suite, every CPU backend and every package required"
-export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict
-export JAX_COMPILATION_CACHE_DIR=$scratch/compiled  # what the suite compiled the dry run has
+step "the whole suite, every backend and every package required"
+export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict,cupy
+export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pluggable-mlp/jax}
 "$bin/python" -m pip install --quiet --no-deps -e .
 # A file's tests stay together: they share what JAX compiled.  In the order of their names, since
 # the files with the fewest tests have the longest.
-"$bin/python" -m pytest -p ci.every_package -m "" -n auto --dist loadfile \
+"$bin/python" -m pytest -p ci.every_package -m "not nightly" -n auto --dist loadfile \
     --no-loadscope-reorder --durations 60
-
-beside wheel
-beside dry_run
-step "on the oldest versions, default tests of what the libraries do"
-if [ -n "$is_oldest" ]; then
-    finished oldest
-    "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
-    # What may differ is what a library does: the tests of the backends and of arrays, bits and steps
-    # on them; of scikit-learn's estimators, SciPy's and table libraries' data; of files, which
-    # msgspec and safetensors read; and of the command line, which Typer and Rich make.  JAX compiles
-    # for most of the time: its backend, a recorded run and compiled steps.
-    of_libraries=(
-        tests/backends tests/data tests/runs tests/namespaces/test_*.py
-        tests/test_{arrays,fields,recorded_runs,serialization,shortcuts,special}.py
-        tests/network/test_{activations,layer_gradients,mlp,prediction_cache}.py
-        tests/training/test_{steps,steps_in_training,updates}.py
-        tests/estimators/test_{arrays,common,convert,drop_in,saving,scikit_learns_own}.py
-        tests/estimators/test_{large_tables,table_common,table_refusals,tables,validation}.py
-        tests/cli/test_{cli,progress,settings,tables,train}.py
-    )
-    of_jax="backends or recorded_runs or compiled_steps or prediction_cache"
-    "$scratch/oldest/bin/pytest" -n auto --dist loadfile "${of_libraries[@]}" \
-        -k "not simulated_cupy and (not jax or $of_jax)"
-else
-    echo "left to Python 3.11, the oldest: not all of them exist for others"
+step "on the second device"
+PLUGGABLE_MLP_TEST_BACKENDS=cupy:1 "$bin/python" -m pytest -n auto -k "cupy:1" \
+    tests/backends tests/training/test_steps_in_training.py tests/test_shortcuts.py tests/test_arrays.py
+if [ -n "$gpu_changed" ]; then
+    step "what a machine with a GPU is asked, of CuPy on the emulated card"
+    for part in bits tests benchmark others; do
+        LIMIT=1800 OUT="$scratch/gpu" PYTHON="$bin/python" bash ci/gpu.sh "$part"
+    done
 fi
 
 finished wheel
-finished dry_run
+if [ -n "$is_oldest" ]; then finished oldest; fi  # not all of them exist for other versions
+if [ "${CI_NIGHTLY:-}" = 1 ]; then PYTHON="$bin/python" bash ci/nightly.sh; fi
 
 step "all is well"

@@ -7,8 +7,7 @@ be here then.
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from tempfile import TemporaryDirectory
@@ -28,7 +27,6 @@ from hypothesis import settings
 
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
-from tests.simulated_cupy import SimulatedCupyBackend, installed
 from tests.together import every_other
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
@@ -51,7 +49,6 @@ SPECS = (
 )  # fmt: skip
 MAKERS: dict[str, Callable[[], Backend]] = {
     "numpy-readonly": ReadonlyNumpyBackend,
-    "simulated_cupy": SimulatedCupyBackend,
     **{spec: partial(get_backend, spec) for spec in SPECS},
     **{spec: partial(get_backend, spec) for spec in named_in(PLUG_INS)},
 }
@@ -109,13 +106,8 @@ def cupy_backend() -> Backend:
 
 @pytest.fixture(scope="session")
 def all_backends() -> list[Backend]:
-    """All backends that are here, for slow tests that share what does not depend on them.
-
-    Of CuPy there is one, the simulated one where it is in the place of the other.
-    """
+    """All backends that are here, for slow tests that share what does not depend on them."""
     found = {label: make(label) for label in MAKERS}
-    if isinstance(found["cupy"], Backend):
-        del found["simulated_cupy"]
     for label, backend in found.items():
         if isinstance(backend, BackendUnavailable):
             _fail_if_required(label, backend)
@@ -158,31 +150,19 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Put the simulated CuPy in the place of CuPy for the tests that run on it."""
-    on_it = item.get_closest_marker("simulated_cupy") or (
-        "all_backends" in getattr(item, "fixturenames", ())
-        and isinstance(make("cupy"), BackendUnavailable)
-    )
-    with installed() if on_it else nullcontext():
-        return (yield)
-
-
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the twins to the slow suite, but where the backends themselves are tested or named.
 
-    And mark the tests on the simulated CuPy, for which it must be in its place; and take every
-    other cell on JAX, which compiles each operation for each shape and dtype: the other libraries
-    have all.
+    And mark the tests that need CuPy, for `-k cupy`; and take every other cell on JAX, which
+    compiles each operation for each shape and dtype: the other libraries have all.
     """
     on_jax: dict[str, list[tuple[pytest.Item, list[tuple[int, ...]]]]] = {}
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         backend = str(params.get("backend"))
-        if backend == "simulated_cupy":
-            item.add_marker(pytest.mark.simulated_cupy)
+        if "cupy_backend" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cupy)
         if any("backend" in mark.args[0] for mark in item.iter_markers("parametrize")):
             continue
         if backend in TWINS and "tests/backends/" not in item.nodeid:

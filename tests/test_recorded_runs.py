@@ -10,8 +10,7 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.testing.recorded_runs import RUNS, recorded, run
-from tests.simulated_cupy import SimulatedCupyBackend, counting
-from tests.simulated_cupy.rounding import keeping_denormals
+from tests.emulated_card import counting
 
 HASHES = recorded()
 
@@ -37,8 +36,6 @@ def test_the_recorded_bits(backend, name):
         pytest.skip("JAX compiles each operation: it has each optimizer in one dtype")
     if (backend.name, str(backend.device)) == ("array_api_strict", "cpu") and name != QUICK:
         pytest.skip("array_api_strict has all on its other device")
-    if isinstance(backend, SimulatedCupyBackend):
-        pytest.skip("it is slow: below it has each run either without or with CUDA graphs")
     assert run(name, backend) == HASHES[name]
 
 
@@ -53,23 +50,10 @@ def test_every_optimizer_and_both_dtypes_are_among_those_of_one_dtype(names):
     assert {RUNS[name].dtype for name in names} == {"float32", "float64"}
 
 
-@pytest.mark.simulated_cupy
-@pytest.mark.parametrize("name", slow_but(QUICK, IN_ONE_DTYPE))
-def test_the_recorded_bits_on_simulated_cupy(name):
-    assert run(name, SimulatedCupyBackend()) == HASHES[name]
-
-
-@pytest.mark.simulated_cupy
-def test_the_recorded_bits_where_reductions_keep_denormal_numbers():
-    with keeping_denormals():
-        assert run(QUICK, SimulatedCupyBackend()) == HASHES[QUICK]
-
-
-@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("name", slow_but("sgd, pixels, float64", IN_THE_OTHER))
-def test_the_recorded_bits_by_cuda_graphs(name, monkeypatch):
+def test_the_recorded_bits_by_cuda_graphs(name, cupy_backend, monkeypatch):
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 4)
     monkeypatch.setattr("pluggable_mlp.compile_cache._recent", deque())  # of other tests
     with counting() as counts:
-        assert run(name, SimulatedCupyBackend()) == HASHES[name]
-    assert counts.launches["graph"] > 10 or RUNS[name].optimizer == "lbfgs"
+        assert run(name, cupy_backend) == HASHES[name]
+    assert counts["graph launch"] > 10 or RUNS[name].optimizer == "lbfgs"

@@ -24,7 +24,7 @@ def world(tmp_path_factory):
 
 
 def family(name, cases=100):
-    return pytest.param(name, cases, marks=pytest.mark.slow, id=name)
+    return pytest.param(name, cases, marks=[pytest.mark.nightly, pytest.mark.slow], id=name)
 
 
 FAMILIES = [

@@ -1,4 +1,4 @@
-"""A training by NCCL, with CuPy simulated and a group of NCCL that goes by MPI."""
+"""A training by NCCL, on the emulated card, by a group of NCCL that goes by MPI."""
 
 import sys
 from types import ModuleType
@@ -11,9 +11,8 @@ from pluggable_mlp import NCCL, get_backend
 from pluggable_mlp.backends import BackendUnavailable
 from pluggable_mlp.distributed import backend_of_process
 from tests.distributed.program import summary, training
-from tests.simulated_cupy import SimulatedCupyBackend, installed
 
-BACKEND = SimulatedCupyBackend("1")
+BACKEND = "cupy:1"
 
 
 class Group:
@@ -30,22 +29,22 @@ class Group:
     def all_reduce(self, in_array, out_array, op="sum", stream=None):
         """Write the sum or the maximum of all into an array of CuPy."""
         assert stream is None
-        host = np.array(BACKEND.to_numpy(in_array))
+        backend = get_backend(BACKEND)
+        host = np.array(backend.to_numpy(in_array))
         operation = {"sum": self.mpi.SUM, "max": self.mpi.MAX}[op]
         self.world.Allreduce(self.mpi.IN_PLACE, host, operation)
-        out_array[...] = BACKEND.asarray(host)
+        out_array[...] = backend.asarray(host)
         self.calls += 1
 
 
 def main():
     """Train, and print whether the result is that of one process."""
     import cupy
-    from mpi4py import MPI  # once: what is imported below is forgotten
+    from mpi4py import MPI
 
     distributed = ModuleType("cupyx.distributed")
     distributed.init_process_group = Group
-    modules = {"cupyx": ModuleType("cupyx"), "cupyx.distributed": distributed}
-    with patch.dict(sys.modules, modules):
+    with patch.dict(sys.modules, {"cupyx.distributed": distributed}):
         if MPI.COMM_WORLD.Get_rank() == 0:
             reason = pytest.raises(RuntimeError, match="process 1 of 2: .* CUDA device 2")
         else:
@@ -62,15 +61,14 @@ def main():
     }.items():
         with pytest.raises(ValueError, match=reason):
             training("adam", communicator=communicator, backend=backend, **settings)
+    settings["backend"] = backend = get_backend(BACKEND)
     cupy.cuda.Device(0).use()
-    settings["backend"] = BACKEND
-    many = summary(training("adam", communicator=communicator, **settings), BACKEND)
+    many = summary(training("adam", communicator=communicator, **settings), backend)
     assert communicator._group.calls
-    assert many == summary(training("adam", **settings), BACKEND)
+    assert many == summary(training("adam", **settings), backend)
     if communicator.rank == 0:
         print("the same bits")
 
 
 if __name__ == "__main__":
-    with installed():
-        main()
+    main()

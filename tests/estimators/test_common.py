@@ -58,6 +58,7 @@ def test_scikit_learns_checks(estimator, check):
     run(estimator, check)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expected_to_fail)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

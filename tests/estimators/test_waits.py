@@ -1,4 +1,4 @@
-"""How often `fit` waits for a GPU, on the simulated CuPy: no more often than `train`."""
+"""How often `fit` waits for a GPU, on the emulated card: no more often than `train`."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from pluggable_mlp import MLP, MLPClassifier, get_backend, train
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers import Adam
 from pluggable_mlp.training.trees import map_arrays
-from tests.simulated_cupy import counting
+from tests.emulated_card import counting
 
-pytestmark = pytest.mark.simulated_cupy
+pytestmark = pytest.mark.usefixtures("cupy_backend")
 
 BATCH = 32
 ARITHMETICS = ("native", "reproducible")
@@ -36,7 +36,7 @@ def waits_of_steps(run, arithmetic):
         y = np.arange(steps * BATCH) % 10
         with counting() as counts:
             run(get_backend("cupy"), X, y, arithmetic)
-        waits.append(counts.waits)
+        waits.append(counts.lines)
     return waits[2] - waits[1]
 
 
@@ -81,7 +81,7 @@ def test_an_iteration_of_lbfgs_waits_no_more_often_than_one_of_train(arithmetic)
         for iterations in (2, 2, 7):
             with counting() as counts:
                 run(iterations)
-            found[run, iterations] = counts.waits
+            found[run, iterations] = counts.lines
     fit, trained = (found[run, 7] - found[run, 2] for run in (by_fit, by_train))
     assert fit.total() <= trained.total(), f"by the line that asked: {fit}, {trained}"
 
@@ -98,7 +98,7 @@ def test_early_stopping_waits_as_often_in_either_arithmetic():
             model = MLPClassifier((5,), max_iter=epochs, early_stopping=True, arithmetic=arithmetic)
             with counting() as counts:
                 model.fit(X, y)
-            waits[arithmetic, epochs] = counts.waits
+            waits[arithmetic, epochs] = counts.lines
     native, reproducible = (waits[each, 5] - waits[each, 2] for each in ARITHMETICS)
     flags_of_steps = 3
     assert reproducible.total() <= native.total() + flags_of_steps, f"{reproducible}"

@@ -164,8 +164,6 @@ def test_the_confusion_matrix_of_an_estimator_is_scikit_learns(classifier):
 
 
 def test_residuals_are_true_less_predicted_values(backend):
-    if backend.name == "simulated_cupy":
-        pytest.skip("its arrays are of no library that backend_of knows")
     y = np.linspace(-3.0, 5.0, 30) ** 2
     predicted = y + np.linspace(-1.0, 1.0, 30)
     display = PredictionErrorDisplay.from_predictions(

@@ -8,9 +8,9 @@ from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
-from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.emulated_card import counting
 
-NUMPY, CUPY = get_backend("numpy"), SimulatedCupyBackend()
+NUMPY = get_backend("numpy")
 NETWORK = MLP([5, 4, 3])
 
 
@@ -89,30 +89,28 @@ def bits(name, backend, factor=1.0, dtype="float64", arithmetic="reproducible"):
     return [backend.to_numpy(array).tobytes() for array in arrays_in(found)]
 
 
-def waits(name, dtype, arithmetic):
+def waits(name, backend, dtype, arithmetic):
     with counting() as counts:
-        bits(name, CUPY, dtype=dtype, arithmetic=arithmetic)
+        bits(name, backend, dtype=dtype, arithmetic=arithmetic)
     # What is downloaded to be compared, by this test or when a function is fused.
     others = ("test_calls", "cupy_tracing", "cupy_launches")
-    return sum(n for line, n in counts.waits.items() if not any(of in line for of in others))
+    return sum(n for line, n in counts.lines.items() if not any(of in line for of in others))
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
-def test_a_computation_waits_no_more_than_a_native_one(name, dtype):
-    waits(name, dtype, "reproducible")  # tries the device's products
-    counts = [waits(name, dtype, arithmetic) for arithmetic in ("native", "reproducible")]
+def test_a_computation_waits_no_more_than_a_native_one(name, dtype, cupy_backend):
+    waits(name, cupy_backend, dtype, "reproducible")  # tries the device's products
+    counts = [waits(name, cupy_backend, dtype, each) for each in ("native", "reproducible")]
     assert counts[0] == counts[1]
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("factor", [2.0**-600, 2.0**500, np.inf])
 @pytest.mark.parametrize("name", [*COMPUTATIONS])
-def test_extreme_data_have_the_same_bits(name, factor):
+def test_extreme_data_have_the_same_bits(name, factor, cupy_backend):
     if name in ("lbfgs", "scores") and factor == np.inf:
         factor = 2.0**1000  # data sets with infinity are refused
-    assert bits(name, CUPY, factor) == bits(name, NUMPY, factor)
+    assert bits(name, cupy_backend, factor) == bits(name, NUMPY, factor)
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS
-from tests.simulated_cupy import SimulatedCupyBackend
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,12 +34,6 @@ for folder in folders:
         assert not stop.code, folder
 """
 
-ON_SIMULATED_CUPY = """
-from tests.simulated_cupy import installed
-place = installed()
-place.__enter__()
-"""
-
 # Of these, some leave arrays by columns after a step.
 QUICK = ("sgd", "rmsprop", "lbfgs")
 OTHERS = tuple(name for name in OPTIMIZERS if name not in QUICK)
@@ -51,11 +44,11 @@ def cases():
     """Every backend with the quick optimizers; NumPy with the others, too.
 
     JAX compiles each step or operation before its first use: it has one.  The other device of
-    array-api-strict stands for both, and for the simulated CuPy, in the default suite.
+    array-api-strict stands for both in the default suite.
     """
     chosen = [(label, ON_JAX if label.startswith("jax") else QUICK) for label in MAKERS]
     for label, optimizers in (*chosen, ("numpy", OTHERS)):
-        long = optimizers is not QUICK or label in ("array_api_strict", "simulated_cupy")
+        long = optimizers is not QUICK or label == "array_api_strict"
         yield pytest.param(
             label,
             optimizers,
@@ -67,7 +60,6 @@ def cases():
 @pytest.mark.parametrize(("backend", "optimizers"), [*cases()], indirect=["backend"])
 def test_a_saved_run_measures_the_same_in_another_process(backend, optimizers, tmp_path):
     spec = f"{backend.name}:{backend.device}"
-    simulated = isinstance(backend, SimulatedCupyBackend)
     try:
         get_backend(spec)
     except (BackendUnavailable, ValueError):
@@ -87,9 +79,8 @@ def test_a_saved_run_measures_the_same_in_another_process(backend, optimizers, t
             list(run.train())
         measured = run.test_measures()
         reached[str(folder)] = measured["loss"], measured["accuracy"]
-    program = (ON_SIMULATED_CUPY if simulated else "") + EVALUATE
     done = subprocess.run(
-        [sys.executable, "-c", program, spec, *reached],
+        [sys.executable, "-c", EVALUATE, spec, *reached],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     measured = map(json.loads, done.stdout.splitlines())

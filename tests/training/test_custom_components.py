@@ -14,6 +14,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, average_of_elements, get_backend, train
 from pluggable_mlp.backends import numpy_tracing
 from pluggable_mlp.training.optimizer import GradientDescent
+from tests.conftest import present
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -25,13 +26,10 @@ def traced_early(monkeypatch):
     monkeypatch.setattr(numpy_tracing.TracedNumpyFunction, "calls_before_tracing", 1)
 
 
-@pytest.fixture(
-    params=["numpy", "jax", pytest.param("cupy", marks=pytest.mark.simulated_cupy, id="cupy")]
-)
+@pytest.fixture(params=["numpy", "jax", "cupy"])
 def fast(request):
     """A backend that records, one that compiles, and one that fuses."""
-    pytest.importorskip(request.param)
-    return get_backend(request.param)
+    return present(request.param)
 
 
 def history(backend, mlp, epochs=1, **settings):
@@ -151,15 +149,14 @@ def test_a_loss_that_changes_while_it_trains():
     assert len(loss.parts) == 4 * STEPS
 
 
-@pytest.mark.simulated_cupy
-def test_a_fused_loss_that_changes_is_as_it_was_in_its_first_calls():
-    loss, cupy = Scaled(), get_backend("cupy")
+def test_a_fused_loss_that_changes_is_as_it_was_in_its_first_calls(cupy_backend):
+    loss = Scaled()
 
     def halve(epoch):
         loss.k *= 0.5
 
-    found = history(cupy, network(loss=loss), 4, callbacks=[halve])
-    assert found == history(cupy, network(loss=Scaled()), 4)
+    found = history(cupy_backend, network(loss=loss), 4, callbacks=[halve])
+    assert found == history(cupy_backend, network(loss=Scaled()), 4)
     assert len(loss.parts) < 4 * STEPS
 
 

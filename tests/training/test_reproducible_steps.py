@@ -8,7 +8,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, Adam, DivergenceError, get_backend, train
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
-from tests.simulated_cupy import SimulatedCupyBackend, counting
+from tests.emulated_card import counting
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -129,17 +129,16 @@ def test_evaluation_of_extreme_data(backend):
     assert evaluated(backend, EXTREMES["both"]) == evaluated(NUMPY, EXTREMES["both"])
 
 
-@pytest.mark.simulated_cupy
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_steps_wait_for_no_device(dtype):
+def test_steps_wait_for_no_device(dtype, cupy_backend):
     def waits(steps):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(steps * FEW, 4)).astype(dtype)
         y = rng.integers(0, 4, len(x))
         with counting() as counts:
-            trained(SimulatedCupyBackend(), x, y, dtype=dtype, epochs=1)
+            trained(cupy_backend, x, y, dtype=dtype, epochs=1)
         fusing = ("cupy_tracing.py:", "cupy_launches.py:")
-        found = {line: n for line, n in counts.waits.items() if not line.startswith(fusing)}
+        found = {line: n for line, n in counts.lines.items() if not line.startswith(fusing)}
         return Counter(found)
 
     waits(1)  # tries the device's products

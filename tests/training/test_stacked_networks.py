@@ -6,7 +6,6 @@ import pytest
 from pluggable_mlp import MLP, SGD, DivergenceError, Rng, get_backend, make_optimizer, train
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.schedules import Plateau, WarmUp
-from tests.simulated_cupy import SimulatedCupyBackend
 
 NUMPY = get_backend("numpy")
 _RNG = np.random.default_rng(0)
@@ -68,11 +67,8 @@ def test_each_network_is_what_it_is_alone(case, arithmetic):
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 @pytest.mark.parametrize("case", CASES)
 def test_each_network_is_what_it_is_alone_everywhere(backend, case, arithmetic):
-    if case not in SOON:
-        if backend.name == "jax":
-            pytest.skip("JAX compiles each of them for ten seconds")
-        if isinstance(backend, SimulatedCupyBackend) and arithmetic == "reproducible":
-            pytest.skip("the simulated CuPy loops: for up to a minute")
+    if case not in SOON and backend.name == "jax":
+        pytest.skip("JAX compiles each of them for ten seconds")
     check_each_alone(backend, case, arithmetic)
 
 

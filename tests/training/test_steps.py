@@ -24,8 +24,8 @@ from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import initial_state, map_state, step
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import map_arrays
+from tests.conftest import present
 from tests.consistency.libraries import BoundedLibrary
-from tests.simulated_cupy import SimulatedCupyBackend
 from tests.training.compilers import (
     BATCH,
     COUNT,
@@ -133,9 +133,6 @@ WAYS = {
 }
 
 
-QUICK_OF = {"simulated_cupy": ("adam",)}  # whose operations are slow
-
-
 # What reproducible steps promise: every way, library and case has the bits of NumPy uncompiled.
 @pytest.mark.parametrize(
     ("spec", "name", "way"),
@@ -144,10 +141,9 @@ QUICK_OF = {"simulated_cupy": ("adam",)}  # whose operations are slow
             spec,
             name,
             way,
-            marks=[pytest.mark.simulated_cupy] * (spec == "simulated_cupy")
-            + [SLOW] * (spec == "jax" or name not in QUICK_OF.get(spec, ("plain", "adam"))),
+            marks=[SLOW] * (spec == "jax" or name not in ("plain", "adam")),
         )
-        for spec in ("numpy", "torch", "array_api_strict", "simulated_cupy", "jax")
+        for spec in ("numpy", "torch", "array_api_strict", "cupy", "jax")
         for name in ("plain", "adam", "adamw", "rmsprop", "muon")
         for way in WAYS
         # JAX compiles for half a minute: one case, in two ways; recorded runs have all optimizers.
@@ -155,11 +151,7 @@ QUICK_OF = {"simulated_cupy": ("adam",)}  # whose operations are slow
     ],
 )
 def test_reproducible_steps_have_the_same_bits_in_every_way(spec, name, way):
-    if spec == "simulated_cupy":
-        backend = SimulatedCupyBackend()
-    else:
-        pytest.importorskip(spec)
-        backend = get_backend(spec)
+    backend = present(spec)
     expected = of_numpy_uncompiled(name)
     found = epochs_of(WAYS[way](backend), name, "float32", "reproducible", at_once=3)
     assert found.keys() == expected.keys()

@@ -11,7 +11,6 @@ from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import epochs_of as results_of
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import STEPS_PER_CALL, Steps
-from tests.simulated_cupy import SimulatedCupyBackend
 from tests.training.compilers import (
     BATCH,
     COUNT,
@@ -191,10 +190,8 @@ def test_what_is_compiled_is_written_in_the_standard(shuffle, has):
 # How many steps are taken together.
 
 
-@pytest.mark.simulated_cupy
-def test_many_steps_are_taken_together_only_where_that_helps():
+def test_many_steps_are_taken_together_only_where_that_helps(cupy_backend):
     """In one call of the backend; reproducible ones and those of L-BFGS never."""
-    cupy = SimulatedCupyBackend()
 
     def at_first(backend, arithmetic="native", optimizer=None):
         kind = examples_on(backend, "", "float64").kind
@@ -205,9 +202,10 @@ def test_many_steps_are_taken_together_only_where_that_helps():
         state = initial_state(xp, mlp, start, optimizer)
         return Steps(xp, mlp, optimizer, kind, state, backend=backend, batch_size=4, seed=0).at_once
 
-    assert at_first(NUMPY) == at_first(cupy) == 1
-    assert at_first(NUMPY, "reproducible") == at_first(cupy, "reproducible") == 1
-    assert at_first(NUMPY, "native", LBFGS()) == at_first(cupy, "reproducible", LBFGS()) == 1
+    assert at_first(NUMPY) == at_first(cupy_backend) == 1
+    assert at_first(NUMPY, "reproducible") == at_first(cupy_backend, "reproducible") == 1
+    assert at_first(NUMPY, "native", LBFGS()) == 1
+    assert at_first(cupy_backend, "reproducible", LBFGS()) == 1
 
 
 def looping_steps(monkeypatch, batch_size=1):

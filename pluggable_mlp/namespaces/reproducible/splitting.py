@@ -85,9 +85,7 @@ def split(
     return Slices(in_one_kernel(xp, _slices, x, scale, *grids), tuple(grids))
 
 
-def _slices(
-    xp: Namespace, x: Array, scale: Array | float, *grids: Array
-) -> tuple[Array, ...]:
+def _slices(xp: Namespace, x: Array, scale: Array | float, *grids: Array) -> tuple[Array, ...]:
     """Return the slices of an array on these grids; the last one takes the memory of the copy."""
     slices: list[Array] = []
     rest = x * scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)

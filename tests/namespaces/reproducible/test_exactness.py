@@ -8,12 +8,8 @@ import pytest
 from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.namespaces import ArithmeticUnavailable
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace, exactness, products
+from tests.emulated_card import counting
 from tests.namespaces.reproducible.kernels import affine, matmul
-from tests.simulated_cupy import SimulatedCupyBackend, counting, ndarray, xp
-
-pytestmark = pytest.mark.simulated_cupy
-
-CUPY = SimulatedCupyBackend()
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +31,8 @@ def product(convert, spoil=lambda result: result):
     """Return a product of matrices whose operands are converted, and whose result is spoilt."""
 
     def matmul(a, b):
-        return ndarray(spoil(np.matmul(convert(a.memory), convert(b.memory)).astype(np.float64)))
+        result = np.matmul(convert(a.get()), convert(b.get())).astype(np.float64)
+        return get_backend("cupy").asarray(spoil(result))
 
     return matmul
 
@@ -57,9 +54,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_inexact_products_are_refused(monkeypatch, wrong):
+def test_inexact_products_are_refused(monkeypatch, wrong, cupy_backend):
+    xp, one = cupy_backend.xp, cupy_backend.asarray([[1.0]])
     monkeypatch.setattr(xp, "matmul", WRONG[wrong])
-    one = CUPY.asarray([[1.0]])
     with pytest.raises(ArithmeticUnavailable, match="products are not exact") as caught:
         matmul(xp, one, one)
     assert caught.value.device == "<CUDA Device 0>"
@@ -68,26 +65,27 @@ def test_inexact_products_are_refused(monkeypatch, wrong):
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_training_and_predicting_on_inexact_devices_raise(monkeypatch):
+def test_training_and_predicting_on_inexact_devices_raise(monkeypatch, cupy_backend):
     mlp, x = MLP([3, 2]), np.ones((4, 3), dtype=np.float32)
-    parameters = mlp.initialize(seed=0, backend=CUPY)
-    monkeypatch.setattr(xp, "matmul", WRONG["float32"])
+    parameters = mlp.initialize(seed=0, backend=cupy_backend)
+    monkeypatch.setattr(cupy_backend.xp, "matmul", WRONG["float32"])
     with pytest.raises(ArithmeticUnavailable):
-        train(mlp, x, [0, 1, 0, 1], backend=CUPY, epochs=1, arithmetic="reproducible")
+        train(mlp, x, [0, 1, 0, 1], backend=cupy_backend, epochs=1, arithmetic="reproducible")
     with pytest.raises(ArithmeticUnavailable):
-        mlp.predict(parameters, CUPY.asarray(x), arithmetic="reproducible")
-    train(mlp, x, [0, 1, 0, 1], backend=CUPY, epochs=1)  # native promises nothing
+        mlp.predict(parameters, cupy_backend.asarray(x), arithmetic="reproducible")
+    train(mlp, x, [0, 1, 0, 1], backend=cupy_backend, epochs=1)  # native promises nothing
 
 
-def test_exact_products_are_tried_once():
-    one = CUPY.asarray([[1.0]])
-    affine(xp, one, one, CUPY.asarray([1.0]))  # kernels are tried once, too
+def test_exact_products_are_tried_once(cupy_backend):
+    xp = cupy_backend.xp
+    one, bias = cupy_backend.asarray([[1.0]]), cupy_backend.asarray([1.0])
+    affine(xp, one, one, bias)  # kernels are tried once, too
     exactness._tried.clear()
     with counting() as first:
-        affine(xp, one, one, CUPY.asarray([1.0]))
+        affine(xp, one, one, bias)
     with counting() as second:
-        affine(xp, one, one, CUPY.asarray([1.0]))
-    tries = first.waits - second.waits
+        affine(xp, one, one, bias)
+    tries = first.lines - second.lines
     assert tries.total() == len(exactness.WIDTHS)
     assert all(line.startswith("exactness.py") for line in tries)
 
@@ -97,7 +95,7 @@ def no_float64(*_, dtype, **__):
 
 
 def float32_instead(data, *, dtype, **_):
-    return CUPY.asarray(np.asarray(data), dtype="float32")
+    return get_backend("cupy").asarray(np.asarray(data), dtype="float32")
 
 
 @pytest.mark.parametrize(
@@ -107,24 +105,23 @@ def float32_instead(data, *, dtype, **_):
         (float32_instead, "float64 arrays become float32 there"),
     ],
 )
-def test_a_device_without_float64_is_refused(monkeypatch, asarray, said):
-    one = CUPY.asarray([[1.0]], dtype="float32")
+def test_a_device_without_float64_is_refused(monkeypatch, asarray, said, cupy_backend):
+    xp, one = cupy_backend.xp, cupy_backend.asarray([[1.0]], dtype="float32")
     monkeypatch.setattr(xp, "asarray", asarray)
     with pytest.raises(ArithmeticUnavailable, match=said):
         products.matmul(ReproducibleNamespace(xp), one, one)
 
 
-def test_a_device_that_dlpack_does_not_know_is_tried(monkeypatch):
+def test_a_device_that_dlpack_does_not_know_is_tried(monkeypatch, cupy_backend):
+    xp, one = cupy_backend.xp, cupy_backend.asarray([[1.0]])
+
     def unknown(self):
         raise ValueError("Unknown device type for DLPack")
 
-    monkeypatch.setattr(ndarray, "__dlpack_device__", unknown)
+    monkeypatch.setattr(type(one), "__dlpack_device__", unknown)
     monkeypatch.setattr(xp, "matmul", WRONG["float32"])
-    one = CUPY.asarray([[1.0]])
     with pytest.raises(ArithmeticUnavailable):
         matmul(xp, one, one)
-    monkeypatch.delattr(ndarray, "__dlpack_device__")
-    matmul(xp, one, one)
 
 
 def test_the_host_is_not_tried(monkeypatch):
