@@ -12,7 +12,7 @@ Random numbers on the host (parameters, shuffles) are in `pluggable_mlp/randomne
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, Device, Namespace
-from pluggable_mlp.shortcuts import own
+from pluggable_mlp.shortcuts import in_one_kernel, own
 
 # The multipliers and the steps of the key (the golden ratio, sqrt(3) - 1) of the paper.
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -75,13 +75,18 @@ def _halves(
     xp: Namespace, blocks: Array, address: tuple[Word, Word, Word], key: tuple[Word, Word]
 ) -> Array:
     """Return the halves of the words at counters that begin with blocks (n,), (…, 8 n)."""
-    words = philox((blocks, *address), key)
+    words = in_one_kernel(xp, _words, blocks, *address, *key)
     halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
     numbers = xp.stack(halves, axis=-1)
     return xp.reshape(numbers, (*numbers.shape[:-2], -1))
 
 
-def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> list[Word]:
+def _words(xp: Namespace, block: Array, *address_and_key: Word) -> tuple[Word, ...]:
+    *address, first, second = address_and_key
+    return tuple(philox((block, *address), (first, second)))
+
+
+def philox(counter: tuple[Word, ...], key: tuple[Word, Word]) -> list[Word]:
     """Return the four words at a counter.
 
     Parameters

@@ -149,15 +149,16 @@ def test_a_loss_that_changes_while_it_trains():
     assert len(loss.parts) == 4 * STEPS
 
 
-def test_a_fused_loss_that_changes_is_as_it_was_in_its_first_calls(cupy_backend):
-    loss = Scaled()
+def test_a_loss_that_changes_is_not_captured_in_a_graph(cupy_backend):
+    def found(backend):
+        loss = Scaled()
 
-    def halve(epoch):
-        loss.k *= 0.5
+        def halve(epoch):
+            loss.k *= 0.5
 
-    found = history(cupy_backend, network(loss=loss), 4, callbacks=[halve])
-    assert found == history(cupy_backend, network(loss=Scaled()), 4)
-    assert len(loss.parts) < 4 * STEPS
+        return history(backend, network(loss=loss), 4, callbacks=[halve])
+
+    np.testing.assert_allclose(found(cupy_backend), found(NUMPY), rtol=1e-5)
 
 
 @dataclass(frozen=True)

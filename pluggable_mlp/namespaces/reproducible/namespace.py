@@ -312,12 +312,18 @@ class _OnLibrary(NamedTuple):
     def __call__(self, library: Namespace, *values: Any) -> Any:
         """Return the library's arrays."""
         ns = ReproducibleNamespace(library, run_all=None)
-        operands = [
-            ns.wrap(value) if is_array else ns.device_scalar(value)
-            for value, is_array in zip(values, self.are_arrays, strict=True)
-        ]
+        operands = map(partial(_operand, ns), values, self.are_arrays)
         results = self.function(ns, *operands)
         return tuple(map(native_of, results)) if type(results) is tuple else native_of(results)
+
+
+def _operand(ns: ReproducibleNamespace, value: Any, is_array: bool) -> Any:
+    """Return an array or a traced integer as an array, an integer as it is, a float as a scalar."""
+    if isinstance(value, int):
+        return value
+    dtype = getattr(value, "dtype", None)
+    is_whole = dtype is not None and ns.library.isdtype(dtype, "integral")
+    return ns.wrap(value) if is_array or is_whole else ns.device_scalar(value)
 
 
 class _Extension(SimpleNamespace):
