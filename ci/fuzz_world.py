@@ -15,7 +15,7 @@ __all__ = ["TARGETS", "Target", "make_world"]
 Command = tuple[tuple[str, ...], str]
 """Its arguments, and a file that it writes where that is its effect instead of what it prints."""
 
-EVALUATE: Command = (("evaluate", "run"), "")
+EVALUATE: Command = (("evaluate", "--json", "run"), "")
 PREDICT: Command = (("predict", "run", "new.npy"), "")
 VERIFY: Command = (("verify", "run"), "")
 VERIFY_FROM: Command = (("verify", "run", "--from", "17"), "")
