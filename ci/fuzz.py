@@ -7,7 +7,8 @@ Each case changes one file (`fuzz_changes.py`), and runs one command on it.  Exp
 "unexpected", hang or end the process, and no file of ours (a run's, a saved estimator) may be
 accepted that changes what the command gives.
 
-Cases run in processes with limited memory.  A process that a case ends, or that hangs, is replaced.
+Cases run in processes with limited memory, of which none may use much more than what a file may
+become.  A process that a case ends, or that hangs, is replaced.
 Case NUMBER is the same in each call with a seed; `--case` runs it alone, and leaves its files.
 Exit code 1: a case failed.
 """
@@ -23,10 +24,8 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
 from random import Random
 from typing import Any, NamedTuple
 
@@ -35,10 +34,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the p
 from ci.fuzz_changes import change
 from ci.fuzz_world import TARGETS, Target, make_world
 
-__all__ = ["Finding", "findings"]
-
 SECONDS = 120  # after which a case hangs
-MEMORY = 2 * 2**30  # that it may take beyond what the process has
+MEMORY = 2 * 2**30  # that it may ask for beyond what the process has
+GROWTH = 2**29  # that it may use: some copies of the 64 MiB that a file may become
 
 
 class Finding(NamedTuple):
@@ -84,19 +82,15 @@ def _load_estimator() -> int:
     import numpy as np
 
     from pluggable_mlp import MLPClassifier
+    from pluggable_mlp.cli.app import described
 
     try:
         loaded = MLPClassifier.load("estimator.safetensors")
         print(loaded.predict_proba(np.load("new.npy")).tolist(), loaded.get_params())
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except MemoryError:
-        print("out of memory", file=sys.stderr)
-        return 3
     except Exception as error:
-        print(f"unexpected {type(error).__name__}: {error}", file=sys.stderr)
-        return 3
+        code, words = described(error)
+        print(words, file=sys.stderr)
+        return code
     return 0
 
 
@@ -160,11 +154,21 @@ class Cases(NamedTuple):
         while changed == original:
             changed = change(kind, original, random)
         path.write_bytes(changed)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is from now on
+        used = memory("VmRSS")
         outcome = run(arguments, effect)
+        grown = memory("VmHWM") - used
         verifies = arguments[0] == "verify"
         forged = verifies and kind == "forged"
         fault = fault_in(outcome, before, target, verifies=verifies, forged=forged)
+        fault = fault or (f"it takes {grown // 2**20} MiB" if grown > GROWTH else "")
         return Finding(number, target.name, " ".join(arguments), fault) if fault else None
+
+
+def memory(name: str) -> int:
+    """Return the memory of this process in bytes, now (VmRSS) or at its peak (VmHWM)."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition(f"{name}:")[2].split()[0])
 
 
 def fault_in(outcome: Outcome, before: str, target: Target, *, verifies: bool, forged: bool) -> str:
@@ -195,21 +199,17 @@ def work(pipe: Any, folder: Path, cases: Cases, numbers: Sequence[int]) -> None:
     """Run cases one after the other in a process of their own, and send a word of each."""
     from pluggable_mlp.cli import app  # noqa: F401  (what commands import is no case's memory)
 
-    folder.mkdir(exist_ok=True)
     os.chdir(folder)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    most = memory("VmSize") + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     pipe.send("ready")
     for number in numbers:
-        try:
-            pipe.send(cases.run(number))
-        except RuntimeError as error:
-            pipe.send(error)
+        pipe.send(cases.run(number))
 
 
-def supervised(folder: Path, cases: Cases, numbers: list[int]) -> Iterator[Finding]:
-    """Run cases in processes that are replaced when they hang or end; yield what is wrong."""
-    context = multiprocessing.get_context("spawn")
+def findings(folder: Path, cases: Cases, count: int) -> Iterator[Finding]:
+    """Run the first so many cases in processes that are replaced; yield those that fail."""
+    context, numbers = multiprocessing.get_context("spawn"), [*range(count)]
     while numbers:
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, folder, cases, numbers), daemon=True)
@@ -225,8 +225,6 @@ def supervised(folder: Path, cases: Cases, numbers: list[int]) -> Iterator[Findi
                 process.join()
                 fault, found = f"it ended the process with {process.exitcode}", None
             number = numbers.pop(0)
-            if isinstance(found, RuntimeError):
-                raise found
             if fault:
                 found = Finding(number, cases.draw(number)[0].name, "", fault)
             if found is not None:
@@ -235,43 +233,23 @@ def supervised(folder: Path, cases: Cases, numbers: list[int]) -> Iterator[Findi
         process.join()
 
 
-def findings(cases: Cases, count: int, jobs: int = 1) -> Iterator[Finding]:
-    """Run the first so many cases; yield those that fail."""
-    found: SimpleQueue[Finding | None] = SimpleQueue()
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder, ThreadPoolExecutor(jobs) as pool:
-
-        def supervise(job: int) -> None:
-            try:
-                for each in supervised(Path(folder, str(job)), cases, [*range(job, count, jobs)]):
-                    found.put(each)
-            finally:
-                found.put(None)
-
-        supervisors = [pool.submit(supervise, job) for job in range(jobs)]
-        for _ in supervisors:
-            yield from iter(found.get, None)
-        for each in supervisors:
-            each.result()
-
-
 def main() -> int:
     """Run the cases that were asked for, and print those that failed."""
     parser = argparse.ArgumentParser(description="Change files and see what commands make of them.")
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="a part of the name of targets")
-    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--case", type=int, help="run this one alone, and leave its files")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     cases = Cases(make_world(folder / "world"), given.seed, given.only)
+    (folder / "case").mkdir()
     if given.case is not None:
-        (folder / "case").mkdir()
         os.chdir(folder / "case")
         print(folder / "case", cases.run(given.case), sep="\n")
         return 0
     failed: Counter[str] = Counter()
-    for each in findings(cases, given.cases, given.jobs):
+    for each in findings(folder / "case", cases, given.cases):
         print(f"{each.number}: {each.target}: {each.command}: {each.fault}", flush=True)
         failed[each.target] += 1
     shutil.rmtree(folder)

@@ -2,7 +2,8 @@
 
 Bytes are flipped, cut, repeated and inserted, lines removed and doubled, numbers replaced by
 strange ones, values of JSON by values of other types.  Formats with a container (gzip, .npz,
-safetensors) are also changed within it.
+safetensors) are also changed within it, and compressed ones replaced by small files that become
+large.  Bytes of Parquet and Feather files stay: polars believes what they state of their sizes.
 """
 
 import gzip
@@ -12,10 +13,12 @@ import json
 import re
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from random import Random
 from typing import Any
 
-__all__ = ["KINDS", "change"]
+import numpy as np
+import polars
 
 Change = Callable[[bytes, Random], bytes]
 
@@ -42,7 +45,10 @@ def change(kind: str, content: bytes, random: Random) -> bytes:
     """Return the content of a file of a kind, changed in one to three ways."""
     changes = KINDS[kind]
     for _ in range(random.choice((1, 1, 1, 2, 3))):
-        content = random.choice(changes)(content, random)
+        way = random.choice(changes)
+        content = way(content, random)
+        if way is explode:  # a second change would unpack it
+            break
     return content
 
 
@@ -231,6 +237,28 @@ def within_npz(inner: Change) -> Change:
     return changed
 
 
+def explode(content: bytes, random: Random) -> bytes:
+    """Return a small file of the same format that becomes 128 MiB or more."""
+    return _bomb(content[:4], random.randrange(3))
+
+
+@cache
+def _bomb(signature: bytes, k: int) -> bytes:
+    found = io.BytesIO()
+    numbers, texts = polars.zeros(2**24, eager=True), polars.Series(["x" * 2**12]).new_from_index
+    table = (numbers, numbers, texts(0, 2**15))[k].to_frame("width")
+    match signature:
+        case b"PK\x03\x04":
+            np.savez_compressed(found, X=np.zeros((2**20, 16)), y=np.zeros(2**20))
+        case b"PAR1":
+            table.write_parquet(found, compression="zstd")
+        case b"ARRO":
+            table.write_ipc(found, compression=("lz4", "zstd", "zstd")[k])
+        case _:
+            return gzip.compress((b"0,", b"0\n", b"\0\0")[k] * 2**26, 1, mtime=0)
+    return found.getvalue()
+
+
 _BYTES = (flip_bits, flip_bits, cut, truncate, repeat, insert, replace_all)
 _TEXT = (*_BYTES, *[change_lines, change_number] * 3)
 _NPY = (*_BYTES, *[change_npy_header] * 5)
@@ -243,8 +271,9 @@ KINDS: dict[str, tuple[Change, ...]] = {
     "json lines": (*_TEXT, *[change_json_line] * 10),
     "safetensors": (*_BYTES, *[change_safetensors_header] * 4, *[change_safetensors_metadata] * 4),
     "npy": _NPY,
-    "npz": (*_BYTES, *map(within_npz, _NPY)),
-    "gzip": (*_BYTES, *map(within_gzip, _BYTES)),
-    "gzipped text": (*_BYTES, *map(within_gzip, _TEXT)),
+    "npz": (*_BYTES, *map(within_npz, _NPY), *[explode] * 5),
+    "gzip": (*_BYTES, *map(within_gzip, _BYTES), *[explode] * 5),
+    "gzipped text": (*_BYTES, *map(within_gzip, _TEXT), *[explode] * 5),
+    "columns": (truncate, replace_all, *[explode] * 2),
 }
 """The changes of files of a kind; each is drawn as often as it is listed."""

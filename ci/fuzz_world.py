@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-
-__all__ = ["TARGETS", "Target", "make_world"]
+import polars
 
 Command = tuple[tuple[str, ...], str]
 """Its arguments, and a file that it writes where that is its effect instead of what it prints."""
 
-EVALUATE: Command = (("evaluate", "run"), "")
+EVALUATE: Command = (("evaluate", "--json", "run"), "")
 PREDICT: Command = (("predict", "run", "new.npy"), "")
 VERIFY: Command = (("verify", "run"), "")
 VERIFY_FROM: Command = (("verify", "run", "--from", "17"), "")
 RESUME: Command = (("train", "--quiet", "--resume", "run", "--epochs", "3"), "run/certificate.json")
 REPORT: Command = (("report", "run", "--output", "report.html"), "")
+TABLES = ("text", "gzipped text", "columns")
 SHORT = ("train", "--quiet", "--epochs", "1", "--hidden", "2")
 OPTIONS = (*SHORT, "--data", "data.npz", "--config", "config.toml")
 
@@ -55,7 +55,7 @@ def _ours(name: str, path: str, kinds: tuple[str, ...], *commands: Command) -> T
 
 
 def _predicted(path: str, kind: str) -> Target:
-    run = "table" if "csv" in path else "pixels" if "idx" in path else "run"
+    run = "table" if kind in TABLES else "pixels" if "idx" in path else "run"
     return Target(f"data to predict: {path}", path, (kind,), ((("predict", run, path), ""),))
 
 
@@ -82,11 +82,15 @@ TARGETS = [
     _predicted("new.npz", "npz"),
     _predicted("new.csv", "text"),
     _predicted("new.csv.gz", "gzipped text"),
+    _predicted("new.parquet", "columns"),
+    _predicted("new.feather", "columns"),
     _predicted("new-idx", "binary"),
     _predicted("new-idx.gz", "gzip"),
     _trained("data.npz", "npz"),
     _trained("data.csv", "text"),
     _trained("data.tsv", "text"),
+    _trained("data.parquet", "columns"),
+    _trained("data.feather", "columns"),
     _trained("data.pkl", "binary"),
     _trained("data.pkl.gz", "gzip"),
     _trained("arrays", "npy", "arrays/X.npy"),
@@ -135,6 +139,10 @@ def _write_tables(folder: Path, X: np.ndarray, y: np.ndarray) -> None:
     (folder / "data.tsv").write_text(table.replace(",", "\t"))
     (folder / "new.csv").write_text(new)
     (folder / "new.csv.gz").write_bytes(gzip.compress(new.encode(), mtime=0))
+    for name in ("data", "new"):
+        columns = polars.read_csv(folder / f"{name}.csv")
+        columns.write_parquet(folder / f"{name}.parquet")
+        columns.write_ipc(folder / f"{name}.feather", compression="lz4")
 
 
 def _write_images(folder: Path, random: np.random.Generator) -> None:

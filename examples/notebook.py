@@ -5,7 +5,7 @@ standard normal distribution, stochastic gradient descent with learning rate 0.0
 a step, in order, in float64.  Its faults, and the tests that hold them mended, are in
 tests/test_notebook_faults.py.  Ten epochs over MNIST take a few minutes.
 
-    python examples/notebook.py --data mnist.pkl.gz
+    python -m pip install -e . && python examples/notebook.py --data mnist.pkl.gz
 """
 
 import argparse

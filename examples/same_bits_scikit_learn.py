@@ -3,8 +3,7 @@
 Fits a StandardScaler and a LogisticRegression (lbfgs), by scikit-learn's array API dispatch, first
 on the arrays of each library, then on its reproducible namespace:
 
-    pip install 'scikit-learn>=1.9' torch
-    python examples/same_bits_scikit_learn.py
+    python -m pip install -e '.[sklearn,torch]' && python examples/same_bits_scikit_learn.py
 """
 
 import os

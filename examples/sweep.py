@@ -1,4 +1,7 @@
-"""24 networks in one training: rates, decays, dropout and seeds.  python examples/sweep.py"""
+"""24 networks in one training: rates, decays, dropout and seeds.
+
+python -m pip install -e . && python examples/sweep.py
+"""
 
 from itertools import product
 

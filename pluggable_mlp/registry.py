@@ -24,6 +24,17 @@ T = TypeVar("T")
 Value: TypeAlias = bool | int | float
 """The value of a parameter that is given as text."""
 
+_ELSEWHERE = {
+    "mse": "squared_error",
+    "mae": "absolute_error",
+    "cross_entropy": "softmax_cross_entropy",
+    "logistic": "sigmoid",
+    "swish": "silu",
+    "linear": "identity",
+    "lr": "learning_rate",
+}
+"""Names that other libraries have, and ours."""
+
 _FLAGS = {"true": True, "false": False}
 _BOUNDS = {
     "at_least": (operator.ge, "of at least"),
@@ -140,10 +151,15 @@ def did_you_mean(name: object, expected: Iterable[str]) -> str:
 
 
 def closest(name: str, expected: Iterable[str]) -> str | None:
-    """Return the expected name that is most like another one; None if none is close."""
+    """Return the expected name that means the same, or is most like it; None if none is close.
+
+    Options are written with hyphens or underscores.
+    """
     from difflib import get_close_matches  # only errors need it
 
-    return next(iter(get_close_matches(name, [*expected], n=1)), None)
+    expected = [*expected]
+    same = [one for one in expected if one.replace("-", "_") == _ELSEWHERE.get(name)]
+    return next(iter(same or get_close_matches(name, expected, n=1)), None)
 
 
 def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:

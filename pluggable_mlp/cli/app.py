@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from traceback import extract_tb
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from pluggable_mlp import __version__
@@ -19,6 +19,7 @@ from pluggable_mlp.cli.compare import compare
 from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
+from pluggable_mlp.registry import closest
 from pluggable_mlp.wording import counted
 
 app = typer.Typer(
@@ -72,9 +73,29 @@ def backends() -> None:
             )
 
 
+_UsageError: Any = typer.BadParameter.__base__
+
+
+class _Command(TyperCommand):
+    """A command that says which option is meant by what it does not take."""
+
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        """Return what is left of the arguments, as Typer does."""
+        try:
+            return super().parse_args(context, arguments)
+        except _UsageError as error:
+            options = [option.opts[0].removeprefix("--") for option in self.params]
+            near = closest(getattr(error, "option_name", "").lstrip("-"), options)
+            if near is not None:
+                error.possibilities = [f"--{near}"]
+            elif "unexpected extra argument" in error.message and "data" in options:
+                error.message += "; name the data by --data FILE"
+            raise
+
+
 _ON_RUNS = (train, data, evaluate, predict, export, plot, report)
 for command in (*_ON_RUNS, compare, verify, backends, check):
-    app.command()(command)
+    app.command(cls=_Command)(command)
 
 
 @cache

@@ -58,11 +58,17 @@ def with_settings(
         @wraps(command)
         def run(**given: Any) -> None:
             texts = {name: given.pop(name) for name in settings}
-            values = {
-                name: None if text is None else settings[name].parse(text)
-                for name, text in texts.items()
-            }
-            command(settings=values, **given)
+            try:
+                values = {
+                    name: None if text is None else settings[name].parse(text)
+                    for name, text in texts.items()
+                }
+                command(settings=values, **given)
+            except ValueError as error:
+                name, file = str(error).partition(" ")[0], given.get("config")
+                if file is None or source_of(given["context"], name) != "DEFAULT_MAP":
+                    raise
+                raise ValueError(f"{file}: {error}") from error
 
         declared = inspect.signature(command).parameters.values()
         shown = [options if one.name == "settings" else [one] for one in declared]
@@ -70,6 +76,11 @@ def with_settings(
         return run
 
     return decorate
+
+
+def source_of(context: typer.Context, name: str) -> str:
+    """Return the source of a parameter's value, such as COMMANDLINE or DEFAULT."""
+    return getattr(context.get_parameter_source(name), "name", "DEFAULT")
 
 
 def _option(field: Field, default: Any) -> inspect.Parameter:
@@ -101,8 +112,8 @@ def _as_text(value: Any) -> str:
     return ",".join(map(str, value if isinstance(value, list | tuple) else [value]))
 
 
-def _load_config(context: typer.Context, file: Path | None) -> None:
-    """Make the options of a file the defaults of the command line's.
+def _load_config(context: typer.Context, file: Path | None) -> Path | None:
+    """Make the options of a file the defaults of the command line's, and return the file.
 
     Raises
     ------
@@ -110,7 +121,7 @@ def _load_config(context: typer.Context, file: Path | None) -> None:
         If the file cannot be read, has a key that is not an option, or a value of another kind.
     """
     if file is None:
-        return
+        return None
     options = {
         option.opts[0].removeprefix("--"): option
         for option in context.command.params
@@ -125,6 +136,7 @@ def _load_config(context: typer.Context, file: Path | None) -> None:
         is_flag = bool(getattr(options[name], "is_flag", False))
         given[str(options[name].name)] = _in_file(file, key, value, is_flag)
     context.default_map = {**(context.default_map or {}), **given}
+    return file
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -19,12 +19,13 @@ from pluggable_mlp.cli.console import (
 from pluggable_mlp.cli.options import BackendOption, RunArgument, path
 from pluggable_mlp.cli.processes import Stops, done_first, joined
 from pluggable_mlp.registry import choose
-from pluggable_mlp.wording import counted
+from pluggable_mlp.wording import aligned, counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
     from pluggable_mlp.distributed import MPI
     from pluggable_mlp.runs.run import Run
+    from pluggable_mlp.runs.scores import Counts
     from pluggable_mlp.runs.verify import Difference, Verification
 
 _NATIVE = (
@@ -48,6 +49,7 @@ def evaluate(
     ] = None,
     backend: BackendAsForTrain = "numpy",
     distributed: DistributedAsForTrain = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on one line.")] = False,
 ) -> None:
     """Evaluate a saved run on the test part of its data, or on other data.
 
@@ -65,8 +67,26 @@ def evaluate(
     done_first(communicator, lambda: settle(run))
     saved = load_run(run, backend_of_process(backend, communicator))
     with saved_input(data) as named:
-        measured = saved.evaluate(named, communicator=communicator)
-    typer.echo(to_json(measured))
+        measured, counts = saved.evaluate_classes(named, communicator)
+    if as_json:
+        typer.echo(to_json(measured))
+        return
+    preparation = saved.preparation
+    rows = [[name.replace("_", " "), f"{value:.6g}"] for name, value in measured.items()]
+    typer.echo("\n".join(aligned(rows)))
+    if counts is not None:
+        names = preparation.class_labels or preparation.target_names or ()
+        typer.echo("\n".join(["", *_table_of_classes(names, counts)]))
+
+
+def _table_of_classes(names: Sequence[object], counts: "Counts") -> list[str]:
+    """Return the lines of a table with a row for each class or label."""
+    rows = [["class", "examples", "predicted", "precision", "recall", "F1"]]
+    counted = zip(counts.examples.tolist(), counts.predicted.tolist(), strict=True)
+    for name, numbers, scores in zip(names, counted, counts.scores(), strict=True):
+        shown = ["-" if score is None else f"{score:.4f}" for score in scores]
+        rows.append([str(name), *map(str, numbers), *shown])
+    return aligned(rows)
 
 
 def predict(

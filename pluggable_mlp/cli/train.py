@@ -16,7 +16,7 @@ from pluggable_mlp.cli.console import (
     log,
     progress_bar,
 )
-from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, with_settings
+from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, source_of, with_settings
 from pluggable_mlp.cli.processes import (
     DistributedOption,
     Stops,
@@ -122,15 +122,10 @@ def _locked(folder: Path, communicator: "MPI | None", stack: ExitStack) -> "Fold
 
 def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings without that of a file which one of the command line excludes."""
-    sources = {name: _source(context, name) for name in ("test", "test_share")}
+    sources = {name: source_of(context, name) for name in ("test", "test_share")}
     if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
         return settings
     return settings | {name: None for name, of in sources.items() if of == "DEFAULT_MAP"}
-
-
-def _source(context: typer.Context, name: str) -> str:
-    """Return the source of a parameter's value, such as COMMANDLINE or DEFAULT."""
-    return getattr(context.get_parameter_source(name), "name", "DEFAULT")
 
 
 def _resumed(
@@ -143,7 +138,7 @@ def _resumed(
     """Return the run to resume; ValueError if a setting differs from its own."""
     from pluggable_mlp.runs.resume import resumed_run
 
-    given = {name for name in context.params if _source(context, name) != "DEFAULT"}
+    given = {name for name in context.params if source_of(context, name) != "DEFAULT"}
     output = context.params["output"]
     if "overwrite" in given and context.params["overwrite"]:
         raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out")

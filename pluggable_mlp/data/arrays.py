@@ -25,6 +25,7 @@ from pluggable_mlp.data.reading import (
     GET_A_NEW_COPY,
     GZIP_MAGIC,
     check_file,
+    check_unpacked,
     first_bytes,
     read_bytes,
 )
@@ -100,7 +101,7 @@ def read_npz(
     """
     check_file(path)
     remedy = f"write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in needed)})"
-    from zipfile import ZipFile  # it takes time to import
+    from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile  # it takes time to import
 
     try:
         with ZipFile(path) as archive:
@@ -111,6 +112,10 @@ def read_npz(
             if missing:
                 fault = f"has no {missing}; it has {', '.join(sorted(present)[:20])}"
                 raise DataError(path, fault, remedy)
+            members = [archive.getinfo(f"{name}.npy") for name in wanted]
+            check_unpacked(path, sum(member.file_size for member in members))
+            if any(member.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for member in members):
+                raise DataError(path, "is compressed in a way that NumPy does not use", remedy)
             return {name: _member(path, archive, name) for name in wanted}
     except DataError:
         raise

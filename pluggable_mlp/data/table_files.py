@@ -11,11 +11,13 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.data.errors import DataError, warn
-from pluggable_mlp.data.reading import GET_A_NEW_COPY, check_file, read_bytes
+from pluggable_mlp.data.reading import GET_A_NEW_COPY, check_file, check_unpacked, read_bytes
 from pluggable_mlp.data.tables import MISSING, Table, import_polars
 from pluggable_mlp.data.written import is_number
 from pluggable_mlp.wording import counted
@@ -24,8 +26,13 @@ if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
 TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
-_COLUMNAR = {".parquet": ("read_parquet", b"PAR1"), ".feather": ("read_ipc", b"ARROW1")}
-"""Formats that hold columns and their types: polars' function for each, and its first bytes."""
+_COLUMNAR = {".parquet": ("parquet", b"PAR1"), ".feather": ("ipc", b"ARROW1")}
+"""Formats that hold columns and their types: polars' name for each, and its first bytes."""
+
+VALUE_BYTES = 16
+"""What a value of a table takes: polars' view of a text, or a number and its copy."""
+
+_SILENCING = Lock()
 
 TABLES = (*TEXTS, *_COLUMNAR)
 SIGNATURES = {first: suffix for suffix, (_, first) in _COLUMNAR.items()}
@@ -99,15 +106,47 @@ def _from_frame(frame: Any) -> Table:
 
 
 def _from_columns(path: str) -> Table:
-    """Read a file of columns that have types."""
+    """Read a file of columns that have types, if it says itself that they are not too many."""
     polars = import_polars(path)
     check_file(path)
-    read, _ = _COLUMNAR[os.path.splitext(path)[1].lower()]
+    kind, _ = _COLUMNAR[os.path.splitext(path)[1].lower()]
+    damaged = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError)
     try:
-        table = getattr(polars, read)(path)
-    except (polars.exceptions.PolarsError, OSError) as error:
+        with _without_stderr():
+            lazy = getattr(polars, f"scan_{kind}")(path)
+            rows = lazy.select(polars.len()).collect().item()
+            check_unpacked(path, VALUE_BYTES * rows * len(lazy.collect_schema()))
+            table = getattr(polars, f"read_{kind}")(path)
+    except damaged as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
+    check_unpacked(path, sum(map(_text_bytes, table.get_columns())))
     return Table(path, tuple(table.columns), table.get_columns())
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Silence the standard error of the process, to which polars writes what makes it panic."""
+    with _SILENCING, open(os.devnull, "wb") as nowhere:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            kept = os.dup(nowhere.fileno())
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _text_bytes(column: Any) -> int:
+    """Return how many bytes the texts of a column take if each row has its own copy."""
+    polars = import_polars()
+    if column.dtype == polars.String:
+        return int(column.str.len_bytes().sum())
+    if column.dtype in (polars.Categorical, polars.Enum):
+        return len(column) * (column.unique().cast(polars.String).str.len_bytes().max() or 0)
+    return 0
 
 
 def _from_text(
@@ -122,6 +161,8 @@ def _from_text(
     data = text[before:]
     first = re.sub(r'"[^"]*("|$)', "", data.partition("\n")[0])
     delimiter = "\t" if tabs else ";" if ";" in first else ","
+    values = data.count(delimiter) + data.count("\n") + 1
+    check_unpacked(path, len(data) + VALUE_BYTES * values)
     try:
         table = polars.read_csv(
             data.encode(), separator=delimiter, has_header=False, infer_schema=False

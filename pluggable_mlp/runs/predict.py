@@ -35,7 +35,7 @@ from pluggable_mlp.runs.saved import (
     read_settings,
     read_summary,
 )
-from pluggable_mlp.runs.scores import measure
+from pluggable_mlp.runs.scores import Counts, measure_classes
 from pluggable_mlp.training.sharding import (
     check_agreement,
     check_count,
@@ -154,6 +154,12 @@ class SavedRun:
         ValueError
             If the processes have other runs, data or, under `native`, libraries.
         """
+        return self.evaluate_classes(data, communicator)[0]
+
+    def evaluate_classes(
+        self, data: Any = None, communicator: Communicator | None = None
+    ) -> tuple[dict[str, float], Counts | None]:
+        """Return what `evaluate` does, and the counts of each class or label, None of numbers."""
         in_files = communicator is not None
         if data is None:
             inputs, targets = self._own_test_part(in_files=in_files)
@@ -177,7 +183,7 @@ class SavedRun:
             scale=self.preparation.scale_of(inputs),
             arithmetic=arithmetic,
         )
-        measured = measure(
+        measured, counts = measure_classes(
             self.mlp,
             self.parameters,
             examples,
@@ -186,7 +192,7 @@ class SavedRun:
             units=self.preparation.target_units,
             communicator=communicator,
         )
-        return {"examples": len(examples), **measured}
+        return {"examples": len(examples), **measured}, counts
 
     def _check_agreement(self, communicator: Communicator, inputs: Array, targets: Array) -> None:
         """Raise a ValueError where the processes have other runs or examples, or too few."""

@@ -6,8 +6,8 @@ is in `training/evaluation.py`.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,37 @@ from pluggable_mlp.training.evaluation import measures_of, outputs_of
 from pluggable_mlp.training.examples import AnyExamples
 
 
+class Counts(NamedTuple):
+    """How many examples each class or label has, how many are predicted so, and rightly.
+
+    Each is an array of integers (classes,).
+    """
+
+    examples: Array
+    predicted: Array
+    right: Array
+
+    def scores(self) -> list[tuple[float | None, float | None, float | None]]:
+        """Return precision, recall and F1 of each class, None where they divide by 0."""
+        rows = zip(*(counts.tolist() for counts in self), strict=True)
+        return [
+            (
+                right / predicted if predicted else None,
+                right / examples if examples else None,
+                2 * right / (predicted + examples) if predicted + examples else None,
+            )
+            for examples, predicted, right in rows
+        ]
+
+
 def measure(
+    mlp: MLP, parameters: Parameters, examples: AnyExamples, **how: Any
+) -> dict[str, float]:
+    """Return the scores alone of `measure_classes`, whose arguments it takes."""
+    return measure_classes(mlp, parameters, examples, **how)[0]
+
+
+def measure_classes(
     mlp: MLP,
     parameters: Parameters,
     examples: AnyExamples,
@@ -30,9 +60,11 @@ def measure(
     arithmetic: str,
     units: Sequence[float] | None = None,
     communicator: Communicator | None = None,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], Counts | None]:
     """Return what `evaluate` does, and: of classes macro_f1; of labels hamming_loss and macro_f1,
     beside accuracy, of which all labels must be right; of numbers root_mean_squared_error.
+
+    Beside them the counts of each class or label, None of numbers.
     """
     outputs = outputs_of(
         mlp,
@@ -45,29 +77,29 @@ def measure(
     measured = measures_of(mlp, outputs, backend, units)
     predictions = mlp.objective.predict(outputs.xp, outputs.z)
     said, targets = (backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets))
-    scores: Callable[[Array, Array], dict[str, float]] = {
-        "classes": _of_classes,
-        "labels": _of_labels,
-    }.get(mlp.objective.targets, partial(_of_numbers, units=units))
-    return measured | scores(said, targets)
+    if mlp.objective.targets == "classes":
+        counts = _of_classes(said, targets, int(outputs.z.shape[-1]))
+        return measured | {"macro_f1": _mean_f1(counts)}, counts
+    if mlp.objective.targets == "labels":
+        scores, counts = _of_labels(said, targets)
+        return measured | scores, counts
+    return measured | _of_numbers(said, targets, units), None
 
 
-def _of_classes(said: Array, targets: Array) -> dict[str, float]:
-    """Return the scores of predicted classes (n,) for classes (n,) or one-hot rows."""
+def _of_classes(said: Array, targets: Array, count: int) -> Counts:
+    """Return the counts of predicted classes (n,) for classes (n,) or one-hot rows."""
     if targets.ndim == 2:
         targets = targets.argmax(axis=1)
-    count = int(max(said.max(), targets.max())) + 1
-    right = np.bincount(targets[said == targets], minlength=count)
-    both = np.bincount(said, minlength=count) + np.bincount(targets, minlength=count)
-    return {"macro_f1": _mean_f1(right, both)}
+    counted = (targets, said, targets[said == targets])
+    return Counts(*(np.bincount(classes, minlength=count) for classes in counted))
 
 
-def _of_labels(said: Array, targets: Array) -> dict[str, float]:
+def _of_labels(said: Array, targets: Array) -> tuple[dict[str, float], Counts]:
     """Return the scores of labels of 0 and 1, (n, labels), or targets (n,) of a single one."""
     yes, truth = said > 0, targets.reshape(said.shape) > 0.5
-    both = yes.sum(axis=0) + truth.sum(axis=0)
-    f1 = _mean_f1((yes & truth).sum(axis=0), both, absent=0.0)
-    return {"hamming_loss": int((yes != truth).sum()) / yes.size, "macro_f1": f1}
+    counts = Counts(*(labels.sum(axis=0) for labels in (truth, yes, yes & truth)))
+    wrong = int((yes != truth).sum()) / yes.size
+    return {"hamming_loss": wrong, "macro_f1": _mean_f1(counts, absent=0.0)}, counts
 
 
 def _of_numbers(
@@ -81,9 +113,8 @@ def _of_numbers(
     return {"root_mean_squared_error": math.fsum(map(math.sqrt, means)) / len(means)}
 
 
-def _mean_f1(right: Array, both: Array, absent: float | None = None) -> float:
-    """Return the mean of 2 right / both; `absent` for what neither occurs nor is predicted."""
-    pairs = zip(right.tolist(), both.tolist(), strict=True)
-    scores = [2 * hits / total if total else absent for hits, total in pairs]
+def _mean_f1(counts: Counts, absent: float | None = None) -> float:
+    """Return the mean F1; `absent` for what neither occurs nor is predicted."""
+    scores = [absent if f1 is None else f1 for _, _, f1 in counts.scores()]
     counted = [score for score in scores if score is not None]
     return math.fsum(counted) / len(counted)

@@ -43,8 +43,8 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize(("name", "cases"), FAMILIES)
-def test_changed_files_are_refused_or_change_nothing(world, name, cases):
-    found = list(fuzz.findings(fuzz.Cases(world, 0, name), cases))
+def test_changed_files_are_refused_or_change_nothing(tmp_path, world, name, cases):
+    found = list(fuzz.findings(tmp_path, fuzz.Cases(world, 0, name), cases))
     assert found == []
 
 
@@ -64,9 +64,9 @@ class Faulty:
 
 
 @pytest.mark.slow
-def test_processes_that_end_or_hang_are_replaced(monkeypatch):
+def test_processes_that_end_or_hang_are_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(fuzz, "SECONDS", 5)
-    found = [(each.number, each.fault) for each in fuzz.findings(Faulty(), 5)]
+    found = [(each.number, each.fault) for each in fuzz.findings(tmp_path, Faulty(), 5)]
     assert found == [(1, "it ended the process with 7"), (2, "it hangs"), (3, "exit code 3")]
 
 

@@ -56,7 +56,7 @@ def assert_complete(folder: Path, command) -> None:
     assert [line["epoch"] for line in history] == [*range(1, len(history) + 1)]
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["epochs"] == len(history)
-    assert json.loads(command("evaluate", folder).out)["loss"] == summary["test_loss"]
+    assert json.loads(command("evaluate", "--json", folder).out)["loss"] == summary["test_loss"]
 
 
 def trained(folder, **settings):

@@ -126,7 +126,7 @@ def test_a_test_file_is_measured_without_the_training_file(command, tmp_path):
     given = ("--data", data, "--test", test, "--output", run)
     assert command("train", *given, *TRAIN).code == 0
     data.unlink()
-    outcome = command("evaluate", run)
+    outcome = command("evaluate", "--json", run)
     assert outcome.code == 0, outcome.err
     measured = json.loads(outcome.out)
     summary = content(run / "summary.json")

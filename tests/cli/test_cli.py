@@ -139,3 +139,19 @@ def test_an_empty_name_is_refused(command, arguments):
     outcome = command(*arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert "''" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("train", "my.csv"), "(my.csv); name the data by --data FILE"),
+        (("train", "--lr", "0.1"), "--learning-rate"),
+        (("train", "--loss", "mse"), "did you mean 'squared_error'?"),
+        (("train", "--activation", "logistic"), "did you mean 'sigmoid'?"),
+    ],
+)
+def test_what_other_libraries_call_otherwise_is_suggested(command, monkeypatch, arguments, word):
+    monkeypatch.setenv("COLUMNS", "200")
+    outcome = command(*arguments)
+    assert outcome.code == 2
+    assert word in " ".join(outcome.err.split())

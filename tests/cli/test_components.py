@@ -22,7 +22,7 @@ def test_all_at_once(command, tmp_path):
     assert outcome.code == 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["test_accuracy"] > 0.9
-    again = command("evaluate", tmp_path / "run")
+    again = command("evaluate", "--json", tmp_path / "run")
     assert json.loads(again.out)["accuracy"] == summary["test_accuracy"]
 
 

@@ -123,8 +123,10 @@ def test_the_command_line_wins(command, tmp_path, file):
         ("config = 'other.toml'", ["'config' is not an option of train"]),
         ("help = true", ["'help' is not an option of train"]),
         ("[optimizer]\nname = 'sgd'", ["optimizer is {'name': 'sgd'}, expected a text"]),
-        ("epochs = 'many'", ["epochs is 'many', expected an integer of at least 1"]),
-        ("epochs = 0", ["epochs is 0, expected an integer of at least 1"]),
+        ("epochs = 'many'", ["train.toml: epochs is 'many', expected an integer of at least 1"]),
+        ("epochs = 0", ["train.toml: epochs is 0, expected an integer of at least 1"]),
+        ("loss = 'mse'", ["train.toml: loss is 'mse', expected", "mean 'squared_error'?"]),
+        ("lr = 0.1", ["'lr' is not an option of train; did you mean 'learning-rate'?"]),
         ("epochs = true", ["epochs is True, expected a text, a number or a list"]),
         ("quiet = 1", ["quiet is 1, expected true or false"]),
         ("epochs 3", ["train.toml is not a TOML file: "]),
@@ -135,6 +137,11 @@ def test_a_fault_in_a_file_is_named(command, file, text, words):
     assert (outcome.code, outcome.out) == (2, "")
     for word in words:
         assert word in " ".join(outcome.err.split())
+
+
+def test_a_fault_of_the_command_line_is_not_of_the_file(command, file):
+    outcome = command("train", "--config", file("epochs = 3"), "--epochs", 0)
+    assert outcome.err == "Error: epochs is 0, expected an integer of at least 1\n"
 
 
 def test_a_file_that_is_not_there_is_named(command, tmp_path):

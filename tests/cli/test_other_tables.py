@@ -122,7 +122,7 @@ def test_columns_are_found_by_their_names(told, train, tmp_path, suffix):
     for name, columns in (("surplus", [*"bya"]), ("texts", ["b", "note", "y", "a"])):
         all_columns = table | {"note": remarks}
         other = save(name, {k: all_columns[k] for k in columns})
-        outcome = told("evaluate", run, "--data", other, "--backend", "numpy")
+        outcome = told("evaluate", "--json", run, "--data", other, "--backend", "numpy")
         assert outcome.code == 0, outcome.err
         assert json.loads(outcome.out)["examples"] == COUNT
         assert ("columns that are not used: 'note'" in outcome.err) == (name == "texts")
@@ -189,7 +189,7 @@ def test_labels_come_back_as_they_were_written(told, train, tmp_path, labels, ex
     run = train(path, "--scaling", "standard", "--epochs", 60, "--learning-rate", 1.0)
     given = answers(told("predict", run, path))
     assert given == table["y"]
-    measured = told("evaluate", run, "--data", path)
+    measured = told("evaluate", "--json", run, "--data", path)
     assert measured.code == 0, measured.err
     assert json.loads(measured.out)["accuracy"] == 1
 
@@ -238,7 +238,7 @@ def test_booleans_are_alike_in_every_format(told, train, tmp_path):
     for source in (path, tmp_path / "table.parquet"):
         run = train(source, *epochs, folder=source.suffix)
         for other in (path, tmp_path / "table.parquet"):
-            outcome = told("evaluate", run, "--data", other)
+            outcome = told("evaluate", "--json", run, "--data", other)
             assert outcome.code == 0, outcome.err
             assert json.loads(outcome.out)["accuracy"] == 1
             assert "never saw" not in outcome.err

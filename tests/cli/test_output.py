@@ -120,24 +120,24 @@ def test_lines_of_the_metrics_are_not_lost_while_they_are_written_again(tmp_path
     assert [line["epoch"] for line in lines(tmp_path / "run")] == [1, 2]
 
 
-def fail_to_save(monkeypatch, error):
-    """Have the model not be written."""
+def fail_to_save(monkeypatch, kind, *arguments):
+    """Have the model not be written, by a new error each time: it collects notes."""
     from pluggable_mlp.runs import run
 
     def fail(path, content):
-        raise error
+        raise kind(*arguments)
 
     monkeypatch.setattr(run, "write_tree", fail)
 
 
-FULL = OSError(28, "No space left on device")
+FULL = (OSError, 28, "No space left on device")
 
 
 def test_a_model_that_cannot_be_saved_leaves_the_last_checkpoint(command, tmp_path, monkeypatch):
     """And the run is reported, and ends as one that was saved at once."""
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        fail_to_save(patch, FULL)
+        fail_to_save(patch, *FULL)
         outcome = command("train", "--epochs", 2, "--hidden", 8, "--output", run)
     assert outcome.code == 2
     assert outcome.out.splitlines()[-1].startswith("test accuracy")
@@ -155,7 +155,7 @@ def test_an_unforeseen_error_at_the_end_leaves_the_last_checkpoint(command, tmp_
     """Not of the disk: it keeps its exit code, and where to go on is said."""
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
-        fail_to_save(patch, ZeroDivisionError("float division by zero"))
+        fail_to_save(patch, ZeroDivisionError, "float division by zero")
         outcome = command("train", "--epochs", 2, "--hidden", 8, "--output", run)
     assert outcome.code == 3
     first, second = outcome.err.splitlines()
@@ -185,7 +185,7 @@ def test_an_unsaved_run_reports_what_ended_the_training(command, tmp_path, monke
         if (folder / "metrics.jsonl").exists():
             raise MemoryError("no room")
 
-    fail_to_save(monkeypatch, FULL)
+    fail_to_save(monkeypatch, *FULL)
     monkeypatch.setattr(numpy.NumpyBackend, "synchronize", exhausted)  # once an epoch
     outcome = command("train", "--hidden", 8, "--output", folder)
     assert outcome.code == 3

@@ -60,9 +60,9 @@ def test_a_changed_certificate_is_reported_once(run_of_one, tmp_path):
 
 @pytest.mark.slow
 def test_an_evaluation_on_processes_is_that_of_one(run_of_one):
-    done = on(3, "evaluate", run_of_one)
+    done = on(3, "evaluate", "--json", run_of_one)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == json.loads(alone("evaluate", run_of_one))
+    assert json.loads(done.stdout) == json.loads(alone("evaluate", "--json", run_of_one))
 
 
 PEAK = """

@@ -159,7 +159,10 @@ def test_all_commands_know_a_run_of_a_recipe(command, tmp_path, table, recipe):
     done(command, "train", "--data", data, "--arithmetic", "reproducible", *given)
     summary = content(run, "summary.json")
     assert done(command, "verify", run).out.startswith("same bits")
-    assert json.loads(done(command, "evaluate", run).out)["accuracy"] == summary["test_accuracy"]
+    assert (
+        json.loads(done(command, "evaluate", "--json", run).out)["accuracy"]
+        == summary["test_accuracy"]
+    )
     assert len(done(command, "predict", run, data).out.splitlines()) == COUNT + 1
     shown = done(command, "data", data, "--recipe", recipe).out.splitlines()
     assert done(command, "data", run).out.splitlines()[:-1] == shown[:-1]

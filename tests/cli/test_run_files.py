@@ -216,7 +216,7 @@ def test_a_config_that_was_edited_is_refused(command, run, tmp_path, change):
 
 
 def test_the_layout_of_a_config_is_free(command, run, tmp_path):
-    outcome = command("evaluate", edited(run, tmp_path / "run", lambda config: None))
+    outcome = command("evaluate", "--json", edited(run, tmp_path / "run", lambda config: None))
     summary = json.loads((run / "summary.json").read_text())
     assert json.loads(outcome.out)["loss"] == summary["test_loss"]
 

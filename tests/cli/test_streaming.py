@@ -85,7 +85,7 @@ def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path,
     inputs = np.load(folder / "X.npy")
     whole = trained(command, folder, tmp_path / "whole", *TRAIN)[1]
     rows = predicted(command, tmp_path / "whole", folder / "X.npy")
-    measured = command("evaluate", tmp_path / "whole").out
+    measured = command("evaluate", "--json", tmp_path / "whole").out
     monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", inputs.nbytes - 1)
     monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
     config, summary = trained(command, folder, tmp_path / "blocks", *TRAIN)
@@ -96,7 +96,7 @@ def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path,
     other.mkdir()
     np.save(other / "X.npy", inputs[::-1].copy())
     np.save(other / "y.npy", np.load(folder / "y.npy")[::-1].copy())
-    result = command("evaluate", tmp_path / "whole", "--data", other)
+    result = command("evaluate", "--json", tmp_path / "whole", "--data", other)
     assert result.code == 0, result.err
     again = json.loads(result.out)
     assert again["examples"] == COUNT
@@ -124,7 +124,7 @@ def test_other_large_files_are_evaluated_in_blocks(command, folder, tmp_path, mo
 
     monkeypatch.setattr(NumpyBackend, "asarray", noted)
     with warnings.catch_warnings(action="ignore"):  # they are those of training
-        outcome = command("evaluate", tmp_path / "run", "--data", folder)
+        outcome = command("evaluate", "--json", tmp_path / "run", "--data", folder)
     assert json.loads(outcome.out)["examples"] == COUNT
     assert max(rows) == 70
 
@@ -175,7 +175,7 @@ def test_numbers_to_predict_are_scaled_in_blocks_as_in_memory(command, folder, t
     assert in_blocks["parameters_sha256"] != in_memory["parameters_sha256"]
     assert in_blocks["test_r2"] > 0.9
     assert in_blocks["test_mean_absolute_error"] > 100
-    measured = json.loads(command("evaluate", tmp_path / "run").out)
+    measured = json.loads(command("evaluate", "--json", tmp_path / "run").out)
     assert measured["mean_absolute_error"] == in_blocks["test_mean_absolute_error"]
     answers = [
         float(row["prediction"])

@@ -65,7 +65,7 @@ def test_what_follows_a_run_scales_as_it_did(command, tmp_path):
     data, run = houses(tmp_path / "houses.csv"), tmp_path / "run"
     train(command, run, data, "--arithmetic", "reproducible", "--hidden", 8)
     trained = content(run, "summary.json")
-    assert json.loads(command("evaluate", run).out)["r2"] == trained["test_r2"]
+    assert json.loads(command("evaluate", "--json", run).out)["r2"] == trained["test_r2"]
     assert command("verify", run / "certificate.json", "--data", data).code == 0
     outcome = command("predict", run, data)
     assert outcome.code == 0, outcome.err
@@ -184,6 +184,6 @@ def test_other_data_are_scaled_as_those_of_the_run(command, tmp_path):
     small = houses(tmp_path / "small.csv", seed=8)
     table = polars.read_csv(small).filter(polars.col("area") < 160)
     table.select(reversed(table.columns)).write_csv(small)  # found by their names
-    outcome = command("evaluate", run, "--data", small)
+    outcome = command("evaluate", "--json", run, "--data", small)
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["r2"] > 0.9

@@ -79,11 +79,13 @@ def test_texts_and_missing_values_are_learned_from(command, told, trained, tmp_p
         "number", "category", "number", "number"
     ]  # fmt: skip
     assert summary["test_accuracy"] > 0.8
-    assert json.loads(command("evaluate", run).out)["accuracy"] == summary["test_accuracy"]
+    assert (
+        json.loads(command("evaluate", "--json", run).out)["accuracy"] == summary["test_accuracy"]
+    )
     found = [row["prediction"] for row in rows(command("predict", run, path))]
     right = np.mean(np.asarray(found) == columns()["buys"])
     assert right > 0.8
-    again = json.loads(told("evaluate", run, "--data", path).out)
+    again = json.loads(told("evaluate", "--json", run, "--data", path).out)
     assert (again["examples"], again["accuracy"]) == (COUNT, right)
     assert command("verify", run).code == 0
 
@@ -157,8 +159,8 @@ def test_plain_numbers_are_found_by_their_names(command, told, trained, tmp_path
     moved = write(
         tmp_path / "moved.csv", {"b": table["b"], "a": table["a"], "class": table["class"]}
     )
-    measured = json.loads(told("evaluate", run, "--data", moved).out)
-    assert measured == json.loads(told("evaluate", run, "--data", path).out)
+    measured = json.loads(told("evaluate", "--json", run, "--data", moved).out)
+    assert measured == json.loads(told("evaluate", "--json", run, "--data", path).out)
 
 
 def test_a_table_without_names(command, trained, tmp_path):
@@ -243,7 +245,7 @@ def test_a_name_of_a_class_may_be_a_number(told, trained, tmp_path):
     _, run = trained(path, "--target", "buys")
     places = [k for k, text in enumerate(table["buys"]) if text == "10"][:9]
     part = {name: [values[k] for k in places] for name, values in table.items()}
-    outcome = told("evaluate", run, "--data", write(tmp_path / "part.csv", part))
+    outcome = told("evaluate", "--json", run, "--data", write(tmp_path / "part.csv", part))
     assert json.loads(outcome.out)["examples"] == 9
 
 
@@ -261,7 +263,7 @@ def test_scaling_is_applied_to_every_later_file(command, trained, tmp_path, kind
     summary = content(run, "summary.json")
     assert summary["test_accuracy"] > 0.7
     np.savez(tmp_path / "other.npz", X=x[:70], y=y[:70])
-    outcome = command("evaluate", run, "--data", tmp_path / "other.npz")
+    outcome = command("evaluate", "--json", run, "--data", tmp_path / "other.npz")
     assert json.loads(outcome.out)["loss"] == summary["test_loss"]
     np.save(tmp_path / "X.npy", x[:70])
     found = [int(row["prediction"]) for row in rows(command("predict", run, tmp_path / "X.npy"))]

@@ -103,10 +103,10 @@ def test_numbers_are_predicted(command, trained, predicted, tmp_path, name, colu
     assert summary["test_mean_absolute_error"] == pytest.approx(expected, abs=1e-6)
     expected = metrics.root_mean_squared_error(truth, answers)
     assert summary["test_root_mean_squared_error"] == pytest.approx(expected, abs=1e-6)
-    measured = json.loads(command("evaluate", tmp_path / "run").out)
+    measured = json.loads(command("evaluate", "--json", tmp_path / "run").out)
     assert measured["r2"] == summary["test_r2"]
     again = json.loads(
-        command("evaluate", tmp_path / "run", "--data", tmp_path / f"{name}.npz").out
+        command("evaluate", "--json", tmp_path / "run", "--data", tmp_path / f"{name}.npz").out
     )
     assert again == measured
     assert command("verify", tmp_path / "run").code == 0
@@ -118,6 +118,25 @@ def test_numbers_are_predicted(command, trained, predicted, tmp_path, name, colu
 
 def test_whole_numbers_are_classes(trained):
     assert trained("codes")[1]["task"] == "classification"
+
+
+def test_labels_have_their_numbers_in_a_table(command, trained, predicted, tmp_path):
+    trained("labels")
+    truth, said = TARGETS["labels"][:70], numbers(predicted(), "y1", "y2", "y3")
+    table = command("evaluate", tmp_path / "run").out.partition("\n\n")[2]
+    _, *lines = (line.split() for line in table.splitlines())
+    scores = metrics.precision_recall_fscore_support(truth, said, zero_division=0)
+    columns = np.stack([scores[3], said.sum(axis=0), *scores[:3]], axis=1)
+    assert [name for name, *_ in lines] == ["y1", "y2", "y3"]
+    np.testing.assert_allclose(
+        np.array([values for _, *values in lines], float), columns, rtol=0, atol=5.1e-5
+    )
+
+
+def test_numbers_have_no_table(command, trained, tmp_path):
+    trained("numbers")
+    outcome = command("evaluate", tmp_path / "run")
+    assert (outcome.code, "\n\n" in outcome.out) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -316,11 +335,11 @@ def test_numbers_of_any_size_are_learned_and_given_back(command, told, tmp_path,
     said = command("predict", run, tmp_path / "areas.csv").out.split()[1:]
     errors = np.abs(np.asarray(said, float) - prices)
     assert errors.mean() < 30_000
-    measured = json.loads(told("evaluate", run, "--data", path).out)
+    measured = json.loads(told("evaluate", "--json", run, "--data", path).out)
     assert measured["mean_absolute_error"] == pytest.approx(errors.mean(), rel=1e-4)
     squares = np.sqrt((errors**2).mean())
     assert measured["root_mean_squared_error"] == pytest.approx(squares, rel=1e-4)
-    again = json.loads(command("evaluate", run).out)
+    again = json.loads(command("evaluate", "--json", run).out)
     assert again["mean_absolute_error"] == summary["test_mean_absolute_error"]
     assert command("verify", run).code == 0
 
@@ -339,7 +358,7 @@ def test_each_output_has_its_own_unit(command, told, tmp_path):
     errors = np.abs(np.load(tmp_path / "p.npy") - (x * [1000, 0.001] + [5000, 7]))
     assert errors[:, 1].mean() < 0.001
     assert 1 < errors[:, 0].mean() < 1000
-    measured = json.loads(told("evaluate", run, "--data", tmp_path / "data.npz").out)
+    measured = json.loads(told("evaluate", "--json", run, "--data", tmp_path / "data.npz").out)
     assert measured["mean_absolute_error"] == pytest.approx(errors.mean(), rel=1e-4)
     roots = np.sqrt((errors**2).mean(axis=0)).mean()
     assert measured["root_mean_squared_error"] == pytest.approx(roots, rel=1e-4)

@@ -51,9 +51,9 @@ def test_the_examples_of_another_file_are_for_testing(command, files, tmp_path):
     summary, without = (content(tmp_path / name, "summary") for name in ("run", "all"))
     assert summary["parameters_sha256"] == without["parameters_sha256"]  # of the same rows
     for measured in (
-        command("evaluate", tmp_path / "run"),
-        command("evaluate", tmp_path / "run", "--data", other),
-        command("evaluate", tmp_path / "all", "--data", other),
+        command("evaluate", "--json", tmp_path / "run"),
+        command("evaluate", "--json", tmp_path / "run", "--data", other),
+        command("evaluate", "--json", tmp_path / "all", "--data", other),
     ):
         assert json.loads(measured.out)["examples"] == 40
         assert json.loads(measured.out)["loss"] == summary["test_loss"]
@@ -147,7 +147,7 @@ def test_the_share_is_an_option_and_a_key_of_a_file(command, tmp_path):
         arguments = ["--data", tmp_path / "data.npz", *TRAIN, *options, "--output", folder]
         assert command("train", *arguments).code == 0
         assert content(folder, "config")["settings"]["test_share"] == share
-        measured = json.loads(command("evaluate", folder).out)
+        measured = json.loads(command("evaluate", "--json", folder).out)
         assert measured["examples"] == (COUNT if share is None else int(COUNT * share))
 
 

@@ -168,7 +168,7 @@ def test_epochs_before_divergence_are_kept(command, tmp_path):
     assert [line["epoch"] for line in metrics] == [1, 2]
     summary = json.loads((run / "summary.json").read_text(), parse_constant=pytest.fail)
     assert summary["parameters_sha256"] == metrics[-1]["parameters_sha256"]
-    measured = json.loads(command("evaluate", run).out)
+    measured = json.loads(command("evaluate", "--json", run).out)
     assert measured["loss"] == summary["test_loss"]
 
 

@@ -35,7 +35,7 @@ def table_run(tmp_path_factory, table):
 
 
 def test_evaluate_repeats_the_summary(command, run):
-    assert_it_measures(command("evaluate", run), run, 256)
+    assert_it_measures(command("evaluate", "--json", run), run, 256)
 
 
 def assert_it_measures(outcome, run, examples):
@@ -54,7 +54,7 @@ def assert_it_measures(outcome, run, examples):
 def test_the_same_digits_are_the_same_numbers_in_any_file(command, run, tmp_path, form, ending):
     """Integers and tables are pixels in the scale of the run's training, floats are values."""
     labelled, unlabelled = save(tmp_path, form, ending)
-    assert_it_measures(command("evaluate", run, "--data", labelled), run, 256)
+    assert_it_measures(command("evaluate", "--json", run, "--data", labelled), run, 256)
     digits = tmp_path / "digits.npy"
     np.save(digits, PIXELS)
     assert command("predict", run, unlabelled).out == command("predict", run, digits).out
@@ -67,7 +67,7 @@ def test_standardized_pixels_are_pixels_later(command, tmp_path):
     assert command("train", *given).code == 0
     for form in ("uint8", "int64", "float64"):
         labelled, _ = save(tmp_path, form, "npz")
-        assert_it_measures(command("evaluate", folder, "--data", labelled), folder, 256)
+        assert_it_measures(command("evaluate", "--json", folder, "--data", labelled), folder, 256)
 
 
 def test_pixels_train_alike_whatever_their_file(command, told, tmp_path):
@@ -102,17 +102,17 @@ def test_evaluate_measures_the_test_part_of_data_that_have_one(command, run, tmp
     digits = load_dataset("digits")
     parts = {"X": digits.train.inputs[:70], "y": digits.train.targets[:70]}
     np.savez(tmp_path / "x.npz", **parts, X_test=digits.test.inputs, y_test=digits.test.targets)
-    assert_it_measures(command("evaluate", run, "--data", tmp_path / "x.npz"), run, 256)
-    assert_it_measures(command("evaluate", run, "--data", "digits"), run, 256)
+    assert_it_measures(command("evaluate", "--json", run, "--data", tmp_path / "x.npz"), run, 256)
+    assert_it_measures(command("evaluate", "--json", run, "--data", "digits"), run, 256)
 
 
 def test_a_table_is_divided_once_and_for_all(command, told, table, table_run):
     """The part that training kept for testing, by its seed; with --data, every row, and a word."""
-    assert_it_measures(command("evaluate", table_run), table_run, 40)
+    assert_it_measures(command("evaluate", "--json", table_run), table_run, 40)
     labels = np.loadtxt(table, delimiter=",")[:, -1]
     config = json.loads((table_run / "config.json").read_text())
     assert config["data_sha256"] == load_dataset(table, seed=3).sha256()
-    outcome = told("evaluate", table_run, "--data", table)
+    outcome = told("evaluate", "--json", table_run, "--data", table)
     assert json.loads(outcome.out)["examples"] == labels.size == 280
     assert outcome.err.count("Warning") == 1
     assert f"Warning: {table}: the run was trained on most of these examples" in outcome.err
@@ -140,7 +140,7 @@ def test_a_label_that_training_never_saw_is_named(command, table_run, tmp_path):
 def test_other_rows_of_one_class_can_be_measured(command, table_run, tmp_path):
     """What training needs, two classes and seven rows, measuring does not."""
     (tmp_path / "x.csv").write_text("a,b,class\n0,1,2\n")
-    outcome = command("evaluate", table_run, "--data", tmp_path / "x.csv")
+    outcome = command("evaluate", "--json", table_run, "--data", tmp_path / "x.csv")
     assert (outcome.code, json.loads(outcome.out)["examples"]) == (0, 1)
 
 
@@ -184,7 +184,7 @@ def test_a_run_is_used_in_its_own_arithmetic_and_dtype(
     monkeypatch.setattr(namespaces, "ARITHMETICS", {arithmetic: ARITHMETICS[arithmetic]})
     settings = {"hidden": (20,), "epochs": 2, "activation": "tanh"}
     run = trained(tmp_path, **settings, arithmetic=arithmetic, dtype=dtype)
-    assert_it_measures(command("evaluate", run), run, 256)
+    assert_it_measures(command("evaluate", "--json", run), run, 256)
     backend = get_backend("numpy")
     saved = load_run(run, backend)
     inputs = np.random.default_rng(0).uniform(0, 1, (50, 64))
@@ -204,7 +204,7 @@ def test_another_backend_is_used_and_agrees(command, run, tmp_path, monkeypatch)
         ArrayApiStrictBackend, "to_numpy", lambda self, x: seen.append(self) or compute(self, x)
     )
     np.save(tmp_path / "x.npy", PIXELS)
-    for arguments in (["evaluate", run], ["predict", run, tmp_path / "x.npy"]):
+    for arguments in (["evaluate", "--json", run], ["predict", run, tmp_path / "x.npy"]):
         here = command(*arguments).out
         seen.clear()
         there = command(*arguments, "--backend", "array_api_strict:device1").out
@@ -285,7 +285,7 @@ def test_standard_input_is_a_file_like_any_other(command, run, tmp_path, piped, 
     piped(unlabelled.read_bytes())
     assert command("predict", run, "-").out == command("predict", run, unlabelled).out
     piped(labelled.read_bytes())
-    assert_it_measures(command("evaluate", run, "--data", "-"), run, 256)
+    assert_it_measures(command("evaluate", "--json", run, "--data", "-"), run, 256)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "feather"])
@@ -316,3 +316,27 @@ def test_what_is_wrong_with_standard_input_is_told(command, run, piped):
     outcome = command("predict", run, "-")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("Error: standard input: line 2 has 1 field, the first has 2;")
+
+
+def test_classes_have_their_numbers_in_a_table(told, table_run, tmp_path):
+    """Against scikit-learn's report, of rows whose first ten are labelled wrongly."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    truth = np.repeat([1, 2], [30, 10])
+    truth[:10] = 5
+    said = np.repeat([1, 2], [30, 10])
+    rows = np.stack([said == 1, said == 2, truth], axis=1)
+    np.savetxt(tmp_path / "x.csv", rows, delimiter=",", header="a,b,class", fmt="%d")
+    outcome = told("evaluate", table_run, "--data", tmp_path / "x.csv")
+    assert outcome.code == 0
+    measures, _, table = outcome.out.partition("\n\n")
+    assert [line.rsplit(maxsplit=1)[0].rstrip() for line in measures.splitlines()] == [
+        "examples", "loss", "accuracy", "macro f1"
+    ]  # fmt: skip
+    assert "accuracy  0.75\n" in measures
+    header, *lines = (line.split() for line in table.splitlines())
+    assert header == ["class", "examples", "predicted", "precision", "recall", "F1"]
+    scores = metrics.precision_recall_fscore_support(truth, said, labels=[1, 2, 5], zero_division=0)
+    for label, line, precision, recall, f1, count in zip((1, 2, 5), lines, *scores, strict=True):
+        shown = "-" if label == 5 else f"{precision:.4f}"  # none is predicted
+        predicted = str((said == label).sum())
+        assert line == [str(label), str(count), predicted, shown, f"{recall:.4f}", f"{f1:.4f}"]

@@ -204,7 +204,7 @@ def test_early_stopping_restores_the_best_weights(command, tmp_path):
     assert reached["parameters_sha256"] == summary["parameters_sha256"]
     assert reached["test_loss"] == summary["test_loss"]
     assert reached["train_loss"] == summary["train_loss"]
-    assert json.loads(command("evaluate", early).out)["loss"] == summary["test_loss"]
+    assert json.loads(command("evaluate", "--json", early).out)["loss"] == summary["test_loss"]
 
 
 def test_the_best_weights_are_kept_where_the_epochs_end_first(command, tmp_path):

@@ -106,10 +106,10 @@ def test_a_run_is_shown_without_its_numbers(folders):
 
 def test_measures_are_those_of_the_command(capsys, folders):
     run = load_run(folders / "classes")
-    assert run.evaluate() == json.loads(printed(capsys, "evaluate", folders / "classes"))
+    assert run.evaluate() == json.loads(printed(capsys, "evaluate", "--json", folders / "classes"))
     other = folders / "other.csv"
     TABLE.head(20).write_csv(other)
-    said = printed(capsys, "evaluate", folders / "classes", "--data", other)
+    said = printed(capsys, "evaluate", "--json", folders / "classes", "--data", other)
     assert run.evaluate(TABLE.head(20)) == run.evaluate(other) == json.loads(said)
 
 

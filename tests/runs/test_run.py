@@ -27,7 +27,7 @@ import sys
 from pluggable_mlp.cli import main
 backend, *folders = sys.argv[1:]
 for folder in folders:
-    sys.argv = ["pluggable-mlp", "evaluate", folder, "--backend", backend]
+    sys.argv = ["pluggable-mlp", "evaluate", "--json", folder, "--backend", backend]
     try:
         main()
     except SystemExit as stop:

@@ -1,4 +1,7 @@
-"""Train on several processes, with the bits of one: mpiexec -n 4 python distributed.py."""
+"""Train on several processes, with the bits of one.
+
+python -m pip install -e '.[mpi]' && mpiexec -n 4 python examples/mpi_training.py
+"""
 
 import hashlib
 
