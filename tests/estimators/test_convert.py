@@ -227,7 +227,7 @@ def test_files_that_are_no_model_are_refused(tmp_path):
         MLPClassifier.load(path)
     fitted(MLPRegressor(), ONE).save(path)
     with pytest.raises(
-        ValueError, match="safetensors holds a MLPRegressor of format 1, expected a M"
+        ValueError, match="safetensors holds MLPRegressor of format 1, expected M"
     ):
         MLPClassifier.load(path)
     whole = path.read_bytes()

@@ -189,7 +189,7 @@ def test_saved_and_pickled_models_predict_the_same(tmp_path, kind, recipe):
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
         assert again.get_params() == model.get_params()
     other = TableRegressor if kind is TableClassifier else TableClassifier
-    with pytest.raises(ValueError, match=f"holds a {kind.__name__} of format 1, expected a"):
+    with pytest.raises(ValueError, match=f"holds {kind.__name__} of format 1, expected T"):
         other.load(tmp_path / "model")
 
 
@@ -219,6 +219,16 @@ def test_the_same_bits_of_a_fit_to_adult(backend):
     settings = {"max_iter": 3, "random_state": 0, "arithmetic": "reproducible"}
     certificate = TableClassifier(**settings).fit(X, y).certificate_
     TableClassifier.verify(certificate, X, y, backend=backend.name, device=backend.device)
+
+
+def test_a_number_that_only_a_prediction_lacks_is_the_median():
+    """Of a table of numbers alone, too."""
+    X = np.random.default_rng(0).normal(size=(N, 2))
+    X[:, 1] = np.arange(N) % 3
+    model = TableClassifier(validation_fraction=0, **QUICK).fit(X, LABELS)
+    with pytest.warns(DataWarning, match="'x1' lacks values in 1 row.* count as 1, training's"):
+        found = model.predict_proba([[0.5, np.nan]])
+    np.testing.assert_array_equal(found, model.predict_proba([[0.5, 1.0]]))
 
 
 def test_useless_columns_are_named_and_dropped():
