@@ -89,7 +89,11 @@ def test_lines_of_spaces_alone_of_a_column_alone_are_not_rows(told, train, tmp_p
 @pytest.mark.parametrize("header", [True, False])
 def test_a_gap_that_training_never_saw_is_its_median(told, train, tmp_path, header):
     """With a warning, also where all columns are numbers."""
-    table = {"a": numbers()["a"], "b": [1.0 + 4.0 * (k % 3) for k in range(COUNT)], "y": numbers()["y"]}
+    table = {
+        "a": numbers()["a"],
+        "b": [1.0 + 4.0 * (k % 3) for k in range(COUNT)],
+        "y": numbers()["y"],
+    }
     run = train(write(tmp_path / "table.csv", table, header=header), "--test-share", 0)
     (b, median), names = ("b" if header else "2", 5), "a,b\n" * header
     found = []

@@ -83,11 +83,8 @@ def test_a_changed_byte_is_seen_or_changes_nothing(saved):
         changed = bytearray(whole)
         changed[place] ^= 1 << place % 7
         path.write_bytes(changed)
-        try:
+        with refused_by_name(path):
             MLPClassifier.load(path)
-        except ValueError as error:
-            assert "damaged" in str(error), place
-        else:
             np.testing.assert_equal(content_of(bytes(changed)), content_of(whole), str(place))
     path.write_bytes(whole)
     np.testing.assert_array_equal(MLPClassifier.load(path).predict(inputs), model.predict(inputs))
