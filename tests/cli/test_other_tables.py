@@ -108,6 +108,27 @@ def test_a_gap_that_training_never_saw_is_its_median(told, train, tmp_path, head
     assert "lacks" not in whole.err
 
 
+@pytest.mark.parametrize(
+    ("values", "is_told"),
+    [
+        (range(COUNT), True),
+        (range(1001, 1001 + COUNT), True),
+        (range(0, 5 * COUNT, 5), False),
+        ([k / 2 for k in range(COUNT)], False),
+        ([*range(COUNT - 10), *[3] * 10], False),
+    ],
+    ids=["from 0", "from 1001", "in fives", "halves", "repeated"],
+)
+def test_row_numbers_are_told(told, tmp_path, values, is_told):
+    shuffled = np.random.default_rng(0).permutation(list(values)).tolist()
+    outcome = told(
+        "train", "--data", write(tmp_path / "t.csv", {"id": shuffled, **numbers()}), *TRAIN
+    )
+    assert outcome.code == 0, outcome.err
+    words = "column 'id' holds another whole number in each row, as row numbers are; leave it out"
+    assert (words in outcome.err) == is_told
+
+
 def test_short_lines_are_named(told, train, tmp_path):
     table = numbers() | {"b": ["", *numbers()["b"][1:]]}
     run = train(write(tmp_path / "table.csv", table))
