@@ -70,7 +70,7 @@ import os, sys
 import numpy as np
 from pluggable_mlp import lazy
 
-most = [0]
+most, stored = [0], [0]
 
 def noting(function):
     def noted(*given):
@@ -79,6 +79,11 @@ def noting(function):
         return rows
     return noted
 
+def counting(array, start, stop, read=lazy.StoredArray._read):
+    stored[0] += stop - start
+    return read(array, start, stop)
+
+lazy.StoredArray._read = counting
 lazy.StoredArray.__getitem__ = noting(lazy.StoredArray.__getitem__)
 lazy.rows_at = noting(lazy.rows_at)
 
@@ -90,7 +95,7 @@ sys.argv[0] = "pluggable-mlp"
 try:
     main()
 finally:
-    os.write(2, f"at most {most[0]} rows\\n".encode())
+    os.write(2, f"{bool(stored[0])}, at most {most[0]} rows\\n".encode())
 """
 
 
@@ -116,7 +121,7 @@ def test_a_process_reads_its_rows_from_the_file(tmp_path, form):
     given = ("--data", folder, "--hidden", "4", "--batch-size", "300", "--epochs", "2")
     done = mpiexec(3, "-c", MOST_ROWS, "train", *DISTRIBUTED, "--quiet", *given)
     assert done.returncode == 0, done.stderr
-    assert re.findall(r"at most (\d+) rows", done.stderr) == ["200"] * 3
+    assert re.findall(r"True, at most (\d+) rows", done.stderr) == ["200"] * 3
 
 
 SLOWLY_SETTLED = """
