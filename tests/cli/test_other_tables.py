@@ -114,7 +114,7 @@ def test_a_gap_that_training_never_saw_is_its_median(told, train, tmp_path, head
         (range(COUNT), True),
         (range(1001, 1001 + COUNT), True),
         (range(0, 5 * COUNT, 5), False),
-        ([k / 2 for k in range(COUNT)], False),
+        ([1.5 * k for k in range(COUNT)], False),
         ([*range(COUNT - 10), *[3] * 10], False),
     ],
     ids=["from 0", "from 1001", "in fives", "halves", "repeated"],
