@@ -1,36 +1,59 @@
-"""Packages of the authors of networks for tables: oracles where they are installed."""
+"""What packages of the authors of networks for tables make of the cases in the tests, recorded.
+
+Where the packages are installed, the recording is compared with them, and with
+PLUGGABLE_MLP_RECORD_PUBLISHED=1 made anew: `pip install pytabkit tabm rtdl_num_embeddings`, then
+run the tests that import this file.
+"""
 
 import importlib
+import json
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from types import ModuleType
 
-import pytest
+import numpy as np
 
-__all__ = ["import_published", "import_pytabkit", "published_folder"]
+RECORDING = Path(__file__).with_name("published.json")
+FEW = 32
 
 
-def published_folder(name):
-    """Return the folder of a package; skip the test where it is not installed.
+def recorded(case, package, compute):
+    """Return what a package makes of a case: `compute()`, a dict of `summary`, as recorded."""
+    known = json.loads(RECORDING.read_text("utf-8")) if RECORDING.exists() else {}
+    if is_installed(package):
+        found = compute()
+        if os.environ.get("PLUGGABLE_MLP_RECORD_PUBLISHED"):
+            known[case] = found
+            RECORDING.write_text(json.dumps(known, indent=0, sort_keys=True) + "\n", "utf-8")
+        tolerance = 1e-5 if "float32" in case else 1e-9
+        for name, values in known[case].items():
+            np.testing.assert_allclose(found[name], values, tolerance, tolerance, err_msg=name)
+    return known[case]
 
-    `pytest.importorskip` would ask for it where every package is required: no extra lists these.
-    """
+
+def summary(array):
+    """Return the numbers of an array; of a large one their means with three sets of weights."""
+    flat = np.asarray(array, np.float64).ravel()
+    if flat.size <= FEW:
+        return flat.tolist()
+    places = np.arange(flat.size)
+    return [float(np.mean(flat * np.cos(k * places))) for k in (0.0, 0.7, 1.9)]
+
+
+def is_installed(package):
+    """Return whether a package of the authors is here."""
     try:
-        return distribution(name).locate_file(name)
+        distribution(package)
     except PackageNotFoundError:
-        pytest.skip(f"{name} is not installed")
-
-
-def import_published(name):
-    """Return a package of the authors."""
-    published_folder(name)
-    return importlib.import_module(name)
+        return False
+    return True
 
 
 def import_pytabkit(monkeypatch):
     """Return a function that imports its modules, without its __init__: that needs Lightning."""
-    folder = published_folder("pytabkit")
     package = ModuleType("pytabkit")
-    package.__path__ = [str(folder)]
+    package.__path__ = [str(distribution("pytabkit").locate_file("pytabkit"))]
     monkeypatch.setitem(sys.modules, "pytabkit", package)
     return lambda name: importlib.import_module(f"pytabkit.models.{name}")

@@ -16,6 +16,7 @@ from pluggable_mlp.data.columns import Column, encode, fit_columns
 from pluggable_mlp.data.dataset import PIXEL_SCALE, Dataset, Source, Split
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
 from pluggable_mlp.data.errors import DataError, warn
+from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, bin_edges, fit_quantiles
 from pluggable_mlp.data.scaling import LINEAR, SCALINGS, SMOOTH_CLIP, Scaling, fit_scaling
@@ -23,6 +24,7 @@ from pluggable_mlp.data.split import divide
 from pluggable_mlp.data.streaming import block_of, in_memory, keep_on_disk, needs_blocks
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
 from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
+from pluggable_mlp.data.written import FEW
 from pluggable_mlp.lazy import blocks, lazy_map
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
@@ -189,6 +191,7 @@ def _as_arrays(
         return _as_inputs(source, splits), None
     frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
     columns = fit_columns(name, frames["train"], pairs=recipe.pairs)
+    _warn_of_row_numbers(name, frames["train"])
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
     if recipe.pairs is not None and left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
@@ -289,6 +292,17 @@ def _target_names(source: Source, task: Task, targets: Array) -> tuple[str, ...]
 
 def _range_of(inputs: Array, unit: float) -> tuple[float, float]:
     return float(inputs.min()) * unit, float(inputs.max()) * unit
+
+
+def _warn_of_row_numbers(name: str, train: Frame) -> None:
+    """Warn of whole numbers that differ in all rows, and skip few: a part has not all of them."""
+    for column, values in zip(train.names, train.columns, strict=True):
+        rows = len(values)
+        if isinstance(values, Texts) or not FEW < rows <= np.ptp(values) + 1 < 2 * rows:
+            continue
+        if (values == np.floor(values)).all() and len(np.unique(values)) == rows:
+            doubt = f"column {column!r} holds another whole number in each row, as row numbers are"
+            warn(name, f"{doubt}; leave it out if it says nothing of a row")
 
 
 def _warn_of_constant(source: Source, inputs: Array) -> None:

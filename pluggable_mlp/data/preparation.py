@@ -53,8 +53,7 @@ class Preparation:
     columns : tuple of Column, or None
         What becomes of the columns of a table, in its order; None for arrays.
     plain : bool
-        Whether the inputs were numbers, and no part of them, test part included, lacked one: then
-        none may be missing later.
+        Whether the inputs were numbers, and no part of them, test part included, lacked one.
     scaling : Scaling or None
         Of the features, pixels times their scale.
     quantiles : QuantileTransform or None
@@ -110,6 +109,11 @@ class Preparation:
             raise ValueError(
                 f"input_range is {self.input_range!r}, expected two increasing numbers"
             )
+        made = sum(len(block.features) for block in self._blocks)
+        if made != self.features and not (self.plain and self.columns is None):
+            raise ValueError(f"features is {self.features}, but the columns become {made}")
+        if self.plain and any(column.is_text for column in self.columns or ()):
+            raise ValueError("plain is true, but there are columns of texts")
         if self.task == "classification":
             check_class_labels(self.class_labels or ())
         elif not self.target_names:
@@ -331,10 +335,13 @@ class Preparation:
         if not self.plain:
             return encode(name, self.columns or (), values, self.order)
         array = values.as_array()
-        for row, column in np.argwhere(np.isnan(array))[:1].tolist():
-            fault = f"column {values.names[column]!r} lacks a value in row {row + 1}"
-            raise DataError(name, fault, "give numbers, as training had")
-        return array
+        if not np.isnan(array).any():
+            return array
+        if self.columns is not None:
+            return encode(name, self.columns, values, self.order)[:]
+        row, place = np.argwhere(np.isnan(array))[0].tolist()
+        fault = f"column {values.names[place]!r} lacks a value in row {row + 1}"
+        raise DataError(name, fault, "give numbers, as training had")
 
     def _check_features(self, name: str, count: int) -> None:
         if count != self.features:

@@ -85,9 +85,13 @@ def _refuse_repeated(source: str, names: Iterable[Any]) -> None:
 
 def _from_frame(frame: Any) -> Table:
     """Return a data frame of any library."""
+    names = getattr(frame, "column_names", getattr(frame, "columns", None))  # of pyarrow, of others
+    if names is None:
+        fault = f"the data are of type {type(frame).__name__}, expected a path or a data frame"
+        raise DataError(repr(frame)[:80], fault, "give one, or to load_run(…).predict an array")
     source = f"{type(frame).__module__.partition('.')[0]} data frame"
     polars = import_polars(source)
-    _refuse_repeated(source, getattr(frame, "column_names", frame.columns))  # of pyarrow
+    _refuse_repeated(source, names)
     import narwhals
 
     given = narwhals.from_native(frame, eager_only=True)

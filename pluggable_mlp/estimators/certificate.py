@@ -87,8 +87,7 @@ def repeated(kind: Any, certificate: dict[str, Any]) -> Any:
         found = None
     if found != expected:
         raise ValueError(
-            f"certificate is {str(certificate)[:80]}, expected the certificate_ of a "
-            f"{kind.__name__}"
+            f"certificate is {str(certificate)[:80]}, expected the certificate_ of {kind.__name__}"
         )
     own = set(kind._get_param_names()).difference(_OF_THE_MACHINE)
     faults = {"unknown": set(parameters) - own, "missing": own - set(parameters)}

@@ -136,7 +136,7 @@ def read_content(kind: Any, path: Path, content_kind: type[Content], format: int
         found = content["estimator"], content["format"]
     if found != (kind.__name__, format):
         raise ValueError(
-            f"{path} holds a {found[0]} of format {found[1]}, expected a {kind.__name__} of format "
+            f"{path} holds {found[0]} of format {found[1]}, expected {kind.__name__} of format "
             f"{format}"
         )
     return content

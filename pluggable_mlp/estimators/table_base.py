@@ -47,12 +47,6 @@ from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.sharding import check_count
 
-FILLED = 64
-"""Rows are filled up to a multiple of so many.
-
-A library may round products of few rows in another way: a row's result must not depend on it.
-"""
-
 
 class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
     """What the classifier and the regressor of tables share."""
@@ -343,10 +337,8 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
 
         def outputs(start: int) -> Array:
             rows = np.ascontiguousarray(prepared[start : start + at_once], self.dtype)
-            filled = np.zeros((-(-len(rows) // FILLED) * FILLED, rows.shape[1]), rows.dtype)
-            filled[: len(rows)] = rows
-            z = compute(self.parameters_, place.asarray(filled), arithmetic=self.arithmetic)
-            return place.to_numpy(z)[: len(rows)]
+            z = compute(self.parameters_, place.asarray(rows), arithmetic=self.arithmetic)
+            return place.to_numpy(z)
 
         run_all = getattr(place, "run_all", one_by_one)
         return np.concatenate(run_all(outputs, range(0, len(prepared), at_once)))

@@ -66,11 +66,16 @@ def frame_of(
         own |= _places(estimator, table, categorical_features)
         names = table.names or [f"x{place}" for place in range(len(table.columns))]
         kinds = [(name, _TEXTS if place in own else "") for place, name in enumerate(names)]
-    found = {
-        name: _column(table, place, kind)
-        for place, (name, kind) in enumerate(kinds)
-        if kind is not None
-    }
+    try:
+        found = {
+            name: _column(table, place, kind)
+            for place, (name, kind) in enumerate(kinds)
+            if kind is not None
+        }
+    except DataError as error:
+        if _is_frame(X):
+            raise
+        raise error.or_else("give a data frame, whose columns have names and types") from None
     return Frame(tuple(found), tuple(found.values()))
 
 

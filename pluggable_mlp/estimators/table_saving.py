@@ -71,11 +71,23 @@ def read_table_estimator(kind: Any, path: Path, backend: str) -> Any:
         for name, value in _known(kind, content["labels"], LABELS).items():
             setattr(estimator, name, decoded_labels(name, value))
         estimator.preparation_ = Preparation.from_dict(content["preparation"])
+        _check_columns(estimator)
         estimator._set_network()
         weights: LibraryArrays = content["weights"]
         check_parameters(estimator.network_, weights)
         estimator.parameters_ = map_nested(estimator._place().asarray, weights)
     return estimator
+
+
+def _check_columns(estimator: Any) -> None:
+    """Raise a ValueError if other attributes do not fit the columns of the preparation."""
+    names = [column.name for column in estimator._columns]
+    own = getattr(estimator, "feature_names_in_", None)
+    if estimator.n_features_in_ != len(names) or (own is not None and own.tolist() != names):
+        raise ValueError(f"n_features_in_ or feature_names_in_ are not of the {len(names)} columns")
+    classes = getattr(estimator, "classes_", None)
+    if classes is not None and len(classes) != estimator.preparation_.outputs:
+        raise ValueError(f"{len(classes)} classes_ are not {estimator.preparation_.outputs}")
 
 
 def _known(kind: Any, given: dict[str, Any], names: Any) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
     def predict(self, X: object) -> NDArray[Any]:
         """Return the predicted label of each row, (n,).
 
+        It depends on no other row: to rounding, with `arithmetic="reproducible"` to the last bit.
+
         Parameters
         ----------
         X : data frame or array (n, columns)
@@ -175,6 +177,8 @@ feature_names_in_
 
     def predict(self, X: object) -> NDArray[Any]:
         """Return the predicted number of each row, (n,), in the units of y.
+
+        It depends on no other row: to rounding, with `arithmetic="reproducible"` to the last bit.
 
         Parameters
         ----------

@@ -14,7 +14,7 @@ import pytest
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, links and devices of POSIX")
 ENDLESS_TRAINING = ("train", "--epochs", 1_000_000, "--hidden", 8)
 """What goes on until it is stopped."""
-_LONGEST = 120
+_LONGEST = 900
 """Seconds after which a child is killed: a test that waits for its word fails, and goes on."""
 
 

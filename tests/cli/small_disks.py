@@ -15,10 +15,11 @@ def small_disk(folder):
     """
     if not (shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("there is no unshare, which mounts a small file system without privileges")
-    mount = f"mount -t tmpfs -o size=800k tmpfs {folder} && echo mounted && exec sleep 300"
+    # It holds it until this process closes its input, or ends.
+    mount = f"mount -t tmpfs -o size=800k tmpfs {folder} && echo mounted && exec cat"
     with subprocess.Popen(
         ["unshare", "--map-root-user", "--mount", "sh", "-c", mount],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as holder:  # fmt: skip
         try:
             if holder.stdout.readline() != "mounted\n":

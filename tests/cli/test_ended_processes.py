@@ -3,8 +3,7 @@
 import os
 import signal
 import subprocess
-import time
-from pathlib import Path
+from functools import reduce
 
 import pytest
 
@@ -15,57 +14,65 @@ from tests.plug_ins import write_plug_in
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
-NOTING = """
-import os, runpy, sys
-with open(sys.argv.pop(1), "w") as file:
-    file.write(str(os.getpid()))
-runpy.run_module("pluggable_mlp", run_name="__main__", alter_sys=True)
+DISTURBED = """
+import os, signal, sys, time
+from pluggable_mlp.cli import console, main
+from pluggable_mlp.cli.processes import _joined
+from pluggable_mlp.distributed import launched_rank, process
+from pluggable_mlp.runs.run import Run
+
+process._PATIENCE = 600.0
+train, save, begin = Run.train, Run.save, console.StopRequest.__init__
+requests = []
+
+def beginning(request):
+    begin(request)
+    requests.append(request)
+
+def training(run):
+    for step, progress in enumerate(train(run), 1):
+        yield progress
+        if WHEN:
+            ACTION
+
+def saving(run, folder):
+    SAVING
+    save(run, folder)
+
+Run.train, Run.save, console.StopRequest.__init__ = training, saving, beginning
+sys.argv[0] = "pluggable-mlp"
+main()
 """
+AFTER_AN_EPOCH_EACH = "progress.ended and len(run.history) == 1"
+AFTER_AN_EPOCH = f"launched_rank() == 1 and {AFTER_AN_EPOCH_EACH}"
+AFTER_ALL = "launched_rank() == 1 and progress.ended and len(run.history) == 2"
 
 
-class Started:
-    """A command that was started on processes; the second can be sent a signal."""
-
-    def __init__(self, folder, count, *command):
-        self._number = Path(f"{folder}.pid")
-        program = (*command, *DISTRIBUTED)
-        noting = ("-c", NOTING, self._number, *program)
-        ordinary = (*PROGRAM, *program)
-        self.child = subprocess.Popen(
-            command_of((1, *ordinary), (1, *noting), *[(1, *ordinary)] * (count - 2)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def send(self, number):
-        os.kill(int(self._number.read_text()), number)
-
-    def wait_until(self, is_reached):
-        while not is_reached():
-            assert self.child.poll() is None, self.child.stderr.read()
-            time.sleep(0.01)
+def disturbed(when, action, saving="pass"):
+    """Return a program that trains, and does something to itself at a step of its training."""
+    changes = {"WHEN": when, "ACTION": action, "SAVING": saving}
+    return reduce(lambda program, change: program.replace(*change), changes.items(), DISTURBED)
 
 
-def killed_after_a_checkpoint(folder, count, *command):
-    """Kill one of the processes of a command after its first checkpoint; return what was said."""
+def killed_at_step(step, folder, count, *command):
+    """Kill the second process at a step of a command; return what was said."""
     before = checkpoints(folder)[-1:]
-    started = Started(folder, count, *command, "--checkpoint-minutes", "0")
-    started.wait_until(lambda: checkpoints(folder)[-1:] > before)
-    started.send(signal.SIGKILL)
-    out, err = started.child.communicate(timeout=300)
-    assert started.child.returncode == signal.SIGKILL
+    killed = "os.kill(os.getpid(), signal.SIGKILL)"
+    program = disturbed(f"launched_rank() == 1 and step == {step}", killed)
+    done = mpiexec(count, "-c", program, *command, *DISTRIBUTED, "--checkpoint-minutes", 0)
+    assert done.returncode == signal.SIGKILL
+    assert checkpoints(folder)[-1:] > before
     assert not (folder / "summary.json").exists()
-    return out + err
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_is_resumed_on_other_processes(run_of_one, tmp_path):
     """Begun on three, killed, resumed on two, killed, resumed on one."""
     folder = tmp_path / "run"
-    said = killed_after_a_checkpoint(folder, 3, *TRAIN, "--output", folder)
+    said = killed_at_step(30, folder, 3, *TRAIN, "--output", folder)
     assert said.count("Killed (signal 9)") == 1  # by mpiexec
-    killed_after_a_checkpoint(folder, 2, "train", "--resume", folder)
+    killed_at_step(10, folder, 2, "train", "--resume", folder)
     alone("train", "--resume", folder)
     assert told(folder) == told(run_of_one)
 
@@ -74,12 +81,18 @@ def test_a_run_that_is_killed_is_resumed_on_other_processes(run_of_one, tmp_path
 @pytest.mark.parametrize("receiver", ["mpiexec", "a process"])
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_as_on_one_process(run_of_one, tmp_path, sent, receiver):
+    """After the first epoch, of which the second process waits until it has the signal."""
     folder = tmp_path / "run"
-    started = Started(folder, 3, *TRAIN, "--output", folder)
-    child = started.child
-    started.wait_until(lambda: child.stdout.readline().startswith("epoch   1/"))
-    child.send_signal(sent) if receiver == "mpiexec" else started.send(sent)
-    out, err = child.communicate(timeout=300)
+    kill = "" if receiver == "mpiexec" else f"os.kill(os.getpid(), {int(sent)})"
+    wait = "while requests[-1].code is None: time.sleep(0.01)"
+    program = disturbed(AFTER_AN_EPOCH, f"{kill}\n            {wait}")
+    command = command_of((3, "-c", program, *TRAIN, *DISTRIBUTED, "--output", folder))
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, **pipes) as child:
+        if receiver == "mpiexec":
+            assert any(line.startswith("epoch   1/") for line in child.stdout)
+            child.send_signal(sent)
+        out, err = child.communicate(timeout=900)
     assert child.returncode == 128 + sent
     assert err.count("interrupted after") == 1
     assert err.count("stopping after this step") <= 1
@@ -90,50 +103,31 @@ def test_a_signal_saves_as_on_one_process(run_of_one, tmp_path, sent, receiver):
     assert told(folder) == told(run_of_one)
 
 
-SLOWLY_SAVED = """
-import os, signal, sys, time
-from pluggable_mlp.cli import main
-from pluggable_mlp.distributed import launched_rank
-from pluggable_mlp.runs.run import Run
-
-train, save = Run.train, Run.save
-
-def ending(run):
-    for progress in train(run):
-        yield progress
-        if progress.ended and len(run.history) == EPOCHS:
-            ENDING
-
-def saving(run, folder):
-    time.sleep(6)
-    save(run, folder)
-
-Run.train, Run.save = ending, saving
-sys.argv[0] = "pluggable-mlp"
-main()
-"""
-INTERRUPTING = "if launched_rank() == 1: os.kill(os.getpid(), signal.SIGINT)"
+INTERRUPTED = "os.kill(os.getpid(), signal.SIGINT)"
+FAILED = "raise MemoryError('no room')"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("ending", "epochs", "code", "words"),
+    ("when", "action", "code", "words"),
     [
-        pytest.param(INTERRUPTING, 1, 130, "interrupted after", id="interrupted"),
-        pytest.param(INTERRUPTING, 2, 130, "", id="interrupted after the last exchange"),
-        pytest.param("raise MemoryError('no room')", 1, 3, "no room", id="an error of all"),
+        pytest.param(AFTER_AN_EPOCH, INTERRUPTED, 130, "interrupted after", id="interrupted"),
+        pytest.param(AFTER_ALL, INTERRUPTED, 130, "", id="interrupted after the last exchange"),
+        pytest.param(AFTER_AN_EPOCH_EACH, FAILED, 3, "no room", id="an error of all"),
     ],
 )
-def test_process_0_has_time_to_save(tmp_path, ending, epochs, code, words):
+def test_process_0_has_time_to_save(tmp_path, when, action, code, words):
+    """No other asks it meanwhile whether it fails; it has told them before, if it does."""
     folder = tmp_path / "run"
-    program = SLOWLY_SAVED.replace("ENDING", ending).replace("EPOCHS", str(epochs))
+    asked = "time.sleep(1); assert not _joined[0].process._failures.iprobe()"
+    program = disturbed(when, action, "assert _joined[0].process._told" if code == 3 else asked)
     train = ("train", *SETTINGS, "--epochs", 2, *DISTRIBUTED, "--output", folder)
     done = mpiexec(3, "-c", program, *train)
     assert done.returncode == code, done.stderr
     assert "failed" not in done.stderr
     assert len(done.stderr.splitlines()) == bool(words)
     assert words in done.stderr
-    assert content(folder, "summary.json")["epochs"] >= epochs
+    assert content(folder, "summary.json")["epochs"] >= (2 if when == AFTER_ALL else 1)
     assert done.stdout.count("test accuracy") == 1
 
 
@@ -190,7 +184,8 @@ def test_an_error_of_one_process_ends_all(run_of_one, tmp_path, failure, code, w
     ],
 )
 def test_an_error_of_all_processes_is_said_once(arguments, words):
-    done = on(3, "train", "--optimizer", "sgd", *arguments)
+    train = ("train", *DISTRIBUTED, "--optimizer", "sgd", *arguments)
+    done = mpiexec(3, "-c", disturbed("False", "pass"), *train)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count(words) == 1
     assert done.stderr.count("Error") == 1

@@ -1,57 +1,68 @@
 """A disk that fills up while a run trains: a file system of its own, with little room."""
 
-import time
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
 
 from tests.cli.children import running
-from tests.cli.saved_runs import content, lines, told
+from tests.cli.saved_runs import content, told
 from tests.cli.small_disks import small_disk
 
 GIVEN = ("--epochs", 8, "--hidden", 40, "--optimizer", "adam", "--checkpoint-minutes", 0)
 
 
-def fill(folder, child):
-    """Take all room, and what becomes free, until the child has ended."""
-    with (folder / "filler").open("wb", buffering=0) as file:
-        while child.poll() is None:
-            try:
-                file.write(bytes(1024))
-            except OSError:
-                time.sleep(0.0001)
+FILLING = """
+import sys
+from contextlib import suppress
+from pluggable_mlp.cli import main
+from pluggable_mlp.runs.run import Run
+
+filler, train = open(sys.argv.pop(1), "wb", buffering=0), Run.train
+
+def filling(run):
+    for progress in train(run):
+        with suppress(OSError):
+            while len(run.history) > 1:
+                filler.write(bytes(1024))
+        yield progress
+
+Run.train = filling
+sys.argv[0] = "pluggable-mlp"
+main()
+"""
 
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(command, tmp_path):
-    """A clear error; the run goes on from there when there is room."""
+    """After an epoch, and again at each step; a clear error; with room the run goes on."""
     whole, small = tmp_path / "whole", tmp_path / "small"
     small.mkdir()
     command("train", *GIVEN, "--quiet", "--output", whole)
     with small_disk(small) as (enter, seen):
-        with running("train", *GIVEN, "--output", small / "run", before=enter) as child:
-            while not (seen / "run" / "metrics.jsonl").exists() or len(lines(seen / "run")) < 2:
-                assert child.poll() is None
-                time.sleep(0.002)
-            fill(seen, child)
-            _, err = child.communicate(timeout=300)
-        assert child.returncode == 2
-        assert "no checkpoint can be written: No space left on device; training goes on\n" in err
-        assert err.endswith(
+        program = (*enter, sys.executable, "-c", FILLING, small / "filler", "train")
+        given = (*program, *GIVEN, "--output", small / "run")
+        done = subprocess.run([*map(str, given)], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "no checkpoint can be written: No space left on device; training goes on\n" in (
+            done.stderr
+        )
+        assert done.stderr.endswith(
             f"Error: --output {small / 'run'} cannot be written: No space left on device; --resume "
             f"{small / 'run'} goes on from its last checkpoint\n"
         )
         assert not (seen / "run" / "summary.json").exists()
 
         with running("train", "--resume", small / "run", before=enter) as child:
-            _, err = child.communicate(timeout=300)
+            _, err = child.communicate()
         assert child.returncode == 2
         assert "No space left on device" in err
         assert "Traceback" not in err
 
         (seen / "filler").unlink()
         with running("train", "--resume", small / "run", before=enter) as child:
-            out, err = child.communicate(timeout=300)
+            out, err = child.communicate()
         assert (child.returncode, err) == (0, "")
         assert "epoch   1/8" not in out
         assert told(seen / "run") == told(whole)
@@ -68,7 +79,7 @@ def test_a_run_is_replaced_on_a_full_disk_or_stays(command, tmp_path, room):
 
         def trained(*arguments):
             with running(*arguments, before=enter) as child:
-                _, err = child.communicate(timeout=300)
+                _, err = child.communicate()
             return child.returncode, err
 
         assert trained(*given) == (0, "")

@@ -86,12 +86,47 @@ def test_lines_of_spaces_alone_of_a_column_alone_are_not_rows(told, train, tmp_p
     assert len(answers(told("predict", run, tmp_path / "new.csv"))) == 2
 
 
-def test_a_gap_that_training_never_saw_is_named(told, train, tmp_path):
-    run = train(write(tmp_path / "table.csv", numbers()))
-    (tmp_path / "new.csv").write_text("a,b\n1,2\n3,\n")
-    outcome = told("predict", run, tmp_path / "new.csv")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "new.csv: column 'b' lacks a value in row 2; give numbers" in outcome.err
+@pytest.mark.parametrize("header", [True, False])
+def test_a_gap_that_training_never_saw_is_its_median(told, train, tmp_path, header):
+    """With a warning, also where all columns are numbers."""
+    table = {
+        "a": numbers()["a"],
+        "b": [1.0 + 4.0 * (k % 3) for k in range(COUNT)],
+        "y": numbers()["y"],
+    }
+    run = train(write(tmp_path / "table.csv", table, header=header), "--test-share", 0)
+    (b, median), names = ("b" if header else "2", 5), "a,b\n" * header
+    found = []
+    for name, value in (("gap", ""), ("whole", median)):
+        (tmp_path / f"{name}.csv").write_text(f"{names}1,2\n3,{value}\n")
+        found.append(told("predict", run, tmp_path / f"{name}.csv"))
+    gap, whole = found
+    assert (gap.code, gap.out) == (0, whole.out), gap.err
+    assert f"column '{b}' lacks values in 1 row, where training lacked none: they count as 5" in (
+        gap.err
+    )
+    assert "lacks" not in whole.err
+
+
+@pytest.mark.parametrize(
+    ("values", "is_told"),
+    [
+        (range(COUNT), True),
+        (range(1001, 1001 + COUNT), True),
+        (range(0, 5 * COUNT, 5), False),
+        ([1.5 * k for k in range(COUNT)], False),
+        ([*range(COUNT - 10), *[3] * 10], False),
+    ],
+    ids=["from 0", "from 1001", "in fives", "halves", "repeated"],
+)
+def test_row_numbers_are_told(told, tmp_path, values, is_told):
+    shuffled = np.random.default_rng(0).permutation(list(values)).tolist()
+    outcome = told(
+        "train", "--data", write(tmp_path / "t.csv", {"id": shuffled, **numbers()}), *TRAIN
+    )
+    assert outcome.code == 0, outcome.err
+    words = "column 'id' holds another whole number in each row, as row numbers are; leave it out"
+    assert (words in outcome.err) == is_told
 
 
 def test_short_lines_are_named(told, train, tmp_path):

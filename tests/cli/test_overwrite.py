@@ -1,10 +1,10 @@
 """`train --overwrite`: an old run is replaced by a whole epoch; what is none, or in use, is not."""
 
 import json
-import time
 
 import pytest
 
+from pluggable_mlp.cli.console import StopRequest
 from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
 from tests.cli.saved_runs import FILES, assert_complete, lines, names
 from tests.cli.small_disks import small_disk
@@ -91,21 +91,16 @@ def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_pat
     assert list(tmp_path.iterdir()) == [folder]  # nothing is left of the old one
 
 
-@pytest.mark.slow
-@posix
-def test_ctrl_c_in_the_first_epoch_leaves_the_old_run(command, tmp_path):
-    """And nothing else, and says so."""
+def test_a_stop_in_the_first_epoch_leaves_the_old_run(command, tmp_path, monkeypatch):
+    """And nothing else, and says so; of signals: tests/cli/test_interrupts.py."""
     folder = tmp_path / "run"
-    assert command("train", "--quiet", "--epochs", 1, "--output", folder).code == 0
+    train = ("train", "--quiet", "--epochs", 1, "--output", folder)
+    assert command(*train).code == 0
     before = {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
-    given = ("--hidden", "3000,3000,3000", "--batch-size", 1, "--overwrite")
-    with running("train", *given, "--output", folder) as child:
-        while not (folder / "replacement.part" / "config.json").exists():
-            assert child.poll() is None
-            time.sleep(0.01)
-        code, _, err = stopped(child)
-    assert code == 130
-    assert "interrupted after 0 whole epochs; the old run stays\n" in err
+    monkeypatch.setattr(StopRequest, "__init__", lambda request: setattr(request, "code", 130))
+    outcome = command(*train, "--hidden", 8, "--overwrite")
+    assert outcome.code == 130
+    assert "interrupted after 0 whole epochs; the old run stays\n" in outcome.err
     assert {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()} == before
     assert list(tmp_path.iterdir()) == [folder]
 
@@ -136,7 +131,7 @@ def test_a_run_that_is_a_mounted_file_system_is_replaced(command, tmp_path):
         for seed in (0, 1):
             train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--seed", seed)
             with running(*train, "--overwrite", "--output", folder, before=enter) as child:
-                _, err = child.communicate(timeout=300)
+                _, err = child.communicate()
             assert (child.returncode, err) == (0, "")
         assert_complete(seen, command)
         assert json.loads((seen / "config.json").read_text())["settings"]["seed"] == 1

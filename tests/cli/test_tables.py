@@ -188,7 +188,7 @@ def test_the_header_and_the_encoding_may_be_said(command, trained, tmp_path):
     assert command("verify", run, "--data", copy).code == 0
     assert command("predict", run, copy).out == command("predict", run, path).out
     assert command("train", "--resume", run, "--data", copy, "--epochs", 6).code == 0
-    outcome = command("train", "--data", path, "--encoding", "latin-1", "--header", "no")
+    outcome, _ = trained(path, "--encoding", "latin-1", "--header", "no", folder="bare")
     assert "classification of 3 classes: Köln, ä, ö" in outcome.out
     outcome = command("train", "--data", path)
     assert outcome.code == 2

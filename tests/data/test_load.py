@@ -6,7 +6,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -204,25 +203,6 @@ def test_a_header_that_promises_more_than_the_file_holds_allocates_nothing(tmp_p
 def test_a_folder_is_not_called_missing(tmp_path):
     with pytest.raises(DataError, match="is a folder; give a file"):
         load_inputs(tmp_path)
-
-
-def test_a_table_with_texts_takes_no_longer_from_csv_than_it_must(tmp_path):
-    """In processor time, beside the same table in Parquet; finding no fault was 80 % of it."""
-    polars = pytest.importorskip("polars")
-    rng, count = np.random.default_rng(0), 60_000
-    columns = {f"x{k}": rng.normal(size=count).round(4) for k in range(6)}
-    columns["city"] = np.array(["Bern", "Oslo", "Rome"])[rng.integers(0, 3, count)]
-    table = polars.DataFrame(columns | {"y": rng.integers(0, 2, count)})
-    table.write_csv(tmp_path / "table.csv")
-    table.write_parquet(tmp_path / "table.parquet")
-
-    def seconds(name):
-        start = time.process_time()
-        load_dataset(tmp_path / name)
-        return time.process_time() - start
-
-    csv, parquet = (min(seconds(name) for _ in range(3)) for name in ("table.csv", "table.parquet"))
-    assert csv < 3 * parquet
 
 
 @pytest.mark.parametrize(

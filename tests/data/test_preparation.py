@@ -217,10 +217,11 @@ COLUMN = {
     ],
 )
 def test_wrong_values_of_a_column_are_named(changed, word):
-    written = NUMBERS.to_dict() | {"columns": [COLUMN]}
+    other = COLUMN | {"name": "b"}
+    written = NUMBERS.to_dict() | {"columns": [COLUMN, other]}
     assert Preparation.from_dict(written).columns[0].fill == 0.5
     with pytest.raises(ValueError, match=word):
-        Preparation.from_dict(written | {"columns": [COLUMN | changed]})
+        Preparation.from_dict(written | {"columns": [COLUMN | changed, other]})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from tests.distributed.processes import ROOT, mpiexec, together
 
 BEGIN = """
-import os, signal, sys, time
+import os, signal, sys, threading
 import numpy as np
 from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.distributed import MPI
@@ -42,7 +42,7 @@ def test_a_killed_process_ends_all():
 
 
 def test_a_process_that_does_not_come_ends_all():
-    code, said = failed("time.sleep(800)", limit=4)
+    code, said = failed("threading.Event().wait()", limit=4)
     assert code == 3
     assert re.search(r"process \d of 3 waited for 4 s for another process", said)
 
@@ -58,14 +58,14 @@ def test_a_process_that_never_begins_ends_all():
 
 
 MANY = """
-import sys, threading, time
+import sys, threading
 from pluggable_mlp import MPI
 limits = [600.0] * 99 + [2.0]
 found = [(MPI(time_limit=limit), threading.active_count(), sys.excepthook) for limit in limits]
 of_one, *others = [each[1:] for each in found]
 assert others == [of_one] * 99
 if found[0][0].rank == 1:
-    time.sleep(60)
+    threading.Event().wait()
 found[-1][0].all_gather("a value")
 """
 
@@ -74,18 +74,18 @@ def test_a_hundred_communicators_take_what_one_takes():
     """And each has its own time limit: that of the last is the shortest."""
     done = mpiexec(2, "-c", MANY, timeout=300)
     assert done.returncode == 3, done.stderr
-    assert "process 0 of 2 waited for 2 s" in done.stderr
+    assert re.search(r"process \d of 2 waited for 2 s", done.stderr)
 
 
 IN_A_THREAD = """
-import threading, time
+import threading
 from pluggable_mlp import MPI
 first, second = MPI(time_limit=2.0), MPI(time_limit=600.0)
 if first.rank == 1:
     second.all_gather("a value")
-    time.sleep(60)
+    threading.Event().wait()
 else:
-    waiting = threading.Thread(target=lambda: first.process.within(2.0, lambda: time.sleep(50)))
+    waiting = threading.Thread(target=lambda: first.process.within(2.0, threading.Event().wait))
     waiting.start()
     second.all_gather("a value")
     waiting.join()
@@ -95,7 +95,7 @@ else:
 def test_an_exchange_of_another_thread_leaves_the_limit_as_it_is():
     done = mpiexec(2, "-c", IN_A_THREAD, timeout=300)
     assert done.returncode == 3, done.stderr
-    assert "process 0 of 2 waited for 2 s" in done.stderr
+    assert re.search(r"process \d of 2 waited for 2 s", done.stderr)
 
 
 def test_it_has_to_be_started_by_mpiexec():

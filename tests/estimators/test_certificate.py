@@ -113,7 +113,7 @@ def test_what_cannot_be_repeated_is_refused():
         {},
         "certificate.json",
     ):
-        with pytest.raises(ValueError, match="expected the certificate_ of a MLPClassifier"):
+        with pytest.raises(ValueError, match="expected the certificate_ of MLPClassifier"):
             MLPClassifier.verify(other, X, Y)
 
 

@@ -12,9 +12,8 @@ from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.network.layers import Dropout, Rng
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.recipes import TableForm
-from tests.published import import_pytabkit
+from tests.published import import_pytabkit, recorded, summary
 
-torch = pytest.importorskip("torch")
 STEPS, ROWS, BATCH = 50, 64, 16
 EPOCH = 32  # so many steps: as of 8,192 rows
 RNG = np.random.default_rng(0)
@@ -34,21 +33,10 @@ BLOCKS = {"td-s": (1, 1, 1, 1, 4), "td": (1, 1, 1, 1, 4, 10)}
 WAVES = [[0, 1, 2, 4, 5, 6, 8, 9, 10, 3, 7, 11]]
 
 
-@pytest.fixture
-def pytabkit(monkeypatch):
-    return import_pytabkit(monkeypatch)
-
-
-@pytest.fixture
-def dtype(request):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(getattr(torch, request.param))
-    yield request.param
-    torch.set_default_dtype(before)
-
-
 def in_pytabkit(pytabkit, recipe, task, dtype):
     """Their model with their defaults, fitted to the table, and their optimizer."""
+    import torch
+
     data, base = pytabkit("data.data"), pytabkit("nn_models.base")
     defaults = pytabkit("sklearn.default_params").DefaultParams
     is_class = task == "classification"
@@ -118,6 +106,8 @@ def smoothed(after, config):
 
 def with_our_masks(monkeypatch, pytabkit, mlp, at):
     """Let their dropout drop what ours drops."""
+    import torch
+
     calls = []
 
     def dropout(x, p, training):
@@ -133,85 +123,83 @@ def with_our_masks(monkeypatch, pytabkit, mlp, at):
     monkeypatch.setattr(pytabkit("nn_models.nn").F, "dropout", dropout)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytabkit scripts functions
-@pytest.mark.parametrize(
-    ("recipe", "task", "dtype"),
-    [
-        ("td-s", "classification", "float64"),
-        ("td", "classification", "float64"),
-        pytest.param("td-s", "classification", "float32", marks=pytest.mark.slow),
-        pytest.param("td-s", "regression", "float64", marks=pytest.mark.slow),
-        pytest.param("td-s", "regression", "float32", marks=pytest.mark.slow),
-        pytest.param("td", "classification", "float32", marks=pytest.mark.slow),
-        pytest.param("td", "regression", "float64", marks=pytest.mark.slow),
-        pytest.param("td", "regression", "float32", marks=pytest.mark.slow),
-    ],
-    indirect=["dtype"],
-)
-def test_fifty_steps_agree_with_pytabkit(monkeypatch, pytabkit, recipe, task, dtype):
-    tolerance = {"float64": 1e-9, "float32": 1e-5}[dtype]
-    config, model, encoded, theirs, manager = in_pytabkit(pytabkit, recipe, task, dtype)
-    x, y = prepared(recipe, task)
-    if recipe == "td-s":
-        features = model.tfms[0](encoded.tensors)["x_cont"].numpy()
-        signs = np.where(np.sign(features[:, 3]) == np.sign(x[:, 3]), 1, -1)
-        x[:, 3] *= signs[0]  # which of two categories is 1 matters to nothing
-        np.testing.assert_allclose(x, features, rtol=tolerance, atol=tolerance)
-    else:
-        x[:, 3] *= -1.0  # the same sign as theirs
+def steps_of_pytabkit(monkeypatch, recipe, task, dtype, mlp, parameters, total):
+    """Their features, losses, parameters and answers, of which each is a `summary`."""
+    import torch
 
-    ends = None if task == "classification" else (y.min(), y.max())
-    form = TableForm(BLOCKS[recipe], (), 3, (10,) * (recipe == "td"), ends)
-    backend, x = get_backend("numpy"), x.astype(dtype)
-    y = y if task == "classification" else y.astype(dtype)
-    # Of 64 steps the last ones have less dropout and decay; rates grow too fast for float32.
-    few = {"epochs": 64 // EPOCH} if (recipe, dtype) == ("td", "float64") else {}
-    settings = Settings(task=task, recipe=f"realmlp-{recipe}", batch_size=BATCH, **few)
-    mlp = settings.make_mlp(form, 3 if ends is None else 1)
-    mlp = settings.scheduled(mlp, EPOCH * BATCH)
-    optimizer = settings.make_optimizer(EPOCH * BATCH, mlp)
-    total = settings.total_steps(EPOCH * BATCH)
-    parameters = mlp.initialize(seed=1, backend=backend, dtype=dtype)
+    pytabkit = import_pytabkit(monkeypatch)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    config, model, encoded, optimizer, manager = in_pytabkit(pytabkit, recipe, task, dtype)
+    features = {}
+    if recipe == "td-s":
+        features["features"] = model.tfms[0](encoded.tensors)["x_cont"].numpy()
     with torch.no_grad():
         arrays = in_their_order(parameters, recipe)
-        for of_theirs, array in zip(model.parameters(), arrays, strict=True):
-            of_theirs.copy_(torch.tensor(array).reshape(of_theirs.shape))
-    loss_of = pytabkit("training.metrics")
-    loss_of = loss_of.cross_entropy if task == "classification" else loss_of.mse
-    at = {}
+        for theirs, array in zip(model.parameters(), arrays, strict=True):
+            theirs.copy_(torch.tensor(array).reshape(theirs.shape))
+    metrics = pytabkit("training.metrics")
+    loss_of = metrics.cross_entropy if task == "classification" else metrics.mse
+    at, losses = {}, []
     if recipe == "td":
         with_our_masks(monkeypatch, pytabkit, mlp, at)
-
-    state, found, expected = first_state(mlp, optimizer, parameters), [], []
     for step in range(STEPS):
         at["t"] = step
         rows = slice(step % 4 * BATCH, step % 4 * BATCH + BATCH)
-        loss, state = training_step(mlp, optimizer, state, x[rows], y[rows])
-        found.append(float(loss))
         progress = SimpleNamespace(get_fit_progress=lambda step=step: step / total)
         manager.update_hypers(SimpleNamespace(progress=progress))
         after = model.train()({name: of[rows] for name, of in encoded.tensors.items()})
         labels = smoothed(after, config) if task == "classification" else after["y"]
         loss = loss_of(after["x_cont"], labels).mean()
-        theirs.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        theirs.step()
-        expected.append(float(loss.detach()))
-    assert found == pytest.approx(expected, rel=tolerance, abs=tolerance)
-    assert np.mean(expected[-4:]) < np.mean(expected[:4])  # all batches, once each
-    arrays = in_their_order(state.parameters, recipe)
-    for of_theirs, array in zip(model.parameters(), arrays, strict=True):
-        values = of_theirs.detach().numpy().reshape(array.shape)
-        np.testing.assert_allclose(array, values, rtol=tolerance, atol=tolerance)
-    assert_evaluation_agrees(mlp, state, x, model, encoded, y, tolerance)
-
-
-def assert_evaluation_agrees(mlp, state, x, model, encoded, y, tolerance):
-    """Theirs are in the units of y, and where the recipe clips, clipped."""
+        optimizer.step()
+        losses.append(float(loss.detach()))
     with torch.no_grad():
-        theirs = model.eval()(dict(encoded.tensors))["x_cont"].numpy()
-    ours = mlp.logits(state.parameters, x)
-    if y.ndim > 1:
-        target = TARGETS["regression"]
-        ours = ours * target.std() + target.mean()
-    np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=10 * tolerance)
+        answers = model.eval()(dict(encoded.tensors))["x_cont"].numpy()
+    torch.set_default_dtype(default)
+    trained = {f"parameter {k}": of.detach().numpy() for k, of in enumerate(model.parameters())}
+    found = {**features, **trained, "answers": answers}
+    return {"losses": losses, **{name: summary(of) for name, of in found.items()}}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytabkit scripts functions
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("task", TARGETS)
+@pytest.mark.parametrize("recipe", CATEGORIES)
+def test_fifty_steps_agree_with_pytabkit(monkeypatch, recipe, task, dtype):
+    tolerance = {"float64": 1e-9, "float32": 1e-5}[dtype]
+    x, y = prepared(recipe, task)
+    x[:, 3] *= -1.0  # which of two categories is 1 matters to nothing
+    ends = None if task == "classification" else (y.min(), y.max())
+    form = TableForm(BLOCKS[recipe], (), 3, (10,) * (recipe == "td"), ends)
+    x = x.astype(dtype)
+    y = y if task == "classification" else y.astype(dtype)
+    # Of 64 steps the last ones have less dropout and decay; rates grow too fast for float32.
+    few = {"epochs": 64 // EPOCH} if (recipe, dtype) == ("td", "float64") else {}
+    settings = Settings(task=task, recipe=f"realmlp-{recipe}", batch_size=BATCH, **few)
+    mlp = settings.scheduled(settings.make_mlp(form, 3 if ends is None else 1), EPOCH * BATCH)
+    optimizer = settings.make_optimizer(EPOCH * BATCH, mlp)
+    total = settings.total_steps(EPOCH * BATCH)
+    parameters = mlp.initialize(seed=1, backend=get_backend("numpy"), dtype=dtype)
+    given = monkeypatch, recipe, task, dtype, mlp, parameters, total
+    expected = recorded(f"{recipe}, {task}, {dtype}", "pytabkit", lambda: steps_of_pytabkit(*given))
+
+    state, losses = first_state(mlp, optimizer, parameters), []
+    for step in range(STEPS):
+        rows = slice(step % 4 * BATCH, step % 4 * BATCH + BATCH)
+        loss, state = training_step(mlp, optimizer, state, x[rows], y[rows])
+        losses.append(float(loss))
+    assert np.mean(losses[-4:]) < np.mean(losses[:4])  # all batches, once each
+    answers = mlp.logits(state.parameters, x)
+    if task == "regression":  # theirs are in the units of y, and where the recipe clips, clipped
+        answers = answers * TARGETS[task].std() + TARGETS[task].mean()
+    arrays = in_their_order(state.parameters, recipe)
+    found = {f"parameter {k}": summary(of) for k, of in enumerate(arrays)}
+    found |= {"losses": losses, "answers": summary(answers)}
+    if recipe == "td-s":
+        found["features"] = summary(x)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        wide = 10 * tolerance if name == "answers" else tolerance
+        np.testing.assert_allclose(found[name], values, tolerance, wide, err_msg=name)

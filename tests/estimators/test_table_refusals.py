@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from pluggable_mlp import TableClassifier, TableRegressor
+from pluggable_mlp import DataError, TableClassifier, TableRegressor
 from tests.estimators.tables import COLUMNS, LABELS, PRICES, QUICK, N, frame
 
 pl = pytest.importorskip("polars")
@@ -55,6 +55,14 @@ def test_what_single_libraries_have_is_named(case, message):
     X, y = of_pandas()[case]
     with pytest.raises(ValueError, match=message):
         TableClassifier(**QUICK).fit(X, y)
+
+
+def test_a_column_of_an_array_of_objects_that_cannot_be_used_hints_at_a_data_frame():
+    X = np.array([DATES, [*range(N)]], dtype=object).T
+    with pytest.raises(DataError, match="column '1' is of type Date; .*, or give a data frame, wh"):
+        TableClassifier(**QUICK).fit(X, LABELS)
+    with pytest.raises(DataError, match="or leave it out$"):
+        TableClassifier(**QUICK).fit(frame(day=DATES), LABELS)
 
 
 @pytest.mark.parametrize("case", WRONG)

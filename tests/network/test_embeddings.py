@@ -14,7 +14,7 @@ from pluggable_mlp import (
     get_backend,
     training_step,
 )
-from tests.published import import_published
+from tests.published import recorded, summary
 
 NUMPY = get_backend("numpy")
 # Widths are powers of two: the package rounds their reciprocals to float32.
@@ -68,12 +68,30 @@ def test_initial_parameters_are_those_of_a_linear_embedding():
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
 def test_fifty_steps_agree_with_rtdl_num_embeddings(dtype, tolerance):
-    torch = pytest.importorskip("torch")
-    theirs = import_published("rtdl_num_embeddings")
     mlp = MLP([3, 2], loss="squared_error", embedding=PiecewiseLinear(EDGES, size=SIZE))
     rng = np.random.default_rng(0)
     x, targets = rng.normal(size=(64, 3)).astype(dtype), rng.normal(size=(64, 2)).astype(dtype)
     parameters = mlp.initialize(seed=1, backend=NUMPY, dtype=dtype)
+
+    case, package = f"piecewise linear, {dtype}", "rtdl_num_embeddings"
+    expected = recorded(case, package, lambda: in_rtdl(parameters, x, targets, dtype))
+    losses, adam = [], Adam(0.01)
+    state = first_state(mlp, adam, parameters)
+    for step in range(STEPS):
+        rows = slice(step % 4 * 16, step % 4 * 16 + 16)
+        loss, state = training_step(mlp, adam, state, x[rows], targets[rows])
+        losses.append(float(loss))
+    assert losses == pytest.approx(expected["losses"], rel=tolerance, abs=tolerance)
+    found = state.parameters[0]
+    for name in ("embedding_w", "embedding_b", "embedding_V"):
+        np.testing.assert_allclose(summary(found[name]), expected[name], tolerance, tolerance)
+    assert abs(found["embedding_V"]).min() > 0.0
+
+
+def in_rtdl(parameters, x, targets, dtype):
+    """The losses and the embedding of the package after so many steps."""
+    import rtdl_num_embeddings as theirs
+    import torch
 
     kind = getattr(torch, dtype)
     bins = [torch.tensor(edges) for edges in EDGES]
@@ -89,8 +107,7 @@ def test_fifty_steps_agree_with_rtdl_num_embeddings(dtype, tolerance):
     head.weight.data = torch.tensor(parameters[1]["W"].T.copy())
     head.bias.data = torch.tensor(parameters[1]["b"])
     optimizer = torch.optim.Adam([*embedding.parameters(), *head.parameters()], lr=0.01)
-    expected, losses = [], []
-    of_ours, adam = first_state(mlp, Adam(0.01), parameters), Adam(0.01)
+    losses = []
     for step in range(STEPS):
         rows = slice(step % 4 * 16, step % 4 * 16 + 16)
         y = head(embedding(torch.tensor(x[rows])).flatten(1))
@@ -98,15 +115,11 @@ def test_fifty_steps_agree_with_rtdl_num_embeddings(dtype, tolerance):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        expected.append(float(loss.detach()))
-        of_step, of_ours = training_step(mlp, adam, of_ours, x[rows], targets[rows])
-        losses.append(float(of_step))
-    assert losses == pytest.approx(expected, rel=tolerance, abs=tolerance)
-    found = of_ours.parameters[0]
-    for name, ours in zip(state, ("embedding_w", "embedding_b", "embedding_V"), strict=True):
-        array = embedding.state_dict()[name].numpy()
-        assert np.allclose(found[ours], array, rtol=tolerance, atol=tolerance), name
-    assert abs(found["embedding_V"]).min() > 0.0
+        losses.append(float(loss.detach()))
+    trained = embedding.state_dict()
+    names = ("embedding_w", "embedding_b", "embedding_V")
+    after = {ours: summary(trained[name]) for name, ours in zip(state, names, strict=True)}
+    return {"losses": losses, **after}
 
 
 def test_initial_parameters_of_waves():

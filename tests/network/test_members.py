@@ -16,7 +16,7 @@ from pluggable_mlp import (
     get_backend,
     training_step,
 )
-from tests.published import import_published
+from tests.published import recorded, summary
 
 NUMPY = get_backend("numpy")
 MEMBERS, STEPS = 4, 50
@@ -50,20 +50,8 @@ def data(loss, rows=64):
     return x, targets
 
 
-def in_tabm(torch, kind, parameters, outputs):
-    """The package's network with our parameters."""
-    tabm = import_published("tabm")
-    model = tabm.TabM(
-        n_num_features=5,
-        d_out=outputs,
-        n_blocks=2,
-        d_block=8,
-        dropout=0.0,
-        activation="ReLU",
-        k=MEMBERS,
-        arch_type=kind,
-        start_scaling_init="random-signs",
-    )
+def named_as_theirs(kind, parameters):
+    """Our parameters by the package's names."""
     *hidden, last = parameters
     ours = {"output.weight": last["member_W"], "output.bias": last["member_b"]}
     if kind == "tabm-mini":
@@ -73,14 +61,30 @@ def in_tabm(torch, kind, parameters, outputs):
     for index, layer in enumerate(hidden):
         for name, array in layer.items():
             ours[f"backbone.blocks.{index}.0.{names[name]}"] = array.T if name == "W" else array
+    return ours
+
+
+def in_tabm(kind, parameters, x, targets, loss):
+    """The package's losses of 50 steps, parameters and outputs; W alone decays."""
+    import tabm
+    import torch
+
+    model = tabm.TabM(
+        n_num_features=5,
+        d_out=OUTPUTS[loss],
+        n_blocks=2,
+        d_block=8,
+        dropout=0.0,
+        activation="ReLU",
+        k=MEMBERS,
+        arch_type=kind,
+        start_scaling_init="random-signs",
+    )
+    ours = named_as_theirs(kind, parameters)
     state = {name: torch.tensor(np.ascontiguousarray(array)) for name, array in ours.items()}
     model = model.to(next(iter(state.values())).dtype)
     model.load_state_dict(state)
-    return model, ours
-
-
-def their_losses(torch, model, x, targets, loss, weights):
-    """The package's losses of 50 steps; W alone decays."""
+    weights = {"output.weight", *(f"backbone.blocks.{index}.0.weight" for index in range(2))}
     decayed = [p for name, p in model.named_parameters() if name in weights]
     others = [p for name, p in model.named_parameters() if name not in weights]
     groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
@@ -97,22 +101,27 @@ def their_losses(torch, model, x, targets, loss, weights):
         of_step.backward()
         optimizer.step()
         losses.append(float(of_step.detach()))
-    return losses
+    with torch.no_grad():
+        z = model(torch.tensor(x)).numpy()  # (batch, k, outputs)
+    mean = z.mean(axis=1)
+    if loss == "softmax_cross_entropy":
+        p = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
+        mean = p.mean(axis=1)
+    after = {name: summary(array) for name, array in model.state_dict().items()}
+    return {"losses": losses, "mean": summary(mean), **after}
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
 @pytest.mark.parametrize("loss", OUTPUTS)
 @pytest.mark.parametrize("kind", ENSEMBLES)
 def test_fifty_steps_agree_with_tabm(kind, loss, dtype, tolerance):
-    torch = pytest.importorskip("torch")
     mlp, optimizer = network(kind, loss), AdamW(0.01, weight_decay=0.125)
     x, targets = data(loss)
     x = x.astype(dtype)
     targets = targets if loss == "softmax_cross_entropy" else targets.astype(dtype)
     parameters = mlp.initialize(seed=1, backend=NUMPY, dtype=dtype)
-    model, _ = in_tabm(torch, kind, parameters, OUTPUTS[loss])
-    weights = {"output.weight", *(f"backbone.blocks.{index}.0.weight" for index in range(2))}
-    expected = their_losses(torch, model, x, targets, loss, weights)
+    case = f"{kind}, {loss}, {dtype}"
+    expected = recorded(case, "tabm", lambda: in_tabm(kind, parameters, x, targets, loss))
 
     state = first_state(mlp, optimizer, parameters)
     losses = []
@@ -120,22 +129,18 @@ def test_fifty_steps_agree_with_tabm(kind, loss, dtype, tolerance):
         rows = slice(step % 4 * 16, step % 4 * 16 + 16)
         of_step, state = training_step(mlp, optimizer, state, x[rows], targets[rows])
         losses.append(float(of_step))
-    assert losses == pytest.approx(expected, rel=tolerance, abs=tolerance)
-    assert expected[-1] < 0.9 * expected[0]
-    _, ours = in_tabm(torch, kind, state.parameters, OUTPUTS[loss])
-    for name, theirs in model.state_dict().items():
-        assert np.allclose(ours[name], theirs.numpy(), rtol=tolerance, atol=tolerance), name
-
-    with torch.no_grad():
-        z = model(torch.tensor(x)).numpy()  # (batch, k, outputs)
+    assert losses[-1] < 0.9 * losses[0]
+    found = {"losses": losses}
+    found |= {n: summary(of) for n, of in named_as_theirs(kind, state.parameters).items()}
     if loss == "squared_error":
-        found = mlp.predict(state.parameters, x)
-        assert np.allclose(found, z.mean(axis=1), rtol=tolerance, atol=tolerance)
+        found["mean"] = summary(mlp.predict(state.parameters, x))
     else:
-        p = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
-        found = mlp.predict_proba(state.parameters, x)
-        assert np.allclose(found, p.mean(axis=1), rtol=tolerance, atol=tolerance)
-        assert (mlp.predict(state.parameters, x) == p.mean(axis=1).argmax(axis=-1)).all()
+        p = mlp.predict_proba(state.parameters, x)
+        found["mean"] = summary(p)
+        assert (mlp.predict(state.parameters, x) == p.argmax(axis=-1)).all()
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, tolerance, tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("loss", ["sigmoid_cross_entropy", "poisson"])

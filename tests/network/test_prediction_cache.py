@@ -251,10 +251,10 @@ def test_numpy_traces_a_prediction_once_for_each_shape(monkeypatch):
         parameters,
         [{name: array * 2 for name, array in of.items()} for of in parameters],
     ):
-        expected = forward(mlp, NUMPY.xp, other, X)[0]
         for count in (4, 4, 2, 2, 4, 2):
             found = mlp.logits(other, X[:count])
-            np.testing.assert_array_equal(found, expected[:count])
+            expected = forward(mlp, NUMPY.xp, other, X[:count])[0]
+            np.testing.assert_array_equal(found, expected)
     assert shapes == [(4, 3)] * 3 + [(2, 3)] * 3
 
 

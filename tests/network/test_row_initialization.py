@@ -6,7 +6,7 @@ import pytest
 from pluggable_mlp import MLP, Periodic, get_backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.row_initialization import initialized_on_rows
-from tests.published import import_pytabkit
+from tests.published import import_pytabkit, recorded, summary
 
 X = np.random.default_rng(0).normal(size=(500, 3)) * [1.0, 20.0, 0.1] + [0.0, 5.0, -3.0]
 MLP_TD = MLP(
@@ -68,24 +68,35 @@ def test_which_rows_have_a_part_and_how_large_a_part_are_independent():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytabkit scripts functions
 def test_as_pytabkit_draws(monkeypatch):
     """Their weights, of our random numbers; their biases, by mean and variance over the units."""
-    torch = pytest.importorskip("torch")
-    pytabkit = import_pytabkit(monkeypatch)
     mlp, backend = MLP([3, 2000, 2], parametrization="ntk"), get_backend("numpy")
     first = mlp.initialize(seed=3, backend=backend, dtype="float64")[0]
     ours = initialized(mlp, X, backend)[0]
+    expected = recorded(
+        "initial parameters by rows", "pytabkit", lambda: in_pytabkit(monkeypatch, first)
+    )
+    np.testing.assert_allclose(summary(ours["W"]), expected["W"], rtol=1e-10)
+    mean, variance = expected["mean and variance of b"]
+    deviation = (2 * variance / 2000) ** 0.5
+    assert abs(mean - ours["b"].mean()) < 5 * deviation
+    assert ours["b"].var() == pytest.approx(variance, rel=0.2)
+
+
+def in_pytabkit(monkeypatch, first):
+    import torch
+
+    pytabkit = import_pytabkit(monkeypatch)
     data, nn = pytabkit("data.data"), pytabkit("nn_models.nn")
+    torch.manual_seed(0)
     table = data.DictDataset(
         {"x_cont": torch.tensor(X)}, {"x_cont": data.TensorInfo(feat_shape=[3])}
     )
     monkeypatch.setattr(torch, "randn", lambda *_, **__: torch.tensor(first["W"]))
     settings = {"weight_param": "ntk", "weight_init_mode": "std"}
     weights, after = nn.WeightFitter(2000, **settings).fit_transform(table)
-    np.testing.assert_allclose(ours["W"], weights.weight.detach(), rtol=1e-12)
     z = after.tensors["x_cont"].detach()
     theirs = nn.BiasFitter(bias_init_mode="he+5").heplus_bias(z, 5).numpy()
-    deviation = (2 * theirs.var() / 2000) ** 0.5
-    assert abs(theirs.mean() - ours["b"].mean()) < 5 * deviation
-    assert ours["b"].var() == pytest.approx(theirs.var(), rel=0.2)
+    moments = [float(theirs.mean()), float(theirs.var())]
+    return {"W": summary(weights.weight.detach()), "mean and variance of b": moments}
 
 
 @pytest.mark.parametrize("backend", ["torch", "array_api_strict", "jax:cpu"], indirect=True)

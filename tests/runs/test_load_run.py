@@ -89,6 +89,14 @@ def test_arrays_are_taken_as_files_of_them_are(capsys, folders, tmp_path):
         run.predict(images[:, 1:])
 
 
+@pytest.mark.parametrize(
+    "data", [3, None, [[1.0, 2.0]], object()], ids=lambda of: type(of).__name__
+)
+def test_what_is_no_data_is_refused(folders, data):
+    with pytest.raises(DataError, match=f"the data are of type {type(data).__name__}, expected a"):
+        load_run(folders / "images").predict(data)
+
+
 def test_arrays_of_any_library_are_taken(folders, backend):
     images = load_dataset("digits").test.inputs[:20]
     run = load_run(folders / "images")

@@ -65,6 +65,13 @@ class Spoiling(Wrapped):
                 self.spoil(part)
 
 
+def row_of(columns, i):
+    """Return the coefficients of a step, of those of many in nested dicts."""
+    if isinstance(columns, dict):
+        return {name: row_of(column, i) for name, column in columns.items()}
+    return np.asarray(columns[i])
+
+
 class Looping(Wrapped):
     """Of any library, a loop in Python as the call that takes many steps."""
 
@@ -75,8 +82,7 @@ class Looping(Wrapped):
         def loop(carry, rows, shared, count):
             found = []
             for i in range(count):
-                row = {name: np.asarray(column[i]) for name, column in rows.items()}
-                carry, result = function(carry, i, row, shared)
+                carry, result = function(carry, i, row_of(rows, i), shared)
                 found.append(result)
             undefined = np.full(most - count, np.nan)
             return carry, [

@@ -1,5 +1,7 @@
 """The same bits from every kernel of OpenBLAS that this processor runs, with 1 and 2 threads.
 
+Among them the predictions of an estimator, which also depend on no other row and no row's place.
+
 Each combination is a child process of its own, as OpenBLAS reads its variables when it is loaded.
 The same children show that NumPy's own products differ: the test can fail.
 """
@@ -35,6 +37,7 @@ test_sums_next_to_midpoints()
 PROGRAM = """
 import hashlib, json
 import numpy as np
+from pluggable_mlp import TableClassifier
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.kernels import affine, matmul
@@ -53,6 +56,15 @@ for dtype in ("float32", "float64"):
         ours += [matmul(np, a, b), affine(np, x, b, bias), matmul(np, b.T, x.mT)]
         ours += [kernels.sum(np, a, -1), kernels.sum(np, a, -2), kernels.mean(np, a)]
         native += [a @ b, x.values @ b, b.T @ x.values.T]
+
+X, order = random.standard_normal((300, 16)), random.permutation(300)
+settings = {"max_iter": 3, "validation_fraction": 0, "random_state": 0}
+model = TableClassifier(**settings, arithmetic="reproducible").fit(X, X[:, 0] > 0)
+found = model.predict_proba(X)
+elsewhere, alone = model.predict_proba(X[order]), model.predict_proba(X[:1])
+assert len(np.unique(found)) > 300  # it was trained
+assert np.array_equal(found[order], elsewhere) and np.array_equal(found[:1], alone)
+ours.append(found)
 print(json.dumps([digest(ours), digest(native)]))
 """
 
