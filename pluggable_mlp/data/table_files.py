@@ -117,7 +117,7 @@ def _from_columns(path: str) -> Table:
     damaged = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError)
     try:
         with _without_stderr():
-            lazy = getattr(polars, f"scan_{kind}")(path)
+            lazy = getattr(polars, f"scan_{kind}")(path, glob=False)
             rows = lazy.select(polars.len()).collect().item()
             check_unpacked(path, VALUE_BYTES * rows * len(lazy.collect_schema()))
             table = getattr(polars, f"read_{kind}")(path)
