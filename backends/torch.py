@@ -217,5 +217,6 @@ offer(
     take=_take,
     transposed_times=_transposed_times,
     updater=lambda w: _update if w.is_cpu else None,  # elsewhere, whole steps are compiled
-    vecdot=torch.dot,  # that of array-api-compat is a product of matrices, in nine operations
+    # That of array-api-compat is a product of matrices, in nine operations.
+    vecdot=torch.linalg.vecdot,
 )

@@ -40,6 +40,7 @@ def test_they_give_what_numpy_gives(backend, dtype):
         (picked, rows[places]),
         (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
         (vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
+        (vecdot(xp, backend.asarray(rows), backend.asarray(rows)), np.vecdot(rows, rows)),
         (add_product(xp, x[1:4] + 1.0, x[4:7], 0.5), host[1:4] + 1.0 + host[4:7] * 0.5),
         (add_product(xp, x[1:4] + 1.0, x[4:7], x[2]), host[1:4] + 1.0 - host[4:7] * 0.5),
     ):
@@ -106,7 +107,7 @@ def test_cupy_has_them():
 
 def test_inner_products_of_pytorch_are_one_operation():
     torch = pytest.importorskip("torch")
-    assert own(get_backend("torch").xp, "vecdot") is torch.dot
+    assert own(get_backend("torch").xp, "vecdot") is torch.linalg.vecdot
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
