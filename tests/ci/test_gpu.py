@@ -198,21 +198,6 @@ def test_inexact_products_and_their_refusal_are_reported(monkeypatch, cupy_backe
     assert gpu_bits.inexact_products("cupy") == (inexact, "")
 
 
-@pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
-@pytest.mark.usefixtures("cupy_backend")
-def test_steps_that_are_not_fused_are_seen(arithmetic, monkeypatch):
-    fused, unfused, said = gpu_bits.fusing(arithmetic, 21)
-    assert fused
-    assert not unfused + said
-    from pluggable_mlp.backends import cupy_launches
-
-    monkeypatch.setattr("pluggable_mlp.backends.cupy_kernels.OPTIONS", ())  # a * b + c rounds once
-    for tried in [*cupy_launches._tried]:
-        monkeypatch.delitem(cupy_launches._tried, tried)
-    _, _, said = gpu_bits.fusing(arithmetic, 22)
-    assert "cannot be used here" in said[0]
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("cupy_backend")
 def test_steps_that_become_no_graph_are_seen(monkeypatch):
