@@ -84,7 +84,8 @@ class _Command(TyperCommand):
         try:
             return super().parse_args(context, arguments)
         except _UsageError as error:
-            options = [option.opts[0].removeprefix("--") for option in self.params]
+            names = [option.opts[0] for option in self.params]  # those of arguments have no hyphens
+            options = [name.removeprefix("--") for name in names if name.startswith("--")]
             near = closest(getattr(error, "option_name", "").lstrip("-"), options)
             if near is not None:
                 error.possibilities = [f"--{near}"]
