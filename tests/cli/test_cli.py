@@ -145,7 +145,7 @@ def test_an_empty_name_is_refused(command, arguments):
     ("arguments", "word"),
     [
         (("train", "my.csv"), "(my.csv); name the data by --data FILE"),
-        (("verify", "--ru", "run"), "No such option: --ru │"),
+        (("verify", "--run", "run"), "No such option: --run │"),
         (("train", "--lr", "0.1"), "--learning-rate"),
         (("train", "--loss", "mse"), "did you mean 'squared_error'?"),
         (("train", "--activation", "logistic"), "did you mean 'sigmoid'?"),
