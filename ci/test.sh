@@ -13,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 scratch=$(mktemp -d)
-finish() { # the log of what runs beside is unread if something else failed, or it did
+finish() { # show the logs that `finished` did not show, since a step failed
     wait
     for name in developer oldest wheel; do
         if [ -e "$scratch/$name.log" ]; then cat "$scratch/$name.log"; fi
@@ -23,6 +23,7 @@ finish() { # the log of what runs beside is unread if something else failed, or 
 trap finish EXIT
 export PYTHON=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start would compile all anew
+unset OPENBLAS_CORETYPE        # the kernels of this processor, but where a step says otherwise
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
 environment() { # its name, and what to install, without bytecode: most modules are not imported
@@ -116,7 +117,8 @@ numpy.save('images.npy', load_dataset('digits').test.inputs)"
 beside developer
 cd "$scratch/checkout"
 
-# On every processor the same kernels of OpenBLAS; the whole suite has the processor's own.
+# With OpenBLAS's kernels for AVX2, whose rounding depends on a row's place; the suite below has the
+# processor's own.
 step "the README's test command"
 "$PYTHON" -m venv "$scratch/plain"
 command=$("$PYTHON" ci/readme_command.py test)

@@ -88,7 +88,7 @@ def _from_frame(frame: Any) -> Table:
     names = getattr(frame, "column_names", getattr(frame, "columns", None))  # of pyarrow, of others
     if names is None:
         fault = f"the data are of type {type(frame).__name__}, expected a path or a data frame"
-        raise DataError(repr(frame)[:80], fault, "give one, or to load_run(…).predict an array")
+        raise DataError(repr(frame)[:80], fault, "load_run(…).predict takes arrays, too")
     source = f"{type(frame).__module__.partition('.')[0]} data frame"
     polars = import_polars(source)
     _refuse_repeated(source, names)

@@ -34,7 +34,7 @@ def programs(monkeypatch):
 
 @pytest.fixture
 def early_graphs(monkeypatch):
-    """Graphs are captured at the sixth call of a fused function: operations are slow here."""
+    """Graphs are captured at the sixth call of a function: operations are slow here."""
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)
 
 

@@ -28,7 +28,7 @@ def traced_early(monkeypatch):
 
 @pytest.fixture(params=["numpy", "jax", "cupy"])
 def fast(request):
-    """A backend that records, one that compiles, and one that fuses."""
+    """A backend that traces, one that compiles, and one that captures graphs."""
     return present(request.param)
 
 

@@ -125,10 +125,9 @@ def test_they_are_read_with_the_losses_of_an_epoch(cupy_backend):
         with counting() as counts:
             settings = {"backend": cupy_backend, "arithmetic": arithmetic, "epochs": 2}
             train(MLP(SIZES), inputs, np.arange(COUNT) % 3, **settings)
-        # Whether products are exact, and fused functions are right, is asked once in a process, by
-        # whichever test is the first.
-        looks = "exactness.py:", "cupy_tracing.py:", "cupy_launches.py:"
-        return {line: n for line, n in counts.lines.items() if not line.startswith(looks)}
+        # Products and kernels are tried once in a process, by whichever test is the first.
+        trials = "exactness.py:", "cupy_tracing.py:", "cupy_launches.py:"
+        return {line: n for line, n in counts.lines.items() if not line.startswith(trials)}
 
     for arithmetic in ("native", "reproducible"):
         waits(arithmetic)  # kernels are tried in a process's first calls

@@ -137,9 +137,8 @@ def test_steps_wait_for_no_device(dtype, cupy_backend):
         y = rng.integers(0, 4, len(x))
         with counting() as counts:
             trained(cupy_backend, x, y, dtype=dtype, epochs=1)
-        fusing = ("cupy_tracing.py:", "cupy_launches.py:")
-        found = {line: n for line, n in counts.lines.items() if not line.startswith(fusing)}
-        return Counter(found)
+        trials = ("cupy_tracing.py:", "cupy_launches.py:")
+        return Counter({line: n for line, n in counts.lines.items() if not line.startswith(trials)})
 
     waits(1)  # tries the device's products
     assert waits(2) == waits(9)

@@ -111,7 +111,8 @@ class ReproducibleNamespace:
     run_all : callable or None
         Runs the tasks that products of large matrices are cut into; None where nothing is cut.
     queued : bool
-        Whether looks at values are expensive, as on a device with a queue: nothing is cut.
+        Whether each call is slow, as on a device with a queue: nothing is cut, computations are
+        compiled.
     is_traced : bool
         Whether it is for a function that a library compiles exactly, whose arrays have no values.
     beyond_standard : tuple of str

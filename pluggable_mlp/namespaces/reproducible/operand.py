@@ -1,8 +1,8 @@
 """The operands of products and sums: the facts about an array that its splitting needs.
 
-Those of a `FixedPoint` follow from the data set, those of an `Operand` from its array.  No value is
-looked at, and there is one path for all: rows of float64 are scaled by exact powers of two; a row
-with NaN or an infinity has NaN for its grid or in its slices, and becomes NaN.
+Those of a `FixedPoint` follow from the data set, those of an `Operand` from its array.  All values
+take one path, whatever they are: rows of float64 are scaled by exact powers of two; a row with NaN
+or an infinity has NaN for its grid or in its slices, and becomes NaN.
 """
 
 import math
