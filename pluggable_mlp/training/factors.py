@@ -216,7 +216,8 @@ class DecayFactors(FactorsByName):
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update of the decayed parameters."""
         self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
-        numbers = before.c[_DECAY]
+        inner = {**before.c}
+        numbers = inner.pop(_DECAY)  # it is no coefficient of a rule
 
         def decayed(name: str, w: Array) -> Array:
             return w * beside(numbers[name], w) if name in numbers else w
@@ -224,4 +225,4 @@ class DecayFactors(FactorsByName):
         parameters = [
             {name: decayed(name, w) for name, w in layer.items()} for layer in before.parameters
         ]
-        return self.optimizer.update(before._replace(parameters=parameters))
+        return self.optimizer.update(before._replace(c=inner, parameters=parameters))

@@ -170,6 +170,16 @@ def test_decay_factors_refuse(make, error, message):
 X, TARGETS = np.random.default_rng(0).normal(size=(6, 4)), [0, 1, 2] * 2
 
 
+@pytest.mark.parametrize("inner", [Adam(0.1), RateFactors(Adam(0.1), {"b": 0.1})])
+def test_decay_factors_have_the_same_bits_everywhere(inner, backend):
+    settings = {"optimizer": DecayFactors(inner, 0.1, {"W": 0.5}), "arithmetic": "reproducible"}
+    settings |= {"epochs": 2, "batch_size": 2, "dtype": "float32"}
+    ours, theirs = (
+        train(MLP([4, 5, 3]), X, TARGETS, backend=place, **settings) for place in (backend, NUMPY)
+    )
+    assert ours.history == theirs.history
+
+
 @pytest.mark.parametrize(
     ("network", "factors", "message"),
     [
