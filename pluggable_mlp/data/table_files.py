@@ -120,7 +120,7 @@ def _from_columns(path: str) -> Table:
             lazy = getattr(polars, f"scan_{kind}")(path, glob=False)
             rows = lazy.select(polars.len()).collect().item()
             check_unpacked(path, VALUE_BYTES * rows * len(lazy.collect_schema()))
-            table = getattr(polars, f"read_{kind}")(path)
+            table = lazy.collect()
     except damaged as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
     check_unpacked(path, sum(map(_text_bytes, table.get_columns())))

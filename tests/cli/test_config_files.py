@@ -187,7 +187,7 @@ def test_the_settings_of_a_run_are_those_of_another(command, tmp_path, file):
 def test_another_test_part_replaces_that_of_the_file(command, tmp_path, file):
     table, other = tmp_path / "table.csv", tmp_path / "other.csv"
     for path in (table, other):
-        path.write_text("a,b\n" + "".join(f"{k},{k % 3}.5\n" for k in range(40)))
+        path.write_text("a,b\n" + "".join(f"{k % 9},{k % 3}.5\n" for k in range(40)))
     shared, named = file(f"data = '{table}'\nepochs = 1\ntest-share = 0.25"), tmp_path / "b.toml"
     named.write_text(f"data = '{table}'\nepochs = 1\ntest = '{other}'")
     for config, given, expected in (

@@ -26,7 +26,7 @@ def traced_early(monkeypatch):
     monkeypatch.setattr(numpy_tracing.TracedNumpyFunction, "calls_before_tracing", 1)
 
 
-@pytest.fixture(params=["numpy", "jax", "cupy"])
+@pytest.fixture(params=["numpy", "jax:cpu", "cupy"])
 def fast(request):
     """A backend that traces, one that compiles, and one that captures graphs."""
     return present(request.param)

@@ -189,7 +189,11 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     xp, dtype = left.xp, left.x.dtype
     r = _sum_of_products(left, right, type_name(xp, left.x))
     if dtype == xp.float64:
-        r = scale_back(xp, r, left.root * right.root)
+        root = left.root * right.root
+        if right.stacked is not None:  # in the order of the result, which NumPy keeps then
+            of_rows = left.root if left.fixed else xp.matrix_transpose(left.root)
+            root = xp.matrix_transpose(xp.matrix_transpose(right.root) * of_rows)
+        r = scale_back(xp, r, root)
     del left, right  # the slices of this tile go before the result is converted
     return rounded(xp, r, dtype, bias)
 
