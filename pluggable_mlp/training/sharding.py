@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Unpack
 
 from array_api_compat import is_array_api_obj
@@ -223,8 +223,14 @@ def _fingerprint(value: Any, backend: Backend) -> str:
 
 
 def _shown(value: Any) -> str:
-    shown = map_nested(lambda x: "array" if getattr(x, "ndim", 0) else x, value)
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(shown))
+    """Return the `repr` without addresses, arrays and the order of sets."""
+
+    def shown(x: Any) -> Any:
+        if isinstance(x, set | frozenset):
+            return sorted(map(repr, x))
+        return "array" if getattr(x, "ndim", 0) else x
+
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(map_nested(shown, value, object)))
 
 
 def _hidden_within(value: Any, seen: set[int]) -> Iterator[Array | str]:
@@ -238,30 +244,26 @@ def _hidden_within(value: Any, seen: set[int]) -> Iterator[Array | str]:
         return
     if isinstance(value, FunctionType):
         captured = [cell.cell_contents for cell in value.__closure__ or ()]
-        within: Iterable[Any] = value.__defaults__, value.__kwdefaults__, captured
-        yield f"{_code_text(value.__code__)} {_shown(within)}"
+        named = value.__kwdefaults__ or {}
+        within: Iterable[Any] = [*(value.__defaults__ or ()), *named.values(), *captured]
+        yield f"{_code_text(value.__code__)} {[*named]} {_shown(within)}"
     elif isinstance(value, partial):
         within = value.func, value.args, value.keywords
+    elif isinstance(value, MethodType):
+        within = value.__func__, value.__self__
     elif isinstance(value, Mapping):
         within = value.values()
     elif isinstance(value, list | tuple):
         within = value
     elif is_dataclass(value):  # what is not shown is derived
         within = [getattr(value, field.name) for field in fields(value) if field.repr]
-    else:
-        within = getattr(value, "__dict__", {}).values()
+    elif within := [*getattr(value, "__dict__", {}).values()]:  # which `repr` may not tell
+        yield _shown(within)
     for part in within:
         yield from _hidden_within(part, seen)
 
 
 def _code_text(code: CodeType) -> str:
-    """Return operations, names and constants; sets of these in an order that all processes have."""
-    constants = [
-        _code_text(x)
-        if isinstance(x, CodeType)
-        else sorted(map(repr, x))
-        if isinstance(x, frozenset)
-        else x
-        for x in code.co_consts
-    ]
-    return f"{code.co_code.hex()} {code.co_names} {constants}"
+    """Return operations, names and constants."""
+    constants = [_code_text(x) if isinstance(x, CodeType) else x for x in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {_shown(constants)}"
