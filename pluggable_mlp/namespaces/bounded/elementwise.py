@@ -1,11 +1,9 @@
 """The elementwise functions of the bounded namespace: of the precision and arrays of any shapes.
 
 f(x)          the largest |f'| within 2 e of m, times e, + a number of ulps, see `ELEMENTARY`
-logaddexp     as max + log1p(exp(-|x - y|)), by whose parts the libraries compute it
 max, abs      the (largest) error: these do not round
 sign          0, or 2 where the sign is uncertain
 floor, round  what lies between their values at m - 2 e and m + 2 e
-copysign      the error of |x|, and twice its size where the sign is uncertain
 where         the difference of the two values where the condition is uncertain
 """
 
@@ -85,25 +83,11 @@ def _elementary(function: _Function, precision: Precision, x: ArrayOrScalar) -> 
     return Bounded(value, error, precision)
 
 
-def _logaddexp(precision: Precision, x: ArrayOrScalar, y: ArrayOrScalar) -> Bounded:
-    x = exact(x, precision)
-    small = _elementary(ELEMENTARY["exp"], precision, -abs(x - y))
-    return _maximum(precision, x, y) + _elementary(ELEMENTARY["log1p"], precision, small)
-
-
 def _sign(precision: Precision, x: ArrayOrScalar) -> Bounded:
     x = exact(x, precision)
     doubtful = (x < 0.0).doubtful
     error = np.where(np.isfinite(x.error), np.where(doubtful, 2.0, 0.0), np.inf)  # of NaN it is NaN
     return Bounded(np.sign(x.value), error, precision)
-
-
-def _copysign(precision: Precision, x: ArrayOrScalar, y: ArrayOrScalar) -> Bounded:
-    x, of = abs(exact(x, precision)), exact(y, precision)
-    # Libraries differ in the signs of zeros that they compute.
-    doubtful = np.False_ if isinstance(y, int | float) else ~(np.abs(of.value) > 2.0 * of.error)
-    error = np.where(doubtful, 2.0 * x.magnitude, x.error)
-    return Bounded(np.copysign(x.value, of.value), error, precision)
 
 
 def _stepped(function: Callable[[Array], Array], precision: Precision, x: ArrayOrScalar) -> Bounded:
@@ -164,11 +148,8 @@ ELEMENTWISE: dict[str, Callable[..., Bounded | Comparison]] = {
     **{name: partial(_stepped, getattr(np, name)) for name in ("floor", "ceil", "trunc", "round")},
     **{name: partial(_asked, getattr(np, name)) for name in ("isfinite", "isinf", "isnan")},
     "clip": _clip,
-    "copysign": _copysign,
-    "logaddexp": _logaddexp,
     "maximum": _maximum,
     "minimum": _minimum,
-    "pow": lambda precision, x, y: exact(x, precision) ** y,
     "reciprocal": lambda precision, x: 1.0 / exact(x, precision),
     "sign": _sign,
     "where": _where,

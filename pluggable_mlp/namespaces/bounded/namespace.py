@@ -2,12 +2,15 @@
 
 The network, the losses and the optimizers are written against a namespace.  With this one, the
 same code gives each result with a bound on its rounding error, so that layers do not need an error
-analysis of their own.  Products are here, other functions in `elementwise.py` and `statistical.py`;
-what only moves elements, moves their errors with them.
+analysis of their own.  Products and sums are here, elementwise functions in `elementwise.py`; what
+only moves elements, moves their errors with them.
 
     matmul        E|Ŵ| + |x̂|E' + g_k |x̂||Ŵ| for factors with errors E, E' and inner length k
     affine        the same, + the error of b, + g_{k+1} |b̂|, and g_{k+1} for g_k: some libraries
                   add the products to b one by one
+    sum of n      the sum of the errors, + g_{n-1} times the sum of the magnitudes
+    mean          the sum, divided by n
+    max, min      the largest error: these do not round
 
 with g_n the growth that `Precision` gives to n roundings: the worst case, or a probable one.
 """
@@ -24,11 +27,13 @@ from pluggable_mlp.namespaces.bounded.array import (
     ArrayOrScalar,
     Bounded,
     Comparison,
+    NoBoundError,
     Precision,
     exact,
 )
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTWISE, OPERATORS
-from pluggable_mlp.namespaces.bounded.statistical import STATISTICAL
+
+Axis = int | tuple[int, ...] | None
 
 # fmt: off
 _REARRANGING = (
@@ -37,10 +42,6 @@ _REARRANGING = (
 )
 # fmt: on
 _OF_ONE_VALUE = ("full", "full_like", "ones", "ones_like", "zeros", "zeros_like")
-
-
-class NoBoundError(AttributeError, ValueError):
-    """A formula calls a function on whose rounding errors no bound is known."""
 
 
 class BoundedNamespace:
@@ -79,17 +80,11 @@ class BoundedNamespace:
             return OPERATORS[name]
         if name in ELEMENTWISE:
             return partial(ELEMENTWISE[name], self.precision)
-        if name in STATISTICAL:
-            return partial(STATISTICAL[name], self)
         if name in _REARRANGING:
             return partial(_rearranged, getattr(np, name))
         if name in _OF_ONE_VALUE:
             return partial(self._of_one_value, name)
-        raise NoBoundError(
-            f"no error bound is known for xp.{name}, so backends cannot be compared by their "
-            "rounding: write the formula with functions that docs/explanation/compare.md lists, or "
-            "compare bits, with arithmetic 'reproducible'"
-        )
+        raise NoBoundError(f"xp.{name}")
 
     def asarray(
         self, x: ArrayOrScalar, *, dtype: DType = None, device: Device = None
@@ -109,14 +104,14 @@ class BoundedNamespace:
             return self.where(x, 1.0, 0.0)
         if isinstance(x, Bounded | Comparison):
             if not floating:
-                raise NoBoundError(f"no error bound is known for a conversion of floats to {dtype}")
+                raise NoBoundError(f"a conversion of floats to {dtype}")
             return x
         return self.asarray(x.astype(dtype, copy=copy))
 
     def argmax(self, x: ArrayOrScalar, **settings: Any) -> Array:
         """Return the places of the largest elements, of integers and booleans."""
         if isinstance(x, Bounded):
-            raise NoBoundError("no error bound is known for xp.argmax of floats")
+            raise NoBoundError("xp.argmax of floats")
         return np.argmax(x, **settings)
 
     def concat(self, arrays: Sequence[ArrayOrScalar], *, axis: int | None = 0) -> Bounded | Array:
@@ -139,6 +134,34 @@ class BoundedNamespace:
         terms = x.magnitude @ W.magnitude + b.magnitude
         product = self._product(x, W, terms, x.shape[-1] + 1)
         return Bounded(product.value + b.value, product.error + b.error, self.precision)
+
+    def sum(self, x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+        """Return the sum along axes, or over all elements."""
+        x = self._exact(x)
+        value, error, magnitude = (
+            np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
+            for part in (x.value, x.error, x.magnitude)
+        )
+        self.sums += error.size
+        rounding = self.precision.rounding(magnitude, _terms(x.shape, axis) - 1)
+        return Bounded(value, error + rounding, self.precision)
+
+    def mean(self, x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+        """Return the mean along axes, or over all elements."""
+        x = self._exact(x)
+        return self.sum(x, axis=axis, keepdims=keepdims) / float(_terms(x.shape, axis))
+
+    def max(self, x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+        """Return the largest element along axes, or of all."""
+        x = self._exact(x)
+        value, error = (
+            np.asarray(np.max(part, axis=axis, keepdims=keepdims)) for part in (x.value, x.error)
+        )
+        return Bounded(value, error, self.precision)
+
+    def min(self, x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
+        """Return the smallest element along axes, or of all."""
+        return -self.max(-self._exact(x), axis=axis, keepdims=keepdims)
 
     def lerp_and_difference(
         self, x: ArrayOrScalar, y: ArrayOrScalar, a: ArrayOrScalar
@@ -199,6 +222,13 @@ class BoundedNamespace:
 
     def _exact(self, x: ArrayOrScalar) -> Bounded:
         return exact(x, self.precision)
+
+
+def _terms(shape: tuple[int, ...], axis: Axis) -> int:
+    """Return how many terms a sum along the axes has."""
+    if axis is None:
+        return math.prod(shape)
+    return math.prod(shape[place] for place in ((axis,) if isinstance(axis, int) else axis))
 
 
 def _rest(a: Bounded) -> Array:

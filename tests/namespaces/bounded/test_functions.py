@@ -71,24 +71,22 @@ def test_error_in_ulps(name: str, dtype: str, backend: Backend) -> None:
 
 
 @together("dtype", ["float32", "float64"])
-@together("power", [2, 3, 7, -1, -2, -5, 0.5, 0.3, 2.5, -1.7])
-def test_powers(power: float, dtype: str, backend: Backend) -> None:
-    """4 ulps, or a product more or less for each factor of an integer power, of a number."""
+@together("power", [2, 3, 7, -1, -2, -5])
+def test_powers(power: int, dtype: str, backend: Backend) -> None:
+    """4 ulps, or a product more or less for each factor."""
     x, exact = bases_and_powers(power, dtype)
-    bound = BoundedNamespace(dtype).pow(x, power)
-    for got in (backend.asarray(x) ** power, backend.xp.pow(backend.asarray(x), power)):
-        y = backend.to_numpy(got)
-        assert y.dtype == dtype
-        with mpmath.workdps(40):
-            errors = [float(abs(a - b)) for a, b in zip(y.tolist(), exact, strict=True)]
-        assert (errors <= bound.error).all()
+    bound = BoundedNamespace(dtype).asarray(x) ** power
+    y = backend.to_numpy(backend.asarray(x) ** power)
+    assert y.dtype == dtype
+    with mpmath.workdps(40):
+        errors = [float(abs(a - b)) for a, b in zip(y.tolist(), exact, strict=True)]
+    assert (errors <= bound.error).all()
     normal = y > 1e-30
     assert (bound.error <= 20.0 * np.spacing(y.astype(dtype)))[normal].all()
 
 
 @lru_cache
-def bases_and_powers(power: float, dtype: str) -> tuple[Any, list[Any]]:
+def bases_and_powers(power: int, dtype: str) -> tuple[Any, list[Any]]:
     x = (10.0 ** np.random.default_rng(3).uniform(-5, 5, COUNT)).astype(dtype)
     with mpmath.workdps(40):
-        exponent = mpmath.mpf(float(np.dtype(dtype).type(power)))  # as an array has it
-        return x, [mpmath.mpf(base) ** exponent for base in x.tolist()]
+        return x, [mpmath.mpf(base) ** power for base in x.tolist()]

@@ -25,8 +25,6 @@ LARGEST, SMALLEST = float(np.finfo("float32").max), 2.0**-126
         # In some order what is above the range comes first, though all together is 0 or x.
         (lambda xp, x: xp.sum(xp.stack([x, x, -x, -x])), LARGEST / 4.1, LARGEST / 1.9),
         (lambda xp, x: xp.mean(xp.stack([x, x])), LARGEST / 2.1, LARGEST / 1.9),
-        (lambda xp, x: xp.prod(xp.stack([x, x, 1.0 / x])), 1.8e19, 1.9e19),
-        (lambda xp, x: xp.cumulative_sum(xp.stack([x, x]))[1], LARGEST / 2.1, LARGEST / 1.9),
         (
             lambda xp, x: xp.matmul(xp.stack([x, x])[None, :], np.asarray([[1.0], [-1.0]])),
             LARGEST / 2.1,
@@ -37,7 +35,6 @@ LARGEST, SMALLEST = float(np.finfo("float32").max), 2.0**-126
             LARGEST / 2.1,
             LARGEST / 1.9,
         ),
-        (lambda xp, x: xp.var(xp.stack([x, -x])), 1.2e19, 1.9e19),
     ],
 )
 def test_nothing_is_known_where_the_range_may_be_left(
@@ -68,13 +65,3 @@ def test_a_quotient_by_what_has_no_normal_reciprocal_may_be_lost() -> None:
     error = (x / x).error
     assert error[0] < 1e-6
     assert 1.0 <= error[1] < 1.1
-
-
-def test_products_in_any_order_lose_what_is_below_the_smallest_number() -> None:
-    """1e-30 * 1e-30 * 1e30 is 0 in float32, or 1e-30."""
-    xp = BoundedNamespace("float32")
-    x = np.asarray([[1e-30, 1e-30, 1e30], [1e-30, 1.0, 1e30], [1e-30, 0.0, 1e30]], dtype="float32")
-    error = xp.prod(x, axis=-1).error
-    assert error[0] >= 1e-30
-    assert error[1] < 1e-6
-    assert error[2] == 0.0

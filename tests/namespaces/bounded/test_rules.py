@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import special
-from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, Precision
+from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, NoBoundError, Precision
 
 SIZE = 300
 
@@ -57,12 +57,6 @@ class Rule(NamedTuple):
     high: float
     operands: int = 1
     near: float = 0.25  # the part of its bound that some error comes to
-
-
-def variance(x: Any) -> Any:
-    """Return the mean of the squared deviations of each row, of exact numbers."""
-    mean = x.mean(-1)[:, None]
-    return ((x - mean) ** 2).mean(-1)
 
 
 RULES = {
@@ -131,18 +125,8 @@ RULES = {
     "expm1": Rule(lambda xp, x: xp.expm1(x), elementwise(mpmath.expm1), -20, 3),
     "log2": Rule(lambda xp, x: xp.log2(x), elementwise(lambda x: mpmath.log(x, 2)), 0.5, 9),
     "log10": Rule(lambda xp, x: xp.log10(x), elementwise(mpmath.log10), 0.5, 9),
-    "logaddexp": Rule(
-        lambda xp, x, y: xp.logaddexp(x, y),
-        elementwise(lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y))),
-        -9,
-        9,
-        2,
-    ),
     "x ** 3": Rule(lambda _, x: x**3, lambda x: x**3, -3, 3),
     "x ** -2.0": Rule(lambda _, x: x**-2.0, lambda x: x**-2, 1, 3),
-    "x ** 0.75": Rule(lambda xp, x: xp.pow(x, 0.75), lambda x: x ** mpmath.mpf(0.75), 0.5, 9),
-    "x ** y": Rule(lambda xp, x, y: xp.pow(x, y), lambda x, y: x**y, 0.5, 3, 2),
-    "2 ** x": Rule(lambda _, x: 2.0**x, elementwise(lambda x: mpmath.mpf(2) ** x), -9, 9),
     # Few are next to a step: see test_steps.
     "floor": Rule(lambda xp, x: xp.floor(x), elementwise(mpmath.floor), -9, 9, near=-1),
     "ceil": Rule(lambda xp, x: xp.ceil(x), elementwise(mpmath.ceil), -9, 9, near=-1),
@@ -150,13 +134,6 @@ RULES = {
         lambda xp, x: xp.trunc(x), elementwise(lambda x: mpmath.mpf(int(x))), -9, 9, near=-1
     ),
     "round": Rule(lambda xp, x: xp.round(x), elementwise(mpmath.nint), -9, 9, near=-1),
-    "copysign": Rule(
-        lambda xp, x, y: xp.copysign(x, y),
-        elementwise(lambda x, y: abs(x) * (1 if y >= 0 else -1)),
-        -1e-2,
-        1e-2,
-        2,
-    ),
     "clip": Rule(
         lambda xp, x: xp.clip(x, -0.5, 2.0),
         elementwise(lambda x: min(max(x, mpmath.mpf(-0.5)), mpmath.mpf(2))),
@@ -166,46 +143,6 @@ RULES = {
     "min": Rule(
         lambda xp, x: xp.min(xp.reshape(x, (20, 15)), axis=-1),
         lambda x: x.reshape(20, 15).min(-1),
-        -3,
-        3,
-    ),
-    "prod": Rule(
-        lambda xp, x: xp.prod(xp.reshape(x, (20, 15)), axis=-1),
-        lambda x: x.reshape(20, 15).prod(-1),
-        -3,
-        3,
-    ),
-    "prod of columns": Rule(
-        lambda xp, x: xp.prod(xp.reshape(x, (3, 50, 2)), axis=(0, 2), keepdims=True),
-        lambda x: x.reshape(3, 50, 2).prod((0, 2), keepdims=True),
-        -3,
-        3,
-    ),
-    "cumulative_sum": Rule(
-        lambda xp, x: xp.cumulative_sum(xp.reshape(x, (15, 20)), axis=0),
-        lambda x: x.reshape(15, 20).cumsum(0),
-        -3,
-        3,
-    ),
-    # The errors of the elements nearly cancel in the sums of squares.
-    "var": Rule(
-        lambda xp, x: xp.var(xp.reshape(x, (60, 5)), axis=-1, correction=1.0),
-        lambda x: variance(x.reshape(60, 5)) * 5 / 4,
-        -3,
-        3,
-        near=0.05,
-    ),
-    "std": Rule(
-        lambda xp, x: xp.std(xp.reshape(x, (60, 5)), axis=-1, keepdims=True),
-        lambda x: elementwise(mpmath.sqrt)(variance(x.reshape(60, 5)))[:, None],
-        -3,
-        3,
-        near=0.05,
-    ),
-    "diff": Rule(lambda xp, x: xp.diff(x, n=2), lambda x: np.diff(x, n=2), -3, 3),
-    "diff, with ends": Rule(
-        lambda xp, x: xp.diff(x, prepend=x[:1], append=x[-2:]),
-        lambda x: np.diff(x, prepend=x[:1], append=x[-2:]),
         -3,
         3,
     ),
@@ -380,3 +317,10 @@ def test_a_function_without_a_rule_says_so() -> None:
     with pytest.raises(AttributeError, match=r"no error bound is known for xp\.cosh"):
         BoundedNamespace("float32").cosh(0.0)
     assert not hasattr(BoundedNamespace("float32"), "cosh")
+
+
+def test_a_power_by_no_integer_says_so() -> None:
+    x = BoundedNamespace("float32").asarray(np.asarray([3.0]))
+    for power in (lambda: x**0.5, lambda: x**x, lambda: 2.0**x, lambda: np.asarray([2.0]) ** x):
+        with pytest.raises(NoBoundError, match=r"no error bound is known for x \*\* y unless y is"):
+            power()
