@@ -47,9 +47,10 @@ git -C "$top" archive --format=tar HEAD | tar -x -C "$scratch/checkout"
 cp -r "$scratch/checkout" "$scratch/beside"
 bin=$scratch/developer/bin
 is_oldest=$("$PYTHON" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
-# In a clone without the commit before, all counts as changed.
+# What changed since CI_BASE, by default the commit before; in a clone without it, everything.
 gpu_changed=yes
-if git diff --quiet HEAD^ HEAD -- backends ci/gpu.sh ci/gpu_*.py 2>/dev/null; then gpu_changed=; fi
+gpu_files=(backends ci/cupy_on_cpu ci/gpu.sh 'ci/gpu_*.py')
+if git diff --quiet "${CI_BASE:-HEAD^}" HEAD -- "${gpu_files[@]}" 2>/dev/null; then gpu_changed=; fi
 
 # What is done while the README's test command runs.
 developer() {

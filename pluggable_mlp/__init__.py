@@ -8,7 +8,7 @@ from importlib import import_module
 
 __version__ = "1.0.0rc1"
 
-_STUB = __loader__.get_data(__file__ + "i").decode()
+_STUB = __spec__.loader.get_data(__file__ + "i").decode()
 # A name and its module, from lines of the form "from MODULE import NAME as NAME".
 _HOMES = {
     words[3]: words[1] for words in map(str.split, _STUB.splitlines()) if words[:1] == ["from"]

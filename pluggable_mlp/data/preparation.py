@@ -109,9 +109,10 @@ class Preparation:
             raise ValueError(
                 f"input_range is {self.input_range!r}, expected two increasing numbers"
             )
-        made = sum(len(block.features) for block in self._blocks)
-        if made != self.features and not (self.plain and self.columns is None):
-            raise ValueError(f"features is {self.features}, but the columns become {made}")
+        if self.columns is not None or not self.plain:
+            count = sum(len(block.features) for block in self._blocks)
+            if count != self.features:
+                raise ValueError(f"features is {self.features}, but the columns become {count}")
         if self.plain and any(column.is_text for column in self.columns or ()):
             raise ValueError("plain is true, but there are columns of texts")
         if self.task == "classification":

@@ -156,7 +156,7 @@ def test_an_abandoned_visit_waits_for_no_read():
 
     blocks = module.read_ahead(read, range(3))
     assert next(blocks) == 0
-    reading.wait()
+    assert reading.wait(timeout=600)
     blocks.close()
     assert not ended
     go_on.set()
