@@ -21,11 +21,11 @@ from cupyx.scipy import special
 
 from pluggable_mlp.arrays import Array, DType
 
-from .cupy_kernels import OPTIONS, PREAMBLE, erf
+from .cupy_kernels import Source, elementwise_kernel, erf
 from .cupy_launches import have_same_bits
 from .cupy_products import products_on
 from .cupy_sums import short_sum
-from .cupy_tracing import InOneKernel, StandInTape, kind_of, on_tape, stand_in_of
+from .cupy_tracing import Kernel, StandInTape, kernel_of, kind_of, on_tape, stand_in_of
 from .graphs import MOST_COPIED, Graph, Graphs
 from .numpy_tracing import UFUNCS, ArrayWriter
 from .tape import Function, Operation, Place, Tape, Tree, compiled_program, leaves, map_tree
@@ -228,7 +228,7 @@ class _Plan:
     def _check(self, operation: Operation) -> None:
         """Refuse an operation that would have the same number in each launch."""
         varies = not self._numbers.isdisjoint(operation.operands)
-        if varies and not isinstance(operation.function, InOneKernel):
+        if varies and not isinstance(operation.function, Kernel):
             raise TraceError
 
     def _on_cupy(self, operation: Operation) -> Operation:
@@ -236,16 +236,17 @@ class _Plan:
         args, settings = map_tree(self._constant, (operation.args, operation.settings))
         function = UFUNCS.get(operation.function, operation.function)
         varies = not self._numbers.isdisjoint(operation.operands)
-        if isinstance(function, InOneKernel) or function is operator.getitem:
+        if isinstance(function, Kernel) or function is operator.getitem:
             pass
         elif varies:
-            if settings.keys() - {"out"}:
-                raise TraceError
             kinds = tuple(
                 self._tape.kinds[leaf.number] if isinstance(leaf, Place) else kind_of(leaf)
                 for leaf in args
             )
-            function = InOneKernel(_Elementwise(function), kinds)
+            kernel = kernel_of(_Elementwise(function), kinds)
+            if kernel is None or settings.keys() - {"out"}:
+                raise TraceError
+            function = kernel
         elif not isinstance(function, operator.attrgetter | operator.methodcaller):
             function = _of_library(function)
         return operation._replace(function=function, args=args, settings=settings)
@@ -333,15 +334,8 @@ def _copying(dtypes: tuple[str, ...], are_arrays: tuple[bool, ...]) -> Function:
         value = f"x{at}[i - {begin}]" if is_array else f"x{at}"
         branches.append(f"if (i < end{at}) {{ y{at}[i - {begin}] = {value}; }}")
         begin = f"end{at}"
-    made: Function = cupy.ElementwiseKernel(
-        ", ".join([*inputs, *ends]),
-        ", ".join(outputs),
-        "\nelse ".join(branches),
-        "copies",
-        preamble=PREAMBLE,
-        options=OPTIONS,
-    )
-    return made
+    texts = ", ".join([*inputs, *ends]), ", ".join(outputs), "\nelse ".join(branches)
+    return elementwise_kernel(Source(*texts, "copies"))
 
 
 def _dtype_of(value: Any) -> DType:

@@ -1,22 +1,28 @@
-"""Elementwise operations of CuPy as one kernel: its operations, and its source.
+"""Kernels of CuPy: how they are compiled, and how one is written for operations on a tape.
 
-A kernel is a list of operations of NumPy's names, one line of CUDA each, all with CuPy's own rules:
-the common dtype of the operands, one IEEE operation, and no contraction (`--fmad=false`).  It is
-launched, and before tried, by `cupy_launches.py`.
+Each operation is one line of CUDA, with CuPy's own rules: the common dtype of the operands, one
+IEEE operation, and no contraction (`--fmad=false`).  `cupy_launches.py` tries the kernel.
 """
 
 import operator
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
+import cupy
 import numpy as np
 import numpy.typing as npt
 
 from .numpy_tracing import UFUNCS
-from .tape import Function
+from .tape import Function, Operation, Place, Tree, leaves
+from .tracing import TraceError
 
 HostArray: TypeAlias = npt.NDArray[Any]
+Kind: TypeAlias = str | type
+"""The dtype of an array, or the type of a Python number."""
 
-PREAMBLE = """
+_PREAMBLE = """
 typedef signed char int8; typedef short int16; typedef int int32; typedef long long int64;
 typedef unsigned char uint8; typedef unsigned short uint16; typedef unsigned int uint32;
 typedef unsigned long long uint64; typedef float float32; typedef double float64;
@@ -36,13 +42,23 @@ __device__ int64 wrapped(int64 k, int64 n) { k %= n; return k < 0 ? k + n : k; }
 
 OPTIONS = ("--fmad=false",)  # by default NVRTC rounds a * b + c once
 
-# Stand for what NumPy has as a method, or not at all.
-CONVERT = operator.methodcaller("astype", "")
+
+class Source(NamedTuple):
+    """What `cupy.ElementwiseKernel` takes."""
+
+    inputs: str
+    outputs: str
+    body: str
+    name: str
 
 
-def fill(x: HostArray, value: float) -> HostArray:
-    """Return the number in the shape of x."""
-    return np.full_like(x, value)
+@cache
+def elementwise_kernel(source: Source) -> Function:
+    """Return the kernel, which CuPy compiles for a device at its first launch there."""
+    kernel: Function = cupy.ElementwiseKernel(
+        *source, preamble=_PREAMBLE, options=OPTIONS, return_tuple=True
+    )
+    return kernel
 
 
 def erf(x: HostArray) -> HostArray:
@@ -65,8 +81,6 @@ _CALLS: dict[Function, str] = {
     np.sign: "signs", np.maximum: "larger", np.minimum: "smaller", np.clip: "clipped",
 }  # fmt: skip
 _PREFIX = {np.negative: "-", np.positive: "+", np.invert: "~"}
-_OTHERS = {np.where, np.ndarray.take, np.logical_not, fill, CONVERT}
-_ELEMENTWISE = {*_INFIX, *_CALLS, *_PREFIX, *_OTHERS}
 _FILLS: dict[Function, tuple[int, ...]] = {
     np.full_like: (),
     np.ones_like: (1,),
@@ -81,192 +95,119 @@ _OTHERWISE_IN_FLOAT64 = {np.log, np.log1p}
 _OF_BOOLEANS = {np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.equal, np.not_equal}
 
 
-class Input(NamedTuple):
-    """An argument of a kernel."""
+class KernelWriter:
+    """Writes the operations of a tape as a kernel.
 
-    number: int
-
-
-class Previous(NamedTuple):
-    """The result of a line before."""
-
-    number: int
-
-
-class Line(NamedTuple):
-    """An operation of a kernel.
+    Parameters
+    ----------
+    kinds : list of str or type
+        Of each place on the tape.
+    argument_count : int
+        The first places are those of the arguments.
 
     Attributes
     ----------
-    function : callable
-        NumPy's, or one that stands for a method.
-    operands : tuple
-        Of `Input`, `Previous`, numbers, and 0-d arrays as constants of their dtype.
-    dtype : str
-        Of the result.
-    is_number : bool
-        Whether that is promoted as a Python number.
+    tables : list of array
+        That the kernel takes after the arguments.
     """
 
-    function: Function
-    operands: tuple[Any, ...]
-    dtype: str
-    is_number: bool = False
+    def __init__(self, kinds: Sequence[Kind], argument_count: int) -> None:
+        self._kinds = kinds
+        self._names = {place: f"x{place}" for place in range(argument_count)}
+        self._inputs = [f"{self._dtype(place)} {name}" for place, name in self._names.items()]
+        self._lines: list[str] = []
+        self.tables: list[HostArray] = []
 
+    def source(self, operations: Sequence[Operation], result: Tree) -> Source:
+        """Return the lines from x0, x1, … to t0, t1, …, and the results y0, y1, …"""
+        for number, operation in enumerate(operations):
+            dtype = self._dtype(operation.result)
+            try:
+                text = self._expression(operation, dtype)
+            except (KeyError, TypeError) as error:  # there is none for operands of their dtypes
+                raise TraceError from error
+            self._names[operation.result] = f"t{number}"
+            self._lines.append(f"const {dtype} t{number} = {text};")
+        places = [place.number for place in leaves(result)]
+        outputs = [f"{self._dtype(place)} y{at}" for at, place in enumerate(places)]
+        stores = [f"y{at} = {self._names[place]};" for at, place in enumerate(places)]
+        body = "\n".join([*self._lines, *stores])
+        texts = ", ".join(self._inputs), ", ".join(outputs), body
+        digest = sha256("\n".join(texts).encode()).hexdigest()[:12]
+        return Source(*texts, f"fused_{digest}")
 
-class Argument(NamedTuple):
-    """An argument of a kernel.
+    def _dtype(self, place: int) -> str:
+        return np.dtype(self._kinds[place]).name
 
-    Attributes
-    ----------
-    dtype : str
-    kind : {"array", "number", "table"}
-        An array that broadcasts to the results; a Python number, or an array without axes that is
-        promoted as one; or a table whose entries are taken.
-    length : int
-        Of a table.
-    """
+    def _expression(self, operation: Operation, dtype: str) -> str:
+        function = UFUNCS.get(operation.function, operation.function)
+        operands = (*operation.args, *_FILLS.get(function, ()))
+        settings = {name: of for name, of in operation.settings.items() if name != "out"}
+        if function is np.ndarray.take and settings in ({}, {"axis": 0}):
+            return self._entry(*operands)
+        if function in _FILLS:
+            return self._text(operands[1], dtype)
+        if settings or any(operand is None for operand in operands):
+            raise TraceError
+        if isinstance(function, operator.methodcaller):  # astype
+            return self._text(operands[0], dtype)
+        if function is np.where:
+            texts = [self._text(operand, dtype) for operand in operands[1:]]
+            return f"chosen({self._text(operands[0], 'bool')}, {', '.join(texts)})"
+        if function is np.logical_not or (function is np.invert and dtype == "bool"):
+            return f"{self._text(operands[0], 'bool')} ^ true"
+        return self._computed(np.rint if function is np.round else function, operands, dtype)
 
-    dtype: str
-    kind: str
-    length: int = 0
+    def _entry(self, table: HostArray, index: Any) -> str:
+        """Return the expression for an entry of a table of the function's own."""
+        if not isinstance(table, np.ndarray) or table.ndim != 1:
+            raise TraceError
+        name = f"x{len(self._inputs)}"
+        self._inputs.append(f"raw {table.dtype.name} {name}")
+        self.tables.append(table)
+        return f"{name}[wrapped({self._text(index, 'int64')}, {table.size})]"
 
-    @property
-    def is_number(self) -> bool:
-        """Whether it is promoted as a Python number."""
-        return self.kind == "number"
+    def _computed(self, function: Function, operands: Sequence[Any], dtype: str) -> str:
+        """Return the expression for a function that computes in the common dtype."""
+        common = np.result_type(*map(self._promoted, operands))
+        if common.kind != "f" and function in _OF_FLOATS:
+            common = np.dtype("float64")
+        if common.kind not in "fiub" or (common.kind == "b" and function not in _OF_BOOLEANS):
+            raise TraceError
+        if common == np.float64 and function in _OTHERWISE_IN_FLOAT64:
+            raise TraceError  # a kernel of CuPy's own
+        texts = [self._text(operand, common.name) for operand in operands]
+        if function in _INFIX:
+            result = f"{texts[0]} {_INFIX[function]} {texts[1]}"
+        elif function in _PREFIX:
+            result = f"{_PREFIX[function]}{texts[0]}"
+        else:
+            result = f"{_CALLS[function]}({', '.join(texts)})"
+        is_cast = dtype not in ("bool", common.name)
+        return f"{dtype}({result})" if is_cast else result
 
-
-class Kernel(NamedTuple):
-    """Operations on arrays of one shape, or that broadcast to it.
-
-    Attributes
-    ----------
-    inputs : tuple of Argument
-    lines : tuple of Line
-    outputs : tuple of int
-        Which lines are results.
-    """
-
-    inputs: tuple[Argument, ...]
-    lines: tuple[Line, ...]
-    outputs: tuple[int, ...]
-
-    def dtype_of(self, operand: Any) -> Any:
-        """Return the dtype of an operand; of a Python number, which takes that of arrays, itself.
-
-        So `numpy.result_type` takes both.
-        """
-        if isinstance(operand, Input | Previous):
-            of = (self.inputs if isinstance(operand, Input) else self.lines)[operand.number]
-            dtype = np.dtype(of.dtype)
-            return dtype.type(1).item() if of.is_number else dtype
+    def _promoted(self, operand: Any) -> Any:
+        """Return what `numpy.result_type` takes for an operand: a dtype, or a Python number."""
+        if isinstance(operand, Place):
+            kind = self._kinds[operand.number]
+            return kind(1) if isinstance(kind, type) else np.dtype(kind)
         return operand.dtype if isinstance(operand, np.ndarray | np.generic) else operand
 
-    @property
-    def source(self) -> "Source":
-        """The lines from x0, x1, … to t0, t1, …, and the results y0, y1, …"""
-        inputs = [
-            f"{'raw ' if argument.kind == 'table' else ''}{argument.dtype} x{number}"
-            for number, argument in enumerate(self.inputs)
-        ]
-        outputs = [f"{self.lines[line].dtype} y{at}" for at, line in enumerate(self.outputs)]
-        body = [
-            f"const {line.dtype} t{number} = {_expression(self, line)};"
-            for number, line in enumerate(self.lines)
-        ]
-        stores = [f"y{at} = t{line};" for at, line in enumerate(self.outputs)]
-        return Source(", ".join(inputs), ", ".join(outputs), "\n".join([*body, *stores]))
-
-
-class Source(NamedTuple):
-    """What `cupy.ElementwiseKernel` takes."""
-
-    inputs: str
-    outputs: str
-    body: str
-
-
-def as_line(
-    function: Function, args: tuple[Any, ...], settings: dict[str, Any]
-) -> tuple[Function, tuple[Any, ...]] | None:
-    """Return the function and the operands of a line for a call of NumPy; None if there is none."""
-    function = UFUNCS.get(function, function)
-    if isinstance(function, operator.methodcaller):
-        return (CONVERT, args) if function.__reduce__()[1][0] == "astype" else None
-    settings = {name: of for name, of in settings.items() if name != "out"}
-    if function in _FILLS:
-        function, args = fill, (*args, *_FILLS[function])
-        settings.pop("dtype", None)
-    if function is np.round:
-        function = np.rint
-    if function is np.ndarray.take:
-        is_table = isinstance(args[0], np.ndarray) and args[0].ndim == 1
-        return (function, args) if is_table and settings in ({}, {"axis": 0}) else None
-    known = function in _ELEMENTWISE and not settings
-    return (function, args) if known and all(of is not None for of in args) else None
-
-
-def is_supported(kernel: Kernel, line: Line) -> bool:
-    """Return whether there is an expression for the line with operands of their dtypes."""
-    try:
-        _expression(kernel, line)
-    except (KeyError, TypeError):
-        return False
-    return True
-
-
-def _expression(kernel: Kernel, line: Line) -> str:
-    function, operands, dtype, _ = line
-    if function is np.ndarray.take:
-        table, index = operands
-        length = kernel.inputs[table.number].length
-        return f"{_name(table)}[wrapped({_text(kernel, index, 'int64')}, {length})]"
-    if function is CONVERT:
-        return _text(kernel, operands[0], dtype)
-    if function is fill:
-        return _text(kernel, operands[1], dtype)
-    if function is np.where:
-        texts = [_text(kernel, operand, dtype) for operand in operands[1:]]
-        return f"chosen({_text(kernel, operands[0], 'bool')}, {', '.join(texts)})"
-    if function is np.logical_not or (function is np.invert and dtype == "bool"):
-        return f"{_text(kernel, operands[0], 'bool')} ^ true"
-    common = np.result_type(*map(kernel.dtype_of, operands))
-    if common.kind != "f" and function in _OF_FLOATS:
-        common = np.dtype("float64")
-    if common.kind not in "fiub" or (common.kind == "b" and function not in _OF_BOOLEANS):
-        raise TypeError(f"{function} of {common}")
-    if common == np.float64 and function in _OTHERWISE_IN_FLOAT64:
-        raise TypeError(f"{function} is a kernel of CuPy's own")
-    texts = [_text(kernel, operand, common.name) for operand in operands]
-    if function in _INFIX:
-        result = f"{texts[0]} {_INFIX[function]} {texts[1]}"
-    elif function in _PREFIX:
-        result = f"{_PREFIX[function]}{texts[0]}"
-    else:
-        result = f"{_CALLS[function]}({', '.join(texts)})"
-    is_cast = dtype not in ("bool", common.name)
-    return f"{dtype}({result})" if is_cast else result
-
-
-def _name(operand: Input | Previous) -> str:
-    return f"{'x' if isinstance(operand, Input) else 't'}{operand.number}"
-
-
-def _text(kernel: Kernel, operand: Any, dtype: str) -> str:
-    """Return the text of an operand in a dtype."""
-    if isinstance(operand, Input | Previous):
-        is_input = isinstance(operand, Input)
-        declared = (kernel.inputs if is_input else kernel.lines)[operand.number].dtype
-        return _name(operand) if declared == dtype else f"{dtype}({_name(operand)})"
-    number = np.asarray(operand).astype(dtype)[()]
-    if dtype == "bool":
-        return "true" if number else "false"
-    if np.dtype(dtype).kind != "f":
-        return f"{dtype}({int(number)})"
-    bits = dtype.removeprefix("float")
-    if np.isnan(number):
-        return f"nan{bits}"
-    if np.isinf(number):
-        return f"{'-' if number < 0 else ''}inf{bits}"
-    return f"{dtype}({float(number)!r})"
+    def _text(self, operand: Any, dtype: str) -> str:
+        """Return the text of an operand in a dtype."""
+        if isinstance(operand, Place):
+            name = self._names[operand.number]
+            return name if self._dtype(operand.number) == dtype else f"{dtype}({name})"
+        if np.ndim(operand):
+            raise TraceError
+        number = np.asarray(operand).astype(dtype)[()]
+        if dtype == "bool":
+            return "true" if number else "false"
+        if np.dtype(dtype).kind != "f":
+            return f"{dtype}({int(number)})"
+        bits = dtype.removeprefix("float")
+        if np.isnan(number):
+            return f"nan{bits}"
+        if np.isinf(number):
+            return f"{'-' if number < 0 else ''}inf{bits}"
+        return f"{dtype}({float(number)!r})"

@@ -1,92 +1,22 @@
-"""Kernels of `cupy_kernels.py`, after a trial, or else operation by operation.
+"""The trial of a kernel, before it takes the place of CuPy's own.
 
-Each kernel and its operations one by one get the same table of hard arguments, once per process and
-device: special values, denormal ones, ends of ranges, random bits.  Where a bit differs, or a
+The kernel and the function, operation by operation, get the same hard arguments, once per process
+and device: special values, denormal ones, ends of ranges, random bits.  Where a bit differs, or a
 compiler refuses, a warning says so.
 """
 
 import math
 import warnings
 from collections.abc import Callable, Hashable, Sequence
-from functools import cache, partial
-from hashlib import sha256
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any
 
 import array_api_compat.cupy
 import cupy
 import numpy as np
-import numpy.typing as npt
-from cupyx.scipy import special
 
-from pluggable_mlp.arrays import Array
-
-from .cupy_kernels import (
-    CONVERT,
-    OPTIONS,
-    PREAMBLE,
-    Argument,
-    Input,
-    Kernel,
-    Previous,
-    Source,
-    erf,
-    fill,
-)
-from .tape import Function
-
-HostArray: TypeAlias = npt.NDArray[Any]
-
-
-# The two ways
-
-
-def _one_by_one(kernel: Kernel, arguments: Sequence[Any]) -> tuple[Array, ...]:
-    """Return the results of the kernel's operations, each a kernel of CuPy's own."""
-    results: list[Any] = []
-
-    def value(operand: Any) -> Any:
-        if isinstance(operand, Input):
-            return arguments[operand.number]
-        if isinstance(operand, Previous):
-            return results[operand.number]
-        return operand[()] if isinstance(operand, np.ndarray) else operand
-
-    for function, operands, dtype, is_number in kernel.lines:
-        result = _of_library(function, dtype)(*map(value, operands))
-        result = result if result.dtype == dtype else result.astype(dtype)
-        results.append(result.item() if is_number else result)
-    return tuple(results[number] for number in kernel.outputs)
-
-
-def _of_library(function: Function, dtype: str) -> Function:
-    if function is CONVERT:
-        return lambda x: array_api_compat.cupy.astype(x, np.dtype(dtype), copy=True)
-    if function is fill:
-        return lambda x, value: cupy.full_like(x, value, dtype=np.dtype(dtype))
-    if function is erf:
-        found: Function = special.erf
-        return found
-    found = getattr(cupy, function.__name__)
-    return found
-
-
-def launcher(kernel: Kernel) -> Function | None:
-    """Return a function of the kernel's arguments for its results; None if it fails its trial."""
-    if not works(kernel.source, partial(_gives_the_same, kernel)):
-        return None
-    return _elementwise_kernel(kernel.source)
-
-
-@cache
-def _elementwise_kernel(source: Source) -> Function:
-    digest = sha256("\n".join(source).encode()).hexdigest()[:12]
-    made: Function = cupy.ElementwiseKernel(
-        *source, f"fused_{digest}", preamble=PREAMBLE, options=OPTIONS, return_tuple=True
-    )
-    return made
-
-
-# The trial
+from .cupy_kernels import HostArray, Kind
+from .tape import Function, leaves
 
 
 def works(key: Hashable, trial: Callable[[], bool]) -> bool:
@@ -109,11 +39,11 @@ def works(key: Hashable, trial: Callable[[], bool]) -> bool:
     return _tried[key]
 
 
-def _gives_the_same(kernel: Kernel) -> bool:
-    """Return whether one launch gives the bits of the operations one by one."""
-    arguments = [_hard(*of) for of in enumerate(kernel.inputs)]
-    found = _elementwise_kernel(kernel.source)(*arguments)
-    return all(map(have_same_bits, found, _one_by_one(kernel, arguments)))
+def gives_the_same(kernel: Function, function: Function, kinds: Sequence[Kind]) -> bool:
+    """Return whether a kernel gives the bits of function(xp, *operands) of operands such as it."""
+    operands = [_hard(*of) for of in enumerate(kinds)]
+    expected = leaves(function(array_api_compat.cupy, *operands))
+    return all(map(have_same_bits, leaves(kernel(*operands)), expected))
 
 
 _tried: dict[Hashable, bool] = {}
@@ -125,16 +55,11 @@ _SPECIAL = (
 _NUMBERS = (0.37, 1.5, 1e-3, 0.9, 3.0, 0.999, 1e-8)
 
 
-def _hard(number: int, argument: Argument) -> Any:
-    """Return hard values for an argument of a kernel; each argument has them in another order."""
-    dtype = np.dtype(argument.dtype)
-    if argument.kind == "number":
-        value = dtype.type(_NUMBERS[number % len(_NUMBERS)] if dtype.kind == "f" else 3 + number)
-        return value.item()
-    values = np.roll(_hard_values(argument.dtype), 97 * number)
-    if argument.kind == "table":
-        values = np.linspace(1.0, 2.0, argument.length).astype(dtype)
-    return cupy.asarray(values)
+def _hard(number: int, kind: Kind) -> Any:
+    """Return hard values for an operand of a kernel; each operand has them in another order."""
+    if isinstance(kind, type):
+        return kind(_NUMBERS[number % len(_NUMBERS)]) if kind is float else kind(3 + number)
+    return cupy.asarray(np.roll(_hard_values(kind), 97 * number))
 
 
 @cache

@@ -6,7 +6,7 @@ depth first, so that it keeps one partial sum for each level.
 """
 
 import math
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import array_api_compat.cupy
@@ -15,7 +15,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 
-from .cupy_kernels import OPTIONS, PREAMBLE
+from .cupy_kernels import Source, elementwise_kernel
 from .cupy_launches import have_same_bits, works
 from .tape import Function
 
@@ -47,20 +47,6 @@ y[i] = odd;
 """
 
 
-@cache
-def _kernel(dtype: str) -> Function:
-    made: Function = cupy.ElementwiseKernel(
-        f"raw {dtype} x, int64 count, int64 inner",
-        "raw float64 y",
-        _BODY,
-        "tree_sum",
-        preamble=PREAMBLE,
-        options=OPTIONS,
-        return_tuple=True,
-    )
-    return made
-
-
 def short_sum(x: Array, axis: int) -> Array:
     """Return the sum of x (…, n, …) along the axis in float64, kept with length 1.
 
@@ -72,7 +58,9 @@ def short_sum(x: Array, axis: int) -> Array:
     shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     y, inner = cupy.empty(shape, dtype="float64"), math.prod(shape[axis:])
     if y.size:
-        _kernel(x.dtype.name)(x, x.shape[axis], inner, y, size=y.size)
+        inputs = f"raw {x.dtype.name} x, int64 count, int64 inner"
+        kernel = elementwise_kernel(Source(inputs, "raw float64 y", _BODY, "tree_sum"))
+        kernel(x, x.shape[axis], inner, y, size=y.size)
     return y
 
 

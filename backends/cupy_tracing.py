@@ -6,7 +6,7 @@ lines of a kernel (`cupy_kernels.py`), or the nodes of a graph (`cupy_graphs.py`
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from types import ModuleType
@@ -21,11 +21,11 @@ import numpy.typing as npt
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.shortcuts import offer
 
-from .cupy_kernels import Argument, Input, Kernel, Line, Previous, as_line, erf, is_supported
-from .cupy_launches import launcher
+from .cupy_kernels import KernelWriter, Kind, Source, elementwise_kernel, erf
+from .cupy_launches import gives_the_same, works
 from .cupy_sums import is_short, short_sum
 from .numpy_tracing import UFUNCS, NumpyTape, Tracer
-from .tape import Function, Place, Tree, leaves, map_tree
+from .tape import Function, leaves, map_tree
 from .tracing import TraceError
 
 HostArray = npt.NDArray[Any]
@@ -68,23 +68,19 @@ class StandInTape(NumpyTape):
 
     def record_kernel(self, function: Function, operands: Sequence[Any]) -> Any:
         """Add a function that is one kernel, and return a tracer for each of its results."""
-        values = [leaf.value if isinstance(leaf, Tracer) else leaf for leaf in operands]
-        ones = function(namespace(), *map(_one_element, values))
-        shape = np.broadcast_shapes(*map(np.shape, values))
-        results = [_stand_in(shape, one.dtype) for one in leaves(ones)]
-        called = InOneKernel(function, tuple(map(kind_of, values)), isinstance(ones, tuple))
-        place = self.add_place()
-        self.layouts.append(None)
-        self.kinds.append("")
-        self.add(called, tuple(map(self.operand, operands)), {}, place, True)
-        whole = Tracer(self, results if called.is_tuple else results[0], place)
-        if not called.is_tuple:
-            self.kinds[place] = results[0].dtype.name
-            return whole
-        return tuple(self.record(operator.getitem, whole, at) for at in range(len(results)))
+        values = (leaf.value if isinstance(leaf, Tracer) else leaf for leaf in operands)
+        kernel = kernel_of(function, map(kind_of, values))
+        if kernel is None:
+            raise TraceError
+        results = self.record(kernel, *operands)
+        if not kernel.is_tuple:
+            return results
+        return tuple(results[at] for at in range(len(kernel.dtypes)))
 
     def evaluate(self, function: Function, args: Any, settings: dict[str, Any]) -> Any:
         """Return what stands for the result, without the work where that is much."""
+        if isinstance(function, Kernel):
+            return function.stand_in(args)
         arrays = [leaf for leaf in leaves(args) if isinstance(leaf, np.ndarray) and leaf.ndim]
         ufunc = UFUNCS.get(function, function)  # an operator of numbers keeps them Python's own
         if ufunc is np.matmul and all(np.ndim(array) > 1 for array in args):
@@ -124,8 +120,6 @@ def _one_element(leaf: Any) -> Any:
 
 # Kernels
 
-Kind = str | type
-
 
 def kind_of(value: Any) -> Kind:
     """Return the dtype of an array, or of a number of NumPy, or the type of a Python number."""
@@ -134,60 +128,55 @@ def kind_of(value: Any) -> Kind:
     return value.dtype.name if hasattr(value, "dtype") else ""
 
 
-@dataclass(frozen=True)
-class InOneKernel:
-    """A function of operands of these kinds; numbers may be arrays without axes, too.
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """An elementwise function in one launch; numbers may be arrays without axes, too.
 
     Attributes
     ----------
-    function : callable
-        (xp, *operands) -> array, or a tuple of arrays.
-    kinds : tuple of str or type
+    source : Source
+    tables : list of array
+        That it takes after the operands.
+    dtypes : list of str
+        Of the results.
     is_tuple : bool
         Whether it returns a tuple.
     """
 
-    function: Function
-    kinds: tuple[Kind, ...]
-    is_tuple: bool = False
+    source: Source
+    tables: list[Array]
+    dtypes: list[Kind]
+    is_tuple: bool
 
     def __call__(self, *operands: Any, out: Array | None = None) -> Any:
-        """Return what the function returns, in one launch."""
-        kernel = _kernel_of(self.function, self.kinds, cupy.cuda.Device().id)
-        if kernel is None:
-            raise TraceError
-        results = kernel(*operands, out=() if out is None else (out,))
+        """Return what the function returns."""
+        outputs = () if out is None else (out,)
+        results = elementwise_kernel(self.source)(*operands, *self.tables, *outputs)
+        return results if self.is_tuple else results[0]
+
+    def stand_in(self, operands: Sequence[Any]) -> Any:
+        """Return what stands for the results on a tape."""
+        shape = np.broadcast_shapes(*map(np.shape, operands))
+        results = tuple(_stand_in(shape, dtype) for dtype in self.dtypes)
         return results if self.is_tuple else results[0]
 
 
 def in_one_kernel(function: Function, *operands: Any) -> Any:
     """Return function(xp, *operands), elementwise, of arrays and numbers, in one launch."""
     try:
-        kernel = _kernel_of(function, tuple(map(kind_of, operands)), cupy.cuda.Device().id)
+        kernel = kernel_of(function, map(kind_of, operands))
     except MemoryError:  # of the trial
         kernel = None
-    if kernel is None:
-        return function(array_api_compat.cupy, *operands)
-    results = kernel(*operands)
-    return results if kernel.is_tuple else results[0]
+    return function(array_api_compat.cupy, *operands) if kernel is None else kernel(*operands)
 
 
-@dataclass(frozen=True)
-class _Launch:
-    """A kernel with the tables that it takes besides."""
-
-    kernel: Function
-    tables: list[Array]
-    is_tuple: bool
-
-    def __call__(self, *operands: Any, out: tuple[Array, ...] = ()) -> Any:
-        """Return the results."""
-        return self.kernel(*operands, *self.tables, *out)
+def kernel_of(function: Function, kinds: Iterable[Kind]) -> Kernel | None:
+    """Return the function as one kernel, which serves all shapes; None if it is none."""
+    return _kernel_on(cupy.cuda.Device().id, function, tuple(kinds))
 
 
 @lru_cache(maxsize=256)
-def _kernel_of(function: Function, kinds: tuple[Kind, ...], device: int) -> _Launch | None:
-    """Return the function as one kernel, which serves all shapes; None if it is none."""
+def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kernel | None:
     tape = StandInTape(keeps_kernels=False)
     arguments = tuple(
         kind(1) if isinstance(kind, type) else _stand_in((2,), kind) for kind in kinds
@@ -195,49 +184,17 @@ def _kernel_of(function: Function, kinds: tuple[Kind, ...], device: int) -> _Lau
     try:
         with np.errstate(all="ignore"):
             result = tape.run(partial(function, namespace()), arguments)
-        kernel, tables = _kernel(tape, result)
+        writer = KernelWriter(tape.kinds, len(kinds))
+        source = writer.source(tape.needed(result), result)
     except TraceError:
         return None
-    launch = launcher(kernel)
-    return launch and _Launch(launch, [*map(cupy.asarray, tables)], type(result) is tuple)
-
-
-def _kernel(tape: StandInTape, result: Tree) -> tuple[Kernel, list[HostArray]]:
-    """Return the operations of a tape as a kernel, and tables that it takes besides."""
-    inputs = [_argument(kind) for kind in tape.kinds[: tape.argument_count]]
-    values: dict[int, Input | Previous] = {place: Input(place) for place in range(len(inputs))}
-    tables: list[HostArray] = []
-    lines: list[Line] = []
-
-    def operand(leaf: Any) -> Any:
-        if isinstance(leaf, Place):
-            return values[leaf.number]
-        if not isinstance(leaf, np.ndarray) or not leaf.ndim:
-            return leaf
-        tables.append(leaf)
-        inputs.append(Argument(leaf.dtype.name, "table", leaf.size))
-        return Input(len(inputs) - 1)
-
-    for operation in tape.needed(result):
-        found = as_line(operation.function, operation.args, operation.settings)
-        if found is None:
-            raise TraceError
-        kind = _argument(tape.kinds[operation.result])
-        line = Line(found[0], tuple(map(operand, found[1])), kind.dtype, kind.is_number)
-        if not is_supported(Kernel(tuple(inputs), tuple(lines), ()), line):
-            raise TraceError
-        values[operation.result] = Previous(len(lines))
-        lines.append(line)
-    outputs = [values[place.number] for place in leaves(result)]
-    if not all(isinstance(output, Previous) for output in outputs):
-        raise TraceError
-    return Kernel(tuple(inputs), tuple(lines), tuple(of.number for of in outputs)), tables
-
-
-def _argument(kind: Kind) -> Argument:
-    if isinstance(kind, type):
-        return Argument(np.asarray(kind(1)).dtype.name, "number")
-    return Argument(kind, "array")
+    kernel = Kernel(
+        source,
+        [*map(cupy.asarray, writer.tables)],
+        [tape.kinds[place.number] for place in leaves(result)],
+        type(result) is tuple,
+    )
+    return kernel if works(source, partial(gives_the_same, kernel, function, kinds)) else None
 
 
 # The namespace

@@ -195,7 +195,7 @@ class NumpyTape(Tape):
         """Call a function that changes nothing, and return a tracer for its result."""
         _check_errors()
         value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
-        if not isinstance(value, np.ndarray | np.generic | int | float):
+        if not isinstance(value, np.ndarray | np.generic | int | float | tuple):
             raise TraceError
         owner, layout = None, None
         if isinstance(value, np.ndarray):

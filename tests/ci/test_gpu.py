@@ -204,7 +204,7 @@ def test_steps_that_become_no_graph_are_seen(monkeypatch):
     are_used, said = gpu_bits.capturing("cupy", "native", 23)
     assert any(are_used)
     assert not said
-    copies = "pluggable_mlp.backends.cupy_graphs._Copies.into"
+    copies = "pluggable_mlp.backends.cupy_graphs._copy"
     monkeypatch.setattr(copies, lambda *_: None)  # a graph computes with the numbers of before
     are_used, said = gpu_bits.capturing("cupy", "native", 24)
     assert not any(are_used)
