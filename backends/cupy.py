@@ -198,7 +198,7 @@ offer(
     in_one_kernel=in_one_kernel,
     on_device_of=_on_device_of,
     sign=cupy.sign,
-    tree_sum=tree_sum,
+    tree_sum=partial(tree_sum, array_api_compat.cupy),
     vecdot=partial(vecdot, array_api_compat.cupy),
     zero_below=partial(in_one_kernel, zero_below),
 )

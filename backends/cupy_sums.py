@@ -7,16 +7,16 @@ depth first, so that it keeps one partial sum for each level.
 
 import math
 from functools import partial
-from typing import Any
 
 import array_api_compat.cupy
 import cupy
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 
 from .cupy_kernels import Source, elementwise_kernel
 from .cupy_launches import have_same_bits, works
+from .numpy_tracing import Tracer
 from .tape import Function
 
 # A thread takes longer for more than the launches do that add halves, each by many threads.  Where
@@ -52,6 +52,8 @@ def short_sum(x: Array, axis: int) -> Array:
 
     Of an array of NumPy, which stands for one of CuPy on a tape, only the shape and the dtype.
     """
+    if isinstance(x, Tracer):
+        return x.tape.record(short_sum, x, axis)
     if isinstance(x, np.ndarray):
         return np.add.reduce(x, axis=axis, dtype=np.float64, keepdims=True)
     axis %= x.ndim
@@ -64,19 +66,13 @@ def short_sum(x: Array, axis: int) -> Array:
     return y
 
 
-def tree_sum(halved: Function, x: Array, axis: int) -> Array:
+def tree_sum(xp: Namespace, halved: Function, x: Array, axis: int) -> Array:
     """Return halved(xp, x, axis), in one launch where that is quicker and gives the same bits."""
-    if is_short(halved, x, axis):
-        return short_sum(x, axis)
-    return halved(array_api_compat.cupy, x, axis)
-
-
-def is_short(halved: Function, x: Any, axis: int) -> bool:
-    """Return whether a sum is to be taken by `short_sum`."""
-    trial = partial(_gives_the_same, halved)
     n = x.shape[axis]
     is_quicker = n <= _LONGEST_OF_FEW or (n <= _LONGEST and math.prod(x.shape) >= n * _MANY)
-    return is_quicker and works("tree_sum", trial)
+    if is_quicker and works("tree_sum", partial(_gives_the_same, halved)):
+        return short_sum(x, axis)
+    return halved(xp, x, axis)
 
 
 def _gives_the_same(halved: Function) -> bool:

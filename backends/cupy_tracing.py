@@ -23,7 +23,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .cupy_kernels import KernelWriter, Kind, Source, elementwise_kernel, erf
 from .cupy_launches import gives_the_same, works
-from .cupy_sums import is_short, short_sum
+from .cupy_sums import tree_sum
 from .numpy_tracing import UFUNCS, NumpyTape, Tracer
 from .tape import Function, leaves, map_tree
 from .tracing import TraceError
@@ -221,28 +221,22 @@ def namespace() -> Namespace:
         traced,
         affine=partial(affine, traced),
         clip=np.clip,
-        entries=_recorded(np.ndarray.take),
-        erf=_recorded(erf),
+        entries=_entries,
+        erf=erf,
         in_one_kernel=_recorded_kernel,
         sign=np.sign,
-        take=_recorded(np.ndarray.take),
-        tree_sum=partial(_tree_sum, traced),
+        tree_sum=partial(tree_sum, traced),
         vecdot=partial(vecdot, traced),
         zero_below=partial(_recorded_kernel, zero_below),
     )
     return traced
 
 
-def _recorded(function: Function) -> Function:
-    """Return a function that is recorded as it is, though NumPy asks no tracer for it."""
-
-    def record(*args: Any, **settings: Any) -> Any:
-        for leaf in args:
-            if isinstance(leaf, Tracer):
-                return leaf.tape.record(function, *args, **settings)
-        return function(*args, **settings)
-
-    return record
+def _entries(table: Array, indices: Any) -> Array:
+    """Return `np.take(table, indices)`, which NumPy asks no indices for."""
+    if isinstance(indices, Tracer):
+        return indices.tape.record(np.ndarray.take, table, indices)
+    return np.take(table, indices)
 
 
 def _recorded_kernel(function: Function, *operands: Any) -> Any:
@@ -251,12 +245,6 @@ def _recorded_kernel(function: Function, *operands: Any) -> Any:
         if isinstance(tape, StandInTape) and tape.keeps_kernels:
             return tape.record_kernel(function, operands)
     return function(namespace(), *operands)
-
-
-def _tree_sum(traced: Namespace, halved: Function, x: Array, axis: int) -> Array:
-    if is_short(halved, x, axis):
-        return _recorded(short_sum)(x, axis)
-    return halved(traced, x, axis)
 
 
 def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
