@@ -46,7 +46,6 @@ class Products:
         self._algorithm = _TENSOR_OP if capability >= 80 else _DEFAULT
         # Bytes, as cuBLAS takes by itself: another size may lead to other kernels, and bits.
         self.workspace_size = 2**25 if capability >= 90 else 2**22
-        self._places: dict[tuple[tuple[int, ...], tuple[int, ...]], Array] = {}
 
     def use(self, stream: Any, workspace: "cupy.cuda.MemoryPointer") -> None:
         """Let all that follows run on a stream, with `workspace_size` bytes for as long."""
@@ -101,7 +100,7 @@ class Products:
             ]
         else:
             name, ends = f"cublas{letter}gemmBatched", [count]
-            pointers = [self._pointers(x, stack) for x in operands]
+            pointers = [_pointers(x, stack) for x in operands]
             given = [
                 (_pointer(of.data.ptr), _integer(x.shape[-1]))
                 for of, x in zip(pointers, operands, strict=True)
@@ -114,14 +113,6 @@ class Products:
         )
         return c
 
-    def _pointers(self, x: Array, stack: tuple[int, ...]) -> Array:
-        """Return the pointers to the matrices of x (…, m, n), broadcast to a stack."""
-        own = x.shape[:-2]
-        if (own, stack) not in self._places:
-            places = np.arange(math.prod(own), dtype=np.int64).reshape(own)
-            self._places[own, stack] = cupy.asarray(np.broadcast_to(places, stack).reshape(-1))
-        return self._places[own, stack] * (_step(x).value * x.itemsize) + x.data.ptr
-
     def _call(self, name: str, *arguments: Any) -> None:
         if status := getattr(self._library, name)(*arguments):
             raise RuntimeError(f"{name} of cuBLAS gives status {status}")
@@ -131,6 +122,14 @@ class Products:
 def products_on(device: int) -> Products:
     """Return those of a device, the current one; there is one of each in a process."""
     return Products()
+
+
+def _pointers(x: Array, stack: tuple[int, ...]) -> Array:
+    """Return the pointers to the matrices of x (…, m, n), broadcast to a stack."""
+    shape = x.shape[:-2]
+    places = cupy.arange(math.prod(shape)).reshape(shape)
+    pointers = places * (_step(x).value * x.itemsize) + x.data.ptr
+    return cupy.broadcast_to(pointers, stack).ravel()
 
 
 def _step(x: Array) -> ctypes.c_longlong:
