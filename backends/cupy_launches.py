@@ -87,8 +87,5 @@ def have_same_bits(found: Any, expected: Any) -> bool:
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
     bits = f"u{one.dtype.itemsize}"
-    return bool(np.all((one.view(bits) == other.view(bits)) | (_is_nan(one) & _is_nan(other))))
-
-
-def _is_nan(x: HostArray) -> HostArray:
-    return np.isnan(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool)
+    are_nan = np.isnan(one) & np.isnan(other)
+    return bool(np.all(are_nan | (one.view(bits) == other.view(bits))))
