@@ -16,7 +16,7 @@ from pluggable_mlp.shortcuts import offer
 from .contract import BackendUnavailable
 from .cupy_graphs import CapturedFunction
 from .cupy_sums import tree_sum
-from .cupy_tracing import affine, in_one_kernel, vecdot, zero_below
+from .cupy_tracing import affine, in_one_kernel, vecdot
 from .memory import in_words
 from .tape import Function
 from .transfer import ArrayLibrary
@@ -200,5 +200,4 @@ offer(
     sign=cupy.sign,
     tree_sum=partial(tree_sum, array_api_compat.cupy),
     vecdot=partial(vecdot, array_api_compat.cupy),
-    zero_below=partial(in_one_kernel, zero_below),
 )

@@ -227,7 +227,6 @@ def namespace() -> Namespace:
         sign=np.sign,
         tree_sum=partial(tree_sum, traced),
         vecdot=partial(vecdot, traced),
-        zero_below=partial(_recorded_kernel, zero_below),
     )
     return traced
 
@@ -252,11 +251,6 @@ def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
     y = xp.matmul(x, W)
     y += b if b.ndim == 1 else xp.expand_dims(b, axis=-2)
     return y
-
-
-def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
-    """Return x with +0 for magnitudes below the threshold, and for -0: see `shortcuts.py`."""
-    return xp.where(xp.abs(x) < threshold, 0.0, x)
 
 
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
