@@ -19,7 +19,7 @@ import cupy
 import numpy as np
 from cupyx.scipy import special
 
-from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.arrays import Array
 
 from .cupy_kernels import Source, elementwise_kernel, erf
 from .cupy_launches import have_same_bits
@@ -52,14 +52,15 @@ class CapturedFunction:
 
     library = f"CuPy {cupy.__version__}"
 
-    def __init__(self, function: Function) -> None:
-        self.function = function
+    def __init__(self, function: Function, on_tape: Function) -> None:
+        self.function, self._on_tape = function, on_tape
         self.graphs = Graphs()
 
     @classmethod
     def of(cls, function: Function) -> "CapturedFunction | None":
         """Return the function; None if it is not bound to a namespace over CuPy."""
-        return None if on_tape(function) is None else cls(function)
+        bound = on_tape(function)
+        return None if bound is None else cls(function, bound)
 
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
@@ -71,7 +72,7 @@ class CapturedFunction:
     def capture(self, arguments: tuple[Tree, ...]) -> Graph:
         """See `Capturable.capture`."""
         with _capturing:
-            return _Graph(self.function, arguments)
+            return _Graph(self._on_tape, arguments)
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
         """See `Capturable.has_same_bits`; but for the bits of NaN."""
@@ -88,25 +89,26 @@ class _Graph:
     def __init__(self, function: Function, arguments: Tree) -> None:
         self._plan = plan = _Plan(function, arguments)
         self._before = plan.before(arguments)
-        given = self._before(*arguments)
-        self._shapes = [*map(_shape_of, given)]
-        if sum(x.nbytes for x in given if _is_array(x)) > MOST_COPIED:
+        given = _as_arrays(self._before(*arguments))
+        self._shapes = [x.shape for x in given]
+        if sum(x.nbytes for x in given) > MOST_COPIED:
             raise TraceError
         # Nothing that is freed meanwhile is given out again: the graph writes to it.
         self._memory: list[cupy.cuda.MemoryPointer] = []
         self._bytes = 0
         with cupy.cuda.using_allocator(self._allocate):
-            kinds = zip(self._shapes, map(_dtype_of, given), strict=True)
-            self._held = [cupy.empty(shape, dtype=dtype) for shape, dtype in kinds]
+            self._held = [cupy.empty(x.shape, dtype=x.dtype) for x in given]
         _copy(self._held, given)
         self._graph, self._results = self._captured()
 
     def inputs(self, arguments: tuple[Tree, ...]) -> Any:
         """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
         given = self._before(*arguments)
-        if given is NotImplemented or [*map(_shape_of, given)] != self._shapes:
-            return NotImplemented  # there may be fewer rows of an array than it was asked for
-        return given
+        if given is NotImplemented:
+            return given
+        given = _as_arrays(given)
+        # There may be fewer rows of an array than it was asked for.
+        return given if [x.shape for x in given] == self._shapes else NotImplemented
 
     def launch(self, given: Sequence[Any]) -> Tree:
         """Return what the function returns, in memory of its own."""
@@ -180,12 +182,10 @@ class _Plan:
     """
 
     def __init__(self, function: Function, arguments: Tree) -> None:
-        bound = on_tape(function)
-        assert bound is not None
         self._tape = tape = StandInTape(keeps_kernels=True)
         self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
         with np.errstate(all="ignore"):
-            self._result = tape.run(bound, map_tree(stand_in_of, arguments))
+            self._result = tape.run(function, map_tree(stand_in_of, arguments))
         self._numbers = {
             number for number, leaf in enumerate(leaves(arguments)) if not _is_array(leaf)
         }
@@ -311,11 +311,16 @@ def _of_library(function: Function) -> Function:
 # Copies
 
 
-def _copy(targets: Sequence[Array], sources: Sequence[Any]) -> None:
-    """Copy arrays, and numbers to arrays without axes, in few launches."""
+def _as_arrays(leaves: Sequence[Any]) -> list[Array]:
+    """Return arrays as they are, and numbers as arrays of NumPy without axes."""
+    return [leaf if _is_array(leaf) else np.asarray(leaf) for leaf in leaves]
+
+
+def _copy(targets: Sequence[Array], sources: Sequence[Array]) -> None:
+    """Copy arrays, of CuPy or without axes, in few launches."""
     for begin in range(0, len(targets), _AT_ONCE):
         to, of = targets[begin : begin + _AT_ONCE], sources[begin : begin + _AT_ONCE]
-        flat = [x.ravel() if _is_array(x) else np.asarray(x)[()] for x in of]
+        flat = [x.ravel() if _is_array(x) else x[()] for x in of]
         dtypes = tuple(x.dtype.name for x in to)
         ends = np.cumsum([x.size for x in to]).tolist()
         kernel = _copying(dtypes, tuple(map(_is_array, of)))
@@ -336,11 +341,3 @@ def _copying(dtypes: tuple[str, ...], are_arrays: tuple[bool, ...]) -> Function:
         begin = f"end{at}"
     texts = ", ".join([*inputs, *ends]), ", ".join(outputs), "\nelse ".join(branches)
     return elementwise_kernel(Source(*texts, "copies"))
-
-
-def _dtype_of(value: Any) -> DType:
-    return value.dtype if _is_array(value) else np.asarray(value).dtype
-
-
-def _shape_of(value: Any) -> tuple[int, ...]:
-    return value.shape if _is_array(value) else ()
