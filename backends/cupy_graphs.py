@@ -28,7 +28,7 @@ from .cupy_sums import short_sum
 from .cupy_tracing import Kernel, StandInTape, kernel_of, kind_of, on_tape, stand_in_of
 from .graphs import MOST_COPIED, Graph, Graphs
 from .numpy_tracing import UFUNCS, ArrayWriter
-from .tape import Function, Operation, Place, Tape, Tree, compiled_program, leaves, map_tree
+from .tape import Function, Operation, Place, Tree, compiled_program, leaves, map_tree
 from .tracing import Guard, TraceError
 
 _MOST_MEMORY = 2**28
@@ -183,7 +183,6 @@ class _Plan:
 
     def __init__(self, function: Function, arguments: Tree) -> None:
         self._tape = tape = StandInTape(keeps_kernels=True)
-        self._constants: dict[int, tuple[Array, Array]] = {}  # on the device, by ids on the host
         with np.errstate(all="ignore"):
             self._result = tape.run(function, map_tree(stand_in_of, arguments))
         self._numbers = {
@@ -192,24 +191,28 @@ class _Plan:
         if self._numbers.intersection(place.number for place in leaves(self._result)):
             raise TraceError
         self.operations: list[Operation] = []
-        self._operations_before: list[Operation] = []
         before, changed = {*range(tape.argument_count)}, set[int]()
+        operations_before: list[Operation] = []
         for recorded in tape.needed(self._result):
-            operation = recorded
-            if self._is_of_numbers(recorded):
-                self._numbers.add(recorded.result)
+            varies = not self._numbers.isdisjoint(recorded.operands)
+            is_of_numbers = self._is_of_numbers(recorded)
+            operation = recorded if is_of_numbers else self._on_cupy(recorded, varies)
+            is_varying_part = varies and operation.function is operator.getitem
+            takes_rows = is_varying_part or operation.function is cupy.take
+            is_known = before.issuperset(operation.operands)
+            unchanged = changed.isdisjoint(tape.owners[of] for of in operation.operands)
+            if is_of_numbers:
+                self._numbers.add(operation.result)
+            if is_of_numbers or (takes_rows and is_known and unchanged):
+                before.add(operation.result)
+                operations_before.append(operation)
+            elif is_varying_part:
+                raise TraceError  # it would be the same in each launch
             else:
-                operation = self._on_cupy(recorded)
-                is_known = before.issuperset(operation.operands)
-                unchanged = changed.isdisjoint(tape.owners[of] for of in operation.operands)
-                if not (is_known and unchanged and self._takes_rows(operation)):
-                    self._check(operation)
-                    self.operations.append(operation)
-                    if not operation.is_new:
-                        changed.add(tape.owners[operation.result])
-                    continue
-            before.add(operation.result)
-            self._operations_before.append(operation)
+                self.operations.append(operation)
+                if not operation.is_new:
+                    changed.add(tape.owners[operation.result])
+        tape.operations = operations_before
         read = {number for operation in self.operations for number in operation.operands}
         read.update(place.number for place in leaves(self._result))
         self.inputs = sorted(read & before)
@@ -219,23 +222,10 @@ class _Plan:
         constants = leaves((operation.args, operation.settings))
         return self._numbers.issuperset(operation.operands) and not any(map(_is_table, constants))
 
-    def _takes_rows(self, operation: Operation) -> bool:
-        """Return whether it takes a part of an array that numbers, or indices, choose."""
-        is_slice = operation.function is operator.getitem
-        varies = not self._numbers.isdisjoint(operation.operands)
-        return (is_slice and varies) or operation.function is cupy.take
-
-    def _check(self, operation: Operation) -> None:
-        """Refuse an operation that would have the same number in each launch."""
-        varies = not self._numbers.isdisjoint(operation.operands)
-        if varies and not isinstance(operation.function, Kernel):
-            raise TraceError
-
-    def _on_cupy(self, operation: Operation) -> Operation:
+    def _on_cupy(self, operation: Operation, varies: bool) -> Operation:
         """Return the operation of CuPy for one of NumPy; a kernel if it is given numbers."""
-        args, settings = map_tree(self._constant, (operation.args, operation.settings))
+        args, settings = map_tree(_constant, (operation.args, operation.settings))
         function = UFUNCS.get(operation.function, operation.function)
-        varies = not self._numbers.isdisjoint(operation.operands)
         if isinstance(function, Kernel) or function is operator.getitem:
             pass
         elif varies:
@@ -251,20 +241,9 @@ class _Plan:
             function = _of_library(function)
         return operation._replace(function=function, args=args, settings=settings)
 
-    def _constant(self, leaf: Any) -> Any:
-        """Return an array of the function's own on the device, where it is copied once."""
-        if not _is_table(leaf):
-            return leaf[()] if isinstance(leaf, np.ndarray) else leaf
-        if id(leaf) not in self._constants:
-            self._constants[id(leaf)] = leaf, cupy.asarray(leaf)
-        return self._constants[id(leaf)][1]
-
     def before(self, arguments: Tree) -> Function:
         """Return the program that computes the inputs from arguments of this kind."""
-        tape = Tape()
-        tape.owners, tape.argument_count = self._tape.owners, self._tape.argument_count
-        tape.operations = self._operations_before
-        writer = ArrayWriter(tape, [Place(number) for number in self.inputs])
+        writer = ArrayWriter(self._tape, [Place(number) for number in self.inputs])
         lines = [*writer.lines()]
         guard = Guard(_is_array, ("shape", "dtype", "device"), writer.constants)
         # It computes on the current device, which may be another one than that of the arrays.
@@ -292,6 +271,13 @@ def _is_array(leaf: object) -> bool:
 def _is_table(leaf: object) -> bool:
     """Return whether it is an array of the function's own."""
     return isinstance(leaf, np.ndarray) and leaf.ndim > 0
+
+
+def _constant(leaf: Any) -> Any:
+    """Return an array of the function's own on the device."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    return cupy.asarray(leaf) if leaf.ndim else leaf[()]
 
 
 def _of_library(function: Function) -> Function:

@@ -29,17 +29,12 @@ _DEFAULT, _TENSOR_OP = -1, 99  # CUBLAS_GEMM_DEFAULT…
 _integer, _pointer = ctypes.c_int, ctypes.c_void_p
 
 
-def library() -> Any:
-    """Return the cuBLAS that CuPy has loaded, which its name leads to."""
-    version = cupy.cuda.cublas.getVersion(cupy.cuda.device.get_cublas_handle())
-    return ctypes.CDLL(f"libcublas.so.{version // 10000}")
-
-
 class Products:
     """Matrix products on the current device, on a stream of the caller's choice."""
 
     def __init__(self) -> None:
-        self._library = library()
+        version = cupy.cuda.cublas.getVersion(cupy.cuda.device.get_cublas_handle())
+        self._library = ctypes.CDLL(f"libcublas.so.{version // 10000}")  # which CuPy has loaded
         self._handle = _pointer()
         self._call("cublasCreate_v2", ctypes.byref(self._handle))
         capability = int(cupy.cuda.Device().compute_capability)

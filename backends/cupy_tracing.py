@@ -16,19 +16,16 @@ import array_api_compat.cupy
 import array_api_compat.numpy
 import cupy
 import numpy as np
-import numpy.typing as npt
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.shortcuts import offer
 
-from .cupy_kernels import KernelWriter, Kind, Source, elementwise_kernel, erf
+from .cupy_kernels import HostArray, KernelWriter, Kind, Source, elementwise_kernel, erf
 from .cupy_launches import gives_the_same, works
 from .cupy_sums import tree_sum
 from .numpy_tracing import UFUNCS, NumpyTape, Tracer
 from .tape import Function, leaves, map_tree
 from .tracing import TraceError
-
-HostArray = npt.NDArray[Any]
 
 # Functions whose result has the shape that all arguments broadcast to.
 _BROADCASTING = {np.where, np.clip, np.full_like, np.ones_like, np.zeros_like, np.round}
