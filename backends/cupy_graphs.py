@@ -21,7 +21,7 @@ from cupyx.scipy import special
 
 from pluggable_mlp.arrays import Array
 
-from .cupy_kernels import Source, elementwise_kernel, erf
+from .cupy_kernels import elementwise_kernel, erf
 from .cupy_launches import have_same_bits
 from .cupy_products import products_on
 from .cupy_sums import short_sum
@@ -220,7 +220,8 @@ class _Plan:
     def _is_of_numbers(self, operation: Operation) -> bool:
         """Return whether it is an operation of numbers alone, on the host."""
         constants = leaves((operation.args, operation.settings))
-        return self._numbers.issuperset(operation.operands) and not any(map(_is_table, constants))
+        has_tables = any(isinstance(leaf, np.ndarray) and leaf.ndim for leaf in constants)
+        return self._numbers.issuperset(operation.operands) and not has_tables
 
     def _on_cupy(self, operation: Operation, varies: bool) -> Operation:
         """Return the operation of CuPy for one of NumPy; a kernel if it is given numbers."""
@@ -266,11 +267,6 @@ class _Plan:
 
 def _is_array(leaf: object) -> bool:
     return type(leaf) is cupy.ndarray
-
-
-def _is_table(leaf: object) -> bool:
-    """Return whether it is an array of the function's own."""
-    return isinstance(leaf, np.ndarray) and leaf.ndim > 0
 
 
 def _constant(leaf: Any) -> Any:
@@ -326,4 +322,4 @@ def _copying(dtypes: tuple[str, ...], are_arrays: tuple[bool, ...]) -> Function:
         branches.append(f"if (i < end{at}) {{ y{at}[i - {begin}] = {value}; }}")
         begin = f"end{at}"
     texts = ", ".join([*inputs, *ends]), ", ".join(outputs), "\nelse ".join(branches)
-    return elementwise_kernel(Source(*texts, "copies"))
+    return elementwise_kernel(*texts, "copies")

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import cupy
 import numpy as np
@@ -43,20 +43,11 @@ __device__ int64 wrapped(int64 k, int64 n) { k %= n; return k < 0 ? k + n : k; }
 OPTIONS = ("--fmad=false",)  # by default NVRTC rounds a * b + c once
 
 
-class Source(NamedTuple):
-    """What `cupy.ElementwiseKernel` takes."""
-
-    inputs: str
-    outputs: str
-    body: str
-    name: str
-
-
 @cache
-def elementwise_kernel(source: Source) -> Function:
+def elementwise_kernel(inputs: str, outputs: str, body: str, name: str) -> Function:
     """Return the kernel, which CuPy compiles for a device at its first launch there."""
     kernel: Function = cupy.ElementwiseKernel(
-        *source, preamble=_PREAMBLE, options=OPTIONS, return_tuple=True
+        inputs, outputs, body, name, preamble=_PREAMBLE, options=OPTIONS, return_tuple=True
     )
     return kernel
 
@@ -118,8 +109,8 @@ class KernelWriter:
         self._lines: list[str] = []
         self.tables: list[HostArray] = []
 
-    def source(self, operations: Sequence[Operation], result: Tree) -> Source:
-        """Return the lines from x0, x1, … to t0, t1, …, and the results y0, y1, …"""
+    def source(self, operations: Sequence[Operation], result: Tree) -> tuple[str, str, str, str]:
+        """Return what `elementwise_kernel` takes: from x0, x1, … by t0, t1, … to y0, y1, …"""
         for number, operation in enumerate(operations):
             dtype = self._dtype(operation.result)
             try:
@@ -134,7 +125,7 @@ class KernelWriter:
         body = "\n".join([*self._lines, *stores])
         texts = ", ".join(self._inputs), ", ".join(outputs), body
         digest = sha256("\n".join(texts).encode()).hexdigest()[:12]
-        return Source(*texts, f"fused_{digest}")
+        return *texts, f"fused_{digest}"
 
     def _dtype(self, place: int) -> str:
         return np.dtype(self._kinds[place]).name

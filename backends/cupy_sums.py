@@ -14,7 +14,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace
 
-from .cupy_kernels import Source, elementwise_kernel
+from .cupy_kernels import elementwise_kernel
 from .cupy_launches import have_same_bits, works
 from .numpy_tracing import Tracer
 from .tape import Function
@@ -61,7 +61,7 @@ def short_sum(x: Array, axis: int) -> Array:
     y, inner = cupy.empty(shape, dtype="float64"), math.prod(shape[axis:])
     if y.size:
         inputs = f"raw {x.dtype.name} x, int64 count, int64 inner"
-        kernel = elementwise_kernel(Source(inputs, "raw float64 y", _BODY, "tree_sum"))
+        kernel = elementwise_kernel(inputs, "raw float64 y", _BODY, "tree_sum")
         kernel(x, x.shape[axis], inner, y, size=y.size)
     return y
 

@@ -20,7 +20,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.shortcuts import offer
 
-from .cupy_kernels import HostArray, KernelWriter, Kind, Source, elementwise_kernel, erf
+from .cupy_kernels import HostArray, KernelWriter, Kind, elementwise_kernel, erf
 from .cupy_launches import gives_the_same, works
 from .cupy_sums import tree_sum
 from .numpy_tracing import UFUNCS, NumpyTape, Tracer
@@ -62,17 +62,6 @@ class StandInTape(NumpyTape):
         if result.place == len(self.kinds):
             self.kinds.append(kind_of(result.value))
         return result
-
-    def record_kernel(self, function: Function, operands: Sequence[Any]) -> Any:
-        """Add a function that is one kernel, and return a tracer for each of its results."""
-        values = (leaf.value if isinstance(leaf, Tracer) else leaf for leaf in operands)
-        kernel = kernel_of(function, map(kind_of, values))
-        if kernel is None:
-            raise TraceError
-        results = self.record(kernel, *operands)
-        if not kernel.is_tuple:
-            return results
-        return tuple(results[at] for at in range(len(kernel.dtypes)))
 
     def evaluate(self, function: Function, args: Any, settings: dict[str, Any]) -> Any:
         """Return what stands for the result, without the work where that is much."""
@@ -131,7 +120,8 @@ class Kernel:
 
     Attributes
     ----------
-    source : Source
+    source : tuple of str
+        What `elementwise_kernel` takes.
     tables : list of array
         That it takes after the operands.
     dtypes : list of str
@@ -140,7 +130,7 @@ class Kernel:
         Whether it returns a tuple.
     """
 
-    source: Source
+    source: tuple[str, str, str, str]
     tables: list[Array]
     dtypes: list[Kind]
     is_tuple: bool
@@ -148,7 +138,7 @@ class Kernel:
     def __call__(self, *operands: Any, out: Array | None = None) -> Any:
         """Return what the function returns."""
         outputs = () if out is None else (out,)
-        results = elementwise_kernel(self.source)(*operands, *self.tables, *outputs)
+        results = elementwise_kernel(*self.source)(*operands, *self.tables, *outputs)
         return results if self.is_tuple else results[0]
 
     def stand_in(self, operands: Sequence[Any]) -> Any:
@@ -202,11 +192,10 @@ def on_tape(function: Function) -> Function | None:
     if not (isinstance(function, partial) and function.args):
         return None
     xp, *others = function.args
-    if xp is array_api_compat.cupy:
-        return partial(function.func, namespace(), *others, **function.keywords)
-    if getattr(xp, "library", None) is array_api_compat.cupy:
-        return partial(function.func, xp.over(namespace()), *others, **function.keywords)
-    return None
+    if getattr(xp, "library", xp) is not array_api_compat.cupy:
+        return None
+    traced = namespace() if xp is array_api_compat.cupy else xp.over(namespace())
+    return partial(function.func, traced, *others, **function.keywords)
 
 
 @cache
@@ -236,11 +225,15 @@ def _entries(table: Array, indices: Any) -> Array:
 
 
 def _recorded_kernel(function: Function, *operands: Any) -> Any:
-    for leaf in operands:
-        tape = getattr(leaf, "tape", None)
-        if isinstance(tape, StandInTape) and tape.keeps_kernels:
-            return tape.record_kernel(function, operands)
-    return function(namespace(), *operands)
+    tape = next((leaf.tape for leaf in operands if isinstance(leaf, Tracer)), None)
+    kernel = None
+    if isinstance(tape, StandInTape) and tape.keeps_kernels:
+        values = (leaf.value if isinstance(leaf, Tracer) else leaf for leaf in operands)
+        kernel = kernel_of(function, map(kind_of, values))
+    if tape is None or kernel is None:
+        return function(namespace(), *operands)
+    results = tape.record(kernel, *operands)
+    return tuple(results[at] for at in range(len(kernel.dtypes))) if kernel.is_tuple else results
 
 
 def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
