@@ -72,11 +72,6 @@ _CALLS: dict[Function, str] = {
     np.sign: "signs", np.maximum: "larger", np.minimum: "smaller", np.clip: "clipped",
 }  # fmt: skip
 _PREFIX = {np.negative: "-", np.positive: "+", np.invert: "~"}
-_FILLS: dict[Function, tuple[int, ...]] = {
-    np.full_like: (),
-    np.ones_like: (1,),
-    np.zeros_like: (0,),
-}
 _OF_FLOATS = {
     np.divide, np.exp, np.expm1, np.log, np.log1p, np.tanh, np.sqrt, erf,
     np.floor, np.ceil, np.trunc, np.rint, np.isnan, np.isfinite, np.isinf,
@@ -132,12 +127,10 @@ class KernelWriter:
 
     def _expression(self, operation: Operation, dtype: str) -> str:
         function = UFUNCS.get(operation.function, operation.function)
-        operands = (*operation.args, *_FILLS.get(function, ()))
+        operands = operation.args
         settings = {name: of for name, of in operation.settings.items() if name != "out"}
         if function is np.ndarray.take and settings in ({}, {"axis": 0}):
             return self._entry(*operands)
-        if function in _FILLS:
-            return self._text(operands[1], dtype)
         if settings or any(operand is None for operand in operands):
             raise TraceError
         if isinstance(function, operator.methodcaller):  # astype
