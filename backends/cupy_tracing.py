@@ -46,6 +46,8 @@ class StandInTape(NumpyTape):
         Of each place: the dtype, or the type of a Python number.
     """
 
+    recordable = (*NumpyTape.recordable, tuple)  # the results of a kernel
+
     def __init__(self, keeps_kernels: bool) -> None:
         super().__init__()
         self.keeps_kernels = keeps_kernels

@@ -6,7 +6,7 @@ it is.
 """
 
 import operator
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -162,7 +162,11 @@ class NumpyTape(Tape):
     layouts : list
         For each place, shape, strides and dtype of an array with memory of its own; None for views,
         arguments and numbers.
+    recordable : tuple of type
+        What operations on it may return.
     """
+
+    recordable: ClassVar[tuple[type, ...]] = (np.ndarray, np.generic, int, float)
 
     def __init__(self) -> None:
         super().__init__()
@@ -195,7 +199,7 @@ class NumpyTape(Tape):
         """Call a function that changes nothing, and return a tracer for its result."""
         _check_errors()
         value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
-        if not isinstance(value, np.ndarray | np.generic | int | float | tuple):
+        if not isinstance(value, self.recordable):
             raise TraceError
         owner, layout = None, None
         if isinstance(value, np.ndarray):
