@@ -287,6 +287,7 @@ def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
 
 
 def _zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
+    """Return what `zero_below` does, where a library has no function of its own."""
     # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
     # slows down several times when the pattern cannot be predicted (as after relu).
     kept = xp.astype(xp.abs(x) >= threshold, x.dtype)
