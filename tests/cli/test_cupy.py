@@ -1,7 +1,7 @@
 """`--backend cupy`, of two devices: runs trained, resumed, compared, verified, used."""
 
-import gc
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,19 +15,28 @@ GIVEN = ("--hidden", 12, "--batch-size", 256, "--arithmetic", "reproducible", "-
 
 
 @pytest.fixture
-def pool():
-    """The memory of the current device, which has no limit afterwards."""
+def memory():
+    """The memory of the first device, whose `limit` counts what is in use, not what is kept."""
     import cupy
 
-    pool = cupy.get_default_memory_pool()
-    gc.collect()
-    pool.free_all_blocks()
-    yield pool
-    pool.set_limit(size=0)
+    cupy.cuda.Device(0).use()  # a run before may have left another one current
+    pool, memory = cupy.cuda.MemoryPool(), SimpleNamespace(limit=None)
+    memory.used = pool.used_bytes
+
+    def allocate(size):
+        used = pool.used_bytes()
+        if memory.limit is not None and used + size > memory.limit:
+            raise cupy.cuda.memory.OutOfMemoryError(size, used, memory.limit)
+        return pool.malloc(size)
+
+    cupy.cuda.set_allocator(allocate)
+    yield memory
+    cupy.cuda.set_allocator(cupy.get_default_memory_pool().malloc)
+    cupy.cuda.Device(0).use()
 
 
 @pytest.fixture
-def filling(monkeypatch, pool, cupy_backend):
+def filling(monkeypatch, memory, cupy_backend):
     """Let so many bytes be left on the device after so many epochs."""
     synchronize, epochs = type(cupy_backend).synchronize, []
 
@@ -36,7 +45,7 @@ def filling(monkeypatch, pool, cupy_backend):
             synchronize(self)
             epochs.append(self)
             if len(epochs) == after:
-                pool.set_limit(pool.used_bytes() + left)
+                memory.limit = memory.used() + left
 
         monkeypatch.setattr(type(cupy_backend), "synchronize", then)
 
@@ -108,9 +117,8 @@ def test_its_devices_are_listed_and_others_not_available(command):
     assert "there is no CUDA device 2: this machine has 2; choose one of cuda:0, " in outcome.err
 
 
-def test_too_large_a_network_ends_with_3_and_sizes(command, tmp_path, pool):
-    limit = pool.used_bytes() + 2**20
-    pool.set_limit(limit)
+def test_too_large_a_network_ends_with_3_and_sizes(command, tmp_path, memory):
+    memory.limit = limit = 2**20
     given = ("--hidden", 9000, "--backend", "cupy", "--output", tmp_path / "run")
     outcome = command("train", *given)
     assert (outcome.code, outcome.out) == (3, "")
@@ -151,9 +159,9 @@ def test_a_step_out_of_memory_leaves_enough_to_measure_and_save_the_run(command,
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "verify"])
-def test_a_saved_run_that_does_not_fit_ends_with_3_and_sizes(command, trained, verb, pool):
+def test_a_saved_run_that_does_not_fit_ends_with_3_and_sizes(command, trained, verb, memory):
     run = trained("numpy", 1)
-    pool.set_limit(pool.used_bytes() + 1024)
+    memory.limit = 1024
     outcome = command(verb, run, "--backend", "cupy")
     assert (outcome.code, outcome.out) == (3, "")
     assert outcome.err.startswith("Error: out of memory: Out of memory allocating ")
