@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import NCCL, get_backend
-from pluggable_mlp.backends import BackendUnavailable
+from pluggable_mlp.backends import BackendUnavailable, available_backends
 from pluggable_mlp.distributed import backend_of_process
 from tests.distributed.program import summary, training
 
@@ -42,6 +42,7 @@ def main():
     import cupy
     from mpi4py import MPI
 
+    available_backends()  # imports CuPy's backend: what is imported within the patch is forgotten
     distributed = ModuleType("cupyx.distributed")
     distributed.init_process_group = Group
     with patch.dict(sys.modules, {"cupyx.distributed": distributed}):
