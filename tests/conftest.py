@@ -77,7 +77,7 @@ def make(label: str) -> Backend | BackendUnavailable:
     """Return the backend, or why there is none; the same one for the whole session."""
     if label not in made:
         try:
-            made[label] = MAKERS[label]()
+            made[label] = MAKERS.get(label, partial(get_backend, label))()
         except BackendUnavailable as why:
             made[label] = why
     return made[label]
