@@ -7,6 +7,7 @@ the rules of docs/how-to/data.md; what its columns hold in `tables.py`.
 
 import codecs
 import csv
+import glob
 import io
 import os
 import re
@@ -117,7 +118,7 @@ def _from_columns(path: str) -> Table:
     damaged = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError)
     try:
         with _without_stderr():
-            lazy = getattr(polars, f"scan_{kind}")(path, glob=False)
+            lazy = getattr(polars, f"scan_{kind}")(glob.escape(path))
             rows = lazy.select(polars.len()).collect().item()
             check_unpacked(path, VALUE_BYTES * rows * len(lazy.collect_schema()))
             table = lazy.collect()

@@ -210,7 +210,7 @@ def as_pyarrow(frame):
 
 def written(form):
     def write(frame, folder):
-        path = folder / f"table{form}"
+        path = folder / f"table [1]{form}"  # brackets are no pattern
         saved = {
             ".parquet": frame.write_parquet,
             ".feather": frame.write_ipc,
