@@ -24,19 +24,19 @@ LONG = ("training_with_every_component", "steps_within_bounds")
 @together("name", [name for name in OWN if name not in LONG])
 def test_every_backend_passes(backend, name):
     with suppress(NotOffered):
-        CHECKS[name](backend)
+        ALL[name](backend)
 
 
 @pytest.mark.slow
 @together("name", LONG)
 def test_every_backend_trains(backend, name):
-    CHECKS[name](backend)
+    ALL[name](backend)
 
 
 @pytest.mark.parametrize("name", FAULTY)
 def test_a_fault_is_found_by_its_check(name):
     with pytest.raises(AssertionError):
-        CHECKS[name](FAULTY[name])
+        ALL[name](FAULTY[name])
 
 
 MESSAGES = {
