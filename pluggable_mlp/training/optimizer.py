@@ -282,7 +282,7 @@ class GradientDescent(Optimizer):
         trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
         arrays = [leaves(tree, like=parameters) for tree in trees]
         results = (each_array if differ or kernel is None else apply)(rule, *arrays)
-        updated, *moved = [with_leaves(parameters, leaves) for leaves in results]
+        updated, *moved = [with_leaves(parameters, column) for column in results]
         return updated, dict(zip(self.slots, moved, strict=True))
 
     def _rule_of_networks(self, xp: Namespace, c: Coefficients, w: Array, *others: Array) -> Arrays:
