@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Everything that must hold before a change lands, from a clean copy of the committed tree in
 # fresh virtual environments: the README's commands as they stand there; the suite once, with every
-# backend and package required, CuPy on the emulated card of ci/cupy_on_cpu among them; lint, format,
-# types, import layers, declared dependencies, the documentation site; some tests on the oldest
-# versions of the libraries; and the built wheel and sdist.  With CI_NIGHTLY=1 also ci/nightly.sh.
+# backend required, CuPy on the emulated card of ci/cupy_on_cpu among them; some tests on the oldest
+# versions of the libraries; no test skipped in each of these runs (ci/reports.py); lint, format,
+# types, import layers, declared dependencies, the documentation site; and the built wheel and sdist.
+# With CI_NIGHTLY=1 also ci/nightly.sh.
 #
 # PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real data, without
 # which the tests that need them are skipped by name.  What JAX and CuPy compiled is kept for the
@@ -87,7 +88,8 @@ oldest() {
     "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
     # Array libraries, their bits, files (msgspec and safetensors), scikit-learn's checks, tables
     # (narwhals and polars), the command line (Typer and Rich).
-    "$scratch/oldest/bin/pytest" -n auto --dist loadfile \
+    "$scratch/oldest/bin/python" -m pytest -n auto --dist loadfile \
+        --junitxml="$scratch/reports/oldest.xml" \
         tests/backends/test_conformance.py tests/test_recorded_runs.py tests/test_serialization.py \
         tests/estimators/test_common.py tests/estimators/test_tables.py tests/cli/test_cli.py
 }
@@ -124,7 +126,11 @@ step "the README's test command"
 "$PYTHON" -m venv "$scratch/plain"
 command=$("$PYTHON" ci/readme_command.py test)
 echo "$command"
-(PATH="$scratch/plain/bin:$PATH"; export OPENBLAS_CORETYPE=Haswell; eval "$command")
+(
+    PATH="$scratch/plain/bin:$PATH"
+    export OPENBLAS_CORETYPE=Haswell PYTEST_ADDOPTS="--junitxml=$scratch/reports/plain.xml"
+    eval "$command"
+)
 step "the README's training command"
 command=$("$PYTHON" ci/readme_command.py train)
 echo "$command"
@@ -134,17 +140,18 @@ finished developer
 if [ -n "$is_oldest" ]; then beside oldest; fi
 beside wheel
 
-step "the whole suite, every backend and every package required"
+step "the whole suite, every backend required"
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict,cupy
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pluggable-mlp/jax}
 "$bin/python" -m pip install --quiet --no-deps -e .
 # A file's tests stay together: they share what JAX compiled.  In the order of their names, since
 # the files with the fewest tests have the longest.
-"$bin/python" -m pytest -p ci.every_package -m "not nightly" -n auto --dist loadfile \
-    --no-loadscope-reorder --durations 60
+"$bin/python" -m pytest -m "not nightly" -n auto --dist loadfile --no-loadscope-reorder \
+    --durations 60 --junitxml="$scratch/reports/whole.xml"
 step "on the second device"
-PLUGGABLE_MLP_TEST_BACKENDS=cupy:1 "$bin/python" -m pytest -n auto -k "cupy:1" \
-    tests/backends tests/training/test_steps_in_training.py tests/test_shortcuts.py tests/test_arrays.py
+PLUGGABLE_MLP_REQUIRE_BACKENDS=cupy:1 "$bin/python" -m pytest -n auto -k "cupy:1" \
+    --junitxml="$scratch/reports/second.xml" tests/backends tests/training/test_steps_in_training.py \
+    tests/test_shortcuts.py tests/test_arrays.py
 if [ -n "$gpu_changed" ]; then
     step "what a machine with a GPU is asked, of CuPy on the emulated card"
     for part in bits tests benchmark others; do
@@ -154,6 +161,8 @@ fi
 
 finished wheel
 if [ -n "$is_oldest" ]; then finished oldest; fi  # not all of them exist for other versions
+step "each test ran somewhere, and none of the default ones takes long"
+"$bin/python" ci/reports.py "$scratch/reports"
 if [ "${CI_NIGHTLY:-}" = 1 ]; then PYTHON="$bin/python" bash ci/nightly.sh; fi
 
 step "all is well"

@@ -1,8 +1,7 @@
 """The fixture that gives every backend that is here, and the word about those that are not.
 
 `PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch:cuda` makes the absence of one of these a failure.
-`PLUGGABLE_MLP_TEST_BACKENDS=mylibrary,mylibrary:gpu` adds a plug-in, or another device, which must
-be here then.
+A GPU of PyTorch or JAX, a second device and a plug-in are tested if they are named there.
 """
 
 import os
@@ -25,17 +24,17 @@ import array_api_strict
 import pytest
 from hypothesis import settings
 
+from ci.reports import pytest_runtest_call  # noqa: F401
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
 from tests.together import every_other
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
-PLUG_INS = "PLUGGABLE_MLP_TEST_BACKENDS"
 
 
-def named_in(variable: str) -> list[str]:
-    """Return the backends that an environment variable names."""
-    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+def required() -> list[str]:
+    """Return the backends that the environment variable names."""
+    return [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
 
 
 # The same examples every day, and no verdict by a clock that other processes share.  Other
@@ -43,14 +42,10 @@ def named_in(variable: str) -> list[str]:
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
-SPECS = (
-    "numpy", "torch", "torch:cuda", "jax:cpu", "jax:gpu", "cupy",
-    "array_api_strict", "array_api_strict:device1",
-)  # fmt: skip
+SPECS = "numpy", "torch", "jax:cpu", "cupy", "array_api_strict", "array_api_strict:device1"
 MAKERS: dict[str, Callable[[], Backend]] = {
     "numpy-readonly": ReadonlyNumpyBackend,
-    **{spec: partial(get_backend, spec) for spec in SPECS},
-    **{spec: partial(get_backend, spec) for spec in named_in(PLUG_INS)},
+    **{spec: partial(get_backend, spec) for spec in (*SPECS, *required())},
 }
 
 # It looks for the dtype of every result among all, comparing it in Python with one after the other.
@@ -66,8 +61,7 @@ def to_collect() -> list[str]:
     There are thousands of tests for each, and a skipped one takes its time, too.
     """
     absent = {status.name for status in available_backends() if not status.available}
-    required = named_in(VARIABLE) + named_in(PLUG_INS)
-    return [each for each in MAKERS if each in required or each.partition(":")[0] not in absent]
+    return [spec for spec in MAKERS if spec in required() or spec.partition(":")[0] not in absent]
 
 
 made: dict[str, Backend | BackendUnavailable] = {}
@@ -115,9 +109,8 @@ def all_backends() -> list[Backend]:
 
 
 def _fail_if_required(label: str, why: BackendUnavailable) -> None:
-    for variable in (VARIABLE, PLUG_INS):
-        if label in named_in(variable):
-            pytest.fail(f"{variable} requires it, but {why}", pytrace=False)
+    if label in required():
+        pytest.fail(f"{VARIABLE} requires it, but {why}", pytrace=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -202,16 +195,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_configure() -> None:
     """Refuse a name that no backend has: it would never be missed."""
     installed = [status.name for status in available_backends()]
-    strange = [name for name in named_in(VARIABLE) if name not in MAKERS]
-    _refuse(VARIABLE, strange, list(MAKERS))
-    strange = [name for name in named_in(PLUG_INS) if name.partition(":")[0] not in installed]
-    _refuse(PLUG_INS, strange, installed)
-
-
-def _refuse(variable: str, strange: list[str], known: list[str]) -> None:
-    if strange:
+    if unknown := [name for name in required() if name.partition(":")[0] not in installed]:
         raise pytest.UsageError(
-            f"{variable} names {', '.join(strange)}: expected some of {', '.join(known)}"
+            f"{VARIABLE} names {', '.join(unknown)}: expected some of {', '.join(installed)}"
         )
 
 
@@ -223,6 +209,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         why = made.get(label) or listed.get(label.partition(":")[0])
         if reason := getattr(why, "reason", ""):
             terminalreporter.line(f"absent: {label}: {reason}")
-    asked = ", ".join([*named_in(VARIABLE), *named_in(PLUG_INS)])
-    asked = asked or f"none ({VARIABLE} is not set: absent ones are skipped)"
-    terminalreporter.line(f"required: {asked}")
+    names = ", ".join(required()) or f"none ({VARIABLE} is not set: absent ones are skipped)"
+    terminalreporter.line(f"required: {names}")

@@ -167,7 +167,7 @@ def test_parameters_are_compared_by_their_change(rates: list[float], blind: floa
 
 def test_the_report_is_of_all_steps() -> None:
     """More steps can only show larger differences, and smaller faults."""
-    other = right_backends()[0]
+    other = right_backends()[-1]  # no kernel of BLAS rounds like extended precision
     reports = [
         compare([NUMPY, other], SMALL, PIXELS, LABELS, scale=1 / 256, batch_size=20, steps=steps)
         for steps in (1, 2, 3, 4)

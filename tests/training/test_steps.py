@@ -159,12 +159,11 @@ def test_reproducible_steps_have_the_same_bits_in_every_way(spec, name, way):
         assert found[key].tobytes() == array.tobytes(), key
 
 
-# Recorded steps, compiled ones and loops: but for roundings, the same.
-@pytest.mark.parametrize("name", CASES)
+# Recorded steps, compiled ones and loops: but for roundings, the same.  Not RMSprop's: before batch
+# normalization a bias has no gradient but rounding.
+@pytest.mark.parametrize("name", [name for name in CASES if name != "rmsprop"])
 @pytest.mark.parametrize("spec", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])
 def test_many_steps_in_one_call_are_those_taken_one_by_one(spec, name, monkeypatch):
-    if name == "rmsprop":
-        pytest.skip("before batch normalization a bias has no gradient but rounding")
     pytest.importorskip(spec)
     monkeypatch.setattr(steps_module, "SECONDS_PER_CALL", 1e9)
     backend = get_backend(spec)

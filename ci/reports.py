@@ -1,0 +1,74 @@
+"""What the reports of all test runs say together.
+
+`pytest --junitxml FOLDER/NAME.xml` writes a report, in which the hook notes the processor time of
+each test that is not marked slow.  `python ci/reports.py FOLDER` fails if a test, or a file of
+tests/, was skipped in each run, or if a test that is not marked slow takes more than LIMIT seconds.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+LIMIT = 5.0
+"""Seconds of the processor, not of the clock: the machine does other things, too."""
+
+EXCEPTIONS = {
+    r"^it is the tests' own": "a backend that only tests know",
+    r"^no other process knows this backend": "a backend that only tests know",
+    r"^its arrays are those of NumPy": "NumPy's arrays are no other library's",
+    r"^JAX compiles each": "the other libraries have all; JAX has some of each kind",
+    r"^array_api_strict has all on its other device": "the two devices differ in name alone",
+    r"there is a GPU": "what is said without a card; the plain run says it",
+    r"cannot use CUDA": "a card",
+    r"device test because": "scikit-learn's own tests of Intel's and Apple's devices",
+    r"^dpnp is not installed": "an array library for Intel's devices",
+    r"does not have a decision_function": "scikit-learn's check of another kind of classifier",
+    r"tabm|pytabkit": "packages whose figures benchmarks show, far too large for a test",
+    r"^there is no Chromium": "a browser",
+}
+"""Reasons of skips that may stand in every run, and why nothing is missed."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Note the seconds of this process and of those that it waited for."""
+    start = sum(os.times()[:4])
+    try:
+        return (yield)
+    finally:
+        if not item.get_closest_marker("slow"):
+            item.user_properties.append(("seconds", f"{sum(os.times()[:4]) - start:.2f}"))
+
+
+def complaints(reports: list[Path]) -> list[str]:
+    """Return a line for each test or file that never ran, and for each test that takes too long."""
+    # A file that is skipped as a whole is in no report of pytest-xdist.
+    files = [".".join(path.with_suffix("").parts) for path in Path("tests").rglob("test_*.py")]
+    skipped, executed, lines = dict.fromkeys(files, "all of the file"), set(), []
+    for report in reports:
+        for case in ElementTree.parse(report).iter("testcase"):
+            module, test = case.get("classname", ""), case.get("name", "")
+            skip = case.find("skipped[@type='pytest.skip']")
+            if skip is not None:
+                skipped[f"{module}.{test}"] = skip.get("message", "")
+                continue
+            executed |= {module, f"{module}.{test}"}
+            times = case.findall("properties/property[@name='seconds']")
+            seconds = sum(float(time.get("value", "0")) for time in times)
+            if seconds > LIMIT:
+                lines.append(f"{report.stem}: {module}.{test} takes {seconds} s: mark it slow")
+    for name, message in skipped.items():
+        if name not in executed and not any(re.search(key, message) for key in EXCEPTIONS):
+            lines.append(f"{name} ran nowhere: {message}")
+    return lines
+
+
+if __name__ == "__main__":
+    found = complaints(sorted(Path(sys.argv[1]).glob("*.xml")))
+    print(*found, sep="\n")
+    sys.exit(bool(found))

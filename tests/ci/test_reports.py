@@ -1,0 +1,101 @@
+"""Runs of pytest whose reports ci/reports.py reads, and the suite without optional packages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# What the suite can do without, and a machine with a GPU need not have.
+NOT_THERE = ("ndonnx", "onnx", "onnxruntime", "pandas", "polars", "tensorboardX", "torch", "jax")
+
+WITHOUT_THEM = """
+import sys
+import pytest
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        absent = name.split(".")[0] in sys.argv[1].split()
+        return None if absent else self.finder.find_spec(name, path, target)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+
+TESTS = """
+import os, time, pytest
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnknownMarkWarning")
+def test_here(): pytest.importorskip(os.environ["HERE"], reason="no such package")
+def test_nowhere(): pytest.skip("never")
+def test_with_a_card(): pytest.skip("there is a GPU here")
+def compute():
+    end = time.process_time() + 0.3
+    while time.process_time() < end: ...
+def test_long(): compute()
+@pytest.mark.slow
+def test_marked(): compute()
+"""
+
+LIMIT = """
+import sys, ci.reports
+ci.reports.LIMIT = 0.2
+print(ci.reports.complaints([ci.reports.Path(sys.argv[1])]))
+"""
+
+
+def run(command, folder=ROOT, **environment):
+    environment = os.environ | environment
+    return subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_all_files_of_tests_can_be_read_where_optional_packages_are_absent():
+    command = ["-c", WITHOUT_THEM, " ".join(NOT_THERE), "--collect-only", "-q", "tests"]
+    done = run([*command, "-p", "no:cacheprovider"])
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "could not import 'polars'" in done.stdout
+
+
+@pytest.mark.slow
+def test_what_ran_nowhere_and_what_takes_long_is_named(tmp_path):
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
+    (tests / "conftest.py").write_text("from ci.reports import pytest_runtest_call\n")
+    (tests / "test_some.py").write_text(TESTS)
+    (tests / "test_module.py").write_text(
+        "import os, pytest\npytest.importorskip(os.environ['HERE'], reason='no such package')\n"
+        "def test_within(): ...\n"
+    )
+    reports = tmp_path / "reports"
+    asked = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2"]
+    for name, package in {"plain": "no_such", "full": "json"}.items():
+        report = reports / f"{name}.xml"
+        run([*asked, f"--junitxml={report}", "tests"], tmp_path, HERE=package, PYTHONPATH=str(ROOT))
+    done = run([ROOT / "ci/reports.py", reports], tmp_path)
+    nowhere = "tests.test_some.test_nowhere ran nowhere: never\n"
+    assert (done.returncode, done.stdout) == (1, nowhere)
+    (reports / "full.xml").rename(tmp_path / "full.xml")
+    done = run([ROOT / "ci/reports.py", reports], tmp_path)
+    assert done.returncode == 1
+    assert [line.partition(" ")[0] for line in sorted(done.stdout.splitlines())] == [
+        "tests.test_module",
+        "tests.test_some.test_here",
+        "tests.test_some.test_nowhere",
+    ]
+    done = run(["-c", LIMIT, tmp_path / "full.xml"], tmp_path, PYTHONPATH=str(ROOT))
+    assert "full: tests.test_some.test_long takes 0.3" in done.stdout
+    assert "test_marked" not in done.stdout
