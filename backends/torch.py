@@ -201,6 +201,16 @@ def _first_sentence(error: Exception) -> str:
     return str(error).splitlines()[0].split(". ")[0]
 
 
+def _where_positive(x: Array, a: Array, b: Array | float) -> Array:
+    # torch.where takes up to thirty times as long if the pattern cannot be predicted.
+    threshold = torch.ops.aten.threshold_backward
+    chosen = threshold(a, x, 0.0)
+    if isinstance(b, float):
+        return chosen
+    info = torch.finfo(x.dtype)  # x > 0 if and only if x is at least the smallest denormal number
+    return chosen + threshold(b, -x, -info.smallest_normal * info.eps)
+
+
 # array-api-compat's matmul promotes first, which takes three times as long as a small product.
 offer(
     array_api_compat.torch,
@@ -208,6 +218,7 @@ offer(
     backend_at=TorchBackend._at,
     affine=_affine,
     erf=torch.erf,
+    expm1=torch.expm1,
     matmul=torch.matmul,
     put=torch.Tensor.put_,
     rows_from=_rows_from,
@@ -216,6 +227,7 @@ offer(
     softmax=lambda x: torch.softmax(x, -1),
     take=_take,
     transposed_times=_transposed_times,
+    where_positive=_where_positive,
     updater=lambda w: _update if w.is_cpu else None,  # elsewhere, whole steps are compiled
     # That of array-api-compat is a product of matrices, in nine operations.
     vecdot=torch.linalg.vecdot,

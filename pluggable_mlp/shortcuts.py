@@ -44,7 +44,6 @@ __all__ = [
     "take",
     "vecdot",
     "zero_below",
-    "zero_where",
 ]
 
 _STANDARD = ("matmul", "mean", "sum")
@@ -61,14 +60,14 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         The array API namespace of the library's arrays.
     **functions
         Some of `add_product(total, x, factor)`, `affine(x, W, b)`, `clip(x, low, high)`,
-        `entries(table, indices)`, `erf(x)`, `in_one_kernel(function, *operands)`,
+        `entries(table, indices)`, `erf(x)`, `expm1(x)`, `in_one_kernel(function, *operands)`,
         `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`,
         `philox_halves(blocks, address, key, constants)`, `put(x, places, values)`,
         `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
         `softplus(x)`, `standard_function(name)`, `sum(x, axis=axis, keepdims=keepdims)`,
         `take(x, indices, axis=axis)`, `times_transposed(a, b)`, `transposed_times(a, b)`,
         `tree_sum(halved, x, axis)`, `vecdot(x, y)`, `zero_below(x, threshold)`,
-        `zero_where(mask, x)`, `on_device_of(x)`, `updater(w)`, `backend_at(device)`,
+        `where_positive(x, a, b)`, `on_device_of(x)`, `updater(w)`, `backend_at(device)`,
         `compile_call(function, device)` and `check_process()`.
         They give what the functions of this file, of `special.py` and of the standard promise,
         `erf` within 8 units in the last place, and `tree_sum` what halved(xp, x, axis) gives: see
@@ -294,12 +293,6 @@ def _zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
     kept *= x
     kept += 0.0
     return kept
-
-
-def zero_where(xp: Namespace, mask: Array, x: Array) -> Array:
-    """Return `x` (finite floats, any shape) with 0 where the mask is true."""
-    function = _offered.get((xp, "zero_where"))
-    return xp.where(mask, 0.0, x) if function is None else function(mask, x)
 
 
 def take(xp: Namespace, x: Array, indices: Array) -> Array:

@@ -138,6 +138,18 @@ def _sigmoid(xp: Namespace, x: Array) -> Array:
     return 1.0 / y
 
 
+def expm1(xp: Namespace, x: Array) -> Array:
+    """Return exp(x) - 1 for x <= 0, of the shape of x.
+
+    With t = tanh(x/2) it is 2 t / (1 - t), which is accurate where exp(x) is near 1.
+    """
+    function = own(xp, "expm1")
+    if function is not None:
+        return function(x)
+    t = xp.tanh(x * 0.5)
+    return (t + t) * (1.0 / (1.0 - t))
+
+
 def softmax(xp: Namespace, x: Array) -> Array:
     """Return exp(x) / sum(exp(x)) over the last axis, of the shape of x, without overflow."""
     function = own(xp, "softmax")
@@ -179,6 +191,12 @@ def cos_and_sin_of_turns(xp: Namespace, x: Array) -> tuple[Array, Array]:
     size = xp.abs(q)
     cos_q, sin_q = 1.0 - size, q * (2.0 - size)
     return c * cos_q - s * sin_q, s * cos_q + c * sin_q
+
+
+def where_positive(xp: Namespace, x: Array, a: Array, b: Array | float = 0.0) -> Array:
+    """Return `a` where x > 0 or x is NaN, else `b`: finite floats of the shape of x."""
+    function = own(xp, "where_positive")
+    return xp.where(x <= 0.0, b, a) if function is None else function(x, a, b)
 
 
 def rsqrt(xp: Namespace, x: Array) -> Array:

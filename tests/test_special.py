@@ -19,6 +19,7 @@ EXACT = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "erf": mpmath.erf,
+    "expm1": mpmath.expm1,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
 }
 # In units in the last place: four operations of at most 4 ulp each, or documented (erf: 8).
@@ -33,6 +34,7 @@ def test_value(backend, arithmetic, name, dtype):
     limits = np.finfo(dtype)
     points = np.asarray(POINTS, dtype=dtype)
     points = points[points > 0.0] if name == "rsqrt" else points
+    points = points[points <= 0.0] if name == "expm1" else points
     with mpmath.workdps(60):
         exact = np.asarray([float(EXACT[name](mpmath.mpf(float(x)))) for x in points])
     got = library.to_numpy(getattr(special, name)(library.xp, library.asarray(points)))
@@ -54,6 +56,28 @@ def test_infinity_and_nan(backend, arithmetic):
         got = library.to_numpy(getattr(special, name)(library.xp, x))
         # The portable sigmoid stops at the smallest number whose reciprocal is finite.
         np.testing.assert_allclose(got, expected, atol=1e-300, rtol=0.0, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
+def test_where_positive_chooses_by_the_sign(backend, arithmetic, dtype):
+    library = InArithmetic(arithmetic, backend)
+    tiny = float(np.finfo(dtype).smallest_normal)
+    x = [math.inf, 1.0, tiny, 0.0, -0.0, -tiny, -1.0, -math.inf]
+    a = [3.0, -2.5, 7.0, 4.0, 1e30, -1e30, 5.0, 6.0]
+    x, a = (library.asarray(values, dtype=dtype) for values in (x, a))
+    for b, otherwise in ((), [0.0] * 5), ((-a,), [-4.0, -1e30, 1e30, -5.0, -6.0]):
+        chosen = library.to_numpy(special.where_positive(library.xp, x, a, *b))
+        np.testing.assert_array_equal(chosen, np.asarray([3.0, -2.5, 7.0, *otherwise], dtype=dtype))
+
+
+@pytest.mark.parametrize("spec", ["numpy", "torch"])  # other libraries may flush it
+def test_where_positive_sees_the_smallest_number(spec):
+    pytest.importorskip(spec)
+    backend = get_backend(spec)
+    x = backend.asarray([5e-324, -5e-324], dtype="float64")
+    chosen = special.where_positive(backend.xp, x, backend.xp.ones_like(x), x)
+    assert backend.to_numpy(chosen).tolist() == [1.0, -5e-324]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
