@@ -17,7 +17,6 @@ Command = tuple[tuple[str, ...], str]
 EVALUATE: Command = (("evaluate", "--json", "run"), "")
 PREDICT: Command = (("predict", "run", "new.npy"), "")
 VERIFY: Command = (("verify", "run"), "")
-VERIFY_FROM: Command = (("verify", "run", "--from", "17"), "")
 RESUME: Command = (("train", "--quiet", "--resume", "run", "--epochs", "3"), "run/certificate.json")
 REPORT: Command = (("report", "run", "--output", "report.html"), "")
 TABLES = ("text", "gzipped text", "columns")
@@ -64,16 +63,15 @@ def _trained(spec: str, kind: str, path: str = "") -> Target:
     return Target(f"data to train on: {path or spec}", path or spec, (kind,), ((command, ""),))
 
 
-_CHECKPOINT, _LAST = (f"run/checkpoints/0*{t}[.-]*safetensors" for t in (17, 18))
+_CHECKPOINT = "run/checkpoints/0*18[.-]*safetensors"
 TARGETS = [
     _ours("config", "run/config.json", ("json",), EVALUATE, PREDICT, VERIFY, RESUME),
     _ours("config", "table/config.json", ("json",), (("predict", "table", "new.csv"), "")),
     _ours("summary", "run/summary.json", ("json",), EVALUATE, RESUME, VERIFY),
-    _ours("metrics", "run/metrics.jsonl", ("json lines",), VERIFY, VERIFY_FROM, RESUME),
-    _ours("certificate", "run/certificate.json", ("json", "forged"), VERIFY, VERIFY_FROM),
+    _ours("metrics", "run/metrics.jsonl", ("json lines",), VERIFY, RESUME),
+    _ours("certificate", "run/certificate.json", ("json", "forged"), VERIFY),
     _ours("model", "run/model.safetensors", ("safetensors",), EVALUATE, PREDICT, VERIFY),
-    _ours("checkpoint", _CHECKPOINT, ("safetensors",), VERIFY_FROM),
-    _ours("checkpoint", _LAST, ("safetensors",), RESUME),
+    _ours("checkpoint", _CHECKPOINT, ("safetensors",), RESUME),
     _ours("estimator", "estimator.safetensors", ("safetensors",), (("estimator",), "")),
     Target("report", "run/summary.json", ("json",), (REPORT,), 0.05),
     Target("report", "run/metrics.jsonl", ("json lines",), (REPORT,), 0.05),

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pluggable_mlp.cli.options import with_settings
-from pluggable_mlp.cli.processes import DistributedOption, joined
 
 if TYPE_CHECKING:
     from pluggable_mlp.consistency import Report
-    from pluggable_mlp.distributed import Communicator
     from pluggable_mlp.settings import Settings
 
 
@@ -24,7 +22,6 @@ def compare(
     settings: dict[str, Any],
     steps: Annotated[int, typer.Option(help="Number of training steps.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    distributed: DistributedOption = None,
 ) -> None:
     """Compare training steps on several backends; exit 1 if they disagree.
 
@@ -32,26 +29,22 @@ def compare(
     a tensor the largest difference from the first backend, in ulps and relative to the bound on
     rounding errors, and the smallest relative fault that would have been detected.  With
     reproducible arithmetic, the result is a hash per tensor, and "same bits" or the first step,
-    layer and tensor that differ.  On several processes all backends but the first share each
-    batch: numpy,numpy compares the processes with one.
+    layer and tensor that differ.
     """
     from pluggable_mlp.consistency import format_report
     from pluggable_mlp.settings import Settings
 
-    communicator = joined(distributed, "compare")
-    report = _compared(Settings(**settings), backends.split(","), steps, communicator)
+    report = _compared(Settings(**settings), backends.split(","), steps)
     typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
     raise typer.Exit(0 if report.passes else 1)
 
 
-def _compared(
-    settings: "Settings", specs: list[str], steps: int, communicator: "Communicator | None"
-) -> "Report":
+def _compared(settings: "Settings", specs: list[str], steps: int) -> "Report":
     """Return the report on training steps of these settings, on backends given by name."""
+    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.consistency import compare as compare_backends
-    from pluggable_mlp.distributed import backend_of_process
 
-    backends = [backend_of_process(spec.strip(), communicator) for spec in specs]
+    backends = [get_backend(spec.strip()) for spec in specs]
     dataset = replace(settings, block_size=0).load_dataset()
     examples = dataset.train.inputs.shape[0]
     settings = settings.for_dataset(dataset)
@@ -72,5 +65,4 @@ def _compared(
         batch_size=settings.batch_size,
         steps=steps,
         seed=settings.seed,
-        communicator=communicator,
     )

@@ -17,7 +17,6 @@ import os
 import signal
 import stat
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -37,15 +36,6 @@ _STDERR = 2
 _STOPPING = b"stopping after this step; interrupt again to end at once, without saving\n"
 _unfinished: "list[Path]" = []
 _silenced: "list[TextIO]" = []
-
-_INPUT = "standard input"
-_FIRST_LINE = 2**16
-"""So many bytes hold the first line of a table."""
-_SUFFIXES = {
-    b"\x93NUMPY": ".npy",
-    b"PK\x03\x04": ".npz",
-    b"\x1f\x8b": ".csv.gz",
-}
 
 
 class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
@@ -158,15 +148,7 @@ def _end(number: int) -> None:
 
 @contextmanager
 def guarded_streams() -> Iterator[None]:
-    """Return a context in which errors of standard output name it, and standard error has none.
-
-    Streams that the shell closed (`>&-`) are opened to the null device: otherwise the next file
-    that is opened would get their descriptor, and everything that is printed.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is its own
-            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", closefd=False))
+    """Return a context in which errors of standard output name it, and standard error has none."""
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _StandardOutput(sys.stdout), _StandardError(sys.stderr)
     try:
@@ -266,11 +248,8 @@ def _redirect_to_null(stream: "TextIO") -> None:
 
 
 @contextmanager
-def saved_input(name: str | None) -> Iterator[str | None]:
-    """Yield the name of data; for -, that of a temporary file with standard input.
-
-    The format follows from the first bytes.  Errors and warnings say "standard input".
-    """
+def saved_input(name: str | None, suffix: str) -> Iterator[str | None]:
+    """Yield the name of data; for -, that of a temporary file with standard input."""
     if name != "-":
         yield name
         return
@@ -278,38 +257,12 @@ def saved_input(name: str | None) -> Iterator[str | None]:
     from pathlib import Path
     from shutil import copyfileobj
 
-    from pluggable_mlp.data.table_files import SIGNATURES
-
-    stream = sys.stdin.buffer
-    first = stream.read(_FIRST_LINE)
-    text = ".tsv" if b"\t" in first.partition(b"\n")[0] else ".csv"
-    known = _SUFFIXES | SIGNATURES
-    suffix = next((of for magic, of in known.items() if first.startswith(magic)), text)
     prefix = "pluggable-mlp-"
     with tempfile.TemporaryDirectory(prefix=prefix) as folder, removed_at_end(Path(folder)):
-        path = Path(folder, f"{_INPUT}{suffix}")
+        path = Path(folder, f"standard input{suffix}")
         with path.open("wb") as file:
-            file.write(first)
-            copyfileobj(stream, file)
-        with _naming_standard_input(str(path)):
-            yield str(path)
-
-
-@contextmanager
-def _naming_standard_input(path: str) -> Iterator[None]:
-    """Let errors and warnings say "standard input" instead of the name of its temporary file."""
-    show = warnings.showwarning
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *others: show(
-            str(message).replace(path, _INPUT), *others
-        )
-        try:
-            yield
-        except ValueError as error:
-            error.args = tuple(
-                one.replace(path, _INPUT) if isinstance(one, str) else one for one in error.args
-            )
-            raise
+            copyfileobj(sys.stdin.buffer, file)
+        yield str(path)
 
 
 class Bar:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pluggable_mlp.cli.console import saved_input
-from pluggable_mlp.cli.options import with_settings
+from pluggable_mlp.cli.options import SuffixOption, with_settings
 from pluggable_mlp.fields import fields_of
 from pluggable_mlp.options import Options
 
@@ -40,6 +40,7 @@ def data(
             "--output.",
         ),
     ],
+    suffix: SuffixOption = ".csv",
     settings: dict[str, Any],
 ) -> None:
     """Show how data are prepared: what becomes of each column, the task, the examples."""
@@ -49,7 +50,7 @@ def data(
     if (folder / "config.json").is_file():
         preparation = _saved(folder, settings)
     else:
-        preparation = _fitted(file, settings)
+        preparation = _fitted(file, suffix, settings)
     rows = [("column", "missing", "range", "becomes")]
     for column, missing, limits, becomes in preparation.describe():
         rows.append((column, str(missing), limits, becomes))
@@ -57,11 +58,11 @@ def data(
         typer.echo(line)
 
 
-def _fitted(file: str, settings: dict[str, Any]) -> "Preparation":
+def _fitted(file: str, suffix: str, settings: dict[str, Any]) -> "Preparation":
     """Return the preparation that training with these settings would fit."""
     from pluggable_mlp.settings import Settings
 
-    with saved_input(file) as named:
+    with saved_input(file, suffix) as named:
         asked = Settings(data=str(named), **settings)
         dataset = asked.load_dataset()
     asked.for_dataset(dataset)

@@ -23,6 +23,10 @@ BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
 ]
 
+SuffixOption = Annotated[
+    str, typer.Option(help="Format of data named -, which are read from standard input.")
+]
+
 
 def path(text: str) -> Path:
     """Return the path; refuse an empty text, which would be the current folder."""

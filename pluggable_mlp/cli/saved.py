@@ -16,14 +16,13 @@ from pluggable_mlp.cli.console import (
     removed_at_end,
     saved_input,
 )
-from pluggable_mlp.cli.options import BackendOption, RunArgument, path
-from pluggable_mlp.cli.processes import Stops, done_first, joined
+from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption, path
+from pluggable_mlp.cli.processes import Stops
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import aligned, counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
-    from pluggable_mlp.distributed import MPI
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.runs.scores import Counts
     from pluggable_mlp.runs.verify import Difference, Verification
@@ -34,7 +33,6 @@ _NATIVE = (
 )
 
 BackendAsForTrain = Annotated[str, typer.Option(help="As for train.")]
-DistributedAsForTrain = Annotated[str | None, typer.Option(help="As for train.")]
 DataOption = Annotated[
     str | None,
     typer.Option(help="Where the data of the run are now; by default where they were."),
@@ -47,8 +45,8 @@ def evaluate(
         str | None,
         typer.Option(help="As for train, or - for standard input; by default the data of the run."),
     ] = None,
+    suffix: SuffixOption = ".csv",
     backend: BackendAsForTrain = "numpy",
-    distributed: DistributedAsForTrain = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on one line.")] = False,
 ) -> None:
     """Evaluate a saved run on the test part of its data, or on other data.
@@ -56,18 +54,13 @@ def evaluate(
     If other data have a test part, such as mnist or an .npz with X_test and y_test, only that part
     is used, otherwise all examples.
     """
-    from pluggable_mlp.distributed import backend_of_process
+    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.files import to_json
-    from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.predict import load_run
 
-    communicator = joined(distributed, "evaluate")
-    if communicator is not None and data == "-":
-        raise ValueError("--data is -, but process 0 alone has a standard input; name a file")
-    done_first(communicator, lambda: settle(run))
-    saved = load_run(run, backend_of_process(backend, communicator))
-    with saved_input(data) as named:
-        measured, counts = saved.evaluate_classes(named, communicator)
+    saved = load_run(run, get_backend(backend))
+    with saved_input(data, suffix) as named:
+        measured, counts = saved.evaluate_classes(named)
     if as_json:
         typer.echo(to_json(measured))
         return
@@ -108,6 +101,7 @@ def predict(
             parser=path,
         ),
     ] = None,
+    suffix: SuffixOption = ".csv",
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Predict classes or labels, with their probabilities, or numbers."""
@@ -120,7 +114,7 @@ def predict(
             "predictions"
         )
     saved = load_run(run, get_backend(backend))
-    with saved_input(str(inputs)) as named:
+    with saved_input(str(inputs), suffix) as named:
         if output is not None and output.suffix.lower() == ".npy":
             _save_array(output, saved.predict(named))
         else:
@@ -290,46 +284,31 @@ def verify(
     test: Annotated[
         str | None, typer.Option(help="Path of the same data for testing, where they were named.")
     ] = None,
-    step: Annotated[
-        int | None,
-        typer.Option(
-            "--from",
-            help="Repeat only what follows this step, from a checkpoint of the run that holds the "
-            "state after it.",
-        ),
-    ] = None,
-    distributed: DistributedAsForTrain = None,
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.
 
     Of a folder all files of the run are checked, beside a certificate its model and config.json.
     """
-    from pluggable_mlp.distributed import backend_of_process
+    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.runs.certificate import read_certificate
-    from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.verify import Verification
 
-    communicator = joined(distributed, "verify" if step is None else f"verify --from {step}")
     file = run / "certificate.json" if run.is_dir() else run
-    done_first(communicator, lambda: settle(file.parent))
     certificate, settings = read_certificate(file)
-    place = backend_of_process(backend, communicator)
-    again = Verification(certificate, settings, place, data, test, communicator)
+    place = get_backend(backend)
+    again = Verification(certificate, settings, place, data, test)
     has_model = again.check_files(file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
         log(_NATIVE.format(certificate["made_on"]))
-    if step is not None:
-        again.go_on_from(file.parent, step)
-    difference = _first_difference(certificate, again, communicator)
+    difference = _first_difference(certificate, again)
     if difference is None and run.is_dir():
         difference = again.difference_of_measures(run)
-    of_processes = f" on {again.run.processes} processes" if again.run.processes > 1 else ""
-    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic{of_processes}"
+    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
         typer.echo(_in_words(difference, here))
         raise typer.Exit(1)
     typer.echo(
-        f"same bits: {_repeated_part(again.run, step)} on {here} give the certified losses and "
+        f"same bits: {_repeated_part(again.run)} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
@@ -343,21 +322,17 @@ def _in_words(difference: "Difference", here: str) -> str:
     )
 
 
-def _repeated_part(run: "Run", step: int | None) -> str:
-    """Describe what was trained again, from a step if one is given."""
-    count = len(run.history)
-    part = counted(count, "epoch") if step is None else f"step {step} to the end of epoch {count}"
+def _repeated_part(run: "Run") -> str:
+    """Describe what was trained again."""
+    part = counted(len(run.history), "epoch")
     return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
 
 
-def _first_difference(
-    certificate: dict[str, Any], again: "Verification", communicator: "MPI | None"
-) -> "Difference | None":
+def _first_difference(certificate: dict[str, Any], again: "Verification") -> "Difference | None":
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as bar:
-        stops = Stops(request, communicator)
-        bar(again.run.examples_done)
+        stops = Stops(request)
 
         def visited(count: int) -> None:
             bar(count)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
 TEXTS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
-_COLUMNAR = {".parquet": ("parquet", b"PAR1"), ".feather": ("ipc", b"ARROW1")}
-"""Formats that hold columns and their types: polars' name for each, and its first bytes."""
+_COLUMNAR = {".parquet": "parquet", ".feather": "ipc"}
+"""Formats that hold columns and their types: polars' name for each."""
 
 VALUE_BYTES = 16
 """What a value of a table takes: polars' view of a text, or a number and its copy."""
@@ -36,8 +36,6 @@ VALUE_BYTES = 16
 _SILENCING = Lock()
 
 TABLES = (*TEXTS, *_COLUMNAR)
-SIGNATURES = {first: suffix for suffix, (_, first) in _COLUMNAR.items()}
-"""The first bytes of a file by which its format is known without a name."""
 
 FEWEST_COUNTED = 3
 """So many of a first line's numbers have to count the columns, if it names them."""
@@ -114,7 +112,7 @@ def _from_columns(path: str) -> Table:
     """Read a file of columns that have types, if it says itself that they are not too many."""
     polars = import_polars(path)
     check_file(path)
-    kind, _ = _COLUMNAR[os.path.splitext(path)[1].lower()]
+    kind = _COLUMNAR[os.path.splitext(path)[1].lower()]
     damaged = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError)
     try:
         with _without_stderr():

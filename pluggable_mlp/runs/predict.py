@@ -22,7 +22,6 @@ from pluggable_mlp.data.streaming import (
     keep_on_disk_if_large,
     needs_blocks,
 )
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
@@ -36,11 +35,7 @@ from pluggable_mlp.runs.saved import (
     read_summary,
 )
 from pluggable_mlp.runs.scores import Counts, measure_classes
-from pluggable_mlp.training.sharding import (
-    check_agreement,
-    check_count,
-    examples_of_processes,
-)
+from pluggable_mlp.training.examples import examples_in_blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
@@ -127,9 +122,7 @@ class SavedRun:
             raise ValueError("the task is regression, which has no probabilities; use predict")
         return np.concatenate([*self._answers(*self._prepared(data))])
 
-    def evaluate(
-        self, data: Any = None, *, communicator: Communicator | None = None
-    ) -> dict[str, float]:
+    def evaluate(self, data: Any = None) -> dict[str, float]:
         """Return how good the predictions are: the loss, and the measures of the task.
 
         Parameters
@@ -137,9 +130,6 @@ class SavedRun:
         data : str, path or data frame, optional
             As for `load_dataset`: their test part, or all examples where they have none.  By
             default the test part of what the run was trained on.
-        communicator : Communicator, optional
-            The processes that share the examples, such as `MPI()`: all of them call this, and
-            return the same.  By default this process alone.
 
         Returns
         -------
@@ -151,29 +141,21 @@ class SavedRun:
         DataError
             If the data cannot be read, do not fit the network, hold a label that training never
             saw, or are no longer what the run was trained on.
-        ValueError
-            If the processes have other runs, data or, under `native`, libraries.
         """
-        return self.evaluate_classes(data, communicator)[0]
+        return self.evaluate_classes(data)[0]
 
-    def evaluate_classes(
-        self, data: Any = None, communicator: Communicator | None = None
-    ) -> tuple[dict[str, float], Counts | None]:
+    def evaluate_classes(self, data: Any = None) -> tuple[dict[str, float], Counts | None]:
         """Return what `evaluate` does, and the counts of each class or label, None of numbers."""
-        in_files = communicator is not None
         if data is None:
-            inputs, targets = self._own_test_part(in_files=in_files)
+            inputs, targets = self._own_test_part()
             size = self.settings.block_size
         else:
             source = load_source_like(self.preparation, data, self.settings.target)
             needed = needs_blocks((split.inputs for split in source.splits.values()), None)
-            inputs, targets = self._other_examples(keep_on_disk(source, None, in_files))
+            inputs, targets = self._other_examples(keep_on_disk(source, None))
             size = self.settings.block_size or block_of(inputs, needed)
-        if communicator is not None:
-            self._check_agreement(communicator, inputs, targets)
         arithmetic = self.settings.arithmetic
-        examples = examples_of_processes(
-            communicator,
+        examples = examples_in_blocks(
             self.mlp,
             inputs,
             targets,
@@ -190,22 +172,8 @@ class SavedRun:
             backend=self.backend,
             arithmetic=arithmetic,
             units=self.preparation.target_units,
-            communicator=communicator,
         )
         return {"examples": len(examples), **measured}, counts
-
-    def _check_agreement(self, communicator: Communicator, inputs: Array, targets: Array) -> None:
-        """Raise a ValueError where the processes have other runs or examples, or too few."""
-        where = {"data": None, "test": None}  # they may be elsewhere
-        arguments = {
-            "arithmetic": self.settings.arithmetic,
-            "config": self.config | {"settings": self.config["settings"] | where},
-            "parameters": self.parameters,
-            "inputs": inputs,
-            "targets": targets,
-        }
-        check_agreement(communicator, self.backend, arguments)
-        check_count("data", inputs.shape[0], communicator)
 
     def _other_examples(self, source: Source) -> Split:
         """Return the examples of other data, as training would have had them."""
@@ -229,7 +197,7 @@ class SavedRun:
             return False
         return bool(dataset.sha256() == self.config["data_sha256"])
 
-    def _own_test_part(self, data: str | None = None, in_files: bool = False) -> Split:
+    def _own_test_part(self, data: str | None = None) -> Split:
         """Return the test part of what the run was trained on, maybe from another place."""
         if data is None and self.dataset is not None:
             return self.dataset.test
@@ -239,7 +207,6 @@ class SavedRun:
             self.preparation,
             missing="say with --data where they are",
             changed="to measure the run on these, name them with --data",
-            in_files=in_files,
         )
 
     def header(self) -> list[str]:

@@ -115,12 +115,6 @@ def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
     return None
 
 
-def has_lines_before(checkpoint: Checkpoint, history: Sequence[dict[str, Any]]) -> bool:
-    """Return whether the first lines of a history are those of the run before a checkpoint."""
-    lines = map(json_lines, history[: checkpoint.epochs])
-    return sha256_of(lines) == checkpoint.metrics_sha256
-
-
 def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -> None:
     """Raise ValueError where a setting is not that of the run."""
     for name, value in given.items():
@@ -136,7 +130,8 @@ def _refuse_edited_lines(
     folder: Path, history: Sequence[dict[str, Any]], checkpoint: Checkpoint
 ) -> None:
     """Raise ValueError where a checkpoint was made after other lines of metrics.jsonl."""
-    if not has_lines_before(checkpoint, history):
+    lines = map(json_lines, history[: checkpoint.epochs])
+    if sha256_of(lines) != checkpoint.metrics_sha256:
         raise ValueError(
             f"{folder / 'metrics.jsonl'} is not what the run wrote: a checkpoint has another "
             f"SHA-256 of the first {checkpoint.epochs} lines; undo what was edited, or train again"

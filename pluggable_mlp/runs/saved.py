@@ -201,7 +201,6 @@ def load_own_test_part(
     *,
     missing: str | None,
     changed: str,
-    in_files: bool = False,
 ) -> Split:
     """Return the test part of the data of a run, if they are still those.
 
@@ -209,7 +208,7 @@ def load_own_test_part(
 
     Parameters
     ----------
-    settings, preparation, missing, changed, in_files
+    settings, preparation, missing, changed
         As for `load_own_data`.
     config : dict
         All of `config.json`.
@@ -226,12 +225,9 @@ def load_own_test_part(
             preparation,
             missing=missing,
             changed=changed,
-            in_files=in_files,
         ).test
     with _of_own_data(missing):
-        part = load_for_testing(
-            preparation, settings.test, settings.target, settings.block_size, in_files
-        )
+        part = load_for_testing(preparation, settings.test, settings.target, settings.block_size)
     _refuse_others(settings.test, part.sha256(), config["test_sha256"], changed)
     return part
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import Parameters
@@ -59,7 +58,6 @@ def measure_classes(
     backend: Backend,
     arithmetic: str,
     units: Sequence[float] | None = None,
-    communicator: Communicator | None = None,
 ) -> tuple[dict[str, float], Counts | None]:
     """Return what `evaluate` does, and: of classes macro_f1; of labels hamming_loss and macro_f1,
     beside accuracy, of which all labels must be right; of numbers root_mean_squared_error.
@@ -72,7 +70,6 @@ def measure_classes(
         examples,
         backend=backend,
         arithmetic=arithmetic,
-        communicator=communicator,
     )
     measured = measures_of(mlp, outputs, backend, units)
     predictions = mlp.objective.predict(outputs.xp, outputs.z)

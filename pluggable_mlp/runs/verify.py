@@ -1,7 +1,7 @@
 """Verifying a certificate: train again with its settings, on any backend, and compare.
 
 Compared are the hashes of the tensors after every so many steps, and after the epochs the losses
-and the parameters.  A part of a run is repeated from a checkpoint of it.
+and the parameters.
 """
 
 import json
@@ -12,19 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import damaged, json_sha256, to_json
-from pluggable_mlp.hashing import HASH_DIGITS, parameters_sha256, tensor_hashes, tensor_names
+from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs.certificate import certified_epoch
-from pluggable_mlp.runs.checkpoints import (
-    FOLDER,
-    Checkpoint,
-    check_same_checkpoint,
-    checkpoint_steps,
-    read_checkpoint,
-)
-from pluggable_mlp.runs.resume import has_lines_before
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import (
     load_own_data,
@@ -35,8 +26,6 @@ from pluggable_mlp.runs.saved import (
 )
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.divergence import DivergenceError
-from pluggable_mlp.training.sharding import check_same
-from pluggable_mlp.training.trees import merge
 
 _OF_MACHINE = (
     "seconds",
@@ -85,8 +74,6 @@ class Verification:
     backend : Backend
     data, test : str, optional
         Where the data are now; by default where they were.
-    communicator : Communicator, optional
-        The processes that train together: each of them makes this verification.
 
     Attributes
     ----------
@@ -96,8 +83,7 @@ class Verification:
     Raises
     ------
     ValueError
-        If the data cannot be read or are others, or a run of these settings has other records; or
-        if the processes have other certificates.
+        If the data cannot be read or are others, or a run of these settings has other records.
     """
 
     def __init__(
@@ -107,7 +93,6 @@ class Verification:
         backend: Backend,
         data: str | None = None,
         test: str | None = None,
-        communicator: Communicator | None = None,
     ) -> None:
         is_named = data is not None and (settings.test is None or test is not None)
         settings = replace(settings, data=data or settings.data, test=test or settings.test)
@@ -116,12 +101,8 @@ class Verification:
             certificate["data_sha256"],
             missing=None if is_named else settings.where_data_are,
             changed="name the right ones with --data",
-            in_files=communicator is not None,
         )
-        self.run = Run(settings, backend, dataset, communicator)
-        self._communicator = communicator
-        if communicator is not None:
-            check_same(communicator, {"the certificate": json_sha256(certificate)})
+        self.run = Run(settings, backend, dataset)
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)
@@ -210,56 +191,6 @@ class Verification:
         if whole:  # as the certificate cannot say if these two were edited
             read_summary(folder, found)
 
-    def go_on_from(self, folder: Path, step: int) -> None:
-        """Let the repetition begin after a step, where a checkpoint of the run was made.
-
-        Raises
-        ------
-        ValueError
-            If there is no such checkpoint, or it is not of the certified run; names those there
-            are.
-        """
-        checkpoints, end = folder / FOLDER, self._last * self.run.steps_per_epoch
-        there = [t for t in checkpoint_steps(checkpoints) if t <= end]
-        if step not in there:
-            found = ", ".join(map(str, there)) or "none"
-            raise ValueError(
-                f"from is {step}, but no checkpoint of the run holds the state after that step; "
-                f"those in {checkpoints}: {found}"
-            )
-        checkpoint = read_checkpoint(checkpoints, step)
-        if self._communicator is not None:
-            check_same_checkpoint(self._communicator, checkpoint)
-        validated = self.run.settings.keeps_best
-        history = read_history(folder / "metrics.jsonl", validated)[: checkpoint.epochs]
-        if not self._is_certified(checkpoint, history):
-            raise ValueError(
-                f"the checkpoint after step {step} in {checkpoints}, or metrics.jsonl before it, "
-                "is not of the certified run; verify without --from"
-            )
-        self.run.go_on_from(checkpoint, history)
-        state = checkpoint.position.state
-        tensors = merge(state.parameters, state.buffers)
-        self.run.records[step] = tensor_hashes(tensors)
-        self._compared = step - 1
-
-    def _is_certified(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> bool:
-        """Return whether a checkpoint, and the history before it, are of the certified run."""
-        run, kept = self.run, checkpoint.kept_epoch
-        if not has_lines_before(checkpoint, history) or len(history) < checkpoint.epochs:
-            return False
-        lines = {line["epoch"]: certified_epoch(line) for line in history}
-        if any(self._epochs.get(number, line) != line for number, line in lines.items()):
-            return False
-        try:
-            check_parameters(run.mlp, checkpoint.position.state.inference_parameters)
-        except ValueError:
-            return False
-        if not 0 < kept <= len(history):
-            return True
-        stated: str = history[kept - 1]["parameters_sha256"]
-        return parameters_sha256(checkpoint.parameters or []) == stated
-
     def first_difference(self, on_batch: Callable[[int], None]) -> Difference | None:
         """Train again, to the end or to the first difference, and return it.
 
@@ -284,9 +215,6 @@ class Verification:
         return found or self._difference_at_end()
 
     def _difference_in_training(self, on_batch: Callable[[int], None]) -> Difference | None:
-        found = self._difference_of_steps()  # of the state that a part of a run begins with
-        if found is not None or len(self.run.history) >= self._last:
-            return found
         for progress in self.run.train():
             on_batch(progress.count)
             found = self._difference_of_steps()

@@ -12,7 +12,6 @@ import pluggable_mlp
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import available_backends, get_backend
 from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
-from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.resume import resumed_run
 from tests.cli.children import running
 from tests.cli.conftest import ended
@@ -22,32 +21,6 @@ from tests.distributed.processes import command_of, together
 from tests.distributed.threads import on_threads
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-
-
-@pytest.mark.filterwarnings("ignore:.* the run was trained on most of these examples")
-def test_an_evaluation_compares_what_the_processes_have(tmp_path):
-    paths = []
-    for number in range(3):
-        path = tmp_path / f"{number}.npz"
-        x, y = np.eye(12)[: 12 - 10 * (number == 2)] + number % 2, np.arange(12) % 2
-        np.savez(path, X=x, y=y[: len(x)])
-        paths.append(path)
-    runs = []
-    for seed in range(2):
-        given = ("--data", paths[0], "--hidden", "3", "--epochs", "1", "--seed", seed)
-        assert ended("train", "--quiet", *given, "--output", tmp_path / str(seed)) == 0
-        runs.append(load_run(tmp_path / str(seed)))
-    with pytest.raises(
-        ValueError, match="^config of process 1 differs .*; parameters of process 1 differs"
-    ):
-        on_threads(2, lambda each: runs[each.rank].evaluate(paths[0], communicator=each))
-    with pytest.raises(ValueError, match="^inputs of process 1 differ"):
-        on_threads(2, lambda each: runs[0].evaluate(paths[each.rank], communicator=each))
-    with pytest.raises(ValueError, match="has 2 examples for 3 processes"):
-        on_threads(3, lambda each: runs[0].evaluate(paths[2], communicator=each))
-    shutil.copy(paths[0], paths[1])
-    found = on_threads(2, lambda each: runs[0].evaluate(paths[each.rank], communicator=each))
-    assert [one["examples"] for one in found] == [12, 12]
 
 
 @pytest.mark.parametrize(
@@ -239,10 +212,3 @@ def test_nccl_without_a_gpu_is_reported_once():
     done = together((2, *PROGRAM, *command))
     assert done.returncode == 3
     assert done.stderr.count("Error: backend cupy is not available") == 1
-
-
-@pytest.mark.slow
-def test_standard_input_is_refused(run_of_one):
-    done = on(2, "evaluate", run_of_one, "--data", "-", stdin=subprocess.DEVNULL)
-    assert done.returncode == 2
-    assert "--data is -, but process 0 alone has a standard input" in done.stderr

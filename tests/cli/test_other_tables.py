@@ -345,28 +345,6 @@ def test_semicolons_and_decimal_commas(told, train, tmp_path, extra, header):
     assert given[0] == given[1]
 
 
-def test_standard_input_is_called_so(told, train, tmp_path, monkeypatch):
-    run = train(write(tmp_path / "table.csv", numbers()))
-    for text, code, words in (
-        ("a,b,c\n1,2,3\n", 0, "Warning: standard input: columns that are not used: 'c'\n"),
-        ("a,b\n9e9,2\n", 0, "Warning: standard input: scaled as in training, the inputs run"),
-        ("a,b\n", 2, "Error: standard input: holds no rows;"),
-        ("a,b\n1\n", 2, "Error: standard input: "),
-    ):
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-        outcome = told("predict", run, "-")
-        assert outcome.code == code
-        assert words in outcome.err
-        assert "/" not in outcome.err.replace("n/a", "")
-
-
-def test_tabs_from_standard_input(told, train, tmp_path, monkeypatch):
-    path = write(tmp_path / "table.tsv", numbers(), delimiter="\t")
-    run = train(path)
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
-    assert answers(told("predict", run, "-")) == answers(told("predict", run, path))
-
-
 @pytest.mark.parametrize("pack", ["npz", "npy"])
 def test_arrays_of_objects_name_the_remedy(told, tmp_path, pack):
     y = np.asarray(["a", "b"] * 35, dtype=object)

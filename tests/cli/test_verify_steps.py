@@ -1,4 +1,4 @@
-"""`verify` names the first step, layer and tensor that differ, and repeats a part of a run."""
+"""`verify` names the first step, layer and tensor that differ."""
 
 import json
 from contextlib import suppress
@@ -8,11 +8,10 @@ import pytest
 from pluggable_mlp import get_backend
 from pluggable_mlp.hashing import tensor_names
 from pluggable_mlp.runs.certificate import read_certificate, write_certificate
-from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
-from tests.cli.certificates import edited, sealed
+from tests.cli.certificates import sealed
 from tests.cli.children import running
 from tests.plug_ins import write_plug_in
 
@@ -40,9 +39,7 @@ class GlassBackend(NumpyBackend):
 
 
 @pytest.fixture
-def run(command, tmp_path, monkeypatch):
-    """A run with checkpoints after 194 and 291 steps."""
-    monkeypatch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
+def run(command, tmp_path):
     command("train", *SETTINGS, "--output", tmp_path / "run")
     return tmp_path / "run"
 
@@ -96,40 +93,6 @@ def test_an_altered_hash_is_a_changed_file_or_a_run_that_differs(command, run, t
     assert outcome.out.endswith("; step 196 is the same\n")
 
 
-def test_a_part_is_repeated_from_a_checkpoint(command, run):
-    """What differs before it is not seen, what differs after it is."""
-    outcome = command("verify", run, "--from", 194)
-    assert outcome.code == 0, outcome.err
-    assert outcome.out.startswith("same bits: step 194 to the end of epoch 3 on numpy (cpu) in ")
-    edited(run / "certificate.json", lambda of: of["records"].update({"40": "0" * 64}))
-    assert command("verify", run).code == 1
-    assert command("verify", run, "--from", 194).code == 0
-    edited(run / "certificate.json", lambda of: of["records"].update({"288": "0" * 64}))
-    outcome = command("verify", run, "--from", 194)
-    assert outcome.code == 1
-    assert outcome.out.startswith(
-        "the run differs at step 288, layer 0, tensor W (the first of 4 t"
-    )
-
-
-def test_the_steps_that_there_are_are_named(command, run, tmp_path):
-    outcome = command("verify", run, "--from", 100)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "from is 100, but no checkpoint of the run holds the state after that" in outcome.err
-    assert f"{run / 'checkpoints'}: 194, 291" in outcome.err
-    alone = (run / "certificate.json").rename(tmp_path / "certificate.json")
-    assert f"{tmp_path / 'checkpoints'}: none" in command("verify", alone, "--from", 194).err
-
-
-def test_a_checkpoint_of_another_run_is_refused(command, run, tmp_path):
-    command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
-    (tmp_path / "other" / "metrics.jsonl").replace(run / "metrics.jsonl")
-    certificate = run / "certificate.json"  # of the whole folder, each file is looked at before
-    outcome = command("verify", certificate, "--from", 194)
-    assert outcome.code == 2
-    assert "is not of the certified run; verify without --from" in outcome.err
-
-
 def test_a_record_is_of_all_tensors_after_every_so_many_steps():
     """Buffers, too; the device is waited for at no other step."""
     settings = Settings(epochs=3, hidden=(12,), batch_size=16, norm="batch")
@@ -139,28 +102,6 @@ def test_a_record_is_of_all_tensors_after_every_so_many_steps():
     names = tensor_names(run.parameters)
     assert {"0.W", "1.gamma", "1.running_mean", "1.running_variance"} <= set(names)
     assert {len(hashes) for hashes in run.records.values()} == {16 * len(names)}
-
-
-def test_edited_metrics_before_a_checkpoint_are_refused(command, run):
-    """Early stopping goes on from them.  Parameters are kept of the last of these epochs alone."""
-    first, rest = (run / "metrics.jsonl").read_text().split("\n", 1)
-    edited_line = json.dumps(json.loads(first) | {"train_loss": 0.5})
-    (run / "metrics.jsonl").write_text(f"{edited_line}\n{rest}")
-    outcome = command("verify", run / "certificate.json", "--from", 194)
-    assert outcome.code == 2
-    assert "or metrics.jsonl before it, is not of the certified run" in outcome.err
-
-
-def test_a_checkpoint_that_was_exchanged_differs(command, run, tmp_path):
-    """Its state after 194 steps is not certified, that after the next recorded step is."""
-    command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
-    (own,) = (run / "checkpoints").glob("*194.safetensors")
-    own.unlink()
-    (other,) = (tmp_path / "other" / "checkpoints").glob("*194.safetensors")
-    other.replace(run / "checkpoints" / other.name)
-    outcome = command("verify", run, "--from", 194)
-    assert outcome.code == 2
-    assert "is not of the certified run" in outcome.err
 
 
 def test_a_resumed_and_prolonged_run_has_the_records_of_a_long_one(command, run, tmp_path):
@@ -193,21 +134,6 @@ def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     numbers = [epoch["epoch"] for epoch in read["epochs"]]
     assert numbers[-2:] == [epochs - 1, epochs]
     assert numbers[:-2] == [*range(numbers[0], epochs - 1, numbers[0])]
-
-
-@pytest.mark.parametrize("step", [7, 8])
-def test_a_state_that_was_edited_is_found_where_it_is(command, tmp_path, step):
-    """At the checkpoint, whose state alone differs; after the last step nothing is repeated."""
-    run = tmp_path / "run"
-    given = ("--quiet", "--epochs", 2, "--hidden", 4, "--batch-size", 512)
-    command("train", *given, "--checkpoint-minutes", 0, "--output", run)
-    path = run / "checkpoints" / f"{step:012d}.safetensors"
-    checkpoint = read_checkpoint(path.parent, step)
-    checkpoint.position.state.parameters[0]["W"][0, 0] += 1
-    assert save_checkpoint(path.parent, checkpoint, get_backend("numpy"))
-    outcome = command("verify", run, "--from", step)
-    assert outcome.code == 1, outcome.err
-    assert outcome.out.startswith(f"the run differs at step {step}, layer 0, tensor W: certified")
 
 
 class StoppedError(Exception):
