@@ -13,7 +13,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, encode, fit_columns
-from pluggable_mlp.data.dataset import PIXEL_SCALE, Dataset, Source, Split
+from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.frame import Frame, Texts
@@ -33,13 +33,10 @@ from pluggable_mlp.wording import listed
 NO_SCALING, PIXEL_SCALING = "none", "pixels"
 
 EIGHT_BITS = 128
-"""Numbers from here on are large; pixels that are all below do not need their eight bits."""
+"""Numbers from here on are large."""
 
 STANDARDIZE = "--scaling standard (in Python, scaling='standard')"
 PIXELS = "--scaling pixels"
-
-ELEMENTS = 2**18
-"""So many numbers of a table are looked at together."""
 
 
 def build_dataset(
@@ -130,9 +127,7 @@ def _fit(
     inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed, recipe.embedded)
     inputs = in_memory(inputs, block_size)
     scale = source.pixel_scale if inputs["train"].dtype == np.uint8 else None
-    if scale is not None:
-        _warn_of_dark_pixels(source, inputs["train"])
-    elif scaling is None and fitted is None:
+    if scale is None and scaling is None and fitted is None:
         _warn_of_large_numbers(source, inputs["train"])
     targets, class_labels, of_targets = _prepared_targets(name, splits, task, target_scaling)
     were_pixels = arrays["train"].dtype == np.uint8
@@ -201,7 +196,6 @@ def _as_arrays(
         arrays = {
             part: encode(name, columns, frame, _order(recipe)) for part, frame in frames.items()
         }
-    _warn_of_constant(source, arrays["train"])
     return arrays, columns
 
 
@@ -303,25 +297,6 @@ def _warn_of_row_numbers(name: str, train: Frame) -> None:
         if (values == np.floor(values)).all() and len(np.unique(values)) == rows:
             doubt = f"column {column!r} holds another whole number in each row, as row numbers are"
             warn(name, f"{doubt}; leave it out if it says nothing of a row")
-
-
-def _warn_of_constant(source: Source, inputs: Array) -> None:
-    """Warn where all training inputs (n, features) are alike."""
-    rows = max(1, ELEMENTS // inputs.shape[1])
-    starts = range(0, len(inputs), rows)
-    if all((inputs[start : start + rows] == inputs[:1]).all() for start in starts):
-        doubt = "all training inputs are alike, and nothing can be learned from them; give features"
-        warn(source.name, f"{doubt} that vary")
-
-
-def _warn_of_dark_pixels(source: Source, train: Array) -> None:
-    """Warn of uint8 inputs that are small for pixels of eight bits."""
-    if train.max() * source.pixel_scale < EIGHT_BITS * PIXEL_SCALE:
-        warn(
-            source.name,
-            f"8-bit pixels are worth 1/{1 / source.pixel_scale:g} of their number, and here run "
-            f"to {train.max()} alone; if they are not pixels, or of fewer bits, save floats",
-        )
 
 
 def _warn_of_large_numbers(source: Source, train: Array) -> None:

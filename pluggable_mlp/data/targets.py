@@ -9,7 +9,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import LARGEST_EXACT, as_floats, check_finite
-from pluggable_mlp.data.errors import DataError, warn
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import listed
 
@@ -29,9 +29,6 @@ FEW = 20
 
 FEWEST_OF_A_CLASS = 5
 """More classes than `FEW`, with fewer examples of each on average, are measurements."""
-
-MANY_OF_A_CLASS = 20
-"""Where classes have so many examples on average, one of a single example may be a fault."""
 
 CHOOSE = (
     "choose --task regression or --task classification (in Python, task='regression' or "
@@ -70,7 +67,6 @@ def find_task(name: str, targets: Array) -> Task:
         binary = kind in "iufb" and bool(np.isin(targets, (0, 1)).all())
         return "multilabel" if binary else "regression"
     if kind == "f":
-        _warn_of_whole_floats(name, targets)
         return "regression"
     if kind in "iu":
         different = np.unique(targets)
@@ -83,16 +79,6 @@ def find_task(name: str, targets: Array) -> Task:
             )
             raise DataError(name, fault, CHOOSE)
     return "classification"
-
-
-def _warn_of_whole_floats(name: str, targets: Array) -> None:
-    """Warn of floats that may be the numbers of classes."""
-    finite = targets[np.isfinite(targets)]
-    different = np.unique(finite) if (finite == np.rint(finite)).all() else finite
-    if 0 < different.size <= FEW and different.size < finite.size:
-        shown = ", ".join(f"{value:g}" for value in different[:5])
-        doubt = f"the targets are floats, {shown}, …, and are predicted as numbers"
-        warn(name, f"{doubt}; if they are classes, {CHOOSE}")
 
 
 def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
@@ -199,14 +185,12 @@ def class_indices(
 def classes_of(name: str, labels: Array) -> tuple[int, ...] | tuple[str, ...]:
     """Return the labels that occur in training (n,), increasing.
 
-    A warning lists labels that occur once among many: a single damaged one makes a class.
-
     Raises
     ------
     DataError
         If they are one class alone, or evidently measurements.
     """
-    occurring, counts = np.unique(labels, return_counts=True)
+    occurring = np.unique(labels)
     if occurring.size < 2:
         fault = f"all training labels are {occurring[0]}"
         remedy = (
@@ -220,10 +204,4 @@ def classes_of(name: str, labels: Array) -> tuple[int, ...] | tuple[str, ...]:
         fault = f"has {occurring.size} different labels for {labels.size} training examples"
         remedy = f"these look like measurements: group them into classes; {REGRESSION}"
         raise DataError(name, fault, remedy)
-    lone = occurring[counts == 1]
-    if lone.size and labels.size >= MANY_OF_A_CLASS * occurring.size:
-        shown = listed(lone, 5)
-        doubt = f"of {labels.size} training examples a single one has the label {shown}"
-        remedy = "if it is damaged or no example, correct it or leave it out"
-        warn(name, f"{doubt}; {remedy}")
     return tuple(occurring.tolist())

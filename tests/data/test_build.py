@@ -1,7 +1,6 @@
 """From raw arrays to a data set, and which examples are for testing."""
 
 import hashlib
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from hypothesis.extra import numpy as hnp
 from pluggable_mlp.data import DataError, DataWarning, Split
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
-from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.data.split import choose_test_examples
 from pluggable_mlp.data.values import as_bytes
 from tests.together import together
@@ -116,30 +114,6 @@ def test_other_numbers_are_values_and_large_ones_warn(inputs, told):
     assert dataset.train.inputs.tolist() == inputs.tolist()
     given = source((inputs, LABELS), test=(inputs, LABELS))
     assert build_dataset(given, scaling="none").scale is None  # without a word
-
-
-@pytest.mark.parametrize("largest", [1, 16, 127])
-def test_bytes_that_are_small_for_pixels_warn(largest):
-    """Of four bits, counts, or yes and no: they train badly as pixels of eight."""
-    pixels = np.full((3, 2), largest, np.uint8)
-    with pytest.warns(
-        DataWarning, match=f"worth 1/256 of their number, .* run to {largest} alone; .* save"
-    ):
-        assert build(pixels).scale == 1 / 256
-    bright, dark = (pixels + 128, LABELS), (pixels, LABELS)
-    assert build_dataset(source(bright, test=dark)).scale == 1 / 256
-    assert build_dataset(replace(source(dark, test=dark), pixel_scale=1.0)).scale == 1.0
-
-
-@pytest.mark.parametrize("inputs", [np.ones((70, 3)), np.full((5000, 2), [0.5, 7])])
-def test_a_table_whose_rows_are_all_alike_warns(inputs):
-    targets = np.arange(len(inputs)) % 2
-    frame = Frame(tuple("abc"[: inputs.shape[1]]), tuple(inputs.T))
-    given = Source("example", {"train": Split(frame, targets)})
-    with pytest.warns(DataWarning, match="example: all training inputs are alike, and nothing"):
-        build_dataset(given)
-    inputs[-1] += 1
-    build_dataset(given, test_share=0)
 
 
 def test_all_parts_are_pixels_or_none():

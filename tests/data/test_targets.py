@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
+from pluggable_mlp.data import DataError, Split, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
 
@@ -75,18 +75,6 @@ def test_codes_of_classes_are_texts():
     polars = pytest.importorskip("polars")
     table = {"x": [*range(20)], "y": [["007", "7"][row % 2] for row in range(20)]}
     assert load_dataset(polars.DataFrame(table), test_share=0).class_labels == ("007", "7")
-
-
-def test_a_class_of_one_example_warns():
-    """As a single damaged byte of a file of labels makes one."""
-    labels = np.arange(1000) % 10
-    labels[-3:] = 200, 255, 10
-    inputs = np.zeros((1000, 1))
-    told = "example: of 1000 training examples a single one has the label 10, 200, 255; if"
-    with pytest.warns(DataWarning, match=told):
-        assert build(inputs, labels).outputs == 13
-    build(inputs, np.where(labels > 9, 10, labels))  # three of a class are not an accident
-    build(inputs[:11], np.arange(11) % 10)  # few of each
 
 
 @pytest.mark.parametrize("part", ["test", "validation"])
