@@ -11,6 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, BinaryIO
 
 import msgspec
@@ -59,6 +60,14 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def part_of(path: Path) -> Path:
     """Return where a file is until it is whole."""
     return path.with_name(f"{path.name}.part")
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

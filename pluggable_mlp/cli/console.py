@@ -136,7 +136,7 @@ def _listen(reader: int, handled: list[signal.Signals], handle: Callable[[int], 
 
 def _end(number: int) -> None:
     if _unfinished:
-        from pluggable_mlp.runs.locking import remove  # imported before: a run is open
+        from pluggable_mlp.files import remove  # imported before: a run is open
 
         for path in _unfinished:
             with suppress(OSError):

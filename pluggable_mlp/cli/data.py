@@ -72,7 +72,6 @@ def _fitted(file: str, suffix: str, settings: dict[str, Any]) -> "Preparation":
 
 def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
     """Return the preparation of a run; ValueError where settings of another one are given."""
-    from pluggable_mlp.runs.locking import settle
     from pluggable_mlp.runs.saved import read_settings, read_summary
 
     for name, value in settings.items():
@@ -81,7 +80,6 @@ def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
                 f"{folder} is the folder of a run, whose preparation is fitted; leave out "
                 f"--{name.replace('_', '-')}"
             )
-    settle(folder)
     config, _, preparation = read_settings(folder / "config.json")
     if (folder / "summary.json").exists():
         read_summary(folder, config)

@@ -29,8 +29,7 @@ from pluggable_mlp.wording import counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
-    from pluggable_mlp.runs.folder import RunFolder
-    from pluggable_mlp.runs.locking import FolderLock
+    from pluggable_mlp.runs.folder import FolderLock, RunFolder
     from pluggable_mlp.runs.run import Run
 
 
@@ -192,7 +191,7 @@ def _train(
                     if folder is not None:
                         keep(folder.record)
                         keep(folder.keep_epoch)
-                        write_log(folder.place, line)
+                        write_log(folder.path, line)
                     with nullcontext() if folder is None else _ignoring_write_errors(logged):
                         report.epoch(line, bar.visible)
                 else:
@@ -202,8 +201,7 @@ def _train(
                     if code is not None:
                         raise Interrupted(code)
     except Interrupted:
-        stays = "; the old run stays" if folder is not None and folder.replaces else ""
-        log(f"interrupted after {counted(len(run.history), 'whole epoch')}{stays}")
+        log(f"interrupted after {counted(len(run.history), 'whole epoch')}")
     except BrokenPipeError:
         pass  # the last line will meet it again, when the run is saved
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
 
@@ -84,7 +83,6 @@ def history_of(run: AnyRun) -> dict[str, list[float | None]]:
         lines, where = run.history, "run"
     else:
         folder = _folder(run.folder if isinstance(run, SavedRun) else run)
-        settle(folder)
         file = folder / "metrics.jsonl"
         lines, where = read_history(file), str(file)
     if not lines:

@@ -1,37 +1,29 @@
 """The folder of a run, which belongs to one process and is written from the start of training.
 
-The contents of its files are defined in `run.py` and `certificate.py`; how several take their
-places as one, in `locking.py`.
+The contents of its files are defined in `run.py` and `certificate.py`.  Each file is whole or not
+there; `summary.json` is the last, and the first that goes if training goes on: with it the run has
+ended.
 """
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from traceback import clear_frames
 from types import TracebackType
 
+from filelock import FileLock, Timeout
+
 from pluggable_mlp.backends import out_of_memory
-from pluggable_mlp.files import Remark, json_lines, read_json, write_file, write_json
+from pluggable_mlp.files import Remark, json_lines, remove, write_file, write_json
 from pluggable_mlp.runs.certificate import write_certificate
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
     checkpoint_steps,
     remove_checkpoints,
     save_checkpoint,
-)
-from pluggable_mlp.runs.locking import (
-    LOCK,
-    REPLACEMENT,
-    RESULT,
-    FolderLock,
-    TakenError,
-    commit,
-    finish_moves,
-    recover,
-    remove,
-    stage,
 )
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.loop import Position
@@ -44,8 +36,8 @@ KEPT_CHECKPOINTS = 2
 GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
 """By `export`, `plot` and `report`, where no other place is named."""
 
+_LOCK = "lock"
 _CONFIG, _SUMMARY = "config.json", "summary.json"
-_OF_RESULT = ("config_sha256", "parameters_sha256")
 _FILES = (
     "certificate.json",
     _SUMMARY,
@@ -55,17 +47,67 @@ _FILES = (
     REPORT,
     _CONFIG,
 )
-_FOLDERS = (FOLDER, PLOTS, "tensorboard", REPLACEMENT, RESULT)
-_UNUSED = {LOCK, f"{_CONFIG}.part"}
+_FOLDERS = (FOLDER, PLOTS, "tensorboard")
+_UNUSED = {_LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""
+
+
+class TakenError(Exception):
+    """Another process has the lock of a folder."""
+
+
+class FolderLock:
+    """A folder that belongs to this process until the lock is released, or the process ends.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there.
+
+    Attributes
+    ----------
+    made : bool
+        Whether the folder was made.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made or written.
+    TakenError
+        If another process has it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file, self.made = path / _LOCK, not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self._file)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise TakenError from None
+        self._stat = self._file.stat()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the folder is there and this process's."""
+        with suppress(OSError):
+            return self._lock.is_locked and os.path.samestat(self._file.stat(), self._stat)
+        return False
+
+    def release(self) -> None:
+        """Give the folder up; a second time does nothing."""
+        if self.is_held:
+            with suppress(OSError):  # Windows removes no file that is open
+                self._file.unlink()
+        self._lock.release()
 
 
 class RunFolder:
     """What `train --output` writes: the settings first, each epoch's line, at the end the rest.
 
     A context: whatever ends it, the whole epochs of the run are then saved.  The folder of a run
-    that has none is removed, so that it is not in the way of the next.  A run that replaces another
-    is beside it until it has a checkpoint.
+    that has none is removed, so that it is not in the way of the next.  A run that is replaced is
+    in `old_run(path)` until the new one has a checkpoint, and comes back if that never does.
 
     Parameters
     ----------
@@ -82,8 +124,8 @@ class RunFolder:
 
     Attributes
     ----------
-    place : Path
-        Where the files of the run are now.
+    path : Path
+        Behind all links.
 
     Raises
     ------
@@ -100,21 +142,23 @@ class RunFolder:
         resume: FolderLock | None = None,
         minutes: float = 5.0,
     ) -> None:
-        self._path, self._run, self.place = path, run, path
+        self._name, self._run, self.path = path, run, path.resolve()
         self._seconds, self._checked = 60.0 * minutes, time.monotonic()
         self._is_saved = resume is not None  # so far that it may be gone on with
+        self._old: Path | None = None
         at = 0 if run.position is None else run.position.state.t
         # Those after later steps were left aside where the run goes on from.
-        self._checkpoints = [step for step in checkpoint_steps(path / FOLDER) if step <= at]
+        steps = [] if resume is None else checkpoint_steps(path / FOLDER)
+        self._checkpoints = [step for step in steps if step <= at]
         self._has_tried = run.position is not None
         self._kept: tuple[int, int] | None = None  # where this process made the last checkpoint
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
         try:
             self._begin()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._leave()
-            raise _cannot_be_made(path, error) from None
+            raise (_cannot_be_made(path, error) if isinstance(error, OSError) else error) from None
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -142,11 +186,6 @@ class RunFolder:
         finally:
             self._leave()
 
-    @property
-    def replaces(self) -> bool:
-        """Whether there is an old run, whose place this one has not taken yet."""
-        return self.place != self._path
-
     def record(self) -> None:
         """Append what is new in the run's history to `metrics.jsonl`.
 
@@ -160,10 +199,10 @@ class RunFolder:
             self._append()
         except OSError as error:
             self._recorded = None
-            raise OSError(f"--output {self._path} cannot be written: {_why(error)}") from None
+            raise OSError(f"--output {self._name} cannot be written: {_why(error)}") from None
 
     def keep(self, position: Callable[[], Position], now: bool = False) -> None:
-        """Make a checkpoint within an epoch where one is due, or `now`, unless an old run is there.
+        """Make a checkpoint within an epoch where one is due, or `now`.
 
         Raises
         ------
@@ -171,7 +210,7 @@ class RunFolder:
             If that fails; the checkpoints before are as they were.
         """
         due = time.monotonic() - self._checked >= self._seconds
-        if due or (now and not self.replaces):
+        if due or now:
             self._try_checkpoint(position())
 
     def keep_epoch(self) -> None:
@@ -191,7 +230,7 @@ class RunFolder:
             self._make_checkpoint(position)
         except OSError as error:
             raise OSError(
-                f"--output {self._path}: no checkpoint can be written: {_why(error)}"
+                f"--output {self._name}: no checkpoint can be written: {_why(error)}"
             ) from None
 
     def _make_checkpoint(self, position: Position) -> None:
@@ -200,22 +239,25 @@ class RunFolder:
         if self._recorded is None:
             self._append()
         self._sync_metrics()
-        folder = self.place / FOLDER
+        folder = self.path / FOLDER
         if save_checkpoint(folder, self._run.checkpoint(position), self._run.backend):
             steps = dict.fromkeys([*self._checkpoints, position.state.t])
             self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
             remove_checkpoints(folder, but=self._checkpoints)
-            self._take_place()
             self._is_saved, self._kept = True, _place_of(position)
+            if self._old is not None:
+                with suppress(OSError):
+                    remove(self._old)
+                self._old = None
 
     def _sync_metrics(self) -> None:
         """Have the lines of the epochs on the disk before a checkpoint counts on them."""
-        with suppress(FileNotFoundError), (self.place / "metrics.jsonl").open("rb") as file:
+        with suppress(FileNotFoundError), (self.path / "metrics.jsonl").open("rb") as file:
             os.fsync(file.fileno())
 
     def _append(self) -> None:
         """Write the lines that `metrics.jsonl` lacks: all, whole or not, after one failed."""
-        history, path = self._run.history, self.place / "metrics.jsonl"
+        history, path = self._run.history, self.path / "metrics.jsonl"
         lines = b"".join(json_lines(line) for line in history[self._recorded or 0 :])
         if self._recorded is None:
             write_file(path, lines)  # checkpoints count on the lines that are there
@@ -225,31 +267,33 @@ class RunFolder:
         self._recorded = len(history)
 
     def _begin(self) -> None:
-        """Write the settings, where the files of a run that has ended do not need the old ones."""
-        if self._is_saved:
-            if not (self._path / _SUMMARY).exists():
-                write_json(self._path / _CONFIG, self._run.config)
-            return
-        if (self._path / _CONFIG).exists():
-            recover(self._path)
-            self.place = stage(self._path, REPLACEMENT)
-        write_json(self.place / _CONFIG, self._run.config)
+        """Write the settings, when an old run is out of the way, or the end of this one."""
+        if not self._is_saved:
+            if (self.path / _CONFIG).exists():
+                self._put_aside()
+        else:
+            remove(self.path / _SUMMARY)
+            if not self._run.is_done:
+                for name in (GRAPH, PLOTS, REPORT):
+                    with suppress(OSError):  # as of a picture that a viewer holds
+                        remove(self.path / name)
+        write_json(self.path / _CONFIG, self._run.config)
+
+    def _put_aside(self) -> None:
+        """Rename the old run, and lock a new folder in its place."""
+        lock, old = self._lock, old_run(self.path)
+        if os.name == "nt":
+            lock.release()  # no folder is renamed there in which a file is open
+        self.path.rename(old)
+        self._old = old
+        remove(old / _LOCK)
+        self._lock = _locked(self._name, lambda: None)
+        lock.release()
 
     def _hold(self) -> None:
         """Raise OSError unless the folder is this run's."""
         if not self._lock.is_held:
             raise FileNotFoundError("it has vanished, or another process has taken it")
-        if self.place.name == REPLACEMENT:  # it could not be moved before
-            self._take_place()
-
-    def _take_place(self) -> None:
-        """Replace the old run, if there is one: this one has something to go on from."""
-        if not self.replaces:
-            return
-        if self.place.name != REPLACEMENT:
-            self.place = commit(self._path, REPLACEMENT)
-        finish_moves(self._path)
-        self.place = self._path
 
     def _save(self) -> None:
         """Write all that the folder lacks."""
@@ -258,48 +302,28 @@ class RunFolder:
         position = self._run.position
         if position is not None and _place_of(position) != self._kept:
             self._make_checkpoint(position)
-        self._take_place()
-        staged = stage(self._path, RESULT)
-        try:
-            self._run.save(staged)
-            write_certificate(self._run, staged / "certificate.json")
-            write_json(staged / _CONFIG, self._run.config)
-            self._remove_outdated(staged)
-            commit(self._path, RESULT)
-            finish_moves(self._path)
-        finally:
-            with suppress(OSError):
-                remove(staged)
-
-    def _remove_outdated(self, staged: Path) -> None:
-        """Remove what was made of the result before, where the staged one is another."""
-        with suppress(OSError, ValueError):
-            places = (folder / _SUMMARY for folder in (self._path, staged))
-            before, after = (read_json(place, "the summary of a run") for place in places)
-            if all(before.get(name) == after[name] for name in _OF_RESULT):
-                return
-        for name in (GRAPH, PLOTS, REPORT):
-            with suppress(OSError):  # as of a picture that a viewer holds: the model matters more
-                remove(self._path / name)
+        write_certificate(self._run, self.path / "certificate.json")
+        self._run.save(self.path)
 
     def _not_saved(self, fault: Exception) -> str:
-        message = f"--output {self._path} cannot be written: {_why(fault)}"
+        message = f"--output {self._name} cannot be written: {_why(fault)}"
         if self._checkpoints and self._lock.is_held:
-            message += f"; --resume {self._path} goes on from its last checkpoint"
+            message += f"; --resume {self._name} goes on from its last checkpoint"
         return message
 
     def _leave(self) -> None:
         """Give the folder up; remove what this run wrote where nothing can be made of it."""
         with suppress(OSError):
-            if self._lock.is_held and self.replaces:
-                remove(self.place)
-            elif self._lock.is_held and not (self._is_saved or self._run.history):
-                for name in (*_FILES, FOLDER):
-                    remove(self._path / name)
+            is_nothing = self._old is not None or not self._run.history
+            if self._lock.is_held and not self._is_saved and is_nothing:
+                for name in (*_FILES, *_FOLDERS):
+                    remove(self.path / name)
         self._lock.release()
-        if self._lock.made:
-            with suppress(OSError):  # it is not empty
-                self._path.rmdir()
+        with suppress(OSError):  # the folder is not empty
+            if self._lock.made:
+                self.path.rmdir()
+            if self._old is not None:
+                self._old.rename(self.path)
 
 
 def _place_of(position: Position) -> tuple[int, int]:
@@ -316,20 +340,26 @@ def lock_run(path: Path) -> FolderLock:
         If there is no run, another process trains it, or the folder cannot be written.
     """
 
+    old = old_run(path)
+
     def refuse_other() -> None:
         if not (path / _CONFIG).is_file():
+            hint = f"; {old} is the run that it was to replace" if old.exists() else ""
             raise ValueError(
-                f"{path / _CONFIG} is missing; expected a folder that train --output wrote"
+                f"{path / _CONFIG} is missing; expected a folder that train --output wrote{hint}"
             )
 
     refuse_other()
-    lock = _locked(path, refuse_other, "--resume")
-    try:
-        recover(path)
-    except OSError as error:
-        lock.release()
-        raise _cannot_be_made(path, error) from None
-    return lock
+    if old.exists():
+        doubt = f"{old} is there, too: remove it if {path} was to replace it"
+        warnings.warn(doubt, UserWarning, stacklevel=2)
+    return _locked(path, refuse_other, "--resume")
+
+
+def old_run(path: Path) -> Path:
+    """Return where a run is until the one that replaces it has a checkpoint."""
+    path = path.resolve()
+    return path.with_name(f"{path.name}.old")
 
 
 def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> FolderLock:
@@ -370,7 +400,12 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         raise ValueError(
             f"--output {path} {what}, which --overwrite does not replace; choose another --output"
         )
-    known = (*_FILES, *_FOLDERS, LOCK)
+    if (old := old_run(path)).exists():
+        raise ValueError(
+            f"{old} is there, which is where --overwrite keeps the old run until the new one has a "
+            "checkpoint; rename or remove it"
+        )
+    known = (*_FILES, *_FOLDERS, _LOCK)
     strange = [name for name in names if name.removesuffix(".part") not in known]
     if strange:
         raise ValueError(

@@ -27,7 +27,6 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.runs.locking import settle
 from pluggable_mlp.runs.saved import (
     load_own_test_part,
     read_parameters,
@@ -333,7 +332,6 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     """
     folder = Path(folder)
     backend = get_backend(backend) if isinstance(backend, str) else backend
-    settle(folder)
     path = folder / "config.json"
     config, settings, preparation = read_settings(path)
     with damaged(path):

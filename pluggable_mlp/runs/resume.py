@@ -73,8 +73,6 @@ def resumed_run(
         _warn_of_beginning(folder, refused=ended and not more)
     else:
         _refuse_edited_lines(folder, history, checkpoint)
-        if ended:
-            settings = _prolonged(settings, checkpoint)
         _refuse_edited(path, settings, hashes, checkpoint)
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
@@ -160,18 +158,6 @@ def _last_of_all(folder: Path, epochs: int, communicator: Communicator | None) -
     if communicator is not None:
         check_same_checkpoint(communicator, checkpoint)
     return checkpoint
-
-
-def _prolonged(settings: Settings, checkpoint: Checkpoint) -> Settings:
-    """Return the settings of a run that had ended, was to have more epochs, and was killed.
-
-    The files of a run that has ended stay until it ends again.
-    """
-    later = Settings.from_dict(checkpoint.settings)
-    if later.epochs <= settings.epochs or _ends_with_epochs(settings):
-        return settings
-    where = {name: getattr(later, name) for name in _WHERE}
-    return replace(settings, epochs=later.epochs, **where)
 
 
 def _warn_of_beginning(folder: Path, refused: bool) -> None:

@@ -125,18 +125,6 @@ def test_a_run_shows_the_preparation_that_it_keeps(command, table, tmp_path):
     assert "config.json is not what the run was trained with" in edited.err
 
 
-@pytest.mark.filterwarnings("always::pluggable_mlp.runs.locking.RecoveryWarning")
-def test_a_run_whose_overwriting_was_killed_shows_the_new_preparation(command, table, tmp_path):
-    run, new = tmp_path / "run", tmp_path / "new"
-    assert command("train", *TRAIN, "--output", run).code == 0
-    assert command("train", "--data", table, *TRAIN, "--output", new).code == 0
-    expected = command("data", new).out
-    new.rename(run / "replacement")
-    outcome = command("data", run)
-    assert (outcome.code, outcome.out) == (0, expected)
-    assert "was left while files were put in their places; the last ones now are" in outcome.err
-
-
 def test_arrays_are_one_row(command, tmp_path):
     rows, facts = shown(command("data", "digits"))
     assert rows == {"all inputs": ["0", "0 to 1", "64 features, 8-bit pixels divided by 16"]}

@@ -41,7 +41,7 @@ def killed_at_all(server, tmp_path, make, command, every):
         folder.parent.mkdir()
         make(folder)
         result = server.run(*command, folder, kill_at=place)
-        assert names(folder.parent) <= {"run"}
+        assert names(folder.parent) <= {"run", "run.old"}
         if (state := state_of(folder.parent)) not in seen:
             seen.append(state)
             yield place, folder
@@ -89,7 +89,7 @@ def test_a_new_run(server, whole, tmp_path, step):
 @pytest.mark.parametrize("often", [OFTEN, ()], ids=["within epochs", "after an epoch"])
 @every(A_FEW)
 def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
-    """The old run is whole, or the new one is or has a checkpoint; nothing is left in the end."""
+    """The old run is whole, there or aside, or the new one is or has a checkpoint."""
     command = (*NEW, *often, "--overwrite", "--output")
     seen = set()
 
@@ -97,24 +97,35 @@ def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
         shutil.copytree(whole / "old", folder)
 
     for _, folder in killed_at_all(server, tmp_path, make, command, step):
-        evaluated = server.run("evaluate", folder)
-        seed = content(folder, "config.json")["settings"]["seed"]
-        seen.add((evaluated.code, seed))
+        aside = folder.with_name("run.old")
+        is_aside, has_config = aside.exists(), (folder / "config.json").exists()
+        if not list(folder.glob("checkpoints/*.safetensors")):
+            assert told(aside) == told(whole / "old")
+            assert server.run("verify", aside).code == 0
+        evaluated = server.run("evaluate", folder).code
+        seed = content(folder, "config.json")["settings"]["seed"] if has_config else None
+        seen.add((is_aside, evaluated, seed))
         if seed == 0:
+            assert not is_aside
             assert told(folder) == told(whole / "old")
-            assert evaluated.code == server.run("verify", folder).code == 0
-            assert resumed(server, folder) == told(whole / "old")
-        else:
-            if evaluated.code:
-                assert "summary.json is missing" in evaluated.err
-                assert list((folder / "checkpoints").glob("*.safetensors"))
-            assert resumed(server, folder) == told(whole / "new")
-    assert seen == {(0, 0), (2, 1), (0, 1)}
+            assert evaluated == server.run("verify", folder).code == 0
+        result = server.run("train", "--quiet", "--resume", folder)
+        assert result.code == (0 if has_config else 2)
+        assert ("run.old" in result.err) == is_aside
+        if has_config:
+            assert told(folder) == told(whole / ("new" if seed else "old"))
+            assert names(folder) == FILES
+        if is_aside:
+            assert ("run.old is there" in server.run(*command, folder).err) == has_config
+            shutil.rmtree(aside)
+    assert {(False, 0, 0), (False, 2, 1), (False, 0, 1)} <= seen
+    if step == 1:
+        assert {(True, 2, 1), (True, 2, None)} <= seen
 
 
 @every(A_FEW)
 def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
-    """It can be used at any moment, and goes on."""
+    """It has ended, shorter or longer, or goes on."""
     command = ("train", "--quiet", "--epochs", 4, *OFTEN, "--resume")
 
     def make(folder):
@@ -122,13 +133,17 @@ def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
 
     seen, epochs = set(), set()
     for _, folder in killed_at_all(server, tmp_path, make, command, step):
-        evaluated, verified = server.run("evaluate", folder), server.run("verify", folder)
-        assert (evaluated.code, verified.code) == (0, 0), (evaluated, verified)
-        seen.add(content(folder, "summary.json")["epochs"])
-        resumed(server, folder)  # to what it was to have, once there is a checkpoint of that
+        ended = (folder / "summary.json").exists()
+        seen.add(content(folder, "summary.json")["epochs"] if ended else None)
+        for command_of_saved in ("evaluate", "verify"):
+            result = server.run(command_of_saved, folder)
+            assert result.code == (0 if ended else 2), result
+            assert ended or "summary.json is missing" in result.err
+        resumed(server, folder)  # to what it was to have
         epochs.add(content(folder, "summary.json")["epochs"])
         assert resumed(server, folder, "--epochs", 4) == told(whole / "long")
-    assert seen == epochs == {2, 4}
+    assert seen == {2, 4, None}
+    assert epochs == {2, 4}
 
 
 @every(A_FEW)

@@ -1,13 +1,11 @@
-"""`train --overwrite`: an old run is replaced by a whole epoch; what is none, or in use, is not."""
+"""`train --overwrite`: an old run is replaced by a checkpoint; what is none, or in use, is not."""
 
 import json
 
 import pytest
 
-from pluggable_mlp.cli.console import StopRequest
 from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
 from tests.cli.saved_runs import FILES, assert_complete, lines, names
-from tests.cli.small_disks import small_disk
 
 
 def test_an_old_run_is_replaced_where_that_is_asked_for(command, tmp_path):
@@ -77,7 +75,7 @@ def test_a_run_in_training_is_not_replaced(command, tmp_path):
     [("--learning-rate", "1e38"), ("--optimizer", "lbfgs", "--batch-size", 16)],
     ids=["diverges in the first epoch", "refused by the loop"],
 )
-def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_path, fails):
+def test_overwrite_keeps_the_old_run_until_a_checkpoint_replaces_it(command, tmp_path, fails):
     folder = tmp_path / "run"
     train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
     assert command(*train).code == 0
@@ -89,20 +87,6 @@ def test_overwrite_keeps_the_old_run_until_an_epoch_replaces_it(command, tmp_pat
     assert command(*train, "--overwrite", "--seed", 1).code == 0
     assert (folder / "config.json").read_bytes() != before["config.json"]
     assert list(tmp_path.iterdir()) == [folder]  # nothing is left of the old one
-
-
-def test_a_stop_in_the_first_epoch_leaves_the_old_run(command, tmp_path, monkeypatch):
-    """And nothing else, and says so; of signals: tests/cli/test_interrupts.py."""
-    folder = tmp_path / "run"
-    train = ("train", "--quiet", "--epochs", 1, "--output", folder)
-    assert command(*train).code == 0
-    before = {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()}
-    monkeypatch.setattr(StopRequest, "__init__", lambda request: setattr(request, "code", 130))
-    outcome = command(*train, "--hidden", 8, "--overwrite")
-    assert outcome.code == 130
-    assert "interrupted after 0 whole epochs; the old run stays\n" in outcome.err
-    assert {one: one.read_bytes() for one in folder.rglob("*") if one.is_file()} == before
-    assert list(tmp_path.iterdir()) == [folder]
 
 
 @posix
@@ -121,18 +105,28 @@ def test_a_run_behind_a_link_is_replaced_where_it_is(command, tmp_path):
     assert names(tmp_path / "disk") == {"run"}
 
 
-@pytest.mark.slow
-@posix
-def test_a_run_that_is_a_mounted_file_system_is_replaced(command, tmp_path):
-    """As a container's volume: it cannot be renamed, and nothing moves out of it."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    with small_disk(folder) as (enter, seen):
-        for seed in (0, 1):
-            train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--seed", seed)
-            with running(*train, "--overwrite", "--output", folder, before=enter) as child:
-                _, err = child.communicate()
-            assert (child.returncode, err) == (0, "")
-        assert_complete(seen, command)
-        assert json.loads((seen / "config.json").read_text())["settings"]["seed"] == 1
-    assert list(tmp_path.iterdir()) == [folder]
+def test_the_old_run_is_aside_until_there_is_a_checkpoint(command, tmp_path, monkeypatch):
+    """And where something is in its way, nothing changes."""
+    from pluggable_mlp.runs.run import Run
+
+    folder, aside = tmp_path / "run", tmp_path / "run.old"
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
+    assert command(*train).code == 0
+    before = (folder / "summary.json").read_bytes()
+    seen, run_train = [], Run.train
+
+    def seeing(run):
+        for progress in run_train(run):
+            seen.append((aside / "summary.json").read_bytes() if aside.exists() else None)
+            yield progress
+
+    monkeypatch.setattr(Run, "train", seeing)
+    aside.mkdir()
+    outcome = command(*train, "--overwrite")
+    assert (outcome.code, outcome.out, seen) == (2, "", [])
+    assert f"{aside} is there, which is where --overwrite keeps the old run" in outcome.err
+    aside.rmdir()
+    given = ("--batch-size", 512, "--checkpoint-minutes", 0)
+    assert command(*train, "--overwrite", *given).code == 0
+    assert seen[:2] == [before, None]
+    assert names(tmp_path) == {"run"}
