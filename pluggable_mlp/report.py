@@ -12,6 +12,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.columns import Described
@@ -21,14 +23,14 @@ from pluggable_mlp.figures import (
     TrainingCurveDisplay,
     WeightsDisplay,
 )
-from pluggable_mlp.figures.display import in_words, scale_to_powers
-from pluggable_mlp.figures.predictions import pairs_by_output
-from pluggable_mlp.figures.sources import history_of
+from pluggable_mlp.figures.displays import in_words
+from pluggable_mlp.figures.sources import curves_of, pairs_by_output
 from pluggable_mlp.files import read_json
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_summary
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _STYLE = """
@@ -72,21 +74,45 @@ def draw_figures(folder: Path, run: SavedRun, data: str | None = None) -> dict[s
 
 
 def learning_curves(folders: Sequence[Path]) -> "Figure":
-    """Return the losses of runs, and beside them the score of their validation parts."""
-    names = [None] if len(folders) == 1 else [*map(str, folders)]
+    """Return the losses of runs, and beside them the score of their validation parts.
+
+    A dot on the last curve of each is at the epoch that is kept.
+    """
     runs = [
-        TrainingCurveDisplay(history_of(folder), name=name)
-        for folder, name in zip(folders, names, strict=True)
+        TrainingCurveDisplay(curves_of(folder), name=str(folder) if folders[1:] else None)
+        for folder in folders
     ]
     scores = [of for of in ("accuracy", "r2") if any(of in run.metrics for run in runs)]
     figure = _figure(6.4 * (1 + len(scores)), 4.2)
     axes = figure.subplots(1, 1 + len(scores), squeeze=False)[0]
     for metric, ax in zip(["loss", *scores], axes, strict=True):
-        for k, run in enumerate(runs):
+        for k, (folder, run) in enumerate(zip(folders, runs, strict=True)):
             if metric in run.metrics:
                 run.plot(ax, metric=metric, color=f"C{k}")
-    scale_to_powers(axes[0])
+                if (folder / "summary.json").exists():
+                    kept = read_summary(folder)["kept_epoch"]
+                    y = run.lines_[-1].get_ydata()[kept - 1]
+                    ax.plot(kept, y, "o", color=f"C{k}", label=f"kept: epoch {kept}")
+                    ax.legend(fontsize="small")
+    _scale_to_powers(axes[0])
     return figure
+
+
+def _scale_to_powers(ax: "Axes") -> None:
+    """Make the y axis logarithmic if lines are positive and spread over a power of ten.
+
+    Numbers from 0.0001 to 100,000 at its ticks are written in full.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    values = np.concatenate([np.asarray(line.get_ydata(), np.float64) for line in ax.lines])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if not 0.0 < 10.0 * low <= high:
+        return
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 1000.0 * low else (1.0,)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _figures_of_test_part(run: SavedRun, data: str | None) -> dict[str, "Figure"]:
@@ -175,10 +201,8 @@ def _comparison(runs: Sequence[_Reported]) -> str:
         for key in sorted({key for of in settings for key in of} - {*keys})
         if len({str(of.get(key)) for of in settings}) > 1
     ]
-    rows = [
-        *([in_words(key), *(run.summary.get(key) for run in runs)] for key in dict.fromkeys(keys)),
-        *([in_words(key), *(of.get(key) for of in settings)] for key in differing),
-    ]
+    rows = [[in_words(key), *(run.summary.get(key) for run in runs)] for key in dict.fromkeys(keys)]
+    rows += [[in_words(key), *(of.get(key) for of in settings)] for key in differing]
     head = ["", *(str(run.folder) for run in runs)]
     curves = learning_curves([run.folder for run in runs])
     return f"<h2>Comparison</h2>\n{_table(rows, head)}\n{_image('comparison', curves)}"
@@ -188,8 +212,8 @@ def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str 
     """Return the part of the page about one run."""
     machine = {"backend": summary["backend"], "device": summary["device"], **summary["versions"]}
     certificate = read_json(folder / "certificate.json", "a file of the run")
+    result = [[in_words(key), of] for key, of in summary.items() if key not in _OF_MACHINE]
     tables = {
-        "Result": {key: of for key, of in summary.items() if key not in _OF_MACHINE},
         "Settings": run.settings.to_dict(),
         "Made with": machine,
         "Certificate": {key: of for key, of in certificate.items() if isinstance(of, str | int)},
@@ -199,7 +223,8 @@ def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str 
         for title, of in tables.items()
     )
     return (
-        f"<h2>{escape(str(folder))}</h2>\n{_images(folder, run, data)}\n{_preparation(run)}"
+        f"<h2>{escape(str(folder))}</h2>\n<h3>Result</h3>\n{_table(result)}\n"
+        f"{_images(folder, run, data)}\n{_preparation(run)}"
         f'<div class="columns">\n{shown}\n</div>'
     )
 

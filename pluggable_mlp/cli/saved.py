@@ -262,7 +262,7 @@ def report(
 
 def _check_matplotlib() -> None:
     """Refuse a command that draws where matplotlib is not installed."""
-    from pluggable_mlp.figures.display import need_matplotlib
+    from pluggable_mlp.figures.displays import need_matplotlib
 
     try:
         need_matplotlib()

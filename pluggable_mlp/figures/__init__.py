@@ -5,9 +5,12 @@ on the axes of a new figure; `ax_` and `figure_` hold what was drawn on.  matplo
 is imported when something is drawn.  Files and pages of a run's figures are for `report.py`.
 """
 
-from pluggable_mlp.figures.curves import TrainingCurveDisplay
-from pluggable_mlp.figures.predictions import ConfusionMatrixDisplay, PredictionErrorDisplay
-from pluggable_mlp.figures.weights import WeightsDisplay
+from pluggable_mlp.figures.displays import (
+    ConfusionMatrixDisplay,
+    PredictionErrorDisplay,
+    TrainingCurveDisplay,
+    WeightsDisplay,
+)
 
 __all__ = [
     "ConfusionMatrixDisplay",

@@ -1,31 +1,88 @@
-"""Where the numbers of figures come from: arrays of any library, fitted estimators, runs."""
+"""Where the numbers of figures come from: what `train` returned, fitted estimators, runs."""
 
+import math
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
+
+import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends import get_backend
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
+from pluggable_mlp.training.train import Training
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from pluggable_mlp.runs.run import Run
-
-AnyRun: TypeAlias = "Run | SavedRun | str | PathLike[str]"
+LEAST_SIDE = 4
+"""Features that form a smaller square are not shown as an image."""
 
 
-def pair_on_host(y_true: Array, y_pred: Array) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Return targets and predictions as NumPy's, (examples,); columns become flat.
+def curves_of(source: Any) -> dict[str, Any]:
+    """Return losses and scores of each epoch, by name, of a training, an estimator or a run."""
+    if isinstance(source, Training):
+        return {"train_loss": source.history}
+    if hasattr(source, "fit"):
+        score = "accuracy" if hasattr(source, "classes_") else "r2"
+        named = {
+            "train_loss": _fitted(source, "loss_curve_", "fit it by sgd or adam"),
+            "validation_loss": getattr(source, "validation_loss_curve_", None),
+            f"validation_{score}": getattr(source, "validation_scores_", None),
+        }
+        return {key: values for key, values in named.items() if values is not None}
+    if isinstance(source, SavedRun | str | PathLike):
+        file = Path(
+            source.folder or "" if isinstance(source, SavedRun) else source, "metrics.jsonl"
+        )
+        lines, name = read_history(file), str(file)
+    else:
+        lines, name = _as_run(source).history, "run"
+    if not lines:
+        raise ValueError(f"{name} has no epoch; train first")
+    curves = [key for key in lines[0] if key.startswith(("train_", "validation_"))]
+    return {key: [line[key] for line in lines] for key in curves}
 
-    Raises
-    ------
-    ValueError
-        If the shapes differ, or are of several outputs.
+
+def first_layer_of(source: Any) -> tuple[Array, list[str] | None, tuple[int, int] | None]:
+    """Return W (in, out) of the first dense layer, the names of its inputs, and their shape.
+
+    They have a shape if they are of a run, pixels or without names, and a square of them.
     """
+    if isinstance(source, Training):
+        return _first_matrix(source.parameters), None, None
+    if hasattr(source, "fit"):
+        W = _fitted(source, "coefs_", "fit it first")[0]
+        return W, getattr(source, "feature_names_in_", None), None
+    saved = opened(source)
+    W, names = _first_matrix(saved.parameters), saved.preparation.feature_names
+    side = math.isqrt(W.shape[0])
+    is_square = side * side == W.shape[0] and side >= LEAST_SIDE
+    is_image = is_square and (saved.preparation.scale is not None or not names)
+    return W, names, (side, side) if is_image else None
+
+
+def opened(run: Any) -> SavedRun:
+    """Return a run with its parameters: a folder's are read for NumPy."""
+    if isinstance(run, SavedRun):
+        return run
+    if isinstance(run, str | PathLike):
+        return load_run(run)
+    run = _as_run(run)
+    parts = run.config, run.settings, run.preparation, run.mlp, run.parameters, run.backend
+    return SavedRun(*parts, dataset=run.dataset)
+
+
+def pairs_by_output(run: Any, data: str | None) -> dict[str, tuple[Array, Array]]:
+    """Return true and predicted values (examples,) on the test part of a regression, by output."""
+    saved = opened(run)
+    if saved.preparation.task != "regression":
+        raise ValueError(f"the task of the run is {saved.preparation.task}, which has no residuals")
+    values, targets = saved.answers_on_test_part(data)
+    columns = (of.reshape(len(of), -1).T for of in (targets, values))
+    return dict(zip(saved.preparation.target_names or (), zip(*columns, strict=True), strict=True))
+
+
+def pair_on_host(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+    """Return targets and predictions as NumPy's, (examples,); columns become flat."""
     t, y = (on_host(of) for of in (y_true, y_pred))
     t, y = (of[:, 0] if of.ndim == 2 and of.shape[1] == 1 else of for of in (t, y))
     if t.ndim != 1 or t.shape != y.shape or not len(t):
@@ -36,76 +93,44 @@ def pair_on_host(y_true: Array, y_pred: Array) -> "tuple[NDArray[Any], NDArray[A
     return t, y
 
 
-def fitted(estimator: Any, attribute: str, remedy: str) -> Any:
-    """Return an attribute of a fitted estimator.
+def tiles_of(W: Array, height: int, width: int) -> Array:
+    """Return the images of units in rows side by side, with NaN between them."""
+    units = W.shape[1]
+    columns = math.isqrt(units - 1) + 1
+    rows = -(-units // columns)
+    tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
+    tiles[:units, :height, :width] = W.T.reshape(units, height, width)
+    grid = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
+    return grid.reshape(rows * (height + 1), columns * (width + 1))[:-1, :-1]
 
-    Raises
-    ------
-    TypeError
-        If it has none, or an empty one.
-    """
+
+def _as_run(source: Any) -> Any:
+    """Return a run that was trained in this process; TypeError if it is something else."""
+    from pluggable_mlp.runs.run import Run  # with all that training takes
+
+    if not isinstance(source, Run):
+        raise TypeError(
+            f"source is {source!r:.80}, expected what train returns, a fitted estimator, a run or "
+            "the folder of one"
+        )
+    return source
+
+
+def _fitted(estimator: Any, attribute: str, remedy: str) -> Any:
+    """Return an attribute of a fitted estimator; TypeError if it has none, or an empty one."""
     value = getattr(estimator, attribute, None)
     if not value:
         raise TypeError(f"estimator is {str(estimator)[:80]}, without {attribute}: {remedy}")
     return value
 
 
-def open_run(run: AnyRun) -> SavedRun:
-    """Return a run with its parameters: a folder's are read for NumPy."""
-    from pluggable_mlp.runs.run import Run  # with all that training takes
-
-    if isinstance(run, SavedRun):
-        return run
-    if isinstance(run, Run):
-        return SavedRun(
-            run.config,
-            run.settings,
-            run.preparation,
-            run.mlp,
-            run.parameters,
-            run.backend,
-            dataset=run.dataset,
-        )
-    return load_run(_folder(run), get_backend("numpy"))
-
-
-def history_of(run: AnyRun) -> dict[str, list[float | None]]:
-    """Return the losses and scores of each epoch of a run, by their names.
-
-    Raises
-    ------
-    ValueError
-        If it has no epoch, or its file is damaged.
-    """
-    from pluggable_mlp.runs.run import Run  # with all that training takes
-
-    if isinstance(run, Run):
-        lines, where = run.history, "run"
-    else:
-        folder = _folder(run.folder if isinstance(run, SavedRun) else run)
-        file = folder / "metrics.jsonl"
-        lines, where = read_history(file), str(file)
-    if not lines:
-        raise ValueError(f"{where} has no epoch; train first")
-    curves = [key for key in lines[0] if key.startswith(("train_", "validation_"))]
-    return {key: [line[key] for line in lines] for key in curves}
-
-
-def predicted_test_part(run: SavedRun, data: str | None) -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Return the targets of a run's test part, and `SavedRun.answers_on_test_part`.
-
-    Raises
-    ------
-    ValueError, DataError
-        If it has no test part, or the data are not there or have changed.
-    """
-    if run.settings.test_share == 0:
-        raise ValueError("the run has no test part: test_share is 0")
-    answers, targets = run.answers_on_test_part(data)
-    return targets, answers
-
-
-def _folder(run: object) -> Path:
-    if not isinstance(run, str | PathLike):
-        raise TypeError(f"run is {run!r:.80}, expected a run, or the folder of one")
-    return Path(run)
+def _first_matrix(parameters: Any) -> Array:
+    """Return W of the first dense layer: others may precede it."""
+    for layer in parameters:
+        if "W" in layer:
+            return layer["W"]
+    names = "; ".join(", ".join(layer) for layer in parameters)
+    raise ValueError(
+        f"parameters are {names}, without a W (in, out); plot the weights of one member by "
+        f"WeightsDisplay(parameters[{len(parameters) - 1}]['member_W'][0])"
+    )

@@ -287,7 +287,7 @@ class RunFolder:
         self.path.rename(old)
         self._old = old
         remove(old / _LOCK)
-        self._lock = _locked(self._name, lambda: None)
+        self._lock = _locked(self.path, lambda: None)
         lock.release()
 
     def _hold(self) -> None:

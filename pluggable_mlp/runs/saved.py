@@ -40,6 +40,7 @@ class _Summary(TypedDict):
     backend: str
     device: str
     versions: dict[str, str]
+    kept_epoch: int
     config_sha256: str
     parameters_sha256: str
 

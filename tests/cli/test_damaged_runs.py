@@ -154,10 +154,9 @@ def test_a_line_of_metrics_that_is_whole_and_wrong_is_named(
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     change(lines[1])
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    step = last_checkpoint(folder)
     for arguments in possible(
         ("train", "--resume", folder),
-        ("verify", folder, "--from", step),
+        ("verify", folder),
         ("plot", folder, "--output", tmp_path / "plots"),
     ):
         outcome = command(*arguments)
@@ -170,8 +169,7 @@ def test_a_line_of_metrics_that_is_whole_and_wrong_is_named(
 def test_metrics_without_an_epoch_are_named(command, stopping, tmp_path):
     folder = shutil.copytree(stopping, tmp_path / "run")
     (folder / "metrics.jsonl").write_text("")
-    step = last_checkpoint(folder)
-    for arguments in possible(("verify", folder, "--from", step), ("plot", folder)):
+    for arguments in possible(("verify", folder), ("plot", folder)):
         outcome = command(*arguments)
         assert outcome.code == 2
         assert "metrics.jsonl" in outcome.err

@@ -154,7 +154,7 @@ def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
         (lambda: PredictionErrorDisplay.from_run(folders / "numbers"), "expected one of y1, y2"),
         (
             lambda: ConfusionMatrixDisplay.from_run(tmp_path / "run"),
-            "no test part",
+            "has no examples for testing",
         ),
         (lambda: TrainingCurveDisplay.from_run(folders), "metrics.jsonl has no epoch; train"),
         (lambda: WeightsDisplay.from_run(folders), "config.json"),
@@ -176,9 +176,13 @@ def test_the_figures_of_a_command_are_the_displays(folders):
     expected = {ax: TrainingCurveDisplay.from_run(folders / "numbers", metric=metric).lines_
                 for ax, metric in ((loss, "loss"), (r2, "r2"))}  # fmt: skip
     for ax, lines in expected.items():
-        assert [line.get_ydata().tolist() for line in ax.lines] == [
+        *curves, dot = ax.lines
+        assert [line.get_ydata().tolist() for line in curves] == [
             line.get_ydata().tolist() for line in lines
         ]
+        kept = content(folders / "numbers", "summary.json")["kept_epoch"]
+        assert dot.get_label() == f"kept: epoch {kept}"
+        assert dot.get_xydata().tolist() == [curves[-1].get_xydata()[kept - 1].tolist()]
     for ax in figures["residuals"].axes:
         display = PredictionErrorDisplay.from_run(folders / "numbers", output=ax.get_title())
         assert points(ax).tolist() == points(display.ax_).tolist()

@@ -22,8 +22,10 @@ def test_a_run_has_one_color_on_all_axes_of_a_comparison(command, folders, tmp_p
     given = ("train", "--quiet", "--epochs", 2, "--hidden", 4, "--validation", 0)
     assert command(*given, "--output", tmp_path / "run").code == 0
     figure = learning_curves([tmp_path / "run", folders / "images"])
-    losses, accuracies = ({line.get_label(): line.get_color() for line in ax.lines}
-                          for ax in figure.axes)  # fmt: skip
+    losses, accuracies = (
+        {line.get_label(): line.get_color() for line in ax.lines if line.get_marker() != "o"}
+        for ax in figure.axes
+    )
     name = folders / "images"
     assert losses[f"{name}: train loss"] == losses[f"{name}: validation loss"]
     assert accuracies == {f"{name}: validation accuracy": losses[f"{name}: train loss"]}
@@ -48,6 +50,8 @@ def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path
         *map(str, runs),
     ):
         assert words in text
+    result, image, settings = (text.rindex(of) for of in ("<h3>Result", "<img ", "<h3>Settings"))
+    assert text.rindex("<h2>") < result < image < settings
 
 
 BROWSER = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), "")

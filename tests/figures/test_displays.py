@@ -264,7 +264,7 @@ WRONG = {
     ),
     "no training": (
         lambda: TrainingCurveDisplay.from_training([1.0]),
-        r"training is \[1.0\], expected what train returns",
+        r"source is \[1.0\], expected what train returns",
     ),
     "networks": (
         lambda: WeightsDisplay(np.ones((2, 3, 4))),
@@ -294,7 +294,7 @@ WRONG = {
         lambda: WeightsDisplay(np.ones((3, 4))).plot([1]),
         r"ax is \[1\], expected Axes, such as plt.subplots\(\)\[1\]",
     ),
-    "run": (lambda: TrainingCurveDisplay.from_run(3), "run is 3, expected a run, or the folder"),
+    "run": (lambda: TrainingCurveDisplay.from_run(3), "source is 3, expected .* the folder of one"),
 }
 
 

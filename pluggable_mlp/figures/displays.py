@@ -1,0 +1,400 @@
+"""The displays: training curves, confusion matrix, residuals and weights.
+
+Shapes: X (examples, features), y_true and y_pred (examples,), W (in, out).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.figures.sources import (
+    curves_of,
+    first_layer_of,
+    opened,
+    pair_on_host,
+    pairs_by_output,
+    tiles_of,
+)
+from pluggable_mlp.lazy import on_host
+from pluggable_mlp.registry import choose
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+MOST_CLASSES_NUMBERED = 20
+MOST_FEATURES_NAMED = 30
+MOST_IMAGES = 64
+
+
+class _Display:
+    """Something to draw, and the axes on which it was drawn last."""
+
+    ax_: "Axes"
+    figure_: "Figure | SubFigure"
+
+    def _take_axes(self, ax: "Axes | None") -> "Axes":
+        """Keep the axes, by default those of a new figure, and return them."""
+        need_matplotlib()
+        from matplotlib.axes import Axes
+
+        if ax is None:
+            import matplotlib.pyplot as plt  # a notebook shows its figures, and so does plt.show()
+
+            ax = plt.subplots(layout="constrained")[1]
+        elif not isinstance(ax, Axes):
+            raise TypeError(f"ax is {ax!r:.80}, expected Axes, such as plt.subplots()[1]")
+        self.ax_, self.figure_ = ax, ax.figure
+        return ax
+
+
+class TrainingCurveDisplay(_Display):
+    """Loss, or a score, after each epoch; that of the validation part is dashed.
+
+    Parameters
+    ----------
+    history : mapping of str to array (epochs,) or (epochs, networks)
+        The curves by name: "train_loss", "validation_loss", "validation_accuracy" and the like.
+    name : str, optional
+        Of the training, for the legend.
+
+    Attributes
+    ----------
+    metrics : list of str
+        What there are curves of: "loss", "accuracy", …
+    lines_ : list of matplotlib Line2D
+
+    See Also
+    --------
+    sklearn.model_selection.LearningCurveDisplay
+
+    Examples
+    --------
+    >>> from pluggable_mlp import TrainingCurveDisplay
+    >>> history = {"train_loss": [2.0, 1.0], "validation_loss": [2.0, 1.5]}
+    >>> display = TrainingCurveDisplay(history).plot()
+    >>> display.metrics
+    ['loss']
+    """
+
+    def __init__(self, history: Mapping[str, Array], *, name: str | None = None) -> None:
+        curves = {key: np.asarray(on_host(of), dtype=np.float64) for key, of in history.items()}
+        if not curves or not all(of.ndim and len(of) for of in curves.values()):
+            raise ValueError(f"history is {dict(history)!r:.80}, expected curves of epochs")
+        self.history, self.name = curves, name
+        self.metrics = [*dict.fromkeys(key.partition("_")[2] for key in curves)]
+
+    def plot(
+        self, ax: "Axes | None" = None, *, metric: str = "loss", color: str | None = None
+    ) -> Self:
+        """Plot the curves of a metric, one of `metrics`, and return this display."""
+        choose(dict.fromkeys(self.metrics), metric, "metric")
+        ax = self._take_axes(ax)
+        words, self.lines_ = in_words(metric), []
+        style: dict[str, Any] = {} if color is None else {"color": color}
+        for part, dashes in (("train", "-"), ("validation", "--")):
+            values = self.history.get(f"{part}_{metric}")
+            if values is None:
+                continue
+            columns, epochs = values.reshape(len(values), -1), range(1, len(values) + 1)
+            label = f"{self.name}: {part} {words}" if self.name else f"{part} {words}"
+            lines = ax.plot(epochs, columns, dashes, label=label, **style)
+            for line in lines[1:]:
+                line.set_label("_")  # the legend has one line for a stack of networks
+            style["color"] = lines[0].get_color()
+            self.lines_ += lines
+        ax.set(xlabel="epoch", ylabel=words)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize="small")
+        return self
+
+    @classmethod
+    def from_training(
+        cls,
+        source: Any,
+        *,
+        metric: str = "loss",
+        name: str | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Plot the curves of what `train` returned, of an estimator, or of a run or its folder.
+
+        An estimator, of this package or of scikit-learn, is fitted by sgd or adam; a run may still
+        be training.  `metric` may be one of the validation part, such as "accuracy" or "r2".
+        """
+        return cls(curves_of(source), name=name).plot(ax, metric=metric)
+
+    from_estimator = from_run = from_training
+
+
+class _PredictionsDisplay(_Display):
+    """Predictions beside what is true."""
+
+    from_predictions: Callable[..., Any]
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None
+    ) -> Self:
+        """Predict for X, and plot the predictions beside y."""
+        return cls.from_predictions(y, estimator.predict(X), ax=ax)
+
+
+class ConfusionMatrixDisplay(_PredictionsDisplay):
+    """How often each class (down) was predicted as each other (across).
+
+    The color is the share of the class; of up to 20 classes the counts are written.
+
+    Parameters
+    ----------
+    confusion_matrix : array (classes, classes)
+        Counts of examples, a row for each true class.
+    display_labels : sequence, optional
+        The classes; by default 0, 1, …
+
+    Attributes
+    ----------
+    im_ : matplotlib AxesImage
+
+    See Also
+    --------
+    sklearn.metrics.ConfusionMatrixDisplay
+
+    Examples
+    --------
+    >>> from pluggable_mlp import ConfusionMatrixDisplay
+    >>> display = ConfusionMatrixDisplay([[3, 1], [0, 2]], display_labels=["no", "yes"]).plot()
+    >>> [label.get_text() for label in display.ax_.get_xticklabels()]
+    ['no', 'yes']
+    """
+
+    def __init__(
+        self, confusion_matrix: Array, *, display_labels: Sequence[Any] | None = None
+    ) -> None:
+        self.confusion_matrix = matrix = np.atleast_1d(on_host(confusion_matrix))
+        self.display_labels = [*(range(len(matrix)) if display_labels is None else display_labels)]
+        if matrix.shape != (len(self.display_labels),) * 2:
+            raise ValueError(
+                f"confusion_matrix has the shape {matrix.shape}, expected a row and a column for "
+                f"each of the labels {self.display_labels}"
+            )
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Plot the matrix, by default on the axes of a new figure, and return this display."""
+        matrix, labels = self.confusion_matrix, self.display_labels
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        ax = self._take_axes(ax)
+        self.im_ = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        ax.figure.colorbar(self.im_, ax=ax, label="share of the class")
+        if len(labels) <= MOST_CLASSES_NUMBERED:
+            ax.set_xticks(range(len(labels)), labels, rotation=_rotation(labels))
+            ax.set_yticks(range(len(labels)), labels)
+            for row, column in np.argwhere(matrix).tolist():
+                color = "white" if shares[row, column] > 0.5 else "black"
+                text = str(matrix[row, column])
+                ax.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+        ax.set(xlabel="predicted class", ylabel="true class")
+        return self
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Array,
+        y_pred: Array,
+        *,
+        labels: Sequence[Any] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Count predictions, and plot them: `labels` are all classes in the order to show."""
+        pair = pair_on_host(y_true, y_pred)
+        if labels is None:
+            labels = np.unique(np.concatenate(pair)).tolist()
+        index = {label: k for k, label in enumerate(labels)}
+        rows, columns = (of.tolist() for of in pair)
+        if unknown := {*rows, *columns}.difference(index):
+            raise ValueError(f"{min(unknown, key=str)!r} is none of the labels {[*labels]}")
+        matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
+        np.add.at(matrix, ([index[of] for of in rows], [index[of] for of in columns]), 1)
+        return cls(matrix, display_labels=labels).plot(ax)
+
+    @classmethod
+    def from_run(cls, run: Any, *, data: str | None = None, ax: "Axes | None" = None) -> Self:
+        """Plot the predictions of a run, or of its folder, for the test part of its data."""
+        saved = opened(run)
+        labels = saved.preparation.class_labels
+        if labels is None:
+            task = saved.preparation.task
+            raise ValueError(f"the task of the run is {task}, which has no classes")
+        probabilities, targets = saved.answers_on_test_part(data)
+        names = np.asarray(labels, dtype=object)
+        predicted = names[probabilities.argmax(axis=1)]
+        return cls.from_predictions(names[targets], predicted, labels=labels, ax=ax)
+
+
+class PredictionErrorDisplay(_PredictionsDisplay):
+    """Residuals, true minus predicted values, over predicted values.
+
+    Parameters
+    ----------
+    y_true, y_pred : array (examples,)
+        True and predicted values of one output.
+
+    Attributes
+    ----------
+    scatter_ : matplotlib PathCollection
+    line_ : matplotlib Line2D
+        Where a residual is 0.
+
+    See Also
+    --------
+    sklearn.metrics.PredictionErrorDisplay
+
+    Examples
+    --------
+    >>> from pluggable_mlp import PredictionErrorDisplay
+    >>> display = PredictionErrorDisplay(y_true=[1.0, 2.0], y_pred=[1.5, 1.5]).plot()
+    >>> display.scatter_.get_offsets().tolist()
+    [[1.5, -0.5], [1.5, 0.5]]
+    """
+
+    def __init__(self, *, y_true: Array, y_pred: Array) -> None:
+        pair = pair_on_host(y_true, y_pred)
+        self.y_true, self.y_pred = (of.astype(np.float64) for of in pair)  # unsigned ones wrap
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Plot the residuals, by default on the axes of a new figure, and return this display."""
+        ax = self._take_axes(ax)
+        self.scatter_ = ax.scatter(self.y_pred, self.y_true - self.y_pred, s=8, alpha=0.6)
+        self.line_ = ax.axhline(0.0, color="black", linewidth=0.8)
+        ax.set(xlabel="predicted", ylabel="residual (true - predicted)")
+        ax.grid(alpha=0.3)
+        return self
+
+    @classmethod
+    def from_predictions(cls, y_true: Array, y_pred: Array, *, ax: "Axes | None" = None) -> Self:
+        """Plot the residuals of predictions (examples,) of one output."""
+        return cls(y_true=y_true, y_pred=y_pred).plot(ax)
+
+    @classmethod
+    def from_run(
+        cls,
+        run: Any,
+        *,
+        output: str | None = None,
+        data: str | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Plot the residuals of a run, or of its folder, on the test part of its data."""
+        pairs = pairs_by_output(run, data)
+        if output is None and len(pairs) == 1:
+            (output,) = pairs
+        return cls.from_predictions(*choose(pairs, output or "", "output"), ax=ax)
+
+
+class WeightsDisplay(_Display):
+    """The weights of a layer: a row for each unit, or an image for each of the first 64 units.
+
+    Parameters
+    ----------
+    W : array (in, out)
+        Of a dense layer, such as `estimator.coefs_[1]`.
+    feature_names : sequence of str, optional
+        Of the inputs; up to 30 are shown.
+    image_shape : tuple of two ints, optional
+        Height and width, where the inputs are the pixels of an image.
+
+    Attributes
+    ----------
+    im_ : matplotlib AxesImage
+
+    See Also
+    --------
+    TrainingCurveDisplay
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import WeightsDisplay
+    >>> display = WeightsDisplay(np.eye(4), image_shape=(2, 2)).plot()
+    """
+
+    def __init__(
+        self,
+        W: Array,
+        *,
+        feature_names: Sequence[str] | None = None,
+        image_shape: tuple[int, int] | None = None,
+    ) -> None:
+        self.W, self.image_shape = on_host(W), image_shape
+        if self.W.ndim != 2:
+            raise ValueError(f"W has the shape {self.W.shape}, expected (in, out) of one network")
+        features = len(self.W)
+        self.feature_names = [] if feature_names is None else [*feature_names]
+        if self.feature_names and len(self.feature_names) != features:
+            raise ValueError(f"feature_names are {self.feature_names}, expected {features} names")
+        if image_shape is not None and math.prod(image_shape) != features:
+            raise ValueError(f"image_shape is {image_shape}, expected that of {features} pixels")
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Plot the weights, by default on the axes of a new figure, and return this display."""
+        ax = self._take_axes(ax)
+        limit, names = float(np.abs(self.W).max()) or 1.0, self.feature_names
+        style: dict[str, Any] = {"cmap": "RdBu", "interpolation": "nearest"}
+        style |= {"vmin": -limit, "vmax": limit}
+        if self.image_shape is not None:
+            self.im_ = ax.imshow(tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape), **style)
+            units = self.W.shape[1]
+            ax.set_axis_off()
+            ax.set_title(f"{min(units, MOST_IMAGES)} of {units} units")
+        else:
+            self.im_ = ax.imshow(self.W.T, aspect="auto", **style)
+            ax.set(xlabel="feature", ylabel="unit")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.get_major_locator().set_params(integer=True)
+            if 0 < len(names) <= MOST_FEATURES_NAMED:
+                ax.set_xticks(range(len(names)), names, rotation=_rotation(names))
+        ax.figure.colorbar(self.im_, ax=ax)
+        return self
+
+    @classmethod
+    def from_training(
+        cls,
+        source: Any,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Plot the first dense layer of what `train` returned, of a fitted estimator, or of a run.
+
+        Of a run pixels, and features without names, are shown as images if their count is that of
+        a square.
+        """
+        W, names, side = first_layer_of(source)
+        return cls(W, feature_names=names, image_shape=image_shape or side).plot(ax)
+
+    from_estimator = from_run = from_training
+
+
+def need_matplotlib() -> None:
+    """Raise ImportError if matplotlib is not installed; the message says how to install it."""
+    try:
+        import matplotlib.axes  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            "figures are drawn by matplotlib, which is not installed; "
+            "python -m pip install 'pluggable-mlp[plot]'"
+        ) from None
+
+
+def in_words(name: str) -> str:
+    """Return the name of a setting or a measure for readers: "test R²" for "test_r2"."""
+    return " ".join({"r2": "R²", "f1": "F1"}.get(word, word) for word in name.split("_"))
+
+
+def _rotation(names: Sequence[Any]) -> int:
+    """Return the angle of names at ticks: upright if they would be too long side by side."""
+    return 90 if max(len(str(name)) for name in names) > 3 else 0
