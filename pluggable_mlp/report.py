@@ -23,8 +23,7 @@ from pluggable_mlp.figures import (
     TrainingCurveDisplay,
     WeightsDisplay,
 )
-from pluggable_mlp.figures.displays import in_words
-from pluggable_mlp.figures.sources import curves_of, pairs_by_output
+from pluggable_mlp.figures.sources import curves_of, in_words, pairs_by_output
 from pluggable_mlp.files import read_json
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_summary
@@ -91,8 +90,12 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
                 run.plot(ax, metric=metric, color=f"C{k}")
                 if (folder / "summary.json").exists():
                     kept = read_summary(folder)["kept_epoch"]
-                    y = run.lines_[-1].get_ydata()[kept - 1]
-                    ax.plot(kept, y, "o", color=f"C{k}", label=f"kept: epoch {kept}")
+                    ax.plot(
+                        *run.lines_[-1].get_xydata()[kept - 1],
+                        "o",
+                        color=f"C{k}",
+                        label=f"kept: epoch {kept}",
+                    )
                     ax.legend(fontsize="small")
     _scale_to_powers(axes[0])
     return figure

@@ -4,6 +4,7 @@ The name, the values and the help of a setting come from its annotation in `opti
 """
 
 import inspect
+import tomllib
 from collections.abc import Callable
 from functools import wraps
 from itertools import chain
@@ -16,7 +17,6 @@ from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.options import Options
 from pluggable_mlp.registry import did_you_mean
 
-_NOT_IN_FILES = ("config", "help")
 _NAMES = {str: "text", int: "integer", float: "float"}
 
 BackendOption = Annotated[
@@ -62,17 +62,11 @@ def with_settings(
         @wraps(command)
         def run(**given: Any) -> None:
             texts = {name: given.pop(name) for name in settings}
-            try:
-                values = {
-                    name: None if text is None else settings[name].parse(text)
-                    for name, text in texts.items()
-                }
-                command(settings=values, **given)
-            except ValueError as error:
-                name, file = str(error).partition(" ")[0], given.get("config")
-                if file is None or source_of(given["context"], name) != "DEFAULT_MAP":
-                    raise
-                raise ValueError(f"{file}: {error}") from error
+            values = {
+                name: None if text is None else settings[name].parse(text)
+                for name, text in texts.items()
+            }
+            command(settings=values, **given)
 
         declared = inspect.signature(command).parameters.values()
         shown = [options if one.name == "settings" else [one] for one in declared]
@@ -117,63 +111,28 @@ def _as_text(value: Any) -> str:
 
 
 def _load_config(context: typer.Context, file: Path | None) -> Path | None:
-    """Make the options of a file the defaults of the command line's, and return the file.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, has a key that is not an option, or a value of another kind.
-    """
+    """Make the options of a file the defaults of the command line's, and return the file."""
     if file is None:
         return None
-    options = {
-        option.opts[0].removeprefix("--"): option
-        for option in context.command.params
-        if option.name not in _NOT_IN_FILES
-    }
-    given = {}
-    for key, value in _read(file).items():
-        name = key.replace("_", "-")
-        if name not in options:
-            hint = did_you_mean(name, options) or f"; expected some of {', '.join(options)}"
-            raise ValueError(f"{file}: {key!r} is not an option of {context.info_name}{hint}")
-        is_flag = bool(getattr(options[name], "is_flag", False))
-        given[str(options[name].name)] = _in_file(file, key, value, is_flag)
-    context.default_map = {**(context.default_map or {}), **given}
-    return file
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Return the options of a TOML file, or of a run by its config.json."""
-    import tomllib
-
     from pluggable_mlp.runs.saved import read_config
 
-    if file.is_dir():
-        own = file / "config.json"
-        named = f"the file, {own}" if own.is_file() else "a file of TOML, or a run's config.json"
-        raise ValueError(f"--config {file} is a folder, expected a file; name {named}")
-    if file.suffix == ".json":
-        settings = read_config(file)["settings"]
-        return {name: value for name, value in settings.items() if value is not None}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise ValueError(f"--config {file} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # of TOML, or of UTF-8
-        raise ValueError(f"--config {file} is not a TOML file: {error}") from None
-
-
-def _in_file(file: Path, key: str, value: Any, is_flag: bool) -> str | bool:
-    """Return a value of a file as the command line would have it."""
-    if is_flag and isinstance(value, bool):
-        return value
-    listed = value if isinstance(value, list) else [value]
-    plain = all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in listed)
-    if is_flag or not plain:
-        expected = "true or false" if is_flag else "a text, a number or a list of these"
-        raise ValueError(f"{file}: {key} is {value!r}, expected {expected}")
-    return _as_text(value)
+        is_run = file.suffix == ".json"
+        values = read_config(file)["settings"] if is_run else tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        fault = getattr(error, "strerror", None) or error
+        raise ValueError(f"--config {file} cannot be read: {fault}") from None
+    options = {one.opts[0].removeprefix("--"): one for one in context.command.params}
+    context.default_map = {}
+    for key, value in values.items():
+        option = options.get(name := key.replace("_", "-"))
+        if option is None or name == "config":
+            hint = did_you_mean(name, options)
+            raise ValueError(f"{file}: {key!r} is not an option of {context.info_name}{hint}")
+        if value is not None:
+            is_flag = getattr(option, "is_flag", False)
+            context.default_map[str(option.name)] = value if is_flag else _as_text(value)
+    return file
 
 
 ConfigOption = Annotated[

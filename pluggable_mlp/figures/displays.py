@@ -13,6 +13,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures.sources import (
     curves_of,
     first_layer_of,
+    in_words,
     opened,
     pair_on_host,
     pairs_by_output,
@@ -23,6 +24,7 @@ from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
 
 MOST_CLASSES_NUMBERED = 20
@@ -107,7 +109,7 @@ class TrainingCurveDisplay(_Display):
             style["color"] = lines[0].get_color()
             self.lines_ += lines
         ax.set(xlabel="epoch", ylabel=words)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        _put_ticks_at_integers(ax.xaxis)
         ax.grid(alpha=0.3)
         ax.legend(fontsize="small")
         return self
@@ -137,9 +139,7 @@ class _PredictionsDisplay(_Display):
     from_predictions: Callable[..., Any]
 
     @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None
-    ) -> Self:
+    def from_estimator(cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None) -> Any:
         """Predict for X, and plot the predictions beside y."""
         return cls.from_predictions(y, estimator.predict(X), ax=ax)
 
@@ -343,18 +343,20 @@ class WeightsDisplay(_Display):
         """Plot the weights, by default on the axes of a new figure, and return this display."""
         ax = self._take_axes(ax)
         limit, names = float(np.abs(self.W).max()) or 1.0, self.feature_names
-        style: dict[str, Any] = {"cmap": "RdBu", "interpolation": "nearest"}
-        style |= {"vmin": -limit, "vmax": limit}
+        colors: dict[str, Any] = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
         if self.image_shape is not None:
-            self.im_ = ax.imshow(tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape), **style)
+            self.im_ = ax.imshow(
+                tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape),
+                interpolation="nearest",
+                **colors,
+            )
             units = self.W.shape[1]
             ax.set_axis_off()
             ax.set_title(f"{min(units, MOST_IMAGES)} of {units} units")
         else:
-            self.im_ = ax.imshow(self.W.T, aspect="auto", **style)
+            self.im_ = ax.imshow(self.W.T, aspect="auto", interpolation="nearest", **colors)
             ax.set(xlabel="feature", ylabel="unit")
-            for axis in (ax.xaxis, ax.yaxis):
-                axis.get_major_locator().set_params(integer=True)
+            _put_ticks_at_integers(ax.xaxis, ax.yaxis)
             if 0 < len(names) <= MOST_FEATURES_NAMED:
                 ax.set_xticks(range(len(names)), names, rotation=_rotation(names))
         ax.figure.colorbar(self.im_, ax=ax)
@@ -390,9 +392,11 @@ def need_matplotlib() -> None:
         ) from None
 
 
-def in_words(name: str) -> str:
-    """Return the name of a setting or a measure for readers: "test R²" for "test_r2"."""
-    return " ".join({"r2": "R²", "f1": "F1"}.get(word, word) for word in name.split("_"))
+def _put_ticks_at_integers(*axes: "Axis") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _rotation(names: Sequence[Any]) -> int:

@@ -1,6 +1,7 @@
 """Where the numbers of figures come from: what `train` returned, fitted estimators, runs."""
 
 import math
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def curves_of(source: Any) -> dict[str, Any]:
     return {key: [line[key] for line in lines] for key in curves}
 
 
-def first_layer_of(source: Any) -> tuple[Array, list[str] | None, tuple[int, int] | None]:
+def first_layer_of(source: Any) -> tuple[Array, Sequence[str] | None, tuple[int, int] | None]:
     """Return W (in, out) of the first dense layer, the names of its inputs, and their shape.
 
     They have a shape if they are of a run, pixels or without names, and a square of them.
@@ -91,6 +92,11 @@ def pair_on_host(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
             "give one output at a time"
         )
     return t, y
+
+
+def in_words(name: str) -> str:
+    """Return the name of a setting or a measure for readers: "test R²" for "test_r2"."""
+    return " ".join({"r2": "R²", "f1": "F1"}.get(word, word) for word in name.split("_"))
 
 
 def tiles_of(W: Array, height: int, width: int) -> Array:
