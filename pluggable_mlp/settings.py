@@ -160,12 +160,6 @@ class Settings(Options):
             self.data, **self.data_options(), preparation=preparation, in_files=in_files
         )
 
-    @property
-    def where_data_are(self) -> str:
-        """The remedy where the data are elsewhere now."""
-        options = "--data" if self.test is None else "--data and --test"
-        return f"say with {options} where they are"
-
     def data_options(self) -> dict[str, Any]:
         """Return the options of `load_dataset`."""
         return {

@@ -77,8 +77,7 @@ def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
     for name, value in settings.items():
         if value != _SETTINGS[name].default:
             raise ValueError(
-                f"{folder} is the folder of a run, whose preparation is fitted; leave out "
-                f"--{name.replace('_', '-')}"
+                f"--{name.replace('_', '-')} is {value!r}, expected none for {folder}, a run"
             )
     config, _, preparation = read_settings(folder / "config.json")
     if (folder / "summary.json").exists():

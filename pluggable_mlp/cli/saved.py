@@ -109,10 +109,7 @@ def predict(
     from pluggable_mlp.runs.predict import load_run
 
     if output is not None and output.suffix.lower() not in ("", ".csv", ".npy"):
-        raise ValueError(
-            f"--output {output} ends in {output.suffix}, expected .csv, or .npy for only the "
-            "predictions"
-        )
+        raise ValueError(f"--output {output} ends in {output.suffix}, expected .csv or .npy")
     saved = load_run(run, get_backend(backend))
     with saved_input(str(inputs), suffix) as named:
         if output is not None and output.suffix.lower() == ".npy":
@@ -168,10 +165,7 @@ def _naming_output(output: Path) -> Iterator[None]:
     except BrokenPipeError:  # of standard output, which shows what was written
         raise
     except OSError as error:
-        raise ValueError(
-            f"--output {output} cannot be written: {error.strerror}; name a place where you may "
-            "write"
-        ) from None
+        raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
 
 
 def export(

@@ -80,7 +80,7 @@ def train(
     if log is not None:
         check_log(log)
         if output is None and resume is None:
-            raise ValueError(f"log is {log!r}, which is written to a run's folder; give --output")
+            raise ValueError(f"log is {log!r}, expected --output, where it is written")
     communicator = joined(distributed, "train" if resume is None else "train --resume")
     writes = communicator is None or communicator.rank == 0
     with ExitStack() as stack:
@@ -140,9 +140,9 @@ def _resumed(
     given = {name for name in context.params if source_of(context, name) != "DEFAULT"}
     output = context.params["output"]
     if "overwrite" in given and context.params["overwrite"]:
-        raise ValueError("--resume goes on with a run, --overwrite replaces it; leave one out")
+        raise ValueError("--overwrite is given, expected it without --resume")
     if output is not None and output.resolve() != folder.resolve():
-        raise ValueError(f"--resume goes on in {folder}; leave out --output {output}")
+        raise ValueError(f"--output is {output}, expected {folder} as --resume")
     run = resumed_run(
         folder,
         backend if "backend" in given else None,

@@ -351,8 +351,7 @@ def lock_run(path: Path) -> FolderLock:
 
     refuse_other()
     if old.exists():
-        doubt = f"{old} is there, too: remove it if {path} was to replace it"
-        warnings.warn(doubt, UserWarning, stacklevel=2)
+        warnings.warn(f"{old} is there, too: {path} may replace it", UserWarning, stacklevel=2)
     return _locked(path, refuse_other, "--resume")
 
 
@@ -367,7 +366,7 @@ def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> 
     try:
         lock = FolderLock(path)
     except TakenError:
-        raise ValueError(f"{option} {path}: another process trains it; wait for its end") from None
+        raise ValueError(f"{option} {path}: another process trains it") from None
     except OSError as error:
         raise _cannot_be_made(path, error) from None
     try:
@@ -384,47 +383,24 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     With `overwrite` the files of a run may be there, and no others.
     """
     try:
-        # A link that leads nowhere cannot be made a folder, either.
-        is_other = (path.exists() or path.is_symlink()) and not path.is_dir()
-        names = sorted(one.name for one in path.iterdir()) if path.is_dir() else []
+        names = sorted({one.name for one in path.iterdir()} - _UNUSED)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise _cannot_be_made(path, error) from None
-    others = [name for name in names if name not in _UNUSED]
-    if not (is_other or others):
-        return
-    if not overwrite:
-        raise _used(path)
-    if _CONFIG not in names:
-        kind = "a file" if path.exists() else "a link that leads nowhere"
-        what = f"holds {others[0]}, but no {_CONFIG} of a run" if others else f"is {kind}"
-        raise ValueError(
-            f"--output {path} {what}, which --overwrite does not replace; choose another --output"
-        )
-    if (old := old_run(path)).exists():
-        raise ValueError(
-            f"{old} is there, which is where --overwrite keeps the old run until the new one has a "
-            "checkpoint; rename or remove it"
-        )
-    known = (*_FILES, *_FOLDERS, _LOCK)
-    strange = [name for name in names if name.removesuffix(".part") not in known]
-    if strange:
-        raise ValueError(
-            f"--output {path} holds {strange[0]}, which train did not write; remove it, or name a "
-            "new folder"
-        )
-
-
-def _used(path: Path) -> ValueError:
-    return ValueError(
-        f"--output {path} already holds something, maybe a run that another process trains; name "
-        "a new folder, go on with an old run by --resume, or replace it with --overwrite"
-    )
+    if names and not overwrite:
+        raise ValueError(f"--output {path} is not empty; use --resume or --overwrite")
+    ours = (*_FILES, *_FOLDERS, _LOCK)
+    others = [name for name in names if name.removesuffix(".part") not in ours]
+    if others or (names and _CONFIG not in names):
+        strange = (others or names)[0]
+        raise ValueError(f"--output {path} holds {strange}, expected the files of a run alone")
+    if names and old_run(path).exists():
+        raise ValueError(f"{old_run(path)} exists, expected that --overwrite may use this name")
 
 
 def _cannot_be_made(path: Path, error: OSError) -> ValueError:
-    return ValueError(
-        f"--output {path} cannot be made: {_why(error)}; name a folder where you may write"
-    )
+    return ValueError(f"--output {path} cannot be created: {_why(error)}")
 
 
 def _why(error: Exception) -> str:

@@ -204,8 +204,6 @@ class SavedRun:
             self.settings if data is None else replace(self.settings, data=data),
             self.config,
             self.preparation,
-            missing="say with --data where they are",
-            changed="to measure the run on these, name them with --data",
         )
 
     def header(self) -> list[str]:

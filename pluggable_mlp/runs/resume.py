@@ -81,8 +81,6 @@ def resumed_run(
         settings,
         config["data_sha256"],
         preparation if checkpoint else None,  # a run that begins again is fitted again, too
-        missing=settings.where_data_are,
-        changed="put them back to go on with the run",
         in_files=communicator is not None,
     )
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
@@ -119,8 +117,8 @@ def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -
         own = getattr(settings, name)
         if value != own:
             raise ValueError(
-                f"--{name.replace('_', '-')} is {_written(value)}, but the run in {folder} has "
-                f"{_written(own)}; leave it out, or train a new run"
+                f"--{name.replace('_', '-')} is {_written(value)}, expected {_written(own)} as in "
+                f"{folder}"
             )
 
 
@@ -132,7 +130,7 @@ def _refuse_edited_lines(
     if sha256_of(lines) != checkpoint.metrics_sha256:
         raise ValueError(
             f"{folder / 'metrics.jsonl'} is not what the run wrote: a checkpoint has another "
-            f"SHA-256 of the first {checkpoint.epochs} lines; undo what was edited, or train again"
+            f"SHA-256 of the first {checkpoint.epochs} lines"
         )
 
 
@@ -147,8 +145,7 @@ def _refuse_edited(
         if name not in free and value != trained[name]:
             raise ValueError(
                 f"{path} is not what the run was trained with: {name} is {_written(value)}, a "
-                f"checkpoint of it has {_written(trained[name])}; undo what was edited, or train "
-                "again"
+                f"checkpoint has {_written(trained[name])}"
             )
 
 
@@ -164,8 +161,7 @@ def _warn_of_beginning(folder: Path, refused: bool) -> None:
     """Warn that a run begins again, or refuse one that has ended and gets no more epochs."""
     if refused:
         raise ValueError(
-            f"{folder} holds a run that has ended, and no checkpoint to go on from; train it again "
-            "with --output and --overwrite"
+            f"{folder} holds a run that has ended, and no checkpoint to go on from; use --overwrite"
         )
     message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
     warnings.warn(message, CheckpointWarning, stacklevel=3)
@@ -183,8 +179,8 @@ def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
     name = _ends_with_epochs(settings)
     if name is not None and epochs != settings.epochs:
         raise ValueError(
-            f"epochs is {epochs}, but {name} ends with the epochs of the run, "
-            f"{settings.epochs} when it began; leave --epochs out"
+            f"epochs is {epochs}, expected {settings.epochs} as when the run began: {name} ends "
+            "with them"
         )
     return replace(settings, epochs=epochs)
 

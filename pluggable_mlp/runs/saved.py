@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
 
 _FOLDER = "a folder that train --output wrote"
+_WHERE = "say with --data, and --test, where those of the run are"
 
 
 class _Config(TypedDict):
@@ -87,7 +88,7 @@ def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str
     if config is not None and stated != json_sha256(config):
         raise ValueError(
             f"{folder / 'config.json'} is not what the run was trained with: summary.json has "
-            f"another SHA-256 of it, {stated}; undo what was edited, or train again"
+            f"another SHA-256 of it, {stated}"
         )
     return summary
 
@@ -105,8 +106,7 @@ def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
         found = parameters_sha256(parameters)
     if found != sha256:
         raise ValueError(
-            f"{path} holds parameters of SHA-256 {found}, expected {sha256} as trained: the file "
-            "is of another run"
+            f"{path} holds parameters of SHA-256 {found}, expected {sha256} as trained"
         )
     on_backend: LibraryArrays = map_nested(backend.asarray, parameters)
     return on_backend
@@ -163,9 +163,6 @@ def load_own_data(
     settings: "Settings",
     data_sha256: str,
     preparation: Preparation | None = None,
-    *,
-    missing: str | None,
-    changed: str,
     in_files: bool = False,
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
@@ -178,9 +175,6 @@ def load_own_data(
         Of the data in training.
     preparation : Preparation, optional
         That of the run, which is applied; by default one is fitted, as training did.
-    missing, changed : str
-        The remedies where they cannot be read, beside that of the reader, and where they are
-        others.
     in_files : bool, default False
         As for `load_dataset`.
 
@@ -189,30 +183,18 @@ def load_own_data(
     DataError
         If they cannot be read, or are others.
     """
-    with _of_own_data(missing):
+    with _of_own_data():
         dataset = settings.load_dataset(preparation, in_files)
-    _refuse_others(dataset.name, dataset.sha256(), data_sha256, changed)
+    _refuse_others(dataset.name, dataset.sha256(), data_sha256)
     return dataset
 
 
 def load_own_test_part(
-    settings: "Settings",
-    config: dict[str, Any],
-    preparation: Preparation,
-    *,
-    missing: str | None,
-    changed: str,
+    settings: "Settings", config: dict[str, Any], preparation: Preparation
 ) -> Split:
-    """Return the test part of the data of a run, if they are still those.
+    """Return the test part of the data of a run, if they are still those; `config` is all of its.
 
-    Where the test part is a file of its own, no other is read.
-
-    Parameters
-    ----------
-    settings, preparation, missing, changed
-        As for `load_own_data`.
-    config : dict
-        All of `config.json`.
+    If the test part is a file of its own, no other is read.
 
     Raises
     ------
@@ -220,30 +202,24 @@ def load_own_test_part(
         If they cannot be read, or are others, or have no test part.
     """
     if settings.test is None:
-        return load_own_data(
-            settings,
-            config["data_sha256"],
-            preparation,
-            missing=missing,
-            changed=changed,
-        ).test
-    with _of_own_data(missing):
+        return load_own_data(settings, config["data_sha256"], preparation).test
+    with _of_own_data():
         part = load_for_testing(preparation, settings.test, settings.target, settings.block_size)
-    _refuse_others(settings.test, part.sha256(), config["test_sha256"], changed)
+    _refuse_others(settings.test, part.sha256(), config["test_sha256"])
     return part
 
 
 @contextmanager
-def _of_own_data(missing: str | None) -> Iterator[None]:
-    """Read data of which training has warned; say what else to do where they cannot be read."""
+def _of_own_data() -> Iterator[None]:
+    """Read data of which training has warned; say how to name them if they cannot be read."""
     try:
         with no_data_warnings():
             yield
     except DataError as error:
-        raise (error.or_else(missing) if missing else error) from None
+        raise error.or_else(_WHERE) from None
 
 
-def _refuse_others(name: str, found: str, expected: str | None, changed: str) -> None:
+def _refuse_others(name: str, found: str, expected: str | None) -> None:
     if found != expected:
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(name, fault, changed)
+        raise DataError(name, fault, _WHERE)

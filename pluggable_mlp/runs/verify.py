@@ -94,15 +94,8 @@ class Verification:
         data: str | None = None,
         test: str | None = None,
     ) -> None:
-        is_named = data is not None and (settings.test is None or test is not None)
         settings = replace(settings, data=data or settings.data, test=test or settings.test)
-        dataset = load_own_data(
-            settings,
-            certificate["data_sha256"],
-            missing=None if is_named else settings.where_data_are,
-            changed="name the right ones with --data",
-        )
-        self.run = Run(settings, backend, dataset)
+        self.run = Run(settings, backend, load_own_data(settings, certificate["data_sha256"]))
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)
@@ -122,7 +115,7 @@ class Verification:
             or {*map(len, self._records.values())} - {HASH_DIGITS * len(names)}
         ):
             raise ValueError(
-                "the certificate has other records than a run of its settings, which are after "
+                "the certificate has other records than a run of its settings, expected them after "
                 f"each {self.run.record_every} steps up to {end}, of {', '.join(names)}"
             )
 
@@ -290,7 +283,7 @@ class Verification:
 
 
 def _edited(path: Path) -> ValueError:
-    return ValueError(f"{path} is not what was certified; undo what was edited, or train again")
+    return ValueError(f"{path} is not what was certified")
 
 
 def _is_close(found: Any, computed: Any) -> bool:

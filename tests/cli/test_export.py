@@ -177,7 +177,7 @@ def test_what_cannot_be_written_is_said(command, tmp_path, monkeypatch):
     assert "config.json is missing" in outcome.err
     outcome = command("export", run, "--output", tmp_path / "nowhere" / "model.onnx")
     assert (outcome.code, outcome.out) == (2, "")
-    remedy = "No such file or directory; name a place where you may write"
+    remedy = "No such file or directory\n"
     assert f"nowhere/model.onnx cannot be written: {remedy}" in outcome.err
     monkeypatch.setitem(sys.modules, "ndonnx", None)
     outcome = command("export", run, "--output", tmp_path / "model.onnx")

@@ -48,7 +48,7 @@ def test_every_number_of_an_epoch_is_logged(command, tmp_path):
             ["--log", "tensorbord", "--output", "run"],
             ["log is 'tensorbord'", "mean 'tensorboard'?"],
         ),
-        (["--log", "tensorboard"], ["written to a run's folder; give --output"]),
+        (["--log", "tensorboard"], ["expected --output, where it is written"]),
     ],
 )
 def test_what_does_not_fit_is_named(command, options, words):

@@ -25,7 +25,7 @@ def moved(command, tmp_path, monkeypatch):
 def assert_data_are_missed(outcome):
     assert outcome.code == 2
     assert f"data.npz: there is no such file; check the path, which begins in {os.getcwd()}, " \
-        "or say with --data where they are" in outcome.err  # fmt: skip
+        "or say with --data, and --test, where those of the run are" in outcome.err  # fmt: skip
 
 
 def test_the_data_of_a_run_may_be_elsewhere(command, moved):

@@ -25,7 +25,7 @@ def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
         assert lines(folder)[0]["epoch"] == 1
         second = command("train", "--quiet", "--epochs", 1, "--output", folder)
         assert (second.code, second.out) == (2, "")
-        assert "already holds something, maybe a run that another process trains" in second.err
+        assert "is not empty; use --resume or --overwrite" in second.err
         code, out, err = stopped(child, signal.SIGTERM)
     assert code == 143
     assert out.splitlines()[-1].startswith("test accuracy")
@@ -255,7 +255,7 @@ def test_a_full_disk_raises_before_training(tmp_path):
     with running("train", "--output", tmp_path / "run", before=full) as child:
         out, err = child.communicate(timeout=300)
     assert (child.returncode, out) == (2, "")
-    assert "run cannot be made: File too large; name a folder where you may write" in err
+    assert "run cannot be created: File too large\n" in err
     assert not (tmp_path / "run").exists()
 
 

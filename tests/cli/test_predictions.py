@@ -67,7 +67,6 @@ def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp
         outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
         assert outcome.code == 2
         assert f"--output {path} cannot be written: " in outcome.err
-        assert "name a place where you may write" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["p.parquet", "p.csv.gz", "p.npz"])
@@ -75,7 +74,7 @@ def test_predictions_are_not_written_under_the_name_of_another_format(command, r
     np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name)
     suffix = Path(name).suffix
-    expected = f"ends in {suffix}, expected .csv, or .npy for only the predictions"
+    expected = f"ends in {suffix}, expected .csv or .npy"
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == f"Error: --output {tmp_path / name} {expected}\n"
     assert not (tmp_path / name).exists()

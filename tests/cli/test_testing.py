@@ -89,7 +89,7 @@ def test_the_certificate_holds_the_data_for_testing(command, files, tmp_path):
     lost = command("verify", folder)
     assert lost.code == 2
     assert "other.csv: there is no such file" in lost.err
-    assert "or say with --data and --test where they are" in lost.err
+    assert "or say with --data, and --test, where those of the run are" in lost.err
     assert lost.err == command("train", "--resume", folder).err
     assert command("verify", folder, "--test", moved).code == 0
     longer = command("train", "--resume", folder, "--epochs", 3, "--test", moved)

@@ -128,7 +128,7 @@ def test_a_folder_that_holds_something_is_refused_before_training(command, tmp_p
     (tmp_path / "precious.txt").write_text("keep")
     outcome = command("train", "--output", tmp_path)
     assert outcome.code == 2
-    assert "already holds something" in outcome.err
+    assert "is not empty" in outcome.err
     assert (tmp_path / "precious.txt").read_text() == "keep"
 
 
@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_made_is_named(command, tmp_path):
     (tmp_path / "file").write_text("")
     outcome = command("train", "--quiet", "--output", tmp_path / "file" / "run")
     assert outcome.code == 2
-    assert f"--output {tmp_path / 'file' / 'run'} cannot be made" in outcome.err
+    assert f"--output {tmp_path / 'file' / 'run'} cannot be created" in outcome.err
 
 
 TOO_STEEP = ("--learning-rate", "1e38", "--activation", "relu", "--epochs", "9")

@@ -60,7 +60,7 @@ def assert_nothing_is_lost(server, whole, folder, pair, turns):
     assert 0 in codes, results
     for result in results:
         reasons = (
-            "already holds something", "another process trains", "the run has", "run.old",
+            "is not empty", "another process trains", "the run has", "run.old",
             "config.json is missing",
         )  # fmt: skip
         refused = any(reason in result.err for reason in reasons)

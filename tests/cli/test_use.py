@@ -154,12 +154,15 @@ def test_data_that_changed_since_training_are_refused(command, told, tmp_path):
     assert "Warning: " in told("evaluate", run, "--data", moved).err
     outcome = command("evaluate", run)
     assert (outcome.code, outcome.out) == (2, "")
-    assert f"{data}: there is no such file; check the path, or say with --data" in (outcome.err)
+    assert (
+        f"{data}: there is no such file; check the path, or say with --data, and --test, where those"
+        in (outcome.err)
+    )
     data.write_text("".join(rows).replace("1,2,1", "1,2.5,1", 1))
     outcome = command("evaluate", run)
     assert (outcome.code, outcome.out) == (2, "")
     assert f"{data}: holds other data than the run was trained on" in outcome.err
-    assert "name them with --data" in outcome.err
+    assert "say with --data, and --test, where those of the run are" in outcome.err
     assert (
         command("evaluate", run, "--data", tmp_path / ".." / tmp_path.name / "data.csv").code == 0
     )
