@@ -23,6 +23,10 @@ try:
 except KeyboardInterrupt:  # before `ending_at_once` answers
     raise SystemExit(130) from None
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pluggable_mlp.cli.processes import Processes
+
 __all__ = ["main"]
 
 
@@ -30,10 +34,7 @@ def main() -> None:
     """Run the command line: what the console script calls."""
     try:
         with guarded_streams(), ending_at_once():
-            code, error = _run()
-            if code:
-                _end_all(error, code)
-            code = finish(code, error)
+            code = finish(*_run())
     except KeyboardInterrupt:  # before `ending_at_once` answers, or after it
         code = 130
     sys.exit(code)
@@ -41,16 +42,25 @@ def main() -> None:
 
 def _run() -> tuple[int, str]:
     """Run a command; return its exit code and the error, empty where there is none."""
-    from pluggable_mlp.cli.app import described, program
-    from pluggable_mlp.cli.processes import silence_copies
+    from pluggable_mlp.cli.processes import Processes
 
-    silence_copies(sys.argv)
+    processes = Processes(sys.argv)
+    code, error = _outcome(processes)
+    if code:
+        processes.end_all(error, code)
+    return code, error
+
+
+def _outcome(processes: "Processes") -> tuple[int, str]:
+    """Run a command on this process; return its exit code and the error."""
+    from pluggable_mlp.cli.app import described, program
+
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             # NumPy's of overflow: what comes of it is said where it matters, in our words.
             warnings.simplefilter("ignore", RuntimeWarning)
-            program()()
+            program()(obj=processes)
     except Interrupted as request:
         return request.code, ""
     except BrokenPipeError:
@@ -62,13 +72,6 @@ def _run() -> tuple[int, str]:
     except Exception as error:
         return described(error)
     return 0, ""
-
-
-def _end_all(error: str, code: int) -> None:
-    """End the other processes of the command, if there are some that have not failed."""
-    from pluggable_mlp.cli.processes import end_all
-
-    end_all(error, code)
 
 
 def _warn(message: Warning | str, *_: object) -> None:

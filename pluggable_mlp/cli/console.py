@@ -53,16 +53,9 @@ class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
 
 
 class StopRequest:
-    """Whether a signal has requested the end of this process.
+    """Whether a signal has requested the end of this process: the exit code, or None."""
 
-    Attributes
-    ----------
-    code : int or None
-        The exit code; None if there was no signal.
-    """
-
-    def __init__(self) -> None:
-        self.code: int | None = None
+    code: int | None = None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from pluggable_mlp.cli.console import (
+    Interrupted,
     ending_when_asked,
     log,
     progress_bar,
@@ -17,7 +18,6 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption, path
-from pluggable_mlp.cli.processes import Stops
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import aligned, counted
 
@@ -326,10 +326,10 @@ def _first_difference(certificate: dict[str, Any], again: "Verification") -> "Di
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as bar:
-        stops = Stops(request)
 
         def visited(count: int) -> None:
             bar(count)
-            stops.raise_if_asked()
+            if request.code is not None:
+                raise Interrupted(request.code)
 
         return again.first_difference(visited)

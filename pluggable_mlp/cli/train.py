@@ -17,13 +17,7 @@ from pluggable_mlp.cli.console import (
     progress_bar,
 )
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, source_of, with_settings
-from pluggable_mlp.cli.processes import (
-    DistributedOption,
-    Stops,
-    announcing_failure,
-    done_first,
-    joined,
-)
+from pluggable_mlp.cli.processes import DistributedOption, Processes
 from pluggable_mlp.registry import as_number
 from pluggable_mlp.wording import counted
 
@@ -81,12 +75,13 @@ def train(
         check_log(log)
         if output is None and resume is None:
             raise ValueError(f"log is {log!r}, expected --output, where it is written")
-    communicator = joined(distributed, "train" if resume is None else "train --resume")
-    writes = communicator is None or communicator.rank == 0
+    processes: Processes = context.obj
+    processes.join(distributed, "train" if resume is None else "train --resume")
+    communicator, writes = processes.communicator, processes.writes
     with ExitStack() as stack:
         lock = None
         if resume is not None:
-            lock = _locked(resume, communicator, stack)
+            lock = _locked(resume, processes, stack)
             run, output = _resumed(context, resume, backend, settings, communicator), resume
         else:
             if output is not None and writes:
@@ -95,25 +90,25 @@ def train(
             run = Run(Settings(**settings), place, communicator=communicator)
         report = _Report(run, quiet, as_json)
         report.begin()
-        stops = Stops(stack.enter_context(ending_when_asked()), communicator)
+        processes.request = stack.enter_context(ending_when_asked())
         kept: AbstractContextManager[RunFolder | None] = nullcontext()
         if output is not None and writes:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, epoch_log(log) as write_log, announcing_failure():
-                _train(run, folder, stops, report, write_log)
+            with kept as folder, epoch_log(log) as write_log, processes.announcing_failure():
+                _train(run, folder, processes, report, write_log)
         finally:  # when it is saved, or cannot be
             if run.history and writes:
                 report.end()
-        code = stops.last_code()
+        code = processes.last_code()
     raise typer.Exit(code)
 
 
-def _locked(folder: Path, communicator: "MPI | None", stack: ExitStack) -> "FolderLock | None":
+def _locked(folder: Path, processes: Processes, stack: ExitStack) -> "FolderLock | None":
     """Lock the folder of a run for process 0, which writes, before any process reads it."""
     from pluggable_mlp.runs.folder import lock_run
 
-    lock = done_first(communicator, lambda: lock_run(folder))
+    lock = processes.done_first(lambda: lock_run(folder))
     if lock is not None:
         stack.callback(lock.release)
     return lock
@@ -168,7 +163,7 @@ def _why_done(run: "Run") -> str:
 def _train(
     run: "Run",
     folder: "RunFolder | None",
-    stops: Stops,
+    processes: Processes,
     report: "_Report",
     write_log: "Callable[[Path, dict[str, Any]], None]",
 ) -> None:
@@ -195,7 +190,7 @@ def _train(
                     with nullcontext() if folder is None else _ignoring_write_errors(logged):
                         report.epoch(line, bar.visible)
                 else:
-                    code = stops.code()
+                    code = processes.stop_code()
                     if folder is not None:
                         keep(partial(folder.keep, progress.position, now=code is not None))
                     if code is not None:

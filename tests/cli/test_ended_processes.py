@@ -16,18 +16,18 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 DISTURBED = """
 import os, signal, sys, time
-from pluggable_mlp.cli import console, main
-from pluggable_mlp.cli.processes import _joined
+from pluggable_mlp.cli import main
+from pluggable_mlp.cli.processes import Processes
 from pluggable_mlp.distributed import launched_rank, process
 from pluggable_mlp.runs.run import Run
 
 process._PATIENCE = 600.0
-train, save, begin = Run.train, Run.save, console.StopRequest.__init__
-requests = []
+train, save, begin = Run.train, Run.save, Processes.__init__
+all_processes = []
 
-def beginning(request):
-    begin(request)
-    requests.append(request)
+def beginning(processes, arguments):
+    begin(processes, arguments)
+    all_processes.append(processes)
 
 def training(run):
     for step, progress in enumerate(train(run), 1):
@@ -39,7 +39,7 @@ def saving(run, folder):
     SAVING
     save(run, folder)
 
-Run.train, Run.save, console.StopRequest.__init__ = training, saving, beginning
+Run.train, Run.save, Processes.__init__ = training, saving, beginning
 sys.argv[0] = "pluggable-mlp"
 main()
 """
@@ -84,7 +84,7 @@ def test_a_signal_saves_as_on_one_process(run_of_one, tmp_path, sent, receiver):
     """After the first epoch, of which the second process waits until it has the signal."""
     folder = tmp_path / "run"
     kill = "" if receiver == "mpiexec" else f"os.kill(os.getpid(), {int(sent)})"
-    wait = "while requests[-1].code is None: time.sleep(0.01)"
+    wait = "while all_processes[-1].request.code is None: time.sleep(0.01)"
     program = disturbed(AFTER_AN_EPOCH, f"{kill}\n            {wait}")
     command = command_of((3, "-c", program, *TRAIN, *DISTRIBUTED, "--output", folder))
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
@@ -119,8 +119,10 @@ FAILED = "raise MemoryError('no room')"
 def test_process_0_has_time_to_save(tmp_path, when, action, code, words):
     """No other asks it meanwhile whether it fails; it has told them before, if it does."""
     folder = tmp_path / "run"
-    asked = "time.sleep(1); assert not _joined[0].process._failures.iprobe()"
-    program = disturbed(when, action, "assert _joined[0].process._told" if code == 3 else asked)
+    asked = "time.sleep(1); assert not all_processes[-1].communicator.process._failures.iprobe()"
+    program = disturbed(
+        when, action, "assert all_processes[-1].communicator.process._told" if code == 3 else asked
+    )
     train = ("train", *SETTINGS, "--epochs", 2, *DISTRIBUTED, "--output", folder)
     done = mpiexec(3, "-c", program, *train)
     assert done.returncode == code, done.stderr
