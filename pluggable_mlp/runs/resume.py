@@ -1,7 +1,7 @@
 """Going on with a run from the last checkpoint in its folder."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,7 @@ def resumed_run(
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint; or if
         the processes see other checkpoints.
     """
-    path = folder / "config.json"
-    config, settings, preparation = read_settings(path)
+    config, settings, preparation = read_settings(folder / "config.json")
     prepared = json_sha256(preparation.to_dict())
     hashes = {"data_sha256": config["data_sha256"], "preparation_sha256": prepared}
     ended = (folder / "summary.json").exists()
@@ -64,16 +63,17 @@ def resumed_run(
     others = dict(given or {})
     epochs = others.pop("epochs", None)
     moved = {name: others.pop(name) for name in _WHERE if name in others}
-    _refuse_others(folder, settings, others)
+    _refuse_different("", others, asdict(settings))
     history = read_history(folder / "metrics.jsonl", validated=settings.keeps_best)
-    checkpoint = _last_of_all(folder, len(history), communicator)
+    checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
+    if communicator is not None:
+        check_same_checkpoint(communicator, checkpoint)
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
         more = (epochs or settings.epochs) > len(history)
         _warn_of_beginning(folder, refused=ended and not more)
     else:
-        _refuse_edited_lines(folder, history, checkpoint)
-        _refuse_edited(path, settings, hashes, checkpoint)
+        _refuse_edited(folder, asdict(settings) | hashes, history, checkpoint)
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
     settings = replace(settings, **moved)
@@ -111,50 +111,33 @@ def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
     return None
 
 
-def _refuse_others(folder: Path, settings: Settings, given: Mapping[str, Any]) -> None:
-    """Raise ValueError where a setting is not that of the run."""
-    for name, value in given.items():
-        own = getattr(settings, name)
-        if value != own:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is {_written(value)}, expected {_written(own)} as in "
-                f"{folder}"
-            )
-
-
-def _refuse_edited_lines(
-    folder: Path, history: Sequence[dict[str, Any]], checkpoint: Checkpoint
+def _refuse_different(
+    prefix: str, values: Mapping[str, Any], trained: Mapping[str, Any], free: Collection[str] = ()
 ) -> None:
-    """Raise ValueError where a checkpoint was made after other lines of metrics.jsonl."""
-    lines = map(json_lines, history[: checkpoint.epochs])
-    if sha256_of(lines) != checkpoint.metrics_sha256:
+    """Raise ValueError if a setting is not as trained, except the free ones."""
+    for name, value in values.items():
+        if name not in free and value != trained[name]:
+            expected = _written(trained[name])
+            raise ValueError(f"{prefix}{name} is {_written(value)}, expected {expected} as trained")
+
+
+def _refuse_edited(
+    folder: Path,
+    values: Mapping[str, Any],
+    history: Sequence[dict[str, Any]],
+    checkpoint: Checkpoint,
+) -> None:
+    """Raise ValueError if files of a run are not those that a checkpoint was made with."""
+    if sha256_of(map(json_lines, history[: checkpoint.epochs])) != checkpoint.metrics_sha256:
         raise ValueError(
             f"{folder / 'metrics.jsonl'} is not what the run wrote: a checkpoint has another "
             f"SHA-256 of the first {checkpoint.epochs} lines"
         )
-
-
-def _refuse_edited(
-    path: Path, settings: Settings, hashes: dict[str, str], checkpoint: Checkpoint
-) -> None:
-    """Raise ValueError where a checkpoint has another setting or hash, but for fewer epochs."""
-    free = {*_WHERE} if _ends_with_epochs(settings) else {*_WHERE, "epochs"}
-    trained = asdict(Settings.from_dict(checkpoint.settings))
-    trained |= {name: getattr(checkpoint, name) for name in hashes}
-    for name, value in (asdict(settings) | hashes).items():
-        if name not in free and value != trained[name]:
-            raise ValueError(
-                f"{path} is not what the run was trained with: {name} is {_written(value)}, a "
-                f"checkpoint has {_written(trained[name])}"
-            )
-
-
-def _last_of_all(folder: Path, epochs: int, communicator: Communicator | None) -> Checkpoint | None:
-    """Return the last good checkpoint, which all processes must see."""
-    checkpoint = last_checkpoint(folder / FOLDER, epochs=epochs)
-    if communicator is not None:
-        check_same_checkpoint(communicator, checkpoint)
-    return checkpoint
+    settings = Settings.from_dict(checkpoint.settings)
+    hashes = ("data_sha256", "preparation_sha256")
+    trained = asdict(settings) | {name: getattr(checkpoint, name) for name in hashes}
+    free = _WHERE if _ends_with_epochs(settings) else (*_WHERE, "epochs")
+    _refuse_different(f"{folder / 'config.json'}: ", values, trained, free)
 
 
 def _warn_of_beginning(folder: Path, refused: bool) -> None:

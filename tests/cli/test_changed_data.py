@@ -148,7 +148,8 @@ def test_an_edited_preparation_is_refused(command, trained, ended):
         (run / "summary.json").unlink()
     outcome = command("train", "--resume", run, "--epochs", 2)
     assert (outcome.code, outcome.out) == (2, "")
-    assert f"{run / 'config.json'} is not what the run was trained with" in outcome.err
+    fault = " is not what the run was trained with" if ended else ": preparation_sha256 is "
+    assert f"{run / 'config.json'}{fault}" in outcome.err
 
 
 def test_a_run_goes_on_with_the_same_data_in_another_format(command, trained):
