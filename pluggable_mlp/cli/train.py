@@ -1,8 +1,9 @@
 """`pluggable-mlp train`: train, print the measures of each epoch, save the run in a folder."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,7 @@ from pluggable_mlp.cli.console import (
 )
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, source_of, with_settings
 from pluggable_mlp.cli.processes import DistributedOption, Processes
-from pluggable_mlp.registry import as_number
+from pluggable_mlp.registry import as_number, choose
 from pluggable_mlp.wording import counted
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def train(
 ) -> None:
     """Train a network and report its results on the test part."""
     from pluggable_mlp.distributed import backend_of_process
-    from pluggable_mlp.logs import check_log, epoch_log
     from pluggable_mlp.runs.folder import RunFolder, refuse_used_folder
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.settings import Settings
@@ -72,7 +72,7 @@ def train(
     as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
     settings = _without_replaced(context, settings)
     if log is not None:
-        check_log(log)
+        _check_log(log)
         if output is None and resume is None:
             raise ValueError(f"log is {log!r}, expected --output, where it is written")
     processes: Processes = context.obj
@@ -95,8 +95,8 @@ def train(
         if output is not None and writes:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, epoch_log(log) as write_log, processes.announcing_failure():
-                _train(run, folder, processes, report, write_log)
+            with kept as folder, closing(_Log(log)) as epoch_log, processes.announcing_failure():
+                _train(run, folder, processes, report, epoch_log)
         finally:  # when it is saved, or cannot be
             if run.history and writes:
                 report.end()
@@ -165,7 +165,7 @@ def _train(
     folder: "RunFolder | None",
     processes: Processes,
     report: "_Report",
-    write_log: "Callable[[Path, dict[str, Any]], None]",
+    epoch_log: "_Log",
 ) -> None:
     """Train to the end, or until it is requested, with a line for each epoch and a progress bar."""
     total = run.settings.epochs * run.training_examples
@@ -186,7 +186,7 @@ def _train(
                     if folder is not None:
                         keep(folder.record)
                         keep(folder.keep_epoch)
-                        write_log(folder.path, line)
+                        epoch_log.write(folder.path, line)
                     with nullcontext() if folder is None else _ignoring_write_errors(logged):
                         report.epoch(line, bar.visible)
                 else:
@@ -212,6 +212,46 @@ def _ignoring_write_errors(logged: set[str]) -> Iterator[None]:
         if str(error) not in logged:
             logged.add(str(error))
             log(f"Warning: {error}; training goes on")
+
+
+def _check_log(name: str) -> None:
+    """Raise ValueError if there is no such log, or the package that writes it is not installed."""
+    choose({"tensorboard": 0}, name, "log")
+    try:
+        import tensorboardX  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            "log is 'tensorboard', which needs tensorboardX; "
+            "python -m pip install 'pluggable-mlp[tensorboard]'"
+        ) from None
+
+
+class _Log:
+    """The numbers of each epoch for TensorBoard, in the run's folder; None: nothing is written."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._writer: Any = None
+
+    def write(self, folder: Path, line: dict[str, Any]) -> None:
+        """Write the numbers of the line of an epoch."""
+        if self._name is None:
+            return
+        if self._writer is None:
+            from tensorboardX import SummaryWriter
+
+            # A name of its own, or a run resumed within a second would write over the file.
+            suffix = f".{time.time_ns()}"
+            self._writer = SummaryWriter(str(folder / self._name), filename_suffix=suffix)
+        for key, value in line.items():
+            if isinstance(value, float):
+                self._writer.add_scalar(key.replace("_", "/", 1), value, line["epoch"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 class _Report:
