@@ -22,7 +22,7 @@
 # matplotlib, that folder is filled on a machine with a network by
 #
 #     pip download --no-deps --only-binary :all: --python-version 3.12 --dest WHEELS \
-#         array-api-compat array-api-strict msgspec pooch platformdirs 'setuptools>=77'
+#         array-api-compat array-api-strict filelock msgspec pooch platformdirs 'setuptools>=77'
 set -euo pipefail
 cd "$(dirname "$0")/.."
 part=${1:-}

@@ -52,10 +52,6 @@ _UNUSED = {_LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""
 
 
-class TakenError(Exception):
-    """Another process has the lock of a folder."""
-
-
 class FolderLock:
     """A folder that belongs to this process until the lock is released, or the process ends.
 
@@ -73,7 +69,7 @@ class FolderLock:
     ------
     OSError
         If it cannot be made or written.
-    TakenError
+    Timeout
         If another process has it.
     """
 
@@ -81,10 +77,7 @@ class FolderLock:
         self._file, self.made = path / _LOCK, not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self._file)
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            raise TakenError from None
+        self._lock.acquire(blocking=False)
         self._stat = self._file.stat()
 
     @property
@@ -244,11 +237,16 @@ class RunFolder:
             steps = dict.fromkeys([*self._checkpoints, position.state.t])
             self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
             remove_checkpoints(folder, but=self._checkpoints)
-            self._is_saved, self._kept = True, _place_of(position)
-            if self._old is not None:
-                with suppress(OSError):
-                    remove(self._old)
-                self._old = None
+            self._kept = _place_of(position)
+            self._replace_old()
+
+    def _replace_old(self) -> None:
+        """Remove the old run, if there is one: this one has something to go on from, or ended."""
+        self._is_saved = True
+        if self._old is not None:
+            with suppress(OSError):
+                remove(self._old)
+            self._old = None
 
     def _sync_metrics(self) -> None:
         """Have the lines of the epochs on the disk before a checkpoint counts on them."""
@@ -304,6 +302,7 @@ class RunFolder:
             self._make_checkpoint(position)
         write_certificate(self._run, self.path / "certificate.json")
         self._run.save(self.path)
+        self._replace_old()
 
     def _not_saved(self, fault: Exception) -> str:
         message = f"--output {self._name} cannot be written: {_why(fault)}"
@@ -339,7 +338,6 @@ def lock_run(path: Path) -> FolderLock:
     ValueError
         If there is no run, another process trains it, or the folder cannot be written.
     """
-
     old = old_run(path)
 
     def refuse_other() -> None:
@@ -351,7 +349,7 @@ def lock_run(path: Path) -> FolderLock:
 
     refuse_other()
     if old.exists():
-        warnings.warn(f"{old} is there, too: {path} may replace it", UserWarning, stacklevel=2)
+        warnings.warn(f"{old} exists, too: {path} was perhaps to replace it", stacklevel=2)
     return _locked(path, refuse_other, "--resume")
 
 
@@ -365,7 +363,7 @@ def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> 
     """Lock the folder of an option that passes a check; ValueError where another has it."""
     try:
         lock = FolderLock(path)
-    except TakenError:
+    except Timeout:
         raise ValueError(f"{option} {path}: another process trains it") from None
     except OSError as error:
         raise _cannot_be_made(path, error) from None
@@ -396,7 +394,7 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         strange = (others or names)[0]
         raise ValueError(f"--output {path} holds {strange}, expected the files of a run alone")
     if names and old_run(path).exists():
-        raise ValueError(f"{old_run(path)} exists, expected that --overwrite may use this name")
+        raise ValueError(f"{old_run(path)} exists, expected a free name for the old run")
 
 
 def _cannot_be_made(path: Path, error: OSError) -> ValueError:
