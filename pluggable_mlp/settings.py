@@ -77,8 +77,7 @@ class Settings(Options):
         self.rows_of_blocks()  # refuses blocks of less than a batch
         if self.test_share is not None and self.test is not None:
             raise ValueError(
-                f"test_share is {self.test_share}, but the examples for testing are those of "
-                f"{self.test}; leave one of them out"
+                f"test_share is {self.test_share}, expected none with test {self.test}"
             )
         example = self.completed(Facts(self._task() or "classification", True, False))
         mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
@@ -187,16 +186,15 @@ class Settings(Options):
         """
         if self.used("early_stopping") is not None and not self.validates(dataset):
             raise ValueError(
-                f"early_stopping is {self.early_stopping}, but there is no validation part to "
-                "watch; keep one with --validation 0.1"
+                f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
+                "keep one with --validation 0.1"
             )
         made = dataset.preparation
         of_targets = made.target_scaling if made else None
         named = made.target_names if made and made.columns is not None else None
         if of_targets is None and self.target_scaling not in (None, "none"):
             raise ValueError(
-                f"target_scaling is {self.target_scaling!r}, but the targets are classes or "
-                "labels; leave it out"
+                f"target_scaling is {self.target_scaling!r}, expected none for classes or labels"
             )
         return self.completed(
             self._facts(dataset),
@@ -252,8 +250,7 @@ class Settings(Options):
         counts = choose(LOSSES, name, "loss").targets == "counts"
         if counts and self.target_scaling not in (None, "none"):
             raise ValueError(
-                f"target_scaling is {self.target_scaling!r}, but the loss {name} takes counts; "
-                "leave it out"
+                f"target_scaling is {self.target_scaling!r}, expected none for the loss {name}"
             )
         return self.target_scaling or ("none" if counts else "standard")
 

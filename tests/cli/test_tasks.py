@@ -370,8 +370,8 @@ def test_each_output_has_its_own_unit(command, told, tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("codes", ["--target-scaling", "standard"], "but the targets are classes or labels"),
-        ("numbers", ["--target-scaling", "standard", "--loss", "poisson"], "takes counts"),
+        ("codes", ["--target-scaling", "standard"], "expected none for classes or labels"),
+        ("numbers", ["--target-scaling", "standard", "--loss", "poisson"], "expected none for the loss"),
         ("numbers", ["--target-scaling", "standrad"], "target_scaling is 'standrad', expected"),
         ("numbers", ["--scaling", "standrad"], "did you mean 'standard'"),
     ],

@@ -226,7 +226,7 @@ def test_the_best_weights_are_kept_where_the_epochs_end_first(command, tmp_path)
         (["--validation", "0.0001"], ["0.0001 of 1541 training examples are 0"]),
         (
             ["--early-stopping", "5"],
-            ["there is no validation part to watch; keep one with --valid"],
+            ["expected a validation part to watch; keep one with --valid"],
         ),
         (
             ["--early-stopping", "0", "--validation", "0.1"],
