@@ -90,12 +90,8 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
                 run.plot(ax, metric=metric, color=f"C{k}")
                 if (folder / "summary.json").exists():
                     kept = read_summary(folder)["kept_epoch"]
-                    ax.plot(
-                        *run.lines_[-1].get_xydata()[kept - 1],
-                        "o",
-                        color=f"C{k}",
-                        label=f"kept: epoch {kept}",
-                    )
+                    y = np.asarray(run.lines_[-1].get_ydata())[kept - 1]
+                    ax.plot(kept, y, "o", color=f"C{k}", label=f"kept: epoch {kept}")
                     ax.legend(fontsize="small")
     _scale_to_powers(axes[0])
     return figure

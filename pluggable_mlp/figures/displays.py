@@ -5,7 +5,7 @@ Shapes: X (examples, features), y_true and y_pred (examples,), W (in, out).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -136,7 +136,7 @@ class TrainingCurveDisplay(_Display):
 class _PredictionsDisplay(_Display):
     """Predictions beside what is true."""
 
-    from_predictions: Callable[..., Any]
+    from_predictions: ClassVar[Callable[..., Any]]
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None) -> Any:

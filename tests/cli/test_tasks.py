@@ -371,7 +371,11 @@ def test_each_output_has_its_own_unit(command, told, tmp_path):
     ("name", "options", "words"),
     [
         ("codes", ["--target-scaling", "standard"], "expected none for classes or labels"),
-        ("numbers", ["--target-scaling", "standard", "--loss", "poisson"], "expected none for the loss"),
+        (
+            "numbers",
+            ["--target-scaling", "standard", "--loss", "poisson"],
+            "expected none for the loss",
+        ),
         ("numbers", ["--target-scaling", "standrad"], "target_scaling is 'standrad', expected"),
         ("numbers", ["--scaling", "standrad"], "did you mean 'standard'"),
     ],
