@@ -380,6 +380,9 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
 
     With `overwrite` the files of a run may be there, and no others.
     """
+    old = old_run(path)
+    if overwrite and old.exists():
+        raise ValueError(f"{old} exists, expected a free name for the run that is replaced")
     try:
         names = sorted({one.name for one in path.iterdir()} - _UNUSED)
     except FileNotFoundError:
@@ -393,8 +396,6 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     if others or (names and _CONFIG not in names):
         strange = (others or names)[0]
         raise ValueError(f"--output {path} holds {strange}, expected the files of a run alone")
-    if names and old_run(path).exists():
-        raise ValueError(f"{old_run(path)} exists, expected a free name for the old run")
 
 
 def _cannot_be_made(path: Path, error: OSError) -> ValueError:

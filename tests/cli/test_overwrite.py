@@ -119,7 +119,7 @@ def test_the_old_run_is_aside_until_there_is_a_checkpoint(command, tmp_path, mon
     aside.mkdir()
     outcome = command(*train, "--overwrite")
     assert (outcome.code, outcome.out, seen) == (2, "", [])
-    assert f"{aside} exists, expected a free name for the old run" in outcome.err
+    assert f"{aside} exists, expected a free name for the run that is replaced" in outcome.err
     aside.rmdir()
     given = ("--batch-size", 512, "--checkpoint-minutes", 0)
     assert command(*train, "--overwrite", *given).code == 0
