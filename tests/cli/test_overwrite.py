@@ -125,3 +125,14 @@ def test_the_old_run_is_aside_until_there_is_a_checkpoint(command, tmp_path, mon
     assert command(*train, "--overwrite", *given).code == 0
     assert seen[:2] == [before, None]
     assert names(tmp_path) == {"run"}
+
+
+def test_a_run_that_ends_without_a_checkpoint_replaces_the_old_one(command, tmp_path, monkeypatch):
+    """As one whose optimizer remembers numbers that are not finite."""
+    folder = tmp_path / "run"
+    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
+    assert command(*train).code == 0
+    monkeypatch.setattr("pluggable_mlp.runs.folder.save_checkpoint", lambda *_: False)
+    assert command(*train, "--seed", 1, "--overwrite").code == 0
+    assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 1
+    assert names(tmp_path) == {"run"}
