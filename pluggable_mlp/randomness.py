@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.logarithm import log
-from pluggable_mlp.namespaces.reproducible.roots import sqrt
+from pluggable_mlp.elementary.logarithm import log
+from pluggable_mlp.elementary.roots import sqrt
 from pluggable_mlp.registry import as_seed
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
-from pluggable_mlp.namespaces.reproducible import error_function
-from pluggable_mlp.namespaces.reproducible.polynomials import COSINE, SINE, horner
+from pluggable_mlp.elementary import error_function
+from pluggable_mlp.elementary.polynomials import COSINE, SINE, horner
 from pluggable_mlp.shortcuts import in_one_kernel, largest, own
 
 __all__ = [

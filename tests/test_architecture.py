@@ -24,6 +24,7 @@ ARRAY_LIBRARIES = {"numpy", "cupy", "torch", "jax", "array_api_strict", "scipy",
 WITHOUT_ARRAY_LIBRARY = (
     "namespaces/__init__.py",
     "namespaces/reproducible",
+    "elementary",
     "network",
     "training",
     "arrays.py",

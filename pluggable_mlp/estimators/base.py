@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.certificate import certify, ends_of, refuse_differences, repeated
 from pluggable_mlp.estimators.convert import ConversionMixin
@@ -38,7 +39,6 @@ from pluggable_mlp.estimators.validation import (
     place_of,
 )
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.shortcuts import on_device_of

@@ -20,7 +20,7 @@ from pluggable_mlp.arrays import (
     dtype_name,
     has_values,
 )
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.passes import first_array, networks_of
 from pluggable_mlp.network.targets import TargetKind

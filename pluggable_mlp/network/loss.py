@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol, TypeAlias
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.targets import TargetKind, rows
 from pluggable_mlp.registry import Component
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend, reproducible, shortcuts, to_native
+from pluggable_mlp.elementary.rounding import one_nan
 from pluggable_mlp.namespaces.reproducible.products import lost
-from pluggable_mlp.namespaces.reproducible.rounding import one_nan
-from tests.namespaces.reproducible.elementary import every_kind
+from tests.elementary.cases import every_kind
 
 jax = pytest.importorskip("jax")
 

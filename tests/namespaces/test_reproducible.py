@@ -14,7 +14,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, reproducible, to_native, train
 from pluggable_mlp.backends import Backend
-from tests.namespaces.reproducible.elementary import every_kind
+from tests.elementary.cases import every_kind
 from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)

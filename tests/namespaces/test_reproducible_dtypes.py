@@ -13,7 +13,7 @@ import pytest
 from pluggable_mlp import reproducible, to_native
 from pluggable_mlp.arrays import dtype_name
 from pluggable_mlp.backends import Backend
-from tests.namespaces.reproducible.elementary import every_kind
+from tests.elementary.cases import every_kind
 from tests.together import together
 
 LEAST = 2.0**-126

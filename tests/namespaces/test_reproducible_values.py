@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import reproducible, to_native
-from tests.namespaces.reproducible.elementary import ulps
+from tests.elementary.cases import ulps
 from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)

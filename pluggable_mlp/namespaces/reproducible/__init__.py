@@ -9,8 +9,8 @@ for one raises an AttributeError that names it.
 `array.py` has the array, `namespace.py` collects the functions, `coercion.py` checks and converts
 operands; `creation.py`, `indexing.py`, `elementwise.py`, `statistical.py`, `linear_algebra.py` and
 `integers.py` have the functions, by the chapters of the standard.  Below them, on a library's own
-arrays: products (`products.py`, `operand.py`, `splitting.py`, `tiling.py`), `sums.py`, and one file
-for each family of elementary functions.
+arrays: products (`products.py`, `operand.py`, `splitting.py`, `tiling.py`) and `sums.py`.  The
+elementary functions are in `pluggable_mlp.elementary`.
 """
 
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, to_native

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import array_api_compat
 
 from pluggable_mlp.arrays import Array, Device, DType, device_of, dtype_name, map_nested
+from pluggable_mlp.elementary.rounding import one_nan
 from pluggable_mlp.namespaces.operators import Operators
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
-from pluggable_mlp.namespaces.reproducible.rounding import one_nan
 from pluggable_mlp.shortcuts import call_compiled
 
 if TYPE_CHECKING:

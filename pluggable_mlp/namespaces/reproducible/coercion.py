@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from numbers import Integral, Number, Real
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, dtype_name
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     PRODUCTS,
@@ -22,7 +23,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
 )
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, limits
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
 
 # In the order in which a dtype is looked for that holds two others.
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
+from pluggable_mlp.elementary.rounding import flush, flush_to
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     PRODUCTS,
@@ -26,7 +27,6 @@ from pluggable_mlp.namespaces.reproducible.coercion import (
 )
 from pluggable_mlp.namespaces.reproducible.dtypes import limits
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
-from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_to
 
 Wrapped = ReproducibleArray
 

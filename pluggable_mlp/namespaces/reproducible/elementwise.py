@@ -9,14 +9,16 @@ import math
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible import (
-    error_function,
-    exponential,
-    integers,
-    logarithm,
-    roots,
-    sigmoid,
+from pluggable_mlp.elementary import error_function, exponential, logarithm, roots, sigmoid
+from pluggable_mlp.elementary.rounding import (
+    SMALLEST_NORMAL,
+    SMALLEST_PRODUCT,
+    flush,
+    flush_product,
+    keep_nan,
 )
+from pluggable_mlp.elementary.tables import power_of_two
+from pluggable_mlp.namespaces.reproducible import integers
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     LATTICE,
@@ -35,15 +37,7 @@ from pluggable_mlp.namespaces.reproducible.coercion import (
     underflow_of,
 )
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
-from pluggable_mlp.namespaces.reproducible.rounding import (
-    SMALLEST_NORMAL,
-    SMALLEST_PRODUCT,
-    flush,
-    flush_product,
-    keep_nan,
-)
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled
-from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 from pluggable_mlp.namespaces.reproducible.tiling import Elementwise, in_blocks
 from pluggable_mlp.shortcuts import zero_below
 

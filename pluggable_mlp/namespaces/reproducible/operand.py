@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
 
 if TYPE_CHECKING:

@@ -43,6 +43,12 @@ from threading import Event
 from typing import TYPE_CHECKING, TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.elementary.rounding import (
+    SMALLEST_NORMAL,
+    SMALLEST_PRODUCT,
+    one_nan,
+    type_name,
+)
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import (
     FIXED_POINT_BITS,
@@ -50,12 +56,6 @@ from pluggable_mlp.namespaces.reproducible.operand import (
     Operand,
     cut,
     scale_back,
-)
-from pluggable_mlp.namespaces.reproducible.rounding import (
-    SMALLEST_NORMAL,
-    SMALLEST_PRODUCT,
-    one_nan,
-    type_name,
 )
 from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_product
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends

@@ -7,7 +7,7 @@ end is 0 or infinite only where the result itself is.
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
 
 _UNIT = {"float32": 2.0**64, "float64": 2.0**512}

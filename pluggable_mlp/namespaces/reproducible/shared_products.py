@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS, Factor, pairs, rounded
-from pluggable_mlp.namespaces.reproducible.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.splitting import exact_ends
 
 if TYPE_CHECKING:

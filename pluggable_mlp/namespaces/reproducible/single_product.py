@@ -18,8 +18,8 @@ bit", ACM TOMS 17 (1991).
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.elementary.tables import power_of_two
 from pluggable_mlp.namespaces.reproducible.operand import Operand
-from pluggable_mlp.namespaces.reproducible.tables import power_of_two
 from pluggable_mlp.shortcuts import take
 
 SLICE = (29,)

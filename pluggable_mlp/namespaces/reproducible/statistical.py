@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.elementary.roots import sqrt
+from pluggable_mlp.elementary.rounding import SMALLEST_PRODUCT, flush, flush_to
 from pluggable_mlp.namespaces.reproducible import integers, sums
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
@@ -24,8 +26,6 @@ from pluggable_mlp.namespaces.reproducible.coercion import (
     is_floating,
 )
 from pluggable_mlp.namespaces.reproducible.elementwise import multiply
-from pluggable_mlp.namespaces.reproducible.roots import sqrt
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_PRODUCT, flush, flush_to
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, unit_near
 from pluggable_mlp.namespaces.reproducible.tiling import in_blocks
 from pluggable_mlp.shortcuts import largest

@@ -17,8 +17,8 @@ import math
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, one_nan, type_name
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
-from pluggable_mlp.namespaces.reproducible.rounding import SMALLEST_NORMAL, one_nan, type_name
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact
 from pluggable_mlp.shortcuts import own, zero_below
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.elementary.error_function import erf
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.error_function import erf
 from pluggable_mlp.namespaces.reproducible.linear_algebra import factor
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.namespaces import reproducible, to_native
-from tests.namespaces.reproducible.elementary import every_kind
+from tests.elementary.cases import every_kind
 
 RECORDED = Path(__file__).with_suffix(".json")
 FUNCTIONS = (

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pluggable_mlp.elementary.sigmoid import sigmoid
 from pluggable_mlp.namespaces import reproducible, to_native
-from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid
 from pluggable_mlp.namespaces.reproducible.tiling import BLOCK, MOST_BLOCKS, in_blocks
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces.reproducible import tables
-from pluggable_mlp.namespaces.reproducible.tables import power_of_two, roots_of_two
+from pluggable_mlp.elementary import tables
+from pluggable_mlp.elementary.tables import power_of_two, roots_of_two
 
 
 def test_powers_of_two_are_exact(backend: Backend) -> None:

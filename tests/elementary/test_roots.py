@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces.reproducible.roots import reciprocal, root, rsqrt, sqrt
-from tests.namespaces.reproducible.elementary import (
+from pluggable_mlp.elementary.roots import reciprocal, root, rsqrt, sqrt
+from tests.elementary.cases import (
     INF,
     NAN,
     Case,

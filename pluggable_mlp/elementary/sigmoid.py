@@ -4,16 +4,16 @@ All in operations that IEEE 754 fixes.  The last step of their float64 is `quoti
 """
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.exponential import (
+from pluggable_mlp.elementary.exponential import (
     EXP_OF_SCALED_NEGATIVE,
     FIRST,
     exp_of_float32,
     exp_parts,
 )
-from pluggable_mlp.namespaces.reproducible.logarithm import LOG2_HIGH, LOG2_LOW, add_log1p
-from pluggable_mlp.namespaces.reproducible.polynomials import horner
-from pluggable_mlp.namespaces.reproducible.rounding import flush, keep_nan, type_name
-from pluggable_mlp.namespaces.reproducible.tables import power_of_two
+from pluggable_mlp.elementary.logarithm import LOG2_HIGH, LOG2_LOW, add_log1p
+from pluggable_mlp.elementary.polynomials import horner
+from pluggable_mlp.elementary.rounding import flush, keep_nan, type_name
+from pluggable_mlp.elementary.tables import power_of_two
 from pluggable_mlp.shortcuts import clip, sign, zero_below
 
 # benchmarks/polynomials.py: log1p(x)/x for 0 <= x <= 1, relative error below 2^-28.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces.reproducible.rounding import flush, flush_product, keep_nan
-from tests.namespaces.reproducible.elementary import INF, NAN, assert_bits
+from pluggable_mlp.elementary.rounding import flush, flush_product, keep_nan
+from tests.elementary.cases import INF, NAN, assert_bits
 
 THRESHOLDS = {
     (flush, "float32"): 2.0**-126,

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from pluggable_mlp.namespaces.reproducible.sigmoid import quotient, to_25_places
+from pluggable_mlp.elementary.sigmoid import quotient, to_25_places
 
 
 def test_the_quotient_is_rounded_almost_once() -> None:

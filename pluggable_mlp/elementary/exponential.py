@@ -7,9 +7,9 @@ leaves e^x in parts so that what follows can still round once.
 """
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces.reproducible.polynomials import horner
-from pluggable_mlp.namespaces.reproducible.rounding import keep_nan, type_name
-from pluggable_mlp.namespaces.reproducible.tables import power_of_two, roots_of_two
+from pluggable_mlp.elementary.polynomials import horner
+from pluggable_mlp.elementary.rounding import keep_nan, type_name
+from pluggable_mlp.elementary.tables import power_of_two, roots_of_two
 from pluggable_mlp.shortcuts import clip
 
 # The least and the greatest number of each type whose exponential is normal and finite.

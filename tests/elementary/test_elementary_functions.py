@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces.reproducible.error_function import erf
-from pluggable_mlp.namespaces.reproducible.exponential import exp, exp_parts
-from pluggable_mlp.namespaces.reproducible.logarithm import log, log1p
-from pluggable_mlp.namespaces.reproducible.sigmoid import sigmoid, softplus, tanh
-from tests.namespaces.reproducible.elementary import (
+from pluggable_mlp.elementary.error_function import erf
+from pluggable_mlp.elementary.exponential import exp, exp_parts
+from pluggable_mlp.elementary.logarithm import log, log1p
+from pluggable_mlp.elementary.sigmoid import sigmoid, softplus, tanh
+from tests.elementary.cases import (
     INF,
     NAN,
     PRECISION,
