@@ -13,8 +13,8 @@ from pluggable_mlp.arrays import Namespace, device_of
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
-from pluggable_mlp.namespaces.reproducible.operand import traced
 from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.shortcuts import compiled
 

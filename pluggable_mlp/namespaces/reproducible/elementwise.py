@@ -122,7 +122,9 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
             return ns.multiply(x1, 1.0 / b)
         b = xp.full_like(a, b)
     large = xp.abs(b) >= 2.0**64
-    reciprocal = in_blocks(ns, roots.reciprocal, xp.where(large, b * 2.0**-64, b))
+    reciprocal = in_blocks(
+        ns.library, ns.queued, roots.reciprocal, xp.where(large, b * 2.0**-64, b)
+    )
     quotient = flush_product(xp, a * reciprocal)
     return Wrapped(flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS)
 
@@ -242,7 +244,7 @@ def _reciprocal_of_power(ns: Reproducible, x: Wrapped, exponent: int) -> Array:
             break
         factor = factor.times(xp, factor)
     assert power is not None
-    reciprocal = Scaled(in_blocks(ns, roots.reciprocal, power.m), -power.k)
+    reciprocal = Scaled(in_blocks(ns.library, ns.queued, roots.reciprocal, power.m), -power.k)
     return reciprocal.value(xp, SMALLEST_NORMAL[x.kind])
 
 
@@ -290,7 +292,7 @@ def _elementary(name: str, function: Elementwise) -> Callable[..., Wrapped]:
 
     def apply(ns: Reproducible, x: Wrapped, /) -> Wrapped:
         check_floating(name, x)
-        return Wrapped(in_blocks(ns, function, x.native), ns)
+        return Wrapped(in_blocks(ns.library, ns.queued, function, x.native), ns)
 
     apply.__doc__ = function.__doc__
     return apply

@@ -58,6 +58,17 @@ class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavail
         )
 
 
+def traced() -> ArithmeticUnavailable:
+    """Return the error of an operand whose values JAX does not give."""
+    return ArithmeticUnavailable(
+        "reproducible",
+        "what JAX traces",
+        "jit and vmap round otherwise than operation by operation, and grad takes no notice of "
+        "rounding",
+        "call it outside of the traced function, or use the arithmetic 'native' there",
+    )
+
+
 def require_float64(xp: Namespace) -> None:
     """Raise `ArithmeticUnavailable` if a library makes float32 of float64 in this process."""
     if xp.result_type(xp.float64) != xp.float64:

@@ -48,7 +48,7 @@ def matmul(ns: Reproducible, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
         return Wrapped(ns.library.matmul(a, b), ns)
     left = ns.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
     right = ns.expand_dims(x2, axis=1) if x2.ndim == 1 else x2
-    product = Wrapped(products.matmul(ns, *_factors(left, right)), ns, PRODUCTS)
+    product = Wrapped(products.matmul(ns.library, ns.run_all, *_factors(left, right)), ns, PRODUCTS)
     if x2.ndim == 1:
         product = product[..., 0]
     if x1.ndim == 1:
@@ -70,7 +70,7 @@ def factor(x: Wrapped) -> products.Factor:
 
 def affine(ns: Reproducible, x: Wrapped, W: Wrapped, b: Wrapped, /) -> Wrapped:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out)."""
-    return Wrapped(products.affine(ns, *_factors(x, W), b.native), ns)
+    return Wrapped(products.affine(ns.library, ns.run_all, *_factors(x, W), b.native), ns)
 
 
 def vecdot(ns: Reproducible, x1: Wrapped, x2: Wrapped, /, *, axis: int = -1) -> Wrapped:

@@ -46,8 +46,7 @@ from pluggable_mlp.namespaces.reproducible.coercion import (
 from pluggable_mlp.namespaces.reproducible.compiled_calls import in_one_call
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kinds_of
-from pluggable_mlp.namespaces.reproducible.exactness import require_float64
-from pluggable_mlp.namespaces.reproducible.operand import traced
+from pluggable_mlp.namespaces.reproducible.exactness import require_float64, traced
 from pluggable_mlp.shortcuts import check_process, guards, load_offers, own, standard_function
 
 Function = Callable[..., Any]

@@ -7,15 +7,10 @@ or an infinity has NaN for its grid or in its slices, and becomes NaN.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL
-from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
-
-if TYPE_CHECKING:
-    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 FIXED_POINT_BITS = 8
 
@@ -137,8 +132,8 @@ class Operand:
 
     Parameters
     ----------
-    namespace : ReproducibleNamespace
-        Over the library of the array.
+    xp : namespace
+        That of the array.
     x : (…, m, n)
         A library's array of float32 or float64, not empty, or a `FixedPoint`.
     axis
@@ -159,13 +154,12 @@ class Operand:
 
     def __init__(
         self,
-        namespace: "ReproducibleNamespace",
+        xp: Namespace,
         x: Array | FixedPoint,
         axis: int,
         largest_of_all: Array | None = None,
     ) -> None:
-        self.namespace = namespace
-        self.xp = xp = namespace.library
+        self.xp = xp
         self.x = x
         self.axis = axis
         self._slices: dict[tuple[int, ...], Slices] = {}
@@ -226,14 +220,3 @@ def scale_back(xp: Namespace, r: Array, root: Array | float) -> Array:
     r = r * root
     r = xp.where(xp.abs(r) < SMALLEST_NORMAL["float64"] * (1.0 / root), 0.0, r)
     return r * root
-
-
-def traced() -> ArithmeticUnavailable:
-    """Return the error of an operand whose values JAX does not give."""
-    return ArithmeticUnavailable(
-        "reproducible",
-        "what JAX traces",
-        "jit and vmap round otherwise than operation by operation, and grad takes no notice of "
-        "rounding",
-        "call it outside of the traced function, or use the arithmetic 'native' there",
-    )

@@ -40,7 +40,7 @@ the kind of the operands alone (never on data, k or device):
 from collections.abc import Iterator
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.elementary.rounding import (
@@ -49,6 +49,7 @@ from pluggable_mlp.elementary.rounding import (
     one_nan,
     type_name,
 )
+from pluggable_mlp.executor import RunAll
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import (
     FIXED_POINT_BITS,
@@ -61,9 +62,6 @@ from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_p
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.shortcuts import call_compiled, own, zero_below
-
-if TYPE_CHECKING:
-    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 Factor: TypeAlias = Array | FixedPoint
 
@@ -92,13 +90,15 @@ WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = 
 }
 
 
-def matmul(ns: "ReproducibleNamespace", a: Factor, b: Factor) -> Array:
+def matmul(xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor) -> Array:
     """Return the matrix product of a (…, m, k) and b (…, k, n).
 
     Parameters
     ----------
-    ns : ReproducibleNamespace
-        Over the library of the arrays.
+    xp : namespace
+        That of the arrays.
+    run_all : callable or None
+        Runs the tiles that a large product is cut into; None on a queue, where nothing is cut.
     a : (…, m, k)
         A library's array of float32 or float64, or a `FixedPoint`. Leading axes broadcast.
     b : (…, k, n)
@@ -109,12 +109,12 @@ def matmul(ns: "ReproducibleNamespace", a: Factor, b: Factor) -> Array:
     (…, m, n)
         Its bits depend on nothing but the values; the error bound is at the top of this file.
     """
-    return _product(ns, a, b, None)
+    return _product(xp, run_all, a, b, None)
 
 
-def affine(ns: "ReproducibleNamespace", x: Factor, W: Factor, b: Array) -> Array:
+def affine(xp: Namespace, run_all: RunAll | None, x: Factor, W: Factor, b: Array) -> Array:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
-    return _product(ns, x, W, _without_tiny_bits(ns.library, b, type_name(ns.library, x)))
+    return _product(xp, run_all, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
 
 
 def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False) -> Array:
@@ -137,16 +137,17 @@ def _count_below(xp: Namespace, x: Array, axis: int, share: float) -> Array:
     return xp.sum(xp.astype((magnitudes > 0.0) & (magnitudes < smallest), xp.int64))
 
 
-def _product(ns: "ReproducibleNamespace", a: Factor, b: Factor, bias: Array | None) -> Array:
+def _product(
+    xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor, bias: Array | None
+) -> Array:
     """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
-    xp = ns.library
     require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
-    parts, axis = _parts(ns, a, b, bias)  # the slices are gone when these are joined
+    parts, axis = _parts(xp, run_all, a, b, bias)  # the slices are gone when these are joined
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
 
 
 def _parts(
-    ns: "ReproducibleNamespace", a: Factor, b: Factor, bias: Array | None
+    xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor, bias: Array | None
 ) -> tuple[list[Array], int]:
     """Return the parts of `_product`, and the axis along which they follow each other.
 
@@ -154,25 +155,25 @@ def _parts(
     the operand that is not fixed point, so that its tiles are also split at once; else the longer.
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    name, fixed = type_name(ns.library, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
+    name, fixed = type_name(xp, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
     widths, tile = WIDTHS[name, *fixed], _tile
-    if _by_single_products(ns, a, b):
+    if run_all is not None and _by_single_products(xp, a, b):
         widths, tile = (SLICE, SLICE), partial(_tile_by_single_product, Event())
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
-        stacked = n <= NARROW and not ns.queued  # on a queue, the copies take longer
-        right = _split_for_all(Operand(ns, b, -2), widths[1], stacked)
+        stacked = n <= NARROW and run_all is not None  # on a queue, the copies take longer
+        right = _split_for_all(Operand(xp, b, -2), widths[1], stacked)
 
         def part(ends: Ends) -> Array:
-            return tile(Operand(ns, cut(a, -2, *ends), -1), right, bias)
+            return tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
     else:
         axis, length, across = -1, n, m
-        left = _split_for_all(Operand(ns, a, -1), widths[0])
+        left = _split_for_all(Operand(xp, a, -1), widths[0])
 
         def part(ends: Ends) -> Array:
-            return tile(left, Operand(ns, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
+            return tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
 
-    return run_tiles(ns.run_all, part, length, across, k, axis=axis), axis
+    return run_tiles(run_all, part, length, across, k, axis=axis), axis
 
 
 def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
@@ -198,15 +199,18 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     return rounded(xp, r, dtype, bias)
 
 
-def _by_single_products(ns: "ReproducibleNamespace", a: Factor, b: Factor) -> bool:
+def _by_single_products(xp: Namespace, a: Factor, b: Factor) -> bool:
     """Return whether one product and a test of its rounding are likely to be quicker than two."""
-    if own(ns.library, "put") is None or ns.queued or ns.is_traced:
-        return False
-    if isinstance(a, FixedPoint) or isinstance(b, FixedPoint) or not a.ndim == b.ndim == 2:
+    if (
+        own(xp, "put") is None
+        or isinstance(a, FixedPoint)
+        or isinstance(b, FixedPoint)
+        or not a.ndim == b.ndim == 2
+    ):
         return False
     (m, k), n = a.shape, b.shape[1]
     is_large = m * k * n >= LARGE and min(m, k, n) > NARROW
-    return is_large and k <= BLOCK and type_name(ns.library, a) == "float32"
+    return is_large and k <= BLOCK and type_name(xp, a) == "float32"
 
 
 def _tile_by_single_product(
@@ -218,7 +222,7 @@ def _tile_by_single_product(
     """
     if refused.is_set():
         return _tile(left, right, bias)
-    xp, ns = left.xp, left.namespace
+    xp = left.xp
     finish = partial(rounded, xp, dtype=left.x.dtype, bias=bias)
     found = single_product(left, right, finish)
     if found is None:
@@ -232,7 +236,7 @@ def _tile_by_single_product(
         of_columns = xp.matrix_transpose(xp.take(right.x, columns, axis=1))[:, :, None]
         if bias is not None:
             bias = xp.take(bias, columns, axis=1)[0, :, None, None]
-        exact = _tile(Operand(ns, of_rows, -1), Operand(ns, of_columns, -2), bias)
+        exact = _tile(Operand(xp, of_rows, -1), Operand(xp, of_columns, -2), bias)
         own(xp, "put")(r, places, xp.reshape(exact, (-1,)))
     return r
 

@@ -8,7 +8,7 @@ of all processes are there.  The rest is as in `products`.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.elementary.rounding import type_name
@@ -16,9 +16,6 @@ from pluggable_mlp.namespaces.reproducible.exactness import require_exact_produc
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS, Factor, pairs, rounded
 from pluggable_mlp.namespaces.reproducible.splitting import exact_ends
-
-if TYPE_CHECKING:
-    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 
 class Exchange(Protocol):
@@ -28,15 +25,13 @@ class Exchange(Protocol):
         """Return the "sum" or the "max", of each array, of all processes."""
 
 
-def shared_matmul(
-    ns: "ReproducibleNamespace", a: Factor, b: Factor, inner: int, exchange: Exchange
-) -> Array:
+def shared_matmul(xp: Namespace, a: Factor, b: Factor, inner: int, exchange: Exchange) -> Array:
     """Return the product of the wholes of which a (…, m, k) and b (…, k, n) are parts.
 
     Parameters
     ----------
-    ns : ReproducibleNamespace
-        Over the library of the arrays.
+    xp : namespace
+        That of the arrays.
     a, b
         As for `matmul`: of the columns of the left and the rows of the right operand, those of this
         process, perhaps none.
@@ -49,24 +44,21 @@ def shared_matmul(
     (…, m, n)
         The bits of `matmul` of the wholes, on all processes.
     """
-    xp = ns.library
     require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
-    left, right = _operands(ns, a, b, exchange)
+    left, right = _operands(xp, a, b, exchange)
     r = _shared_sum(left, right, type_name(xp, a), inner, exchange)
     if a.dtype == xp.float64:
         r = scale_back(xp, r, left.root * right.root)
     return rounded(xp, r, a.dtype)
 
 
-def _operands(
-    ns: "ReproducibleNamespace", a: Factor, b: Factor, exchange: Exchange
-) -> tuple[Operand, Operand]:
+def _operands(xp: Namespace, a: Factor, b: Factor, exchange: Exchange) -> tuple[Operand, Operand]:
     """Return the operands with the largest magnitudes of the wholes."""
     sides = (a, -1), (b, -2)
     of_floats = [side for side in sides if not isinstance(side[0], FixedPoint)]
-    largest = iter(exchange([_largest(ns.library, *side) for side in of_floats], "max"))
+    largest = iter(exchange([_largest(xp, *side) for side in of_floats], "max"))
     left, right = (
-        Operand(ns, x, axis, None if isinstance(x, FixedPoint) else next(largest))
+        Operand(xp, x, axis, None if isinstance(x, FixedPoint) else next(largest))
         for x, axis in sides
     )
     return left, right

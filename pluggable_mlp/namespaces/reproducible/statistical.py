@@ -99,11 +99,12 @@ def _along_axes(name: str, function: Callable[..., Array]) -> Callable[..., Wrap
         axes = _axes(x, axis)
         if not is_floating(x):
             return _of_library(ns, name, x, dtype, axis=axis, keepdims=keepdims)
+        xp = ns.library
         if len(axes) == 1:
-            total = function(ns, x.native, axis=axes[0] - x.ndim, keepdims=keepdims)
+            total = function(xp, x.native, axis=axes[0] - x.ndim, keepdims=keepdims)
         else:
             total = _along_last(
-                ns.library, x.native, axes, keepdims, lambda array: function(ns, array, axis=-1)
+                xp, x.native, axes, keepdims, lambda array: function(xp, array, axis=-1)
             )
         underflow = min(x.underflow, LATTICE) if name == "sum" else ANY
         return Wrapped(total, ns, underflow)
@@ -138,7 +139,7 @@ def _spread(
     deviations = multiply(ns, deviations, Wrapped(1.0 / unit, ns))
     total = ns.sum(deviations * deviations, axis=axes, keepdims=True)
     spread = ns.divide(total, float(count)).native
-    spread = in_blocks(ns, sqrt, spread) * unit if root else spread * unit * unit * scale
+    spread = in_blocks(xp, ns.queued, sqrt, spread) * unit if root else spread * unit * unit * scale
     spread = scaled_back(xp, spread, scale)
     return Wrapped(spread if keepdims else xp.squeeze(spread, axis=axes), ns)
 

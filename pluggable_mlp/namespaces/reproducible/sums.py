@@ -14,31 +14,25 @@ number are +0. Elements are taken to be 0 or normal numbers.
 """
 
 import math
-from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, one_nan, type_name
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
-from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact
+from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, split
 from pluggable_mlp.shortcuts import own, zero_below
-
-if TYPE_CHECKING:
-    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 # Terms of one exact sum of a slice: WIDTH + log2(BLOCK) is 53.
 _BLOCK = 2**20
 _WIDTH = 33
 
 
-def sum(
-    ns: "ReproducibleNamespace", x: Array, axis: int | None = None, keepdims: bool = False
-) -> Array:
+def sum(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """Return the sum along one axis.
 
     Parameters
     ----------
-    ns : ReproducibleNamespace
-        Over the library of the array.
+    xp : namespace
+        That of the array.
     x : (…, n, …)
         A library's array of float32 or float64.
     axis
@@ -51,27 +45,22 @@ def sum(
     (…, …)
         Of the same dtype; the error bound is at the top of this file.
     """
-    return _sum_over(ns, x, axis, keepdims, 1)
+    return _sum_over(xp, x, axis, keepdims, 1)
 
 
-def mean(
-    ns: "ReproducibleNamespace", x: Array, axis: int | None = None, keepdims: bool = False
-) -> Array:
+def mean(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
     """Return the mean along one axis (see `sum`): the sum times 1/n; NaN for n = 0.
 
     Beyond the error of the sum, the two roundings of float64 add at most 2^-52 |mean|.
     """
     count = math.prod(x.shape) if axis is None else x.shape[axis]
-    return _sum_over(ns, x, axis, keepdims, count)
+    return _sum_over(xp, x, axis, keepdims, count)
 
 
-def _sum_over(
-    ns: "ReproducibleNamespace", x: Array, axis: int | None, keepdims: bool, divisor: int
-) -> Array:
+def _sum_over(xp: Namespace, x: Array, axis: int | None, keepdims: bool, divisor: int) -> Array:
     """Return the sum of x (…, n, …) along the axis, times 1/divisor."""
-    xp = ns.library
     along = x if axis is not None else xp.reshape(x, (-1,))
-    total = _sum_along(ns, along, 0 if axis is None else axis)
+    total = _sum_along(xp, along, 0 if axis is None else axis)
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     if divisor == 1:
         total = zero_below(xp, total, smallest)
@@ -84,17 +73,17 @@ def _sum_over(
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 
-def _sum_along(ns: "ReproducibleNamespace", x: Array, axis: int) -> Array:
+def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
     """Return the sum along the axis in float64, kept with length 1; it may be denormal or -0."""
-    xp = ns.library
     if 0 in x.shape:
         return xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
     if x.dtype == xp.float32:
         return _tree_sum(xp, x, axis)
-    operand = Operand(ns, x, axis)
+    operand = Operand(xp, x, axis)
+    terms = operand.floats()
     # Of scaled numbers, no order overflows: infinity or NaN is among the terms.
-    unbounded = xp.sum(operand.floats(), axis=axis, keepdims=True)
-    slices = operand.split((_WIDTH, _WIDTH))
+    unbounded = xp.sum(terms, axis=axis, keepdims=True)
+    slices = split(xp, terms, operand.largest, (_WIDTH, _WIDTH))
     r = scale_back(xp, _exact_sum(xp, slices, axis), operand.root)
     return xp.where(xp.isnan(r), unbounded, r)
 

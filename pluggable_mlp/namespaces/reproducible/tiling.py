@@ -8,14 +8,11 @@ import math
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
 from pluggable_mlp.shortcuts import in_one_kernel
-
-if TYPE_CHECKING:
-    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 Elementwise: TypeAlias = Callable[[Namespace, Array], Array]
 Ends: TypeAlias = tuple[int, int]
@@ -79,13 +76,9 @@ def _tiles(length: int, count: int, shortest: int) -> list[Ends]:
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 
-def in_blocks(ns: "ReproducibleNamespace", function: Elementwise, x: Array) -> Array:
-    """Return function(library, x), in blocks where the namespace cuts operations into tasks.
-
-    `x` is the library's: float32 or float64, any shape.
-    """
-    xp = ns.library
-    if ns.queued:
+def in_blocks(xp: Namespace, queued: bool, function: Elementwise, x: Array) -> Array:
+    """Return function(xp, x) for floats of any shape: in blocks, but on a queue in one kernel."""
+    if queued:
         return in_one_kernel(xp, function, x)
     size = math.prod(x.shape)  # not x.size, which is a method in PyTorch
     count = min(MOST_BLOCKS, size // BLOCK)

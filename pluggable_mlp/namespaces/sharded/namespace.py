@@ -328,7 +328,7 @@ class ShardedNamespace:
             return self._summed(own(self.inner, "matmul")(left, right))
         if left.dtype == right.dtype and 0 not in (a.shape[-2], b.shape[-1]):
             product = shared_matmul(
-                self.inner, factor(left), factor(right), layout.total, self._exchange
+                self.backend.xp, factor(left), factor(right), layout.total, self._exchange
             )
             return ShardedArray(ReproducibleArray(product, self.inner, PRODUCTS), self)
         return ShardedArray(self.inner.matmul(self.gathered(a).part, self.gathered(b).part), self)
