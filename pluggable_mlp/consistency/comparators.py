@@ -193,7 +193,7 @@ class BoundComparator:
             {name: x for name, x in zip(names, batch, strict=True) if x is not None}
             for batch in on_host
         )
-        bounds = {name: exact(x, self._probable.precision) for name, x in expected.items()}
+        bounds = {name: exact(x, self._probable) for name, x in expected.items()}
         check = _Check(LAYER_BY_LAYER, t, bounds, {})
         for run, result in zip(runs[1:], results, strict=True):
             self._compare(check, run.name, expected, result)

@@ -90,7 +90,7 @@ def _compiled(
     """
     arrays: list[ReproducibleArray] = []
     map_wrapped(arrays.append, trees)
-    if not all(x.has_values for x in arrays):
+    if not all(x.device is not None for x in arrays):
         raise traced()
     call = partial(_on_native, xp, function, components)
     if any(x.fixed_point is not None for x in arrays) or not is_builtin_call(call):

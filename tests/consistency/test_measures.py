@@ -15,7 +15,7 @@ from pluggable_mlp.consistency import (
     sharpness,
 )
 from pluggable_mlp.consistency.report import Agreement
-from pluggable_mlp.namespaces.bounded import Bounded, Precision
+from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,16 @@ def test_difference_in_ulps(reference: Any, other: Any, ulps: float) -> None:
     ],
 )
 def test_part_of_bound(a: float, b: float, error: float, part: float) -> None:
-    precision = Precision(np.dtype("float64"))
-    bounded = Bounded(np.asarray([1.0]), np.asarray([error]), precision)
+    bounded = Bounded(np.asarray([1.0]), np.asarray([error]), BoundedNamespace("float64"))
     got = part_of_bound(np.asarray([a]), np.asarray([b]), bounded)
     assert got == pytest.approx(part, rel=1e-5)
 
 
 @pytest.mark.parametrize("known", [True, False])
 def test_another_shape_or_dtype_is_a_disagreement(known: bool) -> None:
-    a, precision = np.ones(3, dtype=np.float32), Precision(np.dtype("float32"))
+    a = np.ones(3, dtype=np.float32)
     error = [1.0, 1.0, 1.0] if known else [math.inf] * 3
-    bounded = Bounded(np.ones(3), np.asarray(error), precision)
+    bounded = Bounded(np.ones(3), np.asarray(error), BoundedNamespace("float32"))
     for other in (np.ones(3), np.ones((1, 3), dtype=np.float32), np.float32(1.0)):
         assert part_of_bound(a, other, bounded) == difference_in_ulps(a, other) == math.inf
 
@@ -100,7 +99,7 @@ def test_sharpness(
     blind_part: float,
     unchecked_part: float,
 ) -> None:
-    bounded = Bounded(np.asarray(a), np.asarray(error), Precision(np.dtype("float64")))
+    bounded = Bounded(np.asarray(a), np.asarray(error), BoundedNamespace("float64"))
     got = sharpness(np.asarray(a), np.asarray(b), bounded, np.asarray(before))
     assert got == pytest.approx((smallest_fault, blind_part, unchecked_part), rel=1e-5)
 
@@ -109,7 +108,7 @@ def test_faults_are_seen_from_the_smallest_on() -> None:
     """What `sharpness` says is what `part_of_bound` does, in both directions."""
     rng = np.random.default_rng(0)
     a, noise = rng.normal(size=(2, 100))
-    bounded = Bounded(a, 1e-3 * rng.random(100), Precision(np.dtype("float64")))
+    bounded = Bounded(a, 1e-3 * rng.random(100), BoundedNamespace("float64"))
     b = a + 1e-4 * noise * bounded.error
     smallest = sharpness(a, b, bounded).smallest_fault
     for sign in (-1.0, 1.0):

@@ -24,7 +24,7 @@ def exactly(value: Any) -> Bounded:
 
 
 def with_error(value: Any, error: Any) -> Bounded:
-    return Bounded(np.asarray(value, dtype=np.float64), np.asarray(error), xp.precision)
+    return Bounded(np.asarray(value, dtype=np.float64), np.asarray(error), xp)
 
 
 def sigmoid(z: Bounded) -> tuple[Bounded, Bounded]:

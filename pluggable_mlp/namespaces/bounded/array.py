@@ -1,4 +1,4 @@
-"""Arrays that carry a bound on their rounding error, with rules for + - * /.
+"""Arrays that carry a bound on their rounding error.
 
 A `Bounded` array holds, element by element, a value m and a number e such that
 
@@ -9,10 +9,10 @@ additions in any order, with or without fused multiply-adds, and with denormal n
 their place.  m is one such x̂, computed in float64.  So |x| <= |m| + e, |x̂| <= |m| + 2 e, and two
 computations differ by at most 2 e.
 
-The rules are those of running error analysis (Higham, "Accuracy and Stability of Numerical
-Algorithms", 2nd edition, 2002: the model and underflow in section 2.8, gamma_n in 3.1, running
-errors in 3.3).  The error of an operation consists of the propagated errors of its operands, not
-only to first order, and of its own rounding:
+The rules, in `elementwise.py`, are those of running error analysis (Higham, "Accuracy and Stability
+of Numerical Algorithms", 2nd edition, 2002: the model and underflow in section 2.8, gamma_n in 3.1,
+running errors in 3.3).  The error of an operation consists of the propagated errors of its
+operands, not only to first order, and of its own rounding:
 
     x + y    e_x + e_y                               + u |x + y|
     x y      e_x |ŷ| + |x̂| e_y                       + u |x̂ ŷ|
@@ -23,7 +23,7 @@ with u the unit roundoff.  In addition, any result may lose what is smaller than
 number, so a quotient is lost whose divisor has such a reciprocal.  Where |x̂|, or what is added up
 on the way to it, may be above the largest number of the dtype, e is infinite: one computation may
 overflow and another not, and infinity or NaN may be all that is left.  m itself does not overflow:
-float64 has room for it.  All computations are on the host, with NumPy.  The functions are in
+float64 has room for it.  All computations are on the host, with NumPy.  The other functions are in
 `namespace.py`.
 
 Sums of n terms t
@@ -49,12 +49,14 @@ other can give an error of n u A / 4, which exceeds the bound from n = 16 lambda
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from types import EllipsisType
 from typing import TypeAlias
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.namespaces.wrapped_array import WrappedArray
 
 ArrayOrScalar: TypeAlias = "Bounded | Array | bool | int | float"
 KeyItem: TypeAlias = "int | slice | EllipsisType | Array | None"
@@ -63,8 +65,6 @@ Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
 # The bounds are themselves computed in float64, with a relative error of about k 2^-53 for each
 # operation (k: inner lengths); this covers inner lengths times operations up to 2^33.
 _SLACK = 1.0 + 2.0**-20
-
-_ROUNDINGS_OF_POWER = 8  # as many as 4 ulps, see `elementwise.py`
 
 
 class NoBoundError(AttributeError, ValueError):
@@ -170,43 +170,28 @@ class Comparison:
     __ror__ = __or__
 
 
-class Bounded:
+class Bounded(WrappedArray):
     """An array of values with bounds on their errors, which behaves like an array of the dtype.
 
     Parameters
     ----------
     value, error : numpy.ndarray, float64, of one shape
         m and e of the module's docstring.
-    precision : Precision
-        Of the dtype whose computations are bounded.
+    namespace : BoundedNamespace
+        Of the precision whose computations are bounded.
     """
 
-    __array_ufunc__ = None  # NumPy's operators leave it to the reflected ones below
-    device = "cpu"
+    __slots__ = ("error",)
 
-    def __init__(self, value: Array, error: Array, precision: Precision) -> None:
-        self.value, self.error, self.precision = value, error, precision
+    scalars = (int, float, np.ndarray, np.generic)
 
-    @property
-    def dtype(self) -> DType:
-        """The dtype whose computations are bounded, not the one of `value`."""
-        return self.precision.dtype
+    def __init__(self, value: Array, error: Array, namespace: Namespace) -> None:
+        self._array, self.error, self.namespace = value, error, namespace
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of `value`."""
-        shape: tuple[int, ...] = self.value.shape
-        return shape
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def mT(self) -> "Bounded":
-        """The array with its last two axes exchanged."""
-        return self.rearranged(lambda x: x.mT)
+    value = property(attrgetter("_array"), doc="The values m.")
+    dtype = property(
+        attrgetter("namespace.precision.dtype"), doc="That which is bounded, not that of `value`."
+    )
 
     @property
     def magnitude(self) -> Array:
@@ -221,103 +206,19 @@ class Bounded:
 
     def rearranged(self, rearrange: Callable[[Array], Array]) -> "Bounded":
         """Return the array with its elements rearranged by a function."""
-        return Bounded(rearrange(self.value), rearrange(self.error), self.precision)
+        return Bounded(rearrange(self.value), rearrange(self.error), self.namespace)
 
     def __getitem__(self, key: Key) -> "Bounded":
         return self.rearranged(lambda x: x[key])
 
-    def __neg__(self) -> "Bounded":
-        return Bounded(-self.value, self.error, self.precision)
-
-    def __abs__(self) -> "Bounded":
-        return Bounded(np.abs(self.value), self.error, self.precision)
-
-    def __add__(self, other: ArrayOrScalar) -> "Bounded":
-        y = exact(other, self.precision)
-        value, error = self.value + y.value, self.error + y.error
-        return self._rounded(value, error, np.abs(value) + 2.0 * error)
-
-    def __mul__(self, other: ArrayOrScalar) -> "Bounded":
-        y = exact(other, self.precision)
-        size, its_size = self.magnitude, y.magnitude
-        error = self.error * its_size + size * y.error
-        roundings = 0 if _is_power_of_two(other) else 1
-        return self._rounded(self.value * y.value, error, size * its_size, roundings)
-
-    def __truediv__(self, other: ArrayOrScalar) -> "Bounded":
-        y = exact(other, self.precision)
-        smallest = np.maximum(np.abs(y.value) - 2.0 * y.error, 0.0)
-        quotient = self.magnitude / smallest
-        error = (self.error + quotient * y.error) / smallest
-        # The reciprocal, by which a compiler may multiply, may be lost.
-        lost = np.where(y.magnitude * self.precision.smallest_normal > 1.0, quotient, 0.0)
-        return self._rounded(self.value / y.value, error + lost, quotient, 4)
-
-    def __pow__(self, other: ArrayOrScalar) -> "Bounded":
-        if not (isinstance(other, int | float) and float(other).is_integer()):
-            raise NoBoundError("x ** y unless y is an integer")
-        if other < 0:
-            return 1.0 / self**-other
-        value, size = self.value**other, self.magnitude
-        if other == 0:
-            return Bounded(value, np.zeros(self.shape), self.precision)
-        inherited = np.where(self.error == 0.0, 0.0, other * self.error * size ** (other - 1))
-        return self._rounded(
-            value, inherited, size**other, max(int(other) - 1, _ROUNDINGS_OF_POWER)
-        )
-
-    def _rounded(
-        self, value: Array, error: Array, magnitude: Array, roundings: int = 1
-    ) -> "Bounded":
-        rounding = self.precision.rounding(magnitude, roundings)
-        return Bounded(value, error + rounding, self.precision)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def __sub__(self, other: ArrayOrScalar) -> "Bounded":
-        return self + (-exact(other, self.precision))
-
-    def __rsub__(self, other: ArrayOrScalar) -> "Bounded":
-        return exact(other, self.precision) - self
-
-    def __rtruediv__(self, other: ArrayOrScalar) -> "Bounded":
-        return exact(other, self.precision) / self
-
-    def __rpow__(self, other: ArrayOrScalar) -> "Bounded":
-        return exact(other, self.precision) ** self
-
-    __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
-
-    def __eq__(self, other: ArrayOrScalar) -> Comparison:  # type: ignore[override]
-        return self._compared(np.equal, other)
-
-    def __ne__(self, other: ArrayOrScalar) -> Comparison:  # type: ignore[override]
-        return self._compared(np.not_equal, other)
-
-    def __gt__(self, other: ArrayOrScalar) -> Comparison:
-        return self._compared(np.greater, other)
-
-    def __ge__(self, other: ArrayOrScalar) -> Comparison:
-        return self._compared(np.greater_equal, other)
-
-    def __lt__(self, other: ArrayOrScalar) -> Comparison:
-        return self._compared(np.less, other)
-
-    def __le__(self, other: ArrayOrScalar) -> Comparison:
-        return self._compared(np.less_equal, other)
-
-    def _compared(
-        self, relation: Callable[[Array, Array], Array], other: ArrayOrScalar
-    ) -> Comparison:
-        y = exact(other, self.precision)
-        error = self.error + y.error
-        # Not `<=`: where nothing is known, the error may be NaN.
-        doubtful = ~(np.abs(self.value - y.value) > 2.0 * error) & (error != 0.0)
-        return Comparison(relation(self.value, y.value), doubtful)
+    def _whole(self) -> Array:
+        raise NoBoundError("a Python number in the place of an array")
 
 
-def exact(x: ArrayOrScalar, precision: Precision) -> Bounded:
+Bounded.operands = (Bounded, *Bounded.scalars)
+
+
+def exact(x: ArrayOrScalar, namespace: Namespace) -> Bounded:
     """Return an array or a Python scalar, rounded to the dtype, as an argument of computations.
 
     Its error is that of this rounding, 0 if it has the dtype already.  Denormal numbers may be
@@ -325,12 +226,7 @@ def exact(x: ArrayOrScalar, precision: Precision) -> Bounded:
     """
     if isinstance(x, Bounded):
         return x
-    value = np.asarray(x, dtype=np.float64)
+    value, precision = np.asarray(x, dtype=np.float64), namespace.precision
     rounded = value.astype(precision.dtype)
     denormal = np.abs(value) < precision.smallest_normal
-    return Bounded(value, np.where(denormal, np.abs(value), np.abs(value - rounded)), precision)
-
-
-def _is_power_of_two(x: object) -> bool:
-    """Return whether x is a Python scalar that multiplies without rounding."""
-    return isinstance(x, (int, float)) and math.frexp(abs(x))[0] == 0.5
+    return Bounded(value, np.where(denormal, np.abs(value), np.abs(value - rounded)), namespace)

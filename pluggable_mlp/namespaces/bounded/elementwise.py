@@ -1,5 +1,6 @@
-"""The elementwise functions of the bounded namespace: of the precision and arrays of any shapes.
+"""The elementwise functions of the bounded namespace: of the namespace and arrays of any shapes.
 
++ - * / **    see `array.py`
 f(x)          the largest |f'| within 2 e of m, times e, + a number of ulps, see `ELEMENTARY`
 max, abs      the (largest) error: these do not round
 sign          0, or 2 where the sign is uncertain
@@ -8,21 +9,23 @@ where         the difference of the two values where the condition is uncertain
 """
 
 import math
-import operator
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces.bounded.array import (
     ArrayOrScalar,
     Bounded,
     Comparison,
-    Precision,
+    NoBoundError,
     exact,
 )
+from pluggable_mlp.namespaces.kinds import COMPARING
+
+_ROUNDINGS_OF_POWER = 8  # as many as 4 ulps, see `ELEMENTARY`
 
 
 class _Function(NamedTuple):
@@ -69,77 +72,138 @@ ELEMENTARY = {
 }
 
 
-def _elementary(function: _Function, precision: Precision, x: ArrayOrScalar) -> Bounded:
-    x = exact(x, precision)
+def _elementary(function: _Function, ns: Namespace, x: ArrayOrScalar) -> Bounded:
+    x = exact(x, ns)
     reach = 2.0 * x.error
     value = np.asarray(function.compute(x.value))
     slope = function.slope(x.value, reach)
     # An ulp is at most 2 u times the result.
-    ulps = 2.0 * function.ulps * precision.unit
+    ulps = 2.0 * function.ulps * ns.precision.unit
     # An exact argument passes no error on, however steep the function is there.
     inherited = np.where(x.error == 0.0, 0.0, slope * x.error)
     magnitude = np.abs(value) + 2.0 * inherited
-    error = inherited + ulps * magnitude + precision.rounding(magnitude, 0)
-    return Bounded(value, error, precision)
+    error = inherited + ulps * magnitude + ns.precision.rounding(magnitude, 0)
+    return Bounded(value, error, ns)
 
 
-def _sign(precision: Precision, x: ArrayOrScalar) -> Bounded:
-    x = exact(x, precision)
+def _rounded(
+    ns: Namespace, value: Array, error: Array, magnitude: Array, roundings: int = 1
+) -> Bounded:
+    return Bounded(value, error + ns.precision.rounding(magnitude, roundings), ns)
+
+
+def _add(ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
+    a, b = exact(a, ns), exact(b, ns)
+    value, error = a.value + b.value, a.error + b.error
+    return _rounded(ns, value, error, np.abs(value) + 2.0 * error)
+
+
+def _negative(ns: Namespace, x: ArrayOrScalar) -> Bounded:
+    x = exact(x, ns)
+    return Bounded(-x.value, x.error, ns)
+
+
+def _multiply(ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
+    roundings = 0 if _is_power_of_two(a) or _is_power_of_two(b) else 1
+    a, b = exact(a, ns), exact(b, ns)
+    sizes = a.magnitude, b.magnitude
+    error = a.error * sizes[1] + sizes[0] * b.error
+    return _rounded(ns, a.value * b.value, error, sizes[0] * sizes[1], roundings)
+
+
+def _is_power_of_two(x: object) -> bool:
+    """Return whether x is a Python scalar that multiplies without rounding."""
+    return isinstance(x, (int, float)) and math.frexp(abs(x))[0] == 0.5
+
+
+def _divide(ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
+    a, b = exact(a, ns), exact(b, ns)
+    smallest = np.maximum(np.abs(b.value) - 2.0 * b.error, 0.0)
+    quotient = a.magnitude / smallest
+    error = (a.error + quotient * b.error) / smallest
+    # The reciprocal, by which a compiler may multiply, may be lost.
+    lost = np.where(b.magnitude * ns.precision.smallest_normal > 1.0, quotient, 0.0)
+    return _rounded(ns, a.value / b.value, error + lost, quotient, 4)
+
+
+def _pow(ns: Namespace, x: ArrayOrScalar, n: ArrayOrScalar) -> Bounded:
+    if not (isinstance(n, int | float) and float(n).is_integer()):
+        raise NoBoundError("x ** y unless y is an integer")
+    if n < 0:
+        return _divide(ns, 1.0, _pow(ns, x, -n))
+    x = exact(x, ns)
+    value, size = x.value**n, x.magnitude
+    if n == 0:
+        return Bounded(value, np.zeros(x.shape), ns)
+    inherited = np.where(x.error == 0.0, 0.0, n * x.error * size ** (n - 1))
+    return _rounded(ns, value, inherited, size**n, max(int(n) - 1, _ROUNDINGS_OF_POWER))
+
+
+def _compared(
+    relation: Callable[[Array, Array], Array], ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar
+) -> Comparison:
+    a, b = exact(a, ns), exact(b, ns)
+    error = a.error + b.error
+    # Not `<=`: where nothing is known, the error may be NaN.
+    doubtful = ~(np.abs(a.value - b.value) > 2.0 * error) & (error != 0.0)
+    return Comparison(relation(a.value, b.value), doubtful)
+
+
+def _sign(ns: Namespace, x: ArrayOrScalar) -> Bounded:
+    x = exact(x, ns)
     doubtful = (x < 0.0).doubtful
     error = np.where(np.isfinite(x.error), np.where(doubtful, 2.0, 0.0), np.inf)  # of NaN it is NaN
-    return Bounded(np.sign(x.value), error, precision)
+    return Bounded(np.sign(x.value), error, ns)
 
 
-def _stepped(function: Callable[[Array], Array], precision: Precision, x: ArrayOrScalar) -> Bounded:
+def _stepped(function: Callable[[Array], Array], ns: Namespace, x: ArrayOrScalar) -> Bounded:
     """Return floor and the like, which are monotonic: no value is outside those of the ends."""
-    x = exact(x, precision)
+    x = exact(x, ns)
     low, high = (
         np.where(x.error == 0.0, x.value, np.nextafter(x.value + side * x.error, side * np.inf))
         for side in (-2.0, 2.0)
     )
-    return Bounded(function(x.value), function(high) - function(low), precision)
+    return Bounded(function(x.value), function(high) - function(low), ns)
 
 
-def _maximum(precision: Precision, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
+def _maximum(ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
     """Return the larger of each pair of elements; one that cannot be it adds no error."""
-    a, b = exact(a, precision), exact(b, precision)
+    a, b = exact(a, ns), exact(b, ns)
     decided = np.abs(a.value - b.value) > 2.0 * (a.error + b.error)
     of_larger = np.where(a.value > b.value, a.error, b.error)
     error = np.where(decided, of_larger, np.maximum(a.error, b.error))
-    return Bounded(np.maximum(a.value, b.value), error, precision)
+    return Bounded(np.maximum(a.value, b.value), error, ns)
 
 
-def _minimum(precision: Precision, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
-    return -_maximum(precision, -exact(a, precision), -exact(b, precision))
+def _minimum(ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
+    return _negative(ns, _maximum(ns, _negative(ns, a), _negative(ns, b)))
 
 
 def _clip(
-    precision: Precision,
+    ns: Namespace,
     x: ArrayOrScalar,
     min: "ArrayOrScalar | None" = None,
     max: "ArrayOrScalar | None" = None,
 ) -> Bounded:
-    x = exact(x, precision)
-    raised = x if min is None else _maximum(precision, x, min)
-    return raised if max is None else _minimum(precision, raised, max)
+    x = exact(x, ns)
+    raised = x if min is None else _maximum(ns, x, min)
+    return raised if max is None else _minimum(ns, raised, max)
 
 
 def _where(
-    precision: Precision, condition: "Comparison | Array", a: ArrayOrScalar, b: ArrayOrScalar
+    ns: Namespace, condition: "Comparison | Array", a: ArrayOrScalar, b: ArrayOrScalar
 ) -> Bounded:
     condition = Comparison.of(condition)
-    a, b = exact(a, precision), exact(b, precision)
+    a, b = exact(a, ns), exact(b, ns)
     error = np.where(condition.holds, a.error, b.error)
     either = np.abs(a.value - b.value) + 2.0 * (a.error + b.error)
     value = np.where(condition.holds, a.value, b.value)
-    return Bounded(value, np.where(condition.doubtful, either, error), precision)
+    return Bounded(value, np.where(condition.doubtful, either, error), ns)
 
 
-def _asked(
-    question: Callable[[Array], Array], precision: Precision, x: ArrayOrScalar
-) -> Comparison:
+def _asked(question: Callable[[Array], Array], ns: Namespace, x: ArrayOrScalar) -> Comparison:
     """Return isfinite and the like: in doubt where anything may be the value."""
-    x = exact(x, precision)
+    x = exact(x, ns)
     return Comparison(question(x.value), ~np.isfinite(x.error))
 
 
@@ -150,28 +214,24 @@ ELEMENTWISE: dict[str, Callable[..., Bounded | Comparison]] = {
     "clip": _clip,
     "maximum": _maximum,
     "minimum": _minimum,
-    "reciprocal": lambda precision, x: 1.0 / exact(x, precision),
+    "pow": _pow,
+    "reciprocal": lambda ns, x: _divide(ns, 1.0, x),
     "sign": _sign,
     "where": _where,
 }
 
-# As operators of arrays, of integers and booleans, too.
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "abs": operator.abs,
-    "add": operator.add,
-    "divide": operator.truediv,
-    "equal": operator.eq,
-    "greater": operator.gt,
-    "greater_equal": operator.ge,
-    "less": operator.lt,
-    "less_equal": operator.le,
-    "logical_and": operator.and_,
-    "logical_not": operator.invert,
-    "logical_or": operator.or_,
-    "multiply": operator.mul,
-    "negative": operator.neg,
-    "not_equal": operator.ne,
-    "positive": lambda x: x,
-    "square": lambda x: x * x,
-    "subtract": operator.sub,
+# Of integers and booleans, they are NumPy's.
+ALSO_OF_INTEGERS: dict[str, Callable[..., Bounded | Comparison]] = {
+    **{name: partial(_compared, getattr(np, name)) for name in COMPARING},
+    "abs": lambda ns, x: Bounded(np.abs(x.value), x.error, ns),
+    "add": _add,
+    "divide": _divide,
+    "logical_and": lambda _, a, b: Comparison.of(a) & b,
+    "logical_not": lambda _, x: ~x,
+    "logical_or": lambda _, a, b: Comparison.of(a) | b,
+    "multiply": _multiply,
+    "negative": _negative,
+    "positive": lambda _, x: x,
+    "square": lambda ns, x: _multiply(ns, x, x),
+    "subtract": lambda ns, a, b: _add(ns, a, _negative(ns, b)),
 }

@@ -31,16 +31,11 @@ from pluggable_mlp.namespaces.bounded.array import (
     Precision,
     exact,
 )
-from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTWISE, OPERATORS
+from pluggable_mlp.namespaces.bounded.elementwise import ALSO_OF_INTEGERS, ELEMENTWISE
+from pluggable_mlp.namespaces.kinds import REARRANGING
 
 Axis = int | tuple[int, ...] | None
 
-# fmt: off
-_REARRANGING = (
-    "broadcast_to", "expand_dims", "flip", "matrix_transpose", "moveaxis", "permute_dims", "repeat",
-    "reshape", "roll", "squeeze", "take", "take_along_axis", "tile", "tril", "triu",
-)
-# fmt: on
 _OF_ONE_VALUE = ("full", "full_like", "ones", "ones_like", "zeros", "zeros_like")
 
 
@@ -76,11 +71,11 @@ class BoundedNamespace:
         self.sums = 0
 
     def __getattr__(self, name: str) -> Any:
-        if name in OPERATORS:
-            return OPERATORS[name]
         if name in ELEMENTWISE:
-            return partial(ELEMENTWISE[name], self.precision)
-        if name in _REARRANGING:
+            return partial(ELEMENTWISE[name], self)
+        if name in ALSO_OF_INTEGERS:
+            return partial(self._of_any, name)
+        if name in REARRANGING:
             return partial(_rearranged, getattr(np, name))
         if name in _OF_ONE_VALUE:
             return partial(self._of_one_value, name)
@@ -133,7 +128,7 @@ class BoundedNamespace:
         b = b if b.ndim == 1 else b[..., None, :]
         terms = x.magnitude @ W.magnitude + b.magnitude
         product = self._product(x, W, terms, x.shape[-1] + 1)
-        return Bounded(product.value + b.value, product.error + b.error, self.precision)
+        return Bounded(product.value + b.value, product.error + b.error, self)
 
     def sum(self, x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
         """Return the sum along axes, or over all elements."""
@@ -144,7 +139,7 @@ class BoundedNamespace:
         )
         self.sums += error.size
         rounding = self.precision.rounding(magnitude, _terms(x.shape, axis) - 1)
-        return Bounded(value, error + rounding, self.precision)
+        return Bounded(value, error + rounding, self)
 
     def mean(self, x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
         """Return the mean along axes, or over all elements."""
@@ -157,7 +152,7 @@ class BoundedNamespace:
         value, error = (
             np.asarray(np.max(part, axis=axis, keepdims=keepdims)) for part in (x.value, x.error)
         )
-        return Bounded(value, error, self.precision)
+        return Bounded(value, error, self)
 
     def min(self, x: ArrayOrScalar, *, axis: Axis = None, keepdims: bool = False) -> Bounded:
         """Return the smallest element along axes, or of all."""
@@ -190,7 +185,7 @@ class BoundedNamespace:
         part, size = x * a, x.magnitude * a.magnitude
         error = _rest(a) * x.error + x.magnitude * a.error
         error = error + self._roundings(size, x.magnitude + size)
-        return part, Bounded(x.value - part.value, error, self.precision)
+        return part, Bounded(x.value - part.value, error, self)
 
     def _roundings(self, *magnitudes: Array) -> Array:
         """Return the error of roundings, one of each magnitude, that are added up."""
@@ -203,7 +198,7 @@ class BoundedNamespace:
             if inherited.any() and factor.any():  # parameters and pixels are exact
                 error = error + inherited @ factor
         self.sums += error.size
-        return Bounded(a.value @ b.value, error, self.precision)
+        return Bounded(a.value @ b.value, error, self)
 
     def _joined(
         self, join: Callable[..., Array], arrays: Sequence[ArrayOrScalar]
@@ -212,7 +207,13 @@ class BoundedNamespace:
             return join(arrays)
         operands = [self._exact(x) for x in arrays]
         value, error = join([x.value for x in operands]), join([x.error for x in operands])
-        return Bounded(value, error, self.precision)
+        return Bounded(value, error, self)
+
+    def _of_any(self, name: str, *operands: ArrayOrScalar) -> Bounded | Comparison | Array:
+        """Return an operation; of integers and booleans alone, NumPy's."""
+        if any(isinstance(x, Bounded | Comparison) for x in operands):
+            return ALSO_OF_INTEGERS[name](self, *operands)
+        return getattr(np, name)(*operands)
 
     def _of_one_value(self, name: str, *arguments: Any, **settings: Any) -> Bounded | Array:
         """Return zeros, ones and the like, without an error; on the host, whatever the device."""
@@ -221,7 +222,7 @@ class BoundedNamespace:
         return self.asarray(getattr(np, name)(first, *others, **settings))
 
     def _exact(self, x: ArrayOrScalar) -> Bounded:
-        return exact(x, self.precision)
+        return exact(x, self)
 
 
 def _terms(shape: tuple[int, ...], axis: Axis) -> int:

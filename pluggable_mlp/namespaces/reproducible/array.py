@@ -14,31 +14,81 @@ on, both are multiples of 2^-126.
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, DType, device_of, dtype_name, map_nested
+from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, map_nested
 from pluggable_mlp.elementary.rounding import one_nan
-from pluggable_mlp.namespaces.operators import Operators
+from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.dtypes import kinds_of
+from pluggable_mlp.namespaces.reproducible.exactness import require_float64
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
+from pluggable_mlp.namespaces.wrapped_array import WrappedArray
 from pluggable_mlp.shortcuts import call_compiled
-
-if TYPE_CHECKING:
-    from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 
 ANY, LATTICE, PRODUCTS = 0, 1, 2
 
-Reproducible: TypeAlias = "ReproducibleNamespace"
 Scalar: TypeAlias = bool | int | float
 ArrayOrScalar: TypeAlias = "ReproducibleArray | DeviceScalar | bool | int | float"
 KeyItem: TypeAlias = "int | slice | EllipsisType | ReproducibleArray | None"
 Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
 
 
-class ReproducibleArray(Operators):
+class Reproducible:
+    """A namespace as its rules know it: a library, and how operations on its arrays are cut.
+
+    Attributes
+    ----------
+    library : namespace
+        Of the arrays within.
+    kinds : mapping
+        Of a dtype: "float32" or "float64", and "" for integers and booleans.
+    run_all : callable or None
+        Runs the tasks that products of large matrices are cut into; None where nothing is cut.
+    queued : bool
+        Whether each call is slow, as on a device with a queue: nothing is cut, computations are
+        compiled.
+    is_traced : bool
+        Whether it is for a function that a library compiles exactly, whose arrays have no values.
+    """
+
+    def __init__(
+        self, xp: Namespace, run_all: RunAll | None = one_by_one, *, is_traced: bool = False
+    ) -> None:
+        require_float64(xp)
+        self.library = xp
+        self.kinds = kinds_of(xp)
+        self.__name__ = f"reproducible({library_of(xp)})"
+        self.run_all = run_all
+        self.queued = run_all is None
+        self.is_traced = is_traced
+
+    if TYPE_CHECKING:  # the functions
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def for_tracing(self) -> Self:
+        """Return a new namespace whose arrays may be traced: `wrap` the library's."""
+        return type(self)(self.library, self.run_all, is_traced=True)
+
+    def over(self, library: Namespace) -> Self:
+        """Return a new namespace over another library, which cuts operations as this one does."""
+        return type(self)(library, self.run_all)
+
+    def wrap(self, array: Array) -> "ReproducibleArray":
+        """Return a library's array that came out of a reproducible namespace, as it is."""
+        return ReproducibleArray(array, self)
+
+    def device_scalar(self, value: Array) -> DeviceScalar:
+        """Return a 0-d float64 array of the library as a scalar that behaves as a Python float."""
+        return DeviceScalar(self.library, value)
+
+
+class ReproducibleArray(WrappedArray):
     """An array of a library, whose operations round the same on every library.
 
     Made by the functions of a namespace, `xp.asarray` first of all; its members are those of the
@@ -53,13 +103,14 @@ class ReproducibleArray(Operators):
         The namespace that it belongs to.
     underflow : {ANY, LATTICE, PRODUCTS}
         The class of the smallest values, see the first lines of this file.
-    kind : {"float32", "float64", ""}, optional
-        By default, that of the array's dtype.
+
+    Attributes
+    ----------
+    kind : {"float32", "float64", ""}
+        That of the dtype; "" of integers and booleans.
     """
 
-    __slots__ = ("_kind", "_native", "namespace", "underflow")
-
-    __array_ufunc__ = None  # NumPy's operators then leave mixed operands to ours, which refuse
+    __slots__ = ("kind", "underflow")
 
     scalars = (int, float, DeviceScalar)
 
@@ -71,75 +122,19 @@ class ReproducibleArray(Operators):
         array: Array,
         namespace: Reproducible,
         underflow: int = ANY,
-        *,
-        kind: str | None = None,
     ) -> None:
-        self._native = array
-        self._kind = kind
+        self._array = array
         self.namespace = namespace
         self.underflow = underflow
+        self.kind = namespace.kinds[array.dtype]
 
-    @property
-    def native(self) -> Array:
-        """The library's array of these values, which is not to be written to."""
-        return self._native
+    native = property(
+        attrgetter("_array"), doc="The library's array of these values, which is not written to."
+    )
 
     def in_namespace(self, namespace: Reproducible) -> "ReproducibleArray":
         """Return the array in another namespace over the same library."""
-        return ReproducibleArray(self._native, namespace, self.underflow, kind=self._kind)
-
-    @property
-    def has_values(self) -> bool:
-        """Whether there are values: not where a library traces a function."""
-        return device_of(self._native) is not None
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> Reproducible:
-        """Return the namespace; see the array API standard."""
-        return self.namespace
-
-    @property
-    def dtype(self) -> DType:
-        """The library's dtype."""
-        return self._native.dtype
-
-    @property
-    def kind(self) -> str:
-        """ "float32" or "float64"; "" of integers and booleans."""
-        if self._kind is None:
-            self._kind = self.namespace.kinds[self.dtype]
-        return self._kind
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        return tuple(self._native.shape)
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self._native.ndim
-
-    @property
-    def size(self) -> int | None:
-        """The number of elements."""
-        return array_api_compat.size(self.native)
-
-    @property
-    def device(self) -> Device:
-        """The library's device."""
-        return device_of(self.native)
-
-    @property
-    def T(self) -> "ReproducibleArray":
-        """The matrix (n, m) of a matrix (m, n)."""
-        if self.ndim != 2:
-            raise ValueError(f"x has {self.ndim} axes, expected 2 for x.T; use x.mT for stacks")
-        return self.mT
-
-    @property
-    def mT(self) -> "ReproducibleArray":
-        """The array (…, n, m) of an array (…, m, n)."""
-        return self.namespace.matrix_transpose(self)
+        return ReproducibleArray(self._array, namespace, self.underflow)
 
     def to_device(self, device: Device, /, *, stream: Any = None) -> "ReproducibleArray":
         """Return the array on another device of the library."""
@@ -166,35 +161,8 @@ class ReproducibleArray(Operators):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.native.__dlpack_device__()
 
-    def _as(self, kind: Callable[[Array], Any]) -> Any:
-        """Return the value as a Python number: libraries disagree on which arrays have one."""
-        if self.ndim:
-            raise TypeError(
-                f"x is {self.shape}, expected an array without axes for a Python number"
-            )
-        return kind(self.native)
-
-    def __bool__(self) -> bool:
-        return bool(self._as(bool))
-
-    def __int__(self) -> int:
-        return int(self._as(int))
-
-    def __float__(self) -> float:
-        return float(self._as(float))
-
-    def __complex__(self) -> complex:
-        return complex(self._as(complex))
-
-    def __index__(self) -> int:
-        if not self.namespace.library.isdtype(self.dtype, "integral"):
-            raise TypeError(f"x is {dtype_name(self.dtype)}, expected an integer for an index")
-        return int(self)
-
-    def __len__(self) -> int:
-        if not self.ndim:
-            raise TypeError("x has no axis, and so no len()")
-        return self.shape[0]
+    def _whole(self) -> Array:
+        return self.native
 
     def __copy__(self) -> "ReproducibleArray":
         return self.in_namespace(self.namespace)
@@ -218,13 +186,10 @@ class ReproducibleArray(Operators):
         array = to_native(self).__array__()
         return array.astype(array.dtype if dtype is None else dtype)
 
-    def __getitem__(self, key: Key) -> "ReproducibleArray":
-        return self.namespace._getitem(self, key)
-
     def __setitem__(self, key: Key, value: ArrayOrScalar) -> None:
         """Replace the values by ones of which some are changed; other arrays keep theirs."""
         changed = self.namespace._setitem(self, key, value)
-        self._native, self.underflow = changed.native, changed.underflow
+        self._array, self.underflow = changed.native, changed.underflow
 
 
 ReproducibleArray.operands = (ReproducibleArray, *ReproducibleArray.scalars)
@@ -246,19 +211,13 @@ class FixedPointArray(ReproducibleArray):
     fixed_point: FixedPoint | None  # None after values were replaced
 
     def __init__(self, fixed_point: FixedPoint, namespace: Reproducible) -> None:
-        super().__init__(None, namespace, PRODUCTS)
+        super().__init__(fixed_point, namespace, PRODUCTS)
         self.fixed_point = fixed_point
 
     @property
     def native(self) -> Array:
-        """The library's array of these values, which is not to be written to."""
-        if self._native is None and self.fixed_point is not None:
-            self._native = self.fixed_point.values
-        return self._native
-
-    def _facts(self) -> Any:
-        """Return the object with the shape and the dtype, without computing any value."""
-        return self._native if self.fixed_point is None else self.fixed_point
+        """The library's array of these values, which is not written to."""
+        return self._array if self.fixed_point is None else self.fixed_point.values
 
     def in_namespace(self, namespace: Reproducible) -> ReproducibleArray:
         """Return the array in another namespace over the same library."""
@@ -267,24 +226,9 @@ class FixedPointArray(ReproducibleArray):
         return FixedPointArray(self.fixed_point, namespace)
 
     @property
-    def has_values(self) -> bool:
-        """Whether there are values: not where a library traces a function."""
-        return device_of(getattr(self._facts(), "integers", self._native)) is not None
-
-    @property
-    def dtype(self) -> DType:
-        """The library's dtype."""
-        return self._facts().dtype
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        return tuple(self._facts().shape)
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return self._facts().ndim
+    def device(self) -> Device:
+        """The library's device; None where a library traces a function."""
+        return device_of(self._array if self.fixed_point is None else self.fixed_point.integers)
 
     def __setitem__(self, key: Key, value: ArrayOrScalar) -> None:
         super().__setitem__(key, value)

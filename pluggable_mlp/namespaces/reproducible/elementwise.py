@@ -49,13 +49,13 @@ def _total(
 ) -> Wrapped:
     """Return a sum, without the denormal numbers that it may hold (`array.py` says when)."""
     if not kind:
-        return Wrapped(total, ns, kind=kind)
+        return Wrapped(total, ns)
     one, other = _underflow(x1, kind), _underflow(x2, kind)
     if (one and other) or _LARGE in (one, other):
-        return Wrapped(total, ns, LATTICE, kind=kind)
+        return Wrapped(total, ns, LATTICE)
     if PRODUCTS not in (one, other):
         total = zero_below(ns.library, total, SMALLEST_NORMAL[kind])
-    return Wrapped(total, ns, ANY, kind=kind)
+    return Wrapped(total, ns, ANY)
 
 
 _LARGE = PRODUCTS + 1  # a number from 2^-101 (2^-968) on: sums close to it are on the lattice
@@ -96,9 +96,9 @@ def multiply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapp
                 return FixedPointArray(scaled, ns)
     a, b, kind = operands("multiply", x1, x2)
     if not kind:
-        return Wrapped(a * b, ns, kind=kind)
+        return Wrapped(a * b, ns)
     product = zero_below(ns.library, a * b, SMALLEST_PRODUCT[kind])
-    return Wrapped(product, ns, PRODUCTS, kind=kind)
+    return Wrapped(product, ns, PRODUCTS)
 
 
 def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:

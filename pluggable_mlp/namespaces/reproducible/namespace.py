@@ -17,10 +17,10 @@ from pluggable_mlp.arrays import (
     Array,
     DType,
     Namespace,
-    library_of,
     unwrapped_namespace,
 )
 from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import (
     creation,
     elementwise,
@@ -32,6 +32,7 @@ from pluggable_mlp.namespaces.reproducible import (
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     ArrayOrScalar,
+    Reproducible,
     ReproducibleArray,
     map_wrapped,
     native_of,
@@ -45,8 +46,8 @@ from pluggable_mlp.namespaces.reproducible.coercion import (
 )
 from pluggable_mlp.namespaces.reproducible.compiled_calls import in_one_call
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
-from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection, kinds_of
-from pluggable_mlp.namespaces.reproducible.exactness import require_float64, traced
+from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection
+from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.shortcuts import check_process, guards, load_offers, own, standard_function
 
 Function = Callable[..., Any]
@@ -63,57 +64,44 @@ _RULES: dict[str, Function] = (
 # They compare or move values, and round nothing.
 # fmt: off
 _EXACT = (
+    *kinds.ASKING, *kinds.REARRANGING,
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
-    "broadcast_to", "concat", "count_nonzero", "flip", "isfinite", "isin",
-    "isinf", "isnan", "logical_not", "meshgrid", "moveaxis", "nonzero", "repeat",
-    "reshape", "roll", "sort", "squeeze", "stack", "tile", "tril", "triu",
+    "concat", "count_nonzero", "isin", "logical_not", "meshgrid", "nonzero", "sort", "stack",
     "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack",
 )
 # fmt: on
 # The same of two operands, of which one may be a Python scalar.
-# fmt: off
-_EXACT_PAIRS = (
-    "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "greater", "greater_equal", "less",
-    "less_equal", "logical_and", "logical_or", "logical_xor", "maximum", "minimum", "not_equal",
+_EXACT_PAIRS = {*kinds.COMPARING, *kinds.LOGICAL, *kinds.OF_BITS} - {
+    "bitwise_invert",
+    "logical_not",
+}
+_EXACT_PAIRS |= {"maximum", "minimum", "searchsorted"}
+# Those that take numbers, but no booleans, on which libraries disagree.
+_OF_NUMBERS = {
+    "abs",
+    "argmax",
+    "argmin",
+    "argsort",
+    "maximum",
+    "minimum",
     "searchsorted",
-)
-# fmt: on
-# Which dtypes they take, where libraries disagree: of the others, those of arrays of any.
-# fmt: off
-_OF_BOOLEANS = ("logical_and", "logical_not", "logical_or", "logical_xor")
-_OF_BITS = ("bitwise_and", "bitwise_invert", "bitwise_or", "bitwise_xor")
-_OF_NUMBERS = (
-    "abs", "argmax", "argmin", "argsort", "greater", "greater_equal", "isfinite", "isinf", "isnan",
-    "less", "less_equal", "maximum", "minimum", "searchsorted", "sort",
-)
-# fmt: on
+    "sort",
+} | {*kinds.ASKING, *kinds.COMPARING} - {"equal", "not_equal"}
 # Those whose integers are places or counts, int64 on every library; `unique_*` have values first.
 _INDICES = ("argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted")
 _INDICES_AFTER_VALUES = ("unique_all", "unique_counts", "unique_inverse")
-_CONSTANTS = ("e", "inf", "nan", "newaxis", "pi")
 _OF_DTYPES_OR_SHAPES = ("broadcast_shapes", "can_cast", "isdtype", "result_type")
 _WITH_RULES = {*_RULES, "linalg"}
-_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *_CONSTANTS, *DTYPES, *_OF_DTYPES_OR_SHAPES}
+_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *kinds.CONSTANTS, *DTYPES, *_OF_DTYPES_OR_SHAPES}
 
 
-class ReproducibleNamespace:
+class ReproducibleNamespace(Reproducible):
     """A namespace of the array API standard whose functions give the same bits on every library.
 
     Made by `reproducible`.  Its functions are attributes, as a module's are.
 
     Attributes
     ----------
-    library : namespace
-        Of the arrays within.
-    kinds : mapping
-        Of a dtype: "float32" or "float64", and "" for integers and booleans.
-    run_all : callable or None
-        Runs the tasks that products of large matrices are cut into; None where nothing is cut.
-    queued : bool
-        Whether each call is slow, as on a device with a queue: nothing is cut, computations are
-        compiled.
-    is_traced : bool
-        Whether it is for a function that a library compiles exactly, whose arrays have no values.
     beyond_standard : tuple of str
         The functions of `special.py` that have a rule.
     """
@@ -121,32 +109,10 @@ class ReproducibleNamespace:
     beyond_standard = ("affine", "erf", "in_one_kernel", "rsqrt", "sigmoid", "softplus")
 
     def __init__(
-        self,
-        xp: Namespace,
-        run_all: RunAll | None = one_by_one,
-        *,
-        is_traced: bool = False,
+        self, xp: Namespace, run_all: RunAll | None = one_by_one, *, is_traced: bool = False
     ) -> None:
-        require_float64(xp)
-        self.library = xp
-        self.kinds = kinds_of(xp)
-        self.__name__ = f"reproducible({library_of(xp)})"
-        self.run_all = run_all
-        self.queued = run_all is None
-        self.is_traced = is_traced
+        super().__init__(xp, run_all, is_traced=is_traced)
         self._guards = guards(xp)
-
-    def for_tracing(self) -> "ReproducibleNamespace":
-        """Return a new namespace whose arrays may be traced: `wrap` the library's."""
-        return ReproducibleNamespace(self.library, self.run_all, is_traced=True)
-
-    def over(self, library: Namespace) -> "ReproducibleNamespace":
-        """Return a new namespace over another library, which cuts operations as this one does."""
-        return ReproducibleNamespace(library, self.run_all)
-
-    def wrap(self, array: Array) -> ReproducibleArray:
-        """Return a library's array that came out of a reproducible namespace, as it is."""
-        return ReproducibleArray(array, self)
 
     def in_one_kernel(self, function: Function, *operands: Any) -> Any:
         """Return function(self, *operands), elementwise, at once where the library can."""
@@ -156,10 +122,6 @@ class ReproducibleNamespace:
         are_arrays = tuple(isinstance(operand, ReproducibleArray) for operand in operands)
         values = [of.value if isinstance(of, DeviceScalar) else native_of(of) for of in operands]
         return self._wrapped(at_once(_OnLibrary(function, are_arrays), *values), ANY)
-
-    def device_scalar(self, value: Array) -> DeviceScalar:
-        """Return a 0-d float64 array of the library as a scalar that behaves as a Python float."""
-        return DeviceScalar(self.library, value)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -177,7 +139,7 @@ class ReproducibleNamespace:
             return _Extension(__name__=f"{self.__name__}.linalg", **bound)
         if name in _RULES:
             return self._bound(_RULES[name])
-        if name in _CONSTANTS or name in DTYPES:
+        if name in kinds.CONSTANTS or name in DTYPES:
             return getattr(self.library, name)
         if name in _OF_DTYPES_OR_SHAPES:
             return self._of_dtypes_or_shapes(name)
@@ -342,16 +304,16 @@ def _no_rule(namespace: str, name: str) -> AttributeError:
 
 def _check_of(name: str) -> Callable[[str, object], None] | None:
     """Return the check of the dtypes of a function's arguments, where not all are taken."""
-    if name in _OF_BOOLEANS:
+    if name in kinds.LOGICAL:
         return check_boolean
-    if name in _OF_BITS:
+    if name in kinds.OF_BITS:
         return check_not_floating
     return check_numeric if name in _OF_NUMBERS else None
 
 
 def _refuse_traced(x: ReproducibleArray) -> None:
     """Raise for an array that JAX traces, which has no values."""
-    if not x.has_values:
+    if x.device is None:
         raise traced()
 
 

@@ -7,6 +7,7 @@ or an infinity has NaN for its grid or in its slices, and becomes NaN.
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL
@@ -79,7 +80,7 @@ class FixedPoint:
         scale = self.scale * factor
         return FixedPoint(self.xp, self.integers, scale, self.dtype) if is_scale(scale) else None
 
-    @property
+    @cached_property
     def values(self) -> Array:
         """The array (…, m, n) itself, of `dtype`."""
         return self.xp.astype(self.floats, self.dtype, copy=False)

@@ -1,19 +1,16 @@
 """Arrays that are cut along one axis over processes, and which rows belong to which of them."""
 
-import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
+from operator import attrgetter
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, map_nested
-from pluggable_mlp.namespaces.operators import Operators
-
-if TYPE_CHECKING:
-    from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
+from pluggable_mlp.arrays import Array, Namespace, map_nested
+from pluggable_mlp.namespaces.wrapped_array import WrappedArray
 
 ArrayOrScalar: TypeAlias = "ShardedArray | bool | int | float"
 KeyItem: TypeAlias = int | slice | EllipsisType | None
@@ -80,7 +77,7 @@ class Layout:
         return slice(self._counts[first], self._counts[last]), replace(self, edges=edges)
 
 
-class ShardedArray(Operators):
+class ShardedArray(WrappedArray):
     """This process's part of an array.
 
     Parameters
@@ -94,23 +91,17 @@ class ShardedArray(Operators):
         Of the rows of that axis.
     """
 
-    __slots__ = ("_part", "axis", "is_pending", "layout", "namespace")
-
-    __array_ufunc__ = None
+    __slots__ = ("axis", "is_pending", "layout")
 
     def __init__(
         self,
         part: Array,
-        namespace: "ShardedNamespace",
+        namespace: Namespace,
         axis: int | None = None,
         layout: Layout | None = None,
     ) -> None:
-        self._part, self.namespace, self.axis, self.layout = part, namespace, axis, layout
+        self._array, self.namespace, self.axis, self.layout = part, namespace, axis, layout
         self.is_pending = False
-
-    def __array_namespace__(self, *, api_version: str | None = None) -> "ShardedNamespace":
-        """Return the namespace; see the array API standard."""
-        return self.namespace
 
     @property
     def part(self) -> Array:
@@ -121,54 +112,21 @@ class ShardedArray(Operators):
             raise ShardingError(
                 "an exchange failed, so that this sum over the processes is unknown"
             )
-        return self._part
+        return self._array
 
-    @property
-    def term(self) -> Array:
-        """This process's term of a sum that has not been exchanged yet; else the part."""
-        return self._part
+    term = property(attrgetter("_array"), doc="The part, before the exchange of a sum.")
 
     def settle(self, total: Array) -> None:
         """Put the sum of all processes in the place of this one's term."""
-        self._part, self.is_pending = total, False
-
-    @property
-    def dtype(self) -> DType:
-        """That of the part."""
-        return self._part.dtype
-
-    @property
-    def device(self) -> Device:
-        """That of the part."""
-        return device_of(self._part)
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return int(self._part.ndim)
+        self._array, self.is_pending = total, False
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The lengths of the whole."""
-        lengths = [*self._part.shape]
+        lengths = [*self._array.shape]
         if self.axis is not None and self.layout is not None:
             lengths[self.axis] = self.layout.total
         return tuple(lengths)
-
-    @property
-    def size(self) -> int:
-        """The number of elements of the whole."""
-        return math.prod(self.shape)
-
-    @property
-    def mT(self) -> "ShardedArray":
-        """The array with its last two axes exchanged."""
-        return self.namespace.matrix_transpose(self)
-
-    @property
-    def T(self) -> "ShardedArray":
-        """The matrix (n, m) of a matrix (m, n)."""
-        return self.mT
 
     @property
     def whole(self) -> Array:
@@ -185,27 +143,12 @@ class ShardedArray(Operators):
             )
         return self.part
 
-    def __getitem__(self, key: KeyItem | tuple[KeyItem, ...]) -> "ShardedArray":
-        return self.namespace.chosen(self, key if isinstance(key, tuple) else (key,))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __float__(self) -> float:
-        return float(self.whole)
-
-    def __int__(self) -> int:
-        return int(self.whole)
-
-    def __bool__(self) -> bool:
-        return bool(self.whole)
-
-    def __index__(self) -> int:
-        return int(self.whole.__index__())
+    def _whole(self) -> Array:
+        return self.whole
 
     def __repr__(self) -> str:
         what = "a term of " if self.is_pending else ""
-        return f"ShardedArray({what}{self._part!r}, axis={self.axis}, layout={self.layout})"
+        return f"ShardedArray({what}{self._array!r}, axis={self.axis}, layout={self.layout})"
 
 
 ShardedArray.operands = (ShardedArray, *ShardedArray.scalars)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.error_function import erf
+from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, ReproducibleArray
 from pluggable_mlp.namespaces.reproducible.linear_algebra import factor
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -32,14 +33,6 @@ from pluggable_mlp.namespaces.sharded.array import (
     expanded_key,
     part_of,
     wholes_of,
-)
-from pluggable_mlp.namespaces.sharded.kinds import (
-    BEYOND_STANDARD,
-    ELEMENTWISE,
-    LIKE,
-    LINALG,
-    OF_DTYPES,
-    REDUCING,
 )
 from pluggable_mlp.shortcuts import own
 
@@ -62,34 +55,17 @@ class ShardedNamespace:
     def __init__(self, inner: Namespace, communicator: "Communicator", backend: Backend) -> None:
         self.inner, self.communicator, self.backend = inner, communicator, backend
         self.__name__ = f"sharded({inner.__name__})"
-        names = (*BEYOND_STANDARD, "affine")
+        names = (*kinds.ELEMENTWISE_BEYOND_STANDARD, "affine")
         own_names = (name for name in names if own(inner, name) is not None)
         self.beyond_standard = ("by_rows", *{"erf", *own_names})
         self._is_reproducible = isinstance(inner, ReproducibleNamespace)
         self._pending: list[ShardedArray] = []
 
     def __getattr__(self, name: str) -> Any:
-        if name in ELEMENTWISE or name in BEYOND_STANDARD:
-            value: Any = self._elementwise(name)
-        elif name in REDUCING:
-            value = self._reducing(name)
-        elif name in LIKE:
-            value = self._like(name)
-        elif name in OF_DTYPES:
-            value = self._of_dtypes(name)
-        elif name in manipulation.__all__:
-            value = getattr(manipulation, name)
-        elif name == "linalg":
-            there = [of for of in LINALG if hasattr(self.inner.linalg, of)]
-            value = SimpleNamespace(**{of: self._of_wholes(f"linalg.{of}") for of in there})
-        else:
-            value = getattr(self.inner, name)
-            if name[0] == "_" and not name.startswith("__"):
-                raise AttributeError(f"{self.__name__} has no {name}")
-            if callable(value) and not isinstance(value, type) and name[0] != "_":
-                value = self._of_wholes(name)
-        if not name.startswith("__"):
-            setattr(self, name, value)
+        if name.startswith("__"):
+            return getattr(self.inner, name)
+        value = getattr(self, _MAKERS.get(name, "_of_inner"))(name)
+        setattr(self, name, value)
         return value
 
     # Cutting and joining
@@ -185,6 +161,22 @@ class ShardedNamespace:
         return ShardedArray(self.inner.wrap(array) if self._is_reproducible else array, self)
 
     # Kinds of functions
+
+    def _of_inner(self, name: str) -> Any:
+        """Return a function without a rule for arrays that are cut, or another member."""
+        value = getattr(self.inner, name)
+        if name[0] == "_":
+            raise AttributeError(f"{self.__name__} has no {name}")
+        is_function = callable(value) and not isinstance(value, type)
+        return self._of_wholes(name) if is_function else value
+
+    def _extension(self, name: str) -> SimpleNamespace:
+        functions = [name for name in kinds.LINALG if hasattr(self.inner.linalg, name)]
+        return SimpleNamespace(**{of: self._of_wholes(f"linalg.{of}") for of in functions})
+
+    def _rearranging(self, name: str) -> Callable[..., ShardedArray]:
+        function: Callable[..., ShardedArray] = getattr(manipulation, name)
+        return function
 
     def _elementwise(self, name: str) -> Callable[..., ShardedArray]:
         function = own(self.inner, name)
@@ -333,8 +325,9 @@ class ShardedNamespace:
             return ShardedArray(ReproducibleArray(product, self.inner, PRODUCTS), self)
         return ShardedArray(self.inner.matmul(self.gathered(a).part, self.gathered(b).part), self)
 
-    def chosen(self, x: ShardedArray, key: tuple[KeyItem, ...]) -> ShardedArray:
+    def _getitem(self, x: ShardedArray, key: KeyItem | tuple[KeyItem, ...]) -> ShardedArray:
         """Return x[key]; of a cut axis all rows, or a slice of whole units."""
+        key = key if isinstance(key, tuple) else (key,)
         if x.axis is None:
             return ShardedArray(x.part[wholes_of(key)], self)
         items = expanded_key(key, x.ndim)
@@ -356,3 +349,14 @@ class ShardedNamespace:
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"
+
+
+_MAKERS = {
+    **dict.fromkeys(kinds.ELEMENTWISE, "_elementwise"),
+    **dict.fromkeys(kinds.ELEMENTWISE_BEYOND_STANDARD, "_elementwise"),
+    **dict.fromkeys(kinds.REDUCING, "_reducing"),
+    **dict.fromkeys(kinds.LIKE, "_like"),
+    **dict.fromkeys(kinds.OF_DTYPES, "_of_dtypes"),
+    **dict.fromkeys(manipulation.__all__, "_rearranging"),
+    "linalg": "_extension",
+}

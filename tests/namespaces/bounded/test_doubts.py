@@ -13,7 +13,7 @@ from pluggable_mlp.namespaces.bounded.array import Comparison
 def test_a_comparison_in_doubt_takes_both_sides() -> None:
     xp = BoundedNamespace("float32")
     error = np.asarray([0.1, 0.1, 0.0, np.inf, np.nan])
-    x = Bounded(np.asarray([1.0, 0.15, 0.0, 1.0, 1.0]), error, xp.precision)
+    x = Bounded(np.asarray([1.0, 0.15, 0.0, 1.0, 1.0]), error, xp)
     y = xp.where(x > 0.0, np.full(5, 7.0), 0.0)
     # 1.0 +- 0.2 is positive and an exact 0 is not; 0.15 +- 0.2 may be either, as 1.0 where
     # nothing is known of it.
@@ -24,7 +24,7 @@ def test_a_comparison_in_doubt_takes_both_sides() -> None:
 def test_a_sign_in_doubt_may_be_any() -> None:
     xp = BoundedNamespace("float32")
     error = np.asarray([0.1, 0.1, 0.0, np.inf, np.nan])
-    y = xp.sign(Bounded(np.asarray([-1.0, 0.15, 0.0, 1.0, 1.0]), error, xp.precision))
+    y = xp.sign(Bounded(np.asarray([-1.0, 0.15, 0.0, 1.0, 1.0]), error, xp))
     assert y.value.tolist() == [-1.0, 1.0, 0.0, 1.0, 1.0]
     # Of infinity it is 1, but of infinity less infinity it is NaN.
     assert y.error.tolist() == [0.0, 2.0, 0.0, math.inf, math.inf]
@@ -45,7 +45,7 @@ def test_steps(name: str, step: float) -> None:
         (step, 0.0, 0.0),
         (step + 0.1, 1.0, 4.0),
     ):
-        got = getattr(xp, name)(Bounded(np.asarray(value), np.asarray(error), xp.precision))
+        got = getattr(xp, name)(Bounded(np.asarray(value), np.asarray(error), xp))
         assert got.value == getattr(np, name)(value)
         assert got.error == doubt
 
@@ -71,7 +71,7 @@ def test_doubts_follow_logic(a: str, b: str) -> None:
 
 def test_equality_is_of_elements() -> None:
     xp = BoundedNamespace("float32")
-    x = Bounded(np.asarray([1.0, 1.0, 2.0]), np.asarray([0.0, 0.1, 0.1]), xp.precision)
+    x = Bounded(np.asarray([1.0, 1.0, 2.0]), np.asarray([0.0, 0.1, 0.1]), xp)
     for equal, holds in ((x == 1.0, True), (x != 1.0, False), (xp.equal(x, 1.0), True)):
         assert equal.holds.tolist() == [holds, holds, not holds]
         assert equal.doubtful.tolist() == [False, True, False]
@@ -84,7 +84,7 @@ def test_the_larger_may_be_the_other_in_a_computation() -> None:
     """b < a exactly, but both may be computed 2 e away from m: b then is the larger, by 0.9."""
     xp = BoundedNamespace("float32")
     a, b = (
-        Bounded(np.asarray(value), np.asarray(error), xp.precision)
+        Bounded(np.asarray(value), np.asarray(error), xp)
         for value, error in ((2.0, 0.0), (0.9, 1.0))
     )
     assert xp.maximum(a, b).error == 1.0

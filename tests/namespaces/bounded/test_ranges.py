@@ -54,7 +54,7 @@ def test_nothing_is_known_where_the_range_may_be_left(
 def test_an_error_may_leave_the_range() -> None:
     xp = BoundedNamespace("float32")
     for error, known in ((LARGEST / 8.0, True), (LARGEST / 2.0, False)):
-        x = Bounded(np.asarray(LARGEST / 8.0), np.asarray(error), xp.precision)
+        x = Bounded(np.asarray(LARGEST / 8.0), np.asarray(error), xp)
         assert bool(np.isfinite((x + 0.0).error)) == known
 
 

@@ -37,7 +37,7 @@ def operand(rng: np.random.Generator, computed: Any, error: Any, dtype: str) -> 
     # Rounding x and m to float64 may add half an ulp to their distance.
     error = error + 2.0**-52 * (np.abs(computed.astype(np.float64)) + error)
     value = np.reshape(value, computed.shape)
-    return Operand(computed, exact, Bounded(value, error, Precision(np.dtype(dtype))))
+    return Operand(computed, exact, Bounded(value, error, BoundedNamespace(dtype)))
 
 
 def flat(*arrays: Any) -> Any:
@@ -215,7 +215,7 @@ class Reshaping(Bounded):
 
     @classmethod
     def of(cls, x: Bounded) -> "Reshaping":
-        return cls(x.value, x.error, x.precision)
+        return cls(x.value, x.error, x.namespace)
 
     def reshape(self, *shape: int) -> Bounded:
         return self.rearranged(lambda x: x.reshape(shape))
@@ -280,7 +280,7 @@ def test_every_sum_is_counted() -> None:
 def test_a_root_next_to_zero() -> None:
     """Where the derivative is infinite, the root of the error bounds the error of the root."""
     xp = BoundedNamespace("float64")
-    x = Bounded(np.asarray([0.0, 1e-8, 0.0]), np.asarray([1e-6, 1e-6, 0.0]), xp.precision)
+    x = Bounded(np.asarray([0.0, 1e-8, 0.0]), np.asarray([1e-6, 1e-6, 0.0]), xp)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = xp.sqrt(x).error
     assert (error[:2] >= np.sqrt(1e-6) * (1.0 - 1e-12)).all()
@@ -309,7 +309,7 @@ def test_denormal_numbers_may_be_zeros() -> None:
 def test_nothing_is_known_where_a_bound_overflows() -> None:
     xp = BoundedNamespace("float64")
     with np.errstate(all="ignore"):
-        y = xp.exp(Bounded(np.asarray([1.0]), np.asarray([1e4]), xp.precision)) * 0.0
+        y = xp.exp(Bounded(np.asarray([1.0]), np.asarray([1e4]), xp)) * 0.0
     assert y.spread.tolist() == [np.inf]
 
 
