@@ -231,7 +231,9 @@ def in_one_kernel(xp: Namespace, function: Callable[..., Any], *operands: Any) -
     *operands
         Arrays, of shapes that broadcast, and numbers.
     """
-    at_once = own(xp, "in_one_kernel")
+    at_once = _offered.get((xp, "in_one_kernel"))
+    if at_once is None and not isinstance(xp, ModuleType):
+        at_once = own(xp, "in_one_kernel")
     return function(xp, *operands) if at_once is None else at_once(function, *operands)
 
 

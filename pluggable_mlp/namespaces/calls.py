@@ -9,10 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from pluggable_mlp.arrays import Namespace, device_of
+from pluggable_mlp.arrays import Namespace, device_of, map_nested
 from pluggable_mlp.compile_cache import compiled_once
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, map_wrapped, native_of
-from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.provenance import is_builtin_call
@@ -56,28 +55,7 @@ def run(
     exact = _compiled(xp, function, components, trees) if compiles(xp) else None
     if exact is None:
         return function(xp, *components, *numbers, *trees)
-    return wrapped(xp, exact(numbers, *native_of(trees)))
-
-
-def wrapped(xp: ReproducibleNamespace, tree: Any) -> Any:
-    """Return nested lists, tuples and dicts with the library's arrays as those of `xp`."""
-    if isinstance(tree, dict):
-        return {name: wrapped(xp, one) for name, one in tree.items()}
-    if isinstance(tree, list | tuple):
-        items = [wrapped(xp, one) for one in tree]
-        return type(tree)(*items) if hasattr(tree, "_fields") else type(tree)(items)
-    return None if tree is None else xp.wrap(tree)
-
-
-def as_numbers(xp: ReproducibleNamespace, tree: Any) -> Any:
-    """Return nested numbers, with tracers in their places as numbers or integers of `xp`."""
-    if isinstance(tree, dict):
-        return {name: as_numbers(xp, one) for name, one in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(as_numbers(xp, one) for one in tree)
-    if tree is None or isinstance(tree, int | float | DeviceScalar | ReproducibleArray):
-        return tree
-    return xp.wrap(tree) if xp.library.isdtype(tree.dtype, "integral") else xp.device_scalar(tree)
+    return xp.wrap(exact(numbers, *native_of(trees)))
 
 
 def _compiled(
@@ -89,7 +67,7 @@ def _compiled(
     point determines bits, and is lost if unwrapped.
     """
     arrays: list[ReproducibleArray] = []
-    map_wrapped(arrays.append, trees)
+    map_nested(arrays.append, trees, ReproducibleArray)
     if not all(x.device is not None for x in arrays):
         raise traced()
     call = partial(_on_native, xp, function, components)
@@ -108,4 +86,4 @@ def _on_native(
     *trees: Any,
 ) -> Any:
     xp = base.for_tracing()
-    return native_of(function(xp, *components, *as_numbers(xp, numbers), *wrapped(xp, trees)))
+    return native_of(function(xp, *components, *xp.as_numbers(numbers), *xp.wrap(trees)))

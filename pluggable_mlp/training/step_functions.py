@@ -10,7 +10,6 @@ from functools import cache, partial
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, map_nested
-from pluggable_mlp.namespaces.calls import as_numbers, wrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.network.layers import Rng
@@ -132,11 +131,9 @@ def exact_step(
     """Return what `whole_step` does, of the library's arrays."""
     xp = base.for_tracing()
     examples = model.examples(xp, data)
-    batch = examples.floats_of(xp, wrapped(xp, examples.rows_of(base.library, start, size)))
-    at, coefficients = as_numbers(xp, (at, coefficients))
-    loss, after = step_of_arrays(
-        xp, *model.components, at, coefficients, wrapped(xp, arrays), batch
-    )
+    batch = examples.floats_of(xp, xp.wrap(examples.rows_of(base.library, start, size)))
+    at, coefficients = xp.as_numbers((at, coefficients))
+    loss, after = step_of_arrays(xp, *model.components, at, coefficients, xp.wrap(arrays), batch)
     results: tuple[Array, Array | None, StateArrays]
     results = native_of((loss, total_weight(xp, batch[2]), after))
     return results

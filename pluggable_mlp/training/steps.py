@@ -16,7 +16,6 @@ from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name, map_ne
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import run
-from pluggable_mlp.namespaces.calls import as_numbers, wrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
@@ -218,7 +217,7 @@ class Steps:
         state = self._state
         at = self._at(state.t)
         if isinstance(self.xp, ReproducibleNamespace):
-            at, coefficients = as_numbers(self.xp, (at, coefficients))
+            at, coefficients = self.xp.as_numbers((at, coefficients))
         weight, *parts = self._differentiate(size)(
             state.parameters,
             state.buffers,
@@ -355,4 +354,4 @@ class Steps:
 
 def _on_native(xp: ReproducibleNamespace, function: Function, *given: Any) -> Any:
     """Return what a function of the library's arrays returns, as arrays of the namespace."""
-    return wrapped(xp, function(*native_of(given)))
+    return xp.wrap(function(*native_of(given)))

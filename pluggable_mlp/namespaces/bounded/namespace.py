@@ -189,7 +189,7 @@ class BoundedNamespace:
 
     def _roundings(self, *magnitudes: Array) -> Array:
         """Return the error of roundings, one of each magnitude, that are added up."""
-        return reduce(np.add, (self.precision.rounding(of, 1) for of in magnitudes))
+        return reduce(np.add, (self.precision.rounding(magnitude, 1) for magnitude in magnitudes))
 
     def _product(self, a: Bounded, b: Bounded, terms: Array, roundings: int) -> Bounded:
         """Return the product of a and b; rounded so many times, with terms of that magnitude."""
@@ -217,9 +217,9 @@ class BoundedNamespace:
 
     def _of_one_value(self, name: str, *arguments: Any, **settings: Any) -> Bounded | Array:
         """Return zeros, ones and the like, without an error; on the host, whatever the device."""
-        first, *others = (x.value if isinstance(x, Bounded) else x for x in arguments)
+        values = (x.value if isinstance(x, Bounded) else x for x in arguments)
         settings.pop("device", None)
-        return self.asarray(getattr(np, name)(first, *others, **settings))
+        return self.asarray(getattr(np, name)(*values, **settings))
 
     def _exact(self, x: ArrayOrScalar) -> Bounded:
         return exact(x, self)

@@ -13,7 +13,6 @@ a normal number x and a product p: below 2^-103, x leaves p more than half of it
 on, both are multiples of 2^-126.
 """
 
-from collections.abc import Callable
 from operator import attrgetter
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -79,13 +78,23 @@ class Reproducible:
         """Return a new namespace over another library, which cuts operations as this one does."""
         return type(self)(library, self.run_all)
 
-    def wrap(self, array: Array) -> "ReproducibleArray":
-        """Return a library's array that came out of a reproducible namespace, as it is."""
-        return ReproducibleArray(array, self)
+    def wrap(self, arrays: Any, underflow: int = ANY) -> Any:
+        """Return nested library's arrays that came out of a reproducible namespace, as they are."""
+        return map_nested(lambda array: ReproducibleArray(array, self, underflow), arrays)
 
     def device_scalar(self, value: Array) -> DeviceScalar:
         """Return a 0-d float64 array of the library as a scalar that behaves as a Python float."""
         return DeviceScalar(self.library, value)
+
+    def as_numbers(self, values: Any) -> Any:
+        """Return nested numbers, with traced ones as integers or floats of the namespace."""
+        return map_nested(self._as_number, values)
+
+    def _as_number(self, value: Any) -> Any:
+        if isinstance(value, int | float | ReproducibleArray):
+            return value
+        is_whole = self.library.isdtype(value.dtype, "integral")
+        return self.wrap(value) if is_whole else self.device_scalar(value)
 
 
 class ReproducibleArray(WrappedArray):
@@ -131,6 +140,8 @@ class ReproducibleArray(WrappedArray):
     native = property(
         attrgetter("_array"), doc="The library's array of these values, which is not written to."
     )
+
+    factor = property(attrgetter("_array"), doc="What products take: fixed point as such.")
 
     def in_namespace(self, namespace: Reproducible) -> "ReproducibleArray":
         """Return the array in another namespace over the same library."""
@@ -238,11 +249,6 @@ class FixedPointArray(ReproducibleArray):
 def native_of(value: Any) -> Any:
     """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
     return map_nested(lambda x: x.native, value, ReproducibleArray)
-
-
-def map_wrapped(function: Callable[["ReproducibleArray"], Any], value: Any) -> Any:
-    """Return a structure with function(x) for each array x of a reproducible namespace."""
-    return map_nested(function, value, ReproducibleArray)
 
 
 def to_native(x: ReproducibleArray) -> Array:

@@ -32,11 +32,6 @@ def _is_bool(x: ReproducibleArray) -> bool:
     return bool(x.dtype == x.namespace.library.bool)
 
 
-def is_floating(x: ReproducibleArray) -> bool:
-    """Whether the array is of float32 or float64."""
-    return x.kind != ""
-
-
 def check_numeric(name: str, x: object) -> None:
     """Refuse booleans, for a function of numbers: libraries disagree on them."""
     if isinstance(x, ReproducibleArray) and not x.kind and _is_bool(x):
@@ -104,9 +99,9 @@ def require_in_range(xp: Namespace, dtype: DType, *values: int) -> None:
 def promoted(x: ReproducibleArray, y: ReproducibleArray) -> DType:
     """Return the dtype that holds the numbers of two dtypes of one kind; None if none does."""
     xp = x.namespace.library
-    if is_floating(x) and is_floating(y):
+    if x.kind and y.kind:
         return xp.float64
-    if is_floating(x) or is_floating(y) or _is_bool(x) or _is_bool(y):
+    if x.kind or y.kind or _is_bool(x) or _is_bool(y):
         return None
     ends = limits(xp, x.dtype), limits(xp, y.dtype)
     for name in _INTEGERS:
@@ -141,9 +136,9 @@ def operands(name: str, x: ArrayOrScalar, y: ArrayOrScalar) -> tuple[Array, Arra
         if x.kind == y.kind != "" and x.namespace is y.namespace:
             return x.native, y.native, x.kind
     a, b = pair(name, x, y)
-    kind = max(z.kind for z in (x, y) if isinstance(z, ReproducibleArray))  # "float32" < "float64"
+    kinds = [z.kind for z in (x, y) if isinstance(z, ReproducibleArray)]
     check_numeric(name, x if isinstance(x, ReproducibleArray) else y)
-    return a, b, kind
+    return a, b, max(kinds)  # "float32" < "float64"
 
 
 def pair(name: str, x: ArrayOrScalar, y: ArrayOrScalar) -> tuple[Array, Array]:
@@ -167,7 +162,7 @@ def pair(name: str, x: ArrayOrScalar, y: ArrayOrScalar) -> tuple[Array, Array]:
         )
     if x.dtype == y.dtype:
         return x.native, y.native
-    if is_floating(x) != is_floating(y):
+    if bool(x.kind) != bool(y.kind):
         raise TypeError(
             f"{name} of {dtype_name(x.dtype)} and {dtype_name(y.dtype)}: the standard mixes no "
             "integers with floats; convert one with xp.astype"

@@ -5,16 +5,11 @@ Here it is compiled exactly, as a whole, for each kind of arguments.
 """
 
 from collections.abc import Callable, Hashable, Iterator
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
-from pluggable_mlp.namespaces.reproducible import (
-    creation,
-    elementwise,
-    linear_algebra,
-    statistical,
-)
+from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
 from pluggable_mlp.shortcuts import compile_call
 
@@ -139,7 +134,11 @@ def _compiled(
 
     def call(*operands: Array) -> Array:
         xp = make_namespace(library, None, is_traced=True)
-        number = partial(_as_operand, xp, floating[0].dtype)
+        dtype = floating[0].dtype
+
+        def number(value: Array) -> ReproducibleArray:
+            return xp.wrap(xp.device_scalar(value).rounded(dtype, xp.kinds[dtype]))
+
         waiting = iter(operands)
         arguments = [_argument(xp, kind, waiting, number) for kind in kinds]
         keywords = {name: _argument(xp, kind, waiting, number) for name, kind in named}
@@ -162,11 +161,6 @@ def _kind_of_array(is_wrapped: bool, array: Array) -> _ArrayKind:
     if device is None:  # traced, which only some namespaces take
         raise _Unsuitable
     return _ArrayKind(is_wrapped, array.shape, array.dtype, device)
-
-
-def _as_operand(xp: Reproducible, dtype: DType, value: Array) -> ReproducibleArray:
-    """Return the operand, of a dtype, for a number whose value is on the device."""
-    return xp.wrap(xp.device_scalar(value).rounded(dtype, xp.kinds[dtype]))
 
 
 def _argument(xp: Reproducible, kind: _Kind, operands: Iterator[Array], number: Function) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
-from pluggable_mlp.elementary.rounding import flush, flush_to
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, flush_to
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     PRODUCTS,
@@ -20,28 +20,19 @@ from pluggable_mlp.namespaces.reproducible.array import (
     native_of,
     to_native,
 )
-from pluggable_mlp.namespaces.reproducible.coercion import (
-    in_dtype,
-    of_numbers,
-    require_in_range,
-)
+from pluggable_mlp.namespaces.reproducible.coercion import in_dtype, of_numbers, require_in_range
 from pluggable_mlp.namespaces.reproducible.dtypes import limits
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from pluggable_mlp.shortcuts import zero_below
 
 Wrapped = ReproducibleArray
 
 
-def check_dtype(ns: Reproducible, dtype: DType) -> None:
-    """Refuse a dtype that the namespace has no rules for; None is the default."""
-    if dtype is not None:
-        ns.kinds[dtype]
-
-
 def entered(ns: Reproducible, array: Array) -> Wrapped:
     """Return a library's array of any values as one of the namespace."""
-    check_dtype(ns, array.dtype)
-    if ns.kinds[array.dtype]:
-        array = flush(ns.library, array)
+    kind = ns.kinds[array.dtype]
+    if kind:
+        array = zero_below(ns.library, array, SMALLEST_NORMAL[kind])
     return Wrapped(array, ns)
 
 
@@ -67,15 +58,15 @@ def asarray(
     ValueError
         If lists are of different lengths, or `copy` is False and one is needed.
     """
-    check_dtype(ns, dtype)
+    if dtype is not None:
+        ns.kinds[dtype]  # refuses one without rules
     if isinstance(obj, Wrapped):
         return _of_wrapped(ns, obj, dtype, device, copy)
     if isinstance(obj, numbers.Number | list | tuple | range):
         if copy is False:
             raise ValueError("copy is False, but numbers must be copied")
         return ns._entered(of_numbers(ns, obj, dtype, device))
-    options = _without_none(device=device, copy=copy)
-    array = ns._entered(ns.library.asarray(obj, **options))
+    array = ns._entered(ns.library.asarray(obj, device=device, copy=copy))
     return array if dtype is None else astype(ns, array, dtype, copy=False)
 
 
@@ -90,8 +81,7 @@ def _of_wrapped(
         return astype(ns, x, dtype, device=device)
     if not copy and device is None:
         return x if x.namespace is ns else x.in_namespace(ns)
-    options = _without_none(device=device)
-    return Wrapped(ns.library.asarray(x.native, copy=copy, **options), ns, x.underflow)
+    return Wrapped(ns.library.asarray(x.native, copy=copy, device=device), ns, x.underflow)
 
 
 def astype(
@@ -102,13 +92,11 @@ def astype(
     Floats become integers without their fraction: those out of range the nearest, NaN 0.  Integers
     wrap around in integer dtypes.
     """
-    xp = ns.library
-    check_dtype(ns, dtype)
+    xp, floating = ns.library, bool(ns.kinds[dtype])
     if device is not None:
         x = x.to_device(device)
     if x.dtype == dtype:
         return Wrapped(xp.astype(x.native, dtype, copy=True), ns, x.underflow) if copy else x
-    floating = bool(ns.kinds[dtype])
     if floating and x.dtype in (xp.uint8, xp.int8) and x.ndim >= 2:
         # The floats are computed on demand, and others may write into the integers before that.
         copied = x.native if ns.is_traced else xp.asarray(x.native, copy=True)
@@ -148,7 +136,6 @@ def arange(
     whole = all(isinstance(value, int) for value in (start, stop, step))
     if dtype is None:
         dtype = xp.int64 if whole else xp.float64
-    check_dtype(ns, dtype)
     if step == 0:
         raise ValueError("step is 0, expected another number")
     if ns.kinds[dtype]:
@@ -209,74 +196,41 @@ def full(
     device: Device = None,
 ) -> Wrapped:
     """Return an array of one number, whose dtype is that of `asarray`; a denormal one is 0."""
-    check_dtype(ns, dtype)
     dtype = asarray(ns, fill_value).dtype if dtype is None else dtype
     value = in_dtype(ns, fill_value, dtype)
     return ns._entered(ns.library.full(shape, value, dtype=dtype, device=device))
 
 
-def full_like(
-    ns: Reproducible,
-    x: Wrapped,
-    /,
-    fill_value: Scalar,
-    *,
-    dtype: DType = None,
-    device: Device = None,
-) -> Wrapped:
-    """Return an array of one number, in the shape of x."""
-    return _like(ns, x, "full", dtype, device, fill_value)
+def _filled(name: str, doc: str) -> Callable[..., Wrapped]:
+    """Return a function of a shape, which the library's of that name fills with 0 or 1."""
 
-
-def _like(
-    ns: Reproducible, x: Wrapped, name: str, dtype: DType, device: Device, *fill_value: Scalar
-) -> Wrapped:
-    place = device_of(x.native) if device is None else device
-    dtype = x.dtype if dtype is None else dtype
-    return getattr(ns, name)(x.shape, *fill_value, dtype=dtype, device=place)
-
-
-def zeros(
-    ns: Reproducible, shape: int | tuple[int, ...], *, dtype: DType = None, device: Device = None
-) -> Wrapped:
-    """Return an array of zeros."""
-    dtype = ns.library.float64 if dtype is None else dtype
-    check_dtype(ns, dtype)
-    return Wrapped(ns.library.zeros(shape, dtype=dtype, device=device), ns, PRODUCTS)
-
-
-def ones(
-    ns: Reproducible, shape: int | tuple[int, ...], *, dtype: DType = None, device: Device = None
-) -> Wrapped:
-    """Return an array of ones."""
-    dtype = ns.library.float64 if dtype is None else dtype
-    check_dtype(ns, dtype)
-    return Wrapped(ns.library.ones(shape, dtype=dtype, device=device), ns, PRODUCTS)
-
-
-def eye(
-    ns: Reproducible,
-    n_rows: int,
-    n_cols: int | None = None,
-    /,
-    *,
-    k: int = 0,
-    dtype: DType = None,
-    device: Device = None,
-) -> Wrapped:
-    """Return ones on a diagonal (n_rows, n_cols), else zeros."""
-    dtype = ns.library.float64 if dtype is None else dtype
-    check_dtype(ns, dtype)
-    diagonal = ns.library.eye(n_rows, n_cols, k=k, dtype=dtype, device=device)
-    return Wrapped(diagonal, ns, PRODUCTS)
-
-
-def _plain_like(name: str) -> Callable[..., Wrapped]:
     def make(
-        ns: Reproducible, x: Wrapped, /, *, dtype: DType = None, device: Device = None
+        ns: Reproducible, *shape: Any, dtype: DType = None, device: Device = None, **settings: Any
     ) -> Wrapped:
-        return _like(ns, x, name, dtype, device)
+        dtype = ns.library.float64 if dtype is None else dtype
+        underflow = PRODUCTS if ns.kinds[dtype] else ANY
+        array = getattr(ns.library, name)(*shape, dtype=dtype, device=device, **settings)
+        return Wrapped(array, ns, underflow)
 
+    make.__doc__ = doc
+    return make
+
+
+zeros = _filled("zeros", "Return an array of zeros.")
+
+
+def _like(name: str) -> Callable[..., Wrapped]:
+    """Return the function of an array, whose shape, dtype and device are those of the result."""
+
+    def make(
+        ns: Reproducible, x: Wrapped, /, *fill_value: Scalar, dtype: DType = None, **settings: Any
+    ) -> Wrapped:
+        place = settings.pop("device", None)
+        place = device_of(x.native) if place is None else place
+        dtype = x.dtype if dtype is None else dtype
+        return getattr(ns, name)(x.shape, *fill_value, dtype=dtype, device=place, **settings)
+
+    make.__doc__ = f"Return `{name}` of the shape, the dtype and the device of x."
     return make
 
 
@@ -284,13 +238,9 @@ def from_dlpack(
     ns: Reproducible, x: Any, /, *, device: Device = None, copy: bool | None = None
 ) -> Wrapped:
     """Return an array of another library, taken over by DLPack."""
-    options = _without_none(device=device, copy=copy)
+    options = {"device": device, "copy": copy}
+    options = {name: value for name, value in options.items() if value is not None}  # some lack it
     return ns._entered(ns.library.from_dlpack(native_of(x), **options))
-
-
-def _without_none(**options: Any) -> dict[str, Any]:
-    """Return the options that are not None: some libraries lack the others."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
@@ -300,11 +250,10 @@ FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "arange": arange,
     "linspace": linspace,
     "full": full,
-    "full_like": full_like,
     "from_dlpack": from_dlpack,
     "empty": zeros,  # arbitrary values would differ
     "zeros": zeros,
-    "ones": ones,
-    "eye": eye,
-    **{f"{name}_like": _plain_like(name) for name in ("empty", "zeros", "ones")},
+    "ones": _filled("ones", "Return an array of ones."),
+    "eye": _filled("eye", "Return ones on a diagonal (n_rows, n_cols), else zeros."),
+    **{f"{name}_like": _like(name) for name in ("empty", "full", "zeros", "ones")},
 }

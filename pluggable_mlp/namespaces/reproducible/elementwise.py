@@ -9,16 +9,16 @@ import math
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary import error_function, exponential, logarithm, roots, sigmoid
-from pluggable_mlp.elementary.rounding import (
-    SMALLEST_NORMAL,
-    SMALLEST_PRODUCT,
-    flush,
-    flush_product,
-    keep_nan,
+from pluggable_mlp.elementary import (
+    error_function,
+    exponential,
+    logarithm,
+    roots,
+    rounding,
+    sigmoid,
 )
 from pluggable_mlp.elementary.tables import power_of_two
-from pluggable_mlp.namespaces.reproducible import integers
+from pluggable_mlp.namespaces.reproducible import coercion, integers
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     LATTICE,
@@ -27,14 +27,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
     FixedPointArray,
     Reproducible,
     ReproducibleArray,
-)
-from pluggable_mlp.namespaces.reproducible.coercion import (
-    check_floating,
-    check_numeric,
-    is_floating,
-    operands,
-    pair,
-    underflow_of,
 )
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled
@@ -54,7 +46,7 @@ def _total(
     if (one and other) or _LARGE in (one, other):
         return Wrapped(total, ns, LATTICE)
     if PRODUCTS not in (one, other):
-        total = zero_below(ns.library, total, SMALLEST_NORMAL[kind])
+        total = zero_below(ns.library, total, rounding.SMALLEST_NORMAL[kind])
     return Wrapped(total, ns, ANY)
 
 
@@ -67,20 +59,20 @@ def _underflow(x: ArrayOrScalar, kind: str) -> int:
     if isinstance(x, DeviceScalar):
         return ANY
     size = abs(x)
-    if size >= 2.0 * SMALLEST_PRODUCT[kind]:
+    if size >= 2.0 * rounding.SMALLEST_PRODUCT[kind]:
         return _LARGE
-    return ANY if 0.0 < size < SMALLEST_PRODUCT[kind] else PRODUCTS
+    return ANY if 0.0 < size < rounding.SMALLEST_PRODUCT[kind] else PRODUCTS
 
 
 def add(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return x1 + x2, correctly rounded."""
-    a, b, kind = operands("add", x1, x2)
+    a, b, kind = coercion.operands("add", x1, x2)
     return _total(ns, x1, x2, a + b, kind)
 
 
 def subtract(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return x1 - x2, correctly rounded."""
-    a, b, kind = operands("subtract", x1, x2)
+    a, b, kind = coercion.operands("subtract", x1, x2)
     return _total(ns, x1, x2, a - b, kind)
 
 
@@ -94,10 +86,10 @@ def multiply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapp
             scaled = x.fixed_point.scaled(float(factor))
             if scaled is not None:
                 return FixedPointArray(scaled, ns)
-    a, b, kind = operands("multiply", x1, x2)
+    a, b, kind = coercion.operands("multiply", x1, x2)
     if not kind:
         return Wrapped(a * b, ns)
-    product = zero_below(ns.library, a * b, SMALLEST_PRODUCT[kind])
+    product = zero_below(ns.library, a * b, rounding.SMALLEST_PRODUCT[kind])
     return Wrapped(product, ns, PRODUCTS)
 
 
@@ -108,7 +100,7 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
     their reciprocals would vanish.  Division itself is not used: a compiler may take a rounded
     reciprocal in its place.
     """
-    a, b, kind = operands("divide", x1, x2)
+    a, b, kind = coercion.operands("divide", x1, x2)
     if not kind:
         raise TypeError("divide takes float32 or float64 arrays; convert with xp.astype")
     if isinstance(x1, DeviceScalar) or isinstance(x2, DeviceScalar):  # its value decides the rule
@@ -125,21 +117,23 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
     reciprocal = in_blocks(
         ns.library, ns.queued, roots.reciprocal, xp.where(large, b * 2.0**-64, b)
     )
-    quotient = flush_product(xp, a * reciprocal)
-    return Wrapped(flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS)
+    quotient = rounding.flush_product(xp, a * reciprocal)
+    return Wrapped(
+        rounding.flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS
+    )
 
 
 def negative(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return -x, exact."""
-    check_numeric("negative", x)
-    if not is_floating(x):
+    coercion.check_numeric("negative", x)
+    if not x.kind:
         return Wrapped(-x.native, ns)
     return Wrapped(0.0 - x.native, ns, x.underflow)  # +0 of 0
 
 
 def positive(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return x."""
-    check_numeric("positive", x)
+    coercion.check_numeric("positive", x)
     return Wrapped(+x.native, ns, x.underflow)
 
 
@@ -150,12 +144,12 @@ def square(ns: Reproducible, x: Wrapped, /) -> Wrapped:
 
 def sign(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Return -1, 0 or 1, exact; NaN of NaN."""
-    check_numeric("sign", x)
+    coercion.check_numeric("sign", x)
     xp, a = ns.library, x.native
-    if not is_floating(x):
+    if not x.kind:
         return Wrapped(xp.sign(a), ns)
     signs = xp.astype(a > 0.0, a.dtype) - xp.astype(a < 0.0, a.dtype)
-    return Wrapped(keep_nan(xp, a, signs), ns, PRODUCTS)
+    return Wrapped(rounding.keep_nan(xp, a, signs), ns, PRODUCTS)
 
 
 def clip(
@@ -173,24 +167,24 @@ def clip(
 
 def copysign(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return |x1| with the sign of x2, exact; zero and NaN are positive."""
-    check_floating("copysign", x1 if isinstance(x1, Wrapped) else x2)
-    a, b = pair("copysign", x1, x2)
+    coercion.check_floating("copysign", x1 if isinstance(x1, Wrapped) else x2)
+    a, b = coercion.pair("copysign", x1, x2)
     xp = ns.library
     magnitude = xp.full_like(b, abs(a)) if isinstance(a, float) else xp.abs(a)
     b = xp.full_like(magnitude, b) if isinstance(b, float) else b
-    return Wrapped(xp.where(b < 0.0, 0.0 - magnitude, magnitude), ns, underflow_of(x1))
+    return Wrapped(xp.where(b < 0.0, 0.0 - magnitude, magnitude), ns, coercion.underflow_of(x1))
 
 
 def where(ns: Reproducible, condition: Wrapped, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return the elements of x1 where the condition holds, else those of x2."""
-    a, b = pair("where", x1, x2)
-    underflow = underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+    a, b = coercion.pair("where", x1, x2)
+    underflow = coercion.underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
     return Wrapped(ns.library.where(condition.native, a, b), ns, underflow)
 
 
 def signbit(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     """Whether x < 0: there is no negative zero, and every NaN is positive."""
-    check_floating("signbit", x)
+    coercion.check_floating("signbit", x)
     return Wrapped(x.native < 0.0, ns)
 
 
@@ -205,7 +199,7 @@ def pow(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     TypeError
         If floats are raised to another power, or to an array of powers: there is no rule.
     """
-    kind = operands("pow", x1, x2)[2]
+    kind = coercion.operands("pow", x1, x2)[2]
     if not kind:
         return integers.power(ns, x1, x2)
     if isinstance(x1, Wrapped) and isinstance(x2, int | float):
@@ -245,7 +239,7 @@ def _reciprocal_of_power(ns: Reproducible, x: Wrapped, exponent: int) -> Array:
         factor = factor.times(xp, factor)
     assert power is not None
     reciprocal = Scaled(in_blocks(ns.library, ns.queued, roots.reciprocal, power.m), -power.k)
-    return reciprocal.value(xp, SMALLEST_NORMAL[x.kind])
+    return reciprocal.value(xp, rounding.SMALLEST_NORMAL[x.kind])
 
 
 def _expm1(xp: Namespace, x: Array) -> Array:
@@ -259,8 +253,8 @@ def _expm1(xp: Namespace, x: Array) -> Array:
     middle += low * scale
     high += middle
     y = xp.where(xp.abs(y) < 2.0**-54, y, high)  # x²/2 is below half of the last place of x
-    y = flush(xp, xp.astype(y, x.dtype, copy=False))
-    return keep_nan(xp, x, xp.where(x > 60.0, exponential.exp(xp, x), y))
+    y = rounding.flush(xp, xp.astype(y, x.dtype, copy=False))
+    return rounding.keep_nan(xp, x, xp.where(x > 60.0, exponential.exp(xp, x), y))
 
 
 def _log10(xp: Namespace, x: Array) -> Array:
@@ -291,7 +285,7 @@ def _elementary(name: str, function: Elementwise) -> Callable[..., Wrapped]:
     """Return the namespace's function of a name, from one of the library's arrays."""
 
     def apply(ns: Reproducible, x: Wrapped, /) -> Wrapped:
-        check_floating(name, x)
+        coercion.check_floating(name, x)
         return Wrapped(in_blocks(ns.library, ns.queued, function, x.native), ns)
 
     apply.__doc__ = function.__doc__
@@ -300,9 +294,9 @@ def _elementary(name: str, function: Elementwise) -> Callable[..., Wrapped]:
 
 def _rounded_to_integers(name: str) -> Callable[..., Wrapped]:
     def apply(ns: Reproducible, x: Wrapped, /) -> Wrapped:
-        check_numeric(name, x)
+        coercion.check_numeric(name, x)
         y = getattr(ns.library, name)(x.native)
-        return Wrapped(y + 0.0 if is_floating(x) else y, ns, PRODUCTS)  # +0 of -0
+        return Wrapped(y + 0.0 if x.kind else y, ns, PRODUCTS)  # +0 of -0
 
     return apply
 

@@ -118,8 +118,8 @@ def _try(xp: Namespace, device: Device, left: int, right: int) -> None:
     expected = [[sum(map(int.__mul__, row, column)) for column in columns] for row in rows]
     try:
         a, b, c = (
-            xp.asarray(_floats(of), dtype=xp.float64, device=device)
-            for of in (rows, columns, expected)
+            xp.asarray(_floats(integers), dtype=xp.float64, device=device)
+            for integers in (rows, columns, expected)
         )
     except (TypeError, ValueError) as error:  # PyTorch's for Apple's GPUs, array-api-strict's
         raise _unavailable(device, f"it has no float64 ({error})") from error

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name
+from pluggable_mlp.namespaces.reproducible import coercion
 from pluggable_mlp.namespaces.reproducible.array import (
     ArrayOrScalar,
     FixedPointArray,
@@ -21,7 +22,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
     ReproducibleArray,
     native_of,
 )
-from pluggable_mlp.namespaces.reproducible.coercion import as_scalar, is_floating, underflow_of
 from pluggable_mlp.namespaces.reproducible.creation import astype
 from pluggable_mlp.shortcuts import take as take_rows
 
@@ -52,29 +52,40 @@ def _key_of(ns: Reproducible, key: Key, shape: tuple[int, ...]) -> _Key:
     IndexError
         If an integer is out of bounds, or an item is none of those that the standard has.
     """
-    items = [_item_of(ns, item) for item in (key if isinstance(key, tuple) else (key,))]
-    count = sum(map(_axes_of, items))
-    if count > len(shape):
-        raise IndexError(f"the key is for {count} axes, but x is {shape}")
-    if len(items) == 1 and isinstance(items[0], Wrapped) and _is_mask(items[0]):
-        return _Key((_placed(ns, items[0], 0, shape),), None, ())
-    place, *more = [at for at, item in enumerate(items) if item is ...] or [len(items)]
-    if more:
-        raise IndexError("a key has one Ellipsis at most")
-    items[place : place + 1] = [slice(None)] * (len(shape) - count)
+    named = [_item_of(ns, item) for item in (key if isinstance(key, tuple) else (key,))]
+    items = _expanded(named, shape)
+    if len(named) == 1 and isinstance(named[0], Wrapped) and _is_mask(named[0]):
+        return _Key((_placed(ns, named[0], 0, shape),), None, ())
     parts, backwards = _parts_of(ns, items, shape)
-    arrays = {at: item for at, item in enumerate(items) if isinstance(item, Wrapped)}
-    others = [item for item in items if not isinstance(item, Wrapped)]
-    if len(arrays) == 1 and all(type(item) is slice for item in others):
-        [(axis, array)] = arrays.items()
-        if array.ndim == 1:  # array-api-strict has no slices beside arrays
-            places, parts[axis] = parts[axis], slice(None)
-            if _is_mask(array):
-                [places] = ns.library.nonzero(places)
-            return _Key(tuple(parts), (axis, places), backwards)
+    arrays = [place for place, item in enumerate(items) if isinstance(item, Wrapped)]
+    is_alone = len(arrays) == 1 and all(isinstance(item, slice | Wrapped) for item in items)
+    if is_alone and parts[arrays[0]].ndim == 1:
+        return _key_with_array(ns, parts, arrays[0], backwards)
     if arrays and backwards:
         raise IndexError("a slice beside arrays has a negative step; use xp.flip")
     return _Key(tuple(parts), None, backwards)
+
+
+def _expanded(items: list[KeyItem], shape: tuple[int, ...]) -> list[KeyItem]:
+    """Return the items with slices in the place of an ellipsis, and of axes that are left out."""
+    count = sum(map(_axes_of, items))
+    if count > len(shape):
+        raise IndexError(f"the key is for {count} axes, but x is {shape}")
+    ellipses = [place for place, item in enumerate(items) if item is ...]
+    if len(ellipses) > 1:
+        raise IndexError("a key has one Ellipsis at most")
+    place = ellipses[0] if ellipses else len(items)
+    return [*items[:place], *[slice(None)] * (len(shape) - count), *items[place + 1 :]]
+
+
+def _key_with_array(
+    ns: Reproducible, parts: list[Any], axis: int, backwards: tuple[int, ...]
+) -> _Key:
+    """Return the key of slices and one array (n,): array-api-strict has no slices beside arrays."""
+    places, parts[axis] = parts[axis], slice(None)
+    if places.dtype == ns.bool:
+        [places] = ns.library.nonzero(places)
+    return _Key(tuple(parts), (axis, places), backwards)
 
 
 def _parts_of(
@@ -127,7 +138,7 @@ def _item_of(ns: Reproducible, item: KeyItem) -> KeyItem:
     if item is None or item is ... or isinstance(item, slice) or type(item) is int:
         return item
     array = item if isinstance(item, Wrapped) else ns.asarray(item)
-    if is_floating(array):
+    if array.kind:
         raise IndexError(f"an item of the key is {item!r}, expected integers or booleans")
     return array if array.ndim or _is_mask(array) else int(array)
 
@@ -228,10 +239,10 @@ def _value_for(
 ) -> tuple[Array, int]:
     """Return the values to be written into x, of a shape, and their underflow class."""
     if not isinstance(value, Wrapped):
-        number = as_scalar(x, value, "assignment")
+        number = coercion.as_scalar(x, value, "assignment")
         written = ns.full(shape, number, dtype=x.dtype, device=device_of(x.native))
-        return written.native, underflow_of(x, number)
-    if is_floating(value) != is_floating(x) or _is_mask(value) != _is_mask(x):
+        return written.native, coercion.underflow_of(x, number)
+    if bool(value.kind) != bool(x.kind) or _is_mask(value) != _is_mask(x):
         raise TypeError(
             f"assignment of {dtype_name(value.dtype)} to {dtype_name(x.dtype)}: convert the value "
             "with xp.astype"
@@ -280,7 +291,7 @@ def _along(ns: Reproducible, x: Wrapped, indices: Wrapped, axis: int) -> tuple[i
     if not -x.ndim <= axis < x.ndim:
         raise IndexError(f"axis is {axis}, expected one of the {x.ndim} axes of {x.shape}")
     indices = ns.asarray(indices)
-    if is_floating(indices) or _is_mask(indices):
+    if indices.kind or _is_mask(indices):
         raise IndexError(f"indices are {dtype_name(indices.dtype)}, expected integers")
     place = axis % x.ndim
     placed: Array = _placed(ns, indices, place, x.shape[place:])

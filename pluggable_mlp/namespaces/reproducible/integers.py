@@ -65,8 +65,8 @@ def _rule(
         a, b = pair(name, x1, x2)
         xp, like = ns.library, a if isinstance(x1, Wrapped) else b  # np.float64 is a float, too
         if not xp.isdtype(like.dtype, "integral"):
-            of = "floats" if like.dtype != xp.bool else "booleans"
-            raise TypeError(f"the reproducible namespace has no rule for {name} of {of}")
+            plural = "floats" if like.dtype != xp.bool else "booleans"
+            raise TypeError(f"the reproducible namespace has no rule for {name} of {plural}")
         if isinstance(b, int) and is_plain(b, _bits(xp, like.dtype)):
             return Wrapped(operation(a, b), ns)
         a, b = (xp.full_like(like, z) if isinstance(z, int) else z for z in (a, b))
@@ -95,12 +95,6 @@ def power(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
         a = a * a
     is_unit = (result == 1) | ((result < 0) & (result + 1 == 0))
     return Wrapped(xp.where(negative & ~is_unit, 0, result), ns)
-
-
-def total_dtype(ns: Reproducible, x: Wrapped) -> DType:
-    """Return the dtype of a sum or product of integers or booleans: uint64 of unsigned ones."""
-    xp = ns.library
-    return xp.uint64 if xp.isdtype(x.dtype, "unsigned integer") else xp.int64
 
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {

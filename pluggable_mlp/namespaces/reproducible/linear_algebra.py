@@ -16,7 +16,7 @@ from pluggable_mlp.namespaces.reproducible.array import (
     Reproducible,
     ReproducibleArray,
 )
-from pluggable_mlp.namespaces.reproducible.coercion import is_floating, operands, pair
+from pluggable_mlp.namespaces.reproducible.coercion import operands, pair
 from pluggable_mlp.namespaces.reproducible.scaled import scaled_back, unit_near
 
 Wrapped = ReproducibleArray
@@ -40,10 +40,10 @@ def matmul(ns: Reproducible, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
     for name, x in (("x1", x1), ("x2", x2)):
         if not isinstance(x, Wrapped) or x.ndim == 0:
             raise ValueError(f"{name} is {x!r}, expected an array of at least one axis")
-    inner = x1.shape[-1], x2.shape[-2 if x2.ndim > 1 else 0]
+    inner = x1.factor.shape[-1], x2.factor.shape[-2 if x2.ndim > 1 else 0]
     if inner[0] != inner[1]:
         raise ValueError(f"x1 {x1.shape} and x2 {x2.shape} differ in their inner lengths {inner}")
-    if not (is_floating(x1) and is_floating(x2)):
+    if not (x1.kind and x2.kind):
         a, b, _ = operands("matmul", x1, x2)
         return Wrapped(ns.library.matmul(a, b), ns)
     left = ns.expand_dims(x1, axis=0) if x1.ndim == 1 else x1
@@ -59,13 +59,8 @@ def matmul(ns: Reproducible, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
 def _factors(x1: Wrapped, x2: Wrapped) -> tuple[products.Factor, products.Factor]:
     """Return the factors of a product; fixed point as such, where the dtypes are the same."""
     if x1.dtype == x2.dtype:
-        return factor(x1), factor(x2)
+        return x1.factor, x2.factor
     return pair("matmul", x1, x2)
-
-
-def factor(x: Wrapped) -> products.Factor:
-    """Return what `products` takes for an array: fixed point as such."""
-    return x.native if x.fixed_point is None else x.fixed_point
 
 
 def affine(ns: Reproducible, x: Wrapped, W: Wrapped, b: Wrapped, /) -> Wrapped:
@@ -95,7 +90,7 @@ def tensordot(
     """Return sums of products over the last axes of x1 and the first of x2, or given axes."""
     if isinstance(axes, int):
         axes = (range(x1.ndim - axes, x1.ndim), range(axes))
-    one, two = ([axis % x.ndim for axis in of] for x, of in zip((x1, x2), axes, strict=True))
+    one, two = [axis % x1.ndim for axis in axes[0]], [axis % x2.ndim for axis in axes[1]]
     free1 = [axis for axis in range(x1.ndim) if axis not in one]
     free2 = [axis for axis in range(x2.ndim) if axis not in two]
     if [x1.shape[axis] for axis in one] != [x2.shape[axis] for axis in two]:

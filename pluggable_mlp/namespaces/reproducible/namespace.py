@@ -13,15 +13,11 @@ from typing import Any, NamedTuple
 
 import array_api_compat
 
-from pluggable_mlp.arrays import (
-    Array,
-    DType,
-    Namespace,
-    unwrapped_namespace,
-)
+from pluggable_mlp.arrays import Array, DType, Namespace, map_nested, unwrapped_namespace
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import (
+    coercion,
     creation,
     elementwise,
     indexing,
@@ -30,19 +26,10 @@ from pluggable_mlp.namespaces.reproducible import (
     statistical,
 )
 from pluggable_mlp.namespaces.reproducible.array import (
-    ANY,
     ArrayOrScalar,
     Reproducible,
     ReproducibleArray,
-    map_wrapped,
     native_of,
-)
-from pluggable_mlp.namespaces.reproducible.coercion import (
-    check_boolean,
-    check_not_floating,
-    check_numeric,
-    pair,
-    underflow_of,
 )
 from pluggable_mlp.namespaces.reproducible.compiled_calls import in_one_call
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
@@ -61,38 +48,30 @@ _RULES: dict[str, Function] = (
     | linear_algebra.FUNCTIONS
 )
 
-# They compare or move values, and round nothing.
 # fmt: off
-_EXACT = (
+# They compare or move values, and round nothing; or they are of dtypes and shapes.
+_EXACT = {
     *kinds.ASKING, *kinds.REARRANGING,
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
-    "concat", "count_nonzero", "isin", "logical_not", "meshgrid", "nonzero", "sort", "stack",
-    "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack",
-)
-# fmt: on
-# The same of two operands, of which one may be a Python scalar.
-_EXACT_PAIRS = {*kinds.COMPARING, *kinds.LOGICAL, *kinds.OF_BITS} - {
-    "bitwise_invert",
-    "logical_not",
+    "broadcast_shapes", "can_cast", "concat", "count_nonzero", "isdtype", "isin", "logical_not",
+    "meshgrid", "nonzero", "result_type", "sort", "stack", "unique_all", "unique_counts",
+    "unique_inverse", "unique_values", "unstack",
 }
-_EXACT_PAIRS |= {"maximum", "minimum", "searchsorted"}
+# The same of two operands, of which one may be a Python scalar.
+_EXACT_PAIRS = {
+    *kinds.COMPARING, *kinds.LOGICAL, *kinds.OF_BITS, "maximum", "minimum", "searchsorted",
+} - _EXACT
 # Those that take numbers, but no booleans, on which libraries disagree.
 _OF_NUMBERS = {
-    "abs",
-    "argmax",
-    "argmin",
-    "argsort",
-    "maximum",
-    "minimum",
-    "searchsorted",
-    "sort",
-} | {*kinds.ASKING, *kinds.COMPARING} - {"equal", "not_equal"}
+    *kinds.ASKING, *kinds.COMPARING, "abs", "argmax", "argmin", "argsort", "maximum", "minimum",
+    "searchsorted", "sort",
+} - {"equal", "not_equal"}
+# fmt: on
 # Those whose integers are places or counts, int64 on every library; `unique_*` have values first.
 _INDICES = ("argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted")
 _INDICES_AFTER_VALUES = ("unique_all", "unique_counts", "unique_inverse")
-_OF_DTYPES_OR_SHAPES = ("broadcast_shapes", "can_cast", "isdtype", "result_type")
 _WITH_RULES = {*_RULES, "linalg"}
-_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *kinds.CONSTANTS, *DTYPES, *_OF_DTYPES_OR_SHAPES}
+_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *kinds.CONSTANTS, *DTYPES}
 
 
 class ReproducibleNamespace(Reproducible):
@@ -108,20 +87,14 @@ class ReproducibleNamespace(Reproducible):
 
     beyond_standard = ("affine", "erf", "in_one_kernel", "rsqrt", "sigmoid", "softplus")
 
-    def __init__(
-        self, xp: Namespace, run_all: RunAll | None = one_by_one, *, is_traced: bool = False
-    ) -> None:
-        super().__init__(xp, run_all, is_traced=is_traced)
-        self._guards = guards(xp)
-
     def in_one_kernel(self, function: Function, *operands: Any) -> Any:
         """Return function(self, *operands), elementwise, at once where the library can."""
         at_once = own(self.library, "in_one_kernel")
         if at_once is None:
             return function(self, *operands)
         are_arrays = tuple(isinstance(operand, ReproducibleArray) for operand in operands)
-        values = [of.value if isinstance(of, DeviceScalar) else native_of(of) for of in operands]
-        return self._wrapped(at_once(_OnLibrary(function, are_arrays), *values), ANY)
+        values = [x.value if isinstance(x, DeviceScalar) else native_of(x) for x in operands]
+        return self.wrap(at_once(_OnLibrary(function, are_arrays), *values))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -141,8 +114,6 @@ class ReproducibleNamespace(Reproducible):
             return self._bound(_RULES[name])
         if name in kinds.CONSTANTS or name in DTYPES:
             return getattr(self.library, name)
-        if name in _OF_DTYPES_OR_SHAPES:
-            return self._of_dtypes_or_shapes(name)
         return self._guarded(self.of_library(name))
 
     def _bound(self, function: Function) -> Function:
@@ -157,17 +128,17 @@ class ReproducibleNamespace(Reproducible):
         Settings may have changed since the namespace was created.  Traced arrays have no values,
         and compiled code rounds otherwise: only namespaces for tracing take them.
         """
-        if not self._guards:
+        if not guards(self.library):
             return function
 
         @wraps(function)
         def guarded(*arguments: Any, **keywords: Any) -> Any:
             check_process(self.library)
             if not self.is_traced:
-                map_wrapped(_refuse_traced, arguments)
+                map_nested(_refuse_traced, arguments, ReproducibleArray)
             result = function(*arguments, **keywords)
             if not self.is_traced:
-                map_wrapped(_refuse_traced, result)
+                map_nested(_refuse_traced, result, ReproducibleArray)
             return result
 
         return guarded
@@ -193,15 +164,15 @@ class ReproducibleNamespace(Reproducible):
             if takes_pair and len(arguments) == 2 and not keywords:
                 return self._of_pair(name, function, *arguments)
             result = function(*map(native_of, arguments), **native_of(keywords))
-            return self._wrapped(self._in_int64(name, result), underflow_of(*_flat(arguments)))
+            return self.wrap(self._in_int64(name, result), coercion.underflow_of(*_flat(arguments)))
 
         return apply
 
     def _of_pair(
         self, name: str, function: Function, x1: ArrayOrScalar, x2: ArrayOrScalar
     ) -> ReproducibleArray:
-        a, b = pair(name, x1, x2)
-        underflow = underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
+        a, b = coercion.pair(name, x1, x2)
+        underflow = coercion.underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
         return ReproducibleArray(self._in_int64(name, function(a, b)), self, underflow)
 
     def _in_int64(self, name: str, result: Any) -> Any:
@@ -210,13 +181,11 @@ class ReproducibleNamespace(Reproducible):
         Some are of other integer dtypes on JAX.
         """
         if name in _INDICES_AFTER_VALUES:
-            values, *others = result
-            return type(result)(values, *map(self._int64, others))
+            values, *places = result
+            return type(result)(values, *map(self._int64, places))
         if name not in _INDICES:
             return result
-        if isinstance(result, tuple):
-            return tuple(map(self._int64, result))
-        return self._int64(result)
+        return tuple(map(self._int64, result)) if isinstance(result, tuple) else self._int64(result)
 
     def _int64(self, x: Array) -> Array:
         xp = self.library
@@ -233,32 +202,12 @@ class ReproducibleNamespace(Reproducible):
         return self._limits("iinfo", type, int, ("max", "min"))
 
     def _limits(
-        self, name: str, of: DType | ReproducibleArray, number: type, limits: tuple[str, ...]
+        self, name: str, x: DType | ReproducibleArray, number: type, limits: tuple[str, ...]
     ) -> SimpleNamespace:
-        dtype = of.dtype if isinstance(of, ReproducibleArray) else of
+        dtype = x.dtype if isinstance(x, ReproducibleArray) else x
         info = getattr(self.library, name)(dtype)
         numbers = {limit: number(getattr(info, limit)) for limit in limits}
         return SimpleNamespace(bits=int(info.bits), dtype=dtype, **numbers)
-
-    def _wrapped(self, result: Any, underflow: int) -> Any:
-        """Return the result of a function of the library with its arrays wrapped."""
-        if isinstance(result, tuple | list):
-            items = [self._wrapped(item, underflow) for item in result]
-            is_named = hasattr(result, "_fields")
-            return type(result)(*items) if is_named else type(result)(items)
-        if array_api_compat.is_array_api_obj(result):
-            return ReproducibleArray(result, self, underflow)
-        return result
-
-    def _of_dtypes_or_shapes(self, name: str) -> Function:
-        """Return a function of dtypes, which may be given as arrays, or of shapes."""
-        function = getattr(self.library, name)
-
-        @wraps(function)
-        def apply(*arguments: Any) -> Any:
-            return function(*map(native_of, arguments))
-
-        return apply
 
     def __array_namespace_info__(self) -> Inspection:
         """Return the standard's inspection object, of the dtypes that have rules."""
@@ -274,18 +223,11 @@ class _OnLibrary(NamedTuple):
     def __call__(self, library: Namespace, *values: Any) -> Any:
         """Return the library's arrays."""
         ns = ReproducibleNamespace(library, run_all=None)
-        operands = map(partial(_operand, ns), values, self.are_arrays)
-        results = self.function(ns, *operands)
-        return tuple(map(native_of, results)) if type(results) is tuple else native_of(results)
-
-
-def _operand(ns: ReproducibleNamespace, value: Any, is_array: bool) -> Any:
-    """Return an array or a traced integer as an array, an integer as it is, a float as a scalar."""
-    if isinstance(value, int):
-        return value
-    dtype = getattr(value, "dtype", None)
-    is_whole = dtype is not None and ns.library.isdtype(dtype, "integral")
-    return ns.wrap(value) if is_array or is_whole else ns.device_scalar(value)
+        operands = (
+            ns.wrap(value) if is_array else ns.as_numbers(value)
+            for value, is_array in zip(values, self.are_arrays, strict=True)
+        )
+        return native_of(self.function(ns, *operands))
 
 
 class _Extension(SimpleNamespace):
@@ -305,10 +247,10 @@ def _no_rule(namespace: str, name: str) -> AttributeError:
 def _check_of(name: str) -> Callable[[str, object], None] | None:
     """Return the check of the dtypes of a function's arguments, where not all are taken."""
     if name in kinds.LOGICAL:
-        return check_boolean
+        return coercion.check_boolean
     if name in kinds.OF_BITS:
-        return check_not_floating
-    return check_numeric if name in _OF_NUMBERS else None
+        return coercion.check_not_floating
+    return coercion.check_numeric if name in _OF_NUMBERS else None
 
 
 def _refuse_traced(x: ReproducibleArray) -> None:

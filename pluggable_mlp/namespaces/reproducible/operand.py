@@ -7,7 +7,7 @@ or an infinity has NaN for its grid or in its slices, and becomes NaN.
 
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL
@@ -206,11 +206,9 @@ class Operand:
         Columns of the result then lie one after the other in memory, and so do rows of slices:
         operations on few columns run along many rows.
         """
-        transpose = self.xp.matrix_transpose
-        arrays, grids = (
-            self.xp.concat([*map(transpose, of)], axis=-2) for of in self.slices(widths)
-        )
-        self.stacked = arrays, grids
+        transpose, (arrays, grids) = self.xp.matrix_transpose, self.slices(widths)
+        stack = partial(self.xp.concat, axis=-2)
+        self.stacked = stack([*map(transpose, arrays)]), stack([*map(transpose, grids)])
 
 
 def scale_back(xp: Namespace, r: Array, root: Array | float) -> Array:

@@ -37,18 +37,12 @@ the kind of the operands alone (never on data, k or device):
 - rows or columns badly scaled against each other cost nothing.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from threading import Event
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
-from pluggable_mlp.elementary.rounding import (
-    SMALLEST_NORMAL,
-    SMALLEST_PRODUCT,
-    one_nan,
-    type_name,
-)
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT, one_nan, type_name
 from pluggable_mlp.executor import RunAll
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import (
@@ -224,11 +218,11 @@ def _tile_by_single_product(
         return _tile(left, right, bias)
     xp = left.xp
     finish = partial(rounded, xp, dtype=left.x.dtype, bias=bias)
-    found = single_product(left, right, finish)
-    if found is None:
+    result = single_product(left, right, finish)
+    if result is None:
         refused.set()
         return _tile(left, right, bias)
-    r, places = found
+    r, places = result
     if places.shape[0]:
         n = r.shape[1]
         rows, columns = places // n, places % n
@@ -266,9 +260,12 @@ def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
         if right.stacked is None:
             return _exact_product(xp, a.arrays[i], b.arrays[j], a.grids[i], b.grids[j])
         if i not in with_all:
-            rows, grids = (all_[..., : (reach - i) * n, :] for all_ in right.stacked)
-            columns, grid = (xp.matrix_transpose(of[i]) for of in a)
-            with_all[i] = _exact_product(xp, rows, columns, grids, grid)
+            arrays, grids = right.stacked
+            length = (reach - i) * n
+            columns, grid = xp.matrix_transpose(a.arrays[i]), xp.matrix_transpose(a.grids[i])
+            with_all[i] = _exact_product(
+                xp, arrays[..., :length, :], columns, grids[..., :length, :], grid
+            )
         return xp.matrix_transpose(with_all[i][..., j * n : (j + 1) * n, :])
 
     r: Array = None
@@ -280,12 +277,11 @@ def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
     return r
 
 
-def pairs(a: Slices, b: Slices) -> Iterator[tuple[int, int]]:
-    """Yield which slices are multiplied with each other, those with the smallest product first."""
-    for place in range(max(len(a.arrays), len(b.arrays)) - 1, -1, -1):
-        for i in range(len(a.arrays)):
-            if 0 <= place - i < len(b.arrays):
-                yield i, place - i
+def pairs(a: Slices, b: Slices) -> list[tuple[int, int]]:
+    """Return which slices are multiplied with each other, those with the smallest product first."""
+    counts = len(a.arrays), len(b.arrays)
+    reach = range(max(counts) - 1, -1, -1)
+    return [(i, s - i) for s in reach for i in range(counts[0]) if 0 <= s - i < counts[1]]
 
 
 def _exact_product(

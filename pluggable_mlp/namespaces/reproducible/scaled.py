@@ -36,7 +36,7 @@ class Scaled(NamedTuple):
         unit = _UNIT[type_name(xp, self.m)]
         magnitude = xp.abs(self.m)
         large, small = magnitude >= unit**0.5, magnitude < unit**-0.5
-        up, down = (xp.astype(of, self.m.dtype) for of in (small, large))
+        up, down = (xp.astype(mask, self.m.dtype) for mask in (small, large))
         factor = up * unit + down * (1.0 / unit) + (1.0 - (up + down))
         shift = xp.astype(large, xp.int64) - xp.astype(small, xp.int64)
         return Scaled(self.m * factor, self.k + shift)

@@ -8,6 +8,8 @@ of all processes are there.  The rest is as in `products`.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import add
 from typing import Protocol
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -90,10 +92,7 @@ def _shared_sum(left: Operand, right: Operand, name: str, inner: int, exchange: 
     totals = exchange(parts, "sum")
     if is_long:
         totals = [high + low for high, low in zip(totals[::2], totals[1::2], strict=True)]
-    r, *others = totals
-    for other in others:
-        r = r + other
-    return r
+    return reduce(add, totals)
 
 
 def _blocks(xp: Namespace, a: Array, b: Array) -> Iterator[Array]:

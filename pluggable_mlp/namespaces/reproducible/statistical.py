@@ -11,19 +11,14 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.elementary.roots import sqrt
-from pluggable_mlp.elementary.rounding import SMALLEST_PRODUCT, flush, flush_to
-from pluggable_mlp.namespaces.reproducible import integers, sums
+from pluggable_mlp.elementary.rounding import SMALLEST_PRODUCT, flush, flush_to, type_name
+from pluggable_mlp.namespaces.reproducible import coercion, sums
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     LATTICE,
     PRODUCTS,
     Reproducible,
     ReproducibleArray,
-)
-from pluggable_mlp.namespaces.reproducible.coercion import (
-    check_floating,
-    check_numeric,
-    is_floating,
 )
 from pluggable_mlp.namespaces.reproducible.elementwise import multiply
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, unit_near
@@ -59,8 +54,10 @@ def _of_library(ns: Reproducible, name: str, x: Wrapped, dtype: DType, **setting
 
     Without a dtype it is int64, or uint64 of unsigned ones; PyTorch has no sums of these.
     """
+    if dtype is None:
+        dtype = ns.uint64 if ns.isdtype(x.dtype, "unsigned integer") else ns.int64
     total = ns.of_library(name)(ns.astype(x, ns.int64, copy=False), **settings)
-    return ns.astype(total, integers.total_dtype(ns, x) if dtype is None else dtype, copy=False)
+    return ns.astype(total, dtype, copy=False)
 
 
 def _along_last(
@@ -82,8 +79,13 @@ def _along_last(
     return result
 
 
-def _along_axes(name: str, function: Callable[..., Array]) -> Callable[..., Wrapped]:
-    """Return the function of a name over any axes, from one of `sums.py` over one axis."""
+def _along_axes(
+    name: str, function: Callable[..., Array], underflow: int
+) -> Callable[..., Wrapped]:
+    """Return the function of a name over any axes, from one of a library's array over one axis.
+
+    `underflow` is the class of results of arrays of that class or a higher one.
+    """
 
     def reduce(
         ns: Reproducible,
@@ -97,7 +99,7 @@ def _along_axes(name: str, function: Callable[..., Array]) -> Callable[..., Wrap
         if dtype is not None:
             x = ns.astype(x, dtype)
         axes = _axes(x, axis)
-        if not is_floating(x):
+        if not x.kind:
             return _of_library(ns, name, x, dtype, axis=axis, keepdims=keepdims)
         xp = ns.library
         if len(axes) == 1:
@@ -106,70 +108,55 @@ def _along_axes(name: str, function: Callable[..., Array]) -> Callable[..., Wrap
             total = _along_last(
                 xp, x.native, axes, keepdims, lambda array: function(xp, array, axis=-1)
             )
-        underflow = min(x.underflow, LATTICE) if name == "sum" else ANY
-        return Wrapped(total, ns, underflow)
+        return Wrapped(total, ns, min(x.underflow, underflow))
 
     return reduce
 
 
-_sum = _along_axes("sum", sums.sum)
-_mean_of_floats = _along_axes("mean", sums.mean)
+_mean_of_floats = _along_axes("mean", sums.mean, ANY)
 
 
 def _mean(ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
-    check_floating("mean", x)
+    coercion.check_floating("mean", x)
     return _mean_of_floats(ns, x, axis=axis, keepdims=keepdims)
 
 
-def _spread(
-    ns: Reproducible, x: Wrapped, axis: Axis, correction: float, keepdims: bool, *, root: bool
-) -> Wrapped:
-    """Return the variance or, if `root`, the standard deviation: two passes, each a `sum`.
+def _spread(name: str, doc: str) -> Callable[..., Wrapped]:
+    """Return the variance or the standard deviation: two passes, each a `sum`.
 
     Numbers and deviations are scaled by powers of two, so that no square vanishes or overflows.
     """
-    xp, axes = ns.library, _axes(x, axis)
-    count = math.prod(x.shape[one] for one in axes) - correction
-    if 0 in x.shape or count <= 0.0:
-        return ns.sum(x, axis=axis, keepdims=keepdims) * math.nan
-    scale = unit_near(xp, largest(xp, xp.abs(x.native), axes))
-    scaled = multiply(ns, x, Wrapped(1.0 / scale, ns))
-    deviations = scaled - _mean(ns, scaled, axis=axes, keepdims=True)
-    unit = unit_near(xp, largest(xp, xp.abs(deviations.native), axes))
-    deviations = multiply(ns, deviations, Wrapped(1.0 / unit, ns))
-    total = ns.sum(deviations * deviations, axis=axes, keepdims=True)
-    spread = ns.divide(total, float(count)).native
-    spread = in_blocks(xp, ns.queued, sqrt, spread) * unit if root else spread * unit * unit * scale
-    spread = scaled_back(xp, spread, scale)
-    return Wrapped(spread if keepdims else xp.squeeze(spread, axis=axes), ns)
 
+    def reduce(
+        ns: Reproducible,
+        x: Wrapped,
+        /,
+        *,
+        axis: Axis = None,
+        correction: float = 0.0,
+        keepdims: bool = False,
+    ) -> Wrapped:
+        coercion.check_floating(name, x)
+        xp, axes = ns.library, _axes(x, axis)
+        count = math.prod(x.shape[one] for one in axes) - correction
+        if 0 in x.shape or count <= 0.0:
+            return ns.sum(x, axis=axis, keepdims=keepdims) * math.nan
+        scale = unit_near(xp, largest(xp, xp.abs(x.native), axes))
+        scaled = multiply(ns, x, Wrapped(1.0 / scale, ns))
+        deviations = scaled - _mean(ns, scaled, axis=axes, keepdims=True)
+        unit = unit_near(xp, largest(xp, xp.abs(deviations.native), axes))
+        deviations = multiply(ns, deviations, Wrapped(1.0 / unit, ns))
+        total = ns.sum(deviations * deviations, axis=axes, keepdims=True)
+        spread = ns.divide(total, float(count)).native
+        if name == "std":
+            spread = in_blocks(xp, ns.queued, sqrt, spread) * unit
+        else:
+            spread = spread * unit * unit * scale
+        spread = scaled_back(xp, spread, scale)
+        return Wrapped(spread if keepdims else xp.squeeze(spread, axis=axes), ns)
 
-def var(
-    ns: Reproducible,
-    x: Wrapped,
-    /,
-    *,
-    axis: Axis = None,
-    correction: float = 0.0,
-    keepdims: bool = False,
-) -> Wrapped:
-    """Return the sum of (x - mean)² over n - correction: two passes, each sum as `sum`."""
-    check_floating("var", x)
-    return _spread(ns, x, axis, correction, keepdims, root=False)
-
-
-def std(
-    ns: Reproducible,
-    x: Wrapped,
-    /,
-    *,
-    axis: Axis = None,
-    correction: float = 0.0,
-    keepdims: bool = False,
-) -> Wrapped:
-    """Return the root of the variance, which itself may vanish or overflow."""
-    check_floating("std", x)
-    return _spread(ns, x, axis, correction, keepdims, root=True)
+    reduce.__doc__ = doc
+    return reduce
 
 
 def _tree_product(xp: Namespace, x: Scaled) -> Scaled:
@@ -189,32 +176,18 @@ def _between(x: Scaled, start: int, stop: int | None) -> Scaled:
     return Scaled(x.m[..., start:stop], x.k[..., start:stop])
 
 
-def prod(
-    ns: Reproducible,
-    x: Wrapped,
-    /,
-    *,
-    axis: Axis = None,
-    dtype: DType = None,
-    keepdims: bool = False,
-) -> Wrapped:
+def _prod(xp: Namespace, x: Array, axis: int, keepdims: bool = False) -> Array:
     """Return the product by a fixed tree, every product rounded: within n u; 0 as a product is.
 
     On the way it neither vanishes nor overflows.
     """
-    if dtype is not None:
-        x = ns.astype(x, dtype)
-    axes = _axes(x, axis)
-    if not is_floating(x):
-        return _of_library(ns, "prod", x, dtype, axis=axis, keepdims=keepdims)
-    xp, smallest = ns.library, SMALLEST_PRODUCT[x.kind]
-
-    def along_last(array: Array) -> Array:
-        if not array.shape[-1]:
-            return xp.ones(array.shape[:-1], dtype=array.dtype, device=device_of(array))
-        return _tree_product(xp, Scaled.of(xp, array)).value(xp, smallest)[..., 0]
-
-    return Wrapped(_along_last(xp, x.native, axes, keepdims, along_last), ns, PRODUCTS)
+    rows = xp.moveaxis(x, axis, -1)
+    if rows.shape[-1]:
+        smallest = SMALLEST_PRODUCT[type_name(xp, x)]
+        product = _tree_product(xp, Scaled.of(xp, rows)).value(xp, smallest)
+    else:
+        product = xp.ones((*rows.shape[:-1], 1), dtype=x.dtype, device=device_of(x))
+    return xp.moveaxis(product, -1, axis) if keepdims else product[..., 0]
 
 
 def _extreme(name: str) -> Callable[..., Wrapped]:
@@ -223,11 +196,11 @@ def _extreme(name: str) -> Callable[..., Wrapped]:
     def reduce(
         ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False
     ) -> Wrapped:
-        check_numeric(name, x)
+        coercion.check_numeric(name, x)
         xp, a = ns.library, x.native
         _axes(x, axis)
         y = getattr(xp, name)(a, axis=axis, keepdims=keepdims)
-        if is_floating(x):
+        if x.kind:
             y = xp.where(xp.any(xp.isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
         return Wrapped(y, ns, x.underflow)
 
@@ -281,7 +254,7 @@ def _cumulative(
         (place,) = _axes(x, axis)
         if dtype is not None:
             x = ns.astype(x, dtype)
-        if not is_floating(x):
+        if not x.kind:
             return _of_library(ns, name, x, dtype, axis=place, include_initial=include_initial)
         xp = ns.library
         a = running(xp, xp.moveaxis(xp.astype(x.native, xp.float64, copy=False), place, -1))
@@ -315,11 +288,11 @@ def diff(
 
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
-    "sum": _sum,
+    "sum": _along_axes("sum", sums.sum, LATTICE),
     "mean": _mean,
-    "var": var,
-    "std": std,
-    "prod": prod,
+    "prod": _along_axes("prod", _prod, PRODUCTS),
+    "var": _spread("var", "Return the sum of (x - mean)² over n - correction."),
+    "std": _spread("std", "Return the root of the variance, which may vanish or overflow."),
     "max": _extreme("max"),
     "min": _extreme("min"),
     "cumulative_sum": _cumulative("cumulative_sum", 0.0, _running_sums),

@@ -100,35 +100,29 @@ def _halved(xp: Namespace, x: Array, axis: int) -> Array:
     The second half is added to the first, again and again; what is left over where the length
     is odd is added at the end.
     """
-    n = x.shape[axis]
+    n, before = x.shape[axis], (slice(None),) * (axis % x.ndim)
     odd: Array | float = 0.0
     while n > 1:
         if n % 2:
-            odd = _part(x, axis, n - 1, n) + odd
+            odd = x[*before, n - 1 : n, ...] + odd
         n //= 2
-        x = xp.astype(_part(x, axis, 0, n), xp.float64, copy=False) + _part(x, axis, n, 2 * n)
+        first = xp.astype(x[*before, :n, ...], xp.float64, copy=False)
+        x = first + x[*before, n : 2 * n, ...]
     return xp.astype(x + odd, xp.float64, copy=False)
 
 
 def _exact_sum(xp: Namespace, slices: Slices, axis: int) -> Array:
     """Return the sum of all slices along the axis, which is kept with length 1."""
     arrays, grids = slices
-    n = arrays[0].shape[axis]
+    n, before = arrays[0].shape[axis], (slice(None),) * (axis % arrays[0].ndim)
     if n <= _BLOCK:
         high, low = (xp.sum(part, axis=axis, keepdims=True) for part in arrays)
         return low + high
-    ranges = [(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-    high, low = (
-        add_exact(
-            (xp.sum(_part(part, axis, *ends), axis=axis, keepdims=True) for ends in ranges), grid
-        )
-        for part, grid in zip(arrays, grids, strict=True)
-    )
+    blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+
+    def total(part: Array, grid: Array | float) -> Array:
+        terms = (xp.sum(part[*before, block, ...], axis=axis, keepdims=True) for block in blocks)
+        return add_exact(terms, grid)
+
+    high, low = map(total, arrays, grids)
     return low + high
-
-
-def _part(x: Array, axis: int, start: int, stop: int) -> Array:
-    """Return the part [start, stop) of x (…, n, …) along the axis."""
-    index = [slice(None)] * x.ndim
-    index[axis] = slice(start, stop)
-    return x[tuple(index)]

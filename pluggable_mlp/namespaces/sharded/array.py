@@ -167,12 +167,12 @@ def wholes_of(value: Any) -> Any:
 
 def cut_of(operands: Iterable[Any]) -> tuple[int | None, Layout | None]:
     """Return the axis that is cut, and its layout, of operands that are cut alike."""
-    found = {
+    cuts = {
         (x.axis, x.layout) for x in operands if isinstance(x, ShardedArray) and x.axis is not None
     }
-    if len(found) > 1:
-        raise ShardingError(f"operands are cut differently: {sorted(map(str, found))}")
-    return found.pop() if found else (None, None)
+    if len(cuts) > 1:
+        raise ShardingError(f"operands are cut differently: {sorted(map(str, cuts))}")
+    return cuts.pop() if cuts else (None, None)
 
 
 def part_of(inner: Namespace, x: Any, axis: int | None, layout: Layout | None) -> Any:

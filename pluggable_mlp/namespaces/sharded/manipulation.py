@@ -1,21 +1,11 @@
 """Functions of the standard that move, join or reshape axes, one of which may be cut."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pluggable_mlp.namespaces.sharded.array import ShardedArray, ShardingError, cut_of, part_of
-
-__all__ = [
-    "broadcast_to",
-    "concat",
-    "expand_dims",
-    "matrix_transpose",
-    "permute_dims",
-    "reshape",
-    "squeeze",
-]
 
 
 def matrix_transpose(x: ShardedArray, /) -> ShardedArray:
@@ -93,3 +83,14 @@ def reshape(x: ShardedArray, /, shape: tuple[int, ...], **settings: Any) -> Shar
             part = xp.inner.reshape(x.part, tuple(lengths), **settings)
             return ShardedArray(part, xp, place - len(lengths), layout)
     raise ShardingError(f"xp.reshape of {x.shape} to {shape}: it would take examples apart")
+
+
+FUNCTIONS: dict[str, Callable[..., ShardedArray]] = {
+    "broadcast_to": broadcast_to,
+    "concat": concat,
+    "expand_dims": expand_dims,
+    "matrix_transpose": matrix_transpose,
+    "permute_dims": permute_dims,
+    "reshape": reshape,
+    "squeeze": squeeze,
+}

@@ -13,16 +13,14 @@ from operator import attrgetter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.arrays import Array, Namespace, device_of, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.error_function import erf
 from pluggable_mlp.namespaces import kinds
-from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, ReproducibleArray
-from pluggable_mlp.namespaces.reproducible.linear_algebra import factor
+from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, native_of
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.shared_products import shared_matmul
-from pluggable_mlp.namespaces.sharded import manipulation
 from pluggable_mlp.namespaces.sharded.array import (
     KeyItem,
     Layout,
@@ -34,6 +32,7 @@ from pluggable_mlp.namespaces.sharded.array import (
     part_of,
     wholes_of,
 )
+from pluggable_mlp.namespaces.sharded.manipulation import FUNCTIONS
 from pluggable_mlp.shortcuts import own
 
 if TYPE_CHECKING:
@@ -64,7 +63,8 @@ class ShardedNamespace:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             return getattr(self.inner, name)
-        value = getattr(self, _MAKERS.get(name, "_of_inner"))(name)
+        make = getattr(self, _MAKERS.get(name, "_of_inner"))
+        value = FUNCTIONS[name] if name in FUNCTIONS else make(name)
         setattr(self, name, value)
         return value
 
@@ -83,12 +83,12 @@ class ShardedNamespace:
         """Return an array that is not cut: every process receives the parts of all."""
         if x.axis is None or x.layout is None:
             return x
-        if isinstance(x.part, FixedPointArray) and x.part.fixed_point is not None:
-            fixed = x.part.fixed_point
+        fixed = x.part.fixed_point if self._is_reproducible else None
+        if fixed is not None:
             integers = self._gathered(fixed.integers, x.axis, x.layout)
             whole = FixedPoint(fixed.xp, integers, fixed.scale, fixed.dtype)
             return ShardedArray(FixedPointArray(whole, self.inner), self)
-        return self._wrap(self._gathered(self._native(x.part), x.axis, x.layout))
+        return self._wrap(self._gathered(native_of(x.part), x.axis, x.layout))
 
     def _gathered(self, part: Array, axis: int, layout: Layout) -> Array:
         """Return the whole of a library's array, whose part this is, by a sum with zeros."""
@@ -153,9 +153,6 @@ class ShardedNamespace:
             for x, total in zip(alike, totals, strict=True):
                 x.settle(total)
 
-    def _native(self, part: Array) -> Array:
-        return part.native if isinstance(part, ReproducibleArray) else part
-
     def _wrap(self, array: Array) -> ShardedArray:
         """Return a library's array, the same on all processes."""
         return ShardedArray(self.inner.wrap(array) if self._is_reproducible else array, self)
@@ -172,11 +169,7 @@ class ShardedNamespace:
 
     def _extension(self, name: str) -> SimpleNamespace:
         functions = [name for name in kinds.LINALG if hasattr(self.inner.linalg, name)]
-        return SimpleNamespace(**{of: self._of_wholes(f"linalg.{of}") for of in functions})
-
-    def _rearranging(self, name: str) -> Callable[..., ShardedArray]:
-        function: Callable[..., ShardedArray] = getattr(manipulation, name)
-        return function
+        return SimpleNamespace(**{name: self._of_wholes(f"linalg.{name}") for name in functions})
 
     def _elementwise(self, name: str) -> Callable[..., ShardedArray]:
         function = own(self.inner, name)
@@ -209,22 +202,15 @@ class ShardedNamespace:
         @wraps(function)
         def apply(*arguments: Any, **settings: Any) -> Any:
             try:
-                given, named = wholes_of((arguments, settings))
+                wholes, named = wholes_of((arguments, settings))
             except ShardingError:
                 raise ShardingError(
                     f"xp.{name} has no rule for arrays that are cut over processes"
                 ) from None
-            return self._wrapped(function(*given, **named))
+            result = function(*wholes, **named)
+            return map_nested(lambda array: ShardedArray(array, self), result)
 
         return apply
-
-    def _wrapped(self, result: Any) -> Any:
-        """Return the arrays of a result as those of this namespace, the same on all processes."""
-        if isinstance(result, tuple | list):
-            items = [self._wrapped(item) for item in result]
-            return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
-        is_array = hasattr(result, "shape") and hasattr(result, "dtype")
-        return ShardedArray(result, self) if is_array else result
 
     def _of_dtypes(self, name: str) -> Callable[..., Any]:
         """Return a function of dtypes, which may be given as arrays, cut or not."""
@@ -272,10 +258,6 @@ class ShardedNamespace:
             return ShardedArray(self.inner.asarray(x.part, **settings), self, x.axis, x.layout)
         return ShardedArray(self.inner.asarray(x, **settings), self)
 
-    def astype(self, x: ShardedArray, dtype: DType, /, **settings: Any) -> ShardedArray:
-        """Return the array in another dtype."""
-        return ShardedArray(self.inner.astype(x.part, dtype, **settings), self, x.axis, x.layout)
-
     def matmul(self, a: ShardedArray, b: ShardedArray, /) -> ShardedArray:
         """Return the product of a (…, m, k) and b (…, k, n).
 
@@ -320,9 +302,9 @@ class ShardedNamespace:
             return self._summed(own(self.inner, "matmul")(left, right))
         if left.dtype == right.dtype and 0 not in (a.shape[-2], b.shape[-1]):
             product = shared_matmul(
-                self.backend.xp, factor(left), factor(right), layout.total, self._exchange
+                self.backend.xp, left.factor, right.factor, layout.total, self._exchange
             )
-            return ShardedArray(ReproducibleArray(product, self.inner, PRODUCTS), self)
+            return ShardedArray(self.inner.wrap(product, PRODUCTS), self)
         return ShardedArray(self.inner.matmul(self.gathered(a).part, self.gathered(b).part), self)
 
     def _getitem(self, x: ShardedArray, key: KeyItem | tuple[KeyItem, ...]) -> ShardedArray:
@@ -352,11 +334,10 @@ class ShardedNamespace:
 
 
 _MAKERS = {
-    **dict.fromkeys(kinds.ELEMENTWISE, "_elementwise"),
+    **dict.fromkeys((*kinds.ELEMENTWISE, "astype"), "_elementwise"),
     **dict.fromkeys(kinds.ELEMENTWISE_BEYOND_STANDARD, "_elementwise"),
     **dict.fromkeys(kinds.REDUCING, "_reducing"),
     **dict.fromkeys(kinds.LIKE, "_like"),
     **dict.fromkeys(kinds.OF_DTYPES, "_of_dtypes"),
-    **dict.fromkeys(manipulation.__all__, "_rearranging"),
     "linalg": "_extension",
 }
