@@ -32,7 +32,7 @@ from .tape import Function, Operation, Place, Tree, compiled_program, leaves, ma
 from .tracing import Guard, TraceError
 
 _MOST_MEMORY = 2**28
-"""Bytes of a graph: of its arguments and all it computes, as none is given out again meanwhile."""
+"""Bytes of a graph, of its arguments, results and cuBLAS's workspace: all memory is its own."""
 _AT_ONCE = 32
 """Arrays that are copied in one launch, whose arguments are 4 KB at most."""
 _NAMES: dict[Function, str] = {
@@ -123,8 +123,7 @@ class _Graph:
     def _captured(self) -> tuple[cupy.cuda.Graph, Tree]:
         """Return the graph, and what will be its results: they have no values yet."""
         products = products_on(cupy.cuda.Device().id)
-        workspace = _memory(products.workspace_size)
-        self._memory.append(workspace)
+        workspace = self._allocate(products.workspace_size)
         run = partial(self._plan.run, self._held, products.matmul)
         products.use(cupy.cuda.Stream.null, workspace)
         run()  # compiles and loads what is not allowed to be meanwhile
