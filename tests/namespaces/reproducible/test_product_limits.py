@@ -122,10 +122,14 @@ def test_a_bias_leaves_no_denormal_number_behind(backend, dtype, x, W, bias):
 
 
 def test_what_rounding_alone_would_lift_to_the_smallest_normal_number_is_zero(backend):
-    # (1 - 2^-53) 2^-1022: between a denormal number and the smallest normal one.
+    """(1 - 2^-53) 2^-1022 is between a denormal number and the smallest normal one.
+
+    The bias is 0: without one nothing below 2^-969 is kept.
+    """
     a = backend.asarray(np.array([[(1 - 2.0**-53) * 2.0**-500, 0.0]]))
     b = backend.asarray(np.array([[2.0**-522], [0.0]]))
-    result = np.asarray(backend.to_numpy(matmul(backend.xp, a, b)))
+    bias = backend.asarray(np.zeros(1))
+    result = np.asarray(backend.to_numpy(affine(backend.xp, a, b, bias)))
     assert same_bits(result, np.zeros((1, 1)))
 
 
