@@ -223,6 +223,23 @@ def test_inputs_do_not_change():
         )
 
 
+class WithoutDevice(np.ndarray):
+    """An array that does not tell its device, as dask's."""
+
+    @property
+    def device(self):
+        raise AttributeError("device")
+
+
+def test_parameters_need_not_tell_their_device(monkeypatch):
+    monkeypatch.setattr(
+        "pluggable_mlp.training.steps.first_array", lambda tree: tree[0]["W"].view(WithoutDevice)
+    )
+    x, y = np.random.default_rng(0).normal(size=(6, 3)), np.asarray([0, 1, 0, 1, 1, 0])
+    result = train(MLP([3, 2]), x, y, backend=NUMPY, optimizer=LBFGS(), epochs=2)
+    assert result.history[1] < result.history[0]
+
+
 def test_out_of_range():
     with pytest.raises(ValueError, match="history is 0, expected an integer of at least 1"):
         LBFGS(history=0)
