@@ -200,10 +200,10 @@ def work(pipe: Any, folder: Path, cases: Cases, numbers: Sequence[int]) -> None:
     from pluggable_mlp.cli import app  # noqa: F401  (what commands import is no case's memory)
 
     os.chdir(folder)
-    most = memory("VmSize") + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
     pipe.send("ready")
-    for number in numbers:
+    for number in numbers:  # polars keeps the address space of what it has given back
+        resource.setrlimit(resource.RLIMIT_AS, (memory("VmSize") + MEMORY, most))
         pipe.send(cases.run(number))
 
 

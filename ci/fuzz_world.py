@@ -19,7 +19,7 @@ PREDICT: Command = (("predict", "run", "new.npy"), "")
 VERIFY: Command = (("verify", "run"), "")
 RESUME: Command = (("train", "--quiet", "--resume", "run", "--epochs", "3"), "run/certificate.json")
 REPORT: Command = (("report", "run", "--output", "report.html"), "")
-TABLES = ("text", "gzipped text", "columns")
+TABLES = ("text", "gzipped text", "feather", "parquet")
 SHORT = ("train", "--quiet", "--epochs", "1", "--hidden", "2")
 OPTIONS = (*SHORT, "--data", "data.npz", "--config", "config.toml")
 
@@ -80,15 +80,15 @@ TARGETS = [
     _predicted("new.npz", "npz"),
     _predicted("new.csv", "text"),
     _predicted("new.csv.gz", "gzipped text"),
-    _predicted("new.parquet", "columns"),
-    _predicted("new.feather", "columns"),
+    _predicted("new.parquet", "parquet"),
+    _predicted("new.feather", "feather"),
     _predicted("new-idx", "binary"),
     _predicted("new-idx.gz", "gzip"),
     _trained("data.npz", "npz"),
     _trained("data.csv", "text"),
     _trained("data.tsv", "text"),
-    _trained("data.parquet", "columns"),
-    _trained("data.feather", "columns"),
+    _trained("data.parquet", "parquet"),
+    _trained("data.feather", "feather"),
     _trained("data.pkl", "binary"),
     _trained("data.pkl.gz", "gzip"),
     _trained("arrays", "npy", "arrays/X.npy"),
