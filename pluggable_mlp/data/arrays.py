@@ -241,14 +241,12 @@ def _read_pickle(path: str) -> Source:
     from 0 to 255/256, as in the published file, become the uint8 pixels that they were made of,
     worth 1/256 each: the same values.  Other floats are kept as they are.
     """
-    data = read_bytes(path)
     try:
-        # Python's own unpickler, not C's: what it takes is in proportion to the file.
-        unpickler = _Unpickler(data)
-        pairs = [[_values(array) for array in _exactly(2, pair)]
-                 for pair in _exactly(3, unpickler.load())]  # fmt: skip
-        if unpickler.stream.read(1):
-            raise ValueError("bytes follow after its end")
+        pairs = [(x.values, y.values) for x, y in _Unpickler(read_bytes(path)).load()]
+        if len(pairs) != len(PAIRS):
+            raise ValueError(f"it has {len(pairs)} pairs")
+    except DataError:
+        raise
     except Exception as error:  # pickle does not say what a damaged file makes it raise
         fault = f"is not a pickle of three pairs of NumPy arrays: {str(error)[:200]}"
         raise DataError(path, fault, "save X and y with numpy.savez instead") from error
@@ -263,23 +261,11 @@ def _read_pickle(path: str) -> Source:
     return Source(path, splits)
 
 
-def _exactly(count: int, items: Any) -> Any:
-    if not isinstance(items, tuple | list) or len(items) != count:
-        raise ValueError(f"a {type(items).__name__} stands where {count} items are expected")
-    return items
-
-
-def _values(item: Any) -> Array:
-    if not isinstance(item, _NDArray) or item.values is None:
-        raise ValueError(f"a {type(item).__name__} stands where an array is expected")
-    return item.values
-
-
 class _DType:
     """Stands for numpy.dtype, of numbers alone."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        self.dtype = np.dtype(_text(code)) if len(code) == 2 else np.dtype("O")
+        self.dtype = np.dtype(_text(code))
         if self.dtype.kind not in "fiu":
             raise ValueError("a dtype is not one of numbers")
 
@@ -287,65 +273,43 @@ class _DType:
         self.dtype = self.dtype.newbyteorder(">" if _text(state[1]) == ">" else "<")
 
 
-class _NDArray:
-    """Stands for numpy.ndarray: an array, once its state is set."""
+class _Array:
+    """Stands for numpy.ndarray, and for what makes an empty one; its state is the values."""
 
-    values: Array = None
+    values: Array
+
+    def __init__(self, *_: Any) -> None: ...
 
     def __setstate__(self, state: Any) -> None:
-        _version, shape, kind, fortran_order, data = state
-        if not isinstance(kind, _DType) or not isinstance(shape, tuple) or len(shape) > 4:
-            raise ValueError("an array has no proper shape and dtype")
-        values = np.frombuffer(data, dtype=kind.dtype)  # a view: several may share their bytes
-        if not all(type(n) is int and n >= 0 for n in shape) or math.prod(shape) != values.size:
-            raise ValueError(f"an array has {values.size} entries, which its shape has not")
-        self.values = values.reshape(shape, order="F" if fortran_order else "C")
-
-
-def _reconstruct(kind: Any, *_: Any) -> _NDArray:
-    """Stand for numpy._core.multiarray._reconstruct."""
-    if kind is not _NDArray:
-        raise ValueError("an array is of a class of its own")
-    return _NDArray()
+        _, shape, kind, is_fortran, data = state
+        values = np.frombuffer(data, kind.dtype)  # a view: several may share their bytes
+        self.values = values.reshape(shape, order="F" if is_fortran else "C")
 
 
 def _text(value: Any) -> str:
     """Return a short text, which Python 2 wrote as bytes."""
     text = value.decode("latin1") if isinstance(value, bytes) else value
-    if not isinstance(text, str):
+    if not isinstance(text, str):  # it is not printed: some small tuples would take forever
         raise TypeError(f"a text is of type {type(value).__name__}")
     return text
 
 
 _NAMES = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy", "ndarray"): _NDArray,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DType,
 }
 
-_OPERATIONS = """
-    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINSTRING SHORT_BINSTRING
-    BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
-    EMPTY_LIST APPEND APPENDS BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL
-    REDUCE BUILD"""
-
-_CODES = [getattr(pickle, operation)[0] for operation in _OPERATIONS.split()]
-_DISPATCH: Any = {code: pickle._Unpickler.dispatch[code] for code in _CODES}
-
 
 class _Unpickler(pickle._Unpickler):
-    """Knows three names of NumPy, looks none of them up, and what arrays need of protocols 2 to 4.
+    """Knows three names of NumPy and looks none of them up: nothing that a file names is run.
 
-    Nothing here hashes, compares or prints what a file builds: a tuple of tuples of tuples, each
-    held twice, would take two to the power of its depth steps.
+    Python's own unpickler, unlike C's, takes memory in proportion to the file, which is bounded.
     """
 
-    dispatch = _DISPATCH
-
     def __init__(self, data: bytearray) -> None:
-        self.stream = io.BytesIO(data)
-        super().__init__(self.stream, encoding="bytes")
+        super().__init__(io.BytesIO(data), encoding="bytes")
 
     def find_class(self, module: Any, name: Any) -> Any:
         """Return what stands for an admitted name; refuse any other."""

@@ -1,0 +1,256 @@
+"""The classic pickle of MNIST: what it becomes, and pickles that are damaged or hostile."""
+
+import gzip
+import os
+import pickle
+import struct
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pluggable_mlp.data import DataError
+from pluggable_mlp.data.arrays import read_arrays
+from pluggable_mlp.data.build import build_dataset
+from tests.together import together
+
+PIXELS = np.array([[0, 1, 255], [128, 7, 9], [3, 200, 90], [14, 15, 254]], dtype=np.uint8)
+LABELS = np.array([1, 0, 2, 1])
+INPUTS = PIXELS / np.float32(256)
+
+
+def parts(inputs=INPUTS, labels=LABELS):
+    return (inputs, labels), (inputs[:2], labels[:2]), (inputs[2:], labels[2:])
+
+
+@pytest.fixture(scope="session")
+def pairs_of(scratch):
+    """Read the bytes of a pickle: its pairs."""
+
+    def read_bytes(data):
+        path = scratch / "mnist.pkl.gz"
+        path.write_bytes(data)
+        return read_arrays(str(path))
+
+    return read_bytes
+
+
+@pytest.fixture(scope="session")
+def read(pairs_of):
+    return lambda data: build_dataset(pairs_of(data))
+
+
+@together("dtype", [np.float32, np.float64, ">f4", np.uint8])
+@together("protocol", [3, 4])
+@together("pack", [bytes, gzip.compress])
+def test_pixels_over_256_become_pixels_again(read, check_rules, dtype, protocol, pack):
+    inputs = PIXELS if dtype == np.uint8 else (PIXELS / 256).astype(dtype)
+    dataset = read(pack(pickle.dumps(parts(inputs), protocol)))
+    check_rules(dataset)
+    assert (dataset.scale, dataset.outputs) == (1 / 256, 3)
+    for part, rows in (("train", slice(4)), ("validation", slice(2)), ("test", slice(2, 4))):
+        np.testing.assert_array_equal(dataset.splits[part].inputs, PIXELS[rows], strict=True)
+        np.testing.assert_array_equal(dataset.splits[part].targets, LABELS[rows], strict=True)
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+@pytest.mark.parametrize("value", [1 / 512, 1.0, -1 / 256, np.nextafter(np.float32(0.5), 1), 1e30])
+@pytest.mark.parametrize("place", [(0, 0), (3, 2)])
+def test_other_floats_are_kept(read, check_rules, value, place):
+    inputs = PIXELS / np.float32(256)
+    inputs[place] = value
+    dataset = read(pickle.dumps(parts(inputs), 4))
+    check_rules(dataset)
+    assert dataset.scale is None
+    np.testing.assert_array_equal(dataset.train.inputs, inputs, strict=True)
+
+
+@together("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
+@together("make", [np.ascontiguousarray, np.asfortranarray])
+def test_arrays_keep_their_dtype_and_order(pairs_of, dtype, make):
+    array = make(100 - np.arange(6).reshape(2, 3).astype(dtype))
+    for split in pairs_of(pickle.dumps([(array, array)] * 3)).splits.values():
+        for found in split:
+            np.testing.assert_array_equal(found, array, strict=True)
+
+
+NEW_ARRAY = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R"
+FLOAT32 = b"cnumpy\ndtype\nU\2f4K\0K\1\x87R(K\3U\1<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+TWO_FLOATS = b"U\x08" + struct.pack("<2f", 0.5, -2.0)
+
+
+def array_of_python_2(shape=b"K\2K\1\x86", kind=FLOAT32, data=TWO_FLOATS):
+    """The bytes that Python 2's cPickle writes for a float32 array, without the memo."""
+    return NEW_ARRAY + b"(K\1" + shape + kind + b"\x89" + data + b"tb"
+
+
+def three_pairs(array):
+    """A whole pickle of three pairs of an array."""
+    return b"\x80\2" + (array + array + b"\x86") * 3 + b"\x87."
+
+
+def test_an_array_of_python_2_is_read(pairs_of):
+    array = array_of_python_2()
+    np.testing.assert_array_equal(pickle.loads(array + b".", encoding="latin1"), [[0.5], [-2.0]])
+    for split in pairs_of(three_pairs(array)).splits.values():
+        np.testing.assert_array_equal(split.inputs, np.float32([[0.5], [-2.0]]), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (parts()[:2], "it has 2 pairs"),
+        ((*parts(), parts()[0]), "it has 4 pairs"),
+        ((parts()[0], parts()[1], (PIXELS,)), "not a pickle of three pairs"),
+        (PIXELS, "not a pickle of three pairs"),
+        (parts(labels=LABELS[:3]), "the train inputs have shape (4, 3), the labels (3,)"),
+        (parts(labels=LABELS / 4), "not a whole number"),
+        (parts(PIXELS[:, 0]), "shape"),
+        ((parts()[0], parts()[1], (PIXELS[:, :2], LABELS)), "test inputs have 2 features"),
+        (parts(PIXELS.astype(object)), "not one of numbers"),
+        (parts(INPUTS + np.inf), "feature 0 of example 0 of the train inputs is inf"),
+        ({"train": parts()[0]}, "not a pickle of three pairs"),
+    ],
+)
+def test_other_contents_are_refused(read, content, fault):
+    with pytest.raises(DataError, match=r"mnist\.pkl\.gz: ") as caught:
+        read(pickle.dumps(content, 4))
+    assert fault in str(caught.value)
+
+
+class Hostile:
+    """What it leaves behind when it is unpickled is a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (self.path,))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_hostile_pickle_does_not_run(read, tmp_path, protocol):
+    trap = str(tmp_path / "trap")
+    data = pickle.dumps(Hostile(trap), protocol)
+    with pytest.raises(DataError, match="is not a pickle of three pairs of NumPy arrays"):
+        read(data)
+    assert not os.path.exists(trap)
+    pickle.loads(data)  # the trap works
+    assert os.path.exists(trap)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"os\nsystem",
+        b"builtins\neval",
+        b"numpy\nload",
+        b"numpy\nndarray.tofile",
+        b"numpy.core.multiarray\nfromfile",
+        b"sys\nmodules",
+        b"antigravity\nx",
+    ],
+)
+def test_every_other_name_is_refused_and_not_imported(read, name):
+    module, _, attribute = name.partition(b"\n")
+    by_stack = b"\x80\4\x8c%c%b\x8c%c%b\x93." % (len(module), module, len(attribute), attribute)
+    for data in (b"\x80\2c" + name + b"\n.", by_stack):
+        with pytest.raises(DataError, match="which is refused") as caught:
+            read(data)
+        assert repr(name.decode().replace("\n", ".")) in str(caught.value)
+    assert "antigravity" not in sys.modules
+
+
+@together(
+    "data",
+    [
+        b"",
+        b"\x80\2N.",
+        three_pairs(b"N"),
+        three_pairs(NEW_ARRAY),
+        three_pairs(FLOAT32),
+        three_pairs(b"cnumpy\nndarray\n"),
+        three_pairs(array_of_python_2(shape=b"K\3K\1\x86")),
+        three_pairs(array_of_python_2(shape=b"]")),
+        three_pairs(array_of_python_2(data=b"U\3abc")),
+        three_pairs(array_of_python_2(data=b"X\3\0\0\0\xe2\x82\xac")),
+        three_pairs(array_of_python_2(kind=FLOAT32.replace(b"f4", b"O8"))),
+        three_pairs(array_of_python_2(kind=FLOAT32.replace(b"f4", b"V4"))),
+        b"cnumpy\nndarray\n}b.",
+        b"Pelsewhere\n.",
+        b"\x82\1.",  # an extension
+        b"h\5.",
+        b"c" + b"x" * 10_000,
+    ],
+)
+def test_other_pickles_are_refused(read, data):
+    with pytest.raises(DataError, match=r"mnist\.pkl\.gz: is not a pickle of three pairs"):
+        read(data)
+
+
+LAUGHS = b"K\1" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
+"""A tuple that holds twice what holds twice ...: 2**200 items to print."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Nr\xff\xff\xff\x7f.",  # a memo of 2**31 entries
+        b"T\xff\xff\xff\x7f.",  # a string of 2**31 bytes
+        b"\x8e" + struct.pack("<Q", 2**60) + b".",
+        b"\x80\4\x95" + struct.pack("<Q", 2**60) + b"N.",  # a frame
+        b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R.",  # an array of 2**31 entries
+        LAUGHS + b".",
+        b"cnumpy\ndtype\n" + LAUGHS + b"\x85R.",
+        LAUGHS + b")R.",
+        NEW_ARRAY + LAUGHS + b"b.",
+        array_of_python_2(shape=LAUGHS) + b".",
+        array_of_python_2(data=LAUGHS) + b".",
+    ],
+)
+def test_a_small_pickle_takes_little_memory_and_time(read, peak_memory, data):
+    def refuse():
+        with pytest.raises(DataError):
+            read(data)
+
+    assert peak_memory(refuse) < 2**21
+
+
+examples = settings(max_examples=250)
+VALID = pickle.dumps(parts(), 4)
+
+
+@examples
+@given(st.integers(0, len(VALID) - 1), st.booleans())
+def test_truncation_anywhere_is_a_fault(read, keep, compress):
+    data = gzip.compress(VALID, mtime=0) if compress else VALID
+    with pytest.raises(DataError, match=r"mnist\.pkl\.gz"):
+        read(data[: keep % len(data)])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
+@examples
+@given(
+    st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(1, 255)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_changed_bytes_give_a_fault_or_other_valid_data(read, data_or_fault, changes, compress):
+    data = bytearray(gzip.compress(VALID, mtime=0) if compress else VALID)
+    for place, change in changes:
+        data[place % len(data)] ^= change
+    data_or_fault(lambda: read(bytes(data)), "mnist.pkl.gz")
+
+
+@pytest.mark.slow
+def test_the_published_file(real_data, check_rules):
+    dataset = build_dataset(read_arrays(str(real_data / "mnist.pkl.gz")))
+    check_rules(dataset)
+    assert dataset.train.inputs.shape == (50_000, 784)
+    assert dataset.splits["validation"].inputs.shape == dataset.test.inputs.shape == (10_000, 784)
+    assert (dataset.scale, dataset.outputs) == (1 / 256, 10)
+    assert dataset.train.targets[:5].tolist() == [5, 0, 4, 1, 9]
+    # MNIST's mean pixel is 0.1307 of 255, a figure known from every data loader.
+    assert abs(dataset.train.inputs.mean() / 255 - 0.1307) < 0.001
