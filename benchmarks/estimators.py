@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import scale
 
 from benchmarks.contenders.contender import rest
-from benchmarks.data_folders import data_folders
+from benchmarks.data_folder import data_folder
 from benchmarks.field import process, say
 from pluggable_mlp import load_dataset
 
@@ -87,14 +87,13 @@ def _cases() -> dict[str, tuple[str, Any, Any, dict[str, Any]]]:
         "make_friedman1": (REGRESSOR, friedman[0], scale(friedman[1]), {}),
         "make_regression": (REGRESSOR, linear[0], scale(linear[1]), {}),
     }
-    for place in data_folders():
-        folder = place / "fashion-mnist"
-        if folder.is_dir():
-            images = load_dataset(folder).train
-            X, y = images.inputs[:_IMAGES] / 256, images.targets[:_IMAGES]
-            cases["Fashion-MNIST"] = CLASSIFIER, X, y, {"max_iter": 5}
-            single = X.astype("float32")
-            cases["Fashion-MNIST, float32"] = CLASSIFIER, single, y, {"max_iter": 5}
+    place = data_folder()
+    if place is not None and (place / "fashion-mnist").is_dir():
+        images = load_dataset(place / "fashion-mnist").train
+        X, y = images.inputs[:_IMAGES] / 256, images.targets[:_IMAGES]
+        cases["Fashion-MNIST"] = CLASSIFIER, X, y, {"max_iter": 5}
+        single = X.astype("float32")
+        cases["Fashion-MNIST, float32"] = CLASSIFIER, single, y, {"max_iter": 5}
     return cases
 
 

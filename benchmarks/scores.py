@@ -36,7 +36,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from benchmarks.data_folders import table_file
+from benchmarks.data_folder import table_file
 from benchmarks.score_table import results_of, score_table
 from pluggable_mlp import TableClassifier, TableRegressor
 from pluggable_mlp.training.recipes import NONE, RECIPES

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the p
 import numpy as np
 import pandas as pd
 
-from benchmarks.data_folders import table_file
+from benchmarks.data_folder import table_file
 from pluggable_mlp import TableClassifier
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.lazy import on_host

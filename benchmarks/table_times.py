@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
-from benchmarks.data_folders import table_file
+from benchmarks.data_folder import table_file
 from benchmarks.packages import BATCH, predict_all, pytabkit, realmlp, tabm
 from pluggable_mlp import TableClassifier, load_dataset
 

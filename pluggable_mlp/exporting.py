@@ -17,7 +17,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.data.columns import NUMBER, SIGN, Column
-from pluggable_mlp.data.encoded import Part, in_order
+from pluggable_mlp.data.encoded import Block, in_order
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.files import write_file
@@ -109,8 +109,8 @@ def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array
         values = [ndx.argument(shape=("N",), dtype=_dtype(ndx, column)) for column in used]
         names = [of.name or _free("", preparation.used_names) for of in used]
         inputs = dict(zip(names, values, strict=True))
-        parts = [part for of in map(partial(_features, ndx), used, values) for part in of]
-        x = ndx.stack([part.values for part in in_order(parts, preparation.order)], axis=1)
+        blocks = [block for of in map(partial(_features, ndx), used, values) for block in of]
+        x = ndx.stack([block.values for block in in_order(blocks, preparation.order)], axis=1)
     else:
         is_pixels = preparation.scale is not None
         x = ndx.argument(
@@ -145,7 +145,7 @@ def _dtype(ndx: Any, column: Column) -> Any:
     return ndx.int64 if whole and not column.missing else ndx.float64
 
 
-def _features(ndx: Any, column: Column, values: Array) -> list[Part]:
+def _features(ndx: Any, column: Column, values: Array) -> list[Block]:
     """Return what a column becomes, as `encode` does; an empty text is a missing one."""
     if column.kind == NUMBER:
         missing = ndx.isnan(values)
@@ -156,12 +156,12 @@ def _features(ndx: Any, column: Column, values: Array) -> list[Part]:
         parts = [_is_in(ndx, column, category, values) for category in column.categories]
         if column.kind == SIGN:
             first, second = (ndx.astype(part, ndx.float64) for part in parts)
-            return [Part(second - first)]
+            return [Block(column.features, values=second - first)]
     parts = [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
     count = len(column.categories)
     return [
-        Part(of, count if place < count else 0, is_number=column.kind == NUMBER and place == 0)
-        for place, of in enumerate(parts)
+        Block([name], column.kind == NUMBER and place == 0, count if place < count else 0, values)
+        for place, (name, values) in enumerate(zip(column.features, parts, strict=True))
     ]
 
 

@@ -46,8 +46,8 @@ def _default(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Options:
-    """The options of `Settings`, not yet checked."""
+class DataOptions:
+    """Which data are read, and how they are divided and prepared."""
 
     # fmt: off
     data: Annotated[str,
@@ -65,6 +65,8 @@ class Options:
         "if none of its fields is a number, or if its numbers count the columns."] = None
     encoding: Annotated[str | None,
         "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8."] = None
+    decimal: Annotated[Literal["point", "comma"],
+        "Decimal mark of the numbers in a .csv or .tsv."] = "point"
     scaling: Annotated[str | None,
         "Scaling of the features, fitted on the training part: standard, minmax, robust, "
         "smooth_clip, quantile, pixels (whole numbers from 0 to 255) or none; by default the "
@@ -86,6 +88,18 @@ class Options:
         "Published recipe, whose values hold where no option says otherwise: "
         f"{catalogue(RECIPES, leave_out=[NONE])}; or none. By default {DEFAULT} for tables, "
         "otherwise none."] = _OF_RECIPE
+    block_size: Annotated[_CountOrZero | None,
+        "Number of examples whose features are in memory at once, the rest stays in .npy files, or "
+        "codes of a table; 0 for all. By default all, unless they take more than 1 GiB."] = None
+    seed: Annotated[_CountOrZero, "Seed of all random numbers."] = 0
+    # fmt: on
+
+
+@dataclass(frozen=True)
+class Options(DataOptions):
+    """The options of `Settings`, not yet checked."""
+
+    # fmt: off
     hidden: Annotated[tuple[_Count, ...],
         "Widths of the hidden layers, such as 256,128; '' for none"
         f"{_default('hidden')}."] = _OF_RECIPE
@@ -133,9 +147,6 @@ class Options:
     micro_batch: Annotated[_Count | None,
         "Number of examples of a batch that are computed at once, for batches that do not fit into "
         "the memory; by default all."] = None
-    block_size: Annotated[_CountOrZero | None,
-        "Number of examples whose features are in memory at once, the rest stays in .npy files, or "
-        "codes of a table; 0 for all. By default all, unless they take more than 1 GiB."] = None
     epochs: Annotated[_Count,
         f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
     early_stopping: Annotated[_Count | _Off | None,
@@ -146,5 +157,4 @@ class Options:
     arithmetic: Annotated[Literal["native", "reproducible"],
         "native (the library's own, fast) or reproducible (the same bits on every "
         "backend)."] = "native"
-    seed: Annotated[_CountOrZero, "Seed of all random numbers."] = 0
     # fmt: on

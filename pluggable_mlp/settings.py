@@ -69,7 +69,7 @@ class Settings(Options):
     def __post_init__(self) -> None:
         check_fields(self)
         if self.recipe is None:
-            from pluggable_mlp.data.table_files import is_table  # with much else
+            from pluggable_mlp.data.tables import is_table  # with much else
 
             object.__setattr__(self, "recipe", DEFAULT if is_table(self.data) else NONE)
         self._fill(Facts(self._task()))
@@ -153,28 +153,14 @@ class Settings(Options):
         DataError
             As `pluggable_mlp.data.load_dataset`.
         """
-        from pluggable_mlp.data import load_dataset
+        from pluggable_mlp.data.load import read_dataset
 
-        return load_dataset(
-            self.data, **self.data_options(), preparation=preparation, in_files=in_files
-        )
+        return read_dataset(self.data_options(), preparation, in_files=in_files)
 
-    def data_options(self) -> dict[str, Any]:
-        """Return the options of `load_dataset`."""
-        return {
-            "target": self.target,
-            "header": None if self.header is None else self.header == "yes",
-            "encoding": self.encoding,
-            "test": self.test,
-            "seed": self.seed,
-            "task": self._task(),
-            "recipe": self.recipe,
-            "scaling": self.scaling,
-            "validation": self.validation,
-            "target_scaling": self._target_scaling(),
-            "block_size": self.block_size,
-            "test_share": self.test_share,
-        }
+    def data_options(self) -> "Settings":
+        """Return the same settings as `DataOptions`, the task and the scaling of targets known."""
+        task = self._task()
+        return self.completed(Facts(task), task=task, target_scaling=self._target_scaling())
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
         """Return the settings, completed by the data: task, scalings, loss, blocks, ….

@@ -18,6 +18,7 @@ _OPTIONS = (
     "target",
     "header",
     "encoding",
+    "decimal",
     "scaling",
     "target_scaling",
     "test",

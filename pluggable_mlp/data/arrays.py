@@ -1,16 +1,20 @@
 """Files of arrays: .npz, .npy, folders of .npy, IDX files, and the classic pickle of MNIST.
 
+And the bytes of any file, plain or gzipped, and how many they may become.
+
 No file runs anything: Python objects are refused, and the pickle may name three things of NumPy
 alone, for which classes of this file stand.
 
 Shapes: X (n, ...), y (n,) or (n, outputs).
 """
 
+import gzip
 import io
 import math
 import os
 import pickle
 import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,17 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import PIXEL_SCALE, Source, Split
+from pluggable_mlp.data.dataset import PIXEL_SCALE, Source, Split, as_bytes
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.reading import (
-    GET_A_NEW_COPY,
-    GZIP_MAGIC,
-    check_file,
-    check_unpacked,
-    first_bytes,
-    read_bytes,
-)
-from pluggable_mlp.data.values import as_bytes
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
@@ -49,7 +44,83 @@ IDX_NAMES = {
 }
 """The published names of the four IDX files, by what each holds."""
 
+CHUNK = 2**20
+GZIP_MAGIC = b"\x1f\x8b"
+GET_A_NEW_COPY = "get a new copy of the file"
+UNPACKED_GIB = "PLUGGABLE_MLP_UNPACKED_GIB"
+"""The environment variable that says how much a file may become, however small it is."""
+
+_DEFAULT_GIB = "0.0625"
+_TIMES = 256
+"""So many times its size a file may become, too: more than any that is not compressed does."""
+
 _LONGEST_HEADER = 4 + 4 * 4  # bytes of an IDX file of four axes
+
+
+def check_file(path: str) -> None:
+    """Raise `DataError` where no regular file is; of a relative path it says where it begins."""
+    if os.path.isdir(path):
+        raise DataError(path, "is a folder", "give a file")
+    if not os.path.isfile(path):  # a device or a pipe might never end
+        where = "" if os.path.isabs(path) else f", which begins in {os.getcwd()}"
+        raise DataError(path, "there is no such file", f"check the path{where}")
+
+
+def read_bytes(path: str) -> bytearray:
+    """Return all bytes of a file, decompressed where its first two are those of gzip.
+
+    Raises
+    ------
+    DataError
+        If it is not a readable regular file, not a whole gzip file, or becomes too large.
+    """
+    compressed = first_bytes(path, 2) == GZIP_MAGIC
+    data, most = bytearray(), most_bytes(path)
+    try:
+        with gzip.open(path) if compressed else open(path, "rb") as stream:
+            while chunk := stream.read(CHUNK):
+                data += chunk
+                if len(data) > most:
+                    break
+    except (OSError, EOFError, zlib.error) as error:
+        raise _not_read(path, error) from error
+    check_unpacked(path, len(data))
+    return data
+
+
+def check_unpacked(path: str, size: int) -> None:
+    """Raise `DataError` if a file becomes so many bytes in memory, and that is too many."""
+    most = most_bytes(path)
+    if size > most:
+        fault = f"becomes more than {most / 2**20:,.0f} MiB in memory, the most for its size"
+        remedy = f"if you trust it, set the environment variable {UNPACKED_GIB} to more, such as 4"
+        raise DataError(path, fault, remedy)
+
+
+def most_bytes(path: str) -> float:
+    """Return how many bytes a file may become: 64 MiB, or 256 times its size if that is more."""
+    text = os.environ.get(UNPACKED_GIB, _DEFAULT_GIB)
+    try:
+        least = float(text) * 2**30
+    except ValueError:
+        least = -1.0
+    if not least >= 0:
+        raise ValueError(f"{UNPACKED_GIB} is {text!r}, expected a number of GiB of at least 0")
+    return max(least, _TIMES * os.path.getsize(path))
+
+
+def first_bytes(path: str, count: int) -> bytes:
+    """Return the first bytes of a file, as they are there; `DataError` where it is not readable."""
+    check_file(path)
+    try:
+        with open(path, "rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise _not_read(path, error) from error
+
+
+def _not_read(path: str, error: Exception) -> DataError:
+    return DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY)
 
 
 def read_arrays(path: str) -> Source:
@@ -265,12 +336,12 @@ class _DType:
     """Stands for numpy.dtype, of numbers alone."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        self.dtype = np.dtype(_text(code))
+        self.dtype = np.dtype(code)
         if self.dtype.kind not in "fiu":
             raise ValueError("a dtype is not one of numbers")
 
     def __setstate__(self, state: Any) -> None:
-        self.dtype = self.dtype.newbyteorder(">" if _text(state[1]) == ">" else "<")
+        self.dtype = self.dtype.newbyteorder(">" if state[1] in (">", b">") else "<")
 
 
 class _Array:
@@ -284,14 +355,6 @@ class _Array:
         _, shape, kind, is_fortran, data = state
         values = np.frombuffer(data, kind.dtype)  # a view: several may share their bytes
         self.values = values.reshape(shape, order="F" if is_fortran else "C")
-
-
-def _text(value: Any) -> str:
-    """Return a short text, which Python 2 wrote as bytes."""
-    text = value.decode("latin1") if isinstance(value, bytes) else value
-    if not isinstance(text, str):  # it is not printed: some small tuples would take forever
-        raise TypeError(f"a text is of type {type(value).__name__}")
-    return text
 
 
 _NAMES = {

@@ -12,20 +12,27 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Column, encode, fit_columns
-from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.columns import FEW, Column, as_array, encode, fit_columns, is_plain
+from pluggable_mlp.data.dataset import Dataset, Source, Split, as_inputs, as_values
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
 from pluggable_mlp.data.errors import DataError, warn
-from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.quantiles import QUANTILE, QuantileTransform, bin_edges, fit_quantiles
-from pluggable_mlp.data.scaling import LINEAR, SCALINGS, SMOOTH_CLIP, Scaling, fit_scaling
-from pluggable_mlp.data.split import divide
-from pluggable_mlp.data.streaming import block_of, in_memory, keep_on_disk, needs_blocks
+from pluggable_mlp.data.scaling import (
+    LINEAR,
+    QUANTILE,
+    SCALINGS,
+    SMOOTH_CLIP,
+    QuantileTransform,
+    Scaling,
+    bin_edges,
+    fit_quantiles,
+    fit_scaling,
+    whole_pixels,
+)
+from pluggable_mlp.data.split import block_of, divide, in_memory, keep_on_disk, needs_blocks
 from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
-from pluggable_mlp.data.values import as_bytes, as_inputs, as_values
-from pluggable_mlp.data.written import FEW
 from pluggable_mlp.lazy import blocks, lazy_map
+from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
 from pluggable_mlp.wording import listed
@@ -38,19 +45,15 @@ EIGHT_BITS = 128
 STANDARDIZE = "--scaling standard (in Python, scaling='standard')"
 PIXELS = "--scaling pixels"
 
+_DEFAULTS = DataOptions()
+
 
 def build_dataset(
     source: Source,
-    seed: int = 0,
-    task: str | None = "classification",
-    scaling: str | None = None,
-    validation: float | None = None,
-    target_scaling: str | None = None,
-    block_size: int | None = 0,
-    test_share: float | None = None,
+    options: DataOptions = _DEFAULTS,
     preparation: Preparation | None = None,
+    *,
     in_files: bool = False,
-    recipe: str = NONE,
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
@@ -70,8 +73,6 @@ def build_dataset(
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
 
-    The arguments after the first are those of `load_dataset`; the task None is that of the targets.
-
     Raises
     ------
     DataError
@@ -79,23 +80,24 @@ def build_dataset(
     ValueError
         If the task is another.
     """
+    block_size = options.block_size
     needed = needs_blocks((split.inputs for split in source.splits.values()), block_size)
     source = keep_on_disk(source, block_size, in_files)
     name = source.name
     if preparation is not None:
         task = preparation.task
-    elif task is None:
+    elif options.task is None:
         task = find_task(name, source.splits["train"].targets)
-    way = make_recipe(recipe)
-    splits, shares = divide(source, seed, as_task(task), validation, test_share, way.validation)
+    else:
+        task = as_task(options.task)
+    recipe = make_recipe(options.recipe or NONE)
+    splits, shares = divide(source, options, task, recipe.validation)
     if preparation is None:
-        splits, preparation = _fit(
-            source, splits, as_task(task), seed, scaling, target_scaling, block_size, way
-        )
+        splits, preparation = _fit(source, splits, task, options, recipe)
     else:
         splits = {
-            part: preparation.apply(name, given, block_size=block_size)
-            for part, given in splits.items()
+            part: preparation.apply(name, split, block_size=block_size)
+            for part, split in splits.items()
         }
     return Dataset(
         splits,
@@ -111,25 +113,20 @@ def build_dataset(
 
 
 def _fit(
-    source: Source,
-    splits: dict[str, Split],
-    task: Task,
-    seed: int,
-    scaling: str | None,
-    target_scaling: str | None,
-    block_size: int | None,
-    recipe: Recipe,
+    source: Source, splits: dict[str, Split], task: Task, options: DataOptions, recipe: Recipe
 ) -> tuple[dict[str, Split], Preparation]:
     """Return all splits prepared, and how: as fitted on the training part."""
     name = source.name
     arrays, columns = _as_arrays(source, splits, recipe)
-    kind = scaling or recipe.scaling or ("standard" if source.is_table else NO_SCALING)
-    inputs, fitted = _scaled_inputs(name, kind, arrays, source.pixel_scale, seed, recipe.embedded)
-    inputs = in_memory(inputs, block_size)
+    kind = options.scaling or recipe.scaling or ("standard" if source.is_table else NO_SCALING)
+    inputs, fitted = _scaled_inputs(source, kind, arrays, options.seed, recipe.embedded)
+    inputs = in_memory(inputs, options.block_size)
     scale = source.pixel_scale if inputs["train"].dtype == np.uint8 else None
-    if scale is None and scaling is None and fitted is None:
+    if scale is None and options.scaling is None and fitted is None:
         _warn_of_large_numbers(source, inputs["train"])
-    targets, class_labels, of_targets = _prepared_targets(name, splits, task, target_scaling)
+    targets, class_labels, of_targets = _prepared_targets(
+        name, splits, task, options.target_scaling
+    )
     were_pixels = arrays["train"].dtype == np.uint8
     preparation = Preparation(
         features=inputs["train"].shape[1],
@@ -148,7 +145,8 @@ def _fit(
         target_range=_ends(targets["train"], task) if recipe.keeps_range else None,
         pixels=kind == PIXEL_SCALING,
         header=source.header,
-        encoding=source.encoding,
+        encoding=options.encoding,
+        decimal=options.decimal,
         examples={part: len(split.targets) for part, split in splits.items()},
     )
     return {part: Split(inputs[part], targets[part]) for part in splits}, preparation
@@ -184,19 +182,16 @@ def _as_arrays(
     name = source.name
     if not source.is_table:
         return _as_inputs(source, splits), None
-    frames: dict[str, Any] = {part: given.inputs for part, given in splits.items()}
-    columns = fit_columns(name, frames["train"], pairs=recipe.pairs)
+    frames: dict[str, Any] = {part: split.inputs for part, split in splits.items()}
+    columns = fit_columns(name, frames["train"], categorical=source.categorical, pairs=recipe.pairs)
     _warn_of_row_numbers(name, frames["train"])
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
-    if recipe.pairs is not None and left_out:
+    if left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
-    if all(of.is_used for of in columns) and all(frame.is_plain for frame in frames.values()):
-        arrays = {part: frame.as_array() for part, frame in frames.items()}
-    else:
-        arrays = {
-            part: encode(name, columns, frame, _order(recipe)) for part, frame in frames.items()
-        }
-    return arrays, columns
+    if not left_out and all(map(is_plain, frames.values())):
+        return {part: as_array(frame) for part, frame in frames.items()}, columns
+    order = _order(recipe)
+    return {part: encode(name, columns, of, order) for part, of in frames.items()}, columns
 
 
 def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
@@ -211,12 +206,7 @@ def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
 
 
 def _scaled_inputs(
-    name: str,
-    kind: str,
-    inputs: dict[str, Array],
-    unit: float,
-    seed: int,
-    embedded: int | None,
+    source: Source, kind: str, inputs: dict[str, Array], seed: int, embedded: int | None
 ) -> tuple[dict[str, Array], Scaling | QuantileTransform | None]:
     """Return the inputs of all splits, 8-bit pixels times their unit, scaled, and how.
 
@@ -225,12 +215,13 @@ def _scaled_inputs(
     """
     choose(SCALINGS | dict.fromkeys([QUANTILE, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     if kind == PIXEL_SCALING:
-        return _whole_pixels(name, inputs), None
+        return {part: whole_pixels(source.name, part, of) for part, of in inputs.items()}, None
     if kind == NO_SCALING:
         return inputs, None
     train, features = inputs["train"], None
     if not isinstance(train, EncodedArray):
-        inputs = {part: lazy_map(of, partial(as_values, unit=unit)) for part, of in inputs.items()}
+        to_values = partial(as_values, unit=source.pixel_scale)
+        inputs = {part: lazy_map(of, to_values) for part, of in inputs.items()}
         values = inputs["train"]
     elif kind == SMOOTH_CLIP:
         features = None if embedded is None else ~train.are_of(embedded)
@@ -239,22 +230,11 @@ def _scaled_inputs(
         values, features = train.numbers(), train.is_number
     scaling: Scaling | QuantileTransform
     if kind == QUANTILE:
-        scaling = fit_quantiles(name, values, seed, features)
+        scaling = fit_quantiles(source.name, values, seed, features)
     else:
-        scaling = fit_scaling(name, kind, values, features)
+        scaling = fit_scaling(source.name, kind, values, features)
     scaled = {part: lazy_map(array, scaling.apply_in_place) for part, array in inputs.items()}
     return scaled, scaling
-
-
-def _whole_pixels(name: str, inputs: dict[str, Array]) -> dict[str, Array]:
-    """Return all splits as uint8; DataError where one does not hold whole numbers of 8 bits."""
-    pixels = {part: as_bytes(values) for part, values in inputs.items()}
-    for part, values in pixels.items():
-        if values is None:
-            low, high = float(inputs[part].min()), float(inputs[part].max())
-            fault = f"the {part} inputs, from {low:g} to {high:g}, are not 8-bit pixels"
-            raise DataError(name, fault, f"give whole numbers from 0 to 255, or {STANDARDIZE}")
-    return {part: values for part, values in pixels.items() if values is not None}
 
 
 def _prepared_targets(
@@ -288,15 +268,18 @@ def _range_of(inputs: Array, unit: float) -> tuple[float, float]:
     return float(inputs.min()) * unit, float(inputs.max()) * unit
 
 
-def _warn_of_row_numbers(name: str, train: Frame) -> None:
+def _warn_of_row_numbers(name: str, train: Any) -> None:
     """Warn of whole numbers that differ in all rows, and skip few: a part has not all of them."""
-    for column, values in zip(train.names, train.columns, strict=True):
-        rows = len(values)
-        if isinstance(values, Texts) or not FEW < rows <= np.ptp(values) + 1 < 2 * rows:
+    for column in train:
+        rows = len(column)
+        if not column.dtype.is_numeric() or column.null_count():
+            continue
+        values = column.to_numpy()
+        if not FEW < rows <= np.ptp(values) + 1 < 2 * rows:
             continue
         if (values == np.floor(values)).all() and len(np.unique(values)) == rows:
-            doubt = f"column {column!r} holds another whole number in each row, as row numbers are"
-            warn(name, f"{doubt}; leave it out if it says nothing of a row")
+            doubt = f"column {column.name!r} holds another whole number in each row, as row numbers"
+            warn(name, f"{doubt} are; leave it out if it says nothing of a row")
 
 
 def _warn_of_large_numbers(source: Source, train: Array) -> None:

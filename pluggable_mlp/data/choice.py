@@ -1,78 +1,87 @@
-"""Which columns of a table are the features, and which the targets.
+"""Which columns of a table are the features, which the targets; and which hold numbers or texts.
 
-How a table is read belongs in `tables.py`, what becomes of its columns in `columns.py`.
+The rules are those of docs/how-to/data.md.  How a table is read belongs in `tables.py`, what
+becomes of its columns in `columns.py`.
 
-Shapes: n rows, a column is (n,).
+Shapes: n rows, a column is (n,): Float64, null where a number is missing, or an Enum of texts.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from itertools import product
+from typing import Any, Literal
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.columns import as_enum, import_polars
+from pluggable_mlp.data.dataset import LARGEST_EXACT, Source, Split
 from pluggable_mlp.data.errors import DataError, rows_lack, warn
-from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.table_files import open_table
-from pluggable_mlp.data.tables import Table
+from pluggable_mlp.data.tables import MISSING, Decimal, open_table, source_of
+from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import closest
 from pluggable_mlp.wording import listed
 
+Kind = Literal["numbers", "texts"]
+NUMBERS: Kind = "numbers"
+TEXTS: Kind = "texts"
 
-def read_table(
-    path: Any,
-    target: str | None = None,
-    preparation: Preparation | None = None,
-    text_target: bool | None = None,
-    header: bool | None = None,
-    encoding: str | None = None,
-) -> Source:
+MOSTLY = 0.9
+"""A column of which so many values are numbers is one of numbers, and its texts are faults."""
+
+_SPELLINGS = sorted(
+    {
+        "".join(letters)
+        for word in MISSING
+        for letters in product(*zip(word, word.upper(), strict=True))
+    }
+)
+"""The same in upper and lower case: to compare is quicker than to lower the texts of a column."""
+
+_CODE = r"[+-]?0[0-9]+|\+[0-9]+"
+
+
+def read_table(options: DataOptions, preparation: Preparation | None = None) -> Source:
     """Read a table of examples, one for each row.
 
     Parameters
     ----------
-    path, target, header, encoding
-        As for `load_dataset`; by default the encoding is that of training.
+    options : DataOptions
     preparation : Preparation, optional
         Of the training: the features are found by the names that they have there.
-    text_target : bool, optional
-        Whether the target is texts; by default what its fields say.
 
     Raises
     ------
     DataError
         If it cannot be read, has no such column, or lacks a target.
     """
-    table = open_table(path, preparation, header, encoding)
-    width = len(table.columns)
-    if width < 2:
-        fault = f"has one column, which begins with {str(table.columns[0][0])[:50]!r}"
+    frame, header = open_table(options, preparation)
+    source, columns = source_of(options.data), frame.columns
+    if len(columns) < 2:
+        fault = f"has one column, which begins with {str(frame.item(0, 0))[:50]!r}"
         remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs: the "
-        raise DataError(table.source, fault, f"{remedy}features, then what to predict")
-    chosen = _places(table, target, preparation)
-    if len(chosen) == width:
-        raise DataError(table.source, "all columns are targets", "leave some for the features")
-    as_text = text_target if len(chosen) == 1 else False
-    targets = [(table.name(place), table.target(place, as_text)) for place in chosen]
-    places = _features(table, preparation, chosen)
-    inputs = _inputs(table, preparation, places)
-    read = [*inputs.columns, *(values for _, values in targets)]
-    table.refuse_two_decimal_marks(dict(zip([*places, *chosen], read, strict=True)))
-    return Source(
-        table.source,
-        {"train": Split(inputs, _targets(table.source, targets))},
-        target_names=tuple(name for name, _ in targets),
-        header=table.header,
-        encoding=table.encoding,
+        raise DataError(source, fault, f"{remedy}features, then what to predict")
+    names = () if header is False else columns
+    chosen = _targets(source, frame, names, options.target, preparation)
+    if len(chosen) == len(columns):
+        raise DataError(source, "all columns are targets", "leave some for the features")
+    as_text = (
+        None if preparation is None else isinstance((preparation.class_labels or (0,))[0], str)
     )
+    decimal = (preparation or options).decimal
+    targets = [
+        target(source, frame[name], as_text if len(chosen) == 1 else False, decimal=decimal)
+        for name in chosen
+    ]
+    inputs = _inputs(source, frame, header, decimal, preparation, chosen)
+    splits = {"train": Split(inputs, _as_array(source, targets))}
+    return Source(source, splits, target_names=tuple(chosen), header=header)
 
 
 def read_table_inputs(
-    path: Any, preparation: Preparation | None = None, targets: Collection[str] = ()
-) -> Frame:
-    """Read the features of a table for a network: by their names where both have names.
+    data: Any, preparation: Preparation | None = None, targets: Collection[str] = ()
+) -> Any:
+    """Read the features of a table for a network (polars.DataFrame).
 
     The arguments are those of `load_inputs`.
 
@@ -81,86 +90,114 @@ def read_table_inputs(
     DataError
         If it cannot be read, or lacks a feature.
     """
-    table = open_table(path, preparation)
-    beside = [k for k, name in enumerate(table.names or ()) if name in targets]
-    places = _features(table, preparation, beside)
-    inputs = _inputs(table, preparation, places)
-    table.refuse_two_decimal_marks(dict(zip(places, inputs.columns, strict=True)))
-    return inputs
+    options = DataOptions(data=data)
+    frame, header = open_table(options, preparation)
+    beside = [] if header is False else [name for name in frame.columns if name in targets]
+    decimal = (preparation or options).decimal
+    return _inputs(source_of(data), frame, header, decimal, preparation, beside)
 
 
-def _features(
-    table: Table, preparation: Preparation | None, targets: Sequence[int] = ()
-) -> list[int]:
-    """Return the places of the features: those that training knew, by their names if both have any.
+def _inputs(
+    source: str,
+    frame: Any,
+    header: bool | None,
+    decimal: Any,
+    preparation: Preparation | None,
+    targets: Sequence[str],
+) -> Any:
+    """Return the features of a table, as numbers or texts as training knew them."""
+    rest = [name for name in frame.columns if name not in targets]
+    kinds: dict[str, Kind | None]
+    if preparation is None or preparation.columns is None:
+        kinds = dict.fromkeys(rest, None if preparation is None else NUMBERS)
+        found = {name: name for name in rest}
+    else:
+        choose = _by_place if header is False or not preparation.is_named else _by_name
+        found = choose(source, frame.columns, rest, preparation)
+        kinds = {of.name: TEXTS if of.is_text else NUMBERS for of in preparation.used_columns}
+    return import_polars().DataFrame(
+        {
+            name: typed(source, frame[place], kinds[name], decimal=decimal, header=header)
+            for name, place in found.items()
+        }
+    )
 
-    A warning lists columns that are not used.
+
+def _by_name(
+    source: str, columns: Sequence[str], rest: Sequence[str], preparation: Preparation
+) -> dict[str, str]:
+    """Return where the features of training are: under their names.  A warning lists the others.
 
     Raises
     ------
     DataError
         If one is missing.
     """
-    rest = [place for place in range(len(table.columns)) if place not in targets]
-    if preparation is None or preparation.columns is None:
-        return rest
-    names, every = table.names, [column.name for column in preparation.columns]
     used = preparation.used_names
-    if names is None or not preparation.is_named:
-        if not preparation.is_named and len(rest) != len(every):
-            rest = [int(name) - 1 for name in every]  # in training; maybe the target is among them
-        if len(rest) != len(every) or max(rest) >= len(table.columns):
-            fault = f"has {len(rest)} features without names, training had {len(every)}"
-            raise DataError(table.source, fault, f"give {', '.join(every[:20])}, in this order")
-        return [rest[every.index(name)] for name in used]
-    missing = [name for name in used if name not in names]
+    missing = [name for name in used if name not in columns]
     if missing:
         word = "column" if len(missing) == 1 else "columns"
-        fault = f"has no {word} {_listed(missing)}; it has {', '.join(names[:20])}"
-        raise DataError(table.source, fault, f"give the columns {', '.join(used[:20])}")
-    unused = [names[place] for place in rest if names[place] not in every]
+        fault = f"has no {word} {_listed(missing)}; it has {', '.join(columns[:20])}"
+        raise DataError(source, fault, f"give the columns {', '.join(used[:20])}")
+    known = {column.name for column in preparation.columns or ()}
+    unused = [name for name in rest if name not in known]
     if unused:
-        warn(table.source, f"columns that are not used: {_listed(unused)}")
-    return [names.index(name) for name in used]
+        warn(source, f"columns that are not used: {_listed(unused)}")
+    return {name: name for name in used}
+
+
+def _by_place(
+    source: str, columns: Sequence[str], rest: Sequence[str], preparation: Preparation
+) -> dict[str, str]:
+    """Return where the features of training are, of a table without names: in their order.
+
+    Raises
+    ------
+    DataError
+        If there are not as many.
+    """
+    every = [column.name for column in preparation.columns or ()]
+    if not preparation.is_named and len(rest) != len(every):
+        rest = every  # their places in training; maybe the target is among them
+    if len(rest) != len(every) or not set(rest) <= set(columns):
+        fault = f"has {len(rest)} features without names, training had {len(every)}"
+        raise DataError(source, fault, f"give {', '.join(every[:20])}, in this order")
+    return {name: rest[every.index(name)] for name in preparation.used_names}
 
 
 def _listed(names: Sequence[str]) -> str:
     return listed([*map(repr, names)])
 
 
-def _inputs(table: Table, preparation: Preparation | None, places: Sequence[int]) -> Frame:
-    """Return the features of a table, as numbers or texts as training knew them."""
-    if preparation is None or preparation.columns is None:
-        names = tuple(map(table.name, places))
-        kinds = [None if preparation is None else "numbers"] * len(names)
-    else:
-        names = preparation.used_names
-        kinds = ["texts" if of.is_text else "numbers" for of in preparation.used_columns]
-    pairs = zip(places, kinds, strict=True)
-    return Frame(names, tuple(table.column(*pair) for pair in pairs))
+def _targets(
+    source: str,
+    frame: Any,
+    names: Sequence[str],
+    asked: str | None,
+    preparation: Preparation | None,
+) -> list[str]:
+    """Return the columns of the target, by default the last."""
+    if asked is None:
+        return [frame.columns[-1]]
+    if asked in names:  # which may hold a comma
+        return [asked]
+    return [_target(source, frame, names, one.strip(), preparation) for one in asked.split(",")]
 
 
-def _places(table: Table, target: str | None, preparation: Preparation | None) -> list[int]:
-    """Return the places of the target's columns, from 0."""
-    if target is None:
-        return [len(table.columns) - 1]
-    if table.names and target in table.names:  # which may hold a comma
-        return [table.names.index(target)]
-    return [_place(table, one.strip(), preparation) for one in target.split(",")]
-
-
-def _place(table: Table, one: str, preparation: Preparation | None) -> int:
-    names, width = table.names, len(table.columns)
-    if names and one in names:
-        return names.index(one)
+def _target(
+    source: str, frame: Any, names: Sequence[str], one: str, preparation: Preparation | None
+) -> str:
+    width = frame.width
+    if one in names:
+        return one
     if one.lstrip("-").isdecimal() and 1 <= abs(int(one)) <= width:
-        return int(one) - 1 if int(one) > 0 else width + int(one)
+        return str(frame.columns[int(one) - (int(one) > 0)])
     if not names:
         fault = f"has {width} columns without names, and no target {one!r}"
         remedy = f"give its place from 1 to {width}"
         if preparation is not None and preparation.is_named:
             remedy = "name the columns in the first line, as training's table did"
-        raise DataError(table.source, fault, remedy)
+        raise DataError(source, fault, remedy)
     fault = f"has no column {one!r}; it has {', '.join(names[:20])}"
     if preparation is not None:  # which has named the target
         remedy = f"give the target {one!r} under its name, as training's table did"
@@ -168,21 +205,152 @@ def _place(table: Table, one: str, preparation: Preparation | None) -> int:
         remedy = f"did you mean {near!r}?"
     else:
         remedy = "name one of these, or its place from 1"
-    raise DataError(table.source, fault, remedy)
+    raise DataError(source, fault, remedy)
 
 
-def _targets(source: str, columns: list[tuple[str, Any]]) -> Array:
+def _as_array(source: str, columns: Sequence[Any]) -> Array:
     """Return texts (n,), numbers (n,), or rows of them (n, outputs); none may be missing."""
-    for name, values in columns:
-        lacking = np.flatnonzero(is_missing(values)).tolist()
+    for column in columns:
+        lacking = column.is_null().arg_true().to_list()
         if lacking:
-            fault = rows_lack(lacking, f"the target {name!r}")
+            fault = rows_lack(lacking, f"the target {column.name!r}")
             raise DataError(source, fault, "leave such rows out")
-    if len(columns) == 1:
-        ((_, values),) = columns
-        return values.as_array() if isinstance(values, Texts) else values
-    texts = [name for name, values in columns if isinstance(values, Texts)]
-    if texts:
-        fault = f"the target {texts[0]!r} holds texts"
+    texts = [column for column in columns if not column.dtype.is_numeric()]
+    if texts and len(columns) > 1:
+        fault = f"the target {texts[0].name!r} holds texts"
         raise DataError(source, fault, "give one such column alone, or numbers")
-    return np.stack([values for _, values in columns], axis=1)
+    if texts:
+        return np.asarray(texts[0].cast(import_polars().String).to_list())
+    arrays = [column.to_numpy() for column in columns]
+    return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
+
+
+def typed(
+    source: str,
+    column: Any,
+    kind: Kind | None = None,
+    *,
+    decimal: Decimal = "point",
+    header: bool | None = None,
+) -> Any:
+    """Return a column of a table as numbers, or as texts.
+
+    Parameters
+    ----------
+    source : str
+        For errors.
+    column : polars.Series
+    kind : {"numbers", "texts"}, optional
+        What training saw in it; by default numbers where all that are not missing are such.
+    decimal : {"point", "comma"}
+        Of numbers that are written as texts.
+    header : bool, optional
+        As `open_table` returns it.
+
+    Raises
+    ------
+    DataError
+        If it holds a text among numbers, infinity, or what is neither, such as lists.
+    """
+    polars = import_polars()
+    if column.dtype.is_numeric() and kind != TEXTS:
+        return _finite(source, column.cast(polars.Float64))
+    texts = _texts(source, column)
+    texts = texts.set(texts.is_in(_SPELLINGS), None)
+    if kind == TEXTS:
+        return as_enum(texts)
+    numbers = _numbers(texts, decimal)
+    count, right = (len(of) - of.null_count() for of in (texts, numbers))
+    if right == count:
+        return _finite(source, numbers)
+    if kind == NUMBERS or right >= MOSTLY * count:
+        row = int((numbers.is_null() & texts.is_not_null()).arg_true()[0])
+        fault = f"column {column.name!r} holds {texts[row][:50]!r} in row {row + 1}"
+        whose = "else numbers" if kind is None else "where training saw numbers"
+        remedy = "correct it, or leave the field empty if it is missing"
+        if row == 0 and header is False:
+            way = "leave it out" if kind is not None else "say --header yes (header=True)"
+            remedy += f"; if the first line names the columns, {way}"
+        raise DataError(source, f"{fault}, {whose}", remedy)
+    return as_enum(texts)
+
+
+def target(
+    source: str, column: Any, as_text: bool | None = None, *, decimal: Decimal = "point"
+) -> Any:
+    """Return a column of classes or of numbers to predict, or what training knew it to be.
+
+    Integers are integers.  Texts are texts as they are written, where only an empty one is
+    missing; they are by default what is not all numbers, unless one has a fraction, and codes:
+    whole numbers of which one is written as 01 or +1.
+
+    Raises
+    ------
+    DataError
+        As `typed`, and if it holds integers that no float64 holds.
+    """
+    if as_text is False:
+        return typed(source, column, decimal=decimal)
+    if as_text is None and column.dtype.is_numeric():
+        return _whole(source, column)
+    texts = _texts(source, column)
+    texts = texts.set(texts.str.len_bytes() == 0, None)
+    if as_text:
+        return as_enum(texts)
+    numbers, whole = _numbers(texts, decimal), texts.str.contains(r"^[+-]?[0-9]+$")
+    are_numbers = numbers.null_count() == texts.null_count()
+    if (numbers.is_not_null() & ~whole).any():
+        return typed(source, column, decimal=decimal)
+    if not are_numbers or texts.str.contains(f"^({_CODE})$").any():
+        return as_enum(texts)
+    return _whole(source, texts)
+
+
+def _whole(source: str, column: Any) -> Any:
+    """Return a column as Int64 where it holds integers alone, else as Float64.
+
+    Raises
+    ------
+    DataError
+        If an integer is beyond those that a float64 holds exactly, which no task takes.
+    """
+    polars = import_polars()
+    if column.null_count() or not (column.dtype.is_integer() or column.dtype == polars.String):
+        return typed(source, column)
+    whole = column.cast(polars.Int64, strict=False)
+    beyond = whole.is_null() | ~whole.is_between(-LARGEST_EXACT, LARGEST_EXACT)
+    if beyond.any():
+        row = int(beyond.arg_true()[0])
+        fault = f"column {column.name!r} holds {column[row]} in row {row + 1}"
+        remedy = "leave out such rows, or scale the numbers down"
+        raise DataError(source, f"{fault}, a target beyond 2**53", remedy)
+    return whole
+
+
+def _finite(source: str, numbers: Any) -> Any:
+    """Return a column of floats, null where one is missing; DataError for infinity."""
+    infinite = numbers.is_infinite().arg_true()
+    if len(infinite):
+        row = infinite[0]
+        fault = f"column {numbers.name!r} holds {numbers[row]} in row {row + 1}"
+        raise DataError(source, fault, "remove or fill such values first")
+    return numbers.fill_nan(None)
+
+
+def _texts(source: str, column: Any) -> Any:
+    """Return a column as texts without blanks around them; DataError for lists and the like."""
+    polars = import_polars()
+    try:
+        return column.cast(polars.String).str.strip_chars()
+    except polars.exceptions.PolarsError:
+        fault = f"column {column.name!r} is of type {column.dtype}"
+        remedy = "write it as numbers or as texts, or leave it out"
+        raise DataError(source, fault, remedy) from None
+
+
+def _numbers(texts: Any, decimal: Decimal) -> Any:
+    """Return a column of texts as numbers, null where one is none."""
+    if decimal == "comma":
+        has_point = texts.str.contains(".", literal=True)
+        texts = texts.set(has_point, None).str.replace(",", ".", literal=True)
+    return texts.cast(import_polars().Float64, strict=False)

@@ -14,24 +14,25 @@ A `Described` says it for readers.
 Shapes: n examples, a column is (n,), features (n, features).
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, Part, in_order
+from pluggable_mlp.data.encoded import AS_THEY_COME, Block, EncodedArray, Order, in_order
 from pluggable_mlp.data.errors import DataError, warn
-from pluggable_mlp.data.frame import Frame, Texts, is_missing
 from pluggable_mlp.data.targets import BOOLEANS
-from pluggable_mlp.data.written import FEW, is_number
 from pluggable_mlp.training.recipes import Pairs
 from pluggable_mlp.wording import counted, listed
 
 MOST_CATEGORIES = 10_000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
+
+FEW = 20
+"""Up to half as many different texts are categories, however few the rows are."""
 
 NUMBER: Literal["number"] = "number"
 CATEGORY: Literal["category"] = "category"
@@ -39,14 +40,6 @@ PRESENCE: Literal["presence"] = "presence"
 LEFT_OUT: Literal["left out"] = "left out"
 SIGN: Literal["sign"] = "sign"
 ONE_HOT: Literal["one-hot"] = "one-hot"
-
-
-class Block(NamedTuple):
-    """Names of features that say one thing of a column."""
-
-    features: list[str]
-    is_number: bool
-    categories: int = 0
 
 
 class Described(NamedTuple):
@@ -89,17 +82,6 @@ class Column:
     categories: tuple[str, ...] = ()
     note: str = ""
 
-    def __post_init__(self) -> None:
-        if self.kind == SIGN and len(self.categories) != 2:
-            raise ValueError(f"column {self.name!r} has {len(self.categories)} signs, expected 2")
-        if self.kind == NUMBER and (self.fill is None or not math.isfinite(self.fill)):
-            raise ValueError(f"fill of column {self.name!r} is {self.fill!r}, expected a number")
-        if self.range is not None and not all(map(is_number, self.categories)):
-            raise ValueError(
-                f"column {self.name!r} has the range {self.range!r}, expected null beside "
-                "categories other than numbers"
-            )
-
     @property
     def is_text(self) -> bool:
         """Whether it holds texts that are used."""
@@ -120,20 +102,20 @@ class Column:
         """Whether a feature says where a value is missing."""
         return self.kind in (NUMBER, CATEGORY, PRESENCE) and self.missing > 0
 
-    @property
+    @cached_property
     def features(self) -> list[str]:
         """The names of the features that it becomes."""
         is_one = self.kind in (NUMBER, SIGN)
         own = [self.name] if is_one else [f"{self.name}={c}" for c in self.categories]
         return [*own, f"{self.name} missing"] if self.indicator else own
 
-    @property
+    @cached_property
     def blocks(self) -> list[Block]:
         """The features in blocks: the number or the categories, and where one is missing."""
         own = self.features[: len(self.features) - self.indicator]
         count = len(own) if self.kind in (CATEGORY, ONE_HOT) else 0
         blocks = [Block(own, self.kind == NUMBER, count)] if own else []
-        return [*blocks, *[Block(self.features[-1:], False)] * self.indicator]
+        return [*blocks, *[Block(self.features[-1:])] * self.indicator]
 
     def describe(self) -> Described:
         """Return what is shown of the column."""
@@ -156,14 +138,19 @@ class Column:
         return f"{words}; {then}, and a feature says so" if self.indicator else words
 
 
-def fit_columns(name: str, frame: Frame, *, pairs: Pairs | None = None) -> tuple[Column, ...]:
+def fit_columns(
+    name: str, frame: Any, *, categorical: Collection[str] = (), pairs: Pairs | None = None
+) -> tuple[Column, ...]:
     """Return what training makes of the columns of its part of a table.
 
     Parameters
     ----------
     name : str
         Of the table, for errors.
-    frame : Frame
+    frame : polars.DataFrame
+        Columns of Float64, null where a number is missing, and Enums.
+    categorical : collection of str
+        Columns of numbers that are categories.
     pairs : {"sign", "one-hot"}, optional
         What two categories become for networks: see above.
 
@@ -172,7 +159,7 @@ def fit_columns(name: str, frame: Frame, *, pairs: Pairs | None = None) -> tuple
     DataError
         If no column is left.
     """
-    made = tuple(map(_fitted, frame.names, frame.columns))
+    made = tuple(_fitted(values, values.name in categorical) for values in frame)
     if pairs is not None:
         made = tuple(_for_networks(column, pairs) for column in made)
     if not any(column.is_used for column in made):
@@ -182,8 +169,33 @@ def fit_columns(name: str, frame: Frame, *, pairs: Pairs | None = None) -> tuple
     return made
 
 
+def import_polars(source: str = "") -> Any:
+    """Return the module; DataError where it is not installed."""
+    try:
+        import polars
+    except ImportError:
+        fault = "is a table, and tables are read by polars, which is not installed"
+        raise DataError(source, fault, "python -m pip install 'pluggable-mlp[tables]'") from None
+    return polars
+
+
+def as_enum(texts: Any) -> Any:
+    """Return a column of texts as an Enum of those that occur, in order."""
+    return texts.cast(import_polars().Enum(texts.drop_nulls().unique().sort()))
+
+
+def is_plain(frame: Any) -> bool:
+    """Return whether all columns are numbers, and none is missing."""
+    return all(values.dtype.is_numeric() and not values.null_count() for values in frame)
+
+
+def as_array(frame: Any) -> Array:
+    """Return columns of numbers as one array (n, columns), NaN where one is missing."""
+    return np.stack([values.to_numpy() for values in frame], axis=1)
+
+
 def encode(
-    name: str, columns: Iterable[Column], frame: Frame, order: Order = AS_THEY_COME
+    name: str, columns: Iterable[Column], frame: Any, order: Order = AS_THEY_COME
 ) -> EncodedArray:
     """Return the features of a table (n, features).
 
@@ -191,42 +203,49 @@ def encode(
     lists texts that training never saw, and values that are missing where none was.
     """
     used = [column for column in columns if column.is_used]
-    parts = [
-        part
-        for column in used
-        for part in _ENCODE[column.kind](name, column, frame.column(column.name))
-    ]
-    return EncodedArray(in_order(parts, order))
+    blocks: list[Block] = []
+    for column in used:
+        arrays = _ENCODE[column.kind](name, column, frame[column.name])
+        pairs = zip(column.blocks, arrays, strict=True)
+        blocks += [block._replace(values=values) for block, values in pairs]
+    return EncodedArray(in_order(blocks, order))
 
 
-def _fitted(name: str, values: Array | Texts) -> Column:
+def _fitted(values: Any, is_categorical: bool) -> Column:
     """Return what is made of a column of the training part (n,)."""
-    if isinstance(values, Texts):
-        return _fitted_texts(name, values)
-    present = values[~np.isnan(values)]
-    missing = values.size - present.size
-    if not present.size:
-        return Column(name, LEFT_OUT, missing, note="it has no values")
-    places = [(present.size - 1) // 2, present.size // 2]
-    low, high = np.partition(present, places)[places]
-    median = float(low + (high - low) / 2)
-    ends = (float(present.min()) + 0.0, float(present.max()) + 0.0)  # never -0.0, which is hashed
-    return Column(name, NUMBER, missing, ends, median)
-
-
-def _fitted_texts(name: str, values: Texts) -> Column:
-    texts, missing = values.occurring(), int(is_missing(values).sum())
+    present, missing = values.drop_nulls(), values.null_count()
+    if not len(present):
+        return Column(values.name, LEFT_OUT, missing, note="it has no values")
+    ends = None
+    if values.dtype.is_numeric():  # never -0.0, which is hashed
+        ends = (present.min() + 0.0, present.max() + 0.0)
+        if not is_categorical:
+            return Column(values.name, NUMBER, missing, ends, _median(present.to_numpy()))
+    texts = as_texts(present.unique()).to_list()
     lower = {text.lower() for text in texts}
-    categories = tuple(sorted(lower) if _are_booleans(lower) else texts)
-    count, total = len(categories), len(values) - missing
-    numbers = [float(text) for text in texts if values.were_numbers]
-    ends = (min(numbers), max(numbers)) if numbers else None
-    if not categories:
-        return Column(name, LEFT_OUT, missing, note="it has no values")
-    if count > MOST_CATEGORIES or 2 * count > max(total, FEW):
-        note = f"{count} different texts in {total} rows"
-        return Column(name, PRESENCE if missing else LEFT_OUT, missing, ends, note=note)
-    return Column(name, CATEGORY, missing, ends, categories=categories)
+    categories = tuple(sorted(lower if _are_booleans(lower) else texts))
+    count = len(categories)
+    if count > MOST_CATEGORIES or 2 * count > max(len(present), FEW):
+        note = f"{count} different texts, such as {categories[0][:50]!r}"
+        kind = PRESENCE if missing else LEFT_OUT
+        return Column(values.name, kind, missing, ends, note=note)
+    return Column(values.name, CATEGORY, missing, ends, categories=categories)
+
+
+def _median(values: Array) -> float:
+    places = [(values.size - 1) // 2, values.size // 2]
+    low, high = np.partition(values, places)[places]
+    return float(low + (high - low) / 2)
+
+
+def as_texts(values: Any) -> Any:
+    """Return a column of numbers, or of an Enum, as texts: whole numbers without a point."""
+    polars = import_polars()
+    if not values.dtype.is_numeric():
+        return values.cast(polars.String)
+    numbers = values.drop_nulls().unique()
+    texts = [str(int(n)) if n.is_integer() else repr(n) for n in numbers.to_list()]
+    return values.replace_strict(numbers, texts, return_dtype=polars.String)
 
 
 def _for_networks(column: Column, pairs: Pairs) -> Column:
@@ -242,36 +261,39 @@ def _for_networks(column: Column, pairs: Pairs) -> Column:
     return replace(column, kind=pairs if len(column.categories) == 2 else ONE_HOT)
 
 
-def _numbers(name: str, column: Column, values: Array) -> list[Part]:
+def _numbers(name: str, column: Column, values: Any) -> list[Array]:
     """Return the features of a column of numbers (n,)."""
-    missing = is_missing(values)
+    missing = values.is_null().to_numpy()
     _warn_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
-    filled = Part(np.where(missing, column.fill, values), is_number=True)
-    return [filled, *[Part(missing)] * column.indicator]
+    return [values.fill_null(column.fill).to_numpy(), *[missing] * column.indicator]
 
 
-def _categories(name: str, column: Column, values: Texts) -> list[Part]:
+def _categories(name: str, column: Column, values: Any) -> list[Array]:
     """Return the features of a column of texts (n,)."""
+    if values.dtype.is_numeric():
+        values = as_enum(as_texts(values))
     place = {category: index for index, category in enumerate(column.categories)}
-    booleans = column.is_boolean
-    places = [place.get(text.lower() if booleans else text, -1) for text in values.distinct]
-    found = np.asarray([*places, -1], np.int32)[values.codes]
-    missing = is_missing(values)
+    distinct = values.dtype.categories.to_list()
+    places = [place.get(text.lower() if column.is_boolean else text, -1) for text in distinct]
+    codes = values.to_physical().cast(import_polars().Int32).fill_null(-1).to_numpy()
+    found = np.asarray([*places, -1], np.int32)[codes]
+    missing = codes < 0
     unseen = (found < 0) & ~missing
     if unseen.any():
-        shown = listed([*map(repr, values[unseen].occurring())], 5)
+        texts = np.unique(codes[unseen]).tolist()
+        shown = listed([repr(distinct[code]) for code in texts], 5)
         rows = counted(int(unseen.sum()), "row")
         warn(name, f"column {column.name!r} holds {shown}, which training never saw, in "
              f"{rows}: they count as none of its categories")  # fmt: skip
     _warn_missing(name, column, missing, "they count as none of its categories")
     if column.kind == SIGN:
-        return [Part(np.asarray([-1.0, 1.0, 0.0])[found])]  # the last, of -1, is none of them
-    return [Part(found, len(column.categories)), *[Part(missing)] * column.indicator]
+        return [np.where(found < 0, 0.0, 2.0 * found - 1.0)]
+    return [found, *[missing] * column.indicator]
 
 
-def _presence(_name: str, _column: Column, values: Texts) -> list[Part]:
+def _presence(_name: str, _column: Column, values: Any) -> list[Array]:
     """Return the one feature that says where a value (n,) is missing."""
-    return [Part(is_missing(values))]
+    return [values.is_null().to_numpy()]
 
 
 _ENCODE = {

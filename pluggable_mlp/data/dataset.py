@@ -1,25 +1,24 @@
 """What training takes, a `Dataset`, with the rules that its arrays keep; what readers give before.
 
-The rules and the hash belong here; how raw arrays become such a data set belongs in
-`build.py`, how they are read from a file in the readers.
+The rules and the hash belong here, and numbers of any dtype as uint8 pixels or floats; how raw
+arrays become such a data set belongs in `build.py`, how a file is read in the readers.
 
 Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.hashing import sha256_of
-from pluggable_mlp.lazy import LazyArray, blocks
+from pluggable_mlp.lazy import LazyArray, StoredArray, blocks, lazy_map
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -29,6 +28,9 @@ PIXEL_SCALE = 1 / 256
 
 LARGEST_EXACT = 2**53
 """Up to here every integer is a float64."""
+
+
+BLOCK = 4096  # rows that are looked at together
 
 
 class Split(NamedTuple):
@@ -74,8 +76,8 @@ class Source:
         Those of the columns of a table.
     header : bool, optional
         Whether the first line of a text names the columns; None for other files.
-    encoding : str, optional
-        Of a text.
+    categorical : set of str, optional
+        Columns of numbers that are categories.
     """
 
     name: str
@@ -83,12 +85,17 @@ class Source:
     pixel_scale: float = PIXEL_SCALE
     target_names: tuple[str, ...] | None = None
     header: bool | None = None
-    encoding: str | None = None
+    categorical: Collection[str] = ()
 
     @property
     def is_table(self) -> bool:
         """Whether it is a table, whose columns have each a unit of its own."""
-        return isinstance(self.splits["train"].inputs, Frame)
+        return is_frame(self.splits["train"].inputs)
+
+
+def is_frame(inputs: Any) -> bool:
+    """Return whether inputs are the columns of a table, a data frame of polars, or an array."""
+    return not isinstance(inputs, np.ndarray | LazyArray)
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,8 +270,7 @@ class Dataset:
         the targets: a name (train_inputs; train_labels for classes, train_targets for numbers),
         the dtype and the shape as text, and the little-endian bytes in C order, classes by their
         labels, or from 0 where these are texts; then the scale and the number of classes, and texts
-        as JSON; at last, where columns or numbers were prepared, how, as JSON: the same prepared
-        numbers come of other ones, too.
+        as JSON; at last how columns or numbers were prepared, if they were, as JSON.
         """
         return self._sha256
 
@@ -337,3 +343,58 @@ def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
         fault = f"the {part} {kind} are of dtype {values.dtype}"
         raise DataError(name, fault, "give float32 or float64, or integers; pixels as uint8")
     return np.require(values, dtype, ["C", "W"])
+
+
+def as_inputs(name: str, part: str, values: Array) -> Array:
+    """Convert inputs (n, ...) to (n, features) of uint8, float32 or float64, all finite.
+
+    Raises
+    ------
+    DataError
+        If they are not such numbers, or not at least one example of one feature.
+    """
+    if values.ndim < 2 or 0 in values.shape:
+        fault = f"the {part} inputs have shape {values.shape}"
+        raise DataError(name, fault, "give examples along the first axis, features along the rest")
+    inputs = lazy_map(values, partial(_flattened, name, part))
+    check_finite(name, part, "inputs", inputs)
+    return inputs
+
+
+def _flattened(name: str, part: str, values: Array) -> Array:
+    """Return inputs (m, ...) as (m, features) of uint8, float32 or float64."""
+    values = values.reshape(values.shape[0], -1)
+    if values.dtype == np.uint8:  # writeable, for PyTorch warns of memory that is not
+        return np.require(values, requirements=["C", "W"])
+    return as_floats(name, part, "inputs", values)
+
+
+def as_values(inputs: Array, unit: float | None = None) -> Array:
+    """Return a copy of inputs as float64, 8-bit pixels times their unit."""
+    values = inputs.astype(np.float64)
+    return values * unit if inputs.dtype == np.uint8 and unit is not None else values
+
+
+def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
+    """Return the uint8 array (n, ...) whose entries times `unit`, a power of two, are `values`.
+
+    None if there is none; uint8 values are returned as they are, whatever the unit.
+    """
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind != "f" or values.ndim == 0:
+        return None
+    if isinstance(values, StoredArray):
+        as_own: Any = partial(as_bytes, unit=unit)
+        stored = all(as_own(block) is not None for block in blocks(values))
+        return values.map(as_own) if stored else None
+    found = np.empty(values.shape, dtype=np.uint8)
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK]
+        if not ((block >= 0) & (block <= 255 * unit)).all():  # False for NaN, too
+            return None
+        in_units = block / unit
+        found[start : start + BLOCK] = in_units
+        if not np.array_equal(found[start : start + BLOCK], in_units):
+            return None
+    return found

@@ -4,7 +4,7 @@ Shapes: n examples, rows of them (m, features).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,22 +12,25 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.lazy import LazyArray
 
 
-class Part(NamedTuple):
-    """A feature, or those of the categories of a column.
+class Block(NamedTuple):
+    """Features that say one thing of a column: a number, its categories, or where one is missing.
 
     Parameters
     ----------
+    features : list of str
+        Their names.
+    is_number : bool
+        Whether it is a number of the table.
+    categories : int, default 0
+        How many there are; 0 for a single feature.
     values : array, shape (n,)
         Of float64 or bool; of categories their places, -1 where it is none of them.
-    categories : int, default 0
-        How many there are; 0 for a feature.
-    is_number : bool, default False
-        Whether it is a number of the table.
     """
 
-    values: Array
-    categories: int = 0
+    features: list[str]
     is_number: bool = False
+    categories: int = 0
+    values: Array = None
 
 
 class Order(NamedTuple):
@@ -49,25 +52,14 @@ class Order(NamedTuple):
 AS_THEY_COME = Order()
 
 
-class _Sorted(Protocol):
-    @property
-    def is_number(self) -> bool: ...
+def in_order(blocks: Sequence[Block], order: Order) -> list[Block]:
+    """Return blocks of a table's features in the order that a preparation has."""
 
-    @property
-    def categories(self) -> int: ...
+    def rank(block: Block) -> int:
+        last = order.embedded is not None and block.categories >= order.embedded
+        return 2 if last else int(order.numbers_first and not block.is_number)
 
-
-S = TypeVar("S", bound=_Sorted)
-
-
-def in_order(parts: Sequence[S], order: Order) -> list[S]:
-    """Return parts of a table's features in the order that a preparation has."""
-
-    def rank(part: S) -> int:
-        last = order.embedded is not None and part.categories >= order.embedded
-        return 2 if last else int(order.numbers_first and not part.is_number)
-
-    return sorted(parts, key=rank)
+    return sorted(blocks, key=rank)
 
 
 class EncodedArray(LazyArray):
@@ -75,7 +67,7 @@ class EncodedArray(LazyArray):
 
     Parameters
     ----------
-    parts : sequence of Part
+    blocks : sequence of Block
         In the order of their features.
     prepare : callable, optional
         What is made of rows (m, features) in their place, each by itself.
@@ -85,16 +77,16 @@ class EncodedArray(LazyArray):
     ndim = 2
 
     def __init__(
-        self, parts: Sequence[Part], prepare: Callable[[Array], Array] | None = None
+        self, blocks: Sequence[Block], prepare: Callable[[Array], Array] | None = None
     ) -> None:
-        self._parts, self._prepare = parts, prepare
-        self.shape = (len(parts[0].values), sum(part.categories or 1 for part in parts))
+        self._blocks, self._prepare = blocks, prepare
+        self.shape = (len(blocks[0].values), sum(block.categories or 1 for block in blocks))
 
     def __getitem__(self, rows: Any) -> Array:
         """Return a slice of rows (m, features)."""
         start, stop, _ = rows.indices(len(self))
         made, at = np.zeros((max(stop - start, 0), self.shape[1])), 0
-        for values, categories, _ in self._parts:
+        for _, _, categories, values in self._blocks:
             own = values[start:stop]
             if categories:
                 known = np.flatnonzero(own >= 0)
@@ -108,28 +100,28 @@ class EncodedArray(LazyArray):
         """Return what a function makes of rows, each by itself, when they are taken."""
         before = self._prepare
         both = function if before is None else lambda rows: function(before(rows))
-        return EncodedArray(self._parts, both)
+        return EncodedArray(self._blocks, both)
 
     def numbers(self) -> Array:
         """Return the features that are numbers of the table (n, numbers), as they are there."""
-        found = [part.values for part in self._parts if part.is_number]
+        found = [block.values for block in self._blocks if block.is_number]
         return np.stack(found, axis=1) if found else np.zeros((len(self), 0))
 
     @property
     def is_number(self) -> Array:
         """Which features are numbers of the table, bool (features,)."""
-        widths = [part.categories or 1 for part in self._parts]
-        return np.repeat([part.is_number for part in self._parts], widths)
+        widths = [block.categories or 1 for block in self._blocks]
+        return np.repeat([block.is_number for block in self._blocks], widths)
 
     def are_of(self, categories: int) -> Array:
         """Return which features are of columns of at least so many categories, bool (features,)."""
-        widths = [part.categories or 1 for part in self._parts]
-        return np.repeat([part.categories >= categories for part in self._parts], widths)
+        widths = [block.categories or 1 for block in self._blocks]
+        return np.repeat([block.categories >= categories for block in self._blocks], widths)
 
     def ordered(self, features: Array | None = None) -> "OrderedFeatures":
         """Return chosen features, bool (features,), by default all, each in increasing order."""
         chosen = np.ones(self.shape[1], np.bool_) if features is None else features
-        return OrderedFeatures(self._parts, chosen)
+        return OrderedFeatures(self._blocks, chosen)
 
     @property
     def nbytes(self) -> int:
@@ -142,20 +134,18 @@ class OrderedFeatures:
 
     Parameters
     ----------
-    parts : sequence of Part
+    blocks : sequence of Block
         In the order of their features.
     chosen : array of bool, shape (features,)
         The features that rows are of.
     """
 
-    def __init__(self, parts: Sequence[Part], chosen: Array) -> None:
-        self.shape = (len(parts[0].values), int(chosen.sum()))
+    def __init__(self, blocks: Sequence[Block], chosen: Array) -> None:
+        self.shape = (len(blocks[0].values), int(chosen.sum()))
         self._chosen = chosen
-        self._parts = [
-            Part(np.bincount(of.values[of.values >= 0], minlength=of.categories), of.categories)
-            if of.categories
-            else Part(np.sort(of.values))
-            for of in parts
+        self._columns = [
+            (np.bincount(values[values >= 0], minlength=count) if count else np.sort(values), count)
+            for _, _, count, values in blocks
         ]  # of categories how many rows have each
 
     def __getitem__(self, place: int) -> Array:
@@ -163,7 +153,7 @@ class OrderedFeatures:
         place %= self.shape[0]
         row = [
             values >= self.shape[0] - place if categories else values[place : place + 1]
-            for values, categories, _ in self._parts
+            for values, categories in self._columns
         ]
         return np.concatenate(row).astype(np.float64)[self._chosen]
 

@@ -6,16 +6,16 @@ The readers, and what prepares data, are imported where they are needed: `load_d
 import os
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.frame import Frame
 from pluggable_mlp.training.recipes import NONE
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
+    from pluggable_mlp.data.targets import Task
+    from pluggable_mlp.options import DataOptions
 
 ARRAYS = (".npz", ".pkl", ".pkl.gz")
 
@@ -23,7 +23,7 @@ ARRAYS = (".npz", ".pkl", ".pkl.gz")
 def load_dataset(
     spec: Any,
     seed: int = 0,
-    task: str | None = None,
+    task: "Task | None" = None,
     *,
     target: str | None = None,
     scaling: str | None = None,
@@ -34,6 +34,7 @@ def load_dataset(
     test_share: float | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    decimal: Literal["point", "comma"] = "point",
     recipe: str = NONE,
     preparation: "Preparation | None" = None,
     in_files: bool = False,
@@ -44,8 +45,8 @@ def load_dataset(
     ----------
     spec : str, path or data frame
         "digits": 1,797 embedded images of 8 x 8 pixels.
-        "mnist", "fashion-mnist": 70,000 images of 28 x 28 pixels, looked for in the folders of
-        PLUGGABLE_MLP_DATA and the user's cache, else downloaded (see `load_named`).
+        "mnist", "fashion-mnist": 70,000 images of 28 x 28 pixels, looked for in the folder
+        PLUGGABLE_MLP_DATA, by default the user's cache, else downloaded to it.
         A path: a folder of IDX files, or with `X.npy` and `y.npy`; or a file `*.pkl.gz` or `*.pkl`
         (the classic MNIST pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at
         their end), or a table, such as `*.csv`, `*.tsv` (each perhaps with `.gz`) or `*.parquet`.
@@ -83,12 +84,14 @@ def load_dataset(
         field is a number, or where its numbers, three or more, count from 0 or 1.
     encoding : str, optional
         Of a .csv or .tsv, by default UTF-8.
+    decimal : {"point", "comma"}, default "point"
+        The decimal mark of numbers in a .csv or .tsv.
     recipe : str, default "none"
         A name of `RECIPES`, which scales features, keeps a validation part and turns categories
         into features in its own way; see docs/how-to/tables.md.
     preparation : Preparation, optional
         That of an earlier data set, to be applied; it stands for the task, the scalings, the
-        header and the encoding.  By default one is fitted on the training part.
+        header, the encoding and the decimal mark.  By default one is fitted on the training part.
     in_files : bool, default False
         Whether the inputs of .npy and IDX files stay there, of any size, without blocks: for
         processes that each read the rows that they need.
@@ -113,86 +116,77 @@ def load_dataset(
     >>> digits.train.inputs.dtype.name, digits.scale, digits.features, digits.outputs
     ('uint8', 0.0625, 64, 10)
     """
-    if preparation is None:
-        source = load_source(spec, target, header=header, encoding=encoding)
-    else:
-        source = load_source_like(preparation, spec, target)
-    return dataset_of(
-        source,
-        target,
-        test,
-        seed=seed,
+    from pluggable_mlp.options import DataOptions
+
+    options = DataOptions(
+        data=spec,
         task=task,
+        target=target,
+        header=None if header is None else "yes" if header else "no",
+        encoding=encoding,
+        decimal=decimal,
         scaling=scaling,
-        validation=validation,
         target_scaling=target_scaling,
-        block_size=block_size,
+        test=test,
         test_share=test_share,
+        validation=validation,
         recipe=recipe,
-        preparation=preparation,
-        in_files=in_files,
+        block_size=block_size,
+        seed=seed,
     )
+    return read_dataset(options, preparation, in_files=in_files)
 
 
-def dataset_of(
-    source: Source,
-    target: str | None = None,
-    test: Any = None,
+def read_dataset(
+    options: "DataOptions",
+    preparation: "Preparation | None" = None,
+    source: Source | None = None,
     *,
-    block_size: int | None = 0,
-    test_share: float | None = None,
-    header: bool | None = None,
-    encoding: str | None = None,
     in_files: bool = False,
-    **options: Any,
 ) -> Dataset:
-    """Return the data set of a source, as `load_dataset` does; options are of `build_dataset`."""
+    """Return the data set that options describe, as `load_dataset` does; maybe of a source."""
     from pluggable_mlp.data.build import build_dataset
 
-    del header, encoding  # the source was read by them
-    options |= {"block_size": block_size, "in_files": in_files}
-    if test is None:
-        return build_dataset(source, test_share=test_share, **options)
+    source = load_source(options, preparation) if source is None else source
+    if options.test is None:
+        return build_dataset(source, options, preparation, in_files=in_files)
     if "test" in source.splits:
         raise DataError(source.name, "has a test part of its own", "leave --test out")
-    if test_share is not None:
-        raise DataError(test, "is all for testing", "leave --test-share out")
-    dataset = build_dataset(source, test_share=0.0, **options)
+    if options.test_share is not None:
+        raise DataError(options.test, "is all for testing", "leave --test-share out")
+    dataset = build_dataset(source, options, preparation, in_files=in_files)
     fitted = dataset.preparation
     assert fitted is not None
-    part = load_for_testing(fitted, test, target, block_size, in_files)
+    part = load_for_testing(fitted, options, in_files=in_files)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     splits = {**dataset.splits, "test": part}
     return replace(dataset, splits=splits, preparation=counted, test_share=None)
 
 
 def load_for_testing(
-    preparation: "Preparation",
-    test: Any,
-    target: str | None = None,
-    block_size: int | None = 0,
-    in_files: bool = False,
+    preparation: "Preparation", options: "DataOptions", *, in_files: bool = False
 ) -> Split:
-    """Return other data for testing, as `load_dataset` takes and prepares them.
+    """Return the other data for testing of options, as `load_dataset` takes and prepares them.
 
     Raises
     ------
     DataError
         If they cannot be read, or do not fit.
     """
-    from pluggable_mlp.data.streaming import keep_on_disk
+    from pluggable_mlp.data.split import keep_on_disk
 
-    source = keep_on_disk(load_source_like(preparation, test, target), block_size, in_files)
-    return examples_like(preparation, source, block_size=block_size)
+    source = load_source_like(preparation, options.test, options.target)
+    source = keep_on_disk(source, options.block_size, in_files)
+    return examples_like(preparation, source, block_size=options.block_size)
 
 
-def load_source_like(preparation: "Preparation", spec: Any, target: str | None = None) -> Source:
+def load_source_like(preparation: "Preparation", data: Any, target: str | None = None) -> Source:
     """Load data like those of training, neither converted nor divided."""
-    from pluggable_mlp.data.table_files import is_table
+    from pluggable_mlp.data.tables import is_table
+    from pluggable_mlp.options import DataOptions
 
-    texts = isinstance((preparation.class_labels or (0,))[0], str)
-    target = target if is_table(spec) else None
-    return load_source(spec, target, preparation=preparation, text_target=texts)
+    options = DataOptions(data=data, target=target if is_table(data) else None)
+    return load_source(options, preparation)
 
 
 def examples_like(
@@ -205,28 +199,25 @@ def examples_like(
     from pluggable_mlp.data.split import matched
 
     measured = source.splits.get("test", source.splits["train"])
-    given = matched(source.name, "new", measured, preparation.task)
-    return preparation.apply(source.name, given, dtype, block_size)
+    split = matched(source.name, "new", measured, preparation.task)
+    return preparation.apply(source.name, split, dtype, block_size)
 
 
-def load_source(spec: Any, target: str | None = None, **reading: Any) -> Source:
-    """Load a data set as `load_dataset` does, but neither converted nor divided.
-
-    The arguments after the first are those of `read_table`.
-    """
+def load_source(options: "DataOptions", preparation: "Preparation | None" = None) -> Source:
+    """Load a data set as `load_dataset` does, but neither converted nor divided."""
     from pluggable_mlp.data.arrays import read_arrays
     from pluggable_mlp.data.choice import read_table
     from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
-    from pluggable_mlp.data.table_files import TABLES, TEXTS, is_table
+    from pluggable_mlp.data.tables import TABLES, TEXT_FILES, is_table
 
-    path = os.fspath(spec) if isinstance(spec, os.PathLike) else spec
+    data: Any = options.data
+    path = os.fspath(data) if isinstance(data, os.PathLike) else data
     if is_table(path):
-        return read_table(path, target, **reading)
-    of_columns = {"target": target} | {key: reading.get(key) for key in ("header", "encoding")}
-    for name, given in of_columns.items():
-        if given is not None:
-            fault = f"has no columns: {name} is {given!r}"
-            ends = TABLES if name == "target" else TEXTS
+        return read_table(options, preparation)
+    for name in () if preparation else ("target", "header", "encoding", "decimal"):
+        if getattr(options, name) != getattr(type(options), name):  # the default
+            fault = f"has no columns: {name} is {getattr(options, name)!r}"
+            ends = TABLES if name == "target" else TEXT_FILES
             raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(ends)}")
     if path == "digits":
         return load_digits()
@@ -246,7 +237,7 @@ def load_inputs(
     path: Any,
     preparation: "Preparation | None" = None,
     targets: Collection[str] = (),
-) -> Array | Frame:
+) -> Any:
     """Read examples without targets, as their file holds them.
 
     Parameters
@@ -262,7 +253,7 @@ def load_inputs(
 
     Returns
     -------
-    array (n, ...) or Frame
+    array (n, ...) or polars.DataFrame
         `Preparation.inputs` prepares them for a network.
 
     Raises
@@ -272,7 +263,7 @@ def load_inputs(
     """
     from pluggable_mlp.data.arrays import read_idx, read_npy, read_npz
     from pluggable_mlp.data.choice import read_table_inputs
-    from pluggable_mlp.data.table_files import is_table
+    from pluggable_mlp.data.tables import is_table
 
     if is_table(path):
         return read_table_inputs(path, preparation, targets)

@@ -10,22 +10,19 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Block, Column, Described, encode
-from pluggable_mlp.data.dataset import Split
-from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order, in_order
+from pluggable_mlp.data.columns import Column, Described, as_array, encode
+from pluggable_mlp.data.dataset import Split, as_inputs, as_values, is_frame
+from pluggable_mlp.data.encoded import AS_THEY_COME, Block, EncodedArray, Order, in_order
 from pluggable_mlp.data.errors import DataError, warn
-from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.quantiles import QuantileTransform
-from pluggable_mlp.data.scaling import Scaling
-from pluggable_mlp.data.streaming import in_memory
-from pluggable_mlp.data.targets import Task, check_class_labels, class_indices
-from pluggable_mlp.data.values import as_inputs, as_pixels, as_scaled, as_values
+from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
+from pluggable_mlp.data.split import in_memory
+from pluggable_mlp.data.targets import Task, class_indices
 from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
 from pluggable_mlp.wording import aligned, counted, listed
@@ -69,14 +66,11 @@ class Preparation:
     header : bool or None
         Whether the first line of a text named the columns; None for other sources.
     encoding : str or None
-        Of a text.
+        Of a text; None: UTF-8.
+    decimal : {"point", "comma"}
+        Of the numbers in a text.
     examples : mapping of str to int
         How many examples each part had: "train", "test", ….
-
-    Raises
-    ------
-    ValueError
-        If a value is anything else: the message names it.
     """
 
     features: int
@@ -96,29 +90,8 @@ class Preparation:
     pixels: bool = False
     header: bool | None = None
     encoding: str | None = None
+    decimal: Literal["point", "comma"] = "point"
     examples: Mapping[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for name, count in {"features": self.features, **self.examples}.items():
-            if count < 1:
-                raise ValueError(f"{name} is {count!r}, expected an integer of at least 1")
-        if self.scale is not None and not 0 < self.scale <= 1:
-            raise ValueError(f"scale is {self.scale!r}, expected a number in (0, 1], or null")
-        low, high = self.input_range
-        if not -math.inf < low <= high < math.inf:
-            raise ValueError(
-                f"input_range is {self.input_range!r}, expected two increasing numbers"
-            )
-        if self.columns is not None or not self.plain:
-            count = sum(len(block.features) for block in self._blocks)
-            if count != self.features:
-                raise ValueError(f"features is {self.features}, but the columns become {count}")
-        if self.plain and any(column.is_text for column in self.columns or ()):
-            raise ValueError("plain is true, but there are columns of texts")
-        if self.task == "classification":
-            check_class_labels(self.class_labels or ())
-        elif not self.target_names:
-            raise ValueError(f"target_names is {self.target_names!r}, expected a text per output")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
@@ -179,6 +152,11 @@ class Preparation:
         return self.columns is not None and self.header is not False
 
     @property
+    def has_text_labels(self) -> bool:
+        """Whether the classes are texts."""
+        return isinstance((self.class_labels or (0,))[0], str)
+
+    @cached_property
     def used_columns(self) -> list[Column]:
         """The columns that become features; empty for arrays."""
         return [column for column in self.columns or () if column.is_used]
@@ -195,7 +173,7 @@ class Preparation:
             return ()
         return tuple(feature for block in self._blocks for feature in block.features)
 
-    @property
+    @cached_property
     def _blocks(self) -> list[Block]:
         """The blocks of features of the columns, in the order of the features."""
         blocks = [block for column in self.used_columns for block in column.blocks]
@@ -270,23 +248,18 @@ class Preparation:
         inputs = self.inputs(name, split.inputs, dtype, block_size)
         return Split(inputs, self.targets(name, split.targets))
 
-    def inputs(
-        self, name: str, values: Array | Frame, dtype: str, block_size: int | None = None
-    ) -> Array:
+    def inputs(self, name: str, values: Any, dtype: str, block_size: int | None = None) -> Array:
         """Return inputs (n, ...) of any file as training would have had them, (n, features).
 
-        Where training saw pixels, the unit of numbers follows from what they are in, never from
-        other rows.  Integers, and the numbers of a table, are pixels; so are floats, if training's
-        own pixels were no bytes.  Pixels are from 0 to 255: whole ones become uint8, to be
-        multiplied by the scale, fractions among them, as of averaged images, are multiplied here.
-        Other floats and booleans are values.  A warning lists values far outside the range that
-        training saw.
+        uint8 inputs are pixels where training saw pixels, and so are all numbers if training's own
+        were asked for, as with --scaling pixels.  Others are values.  A warning lists values far
+        outside the range that training saw.
 
         Parameters
         ----------
         name : str
             Where they come from, for errors.
-        values : array (n, ...) or Frame
+        values : array (n, ...) or polars.DataFrame
             Of a table those columns that training used, in its order.
         dtype : {"float32", "float64"}
             Of the network, whose range values must keep to.
@@ -307,10 +280,8 @@ class Preparation:
         array = self._as_array(name, values)
         inputs = array if isinstance(array, EncodedArray) else as_inputs(name, "new", array)
         self._check_features(name, inputs.shape[1])
-        if self.scale is not None:
-            kind = "u" if isinstance(values, Frame) else array.dtype.kind
-            are_pixels = kind in "iu" or (kind == "f" and self.pixels)
-            inputs = (as_pixels if are_pixels else as_scaled)(name, inputs, self.scale)
+        if self.pixels:
+            inputs = whole_pixels(name, "new", inputs)
         if self.transform is not None:
             if not isinstance(inputs, EncodedArray):  # whose rows are made when they are asked for
                 inputs = lazy_map(inputs, partial(as_values, unit=self.scale_of(inputs)))
@@ -326,22 +297,22 @@ class Preparation:
         is_value = self.scale is None and inputs.dtype == np.uint8
         return lazy_map(inputs, as_values) if is_value else inputs
 
-    def _as_array(self, name: str, values: Array | Frame) -> Array:
-        """Return what becomes of the columns of a Frame; arrays are returned as they are."""
-        if not isinstance(values, Frame):
+    def _as_array(self, name: str, values: Any) -> Array:
+        """Return what becomes of the columns of a table; arrays are returned as they are."""
+        if not is_frame(values):
             if not self.plain:
                 fault = "holds no table, as the network was trained on"
                 raise DataError(name, fault, f"give the columns {', '.join(self.used_names)}")
             return values
         if not self.plain:
             return encode(name, self.columns or (), values, self.order)
-        array = values.as_array()
-        if not np.isnan(array).any():
-            return array
+        lacking = [column for column in values if column.null_count()]
+        if not lacking:
+            return as_array(values)
         if self.columns is not None:
             return encode(name, self.columns, values, self.order)[:]
-        row, place = np.argwhere(np.isnan(array))[0].tolist()
-        fault = f"column {values.names[place]!r} lacks a value in row {row + 1}"
+        row = int(lacking[0].is_null().arg_true()[0])
+        fault = f"column {lacking[0].name!r} lacks a value in row {row + 1}"
         raise DataError(name, fault, "give numbers, as training had")
 
     def _check_features(self, name: str, count: int) -> None:

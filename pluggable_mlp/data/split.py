@@ -1,39 +1,53 @@
-"""Which examples train, test and validate: those of a source, or a share of its training part.
+"""Which examples train, test and validate, and which of their inputs are made a block at a time.
+
+Of the inputs of .npy files, those can stay there that are in C order; of a table, categories can
+stay codes.  Targets are held in memory.
 
 Shapes: n examples, inputs (n, ...), targets (n,) or (n, outputs), classes (n,).
 """
 
 import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import Source, Split
-from pluggable_mlp.data.errors import DataError, warn
+from pluggable_mlp.data.dataset import Source, Split, is_frame
+from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.errors import DataError, DataWarning, warn
 from pluggable_mlp.data.targets import Task, as_targets
+from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
+from pluggable_mlp.options import DataOptions
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.registry import as_number
+
+LARGEST_IN_MEMORY = 2**30
+"""Bytes of inputs: larger ones stay in their file, or codes.
+
+The same on every machine, since the order of the examples depends on the blocks.
+"""
+
+BYTES_PER_BLOCK = 2**26
 
 TEST_SHARE = 1 / 7
 """The share of the examples for testing, where a source has no test part of its own."""
 
 
 def divide(
-    source: Source,
-    seed: int,
-    task: Task,
-    validation: float | None,
-    test_share: float | None,
-    usual_validation: float | None = None,
+    source: Source, options: DataOptions, task: Task, usual_validation: float | None = None
 ) -> tuple[dict[str, Split], dict[str, float | None]]:
     """Return all splits, and the shares that were drawn for "test" and "validation", or None.
 
     The usual share for validation is that of sources without such a part, unless one is given.
     """
-    name = source.name
+    name, validation, test_share = source.name, options.validation, options.test_share
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
-        test_share = TEST_SHARE if test_share is None else test_share
+        usual = TEST_SHARE if options.test is None else 0.0
+        test_share = usual if test_share is None else test_share
         as_number("test_share", test_share, at_least=0.0, below=1.0)
     elif test_share is not None:
         raise DataError(name, "has a test part of its own", "leave --test-share out")
@@ -50,11 +64,16 @@ def divide(
         if share:
             inputs, targets = splits["train"]
             classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
-            chosen = choose(name, classes, seed, share)
+            chosen = choose(name, classes, options.seed, share)
             if chosen.any():
-                splits["train"] = Split(inputs[~chosen], targets[~chosen])
-                splits[part] = Split(inputs[chosen], targets[chosen])
+                splits["train"] = Split(rows_of(inputs, ~chosen), targets[~chosen])
+                splits[part] = Split(rows_of(inputs, chosen), targets[chosen])
     return splits, {part: share for part, (_, share) in drawn.items()}
+
+
+def rows_of(inputs: Any, chosen: Array) -> Any:
+    """Return the rows of an array, or of the columns of a table, that flags (n,) choose."""
+    return inputs.filter(chosen) if is_frame(inputs) else inputs[chosen]
 
 
 def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
@@ -67,7 +86,7 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
     """
     inputs, targets = split
     targets = as_targets(name, part, targets, task)
-    if inputs.ndim == 0 or len(inputs) != len(targets):
+    if not inputs.shape or len(inputs) != len(targets):
         kind = "labels" if task == "classification" else "targets"
         fault = f"the {part} inputs have shape {inputs.shape}, the {kind} {targets.shape}"
         raise DataError(name, fault, f"give one of the {kind} for each example")
@@ -151,3 +170,82 @@ def _by_class(seed: int, purpose: str, classes: Array) -> Array:
     order = permutation(seed, purpose, 0, classes.shape[0])
     order = order[sizes[places[order]] > 1]
     return order[np.argsort(places[order], kind="stable")]
+
+
+def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
+    """Return whether inputs are taken a block at a time.
+
+    Parameters
+    ----------
+    inputs : iterable of arrays
+        Of all splits.
+    block_size : int or None
+        0: they are not; None: if all together take more than `LARGEST_IN_MEMORY`.
+    """
+    return bool(block_size) or (block_size is None and _are_large(*inputs))
+
+
+def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False) -> Source:
+    """Return a source whose inputs stay in their files, where it is asked or they need blocks."""
+    inputs = (given.inputs for given in source.splits.values())
+    if not (in_files or needs_blocks(inputs, block_size)):
+        return source
+    splits = {
+        part: given._replace(inputs=_in_file(given.inputs)) for part, given in source.splits.items()
+    }
+    return replace(source, splits=splits)
+
+
+def keep_on_disk_if_large(values: Any) -> Any:
+    """Return inputs that stay in their file, where they take more than `LARGEST_IN_MEMORY`."""
+    return _in_file(values) if _are_large(values) else values
+
+
+def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
+    """Return the inputs of all splits, those of a table whole, unless blocks are asked or needed.
+
+    Parameters
+    ----------
+    inputs : dict of arrays
+    block_size : int or None
+        As for `needs_blocks`.
+    """
+    if needs_blocks(inputs.values(), block_size):
+        return inputs
+    return {part: v[:] if isinstance(v, EncodedArray) else v for part, v in inputs.items()}
+
+
+def block_of(inputs: Array, needed: bool) -> int:
+    """Return how many examples a block has where no one says so; 0 where all are taken at once.
+
+    Parameters
+    ----------
+    inputs : array
+        Prepared ones.
+    needed : bool
+        What `needs_blocks` says of the inputs before; codes of a table need them anyway.
+    """
+    if not (isinstance(inputs, EncodedArray) or (needed and isinstance(inputs, LazyArray))):
+        return 0
+    row: int = math.prod(inputs.shape[1:]) * inputs.dtype.itemsize
+    return max(1, BYTES_PER_BLOCK // row)
+
+
+def _are_large(*inputs: Any) -> bool:
+    size = sum(v.nbytes for v in inputs if isinstance(v, np.ndarray | EncodedArray))
+    return size > LARGEST_IN_MEMORY
+
+
+def _in_file(values: Any) -> Any:
+    """Return inputs that stay in their file, if they can; warn of those in Fortran order."""
+    if not isinstance(values, np.memmap):
+        return values
+    rows = as_lazy(values)
+    if not isinstance(rows, StoredArray) and not values.flags.c_contiguous:
+        warnings.warn(
+            f"{values.filename} is in Fortran order, of which no rows can be read alone: all of "
+            "it is held in memory; to read it in blocks, save numpy.ascontiguousarray(X)",
+            DataWarning,
+            stacklevel=3,
+        )
+    return rows

@@ -3,7 +3,7 @@
 Shapes: n examples, targets (n,) or (n, outputs), class labels and class indices (n,).
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -143,17 +143,6 @@ def _as_labels(name: str, part: str, values: Array) -> Array:
         fault = f"the {part} labels go from {smallest} to {largest}"
         raise DataError(name, fault, "give labels of at most 2**53")
     return values.astype(np.int64)
-
-
-def check_class_labels(labels: tuple[int | str, ...]) -> None:
-    """Raise ValueError unless class labels are two or more, of one kind, and increase."""
-    values: Any = labels
-    whole = all(type(n) is int and abs(n) <= LARGEST_EXACT for n in values)
-    texts = all(isinstance(n, str) for n in values)
-    if len(values) < 2 or not (whole or texts) or list(values) != sorted(set(values)):
-        raise ValueError(
-            f"class_labels is {labels!r}, expected increasing integers, or texts in order"
-        )
 
 
 def class_indices(

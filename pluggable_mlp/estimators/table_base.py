@@ -20,12 +20,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
+from pluggable_mlp.data.choice import NUMBERS, TEXTS
 from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.frame import Frame
-from pluggable_mlp.data.split import choose_usual_validation
-from pluggable_mlp.data.streaming import needs_blocks
+from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
 from pluggable_mlp.data.targets import REGRESSION, Task
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
@@ -41,6 +40,7 @@ from pluggable_mlp.executor import one_by_one
 from pluggable_mlp.files import to_json
 from pluggable_mlp.lazy import blocks, on_host
 from pluggable_mlp.namespaces import ARITHMETICS
+from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import parameters_of
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.loop import Epoch
@@ -208,7 +208,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        frame = frame_of(self, X, categorical_features=self.categorical_features)
+        frame, categorical = frame_of(self, X, categorical_features=self.categorical_features)
         if len(frame) < 2:
             raise ValueError("X has n_samples = 1, expected two rows or more")
         targets = self._targets_of(frame, y, is_new=True)
@@ -219,24 +219,28 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         weights: dict[str, Array | None] = {"train": given}
         parts = {"train": Split(frame, targets)}
         if eval_set is not None:
-            parts["validation"] = self._evaluated(eval_set, frame)
+            parts["validation"] = self._evaluated(eval_set, frame, categorical)
         else:
             chosen = self._chosen(targets, seed)
             if chosen.any():
                 of_parts = {"train": ~chosen, "validation": chosen}
-                parts = {name: Split(frame[of], targets[of]) for name, of in of_parts.items()}
+                parts = {
+                    name: Split(frame.filter(of), targets[of]) for name, of in of_parts.items()
+                }
                 weights = {n: None if given is None else given[of] for n, of in of_parts.items()}
                 self._refuse_zeros(weights)
         try:
             dataset = build_dataset(
-                Source("X", parts),
-                seed,
-                self._task,
-                validation=None if "validation" in parts else 0.0,
-                target_scaling="standard" if self._task == "regression" else None,
-                block_size=1,  # categories are codes until `_part` or a block has their rows
-                test_share=0.0,
-                recipe=self._recipe(),
+                Source("X", parts, categorical=categorical),
+                DataOptions(
+                    seed=seed,
+                    task=self._task,
+                    validation=None if "validation" in parts else 0.0,
+                    target_scaling="standard" if self._task == "regression" else None,
+                    block_size=1,  # categories are codes until `_part` or a block has their rows
+                    test_share=0.0,
+                    recipe=self._recipe(),
+                ),
             )
         except DataError as error:  # whose remedy is one of the command line
             source, fault, remedy = error.args
@@ -244,16 +248,19 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
             raise DataError(source, fault, own) from None
         return dataset, weights
 
-    def _evaluated(self, eval_set: Any, like: Frame) -> Split:
+    def _evaluated(self, eval_set: Any, like: Any, categorical: set[str]) -> Split:
         """Return the rows for validation that were given, with columns like those of training."""
         if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
             raise ValueError(f"eval_set is {type(eval_set).__name__}, expected a tuple (X, y)")
         X, y = eval_set
-        kinds = [(n, kind_of(column)) for n, column in zip(like.names, like.columns, strict=True)]
-        frame = frame_of(self, X, kinds=kinds)
+        kinds = [
+            (of.name, NUMBERS if of.dtype.is_numeric() and of.name not in categorical else TEXTS)
+            for of in like
+        ]
+        frame, _ = frame_of(self, X, kinds=kinds)
         return Split(frame, self._targets_of(frame, y, is_new=False))
 
-    def _targets_of(self, frame: Frame, y: Any, *, is_new: bool) -> Array:
+    def _targets_of(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         """Return the targets of the rows of a frame, as `_targets` does."""
         given = np.asarray(on_host(y) if hasattr(y, "shape") else y)
         check_consistent_length(np.empty(len(frame)), given)
@@ -330,7 +337,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
         check_is_fitted(self)
         kinds = [(of.name, kind_of(of) if of.is_used else None) for of in self._columns]
-        frame = frame_of(self, X, kinds=kinds)
+        frame, _ = frame_of(self, X, kinds=kinds)
         prepared = self.preparation_.inputs("X", frame, "float64")
         compute, place = getattr(self.network_, method), self._place()
         at_once = RECIPES[self.recipe].rows_at_once

@@ -1,14 +1,13 @@
-"""What the estimators for tables are given, as the columns of a `Frame`.
+"""What the estimators for tables are given, as columns of polars.
 
-Data frames of any library come through narwhals and polars, arrays as they are.  What becomes of
-the columns is decided in `data/columns.py`.
+What becomes of the columns is decided in `data/columns.py`.
 
 Shapes: n rows, a column is (n,).
 """
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +15,23 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Column
+from pluggable_mlp.data.choice import NUMBERS, TEXTS, Kind, typed
+from pluggable_mlp.data.columns import Column, import_polars
 from pluggable_mlp.data.dataset import LARGEST_EXACT
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.frame import Frame, Texts
-from pluggable_mlp.data.table_files import open_table
-from pluggable_mlp.data.tables import Table, import_polars
+from pluggable_mlp.data.tables import open_table, source_of
 from pluggable_mlp.lazy import on_host
-
-_NUMBERS, _TEXTS = "numbers", "texts"
+from pluggable_mlp.options import DataOptions
 
 
 def frame_of(
     estimator: BaseEstimator,
     X: Any,
     *,
-    kinds: Sequence[tuple[str, str | None]] | None = None,
+    kinds: Sequence[tuple[str, Kind | Literal[""] | None]] | None = None,
     categorical_features: Any = None,
-) -> Frame:
-    """Return the columns of X.
+) -> tuple[Any, set[str]]:
+    """Return the columns of X (polars.DataFrame), and the names of those that hold categories.
 
     Parameters
     ----------
@@ -51,11 +47,11 @@ def frame_of(
     Raises
     ------
     ValueError, TypeError
-        If X is no table, has other columns, or holds infinity, dates or lists: naming the column.
+        If X is no table, has other columns, or holds infinity or lists: naming the column.
     """
-    is_new = kinds is None
-    if _is_frame(X):
-        table: Any = open_table(X, None)
+    is_new, is_frame = kinds is None, _is_frame(X)
+    if is_frame:
+        table, _ = open_table(DataOptions(data=X))
         validate_data(estimator, X, reset=is_new, skip_check_array=True)
         own = _categorical_columns(X)
     else:
@@ -63,26 +59,26 @@ def frame_of(
         array = validate_data(estimator, X, reset=is_new, dtype=None, ensure_all_finite="allow-nan")
         table, own = _table_of(array), set()
     if kinds is None:
-        own |= _places(estimator, table, categorical_features)
-        names = table.names or [f"x{place}" for place in range(len(table.columns))]
-        kinds = [(name, _TEXTS if place in own else "") for place, name in enumerate(names)]
+        names = table.columns if is_frame else ()
+        own |= _places(estimator, table.width, names, categorical_features)
+        kinds = [(name, TEXTS if k in own else "") for k, name in enumerate(table.columns)]
+    source = source_of(X) if is_frame else "X"
     try:
-        found = {
-            name: _column(table, place, kind)
+        columns = {
+            name: _column(source, table[:, place].alias(name), kind)
             for place, (name, kind) in enumerate(kinds)
             if kind is not None
         }
     except DataError as error:
-        if _is_frame(X):
+        if is_frame:
             raise
         raise error.or_else("give a data frame, whose columns have names and types") from None
-    return Frame(tuple(found), tuple(found.values()))
+    return import_polars().DataFrame(columns), {name for name, kind in kinds if kind == TEXTS}
 
 
-def kind_of(column: Column | Array | Texts) -> str:
-    """Return the kind of a column, fitted or given."""
-    is_text = column.is_text if isinstance(column, Column) else isinstance(column, Texts)
-    return _TEXTS if is_text else _NUMBERS
+def kind_of(column: Column) -> Kind:
+    """Return the kind of a column that was fitted."""
+    return TEXTS if column.is_text else NUMBERS
 
 
 def _is_frame(X: Any) -> bool:
@@ -104,23 +100,24 @@ def _categorical_columns(X: Any) -> set[int]:
     return {place for place, kind in enumerate(kinds) if kind in named}
 
 
-def _table_of(array: NDArray[Any]) -> Table:
-    """Return an array (n, features) as a table: columns of numbers, or of polars."""
-    name = "X"
+def _table_of(array: NDArray[Any]) -> Any:
+    """Return an array (n, features) as columns of polars: x0, x1, …."""
+    polars = import_polars("X")
     if array.dtype.kind in "iufb":
-        columns: list[Any] = [np.ascontiguousarray(of, np.float64) for of in array.T]
+        columns = [np.ascontiguousarray(column, np.float64) for column in array.T]
     else:
-        polars = import_polars(name)
-        columns = [polars.Series("", of.tolist(), strict=False) for of in array.T]
-    return Table(name, None, columns)
+        columns = [column.tolist() for column in array.T]
+    return polars.DataFrame(
+        [polars.Series(f"x{k}", column, strict=False) for k, column in enumerate(columns)]
+    )
 
 
-def _places(estimator: BaseEstimator, table: Table, chosen: Any) -> set[int]:
+def _places(estimator: BaseEstimator, width: int, names: Sequence[str], chosen: Any) -> set[int]:
     """Return the places of columns that are chosen by name or place."""
-    width, found = len(table.columns), set()
+    found = set()
     for one in () if chosen is None else np.asarray(chosen, dtype=object).tolist():
-        if isinstance(one, str) and one in (table.names or ()):
-            found.add((table.names or ()).index(one))
+        if isinstance(one, str) and one in names:
+            found.add(names.index(one))
         elif isinstance(one, int) and not isinstance(one, bool) and -width <= one < width:
             found.add(one % width)
         else:
@@ -131,31 +128,14 @@ def _places(estimator: BaseEstimator, table: Table, chosen: Any) -> set[int]:
     return found
 
 
-def _column(table: Table, place: int, kind: str) -> Array | Texts:
-    """Return a column as numbers, or as texts where the kind is that."""
-    given = table.columns[place]
-    if isinstance(given, np.ndarray):
-        values: Array | Texts = given
-    else:
-        is_number = given.dtype.is_numeric()
-        values = table.column(place, None if is_number else kind or None)
-    if kind == _TEXTS and not isinstance(values, Texts):
-        beyond = values[np.abs(values) > LARGEST_EXACT]
-        if beyond.size:
-            fault = f"column {table.name(place)!r} holds {beyond[0]:.0f}, a category beyond 2**53"
-            raise DataError(table.source, fault, "convert the column to texts")
-        return _as_texts(values)
+def _column(source: str, column: Any, kind: Kind | Literal[""]) -> Any:
+    """Return a column as numbers, which may be categories, or as texts where the kind is that."""
+    if not column.dtype.is_numeric():
+        return typed(source, column, kind or None)
+    values = typed(source, column)
+    if kind == TEXTS:
+        beyond = values.filter(values.abs() > LARGEST_EXACT)
+        if len(beyond):
+            fault = f"column {column.name!r} holds {beyond[0]:.0f}, a category beyond 2**53"
+            raise DataError(source, fault, "convert the column to texts")
     return values
-
-
-def _as_texts(values: Array) -> Texts:
-    """Return numbers (n,) as texts: whole ones without a point."""
-    missing = np.isnan(values)
-    numbers, places = np.unique(values[~missing], return_inverse=True)
-    texts = [str(int(n)) if n.is_integer() else repr(n) for n in numbers.tolist()]
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    ranks = np.empty(len(texts), np.int32)
-    ranks[order] = np.arange(len(texts))
-    codes = np.full(values.size, -1, np.int32)
-    codes[~missing] = ranks[places]
-    return Texts(tuple(texts[k] for k in order), codes, were_numbers=True)

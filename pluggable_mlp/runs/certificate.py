@@ -27,7 +27,7 @@ from pluggable_mlp.hashing import tensor_names
 from pluggable_mlp.runs.run import Run, versions
 from pluggable_mlp.settings import Settings
 
-FORMAT = 3
+FORMAT = 4
 
 EPOCHS = 1024
 """At most about so many epochs are certified: the file stays below 1 MB."""

@@ -14,9 +14,9 @@ from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.errors import DataError, DataWarning, no_data_warnings
-from pluggable_mlp.data.load import dataset_of, examples_like, load_inputs, load_source_like
+from pluggable_mlp.data.load import examples_like, load_inputs, load_source_like, read_dataset
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.streaming import (
+from pluggable_mlp.data.split import (
     block_of,
     keep_on_disk,
     keep_on_disk_if_large,
@@ -189,9 +189,8 @@ class SavedRun:
     def _was_trained_on(self, source: Source) -> bool:
         try:
             with no_data_warnings():
-                dataset = dataset_of(
-                    source, **self.settings.data_options(), preparation=self.preparation
-                )
+                options = self.settings.data_options()
+                dataset = read_dataset(options, self.preparation, source)
         except DataError:  # other columns or labels, too few examples: it was not
             return False
         return bool(dataset.sha256() == self.config["data_sha256"])

@@ -204,7 +204,7 @@ def load_own_test_part(
     if settings.test is None:
         return load_own_data(settings, config["data_sha256"], preparation).test
     with _of_own_data():
-        part = load_for_testing(preparation, settings.test, settings.target, settings.block_size)
+        part = load_for_testing(preparation, settings)
     _refuse_others(settings.test, part.sha256(), config["test_sha256"])
     return part
 

@@ -178,7 +178,7 @@ class Verification:
         certified = {**self.run.config, "settings": settings}
         found = read_config(folder / "config.json")
         if whole or self.run.settings.data != settings["data"]:  # maybe once of another format
-            certified |= {name: found.get(name) for name in ("header", "encoding")}
+            certified |= {name: found.get(name) for name in ("header", "encoding", "decimal")}
         if json_sha256(found) != json_sha256(certified):
             raise _edited(folder / "config.json")
         if whole:  # as the certificate cannot say if these two were edited

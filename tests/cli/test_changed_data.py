@@ -14,6 +14,8 @@ from pluggable_mlp.data import load_dataset
 
 polars = pytest.importorskip("polars")
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*'owner':pluggable_mlp.data.DataWarning")
+
 PLAIN = ("--recipe", "none", "--hidden", 2)
 TRAIN = ("--task", "regression", "--epochs", 1, "--batch-size", 64, *PLAIN)
 COUNT = 70

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -187,23 +188,6 @@ def test_columns_without_names_are_counted(told, train, tmp_path):
     assert "has 3 features without names, training had 2; give a, b" in outcome.err
 
 
-@pytest.mark.parametrize("rows", [1, 200])
-def test_one_fraction_changes_no_other_pixel(told, train, tmp_path, rows):
-    pixels = np.random.default_rng(0).integers(0, 256, (COUNT, 3))
-    pixels[:, 0] = np.arange(COUNT) % 2 * 255
-    np.savez(tmp_path / "table.npz", X=pixels, y=pixels[:, 0] > 0)
-    run = train(tmp_path / "table.npz", "--learning-rate", 1.0, "--scaling", "pixels")
-    new = np.tile(pixels[:1], (rows, 1)).astype(float)
-    np.save(tmp_path / "whole.npy", new)
-    new[-1, 2] += 0.5
-    np.save(tmp_path / "fraction.npy", new)
-    whole, fraction = (
-        np.loadtxt(told("predict", run, tmp_path / name).out.splitlines()[1:], delimiter=",")
-        for name in ("whole.npy", "fraction.npy")
-    )
-    np.testing.assert_allclose(fraction, whole, atol=0.02)
-
-
 @pytest.mark.parametrize("extra", [[], ["x"]], ids=["embedded", "polars"])
 @pytest.mark.parametrize(
     "labels",
@@ -333,14 +317,17 @@ def test_semicolons_and_decimal_commas(told, train, tmp_path, extra, header):
     texts = {"text": ["u, or v", "w"] * (COUNT // 2)} if extra else {}
     plain = {"a": table["a"], "b": table["b"], **texts, "y": table["y"]}
     european = {"a": comma(table["a"]), "b": comma(table["b"]), **texts, "y": table["y"]}
+    paths = [
+        write(tmp_path / "plain.csv", plain, header),
+        write(tmp_path / "european.csv", european, header, ";"),
+    ]
     runs = [
-        train(write(tmp_path / f"{name}.csv", content, header, delimiter), folder=name)
-        for name, content, delimiter in (("plain", plain, ","), ("european", european, ";"))
+        train(path, "--decimal", decimal, folder=decimal)
+        for path, decimal in zip(paths, ("point", "comma"), strict=True)
     ]
     one, other = (json.loads((run / "config.json").read_text()) for run in runs)
     assert one["data_sha256"] == other["data_sha256"]
-    given = [answers(told("predict", run, tmp_path / "european.csv", "--backend", "numpy"))
-             for run in runs] if header else [0, 0]  # fmt: skip
+    given = [answers(told("predict", *pair)) for pair in zip(runs, paths, strict=True)]
     assert given[0] == given[1]
 
 
@@ -360,15 +347,13 @@ def test_arrays_of_objects_name_the_remedy(told, tmp_path, pack):
 
 
 @pytest.mark.parametrize("form", ["${:.2f}", '"1,{:.0f}"'])
-def test_prices_as_people_write_them_are_refused_with_one_of_them(told, tmp_path, form):
+def test_prices_as_people_write_them_are_left_out_with_an_example(told, tmp_path, form):
     path = tmp_path / "table.csv"
     rows = (f"{k % 7},{form.format(100 + k)},{k % 2}\n" for k in range(COUNT))
     path.write_text("a,price,y\n" + "".join(rows))
     outcome = told("train", "--data", path, *TRAIN)
-    assert outcome.code == 2
-    first = form.format(100).strip('"')
-    assert f"column 'price' holds {first!r} in row 1, a number as it is" in outcome.err
-    assert "write 1234.5 without signs and groups of digits" in outcome.err
+    assert outcome.code == 0
+    assert re.search(r"'price' \(\d+ different texts, such as '(\$1|1,1)", outcome.err)
 
 
 def test_that_a_text_is_missing_is_learned(told, train, tmp_path):

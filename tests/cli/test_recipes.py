@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, load_run
-from pluggable_mlp.data import streaming
+from pluggable_mlp.data import split
 
 polars = pytest.importorskip("polars")
 
@@ -92,8 +92,8 @@ def test_a_large_table_is_trained_as_by_the_estimator(command, tmp_path, monkeyp
     X.with_columns(y=y).write_csv(place)
     model = kind(recipe, n_members=2, max_iter=2, random_state=5)
     in_memory = arrays(model.fit(X, y).parameters_)
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 300 * 21 * 8)
+    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 300 * 21 * 8)
     text = f"{recipe}:members=2" if recipe == "tabm-mini" else recipe
     task = "classification" if kind is TableClassifier else "regression"
     given = ("--task", task, "--recipe", text, "--epochs", 2, "--seed", 5, "--test-share", 0)
@@ -323,7 +323,7 @@ def test_useless_columns_are_named_and_dropped(command, told, tmp_path):
     assert outcome.code == 0
     assert (
         "columns that are not used: 'three' (it is 3 in all rows), 'same' (it is a in all rows), "
-        "'id' (42 different texts in 42 rows)"
+        "'id' (42 different texts, such as 'row "
     ) in outcome.err
     (tmp_path / "new.csv").write_text("x\n1\n2\n")
     assert len(done(command, "predict", run, tmp_path / "new.csv").out.splitlines()) == 3

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends.numpy import NumpyBackend
-from pluggable_mlp.data import streaming
+from pluggable_mlp.data import split
 from pluggable_mlp.lazy import StoredArray
 from tests.cli.children import running
 
@@ -84,8 +84,8 @@ def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path,
     whole = trained(command, folder, tmp_path / "whole", *TRAIN)[1]
     rows = predicted(command, tmp_path / "whole", folder / "X.npy")
     measured = command("evaluate", "--json", tmp_path / "whole").out
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", inputs.nbytes - 1)
-    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
+    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", inputs.nbytes - 1)
+    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
     config, summary = trained(command, folder, tmp_path / "blocks", *TRAIN)
     assert config["settings"]["block_size"] == 70
     assert summary["parameters_sha256"] != whole["parameters_sha256"]
@@ -103,8 +103,8 @@ def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path,
 
 def test_a_row_beyond_a_block_is_a_block(command, folder, tmp_path, monkeypatch):
     """Not all rows at once: then there would be no blocks."""
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 4)
+    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 4)
     config, _ = trained(command, folder, tmp_path / "run", *TRAIN)
     assert config["settings"]["block_size"] == 8  # a batch
 
@@ -132,8 +132,8 @@ def test_training_reads_a_block_at_most(command, folder, monkeypatch):
 def test_other_large_files_are_evaluated_in_blocks(command, folder, tmp_path, monkeypatch):
     """No array of more rows than a block comes to the library."""
     trained(command, folder, tmp_path / "run", *TRAIN)
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
+    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
     rows, own = [], NumpyBackend.asarray
 
     def noted(self, array, **options):

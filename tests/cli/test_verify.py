@@ -38,7 +38,7 @@ def test_every_field_of_a_certificate(certificate):
     arrays = [start[layer][name] for layer in (0, 1) for name in "Wb"]
     versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
     assert json.loads(certificate.read_text()) == sealed({
-        "format": 3,
+        "format": 4,
         "made_on": f"numpy (cpu), {versions}",
         "settings": config["settings"],
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),

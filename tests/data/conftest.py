@@ -97,7 +97,7 @@ def read(scratch: Path) -> Callable[..., Dataset]:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with the published data, named by PLUGGABLE_MLP_DATA."""
-    places = os.environ.get("PLUGGABLE_MLP_DATA", "")
-    if not places:
+    place = os.environ.get("PLUGGABLE_MLP_DATA")
+    if not place:
         pytest.skip("PLUGGABLE_MLP_DATA is not set: the published data are not here")
-    return Path(places.split(os.pathsep)[0])
+    return Path(place)

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, DataWarning
+from pluggable_mlp.data.choice import typed
 from pluggable_mlp.data.columns import Column, encode, fit_columns
 from pluggable_mlp.data.encoded import Order
-from pluggable_mlp.data.frame import Frame, Texts
-from tests.data.texts import texts_of
 
+polars = pytest.importorskip("polars")
 SimpleImputer = pytest.importorskip("sklearn.impute").SimpleImputer
 OneHotEncoder = pytest.importorskip("sklearn.preprocessing").OneHotEncoder
 
-NAN = float("nan")
+from tests.data.frames import frame_of  # noqa: E402 (polars)
 
 
 def features_of(columns):
@@ -27,10 +27,10 @@ def applied(columns, frame, name="file"):
     return encode(name, columns, frame)[:]
 
 
-AGES = np.array([3.0, NAN, 1.0, 9.0, 4.0, NAN])
-HEIGHTS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.5])
-CITIES = texts_of(["Rome", "Oslo", None, "Rome", "Bern", "Oslo"])
-TABLE = Frame(("age", "height", "city"), (AGES, HEIGHTS, CITIES))
+AGES = [3.0, None, 1.0, 9.0, 4.0, None]
+HEIGHTS = [1.0, 2.0, 3.0, 4.0, 5.0, 6.5]
+CITIES = ["Rome", "Oslo", None, "Rome", "Bern", "Oslo"]
+TABLE = frame_of(age=AGES, height=HEIGHTS, city=CITIES)
 
 
 def test_it_agrees_with_scikit_learn():
@@ -38,11 +38,13 @@ def test_it_agrees_with_scikit_learn():
     assert features_of(columns) == [
         "age", "age missing", "height", "city=Bern", "city=Oslo", "city=Rome", "city missing"
     ]  # fmt: skip
-    ages = SimpleImputer(strategy="median", add_indicator=True).fit_transform(AGES[:, None])
+    imputer = SimpleImputer(strategy="median", add_indicator=True)
+    ages = imputer.fit_transform(np.array(AGES, float)[:, None])
     cities = OneHotEncoder(
         categories=[["Bern", "Oslo", "Rome"]], handle_unknown="ignore", sparse_output=False
-    ).fit_transform(np.array([[CITIES.distinct[k] if k >= 0 else None] for k in CITIES.codes]))
-    expected = np.hstack([ages, HEIGHTS[:, None], cities, [[0], [0], [1], [0], [0], [0]]])
+    ).fit_transform(np.array(CITIES)[:, None])
+    heights = np.array(HEIGHTS)[:, None]
+    expected = np.hstack([ages, heights, cities, [[0], [0], [1], [0], [0], [0]]])
     np.testing.assert_array_equal(applied(columns, TABLE, "example"), expected)
     numeric = encode("example", columns, TABLE).is_number
     assert numeric.tolist() == [True, False, True, False, False, False, False]
@@ -50,30 +52,30 @@ def test_it_agrees_with_scikit_learn():
 
 def test_numbers_come_first_and_embedded_columns_last():
     """Otherwise the order is the table's; that a number is missing stands in its column's place."""
-    sexes = texts_of(["m", "f", None, "m", "f", "f"])
-    floors = texts_of(["0", "1", "2", "3", "3", None])
-    frame = Frame(("floor", "sex", "age", "city", "height"), (floors, sexes, AGES, CITIES, HEIGHTS))
+    sexes = ["m", "f", None, "m", "f", "f"]
+    floors = ["0", "1", "2", "3", "3", None]
+    frame = frame_of(floor=floors, sex=sexes, age=AGES, city=CITIES, height=HEIGHTS)
     columns = fit_columns("example", frame, pairs="sign")
     made = encode("example", columns, frame, Order(numbers_first=True, embedded=4))
     signs = [[1], [-1], [0], [1], [-1], [-1]]
     cities = [[0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
     of_floors = np.eye(5)[[0, 1, 2, 3, 3, 4], :4]
     ages = np.array([[3.0, 0], [3.5, 1], [1, 0], [9, 0], [4, 0], [3.5, 1]])
-    expected = [ages[:, :1], HEIGHTS[:, None], signs, ages[:, 1:], cities, of_floors]
+    expected = [ages[:, :1], np.array(HEIGHTS)[:, None], signs, ages[:, 1:], cities, of_floors]
     np.testing.assert_array_equal(made[:], np.hstack(expected))
 
 
 def test_later_columns_are_found_by_name_and_the_rest_is_left():
     columns = fit_columns("example", TABLE)
-    moved = Frame(("x", "city", "height", "age"), (HEIGHTS, CITIES, HEIGHTS, AGES))
+    moved = frame_of(x=HEIGHTS, city=CITIES, height=HEIGHTS, age=AGES)
     np.testing.assert_array_equal(applied(columns, moved), applied(columns, TABLE, "example"))
 
 
 def test_unseen_categories_are_zero_with_one_warning():
     columns = fit_columns("example", TABLE)
-    cities = texts_of(["Paris", "Rome", "Lima", "Paris", "Rome", "Rome"])
+    cities = ["Paris", "Rome", "Lima", "Paris", "Rome", "Rome"]
     with pytest.warns(DataWarning) as told:
-        made = applied(columns, Frame(TABLE.names, (AGES, HEIGHTS, cities)))
+        made = applied(columns, frame_of(age=AGES, height=HEIGHTS, city=cities))
     assert [str(one.message) for one in told] == [
         "file: column 'city' holds 'Lima', 'Paris', which training never saw, in 3 rows: they "
         "count as none of its categories"
@@ -83,60 +85,74 @@ def test_unseen_categories_are_zero_with_one_warning():
 
 def test_values_missing_only_in_later_rows_warn():
     columns = fit_columns("example", TABLE)
-    heights = np.array([NAN, 2.0, 3.0, 4.0, 5.0, 6.5])
+    heights = [None, 2.0, 3.0, 4.0, 5.0, 6.5]
     with pytest.warns(DataWarning, match=r"column 'height' lacks values in 1 row, .* count as 3.5"):
-        made = applied(columns, Frame(TABLE.names, (AGES, heights, CITIES)))
+        made = applied(columns, frame_of(age=AGES, height=heights, city=CITIES))
     assert made[0, 2] == 3.5
 
 
 def test_unusable_columns_are_left_out():
     count = 30
-    names = texts_of([f"n{k}" for k in range(count)])
-    empty, none = np.full(count, NAN), texts_of([None] * count)
-    frame = Frame(("a", "names", "empty", "none"), (np.arange(30.0), names, empty, none))
+    names = [f"n{k}" for k in range(count)]
+    frame = frame_of(a=range(count), names=names, empty=[None] * count)
     columns = fit_columns("example", frame)
     assert features_of(columns) == ["a"]
     assert [column.describe() for column in columns] == [
         ("a", 0, "0 to 29", "number"),
-        ("names", 0, "", "left out: 30 different texts in 30 rows"),
+        ("names", 0, "", "left out: 30 different texts, such as 'n0'"),
         ("empty", 30, "", "left out: it has no values"),
-        ("none", 30, "", "left out: it has no values"),
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert applied(columns, Frame(("a",), (np.arange(30.0),))).shape == (30, 1)
-    fault = "no column can be used ('names': 30 different texts in 30 rows, 'empty': it has no val"
+        assert applied(columns, frame.select("a")).shape == (30, 1)
+    fault = "no column can be used ('names': 30 different texts, such as 'n0', 'empty': it has no"
     with pytest.raises(DataError, match=re.escape(f"example: {fault}")):
-        fit_columns("example", Frame(("names", "empty"), (names, empty)))
+        fit_columns("example", frame.select("names", "empty"))
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["${:.2f}", "1,{:.0f}", "{:.1f} %", "({:.2f})", "1 {}", "2024-01-{:02.0f}", "{:.0f}_000"],
+)
+def test_what_polars_does_not_read_as_numbers_are_texts(form):
+    """They are left out where they nearly all differ, with an example of them."""
+    texts = [form.format(100 + 7 * k) for k in range(50)]
+    typed_, few = (
+        typed("example", polars.Series("price", texts)),
+        polars.Series("few", texts[:2] * 25),
+    )
+    frame = polars.DataFrame([typed_, typed("example", few)])
+    price, few = fit_columns("example", frame)
+    assert price.describe().becomes == f"left out: 50 different texts, such as {min(texts)!r}"
+    assert few.categories == tuple(sorted(texts[:2]))
 
 
 @pytest.mark.parametrize(("count", "features"), [(10_000, 10_001), (10_001, 1)])
 def test_up_to_ten_thousand_different_texts_are_categories(count, features):
-    codes = np.arange(3 * count, dtype=np.int32) % count
-    texts = Texts(tuple(f"{k:05}" for k in range(count)), codes)
-    columns = fit_columns("example", Frame(("a", "shop"), (codes * 0.5, texts)))
+    shops = [f"{k % count:05}" for k in range(3 * count)]
+    columns = fit_columns("example", frame_of(a=range(3 * count), shop=shops))
     assert len(features_of(columns)) == features
 
 
-CABINS = texts_of([f"C{k}" if k % 4 == 0 else None for k in range(200)])
+CABINS = [f"C{k}" if k % 4 == 0 else None for k in range(200)]
 
 
 def test_of_texts_that_are_all_different_it_is_kept_where_they_are_missing():
     """As of the cabins on the Titanic."""
-    frame = Frame(("a", "cabin"), (np.arange(200.0), CABINS))
+    frame = frame_of(a=range(200), cabin=CABINS)
     columns = fit_columns("example", frame)
     assert features_of(columns) == ["a", "cabin missing"]
     assert columns[1].describe() == (
         "cabin",
         150,
         "",
-        "50 different texts in 50 rows; a feature says where they are missing",
+        "50 different texts, such as 'C0'; a feature says where they are missing",
     )
-    later = texts_of(["D9", None, "C4"])
+    later = frame_of(cabin=["D9", None, "C4"], a=range(3))
     for found in (columns, again(columns)):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            made = applied(found, Frame(("cabin", "a"), (later, np.arange(3.0))))
+            made = applied(found, later)
         assert made.tolist() == [[0, 0], [1, 1], [2, 0]]
 
 
@@ -151,8 +167,8 @@ def test_of_texts_that_are_all_different_it_is_kept_where_they_are_missing():
     ],
 )
 def test_booleans_are_alike_where_training_saw_no_other_texts(seen, later, places):
-    columns = fit_columns("example", Frame(("s",), (texts_of(seen * 10),)))
-    rows = Frame(("s",), (texts_of(later),))
+    columns = fit_columns("example", frame_of(s=seen * 10))
+    rows = frame_of(s=later)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "file: .* never saw")
         warnings.filterwarnings("ignore", "file: column 's' lacks values")
@@ -166,24 +182,16 @@ def again(columns):
     return msgspec.json.decode(msgspec.json.encode(columns), type=tuple[Column, ...])
 
 
-def test_it_survives_json():
-    columns = fit_columns("example", TABLE)
-    assert again(columns) == columns
-
-
-@pytest.mark.parametrize("fill", [None, NAN])
-def test_a_number_needs_one_that_stands_for_missing_ones(fill):
-    with pytest.raises(ValueError, match="fill of column 'age' is"):
-        Column("age", "number", fill=fill)
-
-
-def test_only_categories_that_are_numbers_have_a_range():
-    with pytest.raises(ValueError, match="column 'age' has the range .* expected null"):
-        Column("age", "category", range=(1.0, 2.0), categories=("1", "old"))
+def test_numbers_may_be_categories_and_stay_so_in_later_rows():
+    frame = frame_of(a=range(6), code=[3, 1, None, 2.5, 3, 1])
+    _, code = fit_columns("example", frame, categorical={"code"})
+    assert (code.categories, code.range) == (("1", "2.5", "3"), (1.0, 3.0))
+    made = applied([code], frame_of(code=[1, 3, None]))
+    assert made.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 
 
 def test_the_sign_of_zero_is_no_difference():
     """Which of two zeros is the smallest one depends on the machine."""
     for zeros in ([0.0, -0.0, 0.0], [-0.0, -0.0, -0.0]):
-        (column,) = fit_columns("example", Frame(("a",), (np.array(zeros),)))
+        (column,) = fit_columns("example", frame_of(a=zeros))
         assert str((column.range, column.fill)) == "((0.0, 0.0), 0.0)"

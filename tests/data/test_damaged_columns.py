@@ -14,6 +14,7 @@ import sys
 import polars
 from pluggable_mlp import DataError
 from pluggable_mlp.data.load import load_source
+from pluggable_mlp.options import DataOptions
 path, *masks = sys.argv[1:]
 table = polars.DataFrame({"a": [1.5, 2.0, 3.0], "b": ["x", "yy", None], "c": [True, False, None]})
 table.write_parquet(path, compression="zstd")
@@ -25,7 +26,7 @@ for place in range(len(content)):
         changed[place] ^= mask
         open(path, "wb").write(changed)
         try:
-            load_source(path)
+            load_source(DataOptions(path))
         except DataError as error:
             assert str(error).startswith(f"{path}: ") and "\\n" not in str(error), error
             refused += 1

@@ -86,12 +86,6 @@ def test_a_broken_rule_of_a_split_is_named(dataset, part, arrays, fault):
     assert fault in str(caught.value)
 
 
-def test_pixels_of_one_split_alone_are_refused(dataset):
-    pixels = Split(PIXELS, CLASSES)
-    with pytest.raises(DataError, match="the test inputs are float64, the training inputs uint8"):
-        replace(dataset, scale=1 / 256, splits={"train": pixels, "test": TEST})
-
-
 @pytest.mark.parametrize(
     ("train", "outputs"),
     [
@@ -142,13 +136,6 @@ def test_a_broken_rule_of_numbers_is_named(train, test, fault):
     with pytest.raises(DataError, match=r"^example: ") as caught:
         numbers(train, test)
     assert fault in str(caught.value)
-
-
-def test_the_parts_are_the_splits(dataset):
-    assert dataset.train.inputs is INPUTS
-    assert dataset.train.targets is CLASSES
-    assert dataset.test == TEST
-    assert dataset.test is dataset.splits["test"]
 
 
 def test_it_is_frozen(dataset):
@@ -218,12 +205,6 @@ def test_hash_tells_data_apart(dataset):
         numbers(np.zeros((3, 1)), np.zeros((1, 1))),
     ]
     assert len({data.sha256() for data in [dataset, *others]}) == 11
-
-
-def test_hash_tells_scales_apart(dataset):
-    splits = {"train": Split(PIXELS, CLASSES), "test": Split(PIXELS[:1], TEST.targets)}
-    hashes = {replace(dataset, splits=splits, scale=scale).sha256() for scale in (1 / 256, 1 / 16)}
-    assert len(hashes) == 2
 
 
 def test_the_message_names_source_fault_and_remedy():

@@ -27,10 +27,6 @@ def test_the_features_of_categories_are_made_once(table, peak_memory):
     assert peak_memory(lambda: load_dataset(table)) < 1.25 * DENSE
 
 
-def test_a_table_for_testing_takes_no_more_than_a_copy_of_its_features(table, peak_memory):
-    assert peak_memory(lambda: load_dataset(table, test=table)) < 3.25 * DENSE
-
-
 @pytest.mark.parametrize("kind", ["standard", "smooth_clip"])
 def test_features_are_scaled_in_place(kind, peak_memory):
     values = np.random.default_rng(0).normal(size=(10_000, 20))

@@ -1,10 +1,14 @@
-"""Published data by name: where they are looked for, and that they must be genuine."""
+"""Published data by name: where they are looked for, that they are genuine, and downloads.
+
+The server is on loopback and has small files.
+"""
 
 import gzip
 import hashlib
-import os
 import pickle
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ import pytest
 from pluggable_mlp.data import DataError, mnist
 from pluggable_mlp.data.arrays import IDX_NAMES
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.mnist import Published
+from pluggable_mlp.data.mnist import Published, load_named
 
 GENERATOR = np.random.default_rng(0)
 ARRAYS = {
@@ -21,11 +25,21 @@ ARRAYS = {
     "test_inputs": GENERATOR.integers(0, 256, (2, 28, 28), dtype=np.uint8),
     "test_labels": np.array([1, 2], dtype=np.uint8),
 }
+OTHER = {
+    "train_inputs": 255 - ARRAYS["train_inputs"],
+    "train_labels": ARRAYS["train_labels"][::-1].copy(),
+    "test_inputs": 255 - ARRAYS["test_inputs"],
+    "test_labels": np.array([1, 1], dtype=np.uint8),
+}
+NAMES = [f"{name}.gz" for name in IDX_NAMES.values()]
 
 
 def idx(array):
     lengths = b"".join(length.to_bytes(4, "big") for length in array.shape)
     return bytes([0, 0, 8, array.ndim]) + lengths + array.tobytes()
+
+
+HASHES = {field: hashlib.sha256(idx(array)).hexdigest() for field, array in ARRAYS.items()}
 
 
 def put_idx(folder, suffix=".gz", **changes):
@@ -45,27 +59,67 @@ def put_classic(folder, dtype=np.float32, **changes):
     (folder / "mnist.pkl.gz").write_bytes(gzip.compress(pickle.dumps(content, 4)))
 
 
+class Server(ThreadingHTTPServer):
+    """Serves `files` and notes the paths that it was asked for."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked = []
+        pairs = zip(NAMES, ARRAYS.values(), strict=True)
+        self.files = {f"/{name}": gzip.compress(idx(array), mtime=0) for name, array in pairs}
+        self.address = f"http://127.0.0.1:{self.server_port}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        data = self.server.files.get(self.path)
+        if data is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture(autouse=True)
-def world(monkeypatch, tmp_path):
-    """Published data of a few images; an empty cache; downloads only noted and refused."""
-    published = Published(
-        mirrors=(),
-        gzip_sha256={},
-        sha256={field: hashlib.sha256(idx(a)).hexdigest() for field, a in ARRAYS.items()},
-    )
+def data(monkeypatch, tmp_path):
+    """The folder of the variable, empty yet; data of a few images that no mirror has."""
     for name in mnist.PUBLISHED:
-        monkeypatch.setitem(mnist.PUBLISHED, name, published)
-
-    def refuse(name, folder):
-        raise DataError(name, f"would be downloaded to {folder}", "see test_mnist_downloads.py")
-
-    monkeypatch.setattr(mnist, "_download", refuse)
-    monkeypatch.setattr(mnist, "cache_folder", lambda: str(tmp_path / "cache"))
-    monkeypatch.delenv("PLUGGABLE_MLP_DATA", raising=False)
-    return tmp_path
+        monkeypatch.setitem(mnist.PUBLISHED, name, Published((), HASHES))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "data"
 
 
-def check_is_all_of_it(dataset, name):
+@pytest.fixture
+def publish(monkeypatch):
+    """Say where MNIST is published."""
+
+    def on(*mirrors):
+        monkeypatch.setitem(mnist.PUBLISHED, "mnist", Published(mirrors, HASHES))
+
+    return on
+
+
+def check_is_all_of_it(name):
+    dataset = build_dataset(load_named(name))
     assert dataset.name == name
     assert (dataset.scale, dataset.outputs) == (1 / 256, 3)
     assert dataset.splits.keys() == {"train", "test"}
@@ -77,94 +131,85 @@ def check_is_all_of_it(dataset, name):
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_idx_files_are_found_in_the_folders_of_the_variable(world, monkeypatch, name, suffix):
-    (world / "empty" / name).mkdir(parents=True)
-    put_idx(world / "full" / name, suffix)
-    places = [world / "absent", world / "empty", world / "full"]
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", os.pathsep.join(["", *map(str, places), ""]))
-    check_is_all_of_it(build_dataset(mnist.load_named(name)), name)
-
-
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_idx_files_are_found_in_the_cache(world, name):
-    put_idx(world / "cache" / name)
-    check_is_all_of_it(build_dataset(mnist.load_named(name)), name)
-
-
-def test_the_folders_of_the_variable_come_before_the_cache(world, monkeypatch):
-    put_idx(world / "cache" / "mnist", train_inputs=255 - ARRAYS["train_inputs"])
-    put_idx(world / "first" / "mnist")
-    put_idx(world / "second" / "mnist", train_inputs=255 - ARRAYS["train_inputs"])
-    places = os.pathsep.join([str(world / "first"), str(world / "second")])
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", places)
-    check_is_all_of_it(build_dataset(mnist.load_named("mnist")), "mnist")
+@pytest.mark.parametrize("place", ["cache", "data"])
+def test_idx_files_are_found_in_one_folder(data, monkeypatch, name, suffix, place):
+    """That of the variable, or else the cache."""
+    cache = data.parent / "cache" / "pluggable-mlp"
+    put_idx(cache / name, suffix, **(OTHER if place == "data" else {}))
+    put_idx(data / name, suffix, **(OTHER if place == "cache" else {}))
+    if place == "cache":
+        monkeypatch.setenv("PLUGGABLE_MLP_DATA", "")
+    check_is_all_of_it(name)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_mnist_is_the_same_from_the_classic_pickle(world, monkeypatch, dtype):
-    put_classic(world / "data", dtype)
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
-    classic = build_dataset(mnist.load_named("mnist"))
-    check_is_all_of_it(classic, "mnist")
-    put_idx(world / "data" / "mnist")
-    assert build_dataset(mnist.load_named("mnist")).sha256() == classic.sha256()
-
-
-def test_the_classic_pickle_is_not_fashion_mnist(world, monkeypatch):
-    put_classic(world / "data")
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
-    with pytest.raises(DataError, match="would be downloaded"):
-        build_dataset(mnist.load_named("fashion-mnist"))
-
-
-OTHER = {
-    "train_inputs": 255 - ARRAYS["train_inputs"],
-    "train_labels": ARRAYS["train_labels"][::-1].copy(),
-    "test_inputs": ARRAYS["test_inputs"].reshape(2, 14, 56),
-    "test_labels": np.array([1, 1], dtype=np.uint8),
-}
+def test_mnist_is_the_same_from_the_classic_pickle(data, dtype):
+    put_classic(data, dtype)
+    check_is_all_of_it("mnist")
+    put_idx(data / "mnist")
+    check_is_all_of_it("mnist")
 
 
 @pytest.mark.parametrize("field", OTHER)
-def test_idx_files_that_are_not_the_published_ones_are_refused(world, monkeypatch, field):
-    put_idx(world / "data" / "mnist", **{field: OTHER[field]})
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
-    with pytest.raises(DataError, match="SHA-256") as caught:
-        build_dataset(mnist.load_named("mnist"))
-    assert str(world / "data" / "mnist" / IDX_NAMES[field]) in str(caught.value)
-
-
-@pytest.mark.parametrize("field", ARRAYS)
-def test_a_classic_pickle_that_is_not_the_published_one_is_refused(world, monkeypatch, field):
-    other = OTHER | {"test_inputs": 255 - ARRAYS["test_inputs"]}  # of the same shape
-    put_classic(world / "data", **{field: other[field]})
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
+def test_data_that_are_not_the_published_ones_are_refused(data, field):
+    put_classic(data, **{field: OTHER[field]})
     with pytest.raises(DataError, match=rf"mnist\.pkl\.gz: the {field.replace('_', ' ')} have SHA"):
-        build_dataset(mnist.load_named("mnist"))
+        load_named("mnist")
+    put_idx(data / "mnist", **{field: OTHER[field]})
+    with pytest.raises(DataError, match=f"{IDX_NAMES[field]}.gz: the .* have SHA-256"):
+        load_named("mnist")
 
 
-@pytest.mark.parametrize("images", [np.zeros((6, 10)), ARRAYS["train_inputs"] / 255])
-def test_a_classic_pickle_of_other_images_is_refused(world, monkeypatch, images):
-    x, y = images.reshape(6, -1), ARRAYS["train_labels"]
-    (world / "mnist.pkl.gz").write_bytes(pickle.dumps(((x, y), (x, y), (x, y)), 4))
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world))
-    with pytest.raises(DataError, match="does not hold MNIST's images"):
-        build_dataset(mnist.load_named("mnist"))
+def test_missing_files_are_downloaded_once(data, server, publish):
+    put_idx(data / "mnist")
+    (data / "mnist" / NAMES[3]).unlink()
+    publish(server.address)
+    for _ in range(2):
+        check_is_all_of_it("mnist")
+    assert server.asked == [f"/{NAMES[3]}"]
+    assert sorted(path.name for path in (data / "mnist").iterdir()) == sorted(NAMES)
 
 
-def test_incomplete_data_are_downloaded_to_the_cache(world, monkeypatch):
-    put_idx(world / "data" / "mnist")
-    (world / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
-    monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(world / "data"))
-    with pytest.raises(DataError, match="would be downloaded") as caught:
-        build_dataset(mnist.load_named("mnist"))
-    assert str(world / "cache" / "mnist") in str(caught.value)
+def test_the_next_mirror_is_tried(data, server, publish):
+    with Server() as closed:
+        offline = closed.address
+    server.files |= {f"/spoilt/{name}": b"<html>moved</html>" for name in NAMES}
+    publish(offline, f"{server.address}absent/", f"{server.address}spoilt/", server.address)
+    check_is_all_of_it("mnist")
 
-    def fake(_name, folder):
-        put_idx(world / os.path.relpath(folder, world))
 
-    monkeypatch.setattr(mnist, "_download", fake)
-    check_is_all_of_it(build_dataset(mnist.load_named("mnist")), "mnist")
+def failure(data):
+    """Whatever the fault, the message says what to put where."""
+    with pytest.raises(DataError) as caught:
+        load_named("mnist")
+    message = str(caught.value)
+    assert message.startswith("mnist: ")
+    assert NAMES[3] in message
+    assert str(data / "mnist") in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "404"),
+        (b"<html>not found</html>", "is not an IDX file"),
+        (gzip.compress(idx(ARRAYS["test_labels"]))[:-3], "cannot be read"),
+        (gzip.compress(idx(OTHER["test_labels"])), HASHES["test_labels"]),
+    ],
+)
+def test_a_file_that_is_not_genuine_is_not_kept(data, server, publish, content, fault):
+    server.files[f"/{NAMES[3]}"] = content
+    publish(server.address)
+    assert fault in failure(data)
+    assert sorted(path.name for path in (data / "mnist").iterdir()) == sorted(NAMES[:3])
+
+
+def test_without_pooch_the_error_says_how_to_install_it(data, publish, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    publish("http://127.0.0.1/")
+    assert "pip install 'pluggable-mlp[download]'" in failure(data)
+    assert not data.exists()
 
 
 @pytest.mark.parametrize(
@@ -177,10 +222,9 @@ def test_incomplete_data_are_downloaded_to_the_cache(world, monkeypatch):
     ],
 )
 def test_the_cache_folder_is_where_pooch_would_have_it(monkeypatch, platform, variable, expected):
-    monkeypatch.undo()
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setenv("HOME", "home")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME")
     if variable:
         monkeypatch.setenv(variable, "here")
     assert mnist.cache_folder() == expected
@@ -191,10 +235,7 @@ def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(real_data))
     for name, first_labels in (("mnist", [5, 0, 4, 1, 9]), ("fashion-mnist", [9, 0, 0, 3, 0])):
-        dataset = build_dataset(mnist.load_named(name))
+        dataset = build_dataset(load_named(name))
         assert dataset.train.inputs.shape == (60_000, 784)
         assert dataset.test.inputs.shape == (10_000, 784)
         assert dataset.train.targets[:5].tolist() == first_labels
-        images = dataset.train.inputs.reshape(-1, 28, 28)
-        found = hashlib.sha256(idx(images)).hexdigest()
-        assert found == mnist.PUBLISHED[name].sha256["train_inputs"]

@@ -11,13 +11,16 @@ from pluggable_mlp import DataError, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.errors import DataWarning
-from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.quantiles import QuantileTransform, bin_edges, fit_quantiles
+from pluggable_mlp.data.scaling import QuantileTransform, bin_edges, fit_quantiles
+from pluggable_mlp.options import DataOptions
 from pluggable_mlp.randomness import normal, normal_quantile
 from tests.published import recorded
 
+pytest.importorskip("polars")
 QuantileTransformer = pytest.importorskip("sklearn.preprocessing").QuantileTransformer
+
+from tests.data.frames import frame_of  # noqa: E402 (polars)
 
 
 def rounded(rows, seed):
@@ -42,15 +45,6 @@ def test_it_transforms_as_scikit_learn_does_by_the_same_quantiles():
     )
 
 
-@pytest.mark.parametrize(("rows", "count"), [(2, 2), (7, 7), (200, 10), (900, 30), (40_000, 1000)])
-def test_the_quantiles_are_those_of_the_values_but_for_noise(rows, count):
-    values = rounded(rows, 2)
-    found = fit_quantiles("example", values, seed=0).quantiles
-    expected = np.quantile(values, np.linspace(0, 1, count), axis=0)
-    assert np.shape(found) == (2, count)
-    np.testing.assert_allclose(np.transpose(found), expected, atol=1e-4)
-
-
 def test_it_is_fitted_as_scikit_learn_fits_it_to_the_same_noisy_values():
     """As the authors of TabM do."""
     values, later = rounded(900, 3), rounded(500, 4) * 1.5
@@ -69,12 +63,6 @@ def test_a_frequent_least_value_is_no_end():
         found = fit_quantiles("example", values, seed).apply_in_place(np.array([[0.0], [-1.0]]))
         assert found[0, 0] == pytest.approx(statistics.NormalDist().inv_cdf(0.3), abs=0.2)
         assert found[1, 0] == pytest.approx(statistics.NormalDist().inv_cdf(1e-7), abs=1e-6)
-
-
-def test_wrong_quantiles_are_named():
-    for wrong in ((1.0,), (2.0, 1.0), (0.0, math.inf)):
-        with pytest.raises(ValueError, match=r"quantiles\[1\] is"):
-            QuantileTransform(((), wrong))
 
 
 def test_edges_are_the_different_quantiles():
@@ -100,12 +88,12 @@ def test_edges_agree_with_rtdl_num_embeddings():
         np.testing.assert_allclose(edges, theirs, rtol=1e-5, atol=1e-5)
 
 
-NUMBERS = np.array([0.0, 1.0, 2.0, 3.0, 100.0])
-RARE = np.array([7.0, 7.0, 7.0, 7.0, 9.0])
-SEX = Texts(("f", "m"), np.array([0, 1, 1, -1, 0], np.int32))
-CITY = Texts(("a", "b", "c"), np.array([0, 1, 2, -1, 0], np.int32))
-TABLE = Frame(
-    ("number", "rare", "constant", "sex", "city"), (NUMBERS, RARE, NUMBERS * 0, SEX, CITY)
+TABLE = frame_of(
+    number=[0, 1, 2, 3, 100],
+    rare=[7, 7, 7, 7, 9],
+    constant=[0] * 5,
+    sex=["f", "m", "m", None, "f"],
+    city=["a", "b", "c", None, "a"],
 )
 
 
@@ -113,7 +101,7 @@ def prepared(recipe):
     targets = np.array([0, 1, 0, 1, 0])
     source = Source("example", {"train": Split(TABLE, targets)})
     with pytest.warns(DataWarning, match=r"not used: 'constant' \(it is 0 in all rows\)"):
-        return build_dataset(source, 0, None, validation=0.0, test_share=0.0, recipe=recipe)
+        return build_dataset(source, DataOptions(validation=0.0, test_share=0.0, recipe=recipe))
 
 
 def clipped(x):

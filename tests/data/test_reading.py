@@ -6,7 +6,7 @@ import os
 import pytest
 
 from pluggable_mlp.data import DataError
-from pluggable_mlp.data.reading import read_bytes
+from pluggable_mlp.data.arrays import read_bytes
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

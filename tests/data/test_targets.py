@@ -8,13 +8,15 @@ import pytest
 from pluggable_mlp.data import DataError, Split, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source
+from pluggable_mlp.options import DataOptions
 
 LABELS = np.array([0, 1, 1])
 
 
 def build(inputs, labels):
     both = Split(inputs, labels)
-    return build_dataset(Source("example", {"train": both, "test": both}))
+    source = Source("example", {"train": both, "test": both})
+    return build_dataset(source, DataOptions(task="classification"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, lazy
-from pluggable_mlp.data import build, streaming
+from pluggable_mlp.data import build, split
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.estimators import table_base
 from pluggable_mlp.training import streaming as of_training
@@ -51,8 +51,8 @@ def test_categories_are_codes_until_the_rows_have_their_dtype(monkeypatch, taken
 
 
 def test_categories_of_a_large_table_are_codes_until_the_block(monkeypatch, taken):
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 300 * 21 * 8)
+    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 300 * 21 * 8)
     monkeypatch.setattr(of_training, "_BYTES_AT_ONCE", 50 * 21 * 8)
     X, y = coded(700, 20)
     TableClassifier(max_iter=1, random_state=0).fit(X, y)
@@ -63,7 +63,7 @@ def test_a_large_table_of_one_block_is_fitted_as_in_memory(monkeypatch):
     X, y = coded(700, 20)
     model = TableClassifier(max_iter=2, random_state=0, arithmetic="reproducible")
     expected = model.fit(X, y).predict_proba(X)
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
     assert np.array_equal(model.fit(X, y).predict_proba(X), expected)
 
 
@@ -77,8 +77,8 @@ def test_the_certificate_of_a_large_table_is_kept(monkeypatch):
         return {name: of for name, of in found.items() if name != "made_on"}
 
     in_memory = certificate()
-    monkeypatch.setattr(streaming, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(streaming, "BYTES_PER_BLOCK", 300 * 21 * 8)
+    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 300 * 21 * 8)
     alone = certificate()
     assert alone["parameters_sha256"] != in_memory["parameters_sha256"]  # in another order
     assert on_threads(2, certificate) == [alone, alone]

@@ -8,10 +8,11 @@ import pytest
 from pluggable_mlp import first_state, get_backend, training_step
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Source, Split
-from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.network.layers import Dropout, Rng
+from pluggable_mlp.options import DataOptions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.recipes import TableForm
+from tests.data.frames import frame_of
 from tests.published import import_pytabkit, recorded, summary
 
 STEPS, ROWS, BATCH = 50, 64, 16
@@ -65,23 +66,19 @@ def in_pytabkit(pytabkit, recipe, task, dtype):
 def prepared(recipe, task):
     """The table as our preparation makes it, and the columns of each feature."""
     names = ["sex", "city", "size"][: len(CATEGORIES[recipe])]
-    texts = [
-        Texts(tuple("abcdefghij"[:count]), CODES[recipe][:, place].astype(np.int32))
-        for place, count in enumerate(CATEGORIES[recipe])
-    ]
-    frame = Frame(("u", "v", "w", *names), (*NUMBERS.T, *texts))
-    split = Split(frame, TARGETS[task])
+    columns = dict(zip("uvw", NUMBERS.T.tolist(), strict=True))
+    for place, name in enumerate(names):
+        columns[name] = ["abcdefghij"[k] if k >= 0 else None for k in CODES[recipe][:, place]]
+    split = Split(frame_of(**columns), TARGETS[task])
     scaled = "standard" if task == "regression" else None
-    source = Source("example", {"train": split})
-    dataset = build_dataset(
-        source,
-        0,
-        task,
+    options = DataOptions(
+        task=task,
         validation=0,
         target_scaling=scaled,
         test_share=0.0,
         recipe=f"realmlp-{recipe}",
     )
+    dataset = build_dataset(Source("example", {"train": split}), options)
     inputs, targets = dataset.train
     return inputs[:], targets if task == "classification" else targets[:, None]
 

@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_limits
 
 from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
 from pluggable_mlp.backends.numpy import NumpyBackend
-from pluggable_mlp.data.frame import Frame, Texts
 from pluggable_mlp.network.categories import Categories
 from tests.estimators.tables import COLUMNS, LABELS, PRICES, QUICK, N, frame
 
@@ -79,11 +78,10 @@ def test_realmlp_td_embeds_columns_of_nine_categories_or_more():
     assert preparation.feature_names == (
         "age", *(f"few=f{i}" for i in range(8)), *(f"many=m{i}" for i in range(9))
     )  # fmt: skip
-    given = [
-        Texts(tuple(f"{letter}{i}" for i in range(count)), np.arange(N, dtype=np.int32) % count)
-        for letter, count in (("m", 9), ("f", 8))
+    columns = [
+        of if of.dtype.is_numeric() else of.cast(pl.Enum(of.unique().sort())) for of in table
     ]
-    frame = Frame(("many", "few", "age"), (*given, table["age"].to_numpy()))
+    frame = pl.DataFrame(columns)
     for row, features in enumerate(preparation.inputs("X", frame, "float64")[:]):
         hot = [preparation.feature_names[i] for i in np.flatnonzero(features[1:] > 0.5) + 1]
         assert hot == [f"few=f{row % 8}", f"many=m{row % 9}"]
@@ -245,7 +243,7 @@ def test_useless_columns_are_named_and_dropped():
 def test_a_category_in_each_of_many_rows_is_dropped(n):
     X = pl.DataFrame({"x": np.arange(n) % 7, "id": [f"id {i}" for i in range(n)]})
     known = n * 4 // 5  # the rest is for validation
-    with pytest.warns(DataWarning, match=rf"'id' \({known} different texts in {known} rows\)"):
+    with pytest.warns(DataWarning, match=rf"'id' \({known} different texts, such as 'id "):
         TableClassifier(max_iter=1, random_state=0).fit(X, np.arange(n) % 7 > 3)
 
 
