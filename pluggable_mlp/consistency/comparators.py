@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
 from pluggable_mlp.consistency.report import (
     LAYER_BY_LAYER,
@@ -25,9 +25,8 @@ from pluggable_mlp.consistency.report import (
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
+from pluggable_mlp.training.components import as_single_steps
 from pluggable_mlp.training.examples import Batch
-from pluggable_mlp.training.single_steps import as_single_steps
-from pluggable_mlp.training.step import map_state
 
 # Layer by layer a correct sum exceeds its bound with a probability of 2 exp(-8^2 / 2) = 2.5e-14.
 _DEVIATIONS = 8.0
@@ -147,7 +146,7 @@ class BoundComparator:
     def step(self, t: int, runs: Sequence[BackendRun]) -> None:
         """See `Comparator.step`."""
         reference, *others = runs
-        state = map_state(reference.backend.to_numpy, reference.state)
+        state = map_nested(reference.backend.to_numpy, reference.state)
         on_host = [run.batch_on_host() for run in runs]
         self._compare_batches(t, runs, on_host)
 
@@ -173,7 +172,7 @@ class BoundComparator:
         check = _Check(WHOLE_STEP, t, bounds, whole.before)
         expected = reference.step()
         for run in others:
-            run.state = map_state(run.backend.asarray, state)
+            run.state = map_nested(run.backend.asarray, state)
             self._compare(check, run.name, expected, run.step())
 
     def complete(self, report: Report) -> Report:

@@ -21,10 +21,9 @@ from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.components import AnyOptimizer, as_single_steps
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.sharding import check_agreement, examples_of_processes
-from pluggable_mlp.training.single_steps import as_single_steps
 from pluggable_mlp.training.train import first_steps
 
 

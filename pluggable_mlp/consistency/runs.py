@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.units import Unit, gradients_of, named_step
 from pluggable_mlp.lazy import places_of
@@ -18,7 +18,7 @@ from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.sharding import order_of_processes
-from pluggable_mlp.training.step import TrainState, map_state
+from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.steps import Steps
 
 
@@ -52,7 +52,7 @@ class BackendRun:
 
     @state.setter
     def state(self, state: TrainState) -> None:
-        self.steps.state = map_state(self.steps.xp.asarray, state)
+        self.steps.state = map_nested(self.steps.xp.asarray, state)
 
     @property
     def batch(self) -> Batch:

@@ -17,10 +17,10 @@ import numpy as np
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, map_nested
 from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.philox import Seed
+from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
-from pluggable_mlp.training.step import TrainState, step
+from pluggable_mlp.training.step import StepInput, StepModel, TrainState, step
 from pluggable_mlp.training.trees import Tree, merge
 
 Tensors = dict[str, Array]
@@ -79,7 +79,7 @@ def named_step(loss: Array, gradients: Tree, after: TrainState) -> Tensors:
 
 def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: Seed) -> Tree:
     """Return the gradients of a batch before the step from a state."""
-    rng = Rng(seed, state.t)
+    rng = Rng(seed, state.t, numbers=mlp.numbers_at(state.t))
     return mlp.loss_gradients_and_buffers(xp, state.parameters, state.buffers, *batch, rng)[1]
 
 
@@ -89,9 +89,10 @@ def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, 
     def compute(xp: Namespace, arrays: Any, batch: Any) -> Tensors:
         own = TrainState._make([*arrays, state.t])
         gradients = gradients_of(xp, mlp, own, batch, seed)
-        coefficients = optimizer.coefficients_at(state.t)
-        loss, after = step(xp, mlp, optimizer, own, batch, coefficients, seed)
-        return named_step(loss, gradients, after)
+        numbers = state.t, as_words(seed), mlp.numbers_at(state.t)
+        model, c = StepModel(mlp, optimizer), optimizer.coefficients_at(state.t)
+        loss, _, after = step(xp, model, arrays, c, StepInput(*numbers, batch))
+        return named_step(loss, gradients, TrainState(*after, state.t + 1))
 
     return Unit(compute, state[:-1], batch, _named_state(state))
 
@@ -109,7 +110,7 @@ def units_of_step(
     for name, stand_in in (("layers", layers), ("objective", objective)):
         object.__setattr__(witness, name, stand_in)
     gradients = gradients_of(array_namespace(batch[0]), witness, state, batch, seed)
-    rng = Rng(seed, state.t)
+    rng = Rng(seed, state.t, numbers=mlp.numbers_at(state.t))
     units = [
         Unit(_layer(layer.layer, label, layer.with_dx, rng), *layer.given)
         for layer, label in zip(layers, _labels(mlp), strict=True)

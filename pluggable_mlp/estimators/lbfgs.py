@@ -11,10 +11,9 @@ from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
 from pluggable_mlp.namespaces import ShardedNamespace, run, unwrapped
 from pluggable_mlp.network.passes import Parameters
-from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.lbfgs import LBFGS, loss_and_gradients_of
 from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import initial_state
-from pluggable_mlp.training.step_functions import loss_and_gradients_of
 from pluggable_mlp.training.train import check_optimizer
 from pluggable_mlp.training.trees import Tree
 
@@ -78,7 +77,7 @@ class FitByLBFGS(Fit):
         def loss_and_gradients(trained: Tree) -> tuple[float, Tree]:
             nonlocal looks
             looks += 1
-            given, numbers = (trained, buffers, *batch), (network.numbers,)
+            given, numbers = (trained, buffers, *batch), (network.numbers_at(0),)
             loss, gradients = run(
                 xp, loss_and_gradients_of, (network.general,), *given, numbers=numbers
             )

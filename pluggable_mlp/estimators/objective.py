@@ -4,8 +4,7 @@ Shapes: z, dz (…, batch, outputs), sample_weight (…, batch), W (…, in, out
 of `network/losses.py`, and only their scale is another here.
 """
 
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -78,17 +77,13 @@ class PenalizedMLP(MLP):
     alpha: float = 0.0
 
     @property
-    def numbers(self) -> tuple[float, ...]:
-        """alpha, unless it is 0."""
-        return () if self.alpha == 0.0 else (self.alpha,)
+    def general(self) -> Self:
+        """The network with the same alpha whatever it is: each step has its own in its numbers."""
+        return self if self.alpha == 0.0 else replace(self, alpha=1.0)
 
-    def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
-        """Return the network with another alpha, if it has one."""
-        if not numbers:
-            return self
-        other = copy(self)
-        object.__setattr__(other, "alpha", numbers[0])
-        return other
+    def numbers_at(self, t: int) -> tuple[float, ...]:
+        """Return alpha, unless it is 0."""
+        return () if self.alpha == 0.0 else (self.alpha,)
 
     def loss_gradients_and_buffers(
         self,
@@ -113,13 +108,14 @@ class PenalizedMLP(MLP):
         loss, gradients, moved = super().loss_gradients_and_buffers(
             xp, parameters, buffers, x, targets, sample_weight, rng, gradient_scale
         )
-        if isinstance(self.alpha, float) and self.alpha == 0.0:  # a traced one is not
+        if self.alpha == 0.0:
             return loss, gradients, moved
+        alpha = rng.numbers[0] if rng is not None and rng.numbers else self.alpha
         if sample_weight is None:
-            factor: Array = self.alpha / x.shape[-2]
+            factor: Array = alpha / x.shape[-2]
         else:
             total = xp.sum(sample_weight, axis=-1)
-            factor = self.alpha * (1.0 / xp.where(total > 0.0, total, 1.0))
+            factor = alpha * (1.0 / xp.where(total > 0.0, total, 1.0))
         of_gradients = factor if gradient_scale is None else factor * gradient_scale
         squares = None
         for layer, of_layer in zip(parameters, gradients, strict=True):

@@ -8,6 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.network.activations import activations_of_layers
+from pluggable_mlp.network.categories import Categories
+from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.layers import (
     PARAMETRIZATIONS,
     ActivationLayer,
@@ -15,13 +17,20 @@ from pluggable_mlp.network.layers import (
     Layer,
     input_layers,
 )
+from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import as_normalization
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
-from pluggable_mlp.network.variable_dropout import VariableDropout
 from pluggable_mlp.registry import as_flag, choose
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
+
+
+_OBJECTS = {
+    "embedding": (Embedding, "PiecewiseLinear(edges)"),
+    "category_embedding": (Categories, "Categories([9, 41])"),
+    "ensemble": (TabMMini, "TabM()"),
+}
 
 
 def layers_of(mlp: "MLP") -> list[Layer]:
@@ -32,6 +41,9 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     ValueError, TypeError
         If one of its components is unknown, out of its range or of another type.
     """
+    for name, (kind, example) in _OBJECTS.items():
+        if not isinstance(component := getattr(mlp, name), kind | None):
+            raise TypeError(f"{name} is {component!r}, expected None or one such as {example}")
     layers = input_layers(mlp.input_noise, mlp.input_dropout)
     widths: tuple[int, ...] = (1,) * mlp.sizes[0]
     embedded = 0
@@ -59,11 +71,8 @@ def _after_dense(mlp: "MLP") -> list[list[Layer]]:
     activations = activations_of_layers(mlp.activation, len(mlp.sizes) - 2)
     norm = as_normalization(mlp.norm)
     members = 1 if mlp.ensemble is None else mlp.ensemble.members
-    dropout = (
-        VariableDropout(0.5, members=members)  # its rate comes with each step
-        if callable(mlp.dropout)
-        else Dropout(mlp.dropout, members=members)
-    )
+    varies = callable(mlp.dropout)
+    dropout = Dropout(0.5 if callable(mlp.dropout) else mlp.dropout, 0, members, varies)
     is_parametric = as_flag("parametric_activation", mlp.parametric_activation)
     found: list[list[Layer]] = []
     for index, (activation, width) in enumerate(zip(activations, mlp.sizes[1:-1], strict=True)):

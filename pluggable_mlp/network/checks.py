@@ -59,7 +59,7 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
         If it is not a list of dicts, a parameter is not an array, or two are of different
         libraries.
     """
-    expected = [layer.shapes() for layer in mlp.layers if layer.shapes()]
+    expected = mlp.shapes
     remedy = "make them with mlp.initialize(seed=0, backend=...)"
     if not isinstance(parameters, Sequence):
         kind = type(parameters).__name__

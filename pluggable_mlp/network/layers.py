@@ -9,7 +9,7 @@ returned, never stored.  The normalizations are in a file of their own.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -51,6 +51,8 @@ class Rng:
         The count of previous updates, likewise.
     first : int, default 0
         Which row of the batch is the first: what is computed is a micro-batch of it.
+    numbers : tuple of number, default ()
+        Of the step, for layers: by default `MLP.loss_and_gradients` computes them from t.
 
     See Also
     --------
@@ -71,6 +73,7 @@ class Rng:
     seed: Seed
     t: Seed
     first: int = 0
+    numbers: tuple[Any, ...] = ()
 
 
 Mode = Rng | None
@@ -241,6 +244,8 @@ class Dropout(_WithoutParameters):
         layer whose outputs are dropped, or 2^32 - 1 for the inputs of the network.
     members : int, default 1
         How many rows each example of the batch has, of which each has a mask.
+    varies : bool, default False
+        Whether `numbers` are those of the step, so that one compiled step serves all rates.
 
     Raises
     ------
@@ -251,6 +256,7 @@ class Dropout(_WithoutParameters):
     rate: float
     stream: int = 0
     members: int = 1
+    varies: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", _rate("dropout", self.rate))
@@ -275,7 +281,7 @@ class Dropout(_WithoutParameters):
 
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
-        dropped, factor = self.numbers
+        dropped, factor = rng.numbers if self.varies else self.numbers
         kept = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= dropped, x.dtype)
         return kept * factor
 

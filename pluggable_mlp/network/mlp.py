@@ -9,17 +9,19 @@ predictions and the training step call, do not.
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, overload
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
-from pluggable_mlp.namespaces import run, unwrapped
+from pluggable_mlp.namespaces import namespace_at, run, unwrapped
 from pluggable_mlp.network.activations import ActivationChoice
 from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.checks import (
     check_buffers,
+    check_inputs,
     check_output_range,
+    check_parameters,
     check_rng,
     check_sample_weight,
     check_sizes,
@@ -27,15 +29,14 @@ from pluggable_mlp.network.checks import (
 )
 from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
-from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
+from pluggable_mlp.network.layers import Arrays, Draw, Dropout, Layer, Rng, Shapes
 from pluggable_mlp.network.loss import Loss, LossFunction
 from pluggable_mlp.network.losses import as_loss
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import Normalization
-from pluggable_mlp.network.passes import Parameters, merged, networks_of
+from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged, networks_of
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
-from pluggable_mlp.network.variable_dropout import WithVariableDropout
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 
@@ -47,7 +48,7 @@ LossGradientsBuffers: TypeAlias = tuple[LibraryArray, LibraryArrays, LibraryArra
 
 
 @dataclass(frozen=True)
-class MLP(WithVariableDropout):
+class MLP(LayeredNetwork):
     """A multilayer perceptron, which describes the network but does not hold its parameters.
 
     A hidden layer consists of a dense layer and, if given, normalization, activation and dropout,
@@ -148,24 +149,24 @@ class MLP(WithVariableDropout):
         choose(INITIALIZERS, self.initializer, "initializer")
         if self.output_initializer is not None:
             choose(INITIALIZERS, self.output_initializer, "output_initializer")
-        if not isinstance(self.embedding, Embedding | None):
-            raise TypeError(
-                f"embedding is {self.embedding!r}, expected None or one such as "
-                "PiecewiseLinear(edges)"
-            )
-        if not isinstance(self.category_embedding, Categories | None):
-            raise TypeError(
-                f"category_embedding is {self.category_embedding!r}, expected None or one such as "
-                "Categories([9, 41])"
-            )
         if self.output_range is not None:
             object.__setattr__(self, "output_range", check_output_range(self.output_range))
-        if not isinstance(self.ensemble, TabMMini | None):
-            raise TypeError(f"ensemble is {self.ensemble!r}, expected None, TabMMini() or TabM()")
         object.__setattr__(self, "layers", tuple(layers_of(self)))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
         return {**vars(self), "_predictions": PredictionCache()}
+
+    @property
+    def general(self) -> Self:
+        """The network for which a step is compiled, which `numbers_at` tells all that may vary."""
+        return replace(self, dropout=at_each_step) if callable(self.dropout) else self
+
+    def numbers_at(self, t: Seed) -> tuple[Any, ...]:
+        """Return the numbers of dropout of the step that follows t others, if they vary."""
+        if not callable(self.dropout):
+            return ()
+        low, high = as_words(t)
+        return Dropout(self.dropout((high << 32) + low)).numbers
 
     def initialize(self, *, seed: int, backend: "Backend", dtype: str = "float32") -> LibraryArrays:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
@@ -341,17 +342,13 @@ class MLP(WithVariableDropout):
             xp, parameters, batch = self.checked_batch(
                 parameters, x, targets, sample_weight, arithmetic
             )
-            at = None if rng is None else (as_words(rng.t), as_words(rng.seed))
-            loss, gradients, new_buffers = unwrapped(
-                run(
-                    xp,
-                    _loss_gradients_and_buffers,
-                    (self, 0 if rng is None else rng.first),
-                    *self.split(parameters),
-                    *batch,
-                    numbers=(at,),
-                )
-            )
+            at, first = None, 0
+            if rng is not None:
+                numbers = rng.numbers or self.numbers_at(rng.t)
+                at, first = (as_words(rng.t), as_words(rng.seed), numbers), rng.first
+            trees = *self.split(parameters), *batch
+            results = run(xp, _loss_gradients_and_buffers, (self, first), *trees, numbers=(at,))
+            loss, gradients, new_buffers = unwrapped(results)
         return (loss, gradients) if buffers is None else (loss, gradients, new_buffers)
 
     def checked_batch(
@@ -366,26 +363,33 @@ class MLP(WithVariableDropout):
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        xp, its_parameters, its_x = self._predictions.checked(self, parameters, x, arithmetic)
-        networks = networks_of(parameters)
-        targets = xp.asarray(check_targets(self, x, targets, networks=networks))
+        library = check_parameters(self, parameters)
+        check_inputs(self, parameters, x)
+        xp, networks = namespace_at(arithmetic, library, x), networks_of(parameters)
+        targets = check_targets(self, x, targets, networks=networks)
         if sample_weight is not None:
             check_sample_weight(x, sample_weight, networks=networks)
             sample_weight = xp.asarray(sample_weight)
-        return xp, its_parameters, (its_x, targets, sample_weight)
+        parameters = [{key: xp.asarray(w) for key, w in layer.items()} for layer in parameters]
+        return xp, parameters, (xp.asarray(x), xp.asarray(targets), sample_weight)
 
 
 def _loss_gradients_and_buffers(
     xp: Namespace,
     mlp: MLP,
     first: int,
-    at: tuple[Seed, Seed] | None,
+    at: tuple[Seed, Seed, tuple[Any, ...]] | None,
     parameters: Parameters,
     buffers: Parameters,
     x: Array,
     targets: Array,
     sample_weight: Array | None,
 ) -> tuple[Array, Parameters, Parameters]:
-    """Call that of `MLP`; `at` is t and the seed of a training step."""
-    rng = None if at is None else Rng(at[1], at[0], first)
+    """Call that of `MLP`; `at` is t, the seed and the numbers of a training step."""
+    rng = None if at is None else Rng(at[1], at[0], first, at[2])
     return mlp.loss_gradients_and_buffers(xp, parameters, buffers, x, targets, sample_weight, rng)
+
+
+def at_each_step(t: int) -> float:
+    """Return a rate of dropout in the place of that of each step."""
+    return 0.0

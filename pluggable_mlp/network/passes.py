@@ -7,10 +7,9 @@ the same structure.  Nothing is checked here: what users call is in `mlp.py`.
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Self
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Layer, Rng
+from pluggable_mlp.network.layers import Layer, Rng, Shapes
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
 from pluggable_mlp.network.names import core_axes
@@ -37,6 +36,11 @@ class LayeredNetwork:
     output_range: tuple[float, float] | None = None
 
     @cached_property
+    def shapes(self) -> tuple[Shapes, ...]:
+        """The shapes of the arrays in each dict of the parameters, by name."""
+        return tuple(filter(None, (layer.shapes() for layer in self.layers)))
+
+    @cached_property
     def buffers(self) -> tuple[tuple[str, ...], ...]:
         """The names of the buffers (running mean and variance) in each dict of the parameters."""
         return tuple(layer.buffers for layer in self.layers if layer.shapes())
@@ -61,29 +65,6 @@ class LayeredNetwork:
             trained.append({name: array for name, array in layer.items() if name not in names})
             buffers.append({name: layer[name] for name in names})
         return trained, buffers
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """The hyperparameters that a compiled step takes as arguments: none of this class."""
-        return ()
-
-    @property
-    def varies(self) -> bool:
-        """Whether `numbers_at` depends on t."""
-        return False
-
-    def numbers_at(self, t: int) -> tuple[float, ...]:
-        """Return the `numbers` of the step that follows t others."""
-        return self.numbers
-
-    def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
-        """Return the network with other `numbers`, maybe traced ones."""
-        return self
-
-    @property
-    def general(self) -> Self:
-        """The network with 1 for each of its `numbers`: one function is compiled for all."""
-        return self.with_numbers((1.0,) * len(self.numbers))
 
     def outputs(self, name: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
         """Return the "logits", or the result of the objective's method of that name for them."""

@@ -45,7 +45,7 @@ class PredictionCache:
         Raises
         ------
         ValueError, TypeError
-            As `checked`.
+            If the parameters or x do not fit the network or each other.
         """
         try:
             call_if_known = self.known.get((name, arithmetic, type(x)))
@@ -61,7 +61,7 @@ class PredictionCache:
         self, mlp: "MLP", name: str, parameters: "Parameters", x: Array, arithmetic: str
     ) -> Array:
         """Return `mlp.outputs` for arguments of another kind than before."""
-        xp, own_parameters, own_x = self.checked(mlp, parameters, x, arithmetic)
+        xp, own_parameters, own_x = self._checked(mlp, parameters, x, arithmetic)
         if compiles(xp):
             return unwrapped(run(xp, _outputs, (mlp, name), own_parameters, own_x))
         device = device_of(x)
@@ -74,16 +74,10 @@ class PredictionCache:
             self.known[name, arithmetic, type(own_x)] = call_if_known
         return unwrapped(function(own_parameters, own_x))
 
-    def checked(
+    def _checked(
         self, mlp: "MLP", parameters: "Parameters", x: Array, arithmetic: str
     ) -> "tuple[Namespace, Parameters, Array]":
-        """Return the namespace of the arithmetic, with the arguments as its arrays.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the parameters or x do not fit the network or each other.
-        """
+        """Return the namespace of the arithmetic, with the arguments as its arrays."""
         last = self._last
         is_last = last is not None and last.are(parameters)
         if last is None or not is_last:

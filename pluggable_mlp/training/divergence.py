@@ -136,8 +136,11 @@ class Origin:
 
     def _loss_and_gradients(self, state: TrainState, batch: Batch) -> tuple[Array, Tree]:
         return self._mlp.loss_gradients_and_buffers(
-            self._xp, state.parameters, state.buffers, *batch, Rng(self._seed, state.t)
+            self._xp, state.parameters, state.buffers, *batch, self._rng(state.t)
         )[:2]
+
+    def _rng(self, t: int) -> Rng:
+        return Rng(self._seed, t, numbers=self._mlp.numbers_at(t))
 
     def _first_output(self, parameters: Parameters, x: Array, t: int) -> str | None:
         """Return which layer's output is not finite first."""
@@ -147,7 +150,7 @@ class Origin:
             own: dict[str, Array] = {}
             if layer.shapes():
                 index, own = next(remaining)
-            x, _ = layer.forward(self._xp, own, x, Rng(self._seed, t))
+            x, _ = layer.forward(self._xp, own, x, self._rng(t))
             if not self._finite(x):
                 if own:
                     return f"the output of layer {index} ({type(layer).__name__})"

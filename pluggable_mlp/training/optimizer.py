@@ -290,21 +290,15 @@ class GradientDescent(Optimizer):
         return self.rule(xp, {name: beside(number, w) for name, number in c.items()}, w, *others)
 
 
-def columns(rows: Sequence[Coefficients]) -> Coefficients:
-    """Return a list of each coefficient, of which some rows may lack the decay: 1."""
+def columns(
+    rows: Sequence[Coefficients], as_column: Callable[[list[Any]], Any] = list
+) -> Coefficients:
+    """Return a column of each coefficient, of which some rows may lack the decay: 1."""
     return {
-        name: columns([row[name] for row in rows])
+        name: columns([row[name] for row in rows], as_column)
         if isinstance(rows[0].get(name), dict)
-        else [row.get(name, 1.0) for row in rows]
+        else as_column([row.get(name, 1.0) for row in rows])
         for name in dict.fromkeys(name for row in rows for name in row)
-    }
-
-
-def map_coefficients(function: Callable[[Any], object], c: Coefficients) -> Coefficients:
-    """Return the coefficients with function(number) for each number, or each column of them."""
-    return {
-        name: map_coefficients(function, number) if isinstance(number, dict) else function(number)
-        for name, number in c.items()
     }
 
 

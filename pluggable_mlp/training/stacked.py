@@ -14,9 +14,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.layers import Dropout
-from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import Seed, as_words
-from pluggable_mlp.network.variable_dropout import any_rate
 from pluggable_mlp.randomness import permutations
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import AnyExamples, Examples
@@ -26,7 +24,6 @@ from pluggable_mlp.training.optimizer import (
     Slots,
     UpdateArguments,
     columns,
-    map_coefficients,
 )
 from pluggable_mlp.training.streaming import Order, seeded_order
 from pluggable_mlp.training.trees import Tree
@@ -69,16 +66,14 @@ class StackedOptimizer(Optimizer):
         assert isinstance(first, Optimizer)
         return cls(first, tuple(own), as_array)
 
-    def _numbers(self, t: int) -> Coefficients:
-        return columns([optimizer.coefficients_at(t) for optimizer in self.each])
-
     def coefficients_at(self, t: int) -> Coefficients:
         """Return arrays (networks,)."""
-        return map_coefficients(self.as_array, self._numbers(t))
+        return columns([optimizer.coefficients_at(t) for optimizer in self.each], self.as_array)
 
     def coefficients_of(self, counts: range) -> Coefficients:
         """Return a list of each coefficient, of lists of those of each network."""
-        return columns([self._numbers(t) for t in counts])
+        rows = [[optimizer.coefficients_at(t) for optimizer in self.each] for t in counts]
+        return columns([columns(row) for row in rows])
 
     def gradient_scale(self, c: Coefficients) -> Array | None:
         """Return that of the optimizer, (networks, 1, 1), or None."""
@@ -94,47 +89,15 @@ class StackedOptimizer(Optimizer):
         return self.optimizer.update(before)
 
 
-@dataclass(frozen=True)
-class StackedMLP(MLP):
-    """Networks of one form along a leading axis, each with its own rate of dropout.
-
-    Parameters
-    ----------
-    rates : tuple of array (networks, 1, 1)
-        The `numbers` of each network's `Dropout`; the other parameters are those of `MLP`.
-    """
-
-    rates: tuple[Array, Array] = field(default=(0, 1.0), compare=False, repr=False)
-
-    @classmethod
-    def of(cls, mlp: MLP, dropout: Sequence[float], backend: Backend, as_array: NumberMaker) -> MLP:
-        """Return the network with these rates of dropout; itself where there are none."""
-        if not any(dropout):
-            return replace(mlp, dropout=0.0)
-        dropped, factors = zip(*(Dropout(rate).numbers for rate in dropout), strict=True)
-        settings = {name: getattr(mlp, name) for name in MLP.__match_args__}
-        stacked = cls(**{**settings, "dropout": any_rate})
-        return stacked.with_numbers(
-            (
-                backend.asarray([[[number]] for number in dropped], dtype="int64"),
-                as_array([[[factor]] for factor in factors]),
-            )
-        )
-
-    @property
-    def varies(self) -> bool:
-        """False: each network keeps its rate."""
-        return False
-
-    def numbers_at(self, t: int) -> tuple[Array, ...]:
-        """Return the numbers of dropout, those of every step."""
-        return self.rates
-
-    def with_numbers(self, numbers: tuple[Array, ...]) -> Self:
-        """Return the network with other numbers of dropout."""
-        other = super().with_numbers(numbers)
-        object.__setattr__(other, "rates", numbers)
-        return other
+def dropout_of_networks(
+    rates: Sequence[float], backend: Backend, as_array: NumberMaker
+) -> tuple[Array, Array]:
+    """Return the numbers (networks, 1, 1) of each network's `Dropout`."""
+    dropped, factors = zip(*(Dropout(rate).numbers for rate in rates), strict=True)
+    return (
+        backend.asarray([[[number]] for number in dropped], dtype="int64"),
+        as_array([[[factor]] for factor in factors]),
+    )
 
 
 def seed_of_networks(seeds: Sequence[int], backend: Backend) -> Seed:

@@ -1,36 +1,37 @@
 """The training step, from a state and a batch to the loss and the next state.
 
-It is used by `train`, compiled or operation by operation, by `compare` on several backends, and by
-custom loops through `single_steps.py`.
+It is one function, `step`, whoever takes it: `Steps` operation by operation, traced or compiled,
+`training_step` for custom loops, and `compare`.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
-from pluggable_mlp.arrays import Array, LibraryArrays, Namespace, without_graph
+from pluggable_mlp import arrays as libraries
+from pluggable_mlp import namespaces, shortcuts
+from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
+from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters
-from pluggable_mlp.network.philox import Seed
-from pluggable_mlp.training.components import AnyOptimizer
-from pluggable_mlp.training.examples import Batch
+from pluggable_mlp.network.passes import Parameters, first_array
+from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.registry import as_seed
+from pluggable_mlp.training import optimizer as optimizers
+from pluggable_mlp.training import trees
+from pluggable_mlp.training.components import AnyOptimizer, as_single_steps, without_rate
+from pluggable_mlp.training.examples import Batch, Examples
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
-from pluggable_mlp.training.optimizer import (
-    Coefficients,
-    Optimizer,
-    Slots,
-    Update,
-    UpdateArguments,
-    each_array,
-)
+from pluggable_mlp.training.losses import total_weight
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.transforms import averaged_parameters
-from pluggable_mlp.training.trees import Tree, map_arrays, merge
+from pluggable_mlp.training.trees import Tree, map_arrays
 
-StateArrays: TypeAlias = tuple[Tree, Tree, Slots]
+StateArrays: TypeAlias = tuple[Tree, Tree, optimizers.Slots]
 """Parameters, buffers and slots of a state."""
-At: TypeAlias = tuple[int, Seed, tuple[float, ...]]
-"""The count t of a step, the seed as two words, and the numbers of the network."""
+Result: TypeAlias = tuple[Array, Array | None, StateArrays]
+"""Of a step: the loss and the total weight of its batch, and the arrays of the state after it."""
 
 
 class TrainState(NamedTuple):
@@ -68,97 +69,140 @@ class TrainState(NamedTuple):
     @property
     def inference_parameters(self) -> LibraryArrays:
         """The parameters for predictions: with buffers, and averaged if the optimizer averages."""
-        return merge(averaged_parameters(self.slots, self.parameters), self.buffers)
+        return trees.merge(averaged_parameters(self.slots, self.parameters), self.buffers)
+
+
+class StepInput(NamedTuple):
+    """What a step depends on beside the state's arrays and the optimizer's coefficients.
+
+    Compiled functions take its items one by one.
+
+    Attributes
+    ----------
+    t : int
+        The count of updates before.
+    seed : pair of words
+        Of dropout and noise.
+    numbers : tuple of number
+        `MLP.numbers_at(t)`.
+    data : tuple of arrays
+        `Examples.arrays`; without a start, the batch itself.
+    start : int or None
+        Where the batch begins.
+    """
+
+    t: int
+    seed: Seed
+    numbers: tuple[Any, ...]
+    data: Any
+    start: int | None = None
+
+
+@dataclass(frozen=True)
+class StepModel:
+    """What a step computes, whatever its input: of equal models, one function is compiled.
+
+    Parameters
+    ----------
+    mlp : MLP
+    optimizer : Optimizer, LBFGS or None
+    micro_batch : int, optional
+        How many examples of a batch are computed at once; by default all.
+    dtype : str
+    scale : float, optional
+        As `Examples` has them.
+    size : int
+        Of a batch that begins at a start.
+    """
+
+    mlp: MLP
+    optimizer: AnyOptimizer | None
+    micro_batch: int | None = None
+    dtype: str = "float32"
+    scale: float | None = None
+    size: int = 0
+
+    def examples(self, xp: Namespace, arrays: Any) -> Examples:
+        """Return examples of these arrays."""
+        return Examples(None, None, getattr(xp, self.dtype), self.scale).with_arrays(arrays)
+
+    def batch(self, xp: Namespace, step_input: StepInput) -> Batch:
+        """Return the inputs (…, batch, in), the targets and the sample_weight of a step."""
+        data, start = step_input.data, step_input.start
+        batch: Batch = data
+        return batch if start is None else self.examples(xp, data).batch_of(xp, start, self.size)
 
 
 def step(
     xp: Namespace,
-    mlp: MLP,
-    optimizer: Optimizer,
-    state: TrainState,
-    batch: Batch,
-    coefficients: Coefficients,
-    seed: Seed,
-    micro_batch: int | None = None,
+    model: StepModel,
+    arrays: StateArrays,
+    c: Coefficients,
+    step_input: StepInput,
     *,
-    update: Update = each_array,
+    traced: Callable[..., Any] | None = None,
+    update: optimizers.Update = optimizers.each_array,
     fused: bool = False,
-) -> tuple[Array, TrainState]:
-    """Return the loss (…) of the batch before the step, and the state after it.
+) -> Result:
+    """Return the loss (…) of a batch before the step, its weight, and the state's arrays after it.
 
     It is pure and does not check its arguments.  It consists of array operations without branches
-    on values, so that a backend can compile it.  `coefficients` are
-    `optimizer.coefficients_at(state.t)`; the seed is that of dropout and noise.  `update` applies
-    the optimizer's rule: another than the default may write over the arrays of the state.  Where
-    operations are `fused`, the optimizer's scale is not moved into the backward pass, since a pass
-    over the parameters costs the same with it.
+    on values, so that a backend can compile it.  c are the optimizer's coefficients at t; `traced`
+    is `differentiate` of this namespace and model as a backend repeats it; `update` applies the
+    optimizer's rule, and another than the default may write over the arrays.  Where operations are
+    `fused`, the optimizer's scale is not moved into the backward pass, since a pass over the
+    parameters costs the same with it.
     """
-    scale = None if fused else optimizer.gradient_scale(coefficients)
-    found = differentiate(
-        xp, mlp, state.parameters, state.buffers, batch, Rng(seed, state.t), scale, micro_batch
+    parameters, buffers, slots = arrays
+    optimizer = model.optimizer
+    assert isinstance(optimizer, Optimizer)
+    scale = None if fused else optimizer.gradient_scale(c)
+    function = partial(differentiate, xp, model) if traced is None else traced
+    loss, weight, buffers, gradients = function(parameters, buffers, scale, *step_input)
+    if scale is not None:
+        return loss, weight, (gradients, buffers, slots)
+    parameters, slots = optimizer.update(
+        optimizers.UpdateArguments(xp, c, parameters, gradients, slots, update)
     )
-    return found.loss, updated(xp, optimizer, state, coefficients, found, update)
-
-
-class Differentiated(NamedTuple):
-    """The results of a step before the update.
-
-    Attributes
-    ----------
-    loss : array (…)
-        Of the batch.
-    buffers : list of dict of arrays
-        After the batch.
-    gradients : list of dict of arrays
-        Of the shapes of the parameters; empty where `parameters` are known.
-    parameters : list of dict of arrays, or None
-        Those after the step, where the gradients times a number are the whole update.
-    """
-
-    loss: Array
-    buffers: Tree
-    gradients: Tree
-    parameters: Tree | None
+    return loss, weight, (parameters, buffers, slots)
 
 
 def differentiate(
     xp: Namespace,
-    mlp: MLP,
+    model: StepModel,
     parameters: Tree,
     buffers: Tree,
-    batch: Batch,
-    rng: Rng,
     scale: float | Array | None,
-    micro_batch: int | None = None,
-) -> Differentiated:
-    """Return the loss, the buffers, and the gradients or the new parameters.
+    *step_input: Any,
+) -> tuple[Array, Array | None, Tree, Tree]:
+    """Return the loss of a batch, its weight, the buffers after it, and the gradients.
 
-    The batch is x (…, batch, in) with its targets and weights, of which `micro_batch` examples are
-    computed at once; `scale` is the optimizer's `gradient_scale`: the gradients times it are the
-    update, if it is not None, and are added here.
+    `scale` is the optimizer's `gradient_scale`: if it is not None, the gradients times it are the
+    update, and the parameters after it are returned in their place.
     """
-    if micro_batch is None:
-        loss, gradients, moved = mlp.loss_gradients_and_buffers(
+    given = StepInput(*step_input)
+    batch, rng = model.batch(xp, given), Rng(given.seed, given.t, numbers=given.numbers)
+    if model.micro_batch is None:
+        loss, gradients, buffers = model.mlp.loss_gradients_and_buffers(
             xp, parameters, buffers, *batch, rng, scale
         )
     else:
-        loss, gradients, moved = _in_micro_batches(
-            xp, mlp, parameters, buffers, batch, rng, scale, micro_batch
+        loss, gradients, buffers = _in_micro_batches(
+            xp, model, parameters, buffers, batch, rng, scale
         )
-    if scale is None:
-        return Differentiated(loss, moved, gradients, None)
-    return Differentiated(loss, moved, [], map_arrays(_add, parameters, gradients))
+    if scale is not None:
+        gradients = map_arrays(_add, parameters, gradients)
+    return loss, total_weight(xp, batch[2]), buffers, gradients
 
 
 def _in_micro_batches(
     xp: Namespace,
-    mlp: MLP,
+    model: StepModel,
     parameters: Tree,
     buffers: Tree,
     batch: Batch,
     rng: Rng,
     scale: float | Array | None,
-    micro_batch: int,
 ) -> tuple[Array, Tree, Tree]:
     """Return what `MLP.loss_gradients_and_buffers` does, from some examples at a time.
 
@@ -167,19 +211,19 @@ def _in_micro_batches(
     whole batch.  Batch normalization measures each micro-batch by itself.
     """
     x, targets, sample_weight = batch
-    count = x.shape[0]
+    count, size = x.shape[0], model.micro_batch or x.shape[0]
     whole: Array | int = count
     if sample_weight is not None:
         total = xp.sum(sample_weight)
         whole = xp.where(total > 0.0, total, 1.0)
     loss: Array = None
     gradients: Tree = []
-    for start in range(0, count, micro_batch):
-        rows = slice(start, min(start + micro_batch, count))
+    for start in range(0, count, size):
+        rows = slice(start, min(start + size, count))
         weights = None if sample_weight is None else sample_weight[rows]
-        size: Array | int = rows.stop - start if weights is None else xp.sum(weights)
-        share = size * (1.0 / whole)
-        part, of_part, buffers = mlp.loss_gradients_and_buffers(
+        counted: Array | int = rows.stop - start if weights is None else xp.sum(weights)
+        share = counted * (1.0 / whole)
+        part, of_part, buffers = model.mlp.loss_gradients_and_buffers(
             xp,
             parameters,
             buffers,
@@ -194,28 +238,6 @@ def _in_micro_batches(
     return loss, gradients, buffers
 
 
-def updated(
-    xp: Namespace,
-    optimizer: Optimizer,
-    state: TrainState,
-    coefficients: Coefficients,
-    found: Differentiated,
-    update: Update,
-) -> TrainState:
-    """Return the state after a step, from what `differentiate` found: the rest of the step.
-
-    Its arrays have the shapes of those of the state before.
-    """
-    parameters, slots = found.parameters, state.slots
-    if parameters is None:
-        parameters, slots = optimizer.update(
-            UpdateArguments(
-                xp, coefficients, state.parameters, found.gradients, state.slots, update
-            )
-        )
-    return TrainState(parameters, found.buffers, slots, state.t + 1)
-
-
 def _add(x: Array, total: Array) -> Array:
     total += x  # made for this step: writing over it is quicker than new memory
     return total
@@ -225,49 +247,156 @@ def initial_state(
     xp: Namespace, mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer
 ) -> TrainState:
     """Return the state before the first step, with arrays of the namespace."""
-    own = map_arrays(lambda array: xp.asarray(without_graph(array)), parameters)
+    own = map_arrays(lambda array: xp.asarray(libraries.without_graph(array)), parameters)
     trained, buffers = mlp.split(own)
     slots = Memory() if isinstance(optimizer, LBFGS) else optimizer.initial_slots(trained)
     return TrainState(trained, buffers, slots, 0)
 
 
-def map_state(function: Callable[[Array], Array], state: TrainState) -> TrainState:
-    """Return the state with function(array) for each array."""
-    parameters, buffers, slots, t = state
-    return TrainState(
-        map_arrays(function, parameters),
-        map_arrays(function, buffers),
-        {name: map_arrays(function, tree) for name, tree in slots.items()},
-        t,
-    )
+def first_state(
+    mlp: MLP, optimizer: Optimizer, parameters: Parameters, *, arithmetic: str = "native"
+) -> TrainState:
+    """Return the state before the first step.
+
+    Parameters
+    ----------
+    mlp : MLP
+    optimizer : Optimizer
+        Neither lbfgs nor one with the schedule plateau, which use more than a single batch.
+    parameters : list of dict of arrays
+        As of `mlp.initialize(seed=0, …)`.
+    arithmetic : {"native", "reproducible"}, default "native"
+        How operations round.
+
+    Returns
+    -------
+    TrainState
+        Its `inference_parameters` are the parameters for predictions.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the optimizer cannot take single steps, or the parameters do not fit the network.
+
+    See Also
+    --------
+    training_step
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, first_state, get_backend
+    >>> mlp = MLP([1, 2])
+    >>> state = first_state(mlp, SGD(), mlp.initialize(seed=0, backend=get_backend("numpy")))
+    >>> state.t
+    0
+    """
+    optimizer = as_single_steps(optimizer)
+    own = check_parameters(mlp, parameters)
+    with shortcuts.on_device_of(first_array(parameters)):
+        xp = namespaces.arithmetic_namespace(arithmetic, own)
+        state: TrainState = namespaces.unwrapped(initial_state(xp, mlp, parameters, optimizer))
+    return state
 
 
-def step_of_arrays(
-    xp: Namespace,
+def training_step(
     mlp: MLP,
     optimizer: Optimizer,
-    micro_batch: int | None,
-    at: At,
-    coefficients: Coefficients,
+    state: TrainState,
+    x: Array,
+    targets: Array,
+    *,
+    sample_weight: Array | None = None,
+    seed: int = 0,
+    arithmetic: str = "native",
+) -> tuple[LibraryArray, TrainState]:
+    """Return the loss of a batch, and the state after a step on it.
+
+    Dropout and noise draw the numbers of this step and seed; batch normalization uses the mean and
+    variance of the batch and updates the buffers.  `train` takes the same steps for the same
+    batches.
+
+    Parameters
+    ----------
+    mlp, optimizer
+        Those of `first_state`.
+    state : TrainState
+        From `first_state` or the previous step; it is not changed.
+    x : array (…, batch, in)
+        Of the library, device and dtype of the parameters.
+    targets : array
+        As for `MLP.loss_and_gradients`.
+    sample_weight : array (…, batch), optional
+        As for `MLP.loss_and_gradients`.
+    seed : int, default 0
+        Seed of dropout and noise, from 0 to 2**64 - 1.
+    arithmetic : {"native", "reproducible"}, default "native"
+        As for `first_state`.
+
+    Returns
+    -------
+    loss : array (…)
+        The mean over the batch, before the step; one number per network, on the device.
+    state : TrainState
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the arrays do not fit each other or the network; the message names which.
+
+    See Also
+    --------
+    train : Takes these steps, batch by batch.
+    MLP.loss_and_gradients : For updates of your own.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, SGD, first_state, get_backend, training_step
+    >>> backend, mlp, optimizer = get_backend("numpy"), MLP([1, 2]), SGD(0.1)
+    >>> state = first_state(mlp, optimizer, mlp.initialize(seed=0, backend=backend))
+    >>> x, targets = backend.asarray([[1.0]], dtype="float32"), backend.asarray([0])
+    >>> loss, state = training_step(mlp, optimizer, state, x, targets)
+    >>> state.t
+    1
+    """
+    optimizer = as_single_steps(optimizer)
+    _check_state(state, optimizer)
+    x, targets, sample_weight = map(libraries.without_graph, (x, targets, sample_weight))
+    parameters = trees.merge(state.parameters, state.buffers)
+    with shortcuts.on_device_of(x):
+        xp, parameters, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
+        slots = {name: map_arrays(xp.asarray, tree) for name, tree in state.slots.items()}
+        is_compiled = namespaces.compiles(xp)
+        model = StepModel(mlp, without_rate(optimizer) if is_compiled else optimizer)
+        at = state.t, as_words(as_seed(seed)), mlp.numbers_at(state.t)
+        numbers = at, optimizer.coefficients_at(state.t)
+        arrays = *mlp.split(parameters), slots
+        loss, after = namespaces.run(xp, _step_on_batch, (model,), arrays, batch, numbers=numbers)
+    if arithmetic != "native":
+        loss, after = namespaces.unwrapped((loss, after))
+    after = trees.named_like(state[:-1], after) if is_compiled else after
+    return loss, TrainState._make([*after, state.t + 1])
+
+
+def _step_on_batch(
+    xp: Namespace,
+    model: StepModel,
+    at: tuple[Any, ...],
+    c: Coefficients,
     arrays: StateArrays,
     batch: Batch,
-    *,
-    fused: bool = False,
 ) -> tuple[Array, StateArrays]:
-    """Return the loss and the arrays of the state after `step`, of the numbers as arguments."""
-    t, seed, numbers = at
-    mlp, state = mlp.with_numbers(numbers), TrainState(*arrays, t)
-    loss, after = step(
-        xp, mlp, optimizer, state, batch, coefficients, seed, micro_batch, fused=fused
-    )
-    return loss, after[:-1]
+    """Return the loss and the arrays of the state after a step, without checks."""
+    loss, _, after = step(xp, model, arrays, c, StepInput._make([*at, batch, None]))
+    return loss, after
 
 
-def share_arrays(before: TrainState, after: TrainState) -> bool:
-    """Return whether an array of parameters or slots is in both states."""
-    return not _identities(before).isdisjoint(_identities(after))
-
-
-def _identities(state: TrainState) -> set[int]:
-    trees = (state.parameters, *state.slots.values())
-    return {id(array) for tree in trees for layer in tree for array in layer.values()}
+def _check_state(state: object, optimizer: Optimizer) -> None:
+    """Raise if the state is not a `TrainState` or does not belong to the optimizer."""
+    if not isinstance(state, TrainState):
+        raise TypeError(f"state is a {type(state).__name__}, expected one from first_state(...)")
+    slots = state.slots if isinstance(state.slots, dict) else {"": []}
+    if optimizer.initial_slots([]).keys() != slots.keys():
+        raise ValueError(
+            f"state is of another optimizer than {optimizer!r}: begin with "
+            "first_state(mlp, optimizer, parameters)"
+        )

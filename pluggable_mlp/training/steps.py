@@ -1,17 +1,20 @@
 """`Steps` takes all training steps and owns the state.
 
 There are three ways: a loop in Python, a compiled function (of one step or of many), and L-BFGS,
-which asks for the loss as a function.  All but the last are `step` of `step.py`.
+which asks for the loss as a function.  All but the last are `step` of `step.py`; the functions that
+backends compile are here, below the class.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
+from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compile_cache import compiled_once
@@ -26,19 +29,17 @@ from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.lbfgs import LBFGS
+from pluggable_mlp.training.lbfgs import LBFGS, loss_and_gradients_of
 from pluggable_mlp.training.losses import LossRecord, total_weight
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
-from pluggable_mlp.training.step import At, Differentiated, TrainState, share_arrays, updated
-from pluggable_mlp.training.step_functions import (
+from pluggable_mlp.training.step import (
+    Result,
+    StateArrays,
+    StepInput,
     StepModel,
-    copier,
-    differentiate_batch,
-    exact_step,
-    loss_and_gradients_of,
-    step_of_loop,
-    varying_numbers,
-    whole_step,
+    TrainState,
+    differentiate,
+    step,
 )
 from pluggable_mlp.training.trees import Tree, merge
 
@@ -74,6 +75,8 @@ class Steps:
         Of several networks perhaps arrays (…, 1): see `random_numbers`.
     micro_batch : int, optional
         How many examples of a batch are computed at once; by default all.
+    numbers : tuple of arrays, optional
+        Of several networks the numbers of dropout of each; by default those of the mlp.
 
     Attributes
     ----------
@@ -97,23 +100,24 @@ class Steps:
         batch_size: int,
         seed: Seed,
         micro_batch: int | None = None,
+        numbers: tuple[Array, ...] | None = None,
     ) -> None:
         self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
         self.batch_size, self.seed = batch_size, seed
         self._state, self._is_owned = state, False
-        self.names = [dict.fromkeys(of) for of in merge(state.parameters, state.buffers)]
-        self._words = as_words(seed)
-        settings = dtype_name(kind.dtype), kind.scale, micro_batch
-        self._model = StepModel(mlp.general, without_rate(optimizer), *settings)
+        self.names = [dict.fromkeys(layer) for layer in merge(state.parameters, state.buffers)]
+        self._words, self._numbers = as_words(seed), numbers
+        examples = dtype_name(kind.dtype), kind.scale
+        self._model = StepModel(mlp.general, without_rate(optimizer), micro_batch, *examples)
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
         w = first_array(state.parameters)
         self._updater: Update | None = None if updater is None else updater(w)
-        self._functions: dict[tuple[Function, int], Function | None] = {}
+        # Unbound: an object that refers to itself would keep its arrays until it is collected.
+        self._step_of_size: dict[int, Function] = {}
         self._loop: Function | None = None
         self.at_once, self._most = 1, 1
         self._last = optimizer
-        # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._way = self._chosen_way(optimizer)
 
     @property
@@ -156,41 +160,45 @@ class Steps:
 
     def _change_to(self, optimizer: AnyOptimizer) -> None:
         """Compile anew where more than the rate is another, as `after` of a user may have it."""
-        if optimizer != self._model.optimizer:
-            self._model = replace(self._model, optimizer=optimizer)
-            self._functions = {}
+        is_equal = optimizer == self._model.optimizer
+        self._model = replace(self._model, optimizer=optimizer)
+        if not is_equal:
+            self._step_of_size = {}
             self._way = self._chosen_way(optimizer)
 
     def _chosen_way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
         if isinstance(optimizer, LBFGS):
             return Steps._take_by_lbfgs
-        if self._updater is not None:
-            return Steps._take_each
-        if self._is_native:
-            function = partial(step_of_loop, self.xp, self._model, self.batch_size)
-            self._loop = self._compiled(function, most=STEPS_PER_CALL)
+        if self._is_native and self._updater is None:
+            model = replace(self._model, size=self.batch_size)
+            self._loop = self._compiled(_step_of_loop, model, most=STEPS_PER_CALL)
             if self._loop is not None:
                 self._most = STEPS_PER_CALL  # at first one: the call includes compilation
                 return Steps._take_in_calls
         return Steps._take_each
 
-    def _compiled(self, function: partial[Any], *used_up: int, **settings: Any) -> Function | None:
+    def _compiled(
+        self, function: Function, model: StepModel, *used_up: int, **settings: Any
+    ) -> Function | None:
         compile_function = getattr(self.backend, "compile", None)
         if compile_function is None:
             return None
         owner = type(self.backend), self.backend.device
-        return compiled_once(compile_function, owner, function, *used_up, **settings)
+        bound = partial(function, self.xp, model)
+        return compiled_once(compile_function, owner, bound, *used_up, **settings)
 
-    def _at(self, t: int) -> At:
-        """Return the numbers of the step that follows t others, besides the coefficients."""
-        return t, self._words, self.mlp.numbers_at(t)
+    def _input(self, examples: Examples, start: int) -> StepInput:
+        """Return that of the next step."""
+        t = self._state.t
+        numbers = self.mlp.numbers_at(t) if self._numbers is None else self._numbers
+        return StepInput(t, self._words, numbers, examples.arrays, start)
 
-    def _own(self) -> TrainState:
-        """Return the state, which no caller holds, to be written over."""
+    def _own(self) -> StateArrays:
+        """Return the state's arrays, which no caller holds, to be written over."""
         if not self._is_owned:
             self._state = TrainState._make([*copier(self.xp)(self._state[:-1]), self._state.t])
             self._is_owned = True
-        return self._state
+        return self._state[:-1]
 
     # A loop in Python
 
@@ -200,78 +208,57 @@ class Steps:
         count = len(examples)
         for start in starts:
             size = min(self.batch_size, count - start)
-            take = self._take_one if self._whole_step(size) is None else self._take_compiled
-            coefficients = optimizer.coefficients_at(self._state.t)
-            loss, weight = take(optimizer, coefficients, examples, start, size)
+            take = self._step_of_size.get(size) or self._new_step(size)
+            c = optimizer.coefficients_at(self._state.t)
+            loss, weight, after = take(self, c, self._input(examples, start))
+            self._state = TrainState._make([*after, self._state.t + 1])
             losses.add(loss, size, weight)
 
-    def _take_one(
-        self,
-        optimizer: Optimizer,
-        coefficients: Coefficients,
-        examples: Examples,
-        start: int,
-        size: int,
-    ) -> tuple[Array, Array | None]:
-        """Take a step that is not compiled as a whole; return its loss and weight."""
-        state = self._state
-        at = self._at(state.t)
-        if isinstance(self.xp, ReproducibleNamespace):
-            at, coefficients = self.xp.as_numbers((at, coefficients))
-        weight, *parts = self._differentiate(size)(
-            state.parameters,
-            state.buffers,
-            at,
-            optimizer.gradient_scale(coefficients),
-            examples.arrays,
-            start,
-        )
-        found = Differentiated(*parts)
-        update = each_array
+    def _new_step(self, size: int) -> Function:
+        """Return (steps, c, step_input) -> result of a step on batches of a size."""
+        model = replace(self._model, size=size)
+        compiled = None
+        if self._updater is None and self._is_native:
+            compiled = self._compiled(_fused_step, model, 0)
+        elif self._is_exact:
+            compiled = self._compiled(_exact_step, model, 0, exact=True)
+        if compiled is not None:
+            take = partial(Steps._take_compiled, compiled=compiled)
+        else:
+            model = replace(model, optimizer=None)  # of users or not, it is applied later
+            traced = self._compiled(differentiate, model) if self._is_native else None
+            traced = traced or partial(differentiate, self.xp, model)
+            take = partial(Steps._take_one, traced=traced)
+        self._step_of_size[size] = take
+        return take
+
+    def _take_one(self, c: Coefficients, step_input: StepInput, *, traced: Function) -> Result:
+        """Take a step that is not compiled as a whole."""
+        before, update = self._state, each_array
         if self._updater is not None:
             update = partial(self._updater, in_place=self._is_owned)
-        self._state = updated(self.xp, optimizer, state, coefficients, found, update)
+        elif isinstance(self.xp, ReproducibleNamespace):
+            *numbers, data, start = step_input
+            numbers, c = self.xp.as_numbers((numbers, c))
+            step_input = StepInput._make([*numbers, data, start])
+        result = step(
+            self.xp, self._model, before[:-1], c, step_input, traced=traced, update=update
+        )
         if not self._is_owned and self._updater is not None:  # it has returned new arrays
-            self._is_owned = not share_arrays(state, self._state)
-        return found.loss, weight
-
-    def _differentiate(self, size: int) -> Function:
-        """Return `differentiate_batch` for a size of batches, compiled where that is exact."""
-        key = differentiate_batch, size
-        if key not in self._functions:
-            model = replace(self._model, optimizer=None)  # of users or not, it is applied later
-            function = partial(differentiate_batch, self.xp, model, size)
-            compiled = self._compiled(function) if self._is_native else None
-            self._functions[key] = compiled or function
-        found = self._functions[key]
-        assert found is not None
-        return found
+            self._is_owned = _identities(before[:-1]).isdisjoint(_identities(result[2]))
+        return result
 
     # A compiled step
 
     def _take_compiled(
-        self,
-        optimizer: Optimizer,
-        coefficients: Coefficients,
-        examples: Examples,
-        start: int,
-        size: int,
-    ) -> tuple[Array, Array | None]:
-        take = self._whole_step(size)
-        assert take is not None
-        *arrays, t = self._own()
-        given = tuple(arrays), self._at(t), coefficients, examples.arrays, start
-        loss, weight, after = take(*given)
-        self._state = TrainState._make([*after, t + 1])
-        return loss, weight
-
-    def _whole_step(self, size: int) -> Function | None:
-        """Return the step compiled; None also where the library has an updater of its own."""
-        if self._updater is not None:
-            return None
+        self, c: Coefficients, step_input: StepInput, *, compiled: Function
+    ) -> Result:
+        arrays = self._own()
         if self._is_native:
-            return self._compiled_step(whole_step, size)
-        return self._compiled_step(exact_step, size, exact=True) if self._is_exact else None
+            result: Result = compiled(arrays, c, *step_input)
+        else:
+            result = self.xp.wrap(compiled(*native_of((arrays, c, *step_input))))
+        return result
 
     # Many steps in one call
 
@@ -281,17 +268,23 @@ class Steps:
         """Take the whole batches in one call of the backend, and a smaller one by itself."""
         count = len(starts) - (starts[-1] + self.batch_size > len(examples))
         if count:
-            begin = time.perf_counter()
-            *arrays, t = self._own()
-            counts = range(t, t + count)
-            rows = {**optimizer.coefficients_of(counts), **varying_numbers(self.mlp, counts)}
-            shared = starts[0], self._at(t), examples.arrays
+            begin, t = time.perf_counter(), self._state.t
+            rows = self._rows(optimizer, range(t, t + count))
+            first = tuple(self._input(examples, starts[0]))
             assert self._loop is not None
-            after, (found, weights) = self._loop(tuple(arrays), rows, shared, count)
+            after, (means, weights) = self._loop(self._own(), rows, first, count)
             self._state = TrainState._make([*after, t + count])
-            losses.add_stack(found, [self.batch_size] * count, weights)
+            losses.add_stack(means, [self.batch_size] * count, weights)
             self._adapt(count, time.perf_counter() - begin)
         self._take_each(optimizer, examples, starts[count:], losses)
+
+    def _rows(self, optimizer: Optimizer, counts: range) -> Coefficients:
+        """Return a list of each coefficient, and of the network's numbers that vary."""
+        rows = optimizer.coefficients_of(counts)
+        if self._numbers is not None or not callable(self.mlp.dropout):
+            return rows
+        numbers = zip(*map(self.mlp.numbers_at, counts), strict=True)
+        return {**rows, _NUMBERS: {str(place): [*column] for place, column in enumerate(numbers)}}
 
     def _adapt(self, count: int, seconds: float) -> None:
         """Let the next call take about `SECONDS_PER_CALL`, after one that took so long.
@@ -301,8 +294,6 @@ class Steps:
         if count == self.at_once or seconds > SECONDS_PER_CALL:
             fitting = int(count * SECONDS_PER_CALL / seconds)
             self.at_once = max(1, min(fitting, 8 * count, self._most))
-
-    # Reproducible steps
 
     @cached_property
     def _is_exact(self) -> bool:
@@ -317,16 +308,6 @@ class Steps:
         weights = [math.prod(array.shape) for name, array in arrays if is_weight(name)]
         return self.xp.queued or rows * max(weights) < SMALL
 
-    def _compiled_step(self, step: Function, size: int, **settings: bool) -> Function | None:
-        """Return a step for a size of batches compiled, which uses the state up, or None."""
-        key = step, size
-        if key not in self._functions:
-            found = self._compiled(partial(step, self.xp, self._model, size), 0, **settings)
-            if found is not None and isinstance(self.xp, ReproducibleNamespace):
-                found = partial(_on_native, self.xp, found)
-            self._functions[key] = found
-        return self._functions[key]
-
     # L-BFGS
 
     def _take_by_lbfgs(
@@ -337,10 +318,8 @@ class Steps:
         batch = examples.batch(xp, 0, len(examples))
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
-            given = parameters, buffers, *batch
-            loss, gradients = run(
-                xp, loss_and_gradients_of, (mlp.general,), *given, numbers=(mlp.numbers_at(t),)
-            )
+            trees = parameters, buffers, *batch
+            loss, gradients = run(xp, loss_and_gradients_of, (mlp,), *trees, numbers=((),))
             return float(loss), gradients
 
         before, parameters, memory = optimizer.minimize_step(
@@ -352,6 +331,67 @@ class Steps:
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
 
 
-def _on_native(xp: ReproducibleNamespace, function: Function, *given: Any) -> Any:
-    """Return what a function of the library's arrays returns, as arrays of the namespace."""
-    return xp.wrap(function(*native_of(given)))
+def _identities(arrays: StateArrays) -> set[int]:
+    """Return the identities of the arrays of parameters and slots."""
+    parameters, _, slots = arrays
+    layers = itertools.chain(parameters, *slots.values())
+    return {id(array) for layer in layers for array in layer.values()}
+
+
+def _fused_step(
+    xp: Namespace, model: StepModel, arrays: StateArrays, c: Coefficients, *step_input: Any
+) -> Result:
+    """Return `step`, as compilers fuse it."""
+    return step(xp, model, arrays, c, StepInput(*step_input), fused=True)
+
+
+def _exact_step(
+    base: ReproducibleNamespace,
+    model: StepModel,
+    arrays: StateArrays,
+    c: Coefficients,
+    *step_input: Any,
+) -> Result:
+    """Return `step` in a reproducible namespace, of the library's arrays."""
+    xp = base.for_tracing()
+    *numbers, data, start = step_input
+    examples = model.examples(xp, data)
+    rows = xp.wrap(examples.rows_of(base.library, start, model.size))
+    numbers, c = xp.as_numbers((numbers, c))
+    batch = StepInput._make([*numbers, examples.floats_of(xp, rows), None])
+    result: Result = native_of(step(xp, model, xp.wrap(arrays), c, batch))
+    return result
+
+
+_NUMBERS = "numbers of the network"
+
+
+def _step_of_loop(
+    xp: Namespace,
+    model: StepModel,
+    arrays: StateArrays,
+    index: Array,
+    row: Coefficients,
+    first: tuple[Any, ...],
+) -> tuple[StateArrays, tuple[Array, Array | None]]:
+    """Return the arrays of the state after a step of a loop, and its loss and weight.
+
+    `first` is the input of the first step; the row is of this one.
+    """
+    t, seed, numbers, data, start = first
+    # A float would be of the arrays' dtype beside them: so are the coefficients.
+    c = map_nested(lambda number: xp.astype(number, getattr(xp, model.dtype)), row)
+    numbers = tuple(c.pop(_NUMBERS, {}).values()) or numbers
+    place = start + index * model.size
+    loss, weight, after = _fused_step(xp, model, arrays, c, t + index, seed, numbers, data, place)
+    return after, (loss, weight)
+
+
+@cache
+def copier(xp: Namespace) -> Function:
+    """Return a function that copies all arrays in nested lists, tuples and dicts."""
+    return shortcuts.compiled(xp, partial(_copies, xp)) or partial(_copies, xp)
+
+
+def _copies(xp: Namespace, nested: Any) -> Any:
+    return map_nested(partial(xp.asarray, copy=True), nested)

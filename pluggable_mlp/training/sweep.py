@@ -6,13 +6,13 @@ that nothing changes it any more, and the others go on.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.mlp import MLP, at_each_step
 from pluggable_mlp.registry import as_count, as_flag
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate, outputs_of
@@ -21,8 +21,8 @@ from pluggable_mlp.training.loop import Position, take_epochs
 from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.stacked import (
-    StackedMLP,
     StackedOptimizer,
+    dropout_of_networks,
     number_maker,
     order_of_networks,
     seed_of_networks,
@@ -144,7 +144,6 @@ def sweep(
     Parameters
     ----------
     mlp : MLP
-        Of all networks; an instance of a subclass has no dropout.
     inputs : array (examples, in)
     targets : array (examples,) or (examples, outputs)
         As for `train`.
@@ -320,15 +319,17 @@ class _Training:
         xp = namespace_of(self.arithmetic, self.backend)
         as_array = number_maker(xp, self.backend, self.dtype)
         rates = [rate for run in active if not callable(rate := run.mlp.dropout)]
+        numbers = dropout_of_networks(rates, self.backend, as_array) if any(rates) else ()
         return Steps(
             xp,
-            StackedMLP.of(self.mlp, rates, self.backend, as_array),
+            replace(self.mlp, dropout=at_each_step if numbers else 0.0),
             StackedOptimizer.of([run.optimizer for run in active], as_array),
             self.examples.kind,
             state,
             backend=self.backend,
             batch_size=self.batch_size,
             seed=seed_of_networks([run.seed for run in active], self.backend),
+            numbers=numbers,
         )
 
     def _note(

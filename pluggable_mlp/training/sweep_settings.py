@@ -78,7 +78,7 @@ def _check_alike(index: int, given: Mapping[str, Any], first: Mapping[str, Any])
 
 
 def _check_stacks(index: int, network: NetworkSettings) -> None:
-    """Raise a ValueError where an update follows losses, or a `StackedMLP` would lose methods."""
+    """Raise a ValueError where an update follows losses, or dropout a schedule."""
     mlp, optimizer = network.mlp, network.optimizer
     if isinstance(optimizer, LBFGS):
         refused, taken = "optimizer is 'lbfgs', which follows the losses", "other optimizers"
@@ -89,9 +89,6 @@ def _check_stacks(index: int, network: NetworkSettings) -> None:
     elif callable(mlp.dropout):
         refused = f"settings[{index}]: mlp has dropout {mlp.dropout!r}"
         taken = "dropout that is a number"
-    elif type(mlp) is not MLP and mlp.dropout > 0.0:
-        refused = f"settings[{index}]: mlp is a {type(mlp).__name__} with dropout {mlp.dropout}"
-        taken = "dropout with MLP itself, not with subclasses"
     else:
         return
     raise ValueError(f"{refused}; a sweep takes {taken}: train such networks alone")

@@ -5,6 +5,7 @@ an axis of these before.  Leading axes are independent networks.  Formulas belon
 """
 
 from collections.abc import Callable, Collection, Sequence
+from operator import itemgetter
 from typing import Any
 
 from pluggable_mlp.arrays import Array, array_namespace
@@ -17,7 +18,7 @@ def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tr
     """Return a tree of function(array of the first, its counterparts in the others …)."""
     # Every step passes here several times: hence no generator for each array.
     return [
-        {name: function(*[layer[name] for layer in together]) for name in together[0]}
+        {name: function(*map(itemgetter(name), together)) for name in together[0]}
         for together in zip(first, *others, strict=True)
     ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from pluggable_mlp import compile_cache, get_backend
 from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction
-from pluggable_mlp.training.step_functions import _copies
+from pluggable_mlp.training.steps import _copies
 
 
 @pytest.fixture

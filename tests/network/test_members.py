@@ -296,7 +296,11 @@ def test_blocks_begin_with_one_factor(scaling):
             ValueError,
             "parametrization is 'ntk', which TabM does not have; take TabMMini",
         ),
-        (lambda: MLP([5, 2], ensemble=4), TypeError, r"ensemble is 4, expected None, TabMMini\(\)"),
+        (
+            lambda: MLP([5, 2], ensemble=4),
+            TypeError,
+            r"ensemble is 4, expected None or one such as TabM\(\)",
+        ),
     ],
 )
 def test_invalid_ensembles_raise(make, error, message):

@@ -53,16 +53,13 @@ class Recorder:
     def __init__(self, backend):
         self.backend, self.seen = backend, []
 
-    varies = False
+    dropout = 0.0
 
     def numbers_at(self, t):
         return ()
 
     @property
     def general(self):
-        return self
-
-    def with_numbers(self, numbers):
         return self
 
     def split(self, parameters):
@@ -249,13 +246,10 @@ def events(monkeypatch, spoil=None):
     monkeypatch.setattr(backend, "synchronize", noting(backend.synchronize))
 
     class Spoilt:
-        split, varies, numbers_at = mlp.split, mlp.varies, mlp.numbers_at
+        split, dropout, numbers_at = mlp.split, mlp.dropout, mlp.numbers_at
 
         @property
         def general(self):
-            return self
-
-        def with_numbers(self, numbers):
             return self
 
         def loss_gradients_and_buffers(self, *arguments):

@@ -15,13 +15,19 @@ from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.philox import random_numbers
+from pluggable_mlp.network.philox import as_words, random_numbers
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.losses import LossRecord
-from pluggable_mlp.training.step import initial_state, map_state, step
+from pluggable_mlp.training.step import (
+    StepInput,
+    StepModel,
+    TrainState,
+    initial_state,
+    step,
+)
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import map_arrays
 from tests.conftest import present
@@ -81,7 +87,7 @@ def copied_to(place, array):
 def steps_on(place, mlp, optimizer, examples, state, arithmetic="native"):
     """`Steps` from a state of the host, a copy of it."""
     xp = namespace_of(arithmetic, place)
-    own = map_state(lambda array: xp.asarray(copied_to(place, array)), state)
+    own = map_nested(lambda array: xp.asarray(copied_to(place, array)), state)
     settings = {"backend": place, "batch_size": BATCH, "seed": SEED}
     return xp, Steps(xp, mlp, optimizer, examples.kind, own, **settings)
 
@@ -206,10 +212,13 @@ def test_compiled_steps_are_within_the_bound(library, name, dtype, monkeypatch):
             return replace(examples, order=order).batch(xp, place * BATCH, BATCH)
 
         def step_on(where, batch_on=batch_on, before=state):
-            own = map_state(partial(copied_to, where), before)
+            own = map_nested(partial(copied_to, where), before)
             coefficients = optimizer.coefficients_at(before.t)
             batch = batch_on(where, where.xp)
-            return step(where.xp, mlp, optimizer, own, batch, coefficients, SEED)
+            step_input = StepInput(before.t, as_words(SEED), (), batch)
+            model = StepModel(mlp, optimizer)
+            loss, _, after = step(where.xp, model, own[:-1], coefficients, step_input)
+            return loss, TrainState(*after, before.t + 1)
 
         examples = examples_on(compiler, has, dtype)
         order = order_of(epoch, has)
