@@ -1,22 +1,29 @@
-"""Networks of one form along a leading axis, whose learning rates, decays and dropout differ.
+"""Networks of one form, trained together along a leading axis, with rates and dropout of their own.
 
 What differs are arrays along that axis: coefficients of the optimizer (networks,), numbers of
 dropout (networks, 1, 1) and words of the seed (networks, 1), on the device.  Formulas are those of
-one network, and so is the result of each.
+one network, and so is the result of each.  One that has ended leaves the stack, so that nothing
+changes it any more, and the others go on.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, LibraryArrays, Namespace, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.layers import Dropout
+from pluggable_mlp.network.mlp import MLP, at_each_step
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.randomness import permutations
-from pluggable_mlp.training.components import AnyOptimizer, without_rate
+from pluggable_mlp.training import loop
+from pluggable_mlp.training.callbacks import EarlyStopping
+from pluggable_mlp.training.components import without_rate
+from pluggable_mlp.training.evaluation import outputs_of
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.optimizer import (
     Coefficients,
@@ -25,8 +32,11 @@ from pluggable_mlp.training.optimizer import (
     UpdateArguments,
     columns,
 )
+from pluggable_mlp.training.precision_warning import LostNumbers
+from pluggable_mlp.training.step import TrainState, initial_state
+from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order, seeded_order
-from pluggable_mlp.training.trees import Tree
+from pluggable_mlp.training.trees import Tree, map_arrays, named_like
 
 NumberMaker: TypeAlias = Callable[[Any], Array]
 
@@ -57,14 +67,6 @@ class StackedOptimizer(Optimizer):
     optimizer: Optimizer
     each: tuple[Optimizer, ...] = field(compare=False, repr=False)
     as_array: NumberMaker = field(compare=False, repr=False)
-
-    @classmethod
-    def of(cls, each: Sequence[AnyOptimizer], as_array: NumberMaker) -> Self:
-        """Return the one of these optimizers, which differ in learning rate and weight decay."""
-        own = [of for of in each if isinstance(of, Optimizer)]
-        first = without_rate(own[0])
-        assert isinstance(first, Optimizer)
-        return cls(first, tuple(own), as_array)
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return arrays (networks,)."""
@@ -135,3 +137,163 @@ def _orders_of_epochs(
             continue
         drawn = permutations(seeds, "shuffle", epoch, count, batch_size)
         yield replace(examples, order=backend.asarray(drawn))
+
+
+@dataclass
+class StackedNetwork:
+    """One network of a stack: what makes it, and what it has reached.
+
+    Attributes
+    ----------
+    settings : dict
+        As given.
+    mlp, optimizer, seed
+        Of the network.
+    stop : EarlyStopping or None
+        Decides by its losses when it ends.
+    parameters : list of dict of arrays
+        After the epoch that counts.
+    epoch : int
+    history, held_history : list of float
+        The losses of all epochs, and of its validation part.
+    ended : str
+        Why it ended; empty while it goes on.
+    """
+
+    settings: dict[str, Any]
+    mlp: MLP
+    optimizer: Optimizer
+    seed: int
+    stop: EarlyStopping | None
+    parameters: LibraryArrays = field(default_factory=list)
+    epoch: int = 0
+    history: list[float] = field(default_factory=list)
+    held_history: list[float] = field(default_factory=list)
+    ended: str = ""
+
+    def note(self, loss: float, held: float | None) -> bool:
+        """Note the losses of an epoch; return whether the parameters after it are to be kept."""
+        self.history.append(loss)
+        if held is not None:
+            self.held_history.append(held)
+        epoch = len(self.history)
+        is_kept = self.stop is None or self.stop.is_best(epoch, loss if held is None else held)
+        if is_kept:
+            self.epoch = epoch
+        if self.stop is not None and self.stop.is_over:
+            self.ended = "patience"
+        return is_kept
+
+
+@dataclass(frozen=True)
+class StackedTraining:
+    """The training of a stack: what its networks have in common, as arguments of `sweep`."""
+
+    mlp: MLP
+    examples: Examples
+    held: Examples | None
+    backend: Backend
+    arithmetic: str
+    batch_size: int
+    epochs: int
+    shuffle: bool
+
+    def train(self, networks: Sequence[StackedNetwork]) -> None:
+        """Train all networks to their ends."""
+        xp, dtype = namespace_of(self.arithmetic, self.backend), dtype_name(self.examples.dtype)
+        for network in networks:
+            network.parameters = network.mlp.initialize(
+                seed=network.seed, backend=self.backend, dtype=dtype
+            )
+        stack = self.backend.xp.stack
+        together = map_arrays(lambda *each: stack(each), *(one.parameters for one in networks))
+        state = initial_state(xp, self.mlp, together, networks[0].optimizer)
+        lost = LostNumbers(xp, self.examples)
+        active, epoch = list(networks), 1
+        while active and epoch <= self.epochs:
+            state, epoch = self._until_one_ends(active, state, epoch, lost)
+            places = [place for place, network in enumerate(active) if not network.ended]
+            state = self._chosen(state, places)
+            active = [active[place] for place in places]
+        for network in active:
+            network.ended = "epochs"
+
+    def _until_one_ends(
+        self, active: list[StackedNetwork], state: TrainState, epoch: int, lost: LostNumbers
+    ) -> tuple[TrainState, int]:
+        """Train up to the epoch in which a network ends; return the state and the next epoch."""
+        steps = self._steps(active, state)
+        training = loop.take_epochs(
+            steps,
+            self.examples,
+            order=order_of_networks([one.seed for one in active] if self.shuffle else None),
+            epochs=self.epochs,
+            start=loop.Position(unwrapped(state), epoch),
+        )
+        for progress in training:
+            if progress.ended:
+                epoch = progress.epoch + 1
+                progress.followed = progress.losses.mean()
+                self._note(active, steps, progress.followed, lost)
+                if any(network.ended for network in active):
+                    break
+        return steps.state, epoch
+
+    def _steps(self, active: list[StackedNetwork], state: TrainState) -> Steps:
+        """Return the steps of a stack of networks."""
+        xp, dtype = namespace_of(self.arithmetic, self.backend), dtype_name(self.examples.dtype)
+        as_array = number_maker(xp, self.backend, dtype)
+        first = without_rate(active[0].optimizer)
+        assert isinstance(first, Optimizer)
+        rates: list[Any] = [network.mlp.dropout for network in active]
+        numbers = dropout_of_networks(rates, self.backend, as_array) if any(rates) else ()
+        return Steps(
+            xp,
+            replace(self.mlp, dropout=at_each_step if numbers else 0.0),
+            StackedOptimizer(first, tuple(network.optimizer for network in active), as_array),
+            self.examples.kind,
+            state,
+            backend=self.backend,
+            batch_size=self.batch_size,
+            seed=seed_of_networks([network.seed for network in active], self.backend),
+            numbers=numbers,
+        )
+
+    def _note(
+        self, active: list[StackedNetwork], steps: Steps, losses: Any, lost: LostNumbers
+    ) -> None:
+        """Note what the networks are after an epoch with these losses."""
+        xp = self.backend.xp
+        parameters = unwrapped(named_like(steps.names, steps.state.inference_parameters))
+        held: Any = [None] * len(active)
+        if self.held is not None:
+            data = self.mlp, parameters, self.held
+            held = outputs_of(*data, backend=self.backend, arithmetic=self.arithmetic).loss
+        lost.warn({name: int(n) for name, n in lost.counts(parameters).items()}, stacklevel=5)
+        finite = self._are_finite(parameters)
+        for place, (network, loss, held_loss) in enumerate(zip(active, losses, held, strict=True)):
+            if not (math.isfinite(loss) and finite[place]):
+                network.ended = "diverged"
+            elif network.note(loss, held_loss):
+                network.parameters = map_arrays(
+                    lambda array, place=place: xp.asarray(array[place, ...], copy=True), parameters
+                )
+
+    def _are_finite(self, parameters: LibraryArrays) -> list[bool]:
+        """Return whether all parameters of each network are finite."""
+        xp = self.backend.xp
+        arrays = [array for layer in parameters for array in layer.values()]
+        each = [
+            xp.all(xp.isfinite(xp.reshape(array, (array.shape[0], -1))), axis=-1)
+            for array in arrays
+        ]
+        finite: list[bool] = self.backend.to_numpy(xp.all(xp.stack(each), axis=0)).tolist()
+        return finite
+
+    def _chosen(self, state: TrainState, places: list[int]) -> TrainState:
+        """Return the state of the networks at these places."""
+        xp, indices = self.backend.xp, self.backend.asarray(places, dtype="int64")
+        chosen: TrainState = map_nested(
+            lambda array: xp.take(array, indices, axis=0), unwrapped(state)
+        )
+        return chosen

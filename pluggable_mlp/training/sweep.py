@@ -1,7 +1,6 @@
 """The function `sweep`: many networks of one form in one training, each with its own settings.
 
-They are stacked along a leading axis: see `stacked.py`.  One that has ended leaves the stack, so
-that nothing changes it any more, and the others go on.
+How they are trained, stacked along a leading axis, is in `stacked.py`.
 """
 
 import math
@@ -9,29 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
+from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.mlp import MLP, at_each_step
-from pluggable_mlp.registry import as_count, as_flag
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.registry import as_count, as_flag, as_seed, choose, refuse_unknown
 from pluggable_mlp.training.callbacks import EarlyStopping
-from pluggable_mlp.training.evaluation import evaluate, outputs_of
-from pluggable_mlp.training.examples import Examples, ExampleSettings, make_examples
-from pluggable_mlp.training.loop import Position, take_epochs
-from pluggable_mlp.training.losses import Loss
-from pluggable_mlp.training.precision_warning import LostNumbers
-from pluggable_mlp.training.stacked import (
-    StackedOptimizer,
-    dropout_of_networks,
-    number_maker,
-    order_of_networks,
-    seed_of_networks,
-)
-from pluggable_mlp.training.step import TrainState, initial_state
-from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.sweep_settings import NetworkSettings, networks_of_settings
+from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
+from pluggable_mlp.training.evaluation import evaluate
+from pluggable_mlp.training.examples import Examples, make_examples
+from pluggable_mlp.training.optimizer import Optimizer
+from pluggable_mlp.training.stacked import StackedNetwork, StackedTraining
 from pluggable_mlp.training.train import check_kinds
-from pluggable_mlp.training.trees import map_arrays, named_like
+
+_OF_ALL = ("learning_rate", "weight_decay")
+_OWN = ("dropout", "seed")
+"""The settings in which networks may differ; a network has the latter by default."""
 
 
 @dataclass(frozen=True)
@@ -196,191 +187,95 @@ def sweep(
     {'learning_rate': 1.0}
     """
     check_kinds(mlp, backend, None, dtype)
-    networks = networks_of_settings(mlp, settings, optimizer)
-    runs = [_Run(network, patience) for network in networks]
-    data: ExampleSettings = {
-        "backend": backend,
-        "dtype": dtype,
-        "scale": scale,
-        "arithmetic": arithmetic,
-    }
+    networks = _networks_of_settings(mlp, settings, optimizer, patience)
+    place: dict[str, Any] = {"backend": backend, "arithmetic": arithmetic}
+    data = {**place, "dtype": dtype, "scale": scale}
     weighting = {"sample_weight": sample_weight, "class_weight": class_weight}
     examples = make_examples(mlp, inputs, targets, **data, **weighting)
     held = None if validation is None else make_examples(mlp, *_pair(validation), **data)
-    training = _Training(
+    assert isinstance(examples, Examples)  # not in blocks
+    assert isinstance(held, Examples | None)
+    StackedTraining(
         mlp,
         examples,
         held,
         backend,
         arithmetic,
-        dtype,
         as_count("batch_size", batch_size, at_least=1),
         as_count("epochs", epochs, at_least=1),
         as_flag("shuffle", shuffle),
-    )
-    training.train(runs)
-    return Sweep([training.result(run) for run in runs])
+    ).train(networks)
+    return Sweep([_swept(network, held, place) for network in networks])
 
 
-class _Run:
-    """One network while it is trained."""
-
-    def __init__(self, network: NetworkSettings, patience: int | None) -> None:
-        self.settings, self.mlp, self.optimizer, self.seed = network
-        self.stop = None if patience is None else EarlyStopping(patience)
-        self.parameters: LibraryArrays = []
-        self.epoch, self.ended = 0, ""
-        self.history: list[float] = []
-        self.held_history: list[float] = []
-
-    def note(self, loss: float, held: float | None) -> bool:
-        """Note the losses of an epoch; return whether the parameters after it are to be kept."""
-        self.history.append(loss)
-        if held is not None:
-            self.held_history.append(held)
-        epoch = len(self.history)
-        is_kept = self.stop is None or self.stop.is_best(epoch, loss if held is None else held)
-        if is_kept:
-            self.epoch = epoch
-        if self.stop is not None and self.stop.is_over:
-            self.ended = "patience"
-        return is_kept
+def _swept(network: StackedNetwork, held: Examples | None, place: dict[str, Any]) -> SweptNetwork:
+    """Return what a network has reached."""
+    mlp, parameters = network.mlp, network.parameters
+    scores = {} if held is None else evaluate(mlp, parameters, held, **place)
+    reached = parameters, network.epoch, network.history, network.held_history
+    return SweptNetwork(network.settings, mlp, *reached, scores, network.ended)
 
 
-@dataclass(frozen=True)
-class _Training:
-    """What the networks have in common."""
+def _networks_of_settings(
+    mlp: MLP, settings: Any, optimizer: str, patience: int | None
+) -> list[StackedNetwork]:
+    """Return what the settings make of each network.
 
-    mlp: MLP
-    examples: Examples
-    held: Examples | None
-    backend: Backend
-    arithmetic: str
-    dtype: str
-    batch_size: int
-    epochs: int
-    shuffle: bool
+    Raises
+    ------
+    ValueError, TypeError
+        If they are of another type or out of their range, or the networks cannot be stacked; the
+        message names the network.
+    """
+    if not isinstance(settings, list | tuple) or not settings:
+        raise TypeError(f"settings is {settings!r}, expected a list with a dict for each network")
+    choose(OPTIMIZERS, optimizer, "optimizer")
+    networks = []
+    for index, own in enumerate(settings):
+        if not isinstance(own, Mapping):
+            raise TypeError(f"settings[{index}] is {own!r}, expected a dict")
+        _check_alike(index, own, settings[0])
+        try:
+            network = replace(mlp, dropout=own["dropout"]) if "dropout" in own else mlp
+            parameters = {name: value for name, value in own.items() if name not in _OWN}
+            rule, seed = make_optimizer(optimizer, **parameters), as_seed(own.get("seed", 0))
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"settings[{index}]: {error}") from error
+        rule = _checked(f"settings[{index}]", own, network, rule)
+        stop = None if patience is None else EarlyStopping(patience)
+        networks.append(StackedNetwork(dict(own), network, rule, seed, stop))
+    return networks
 
-    def train(self, runs: Sequence[_Run]) -> None:
-        """Train all networks to their ends."""
-        xp = namespace_of(self.arithmetic, self.backend)
-        for run in runs:
-            run.parameters = run.mlp.initialize(
-                seed=run.seed, backend=self.backend, dtype=self.dtype
+
+def _check_alike(index: int, own: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """Raise a ValueError where networks differ in more than they may."""
+    missing = [name for name in first if name not in own and name not in _OWN]
+    if missing:
+        raise ValueError(
+            f"settings[{index}] has no {missing[0]}, which settings[0] has: give it to all"
+        )
+    refuse_unknown(f"settings[{index}]", own, [*first, *_OWN])
+    for name, value in own.items():
+        if name not in _OF_ALL + _OWN and value != first[name]:
+            raise ValueError(
+                f"settings[{index}] has {name}={value!r}, settings[0] {first[name]!r}: networks "
+                f"of a sweep may differ in {', '.join(_OF_ALL + _OWN)}"
             )
-        stack = self.backend.xp.stack
-        together = map_arrays(lambda *each: stack(each), *(run.parameters for run in runs))
-        state = initial_state(xp, self.mlp, together, runs[0].optimizer)
-        lost = LostNumbers(xp, self.examples)
-        active, epoch = list(runs), 1
-        while active and epoch <= self.epochs:
-            state, epoch = self._until_one_ends(active, state, epoch, lost)
-            going = [place for place, run in enumerate(active) if not run.ended]
-            state = self._chosen(state, going)
-            active = [active[place] for place in going]
-        for run in active:
-            run.ended = "epochs"
-
-    def result(self, run: _Run) -> SweptNetwork:
-        """Return what a network has reached."""
-        scores: dict[str, float] = {}
-        if self.held is not None:
-            data = run.mlp, run.parameters, self.held
-            scores = evaluate(*data, backend=self.backend, arithmetic=self.arithmetic)
-        reached = run.parameters, run.epoch, run.history, run.held_history
-        return SweptNetwork(run.settings, run.mlp, *reached, scores, run.ended)
-
-    def _until_one_ends(
-        self, active: list[_Run], state: TrainState, epoch: int, lost: LostNumbers
-    ) -> tuple[TrainState, int]:
-        """Train up to the epoch in which a network ends; return the state and the next epoch."""
-        steps = self._steps(active, state)
-        seeds = [run.seed for run in active] if self.shuffle else None
-        training = take_epochs(
-            steps,
-            self.examples,
-            order=order_of_networks(seeds),
-            epochs=self.epochs,
-            start=Position(unwrapped(state), epoch),
-        )
-        for progress in training:
-            if progress.ended:
-                epoch = progress.epoch + 1
-                losses = progress.losses.mean()
-                assert isinstance(losses, list)  # of the networks
-                progress.followed = losses
-                self._note(active, steps, [*map(_as_float, losses)], lost)
-                if any(run.ended for run in active):
-                    break
-        return steps.state, epoch
-
-    def _steps(self, active: list[_Run], state: TrainState) -> Steps:
-        """Return the steps of a stack of networks."""
-        xp = namespace_of(self.arithmetic, self.backend)
-        as_array = number_maker(xp, self.backend, self.dtype)
-        rates = [rate for run in active if not callable(rate := run.mlp.dropout)]
-        numbers = dropout_of_networks(rates, self.backend, as_array) if any(rates) else ()
-        return Steps(
-            xp,
-            replace(self.mlp, dropout=at_each_step if numbers else 0.0),
-            StackedOptimizer.of([run.optimizer for run in active], as_array),
-            self.examples.kind,
-            state,
-            backend=self.backend,
-            batch_size=self.batch_size,
-            seed=seed_of_networks([run.seed for run in active], self.backend),
-            numbers=numbers,
-        )
-
-    def _note(
-        self, active: list[_Run], steps: Steps, losses: list[float], lost: LostNumbers
-    ) -> None:
-        """Note what the networks are after an epoch."""
-        parameters = unwrapped(named_like(steps.names, steps.state.inference_parameters))
-        held = self._held_losses(parameters, len(active))
-        lost.warn({name: int(of) for name, of in lost.counts(parameters).items()}, stacklevel=5)
-        finite = self._are_finite(parameters)
-        for place, (run, loss, held_loss) in enumerate(zip(active, losses, held, strict=True)):
-            if not (math.isfinite(loss) and finite[place]):
-                run.ended = "diverged"
-            elif run.note(loss, held_loss):
-                run.parameters = map_arrays(
-                    lambda of, place=place: self.backend.xp.asarray(of[place, ...], copy=True),
-                    parameters,
-                )
-
-    def _held_losses(self, parameters: LibraryArrays, count: int) -> list[float | None]:
-        """Return the loss of each of so many networks on the validation part, if there is one."""
-        if self.held is None:
-            return [None] * count
-        data = self.mlp, parameters, self.held
-        found = outputs_of(*data, backend=self.backend, arithmetic=self.arithmetic)
-        assert isinstance(found.loss, list)
-        return [_as_float(loss) for loss in found.loss]
-
-    def _are_finite(self, parameters: LibraryArrays) -> list[bool]:
-        """Return whether all parameters of each network are finite."""
-        xp = self.backend.xp
-        arrays = [array for layer in parameters for array in layer.values()]
-        each = [
-            xp.all(xp.isfinite(xp.reshape(array, (array.shape[0], -1))), axis=-1)
-            for array in arrays
-        ]
-        found: list[bool] = self.backend.to_numpy(xp.all(xp.stack(each), axis=0)).tolist()
-        return found
-
-    def _chosen(self, state: TrainState, places: list[int]) -> TrainState:
-        """Return the state of the networks at these places."""
-        xp, indices = self.backend.xp, self.backend.asarray(places, dtype="int64")
-        chosen: TrainState = map_nested(
-            lambda array: xp.take(array, indices, axis=0), unwrapped(state)
-        )
-        return chosen
 
 
-def _as_float(loss: Loss) -> float:
-    assert isinstance(loss, float)  # of one network
-    return loss
+def _checked(name: str, own: Mapping[str, Any], mlp: MLP, optimizer: AnyOptimizer) -> Optimizer:
+    """Return the optimizer, or refuse an update that follows losses, and schedules of dropout."""
+    if not isinstance(optimizer, Optimizer):
+        refused, taken = "optimizer is 'lbfgs', which follows the losses", "other optimizers"
+    elif optimizer.follows_losses:
+        refused = f"{name} has learning_rate={own['learning_rate']!r}, which follows the losses"
+        taken = "numbers and schedules of t"
+    elif callable(mlp.dropout):
+        refused, taken = f"{name}: mlp has dropout {mlp.dropout!r}", "dropout that is a number"
+    else:
+        return optimizer
+    raise ValueError(f"{refused}; a sweep takes {taken}: train such networks alone")
 
 
 def _pair(validation: Any) -> tuple[Any, Any]:
