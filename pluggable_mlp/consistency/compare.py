@@ -22,8 +22,9 @@ from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import AnyOptimizer, as_single_steps
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.sharding import check_agreement, examples_of_processes
+from pluggable_mlp.training.sharding import check_agreement
 from pluggable_mlp.training.train import first_steps
 
 
@@ -106,12 +107,11 @@ def compare(
     runs: list[BackendRun] = []
     for name, backend in zip(_names(backends, communicator), backends, strict=True):
         together = communicator if runs else None  # the reference is one process
-        examples = examples_of_processes(
-            together,
+        examples = make_examples(
             mlp,
             inputs,
             targets,
-            None,
+            communicator=together,
             backend=backend,
             dtype=dtype,
             scale=scale,

@@ -17,9 +17,9 @@ from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import AnyExamples
+from pluggable_mlp.training.examples import AnyExamples, make_examples
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
-from pluggable_mlp.training.sharding import examples_of_processes, order_of_processes
+from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.train import first_steps
 
 
@@ -149,12 +149,12 @@ class _Fit:
 
     def examples(self, part: Part) -> AnyExamples:
         """Return a part on the backend; for several processes, on the host."""
-        return examples_of_processes(
-            self.communicator,
+        return make_examples(
             self.mlp,
             part.inputs,
             part.targets,
-            self.settings.rows_of_blocks(),
+            block_size=self.settings.rows_of_blocks(),
+            communicator=self.communicator,
             sample_weight=part.weights,
             backend=self.backend,
             dtype=self.settings.dtype,

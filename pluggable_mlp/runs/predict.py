@@ -34,7 +34,7 @@ from pluggable_mlp.runs.saved import (
     read_summary,
 )
 from pluggable_mlp.runs.scores import Counts, measure_classes
-from pluggable_mlp.training.examples import examples_in_blocks
+from pluggable_mlp.training.examples import make_examples
 
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
@@ -154,11 +154,11 @@ class SavedRun:
             inputs, targets = self._other_examples(keep_on_disk(source, None))
             size = self.settings.block_size or block_of(inputs, needed)
         arithmetic = self.settings.arithmetic
-        examples = examples_in_blocks(
+        examples = make_examples(
             self.mlp,
             inputs,
             targets,
-            size or None,
+            block_size=size or None,
             backend=self.backend,
             dtype=self.settings.dtype,
             scale=self.preparation.scale_of(inputs),

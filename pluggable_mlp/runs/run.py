@@ -31,13 +31,9 @@ from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import AnyExamples
+from pluggable_mlp.training.examples import AnyExamples, make_examples
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
-from pluggable_mlp.training.sharding import (
-    check_agreement,
-    examples_of_processes,
-    order_of_processes,
-)
+from pluggable_mlp.training.sharding import check_agreement, order_of_processes
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps
 from pluggable_mlp.training.trees import merge
@@ -131,11 +127,11 @@ class Run:
     def _examples(self, split: Split, class_weight: str | None = None) -> AnyExamples:
         """Return a split on the backend, of several processes the part of this one."""
         settings = self.settings
-        return examples_of_processes(
-            self._communicator,
+        return make_examples(
             self.mlp,
             *split,
-            settings.rows_of_blocks(),
+            block_size=settings.rows_of_blocks(),
+            communicator=self._communicator,
             backend=self.backend,
             dtype=settings.dtype,
             scale=self.dataset.scale,

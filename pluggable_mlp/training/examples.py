@@ -8,18 +8,13 @@ batch for examples.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any
 
-from pluggable_mlp.arrays import (
-    Array,
-    DType,
-    Namespace,
-    common_namespace,
-    device_of,
-    without_graph,
-)
+from pluggable_mlp import arrays as libraries
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_within
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_within
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
@@ -182,17 +177,6 @@ class Streamed:
 AnyExamples = Examples | Streamed
 
 
-class ExampleSettings(TypedDict, total=False):
-    """The keyword arguments of `make_examples`, for functions that pass them on."""
-
-    backend: Required[Backend]
-    dtype: Required[str]
-    scale: float | None
-    sample_weight: Any
-    class_weight: Any
-    arithmetic: str
-
-
 def make_examples(
     mlp: MLP,
     inputs: Any,
@@ -204,10 +188,13 @@ def make_examples(
     sample_weight: Any = None,
     class_weight: Any = None,
     arithmetic: str = "native",
-) -> Examples:
+    block_size: int | None = None,
+    communicator: Communicator | None = None,
+) -> AnyExamples:
     """Check inputs (examples, in), targets and sample_weight, and move them to the backend.
 
-    The arguments are those of `train`.
+    More than a block of them, or those of several processes, stay where they are, to be moved when
+    they are visited: they are checked here, block by block.  The arguments are those of `train`.
 
     Raises
     ------
@@ -215,77 +202,52 @@ def make_examples(
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
     scale = None if scale is None else as_number("scale", scale, above=0.0)
-    xp = namespace_of(arithmetic, backend)
-    moved = backend.asarray(inputs)
-    _check_inputs(mlp, xp, moved, dtype, scale)
-    targets, sample_weight = _checked_targets(
-        mlp, xp, moved, targets, sample_weight, class_weight, backend=backend, dtype=dtype
-    )
-    return Examples(_as_floats(xp, moved, dtype), targets, getattr(xp, dtype), scale, sample_weight)
+    xp, weights = namespace_of(arithmetic, backend), (sample_weight, class_weight)
+    kind, place = Examples(None, None, getattr(xp, dtype), scale), (backend, dtype)
+    rows = inputs
+    if communicator is not None:
+        rows = rows_on_host(inputs, backend)
+        count = rows.shape[0] if rows.shape else 0
+        size = count if block_size is None else min(block_size, count)
+        return _streamed(mlp, xp, rows, targets, weights, size, kind, *place)
+    if block_size is not None:
+        rows = as_lazy(inputs)
+        if len(rows.shape) == 2 and rows.shape[0] > block_size:
+            return _streamed(mlp, xp, rows, targets, weights, block_size, kind, *place)
+        rows = rows[:]
+    x = backend.asarray(rows)
+    _check_inputs(mlp, xp, x, dtype, scale)
+    checked = _checked_targets(mlp, xp, x, targets, weights, *place)
+    return kind.with_arrays((_as_floats(xp, x, dtype), *checked, None))
 
 
-def examples_in_blocks(
+def _streamed(
     mlp: MLP,
-    inputs: Any,
-    targets: Any,
-    block_size: int | None,
-    **settings: Unpack[ExampleSettings],
-) -> AnyExamples:
-    """Return what `make_examples` does, or of more than a block examples that stay where they are.
-
-    All are checked here, block by block; to be moved when they are visited.
-    """
-    rows = None if block_size is None else as_lazy(inputs)
-    if rows is None or block_size is None or len(rows.shape) != 2 or rows.shape[0] <= block_size:
-        whole = inputs if rows is None else rows[:]
-        return make_examples(mlp, whole, targets, **settings)
-    return streamed_examples(mlp, rows, targets, block_size, **settings)
-
-
-def streamed_examples(
-    mlp: MLP,
+    xp: Namespace,
     rows: Rows,
     targets: Any,
+    weights: tuple[Any, Any],
     block_size: int,
-    *,
+    kind: Examples,
     backend: Backend,
     dtype: str,
-    scale: float | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    arithmetic: str = "native",
 ) -> Streamed:
-    """Check inputs (examples, in), targets and sample_weight, which stay on the host.
-
-    The arguments are those of `train`; at most a block is on the device at once.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `make_examples`.
-    """
-    scale = None if scale is None else as_number("scale", scale, above=0.0)
-    xp, count = namespace_of(arithmetic, backend), rows.shape[0]
+    """Return examples that stay on the host: at most a block is on the device at once."""
+    count = rows.shape[0]
     at_once = min(block_size, rows_within(_BYTES_STREAMED, rows.shape, rows.dtype))
     for start in range(0, max(count, 1), at_once):
         block = backend.asarray(rows[start : start + at_once])
-        _check_inputs(mlp, xp, block, dtype, scale)
+        _check_inputs(mlp, xp, block, dtype, kind.scale)
     like = backend.asarray(targets)
     # Whether they fit the inputs is told by the inputs' count alone.
     stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
-    checked = _checked_targets(
-        mlp, xp, stand_in, like, sample_weight, class_weight, backend=backend, dtype=dtype
-    )
+    checked = _checked_targets(mlp, xp, stand_in, like, weights, backend, dtype)
     on_host: list[Any] = [None if x is None else backend.to_numpy(unwrapped(x)) for x in checked]
 
-    def moved(x: Any, targets: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-        targets, sample_weight = (
-            None if of is None else xp.asarray(backend.asarray(of))
-            for of in (targets, sample_weight)
-        )
-        return _as_floats(xp, backend.asarray(x), dtype), targets, sample_weight
+    def moved(x: Any, *others: Any) -> tuple[Array, Array, Array | None]:
+        y, weight = (None if of is None else xp.asarray(backend.asarray(of)) for of in others)
+        return _as_floats(xp, backend.asarray(x), dtype), y, weight
 
-    kind = Examples(None, None, getattr(xp, dtype), scale)
     return Streamed(rows, on_host[0], on_host[1], block_size, kind, moved)
 
 
@@ -294,13 +256,12 @@ def _checked_targets(
     xp: Namespace,
     moved: Array,
     targets: Any,
-    sample_weight: Any,
-    class_weight: Any,
-    *,
+    weights: tuple[Any, Any],
     backend: Backend,
     dtype: str,
 ) -> tuple[Array, Array | None]:
     """Return targets and sample_weight as the loss takes them; refuse what does not fit."""
+    sample_weight, class_weight = weights
     targets = unwrapped(_as_floats(xp, backend.asarray(targets), dtype))
     floating = getattr(xp, dtype)
     targets = xp.asarray(check_targets(mlp, moved, targets, floating))
@@ -347,7 +308,7 @@ def all_within(x: Array, largest: float) -> bool:
 
     It is found out part by part, which takes less memory.
     """
-    xp = common_namespace(inputs=x)
+    xp = libraries.common_namespace(inputs=x)
     n, bits_of_row = math.prod(x.shape[:1]), math.prod(x.shape[1:]) * xp.finfo(x.dtype).bits
     rows = max(1, 8 * _BYTES_AT_ONCE // max(1, bits_of_row))
 
@@ -362,7 +323,7 @@ def all_within(x: Array, largest: float) -> bool:
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:
     """Return an array of the namespace: floats of the dtype, or integers unchanged."""
-    x = xp.asarray(without_graph(moved))
+    x = xp.asarray(libraries.without_graph(moved))
     if not xp.isdtype(x.dtype, "real floating"):
         return x
     return xp.astype(x, getattr(xp, dtype), copy=False)

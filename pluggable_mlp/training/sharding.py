@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any, Unpack
+from typing import Any
 
 from array_api_compat import is_array_api_obj
 
@@ -24,52 +24,16 @@ from pluggable_mlp.distributed import Communicator, check_moves
 from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout
-from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.shortcuts import take
-from pluggable_mlp.training.examples import (
-    AnyExamples,
-    Examples,
-    ExampleSettings,
-    Streamed,
-    examples_in_blocks,
-    streamed_examples,
-)
-from pluggable_mlp.training.streaming import (
-    Order,
-    places_in_order,
-    read_ahead,
-    rows_of_block,
-    seeded_order,
-)
+from pluggable_mlp.training import streaming
+from pluggable_mlp.training.examples import AnyExamples, Examples, Streamed
+from pluggable_mlp.training.streaming import Order
 
 _ROWS = ("inputs", "targets", "sample_weight", "X", "y")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "progress_bar", "verbose")
 """Arguments that may be others on each process."""
 _SHORT = 40
 """So many characters of a value are shown; a hash has more."""
-
-
-def examples_of_processes(
-    communicator: Communicator | None,
-    mlp: MLP,
-    inputs: Any,
-    targets: Any,
-    block_size: int | None,
-    **settings: Unpack[ExampleSettings],
-) -> AnyExamples:
-    """Return `examples_in_blocks`; for several processes those that all stay on the host.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As `make_examples`.
-    """
-    if communicator is None:
-        return examples_in_blocks(mlp, inputs, targets, block_size, **settings)
-    rows = rows_on_host(inputs, settings["backend"])
-    count = rows.shape[0] if rows.shape else 0
-    size = count if block_size is None else min(block_size, count)
-    return streamed_examples(mlp, rows, targets, size, **settings)
 
 
 def check_count(name: str, count: int, communicator: Communicator) -> None:
@@ -113,7 +77,7 @@ def _sharded(
 def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
     """Return `seeded_order`; on several processes each has its part of every micro-batch."""
     if not isinstance(xp, ShardedNamespace):
-        return seeded_order(seed)
+        return streaming.seeded_order(seed)
     return partial(_blocks_of_epochs, seed, xp, micro_batch)
 
 
@@ -135,14 +99,16 @@ def _blocks_of_epochs(
 
     def read(place: tuple[int, int]) -> tuple[Layout, tuple[Any, Any, Any]]:
         epoch, block = place
-        rows = rows_of_block(count, size, block, seed, epoch)
+        rows = streaming.rows_of_block(count, size, block, seed, epoch)
         layout = _layout(xp, len(rows), batch_size, micro_batch)
         own = rows[places_of(layout.ranges(layout.rank))]
         arrays = examples.inputs, examples.targets, examples.sample_weight
         x, targets, sample_weight = (None if of is None else rows_at(of, own) for of in arrays)
         return layout, (x, targets, sample_weight)
 
-    for layout, found in read_ahead(read, places_in_order(count, size, first, epochs)):
+    for layout, found in streaming.read_ahead(
+        read, streaming.places_in_order(count, size, first, epochs)
+    ):
         yield _sharded(xp, examples.kind, layout, examples.moved(*found))
 
 

@@ -12,19 +12,14 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import Parameters, first_array, networks_of
 from pluggable_mlp.registry import as_count, as_flag, as_seed
+from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
-from pluggable_mlp.training.examples import AnyExamples, Streamed
+from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.losses import Loss
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.sharding import (
-    check_agreement,
-    check_count,
-    examples_of_processes,
-    order_of_processes,
-)
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import in_whole_batches
@@ -174,13 +169,13 @@ def train(
         micro_batch = as_count("micro_batch", micro_batch, at_least=1)
     seed = as_seed(seed)
     if communicator is not None:
-        check_agreement(communicator, backend, arguments)
-    examples = examples_of_processes(
-        communicator,
+        sharding.check_agreement(communicator, backend, arguments)
+    examples = make_examples(
         mlp,
         inputs,
         targets,
-        None if block_size is None else in_whole_batches(block_size, batch_size),
+        block_size=None if block_size is None else in_whole_batches(block_size, batch_size),
+        communicator=communicator,
         backend=backend,
         dtype=dtype,
         scale=scale,
@@ -201,7 +196,7 @@ def train(
         micro_batch=micro_batch,
         communicator=communicator,
     )
-    order = order_of_processes(seed if shuffle else None, steps.xp, micro_batch)
+    order = sharding.order_of_processes(seed if shuffle else None, steps.xp, micro_batch)
     run = training_progress(steps, examples, order=order, epochs=epochs)
     return _trained(epochs_of(run), parameters, callbacks, communicator)
 
@@ -231,7 +226,7 @@ def first_steps(
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     xp = namespace_of(arithmetic, backend)
     if communicator is not None:
-        check_count("inputs", len(examples), communicator)
+        sharding.check_count("inputs", len(examples), communicator)
         xp = ShardedNamespace(xp, communicator, backend)
     return Steps(
         xp,

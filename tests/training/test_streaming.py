@@ -12,7 +12,7 @@ from pluggable_mlp.lazy import StoredArray
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import Streamed, examples_in_blocks, make_examples
+from pluggable_mlp.training.examples import Streamed, make_examples
 from pluggable_mlp.training.loop import epochs_of
 from pluggable_mlp.training.streaming import blocks_in_order, seeded_order
 from tests.training.loops import training
@@ -29,9 +29,8 @@ def numbered(count=COUNT):
 
 
 def streamed(backend, count=COUNT, block_size=BLOCK, **settings):
-    return examples_in_blocks(
-        MLP_OF_NUMBERS, *numbered(count), block_size, backend=backend, dtype="float64", **settings
-    )
+    settings |= {"backend": backend, "dtype": "float64", "block_size": block_size}
+    return make_examples(MLP_OF_NUMBERS, *numbered(count), **settings)
 
 
 def order_of(backend, examples, epochs=1, first=(1, 0), shuffle=True, seed=3):
@@ -113,9 +112,8 @@ def test_the_next_block_is_read_while_one_is_used():
             read.append((threading.current_thread().name, rows.start))
             return numbered()[0][rows]
 
-    examples = examples_in_blocks(
-        MLP_OF_NUMBERS, Slow(), numbered()[1], BLOCK, backend=NUMPY, dtype="float64"
-    )
+    settings = {"backend": NUMPY, "dtype": "float64", "block_size": BLOCK}
+    examples = make_examples(MLP_OF_NUMBERS, Slow(), numbered()[1], **settings)
     read.clear()
     blocks = seeded_order(None)(examples, (1, 0), 1, backend=NUMPY, batch_size=BATCH)
     next(blocks)
@@ -195,11 +193,11 @@ def test_a_last_block_smaller_than_a_batch_is_left_out_of_whole_batches():
 def small(backend, arithmetic, block_size):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(50, 2)).astype("float32"), rng.normal(size=50).astype("float32")
-    return examples_in_blocks(
+    return make_examples(
         MLP([2, 3, 1], loss="squared_error"),
         x,
         y,
-        block_size,
+        block_size=block_size,
         backend=backend,
         dtype="float32",
         arithmetic=arithmetic,
@@ -257,7 +255,7 @@ def test_evaluation_in_blocks_is_that_of_all(backend):
         evaluate(
             mlp,
             parameters,
-            examples_in_blocks(mlp, x, y, size, **settings),
+            make_examples(mlp, x, y, block_size=size, **settings),
             backend=backend,
             arithmetic="native",
         )
@@ -280,7 +278,8 @@ def test_a_memory_map_is_read_block_by_block(tmp_path):
     stored = np.load(tmp_path / "X.npy", mmap_mode="r")
     y = np.arange(COUNT) % 2
     mlp, settings = MLP([2, 2]), {"backend": NUMPY, "batch_size": BATCH, "epochs": 2}
-    examples = examples_in_blocks(mlp, stored, y, BLOCK, backend=NUMPY, dtype="float64")
+    moved = {"backend": NUMPY, "dtype": "float64", "block_size": BLOCK}
+    examples = make_examples(mlp, stored, y, **moved)
     assert isinstance(examples.inputs, StoredArray)
     assert np.concatenate([b.inputs for b in blocks_in_order(examples)]).tolist() == x.tolist()
     results = [train(mlp, of, y, block_size=BLOCK, **settings) for of in (stored, x)]
