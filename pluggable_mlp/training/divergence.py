@@ -6,25 +6,21 @@ computed again, and that step taken layer by layer, whatever compiled it before.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.backends import Backend
 from pluggable_mlp.network.layers import Rng, layer_kind
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import Batch
-from pluggable_mlp.training.losses import Loss, LossRecord, is_finite
+from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState
-from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import Tree, merge
 
 if TYPE_CHECKING:
+    from pluggable_mlp.training.loop import Progress
     from pluggable_mlp.training.train import Training
-
-StateAndBatch: TypeAlias = Callable[[int], tuple[TrainState, Batch] | None]
-"""(step of the epoch, from 0) -> the state before it, and its batch; None before what is known."""
 
 
 class DivergenceError(ArithmeticError):
@@ -76,29 +72,20 @@ def _lost_loss(losses: Sequence[Loss]) -> int | None:
     return next((place for place, loss in enumerate(losses) if not is_finite(loss)), None)
 
 
-class Origin:
-    """Finds the layer in which what is not finite began.
+class _Origin:
+    """Finds the layer in which what is not finite began, in an epoch so far."""
 
-    Parameters
-    ----------
-    steps : Steps
-        Of the training.
-    count : int
-        How many steps the epoch has.
-    before : callable
-        Returns the state before a step of the epoch, counted from 0, and the step's batch.
-    """
-
-    def __init__(self, steps: Steps, count: int, before: StateAndBatch) -> None:
+    def __init__(self, progress: "Progress") -> None:
+        steps = progress.steps
         self._xp, self._mlp, self._seed = steps.xp, steps.mlp, steps.seed
-        self.count, self._before = count, before
+        self.count, self._before = progress.steps_of_epoch, progress.state_before
 
     def of_loss(self, step: int) -> str:
         """Return in words where the loss of a step ceased to be finite; empty where unknown."""
-        known = self._before(step)
-        if known is None:
+        before = self._before(step)
+        if before is None:
             return ""
-        state, batch = known
+        state, batch = before
         spoilt = self._spoilt(state.parameters)
         if spoilt is not None:
             return self._of_parameter(step - 1, *spoilt)
@@ -118,10 +105,10 @@ class Origin:
         return self._of_parameter(self.count - 1, layer, name)
 
     def _of_parameter(self, step: int, layer: int, name: str) -> str:
-        known = self._before(step)
-        if known is None or self._spoilt(known[0].parameters):
+        before = self._before(step)
+        if before is None or self._spoilt(before[0].parameters):
             return ""
-        state, batch = known
+        state, batch = before
         if name not in state.parameters[layer]:  # a buffer has no gradient
             return ""
         _, gradients = self._loss_and_gradients(state, batch)
@@ -147,12 +134,12 @@ class Origin:
         remaining = enumerate(parameters)
         index = -1  # that of the inputs
         for layer in self._mlp.layers:
-            own: dict[str, Array] = {}
+            arrays: dict[str, Array] = {}
             if layer.shapes():
-                index, own = next(remaining)
-            x, _ = layer.forward(self._xp, own, x, self._rng(t))
+                index, arrays = next(remaining)
+            x, _ = layer.forward(self._xp, arrays, x, self._rng(t))
             if not self._finite(x):
-                if own:
+                if arrays:
                     return f"the output of layer {index} ({type(layer).__name__})"
                 place = "of the inputs" if index < 0 else f"after layer {index}"
                 return f"the output of the {layer_kind(layer)} {place}"
@@ -170,7 +157,7 @@ class Origin:
         return bool(self._xp.all(self._xp.isfinite(array)))
 
 
-def finite_mean(epoch: int, record: LossRecord, origin: Origin) -> Loss:
+def finite_mean(progress: "Progress") -> Loss:
     """Return the mean of an epoch's losses so far: waits for the device.
 
     Raises
@@ -178,21 +165,19 @@ def finite_mean(epoch: int, record: LossRecord, origin: Origin) -> Loss:
     DivergenceError
         If one is not finite: naming the first.
     """
-    mean = record.mean()
+    mean = progress.losses.mean()
     if not is_finite(mean):
-        losses, _ = record.read()
-        step = _lost_loss(losses)
-        since = (
-            ""
-            if step is None
-            else f" from step {step + 1} of {origin.count} on{origin.of_loss(step)}"
-        )
-        raise DivergenceError(epoch, f"its loss is {mean}{since}")
+        losses, _ = progress.losses.read()
+        step, since = _lost_loss(losses), ""
+        if step is not None:
+            origin = _Origin(progress)
+            since = f" from step {step + 1} of {origin.count} on{origin.of_loss(step)}"
+        raise DivergenceError(progress.epoch, f"its loss is {mean}{since}")
     return mean
 
 
 def check_parameters_finite(
-    epoch: int, parameters: Parameters, lost: LostNumbers, backend: Backend, origin: Origin
+    progress: "Progress", parameters: Parameters, lost: LostNumbers
 ) -> None:
     """Refuse divergence, and warn of lost numbers: waits for the device once.
 
@@ -201,17 +186,19 @@ def check_parameters_finite(
     DivergenceError
         Where a parameter after an epoch is NaN or infinite: naming which.
     """
+    backend = progress.steps.backend
     xp = backend.xp
     places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
     counts = lost.counts(parameters)
-    found = _finite(xp)([layer[name] for layer in parameters for name in layer])
+    finite = _finite(xp)([layer[name] for layer in parameters for name in layer])
     if counts:
-        found = xp.concat([found, xp.stack([xp.astype(n, xp.int64) for n in counts.values()])])
-    numbers = iter(backend.to_numpy(found).tolist())
+        finite = xp.concat([finite, xp.stack([xp.astype(n, xp.int64) for n in counts.values()])])
+    numbers = iter(backend.to_numpy(finite).tolist())
     for index, name in places:
         if not next(numbers):
             lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
-            raise DivergenceError(epoch, f"{lost_one}{origin.of_last_step(index, name)}")
+            since = _Origin(progress).of_last_step(index, name)
+            raise DivergenceError(progress.epoch, f"{lost_one}{since}")
     lost.warn(dict(zip(counts, numbers, strict=True)))
 
 

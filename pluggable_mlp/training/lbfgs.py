@@ -8,7 +8,7 @@ determines.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import run

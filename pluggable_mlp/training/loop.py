@@ -10,13 +10,12 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.training.components import AnyOptimizer
-from pluggable_mlp.training.divergence import Origin, check_parameters_finite, finite_mean
+from pluggable_mlp.training.divergence import check_parameters_finite, finite_mean
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import NOTHING, Loss, LossRecord, Recorded
@@ -91,6 +90,49 @@ class Epoch:
     seconds: float
 
 
+class Visit(NamedTuple):
+    """Which examples each epoch visits, and in which order.
+
+    Attributes
+    ----------
+    examples : Examples or Streamed
+    order : Order
+    count : int
+        How many of them.
+    every : int or None
+        Steps whose count t is a multiple of it are the last of their calls.
+    """
+
+    examples: AnyExamples
+    order: Order
+    count: int
+    every: int | None
+
+    def blocks(self, steps: Steps, at: Position, epochs: int | None) -> Iterator[Examples]:
+        """Return the blocks from a position on."""
+        place, size = (at.epoch, at.start), steps.batch_size
+        return self.order(self.examples, place, epochs, backend=steps.backend, batch_size=size)
+
+    def calls(
+        self, blocks: Iterator[Examples], steps: Steps, start: int
+    ) -> Iterator[tuple[int, Examples, range]]:
+        """Yield the calls of an epoch from a place on, as many batches as are best taken together.
+
+        A call is (how many examples come before the block, block, where its batches begin).
+        """
+        size, every = self.examples.block_size, self.every
+        for offset in range(start - start % size, len(self.examples), size):
+            block = next(blocks)
+            stop = min(size, self.count - offset)
+            starts = range(max(start - offset, 0), stop, steps.batch_size)
+            while starts:
+                most = steps.at_once
+                if every is not None:
+                    most = min(most, every - steps.t % every)
+                yield offset, block, starts[:most]
+                starts = starts[most:]
+
+
 @dataclass(slots=True)
 class Progress:
     """Training after a call of `Steps`, or at the end of an epoch; valid until the next step.
@@ -102,10 +144,14 @@ class Progress:
         The epoch of the last step, counted from 1.
     losses : LossRecord
         Of the epoch's batches so far.
-    origin : Origin
-        Finds where the epoch diverged.
     before : list of float
         The loss of each epoch before, as a schedule follows it.
+    visit : Visit
+        Of the examples in each epoch.
+    begun : Position
+        Where the steps of this epoch began.
+    optimizer : Optimizer or LBFGS
+        Of this epoch.
     count : int
         How many examples the call visited; 0 at the end of an epoch.
     done : int
@@ -122,8 +168,10 @@ class Progress:
     steps: Steps
     epoch: int
     losses: LossRecord
-    origin: Origin
     before: list[Loss]
+    visit: Visit
+    begun: Position
+    optimizer: AnyOptimizer
     count: int = 0
     done: int = 0
     ended: bool = False
@@ -145,7 +193,31 @@ class Progress:
         DivergenceError
             If one is not finite: naming the first.
         """
-        return finite_mean(self.epoch, self.losses, self.origin)
+        return finite_mean(self)
+
+    @property
+    def steps_of_epoch(self) -> int:
+        """How many steps a whole epoch has."""
+        return -(-self.visit.count // self.steps.batch_size)
+
+    def state_before(self, step: int) -> tuple[TrainState, Batch] | None:
+        """Return the state before a step of the epoch, its steps taken again, and the step's batch.
+
+        Steps are counted from 0; None for one before the place where training went on in the epoch.
+        """
+        left = step - len(self.begun.recorded[0])
+        if left < 0:
+            return None
+        again = self.steps.restarted(self.begun.state)
+        record = LossRecord(again.xp, again.backend)
+        blocks = self.visit.blocks(again, self.begun, self.begun.epoch)
+        for _, block, starts in self.visit.calls(blocks, again, self.begun.start):
+            if left:
+                again.take(self.optimizer, block, starts[:left], record)
+            if left < len(starts):
+                return again.state, block.batch(again.xp, starts[left], again.batch_size)
+            left -= len(starts)
+        return None
 
 
 def training_progress(
@@ -235,7 +307,8 @@ def take_epochs(
     count = len(examples)
     if whole_batches:
         count -= count % min(steps.batch_size, count)
-    blocks = _blocks(steps, examples, order, at, epochs)
+    visit = Visit(examples, order, count, every)
+    blocks = visit.blocks(steps, at, epochs)
     losses = [*at.losses]
     for epoch in itertools.count(at.epoch) if epochs is None else range(at.epoch, epochs + 1):
         record = LossRecord(steps.xp, steps.backend, at.recorded, by_weight=by_weight)
@@ -243,10 +316,8 @@ def take_epochs(
         if not isinstance(optimizer, LBFGS):
             followed: Any = losses  # floats; a cast would be a call for each epoch
             optimizer = optimizer.after(followed)
-        replay = partial(_before, steps, optimizer, examples, count, order, at)
-        origin = Origin(steps, -(-count // steps.batch_size), replay)
-        progress = Progress(steps, epoch, record, origin, losses)
-        for offset, block, starts in _calls(blocks, examples, count, steps, at.start, every):
+        progress = Progress(steps, epoch, record, losses, visit, at, optimizer)
+        for offset, block, starts in visit.calls(blocks, steps, at.start):
             steps.take(optimizer, block, starts, record)
             end = min(offset + starts[-1] + steps.batch_size, count)
             progress.count, progress.done = end - offset - starts[0], end
@@ -255,65 +326,6 @@ def take_epochs(
         yield progress
         losses.append(progress.followed)
         at = Position(steps.state, epoch + 1)
-
-
-def _blocks(
-    steps: Steps, examples: AnyExamples, order: Order, at: Position, epochs: int | None
-) -> Iterator[Examples]:
-    """Return the blocks from a position on."""
-    place = at.epoch, at.start
-    return order(examples, place, epochs, backend=steps.backend, batch_size=steps.batch_size)
-
-
-def _calls(
-    blocks: Iterator[Examples],
-    examples: AnyExamples,
-    count: int,
-    steps: Steps,
-    start: int,
-    every: int | None,
-) -> Iterator[tuple[int, Examples, range]]:
-    """Yield the calls of an epoch from a place on, as many batches as are best taken together.
-
-    The epoch visits `count` of the examples.  A call is (how many examples come before the block,
-    block, where its batches begin).
-    """
-    size = examples.block_size
-    for offset in range(start - start % size, len(examples), size):
-        block = next(blocks)
-        starts = range(max(start - offset, 0), min(size, count - offset), steps.batch_size)
-        while starts:
-            most = steps.at_once if every is None else min(steps.at_once, every - steps.t % every)
-            yield offset, block, starts[:most]
-            starts = starts[most:]
-
-
-def _before(
-    steps: Steps,
-    optimizer: AnyOptimizer,
-    examples: AnyExamples,
-    count: int,
-    order: Order,
-    begun: Position,
-    step: int,
-) -> tuple[TrainState, Batch] | None:
-    """Return the state before a step of an epoch, its steps taken again, and the step's batch.
-
-    Steps are counted from 0; None for one before the place where training went on in the epoch.
-    """
-    left = step - len(begun.recorded[0])
-    if left < 0:
-        return None
-    again = steps.restarted(begun.state)
-    record = LossRecord(steps.xp, steps.backend)
-    blocks = _blocks(steps, examples, order, begun, begun.epoch)
-    for _, block, starts in _calls(blocks, examples, count, again, begun.start, None):
-        if left:
-            again.take(optimizer, block, starts[:left], record)
-        if left < len(starts):
-            return again.state, block.batch(steps.xp, starts[left], steps.batch_size)
-        left -= len(starts)
-    return None
 
 
 def _result(progress: Progress, lost: LostNumbers, begin: float) -> Epoch:
@@ -328,7 +340,7 @@ def _result(progress: Progress, lost: LostNumbers, begin: float) -> Epoch:
     train_loss = progress.mean_loss()
     state = steps.state
     parameters = unwrapped(named_like(steps.names, state.inference_parameters))
-    check_parameters_finite(epoch, parameters, lost, steps.backend, progress.origin)
+    check_parameters_finite(progress, parameters, lost)
     steps.backend.synchronize()
     seconds = time.perf_counter() - begin
     return Epoch(epoch, parameters, unwrapped(state), train_loss, seconds)

@@ -5,13 +5,11 @@ loop.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.compile_cache import compiled_once
 from pluggable_mlp.namespaces import unwrapped
 
 Loss: TypeAlias = "float | list[Loss]"
@@ -21,8 +19,6 @@ Recorded: TypeAlias = tuple[Sequence[Loss], Sequence[Loss]]
 """Losses of batches, and their counts of examples or total weights, perhaps of each network."""
 
 NOTHING: Recorded = ((), ())
-
-Stack = Callable[[list[Array]], Array]
 
 _LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for each length
 
@@ -39,37 +35,26 @@ class LossRecord:
         self, xp: Namespace, backend: Backend, before: Recorded = NOTHING, *, by_weight: bool = True
     ) -> None:
         """Begin with what was recorded before; a mean is `by_weight`, if there are weights."""
-        self._before, self._by_weight = before, by_weight
-        self._losses = _Kept(xp, backend)
-        self._weights: _Kept | None = None
-        self._counts: list[int] = []
+        self._xp, self._backend, self._by_weight = xp, backend, by_weight
+        self._losses, self._weights = [*before[0]], [*before[1]]  # on the host
+        self._recent: list[tuple[Array, Array | int]] = []
 
     def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
         """Note the mean loss (…) of `count` examples, and their total weight (…), if any.
 
         Either all batches of a record have a weight, or none.
         """
-        self._losses.add(loss)
-        if weight is None or not self._by_weight:
-            self._counts.append(count)
-        else:
-            self._kept_weights().add(weight)
+        self._recent.append((loss, count if weight is None or not self._by_weight else weight))
 
     def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
         """Note the losses (batches, …) of several batches, and their total weights (batches, …).
 
         They may hold more than there are counts; the rest means nothing.  Waits for the device.
         """
-        self._losses.add_stack(losses, len(counts))
-        if weights is None or not self._by_weight:
-            self._counts += counts
-        else:
-            self._kept_weights().add_stack(weights, len(counts))
-
-    def _kept_weights(self) -> "_Kept":
-        if self._weights is None:
-            self._weights = self._losses.like()
-        return self._weights
+        self.read()
+        self._losses += self._on_host(losses)[: len(counts)]
+        is_counted = weights is None or not self._by_weight
+        self._weights += counts if is_counted else self._on_host(weights)[: len(counts)]
 
     def mean(self) -> Loss:
         """Return the mean over all examples, of each network: waits for the device."""
@@ -77,67 +62,24 @@ class LossRecord:
 
     def read(self) -> Recorded:
         """Return the losses, and the counts or weights, of all batches: waits for the device."""
-        losses, weights = self._before
-        own = self._counts if self._weights is None else self._weights.read()
-        return [*losses, *self._losses.read()], [*weights, *own]
-
-
-class _Kept:
-    """Arrays of one shape that stay on the device, stacked, until they are read all at once."""
-
-    def __init__(self, xp: Namespace, backend: Backend) -> None:
-        self._xp, self._backend = xp, backend
-        self._recent: list[Array] = []
-        self._stacks: list[Array] = []
-        self._numbers: list[Loss] = []  # what was read, which came before
-
-    def like(self) -> "_Kept":
-        """Return another one, for arrays of the same library."""
-        return _Kept(self._xp, self._backend)
-
-    def add(self, array: Array) -> None:
-        """Keep an array."""
-        self._recent.append(array)
-        if len(self._recent) == _LOSSES_A_STACK:
-            self._stack_recent()
-
-    def add_stack(self, stack: Array, count: int) -> None:
-        """Read the first arrays of a stack: waits for the device."""
-        self.read()
-        self._numbers += self._on_host(stack)[:count].tolist()
-
-    def read(self) -> list[Loss]:
-        """Return all of them as numbers or lists of numbers: waits for the device, once."""
-        if len(self._recent) == 1 and not self._stacks:  # small data feel what a stack costs
-            self._numbers.append(self._on_host(self._recent.pop()).tolist())
         if self._recent:
-            self._stack_recent()
-        if self._stacks:
-            whole = self._stacks[0] if len(self._stacks) == 1 else self._xp.concat(self._stacks)
-            self._numbers += self._on_host(whole).tolist()
-            self._stacks = []
-        return self._numbers
+            losses, weights = zip(*self._recent, strict=True)
+            self._recent = []
+            self._losses += self._stacked(losses)
+            are_counts = isinstance(weights[0], int)
+            self._weights += weights if are_counts else self._stacked(weights)
+        return self._losses, self._weights
 
-    def _on_host(self, array: Array) -> Array:
-        return self._backend.to_numpy(unwrapped(array))
+    def _stacked(self, arrays: Sequence[Array]) -> list[Loss]:
+        """Return arrays of one shape as numbers or lists of numbers: waits for the device once."""
+        if len(arrays) == 1:  # small data feel what a stack costs
+            return [self._on_host(arrays[0])]
+        starts = range(0, len(arrays), _LOSSES_A_STACK)
+        stacks = [self._xp.stack(arrays[start : start + _LOSSES_A_STACK]) for start in starts]
+        return self._on_host(stacks[0] if len(stacks) == 1 else self._xp.concat(stacks))
 
-    def _stack_recent(self) -> None:
-        stack = _stack_function(self._xp, self._backend)
-        self._stacks.append(stack(self._recent))
-        self._recent = []
-
-
-def _stack_function(xp: Namespace, backend: Backend) -> Stack:
-    """Return the function that stacks losses: one call where the library compiles."""
-    function: Stack = xp.stack
-    if xp is backend.xp and getattr(backend, "queued", False) and hasattr(backend, "compile"):
-        owner = type(backend), backend.device
-        function = compiled_once(backend.compile, owner, partial(_stacked, xp)) or function
-    return function
-
-
-def _stacked(xp: Namespace, arrays: list[Array]) -> Array:
-    return xp.stack(arrays)
+    def _on_host(self, array: Array) -> Any:
+        return self._backend.to_numpy(unwrapped(array)).tolist()
 
 
 def is_finite(loss: Loss) -> bool:
@@ -152,7 +94,9 @@ def _weighted_mean(losses: Sequence[Loss], weights: Sequence[Loss]) -> Loss:
     """
     if isinstance(losses[0], list):
         networks = range(len(losses[0]))
-        return [_weighted_mean(*(_of_network(n, of) for of in (losses, weights))) for n in networks]
+        return [
+            _weighted_mean(*(_of_network(n, each) for each in (losses, weights))) for n in networks
+        ]
     numbers: Any = losses  # floats; a cast would be a call for each epoch
     counts: Any = weights
     products = [loss * count for loss, count in zip(numbers, counts, strict=True)]
@@ -164,4 +108,4 @@ def _weighted_mean(losses: Sequence[Loss], weights: Sequence[Loss]) -> Loss:
 
 def _of_network(index: int, values: Sequence[Loss]) -> list[Loss]:
     """Return those of a network, of lists with one for each; a number is that of all."""
-    return [of[index] if isinstance(of, list) else of for of in values]
+    return [value[index] if isinstance(value, list) else value for value in values]

@@ -79,10 +79,8 @@ class StepInput(NamedTuple):
 
     Attributes
     ----------
-    t : int
-        The count of updates before.
-    seed : pair of words
-        Of dropout and noise.
+    t, seed
+        The count of updates before, and the words of the seed of dropout and noise.
     numbers : tuple of number
         `MLP.numbers_at(t)`.
     data : tuple of arrays
@@ -104,8 +102,7 @@ class StepModel:
 
     Parameters
     ----------
-    mlp : MLP
-    optimizer : Optimizer, LBFGS or None
+    mlp, optimizer
     micro_batch : int, optional
         How many examples of a batch are computed at once; by default all.
     dtype : str
@@ -264,7 +261,6 @@ def first_state(
     optimizer : Optimizer
         Neither lbfgs nor one with the schedule plateau, which use more than a single batch.
     parameters : list of dict of arrays
-        As of `mlp.initialize(seed=0, …)`.
     arithmetic : {"native", "reproducible"}, default "native"
         How operations round.
 
