@@ -49,10 +49,10 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     embedded = 0
     if mlp.embedding is not None:
         widths, embedded = mlp.embedding.widths(mlp.sizes[0]), mlp.embedding.count
-        layers.append(mlp.embedding.layer())
+        layers.append(mlp.embedding)
     if mlp.category_embedding is not None:
-        of_categories, widths = mlp.category_embedding.layer(widths, embedded)
-        layers.append(of_categories)
+        widths = mlp.category_embedding.widths(widths, embedded)
+        layers.append(mlp.category_embedding)
     if as_flag("input_scaling", mlp.input_scaling):
         layers.append(Scaling(sum(widths)))
     dense = choose(PARAMETRIZATIONS, mlp.parametrization, "parametrization")

@@ -7,74 +7,18 @@ block; y is (…, batch, others + blocks d): the other inputs pass through.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.initializers import Initializer
-from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
+from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
 from pluggable_mlp.registry import Component, PositiveCount, as_count
 
 _NORMAL = Initializer(lambda *_: 1.0, "normal")
 
 
 @dataclass(frozen=True)
-class CategoriesLayer:
-    """See `Categories`."""
-
-    others: int
-    blocks: tuple[int, ...]
-    size: int
-    buffers: ClassVar[tuple[str, ...]] = ()
-
-    def shapes(self) -> Shapes:
-        """Return that of E: for each block a row for missing ones, and one for each category."""
-        return {"category_E": (sum(self.blocks) + len(self.blocks), self.size)}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return E from the standard normal distribution."""
-        return {"category_E": draw({"W": self.shapes()["category_E"], "b": (1,)}, _NORMAL)["W"]}
-
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return the other inputs, and H E for each block.
-
-        A row of H has a single 1: at the category whose column is above 1/2, or else first, for a
-        missing one.  dE = Hᵀ dy; H is constant where x is not 1/2, so the blocks have dx = 0.
-        """
-        E = parameters["category_E"]
-        columns = pairwise(accumulate(self.blocks, initial=self.others))
-        rows = [*pairwise(accumulate((size + 1 for size in self.blocks), initial=0))]
-        hot = [_one_hot(xp, x[..., first:last]) for first, last in columns]
-        features = [
-            special.matmul(xp, of, E[..., first:last, :])
-            for of, (first, last) in zip(hot, rows, strict=True)
-        ]
-        if features[0].ndim > x.ndim:  # rows that several networks share
-            x = xp.broadcast_to(x, (*features[0].shape[:-1], x.shape[-1]))
-
-        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
-            starts = range(self.others, dy.shape[-1], self.size)
-            parts = [
-                special.transposed_times(xp, of, dy[..., start : start + self.size])
-                for of, start in zip(hot, starts, strict=True)
-            ]
-            dx = None
-            if with_dx:
-                zeros = xp.zeros_like(x[..., self.others :])
-                dx = xp.concat([dy[..., : self.others], zeros], axis=-1)
-            return dx, {"category_E": xp.concat(parts, axis=-2)}
-
-        return xp.concat([x[..., : self.others], *features], axis=-1), backward
-
-
-def _one_hot(xp: Namespace, x: Array) -> Array:
-    """Return (…, batch, 1 + categories): whether none is above 1/2, and whether each is."""
-    above = xp.astype(x > 0.5, x.dtype)
-    return xp.concat([1.0 - special.sum(xp, above, -1, keepdims=True), above], axis=-1)
-
-
-@dataclass(frozen=True)
-class Categories(Component):
+class Categories(Layer, Component):
     """Trained vectors of the categories of a network's last inputs, which are one-hot.
 
     Guo and Berkhahn, "Entity embeddings of categorical variables" (2016), with the initial values
@@ -122,10 +66,8 @@ class Categories(Component):
         checked = tuple(as_count("blocks", size, at_least=1) for size in self.blocks)
         object.__setattr__(self, "blocks", checked)
 
-    def layer(
-        self, widths: Sequence[int], embedded: int = 0
-    ) -> tuple[CategoriesLayer, tuple[int, ...]]:
-        """Return the layer, and how many features each of the network's inputs becomes.
+    def widths(self, widths: Sequence[int], embedded: int = 0) -> tuple[int, ...]:
+        """Return how many features each of the network's inputs becomes.
 
         Those of a block count for its first input.
 
@@ -141,12 +83,57 @@ class Categories(Component):
         ValueError
             If the network has fewer inputs that are left for them.
         """
-        own, free = sum(self.blocks), len(widths) - embedded
-        if own > free:
+        columns, free = sum(self.blocks), len(widths) - embedded
+        if columns > free:
             raise ValueError(
-                f"category_embedding is of {own} inputs, but the network has {free} without "
+                f"category_embedding is of {columns} inputs, but the network has {free} without "
                 "another embedding"
             )
-        others = tuple(widths[: len(widths) - own])
-        made = tuple(w for size in self.blocks for w in (self.size, *[0] * (size - 1)))
-        return CategoriesLayer(sum(others), tuple(self.blocks), self.size), others + made
+        vectors = (width for size in self.blocks for width in (self.size, *[0] * (size - 1)))
+        return *widths[: len(widths) - columns], *vectors
+
+    def shapes(self) -> Shapes:
+        """Return that of E: for each block a row for missing ones, and one for each category."""
+        return {"category_E": (sum(self.blocks) + len(self.blocks), self.size)}
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return E from the standard normal distribution."""
+        return {"category_E": draw({"W": self.shapes()["category_E"], "b": (1,)}, _NORMAL)["W"]}
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return the other inputs, and H E for each block.
+
+        A row of H has a single 1: at the category whose column is above 1/2, or else first, for a
+        missing one.  dE = Hᵀ dy; H is constant where x is not 1/2, so the blocks have dx = 0.
+        """
+        E = parameters["category_E"]
+        others = x.shape[-1] - sum(self.blocks)
+        columns = pairwise(accumulate(self.blocks, initial=others))
+        rows = [*pairwise(accumulate((size + 1 for size in self.blocks), initial=0))]
+        hot = [_one_hot(xp, x[..., first:last]) for first, last in columns]
+        features = [
+            special.matmul(xp, H, E[..., first:last, :])
+            for H, (first, last) in zip(hot, rows, strict=True)
+        ]
+        if features[0].ndim > x.ndim:  # rows that several networks share
+            x = xp.broadcast_to(x, (*features[0].shape[:-1], x.shape[-1]))
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            starts = range(others, dy.shape[-1], self.size)
+            parts = [
+                special.transposed_times(xp, H, dy[..., start : start + self.size])
+                for H, start in zip(hot, starts, strict=True)
+            ]
+            dx = None
+            if with_dx:
+                zeros = xp.zeros_like(x[..., others:])
+                dx = xp.concat([dy[..., :others], zeros], axis=-1)
+            return dx, {"category_E": xp.concat(parts, axis=-2)}
+
+        return xp.concat([x[..., :others], *features], axis=-1), backward
+
+
+def _one_hot(xp: Namespace, x: Array) -> Array:
+    """Return (…, batch, 1 + categories): whether none is above 1/2, and whether each is."""
+    above = xp.astype(x > 0.5, x.dtype)
+    return xp.concat([1.0 - special.sum(xp, above, -1, keepdims=True), above], axis=-1)

@@ -23,6 +23,8 @@ from pluggable_mlp.registry import count as count_of
 _UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
 _NARROWEST = 1e-30  # of bins: float32 can divide by it
 
+_PHASES = Initializer(lambda *_: math.pi**2 / 3.0, "uniform")  # within ±pi
+
 Embedded: TypeAlias = tuple[Array, Callable[..., tuple[Array, Arrays]]]
 
 
@@ -70,165 +72,7 @@ def _beside(xp: Namespace, x: Array, others: Array) -> Array:
     return xp.concat([x, others], axis=-1)
 
 
-@dataclass(frozen=True)
-class PiecewiseLinearLayer:
-    """See `PiecewiseLinear`.
-
-    Parameters
-    ----------
-    edges : tuple of tuple of float
-    size : int
-    """
-
-    edges: tuple[tuple[float, ...], ...]
-    size: int
-    buffers: ClassVar[tuple[str, ...]] = ("left", "inverse_width", "low", "high")
-
-    @property
-    def _bins(self) -> int:
-        return max(map(len, self.edges)) - 1
-
-    def shapes(self) -> Shapes:
-        """Return those of w and b (n, d), of V (n, bins, d) and of the buffers (n, bins)."""
-        n, bins, d = len(self.edges), self._bins, self.size
-        return {
-            "embedding_w": (n, d),
-            "embedding_b": (n, d),
-            "embedding_V": (n, bins, d),
-            **dict.fromkeys(self.buffers, (n, bins)),
-        }
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return w and b uniform within ±1/sqrt(d), V = 0, and the bins as buffers.
-
-        A feature with fewer bins than others has a number of components that are always 0.
-        """
-        n, d = len(self.edges), self.size
-        # Bounds are 1/sqrt(in) of weights (in, out), and of biases (out,): in = d here.
-        drawn = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
-        again = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
-        bins = [self._bins_of(edges) for edges in self.edges]
-        zeros = [[[0.0] * d] * self._bins] * n
-        return {
-            "embedding_w": drawn["W"].T,
-            "embedding_b": again["W"].T,
-            "embedding_V": zeros,
-            **{name: [of[name] for of in bins] for name in self.buffers},
-        }
-
-    def _bins_of(self, edges: tuple[float, ...]) -> dict[str, list[float]]:
-        """Return the buffers of a feature with these edges."""
-        last = len(edges) - 2
-        widths = [right - left for left, right in pairwise(edges)]
-        padding = [0.0] * (self._bins - len(widths))
-        return {
-            "left": [*edges[:-1], *padding],
-            "inverse_width": [*(1.0 / width for width in widths), *padding],
-            "low": [*(-_UNBOUNDED * (bin == 0) for bin in range(last + 1)), *padding],
-            "high": [*(_UNBOUNDED if bin == last else 1.0 for bin in range(last + 1)), *padding],
-        }
-
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return x w + b + e V of each number x, with e its components.
-
-        Summing over the batch, dw = sum of dy x, db = sum of dy and dV = eᵀ dy; dx = dy wᵀ plus the
-        sum of the components' dy Vᵀ, divided by the widths of the bins, where they are not clipped.
-        """
-        w, b, left, inverse, low, high = (
-            xp.expand_dims(parameters[name], axis=-2)
-            for name in ("embedding_w", "embedding_b", *self.buffers)
-        )
-        V = parameters["embedding_V"]
-
-        def features(numbers: Array) -> Embedded:
-            u = (numbers - left) * inverse
-            e = xp.minimum(xp.maximum(u, low), high)
-
-            def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, Arrays]:
-                gradients = {
-                    "embedding_w": special.sum(xp, dy * numbers, axis=-2),
-                    "embedding_b": special.sum(xp, dy, axis=-2),
-                    "embedding_V": special.transposed_times(xp, e, dy),
-                }
-                if not with_dx:
-                    return None, gradients
-                inside = (u >= low) & (u <= high)
-                de = xp.where(inside, special.times_transposed(xp, dy, V) * inverse, 0.0)
-                dx = special.sum(xp, de, -1, keepdims=True)
-                return dx + special.sum(xp, dy * w, -1, keepdims=True), gradients
-
-            return special.matmul(xp, e, V) + (numbers * w + b), backward
-
-        return embed(xp, x, len(self.edges), features)
-
-
-@dataclass(frozen=True)
-class PeriodicLayer:
-    """See `Periodic`."""
-
-    count: int
-    size: int
-    frequencies: int
-    deviation: float
-    buffers: ClassVar[tuple[str, ...]] = ()
-
-    def shapes(self) -> Shapes:
-        """Return those of w and b (n, frequencies), V (n, frequencies, d - 1) and c (n, d - 1)."""
-        n, f, others = self.count, self.frequencies, self.size - 1
-        w = dict.fromkeys(("embedding_w", "embedding_b"), (n, f))
-        return {**w, "embedding_V": (n, f, others), "embedding_c": (n, others)}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return w normal, b uniform within ±pi, V and c uniform within ±1/sqrt(frequencies)."""
-        shapes = self.shapes()
-        given = {"W": shapes["embedding_w"], "b": (self.frequencies,)}
-        last = {"W": shapes["embedding_V"], "b": shapes["embedding_c"]}
-        dense = draw(last, INITIALIZERS["inverse_sqrt_uniform"])
-        return {
-            "embedding_w": draw(given, Initializer(lambda *_: self.deviation**2, "normal"))["W"],
-            "embedding_b": draw(given, _PHASES)["W"],
-            "embedding_V": dense["W"],
-            "embedding_c": dense["b"],
-        }
-
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return cos(2 pi x w + b) V + c of each number x, and x itself.
-
-        With a the cosines and da = dy Vᵀ, summing over the batch, dV = aᵀ dy and dc = sum of dy.
-        With du = -sin(2 pi x w + b) da, db = sum of du, dw = sum of 2 pi x du, and dx is the sum of
-        2 pi w du over the frequencies, plus the gradient of x itself.
-        """
-        w, b, c = (
-            xp.expand_dims(parameters[name], axis=-2)
-            for name in ("embedding_w", "embedding_b", "embedding_c")
-        )
-        V = parameters["embedding_V"]
-
-        def features(numbers: Array) -> Embedded:
-            a, sine = special.cos_and_sin_of_turns(xp, numbers * w + b * (0.5 / math.pi))
-
-            def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, Arrays]:
-                of_dense, of_numbers = dy[..., :-1], dy[..., -1:]
-                du = -sine * special.times_transposed(xp, of_dense, V)
-                of_turns = du * (2.0 * math.pi)
-                gradients = {
-                    "embedding_w": special.sum(xp, of_turns * numbers, axis=-2),
-                    "embedding_b": special.sum(xp, du, axis=-2),
-                    "embedding_V": special.transposed_times(xp, a, of_dense),
-                    "embedding_c": special.sum(xp, of_dense, axis=-2),
-                }
-                dx = special.sum(xp, of_turns * w, -1, keepdims=True) if with_dx else None
-                return (of_numbers + dx if with_dx else None), gradients
-
-            return _beside(xp, special.matmul(xp, a, V) + c, numbers), backward
-
-        return embed(xp, x, self.count, features)
-
-
-_PHASES = Initializer(lambda *_: math.pi**2 / 3.0, "uniform")  # within ±pi
-
-
-class Embedding(Component):
+class Embedding(Layer, Component):
     """Base of embeddings of the first inputs of a network.
 
     Attributes
@@ -241,10 +85,6 @@ class Embedding(Component):
 
     size: int
     count: int
-
-    def layer(self) -> Layer:
-        """Return the layer."""
-        raise NotImplementedError
 
     def widths(self, inputs: int) -> tuple[int, ...]:
         """Return how many features each of the network's inputs becomes.
@@ -298,6 +138,7 @@ class PiecewiseLinear(Embedding):
 
     edges: Sequence[Sequence[float]]
     size: PositiveCount = 16
+    buffers: ClassVar[tuple[str, ...]] = ("left", "inverse_width", "low", "high")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -324,9 +165,82 @@ class PiecewiseLinear(Embedding):
         """The number of inputs with an embedding."""
         return len(self.edges)
 
-    def layer(self) -> Layer:
-        """Return the layer."""
-        return PiecewiseLinearLayer(tuple(map(tuple, self.edges)), self.size)
+    @property
+    def _bins(self) -> int:
+        return max(map(len, self.edges)) - 1
+
+    def shapes(self) -> Shapes:
+        """Return those of w and b (n, d), of V (n, bins, d) and of the buffers (n, bins)."""
+        n, bins, d = len(self.edges), self._bins, self.size
+        return {
+            "embedding_w": (n, d),
+            "embedding_b": (n, d),
+            "embedding_V": (n, bins, d),
+            **dict.fromkeys(self.buffers, (n, bins)),
+        }
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return w and b uniform within ±1/sqrt(d), V = 0, and the bins as buffers.
+
+        A feature with fewer bins than others has a number of components that are always 0.
+        """
+        n, d = len(self.edges), self.size
+        # Bounds are 1/sqrt(in) of weights (in, out), and of biases (out,): in = d here.
+        drawn = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
+        again = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
+        bins = [self._bins_of(edges) for edges in self.edges]
+        zeros = [[[0.0] * d] * self._bins] * n
+        return {
+            "embedding_w": drawn["W"].T,
+            "embedding_b": again["W"].T,
+            "embedding_V": zeros,
+            **{name: [own[name] for own in bins] for name in self.buffers},
+        }
+
+    def _bins_of(self, edges: Sequence[float]) -> dict[str, list[float]]:
+        """Return the buffers of a feature with these edges."""
+        last = len(edges) - 2
+        widths = [right - left for left, right in pairwise(edges)]
+        padding = [0.0] * (self._bins - len(widths))
+        return {
+            "left": [*edges[:-1], *padding],
+            "inverse_width": [*(1.0 / width for width in widths), *padding],
+            "low": [*(-_UNBOUNDED * (bin == 0) for bin in range(last + 1)), *padding],
+            "high": [*(_UNBOUNDED if bin == last else 1.0 for bin in range(last + 1)), *padding],
+        }
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return x w + b + e V of each number x, with e its components.
+
+        Summing over the batch, dw = sum of dy x, db = sum of dy and dV = eᵀ dy; dx = dy wᵀ plus the
+        sum of the components' dy Vᵀ, divided by the widths of the bins, where they are not clipped.
+        """
+        w, b, left, inverse, low, high = (
+            xp.expand_dims(parameters[name], axis=-2)
+            for name in ("embedding_w", "embedding_b", *self.buffers)
+        )
+        V = parameters["embedding_V"]
+
+        def features(numbers: Array) -> Embedded:
+            u = (numbers - left) * inverse
+            e = xp.minimum(xp.maximum(u, low), high)
+
+            def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, Arrays]:
+                gradients = {
+                    "embedding_w": special.sum(xp, dy * numbers, axis=-2),
+                    "embedding_b": special.sum(xp, dy, axis=-2),
+                    "embedding_V": special.transposed_times(xp, e, dy),
+                }
+                if not with_dx:
+                    return None, gradients
+                inside = (u >= low) & (u <= high)
+                de = xp.where(inside, special.times_transposed(xp, dy, V) * inverse, 0.0)
+                dx = special.sum(xp, de, -1, keepdims=True)
+                return dx + special.sum(xp, dy * w, -1, keepdims=True), gradients
+
+            return special.matmul(xp, e, V) + (numbers * w + b), backward
+
+        return embed(xp, x, len(self.edges), features)
 
 
 @dataclass(frozen=True)
@@ -367,6 +281,54 @@ class Periodic(Embedding):
     frequencies: PositiveCount = 16
     deviation: NonNegative = 0.1
 
-    def layer(self) -> Layer:
-        """Return the layer."""
-        return PeriodicLayer(self.count, self.size, self.frequencies, self.deviation)
+    def shapes(self) -> Shapes:
+        """Return those of w and b (n, frequencies), V (n, frequencies, d - 1) and c (n, d - 1)."""
+        n, f, others = self.count, self.frequencies, self.size - 1
+        w = dict.fromkeys(("embedding_w", "embedding_b"), (n, f))
+        return {**w, "embedding_V": (n, f, others), "embedding_c": (n, others)}
+
+    def initial(self, draw: Draw) -> Arrays:
+        """Return w normal, b uniform within ±pi, V and c uniform within ±1/sqrt(frequencies)."""
+        shapes = self.shapes()
+        given = {"W": shapes["embedding_w"], "b": (self.frequencies,)}
+        last = {"W": shapes["embedding_V"], "b": shapes["embedding_c"]}
+        dense = draw(last, INITIALIZERS["inverse_sqrt_uniform"])
+        return {
+            "embedding_w": draw(given, Initializer(lambda *_: self.deviation**2, "normal"))["W"],
+            "embedding_b": draw(given, _PHASES)["W"],
+            "embedding_V": dense["W"],
+            "embedding_c": dense["b"],
+        }
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return cos(2 pi x w + b) V + c of each number x, and x itself.
+
+        With a the cosines and da = dy Vᵀ, summing over the batch, dV = aᵀ dy and dc = sum of dy.
+        With du = -sin(2 pi x w + b) da, db = sum of du, dw = sum of 2 pi x du, and dx is the sum of
+        2 pi w du over the frequencies, plus the gradient of x itself.
+        """
+        w, b, c = (
+            xp.expand_dims(parameters[name], axis=-2)
+            for name in ("embedding_w", "embedding_b", "embedding_c")
+        )
+        V = parameters["embedding_V"]
+
+        def features(numbers: Array) -> Embedded:
+            a, sine = special.cos_and_sin_of_turns(xp, numbers * w + b * (0.5 / math.pi))
+
+            def backward(dy: Array, *, with_dx: bool = True) -> tuple[Array, Arrays]:
+                of_dense, of_numbers = dy[..., :-1], dy[..., -1:]
+                du = -sine * special.times_transposed(xp, of_dense, V)
+                of_turns = du * (2.0 * math.pi)
+                gradients = {
+                    "embedding_w": special.sum(xp, of_turns * numbers, axis=-2),
+                    "embedding_b": special.sum(xp, du, axis=-2),
+                    "embedding_V": special.transposed_times(xp, a, of_dense),
+                    "embedding_c": special.sum(xp, of_dense, axis=-2),
+                }
+                dx = special.sum(xp, of_turns * w, -1, keepdims=True) if with_dx else None
+                return (of_numbers + dx if with_dx else None), gradients
+
+            return _beside(xp, special.matmul(xp, a, V) + c, numbers), backward
+
+        return embed(xp, x, self.count, features)

@@ -7,6 +7,7 @@ returned, never stored.  The normalizations are in a file of their own.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -79,19 +80,32 @@ class Rng:
 Mode = Rng | None
 
 
-class Layer(Protocol):
-    """The interface of a layer."""
+class Layer:
+    """Base of layers.
 
-    buffers: ClassVar[tuple[str, ...]]
-    """The names of the parameters that have no gradient: forward passes of training
-    measure them, no optimizer changes them."""
+    Attributes
+    ----------
+    buffers : tuple of str
+        The names of the parameters that have no gradient: forward passes of training measure them,
+        no optimizer changes them.
+    constants : dict of float
+        The first value of each parameter, by name, of layers that draw none; each has a number for
+        each of the `features`.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ()
+    constants: ClassVar[dict[str, float]] = {}
+    features: int
 
     def shapes(self) -> Shapes:
         """Return the shapes of the parameters by name."""
+        return {name: (self.features,) for name in self.constants}  # noqa: C420 - some have none
 
     def initial(self, draw: Draw) -> Arrays:
         """Return host data for each parameter; draw(shapes) returns weights of the initializer."""
+        return {name: _full(shape, self.constants[name]) for name, shape in self.shapes().items()}
 
+    @abstractmethod
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return the output for x (…, batch, in), and the backward pass.
 
@@ -100,13 +114,17 @@ class Layer(Protocol):
         """
 
 
+def _full(shape: tuple[int, ...], value: float) -> Array:
+    """Return nested lists of this shape."""
+    return [_full(shape[1:], value)] * shape[0] if shape else value
+
+
 @dataclass(frozen=True)
-class Dense:
+class Dense(Layer):
     """A fully connected layer: y = x W + b."""
 
     inputs: int
     outputs: int
-    buffers: ClassVar[tuple[str, ...]] = ()
 
     def shapes(self) -> Shapes:
         """Return {"W": (in, out), "b": (out,)}."""
@@ -162,22 +180,8 @@ class NTKDense(Dense):
 PARAMETRIZATIONS: dict[str, type[Dense]] = {"standard": Dense, "ntk": NTKDense}
 
 
-class _WithoutParameters:
-    """Base of layers without parameters."""
-
-    buffers: ClassVar[tuple[str, ...]] = ()
-
-    def shapes(self) -> Shapes:
-        """Return {}."""
-        return {}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return {}."""
-        return {}
-
-
 @dataclass(frozen=True)
-class ActivationLayer(_WithoutParameters):
+class ActivationLayer(Layer):
     """An activation as a layer, without parameters."""
 
     function: Activation
@@ -224,7 +228,7 @@ def _rate(name: str, value: object) -> float:
 
 
 @dataclass(frozen=True)
-class Dropout(_WithoutParameters):
+class Dropout(Layer):
     """Set each input to 0 with probability p in training, and divide the others by 1 - p.
 
     Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to prevent
@@ -287,7 +291,7 @@ class Dropout(_WithoutParameters):
 
 
 @dataclass(frozen=True)
-class Noise(_WithoutParameters):
+class Noise(Layer):
     """Add random numbers of mean 0 and standard deviation s in training.
 
     Bishop, "Training with noise is equivalent to Tikhonov regularization" (Neural Computation 7,

@@ -15,7 +15,16 @@ from typing import ClassVar
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.initializers import Initializer
-from pluggable_mlp.network.layers import Arrays, Dense, Draw, Forward, Gradients, Mode, Shapes
+from pluggable_mlp.network.layers import (
+    Arrays,
+    Dense,
+    Draw,
+    Forward,
+    Gradients,
+    Layer,
+    Mode,
+    Shapes,
+)
 
 SCALINGS = {
     "signs": Initializer(lambda *_: 1.0, "sign"),
@@ -38,20 +47,16 @@ def _as_row(xp: Namespace, array: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class _OfMembers:
+class _OfMembers(Layer):
     """Base of layers with an array (k, features), of one factor per member and feature."""
 
     members: int
     features: int
-    buffers: ClassVar[tuple[str, ...]] = ()
+    constants: ClassVar[dict[str, float]] = {"r": 1.0}
 
     def shapes(self) -> Shapes:
         """Return {"r": (k, features)}."""
         return {"r": (self.members, self.features)}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return ones."""
-        return {"r": [[1.0] * self.features] * self.members}
 
     def by_example(self, xp: Namespace, x: Array) -> Array:
         """Return x (…, batch k, features) as (…, batch, k features)."""
@@ -130,7 +135,7 @@ def _flat(xp: Namespace, x: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class BatchEnsembleDense:
+class BatchEnsembleDense(Layer):
     """A dense layer of members that share W: y = ((x r) W) s + b, with r, s and b of each member.
 
     Parameters
@@ -142,7 +147,6 @@ class BatchEnsembleDense:
 
     scaling: MemberScaling | FirstMemberScaling
     outputs: int
-    buffers: ClassVar[tuple[str, ...]] = ()
 
     @property
     def _of_outputs(self) -> MemberScaling:
@@ -184,7 +188,7 @@ class BatchEnsembleDense:
 
 
 @dataclass(frozen=True)
-class MemberDense:
+class MemberDense(Layer):
     """A dense layer of each member's own, the last: W (k, in, out) and b (k, out).
 
     Parameters
@@ -196,7 +200,6 @@ class MemberDense:
 
     members: int
     dense: Dense
-    buffers: ClassVar[tuple[str, ...]] = ()
 
     def shapes(self) -> Shapes:
         """Return those of W and b, with an axis of members before them."""

@@ -4,7 +4,6 @@ Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the buffers are
 (…, features).
 """
 
-from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Annotated, ClassVar, Self
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
+from pluggable_mlp.network.layers import Arrays, Forward, Gradients, Layer, Mode
 from pluggable_mlp.registry import Component, Positive, choose, number
 
 
@@ -44,25 +43,10 @@ def _standardize_backward(
     return ((dx_hat - mean) - x_hat * along) * reciprocal
 
 
-class Normalization(Component):
+class Normalization(Layer, Component):
     """Base of normalizations, whose number of features is set by the network."""
 
-    features: int
-    buffers: ClassVar[tuple[str, ...]] = ()
-    initial_values: ClassVar[dict[str, float]] = {"gamma": 1.0, "beta": 0.0}
-    """The initial value of each parameter, by name."""
-
-    def shapes(self) -> Shapes:
-        """Return (features,) for each parameter."""
-        return dict.fromkeys(self.initial_values, (self.features,))
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return the initial value of each parameter, for each feature."""
-        return {name: [value] * self.features for name, value in self.initial_values.items()}
-
-    @abstractmethod
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return y = gamma x̂ + beta, and the backward pass: see `Layer`."""
+    constants: ClassVar[dict[str, float]] = {"gamma": 1.0, "beta": 0.0}
 
     def of_features(self, features: int) -> Self:
         """Return this normalization for the given number of features."""
@@ -163,8 +147,8 @@ class BatchNorm(Normalization):
     momentum: Annotated[float, number(at_least=0.0, at_most=1.0)] = 0.1
     features: int = field(default=0, init=False, repr=False)
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
-    initial_values: ClassVar[dict[str, float]] = {
-        **Normalization.initial_values,
+    constants: ClassVar[dict[str, float]] = {
+        **Normalization.constants,
         "running_mean": 0.0,
         "running_variance": 1.0,
     }

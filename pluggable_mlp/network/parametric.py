@@ -9,11 +9,11 @@ from typing import ClassVar
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.activations import Activation
-from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Mode, Shapes
+from pluggable_mlp.network.layers import Arrays, Forward, Gradients, Layer, Mode
 
 
 @dataclass(frozen=True)
-class Scaling:
+class Scaling(Layer):
     """A trained factor for each input: y = x scale, with scale = 1 at first.
 
     Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), section 3: with a larger
@@ -21,15 +21,7 @@ class Scaling:
     """
 
     features: int
-    buffers: ClassVar[tuple[str, ...]] = ()
-
-    def shapes(self) -> Shapes:
-        """Return {"scale": (features,)}."""
-        return {"scale": (self.features,)}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return ones."""
-        return {"scale": [1.0] * self.features}
+    constants: ClassVar[dict[str, float]] = {"scale": 1.0}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x scale; dx = dy scale, and dscale = sum of dy x over the batch."""
@@ -43,7 +35,7 @@ class Scaling:
 
 
 @dataclass(frozen=True)
-class ParametricActivation:
+class ParametricActivation(Layer):
     """A trained mixture of an activation f and the identity: y = x + a (f(x) - x).
 
     Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024): a for each feature, 1 at
@@ -58,15 +50,7 @@ class ParametricActivation:
 
     function: Activation
     features: int
-    buffers: ClassVar[tuple[str, ...]] = ()
-
-    def shapes(self) -> Shapes:
-        """Return {"a": (features,)}."""
-        return {"a": (self.features,)}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return ones."""
-        return {"a": [1.0] * self.features}
+    constants: ClassVar[dict[str, float]] = {"a": 1.0}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y = x + a (f(x) - x).

@@ -24,7 +24,7 @@ SIZE, STEPS = 4, 50
 
 def by_hand():
     """A layer with the edges 0, 1, 3, and its parameters: w = 10, b = 100, V = (1000, 2000)."""
-    layer = PiecewiseLinear([[0.0, 1.0, 3.0]], size=1).layer()
+    layer = PiecewiseLinear([[0.0, 1.0, 3.0]], size=1)
     drawn = layer.initial(lambda shapes, *_: {"W": np.zeros(shapes["W"])})
     parameters = {name: np.asarray(drawn[name]) for name in layer.buffers}
     parameters |= {"embedding_w": np.asarray([[10.0]]), "embedding_b": np.asarray([[100.0]])}

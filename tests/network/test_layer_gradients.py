@@ -7,7 +7,7 @@ import pytest
 
 from pluggable_mlp import Periodic, PiecewiseLinear, get_backend
 from pluggable_mlp.network.activations import tanh
-from pluggable_mlp.network.categories import CategoriesLayer
+from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.layers import Dense, NTKDense
 from pluggable_mlp.network.member_layers import (
     BatchEnsembleDense,
@@ -96,9 +96,9 @@ LAYERS = {
     "ntk dense": (NTKDense(FEATURES, 3), ntk_dense),
     "scaling": (Scaling(FEATURES), lambda p, x: x * p["scale"]),
     "parametric activation": (ParametricActivation(tanh, FEATURES), parametric),
-    "piecewise linear": (PiecewiseLinear(EDGES, size=2).layer(), piecewise_linear),
-    "periodic": (Periodic(2, size=3, frequencies=5).layer(), periodic),
-    "categories": (CategoriesLayer(1, (2, 1), 3), categories),
+    "piecewise linear": (PiecewiseLinear(EDGES, size=2), piecewise_linear),
+    "periodic": (Periodic(2, size=3, frequencies=5), periodic),
+    "categories": (Categories((2, 1), 3), categories),
     "member scaling": (MemberScaling(3, FEATURES), lambda p, x: x * p["r"].repeat(2, 1)),
     "first member scaling": (FIRST, lambda p, x: (x[:, None, :] * p["r"]).reshape(18, 4)),
     "batch ensemble": (BatchEnsembleDense(MemberScaling(3, FEATURES), 5), batch_ensemble),
