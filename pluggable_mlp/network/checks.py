@@ -11,15 +11,8 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import TYPE_CHECKING
 
-from pluggable_mlp.arrays import (
-    Array,
-    DType,
-    Namespace,
-    common_namespace,
-    device_of,
-    dtype_name,
-    has_values,
-)
+from pluggable_mlp import arrays
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.passes import first_array, networks_of
@@ -80,7 +73,7 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
             )
         for name, shape in shapes.items():
             named[f"parameters[{index}][{name!r}]"] = (layer[name], shape)
-    xp = common_namespace(**{name: array for name, (array, _) in named.items()})
+    xp = arrays.common_namespace(**{name: array for name, (array, _) in named.items()})
     dtype = first_array(parameters).dtype
     if dtype not in (xp.float32, xp.float64):
         raise ValueError(f"parameters are {dtype}, expected float32 or float64")
@@ -125,7 +118,7 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
     """
     w = first_array(parameters)
     if type(x) is not type(w) or device_of(x) != device_of(w):  # what it asks costs microseconds
-        common_namespace(x=x, parameters=w)
+        arrays.common_namespace(x=x, parameters=w)
     if x.dtype != w.dtype:
         raise ValueError(
             f"x is {x.dtype}, but the parameters are {w.dtype}; convert it with xp.astype"
@@ -175,7 +168,7 @@ def check_targets(
     ValueError, TypeError
         The message names what came and what was expected.
     """
-    xp = common_namespace(targets=targets, x=x)
+    xp = arrays.common_namespace(targets=targets, x=x)
     dtype = x.dtype if dtype is None else dtype
     if targets.ndim == x.ndim and targets.shape[-1] == 1 != mlp.sizes[-1]:  # a column of indices
         targets = targets[..., 0]
@@ -227,8 +220,8 @@ def _as_kind(
         shorter = f" or ({batch},)" if outputs == 1 else ""
         raise ValueError(
             f"targets are {targets.dtype} of shape {tuple(targets.shape)}, expected "
-            f"{dtype_name(dtype)} or integers of shape (batch, outputs) = ({batch}, {outputs})"
-            f"{shorter}"
+            f"{arrays.dtype_name(dtype)} or integers of shape (batch, outputs) = "
+            f"({batch}, {outputs}){shorter}"
         )
     _check_range(xp, kind, xp.astype(targets, dtype, copy=False))
     return targets
@@ -237,7 +230,7 @@ def _as_kind(
 def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
     """Raise if a number is not finite, or out of the range of its kind."""
     low, high = xp.min(targets), xp.max(targets)
-    if not has_values(low):
+    if not arrays.has_values(low):
         return
     low, high = float(low), float(high)
     least = -SMALLEST_NORMAL[type_name(xp, targets)]  # above, devices disagree on what is 0
@@ -268,7 +261,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
         raise ValueError(
             f"targets are {targets.dtype} of shape {tuple(targets.shape)}, expected integers "
             f"(batch,) = ({batch},), or rows (batch, classes) = ({batch}, {classes}) of "
-            f"{dtype_name(dtype)} or integers"
+            f"{arrays.dtype_name(dtype)} or integers"
         )
     if targets.shape[-1:] != (batch,):
         raise ValueError(
@@ -277,7 +270,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
     if xp.isdtype(targets.dtype, "bool"):
         targets = xp.astype(targets, xp.int64)
     low, high = xp.min(targets), xp.max(targets)
-    if not has_values(low):
+    if not arrays.has_values(low):
         return targets
     low, high = int(low), int(high)
     if low < 0 or high >= classes:
@@ -296,7 +289,7 @@ def _are_distributions(xp: Namespace, rows: Array) -> bool:
     errors = xp.abs(xp.sum(rows, axis=-1) - 1.0)
     least = -SMALLEST_NORMAL[type_name(xp, rows)]  # above, devices disagree on what is 0
     right = xp.all(rows > least) & xp.all(errors <= _ROW_SUM_TOLERANCE)
-    return not has_values(right) or bool(right)
+    return not arrays.has_values(right) or bool(right)
 
 
 def _check_shape(
@@ -364,17 +357,17 @@ def check_sample_weight(
     ValueError, TypeError
         The message names what came and what was expected: finite numbers of at least 0, not all 0.
     """
-    xp = common_namespace(**{name: sample_weight, "x": x})
+    xp = arrays.common_namespace(**{name: sample_weight, "x": x})
     dtype = x.dtype if dtype is None else dtype
     if sample_weight.dtype != dtype or sample_weight.shape[-1:] != (x.shape[-2],):
         raise ValueError(
             f"{name} is {sample_weight.dtype} of shape {tuple(sample_weight.shape)}, expected "
-            f"{dtype_name(dtype)} of shape ({x.shape[-2]},), one for each example"
+            f"{arrays.dtype_name(dtype)} of shape ({x.shape[-2]},), one for each example"
         )
     _check_shape(f"{name} has", sample_weight, x, networks, (x.shape[-2],))
     smallest = SMALLEST_NORMAL[type_name(xp, sample_weight)]  # below, devices disagree on what is 0
     usable = xp.all((sample_weight > -smallest) & xp.isfinite(sample_weight))
-    if not has_values(usable):
+    if not arrays.has_values(usable):
         return
     if not bool(usable):
         raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected at least 0")

@@ -13,15 +13,9 @@ from itertools import islice
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.network import member_layers
 from pluggable_mlp.network.layers import Dense, Layer
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.member_layers import (
-    SCALINGS,
-    BatchEnsembleDense,
-    FirstMemberScaling,
-    MemberDense,
-    MemberScaling,
-)
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.registry import Component, PositiveCount, as_count, choose
 from pluggable_mlp.shortcuts import largest
@@ -68,7 +62,7 @@ class TabMMini(Component):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose(SCALINGS, self.scaling, "scaling")
+        choose(member_layers.SCALINGS, self.scaling, "scaling")
         if self.blocks is not None:
             if not isinstance(self.blocks, Sequence):
                 raise TypeError(
@@ -94,10 +88,10 @@ class TabMMini(Component):
         """
         *hidden, last = dense
         found: list[list[Layer]] = [*map(self._hidden, hidden)]
-        found.append([MemberDense(self.members, last)])
+        found.append([member_layers.MemberDense(self.members, last)])
         return self._with_first(self._first_scaling(widths), found)
 
-    def _first_scaling(self, widths: Sequence[int]) -> FirstMemberScaling:
+    def _first_scaling(self, widths: Sequence[int]) -> member_layers.FirstMemberScaling:
         """Return the first layer, for inputs of which each has become so many features.
 
         Raises
@@ -113,14 +107,14 @@ class TabMMini(Component):
             )
         remaining = iter(widths)
         of_blocks = tuple(sum(islice(remaining, size)) for size in blocks)
-        return FirstMemberScaling(self.members, sum(widths), self.scaling, of_blocks)
+        return member_layers.FirstMemberScaling(self.members, sum(widths), self.scaling, of_blocks)
 
     def _hidden(self, dense: Dense) -> list[Layer]:
         """Return the layers in the place of a hidden dense one."""
         return [dense]
 
     def _with_first(
-        self, first: FirstMemberScaling, layers: list[list[Layer]]
+        self, first: member_layers.FirstMemberScaling, layers: list[list[Layer]]
     ) -> list[list[Layer]]:
         """Return the layers with the first scaling, after which there are members."""
         return [[first, *layers[0]], *layers[1:]]
@@ -153,13 +147,17 @@ class TabM(TabMMini):
         """Return the layer in the place of a hidden dense one."""
         if type(dense) is not Dense:
             raise ValueError("parametrization is 'ntk', which TabM does not have; take TabMMini")
-        return [BatchEnsembleDense(MemberScaling(self.members, dense.inputs), dense.outputs)]
+        return [
+            member_layers.BatchEnsembleDense(
+                member_layers.MemberScaling(self.members, dense.inputs), dense.outputs
+            )
+        ]
 
     def _with_first(
-        self, first: FirstMemberScaling, layers: list[list[Layer]]
+        self, first: member_layers.FirstMemberScaling, layers: list[list[Layer]]
     ) -> list[list[Layer]]:
         """Return the layers with the first scaling as that of the first hidden one, if any."""
-        if isinstance(layers[0][0], BatchEnsembleDense):
+        if isinstance(layers[0][0], member_layers.BatchEnsembleDense):
             return [[replace(layers[0][0], scaling=first)], *layers[1:]]
         return super()._with_first(first, layers)
 

@@ -14,19 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import namespace_at, run, unwrapped
+from pluggable_mlp.network import checks
 from pluggable_mlp.network.activations import ActivationChoice
 from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.categories import Categories
-from pluggable_mlp.network.checks import (
-    check_buffers,
-    check_inputs,
-    check_output_range,
-    check_parameters,
-    check_rng,
-    check_sample_weight,
-    check_sizes,
-    check_targets,
-)
 from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Dropout, Layer, Rng, Shapes
@@ -142,7 +133,7 @@ class MLP(LayeredNetwork):
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", check_sizes(self.sizes))
+        object.__setattr__(self, "sizes", checks.check_sizes(self.sizes))
         if isinstance(self.activation, list):  # the caller may change its own
             object.__setattr__(self, "activation", [*self.activation])
         object.__setattr__(self, "objective", as_loss(self.loss))
@@ -150,7 +141,7 @@ class MLP(LayeredNetwork):
         if self.output_initializer is not None:
             choose(INITIALIZERS, self.output_initializer, "output_initializer")
         if self.output_range is not None:
-            object.__setattr__(self, "output_range", check_output_range(self.output_range))
+            object.__setattr__(self, "output_range", checks.check_output_range(self.output_range))
         object.__setattr__(self, "layers", tuple(layers_of(self)))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
@@ -334,9 +325,9 @@ class MLP(LayeredNetwork):
         ValueError, TypeError
             If the arrays do not fit each other or the network; the message names which.
         """
-        check_rng(rng)
+        checks.check_rng(rng)
         if buffers is not None:
-            check_buffers(self, parameters, buffers)
+            checks.check_buffers(self, parameters, buffers)
             parameters = merged(parameters, buffers)
         with on_device_of(x):
             xp, parameters, batch = self.checked_batch(
@@ -363,12 +354,12 @@ class MLP(LayeredNetwork):
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        library = check_parameters(self, parameters)
-        check_inputs(self, parameters, x)
+        library = checks.check_parameters(self, parameters)
+        checks.check_inputs(self, parameters, x)
         xp, networks = namespace_at(arithmetic, library, x), networks_of(parameters)
-        targets = check_targets(self, x, targets, networks=networks)
+        targets = checks.check_targets(self, x, targets, networks=networks)
         if sample_weight is not None:
-            check_sample_weight(x, sample_weight, networks=networks)
+            checks.check_sample_weight(x, sample_weight, networks=networks)
             sample_weight = xp.asarray(sample_weight)
         parameters = [{key: xp.asarray(w) for key, w in layer.items()} for layer in parameters]
         return xp, parameters, (xp.asarray(x), xp.asarray(targets), sample_weight)

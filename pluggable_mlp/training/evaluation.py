@@ -17,14 +17,9 @@ from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, run, unwrap
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.network.targets import rows as as_lazy
+from pluggable_mlp.training import metrics
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord, total_weight
-from pluggable_mlp.training.metrics import (
-    correct_labels,
-    correct_predictions,
-    mean_absolute_error,
-    r2,
-)
 from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.streaming import blocks_in_order
 from pluggable_mlp.training.trees import map_arrays
@@ -126,17 +121,17 @@ def measures_of(
     """
     xp, loss, z, targets, sample_weight = outputs
     assert isinstance(loss, float)  # of a single network
-    kinds = {"classes": correct_predictions, "labels": correct_labels}
+    kinds = {"classes": metrics.correct_predictions, "labels": metrics.correct_labels}
     if mlp.objective.targets in kinds:
         correct = kinds[mlp.objective.targets](xp, z, targets)
         return {"loss": loss, "accuracy": _share(xp, correct, sample_weight, backend)}
     predictions = mlp.objective.predict(xp, z)
-    quality = float(r2(xp, predictions, targets, sample_weight))
+    quality = float(metrics.r2(xp, predictions, targets, sample_weight))
     if units is not None:
         unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
         targets = as_lazy(xp, targets, predictions) * unit
         predictions = predictions * unit
-    error = float(mean_absolute_error(xp, predictions, targets, sample_weight))
+    error = float(metrics.mean_absolute_error(xp, predictions, targets, sample_weight))
     return {"loss": loss, "r2": quality, "mean_absolute_error": error}
 
 

@@ -38,10 +38,11 @@ class Rule(NamedTuple):
     ----------
     function : callable
         (w, g, *slots) -> (w, *slots), of arrays of one shape.
-    kernel : str
-        Its name, where libraries have it as one operation, else "".  "adam", with slots m and v and
-        the numbers rate, epsilon, beta1 and beta2: m becomes beta1 m + (1 - beta1) g, v becomes
-        beta2 v + (1 - beta2) g^2, and w becomes w - rate m / (sqrt(v) + epsilon).
+    kernel : str or None
+        Its name, where libraries have it as one operation, else ""; None if it is not the same for
+        each element.  "adam", with slots m and v and the numbers rate, epsilon, beta1 and beta2: m
+        becomes beta1 m + (1 - beta1) g, v becomes beta2 v + (1 - beta2) g^2, and w becomes
+        w - rate m / (sqrt(v) + epsilon).
     numbers : dict of float or array
         What such an operation takes.
     decay : sequence of float, array or None
@@ -49,7 +50,7 @@ class Rule(NamedTuple):
     """
 
     function: Callable[..., tuple[Array, ...]]
-    kernel: str
+    kernel: str | None
     numbers: Coefficients
     decay: Sequence[Coefficient | None]
 
@@ -266,24 +267,28 @@ class GradientDescent(Optimizer):
 
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after applying the rule to each array."""
-        xp, c, parameters, gradients, slots, apply = before
+        parameters = before.parameters
+        trees = [parameters, before.gradients, *[before.slots[slot] for slot in self.slots]]
+        arrays = [leaves(tree, like=parameters) for tree in trees]
+        rule = self._rule_at(before.xp, before.c, parameters)
+        apply = each_array if rule.kernel is None else before.apply
+        updated, *moved = [with_leaves(parameters, column) for column in apply(rule, *arrays)]
+        return updated, dict(zip(self.slots, moved, strict=True))
+
+    def _rule_at(self, xp: Namespace, c: Coefficients, parameters: Tree) -> Rule:
+        """Return the rule of the update with these coefficients."""
         decay, kernel = c.get("decay"), kernel_of(type(self).rule)
-        differ = any(getattr(number, "ndim", 0) for number in c.values())  # between networks
-        function = partial(self._rule_of_networks if differ else self.rule, xp, c)
+        function = partial(self.rule, xp, c)
+        if any(getattr(number, "ndim", 0) for number in c.values()):  # of each network
+            function, kernel = partial(self._rule_of_networks, xp, c), None
+        elif kernel is not None and (at_once := own(xp, "in_one_kernel")) is not None:
+            function = partial(at_once, _as_function(self.rule, tuple(c)), *c.values())
         decays = [
             beside(decay, w) if decay is not None and is_weight(name) else None
             for layer in parameters
             for name, w in layer.items()
         ]
-        at_once = own(xp, "in_one_kernel")
-        if kernel is not None and at_once is not None and not differ:
-            function = partial(at_once, _as_function(self.rule, tuple(c)), *c.values())
-        rule = Rule(function, kernel or "", self.kernel_numbers(c), decays)
-        trees = [parameters, gradients, *[slots[slot] for slot in self.slots]]
-        arrays = [leaves(tree, like=parameters) for tree in trees]
-        results = (each_array if differ or kernel is None else apply)(rule, *arrays)
-        updated, *moved = [with_leaves(parameters, column) for column in results]
-        return updated, dict(zip(self.slots, moved, strict=True))
+        return Rule(function, kernel, self.kernel_numbers(c), decays)
 
     def _rule_of_networks(self, xp: Namespace, c: Coefficients, w: Array, *others: Array) -> Arrays:
         """Return what the rule does, where coefficients may be of each network."""
