@@ -74,12 +74,12 @@ def _after_dense(mlp: "MLP") -> list[list[Layer]]:
     varies = callable(mlp.dropout)
     dropout = Dropout(0.5 if callable(mlp.dropout) else mlp.dropout, 0, members, varies)
     is_parametric = as_flag("parametric_activation", mlp.parametric_activation)
-    found: list[list[Layer]] = []
+    following: list[list[Layer]] = []
     for index, (activation, width) in enumerate(zip(activations, mlp.sizes[1:-1], strict=True)):
         layers: list[Layer] = [] if norm is None else [norm.of_features(width)]
         parametric = ParametricActivation(activation, width)
         layers.append(parametric if is_parametric else ActivationLayer(activation))
         if dropout.rate > 0.0:
             layers.append(replace(dropout, stream=index))
-        found.append(layers)
-    return [*found, []]
+        following.append(layers)
+    return [*following, []]

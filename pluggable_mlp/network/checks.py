@@ -293,20 +293,20 @@ def _are_distributions(xp: Namespace, rows: Array) -> bool:
 
 
 def _check_shape(
-    what: str, array: Array, x: Array, networks: tuple[int, ...], *own: tuple[int, ...]
+    what: str, array: Array, x: Array, networks: tuple[int, ...], *shapes: tuple[int, ...]
 ) -> None:
     """Raise if an array has additional axes, or leading axes other than those of x or networks.
 
     Broadcasting would turn one network into several.
     """
     leading = x.shape[:-2] or networks
-    allowed = [(*before, *shape) for before in dict.fromkeys([(), leading]) for shape in own]
+    allowed = [(*before, *shape) for before in dict.fromkeys([(), leading]) for shape in shapes]
     if tuple(array.shape) not in allowed:
         expected = " or ".join(map(str, allowed))
         raise ValueError(f"{what} shape {tuple(array.shape)}, expected {expected}")
 
 
-def check_output_range(given: object) -> tuple[float, float]:
+def check_output_range(output_range: object) -> tuple[float, float]:
     """Return the least and the largest output as floats.
 
     Raises
@@ -315,11 +315,13 @@ def check_output_range(given: object) -> tuple[float, float]:
         If they are not two numbers, the larger one last.
     """
     try:
-        low, high = (float(number) for number in given)  # type: ignore[attr-defined]
+        low, high = (float(number) for number in output_range)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         low, high = math.nan, math.nan
     if not -math.inf < low <= high < math.inf:
-        raise ValueError(f"output_range is {given!r}, expected two numbers, the larger one last")
+        raise ValueError(
+            f"output_range is {output_range!r}, expected two numbers, the larger one last"
+        )
     return low, high
 
 

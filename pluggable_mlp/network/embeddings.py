@@ -194,7 +194,7 @@ class PiecewiseLinear(Embedding):
             "embedding_w": drawn["W"].T,
             "embedding_b": again["W"].T,
             "embedding_V": zeros,
-            **{name: [own[name] for own in bins] for name in self.buffers},
+            **{name: [feature[name] for feature in bins] for name in self.buffers},
         }
 
     def _bins_of(self, edges: Sequence[float]) -> dict[str, list[float]]:
@@ -290,12 +290,12 @@ class Periodic(Embedding):
     def initial(self, draw: Draw) -> Arrays:
         """Return w normal, b uniform within ±pi, V and c uniform within ±1/sqrt(frequencies)."""
         shapes = self.shapes()
-        given = {"W": shapes["embedding_w"], "b": (self.frequencies,)}
+        waves = {"W": shapes["embedding_w"], "b": (self.frequencies,)}
         last = {"W": shapes["embedding_V"], "b": shapes["embedding_c"]}
         dense = draw(last, INITIALIZERS["inverse_sqrt_uniform"])
         return {
-            "embedding_w": draw(given, Initializer(lambda *_: self.deviation**2, "normal"))["W"],
-            "embedding_b": draw(given, _PHASES)["W"],
+            "embedding_w": draw(waves, Initializer(lambda *_: self.deviation**2, "normal"))["W"],
+            "embedding_b": draw(waves, _PHASES)["W"],
             "embedding_V": dense["W"],
             "embedding_c": dense["b"],
         }

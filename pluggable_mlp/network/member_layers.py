@@ -178,7 +178,7 @@ class BatchEnsembleDense(Layer):
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dy = of_outputs.by_example(xp, dy)
-            ds, db = (of_outputs.sum_over_batch(xp, of) for of in (dy * u, dy))
+            ds, db = (of_outputs.sum_over_batch(xp, array) for array in (dy * u, dy))
             du = of_outputs.by_member(xp, dy * s)
             dW = special.transposed_times(xp, scaled, du)
             dx, dr = backward_of_scaling(special.times_transposed(xp, du, W), with_dx=with_dx)
@@ -213,9 +213,9 @@ class MemberDense(Layer):
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y (…, k, batch, out) for x (…, batch k, in): that of `dense` for each member."""
-        own = {name.removeprefix("member_"): parameters[name] for name in self.shapes()}
+        arrays = {name.removeprefix("member_"): parameters[name] for name in self.shapes()}
         by_member = special.exchanged(xp, _reshaped(xp, x, -1, self.members, x.shape[-1]))
-        y, backward_of_dense = self.dense.forward(xp, own, by_member, rng)
+        y, backward_of_dense = self.dense.forward(xp, arrays, by_member, rng)
 
         def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
             dx, gradients = backward_of_dense(dy, with_dx=with_dx)

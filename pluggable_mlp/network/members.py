@@ -87,9 +87,9 @@ class TabMMini(Component):
             If the blocks or the parametrization of the layers do not fit.
         """
         *hidden, last = dense
-        found: list[list[Layer]] = [*map(self._hidden, hidden)]
-        found.append([member_layers.MemberDense(self.members, last)])
-        return self._with_first(self._first_scaling(widths), found)
+        layers: list[list[Layer]] = [*map(self._hidden, hidden)]
+        layers.append([member_layers.MemberDense(self.members, last)])
+        return self._with_first(self._first_scaling(widths), layers)
 
     def _first_scaling(self, widths: Sequence[int]) -> member_layers.FirstMemberScaling:
         """Return the first layer, for inputs of which each has become so many features.

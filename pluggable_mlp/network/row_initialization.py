@@ -52,22 +52,22 @@ def initialized_on_rows(
     backend : Backend
         That of the arrays.
     """
-    remaining, made = iter(parameters), []
+    remaining, initialized = iter(parameters), []
     for place, layer in enumerate(network.layers):
-        own = next(remaining) if layer.shapes() else {}
+        arrays = next(remaining) if layer.shapes() else {}
         if isinstance(layer, Dense):
-            z, _ = layer.forward(xp, {"W": own["W"], "b": own["b"] * 0.0}, x)
+            z, _ = layer.forward(xp, {"W": arrays["W"], "b": arrays["b"] * 0.0}, x)
             spread = xp.std(z, axis=-2)
             varies = spread > xp.max(xp.abs(z), axis=-2) * _ROUNDING
             inverse = 1.0 / xp.where(varies, spread, 1.0)
             z = z * inverse
-            own = {"W": own["W"] * inverse, "b": -_points(xp, z, seed, place, backend)}
-            x = z + own["b"]
+            arrays = {"W": arrays["W"] * inverse, "b": -_points(xp, z, seed, place, backend)}
+            x = z + arrays["b"]
         else:
-            x, _ = layer.forward(xp, own, x)
-        if own:
-            made.append(own)
-    return made
+            x, _ = layer.forward(xp, arrays, x)
+        if arrays:
+            initialized.append(arrays)
+    return initialized
 
 
 def _points(xp: Namespace, z: Array, seed: int, place: int, backend: "Backend") -> Array:

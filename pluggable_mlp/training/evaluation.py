@@ -106,8 +106,13 @@ def outputs_of(
         for loss, weight, z in _outputs(xp, mlp, parameters, block, batch_size):
             record.add(loss, z.shape[-2], weight)
             logits.append(whole(z))
-    joined = (of[0] if len(of) == 1 else xp.concat(of) if of else None for of in (targets, weights))
-    return Outputs(xp, record.mean(), xp.concat(logits, axis=-2), *joined)
+    z, y, sample_weight = xp.concat(logits, axis=-2), _joined(xp, targets), _joined(xp, weights)
+    return Outputs(xp, record.mean(), z, y, sample_weight)
+
+
+def _joined(xp: Namespace, parts: list[Array]) -> Array | None:
+    """Return the parts (batch, …) as one array; None for none."""
+    return None if not parts else parts[0] if len(parts) == 1 else xp.concat(parts)
 
 
 def measures_of(
@@ -142,7 +147,7 @@ def _share(xp: Namespace, correct: Array, sample_weight: Array | None, backend: 
     """
     if sample_weight is None:
         return int(xp.sum(xp.astype(correct, xp.int64))) / int(correct.shape[0])
-    is_correct, weights = (backend.to_numpy(unwrapped(of)) for of in (correct, sample_weight))
+    is_correct, weights = (backend.to_numpy(unwrapped(x)) for x in (correct, sample_weight))
     share: float = math.fsum(weights[is_correct].tolist()) / math.fsum(weights.tolist())
     return share
 

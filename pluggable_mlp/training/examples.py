@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pluggable_mlp import arrays as libraries
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_within
@@ -105,17 +105,13 @@ class Examples:
         if self.order is not None:
             networks = self.order.shape[0] // len(self)
             places = rows_from(xp, self.order, start * networks, size * networks)
-            x, targets, sample_weight = (
-                None if of is None else _of_networks(xp, take(xp, of, places), networks)
-                for of in arrays
-            )
+            rows = map_nested(lambda x: _of_networks(xp, take(xp, x, places), networks), arrays)
         elif size == len(self):  # a compiler would copy the whole data set
-            return arrays
+            rows = arrays
         else:
-            x, targets, sample_weight = (
-                None if of is None else rows_from(xp, of, start, size) for of in arrays
-            )
-        return x, targets, sample_weight
+            rows = map_nested(lambda x: rows_from(xp, x, start, size), arrays)
+        batch: Batch = rows
+        return batch
 
     def floats_of(self, xp: Namespace, rows: Batch) -> Batch:
         """Return a batch of such rows: integers become floats."""
@@ -166,8 +162,8 @@ class Streamed:
         """Return inputs, targets and sample_weight of ranges of rows, on the host."""
         ranges = list(ranges)
         arrays = self.inputs, self.targets, self.sample_weight
-        x, targets, sample_weight = (None if of is None else gather(of, ranges) for of in arrays)
-        return x, targets, sample_weight
+        rows: tuple[Any, Any, Any] = map_nested(lambda rows: gather(rows, ranges), arrays)
+        return rows
 
     def on_device(self, block: tuple[Any, Any, Any], order: Array | None = None) -> Examples:
         """Return what was read as examples on the device, in an order (examples,) there."""
@@ -242,13 +238,13 @@ def _streamed(
     # Whether they fit the inputs is told by the inputs' count alone.
     stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
     checked = _checked_targets(mlp, xp, stand_in, like, weights, backend, dtype)
-    on_host: list[Any] = [None if x is None else backend.to_numpy(unwrapped(x)) for x in checked]
+    on_host = map_nested(lambda x: backend.to_numpy(unwrapped(x)), checked)
 
     def moved(x: Any, *others: Any) -> tuple[Array, Array, Array | None]:
-        y, weight = (None if of is None else xp.asarray(backend.asarray(of)) for of in others)
+        y, weight = map_nested(lambda rows: xp.asarray(backend.asarray(rows)), others)
         return _as_floats(xp, backend.asarray(x), dtype), y, weight
 
-    return Streamed(rows, on_host[0], on_host[1], block_size, kind, moved)
+    return Streamed(rows, *on_host, block_size, kind, moved)
 
 
 def _checked_targets(
@@ -271,11 +267,14 @@ def _checked_targets(
         check_sample_weight(moved, unwrapped(sample_weight), floating)
     if class_weight is not None:
         kind, outputs = mlp.objective.targets, mlp.sizes[-1]
-        own = class_weights_of_examples(xp, kind, targets, outputs, class_weight, floating)
+        class_weights = class_weights_of_examples(
+            xp, kind, targets, outputs, class_weight, floating
+        )
         name = "class_weight of the examples"
         if sample_weight is not None:
-            name, own = "class_weight * sample_weight", sample_weight * own
-        sample_weight = own
+            name = "class_weight * sample_weight"
+            class_weights = sample_weight * class_weights
+        sample_weight = class_weights
         check_sample_weight(moved, unwrapped(sample_weight), floating, name=name)
     return targets, sample_weight
 

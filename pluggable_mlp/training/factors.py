@@ -118,10 +118,11 @@ class RateFactors(FactorsByName):
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
         self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
-        found = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
-        updated = self._joined(before.parameters, {key: of[0] for key, of in found.items()})
+        groups = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
+        parameters = {factor: updated for factor, (updated, _) in groups.items()}
+        updated = self._joined(before.parameters, parameters)
         return updated, {
-            slot: self._joined(tree, {key: of[1][slot] for key, of in found.items()})
+            slot: self._joined(tree, {factor: slots[slot] for factor, (_, slots) in groups.items()})
             for slot, tree in before.slots.items()
         }
 
@@ -137,7 +138,7 @@ class RateFactors(FactorsByName):
     def _group(self, tree: Tree, factor: float) -> Tree:
         """Return a tree of the arrays with this factor."""
         return [
-            {name: of for name, of in layer.items() if self.by_name.get(name, 1.0) == factor}
+            {name: array for name, array in layer.items() if self.by_name.get(name, 1.0) == factor}
             for layer in tree
         ]
 

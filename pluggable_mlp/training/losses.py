@@ -76,7 +76,9 @@ class LossRecord:
             return [self._on_host(arrays[0])]
         starts = range(0, len(arrays), _LOSSES_A_STACK)
         stacks = [self._xp.stack(arrays[start : start + _LOSSES_A_STACK]) for start in starts]
-        return self._on_host(stacks[0] if len(stacks) == 1 else self._xp.concat(stacks))
+        values: list[Loss]
+        values = self._on_host(stacks[0] if len(stacks) == 1 else self._xp.concat(stacks))
+        return values
 
     def _on_host(self, array: Array) -> Any:
         return self._backend.to_numpy(unwrapped(array)).tolist()

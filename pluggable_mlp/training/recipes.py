@@ -140,7 +140,7 @@ class Recipe(Component):
         self, optimizer: AnyOptimizer, names: Set[str], total_steps: int
     ) -> AnyOptimizer:
         """Return an optimizer, maybe within transforms, with factors for parameters of names."""
-        factors = {name: of for name, of in self.rate_factors.items() if name in names}
+        factors = {name: factor for name, factor in self.rate_factors.items() if name in names}
         if not factors:
             return optimizer
         if isinstance(optimizer, Transform):
@@ -262,9 +262,9 @@ class RealMLPWhole(RealMLP):
         inner = super().with_factors(optimizer.optimizer, names, total_steps)
         if not isinstance(inner, RateFactors):
             return optimizer.replaced(optimizer=inner)
-        decays = {name: of * of for name, of in self.rate_factors.items()}
+        decays = {name: factor * factor for name, factor in self.rate_factors.items()}
         decays |= {"W": 1.0, "category_E": 1.0}
-        decays = {name: of for name, of in decays.items() if name in names and name != "b"}
+        decays = {name: factor for name, factor in decays.items() if name in names and name != "b"}
         decay = FlatCosine(optimizer.weight_decay, total_steps=total_steps)
         return DecayFactors(inner, decay, decays)
 

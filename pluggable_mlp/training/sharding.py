@@ -26,7 +26,7 @@ from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout
 from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training import streaming
-from pluggable_mlp.training.examples import AnyExamples, Examples, Streamed
+from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, Streamed
 from pluggable_mlp.training.streaming import Order
 
 _ROWS = ("inputs", "targets", "sample_weight", "X", "y")
@@ -52,8 +52,8 @@ def cut_examples(xp: ShardedNamespace, examples: Examples, batch_size: int) -> E
     if examples.order is not None:
         places = take(xp.backend.xp, examples.order, places)
     arrays = examples.inputs, examples.targets, examples.sample_weight
-    own = (None if of is None else take(xp.inner, of, places) for of in arrays)
-    return _sharded(xp, examples.kind, layout, own)
+    own_rows = map_nested(lambda x: take(xp.inner, x, places), arrays)
+    return _sharded(xp, examples.kind, layout, own_rows)
 
 
 def _layout(
@@ -64,14 +64,9 @@ def _layout(
     return Layout(edges, xp.communicator.rank, xp.communicator.size)
 
 
-def _sharded(
-    xp: ShardedNamespace, kind: Examples, layout: Layout, arrays: Iterable[Array | None]
-) -> Examples:
+def _sharded(xp: ShardedNamespace, kind: Examples, layout: Layout, arrays: Batch) -> Examples:
     """Return examples of this process's inputs, targets and sample_weight."""
-    x, targets, sample_weight = (
-        None if of is None else xp.cut(of, -of.ndim, layout) for of in arrays
-    )
-    return kind.with_arrays((x, targets, sample_weight, None))
+    return kind.with_arrays((*map_nested(lambda x: xp.cut(x, -x.ndim, layout), arrays), None))
 
 
 def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
@@ -101,15 +96,14 @@ def _blocks_of_epochs(
         epoch, block = place
         rows = streaming.rows_of_block(count, size, block, seed, epoch)
         layout = _layout(xp, len(rows), batch_size, micro_batch)
-        own = rows[places_of(layout.ranges(layout.rank))]
+        places = rows[places_of(layout.ranges(layout.rank))]
         arrays = examples.inputs, examples.targets, examples.sample_weight
-        x, targets, sample_weight = (None if of is None else rows_at(of, own) for of in arrays)
-        return layout, (x, targets, sample_weight)
+        return layout, map_nested(lambda rows: rows_at(rows, places), arrays)
 
-    for layout, found in streaming.read_ahead(
+    for layout, block in streaming.read_ahead(
         read, streaming.places_in_order(count, size, first, epochs)
     ):
-        yield _sharded(xp, examples.kind, layout, examples.moved(*found))
+        yield _sharded(xp, examples.kind, layout, examples.moved(*block))
 
 
 def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, ...]:
@@ -133,35 +127,35 @@ def check_agreement(
         cannot move the backend's arrays.
     """
     check_moves(communicator, backend)
-    own = {"the code of pluggable_mlp": _code_sha256()}
+    values = {"the code of pluggable_mlp": _code_sha256()}
     for name, value in arguments.items():
         if name in _ROWS:
-            own[name] = "" if value is None else _hash(value, backend)
+            values[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
-            own[name] = _fingerprint(value, backend)
+            values[name] = _fingerprint(value, backend)
     if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
-        own["libraries"] = repr((backend.name, backend.versions()))
-    check_same(communicator, own)
+        values["libraries"] = repr((backend.name, backend.versions()))
+    check_same(communicator, values)
 
 
-def check_same(communicator: Communicator, own: Mapping[str, str]) -> None:
+def check_same(communicator: Communicator, values: Mapping[str, str]) -> None:
     """Raise a ValueError on all processes if one of them has other values than process 0."""
-    expected, *others = communicator.all_gather(own)
-    for rank, found in enumerate(others, 1):
-        names = {**expected, **found}
-        different = [name for name in names if found.get(name) != expected.get(name)]
+    expected, *others = communicator.all_gather(values)
+    for rank, other in enumerate(others, 1):
+        names = {**expected, **other}
+        different = [name for name in names if other.get(name) != expected.get(name)]
         if different:
             words = [
-                f"{name} of process {rank} {_difference(found.get(name), expected.get(name))}"
+                f"{name} of process {rank} {_difference(other.get(name), expected.get(name))}"
                 for name in different
             ]
             advice = "start all processes with the same program, settings and data"
             raise ValueError("; ".join([*words, advice]))
 
 
-def _difference(found: str | None, expected: str | None) -> str:
-    if found and expected and max(len(found), len(expected)) <= _SHORT:
-        return f"is {found}, expected {expected} as on process 0"
+def _difference(value: str | None, expected: str | None) -> str:
+    if value and expected and max(len(value), len(expected)) <= _SHORT:
+        return f"is {value}, expected {expected} as on process 0"
     return "differs from that of process 0"
 
 
@@ -170,9 +164,11 @@ def _code_sha256() -> str:
     """Return the SHA-256 of this library's modules."""
     sha, root = hashlib.sha256(), Path(__file__).parents[1]
     folders = [root, *(path for path in root.iterdir() if path.is_dir())]  # one may be a link
-    found = {str(path.relative_to(root)): path for of in folders for path in of.rglob("*.py")}
-    for name in sorted(found):
-        sha.update(name.encode() + found[name].read_bytes())
+    paths = {
+        str(path.relative_to(root)): path for folder in folders for path in folder.rglob("*.py")
+    }
+    for name in sorted(paths):
+        sha.update(name.encode() + paths[name].read_bytes())
     return sha.hexdigest()
 
 

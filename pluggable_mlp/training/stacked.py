@@ -58,23 +58,25 @@ class StackedOptimizer(Optimizer):
     ----------
     optimizer : Optimizer
         Whose update is that of all.
-    each : tuple of Optimizer
+    optimizers : tuple of Optimizer
         That of each network.
     as_array : callable
         Makes an array (networks,) on the device of a list of floats.
     """
 
     optimizer: Optimizer
-    each: tuple[Optimizer, ...] = field(compare=False, repr=False)
+    optimizers: tuple[Optimizer, ...] = field(compare=False, repr=False)
     as_array: NumberMaker = field(compare=False, repr=False)
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return arrays (networks,)."""
-        return columns([optimizer.coefficients_at(t) for optimizer in self.each], self.as_array)
+        return columns(
+            [optimizer.coefficients_at(t) for optimizer in self.optimizers], self.as_array
+        )
 
     def coefficients_of(self, counts: range) -> Coefficients:
         """Return a list of each coefficient, of lists of those of each network."""
-        rows = [[optimizer.coefficients_at(t) for optimizer in self.each] for t in counts]
+        rows = [[optimizer.coefficients_at(t) for optimizer in self.optimizers] for t in counts]
         return columns([columns(row) for row in rows])
 
     def gradient_scale(self, c: Coefficients) -> Array | None:
@@ -106,9 +108,9 @@ def seed_of_networks(seeds: Sequence[int], backend: Backend) -> Seed:
     """Return the seed of dropout and noise: one, or the words (networks, 1) of each network."""
     if len(set(seeds)) == 1:
         return seeds[0]
-    low, high = zip(*map(as_words, seeds), strict=True)
-    lower, upper = (backend.asarray([[word] for word in of], dtype="int64") for of in (low, high))
-    return lower, upper
+    words = zip(*map(as_words, seeds), strict=True)
+    low, high = (backend.asarray([[word] for word in column], dtype="int64") for column in words)
+    return low, high
 
 
 def order_of_networks(seeds: Sequence[int] | None) -> Order:
@@ -206,7 +208,7 @@ class StackedTraining:
                 seed=network.seed, backend=self.backend, dtype=dtype
             )
         stack = self.backend.xp.stack
-        together = map_arrays(lambda *each: stack(each), *(one.parameters for one in networks))
+        together = map_arrays(lambda *arrays: stack(arrays), *(one.parameters for one in networks))
         state = initial_state(xp, self.mlp, together, networks[0].optimizer)
         lost = LostNumbers(xp, self.examples)
         active, epoch = list(networks), 1
@@ -283,11 +285,11 @@ class StackedTraining:
         """Return whether all parameters of each network are finite."""
         xp = self.backend.xp
         arrays = [array for layer in parameters for array in layer.values()]
-        each = [
+        by_array = [
             xp.all(xp.isfinite(xp.reshape(array, (array.shape[0], -1))), axis=-1)
             for array in arrays
         ]
-        finite: list[bool] = self.backend.to_numpy(xp.all(xp.stack(each), axis=0)).tolist()
+        finite: list[bool] = self.backend.to_numpy(xp.all(xp.stack(by_array), axis=0)).tolist()
         return finite
 
     def _chosen(self, state: TrainState, places: list[int]) -> TrainState:

@@ -177,8 +177,8 @@ def differentiate(
     `scale` is the optimizer's `gradient_scale`: if it is not None, the gradients times it are the
     update, and the parameters after it are returned in their place.
     """
-    given = StepInput(*step_input)
-    batch, rng = model.batch(xp, given), Rng(given.seed, given.t, numbers=given.numbers)
+    t, seed, numbers, *_ = step_input
+    batch, rng = model.batch(xp, StepInput(*step_input)), Rng(seed, t, numbers=numbers)
     if model.micro_batch is None:
         loss, gradients, buffers = model.mlp.loss_gradients_and_buffers(
             xp, parameters, buffers, *batch, rng, scale
@@ -244,8 +244,8 @@ def initial_state(
     xp: Namespace, mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer
 ) -> TrainState:
     """Return the state before the first step, with arrays of the namespace."""
-    own = map_arrays(lambda array: xp.asarray(libraries.without_graph(array)), parameters)
-    trained, buffers = mlp.split(own)
+    arrays = map_arrays(lambda array: xp.asarray(libraries.without_graph(array)), parameters)
+    trained, buffers = mlp.split(arrays)
     slots = Memory() if isinstance(optimizer, LBFGS) else optimizer.initial_slots(trained)
     return TrainState(trained, buffers, slots, 0)
 
@@ -287,9 +287,9 @@ def first_state(
     0
     """
     optimizer = as_single_steps(optimizer)
-    own = check_parameters(mlp, parameters)
+    library = check_parameters(mlp, parameters)
     with shortcuts.on_device_of(first_array(parameters)):
-        xp = namespaces.arithmetic_namespace(arithmetic, own)
+        xp = namespaces.arithmetic_namespace(arithmetic, library)
         state: TrainState = namespaces.unwrapped(initial_state(xp, mlp, parameters, optimizer))
     return state
 

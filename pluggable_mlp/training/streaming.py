@@ -65,8 +65,8 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
         for block in range(0, count, size)
         for start in range(block, min(block + size, count), at_once)
     ]
-    for found in read_ahead(examples.read, ranges):
-        yield examples.on_device(found)
+    for rows in read_ahead(examples.read, ranges):
+        yield examples.on_device(rows)
 
 
 class Order(Protocol):
@@ -125,12 +125,12 @@ def _blocks_of_epochs(
     places = places_in_order(count, size, first, epochs)
     at_once = isinstance(examples, Examples) and (seed is None or count <= _FEW)
     # Only the host's part is done ahead: some libraries know the device by the thread.
-    for found, drawn in map(read, places) if at_once else read_ahead(read, places):
+    for rows, drawn in map(read, places) if at_once else read_ahead(read, places):
         order = None if drawn is None else backend.asarray(drawn)
         if isinstance(examples, Examples):
             yield replace(examples, order=order)
         else:
-            yield examples.on_device(found, order)
+            yield examples.on_device(rows, order)
 
 
 def places_in_order(

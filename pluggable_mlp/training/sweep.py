@@ -231,32 +231,32 @@ def _networks_of_settings(
         raise TypeError(f"settings is {settings!r}, expected a list with a dict for each network")
     choose(OPTIMIZERS, optimizer, "optimizer")
     networks = []
-    for index, own in enumerate(settings):
-        if not isinstance(own, Mapping):
-            raise TypeError(f"settings[{index}] is {own!r}, expected a dict")
-        _check_alike(index, own, settings[0])
+    for index, values in enumerate(settings):
+        if not isinstance(values, Mapping):
+            raise TypeError(f"settings[{index}] is {values!r}, expected a dict")
+        _check_alike(index, values, settings[0])
         try:
-            network = replace(mlp, dropout=own["dropout"]) if "dropout" in own else mlp
-            parameters = {name: value for name, value in own.items() if name not in _OWN}
-            rule, seed = make_optimizer(optimizer, **parameters), as_seed(own.get("seed", 0))
+            network = replace(mlp, dropout=values["dropout"]) if "dropout" in values else mlp
+            parameters = {name: value for name, value in values.items() if name not in _OWN}
+            rule, seed = make_optimizer(optimizer, **parameters), as_seed(values.get("seed", 0))
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"settings[{index}]: {error}") from error
-        rule = _checked(f"settings[{index}]", own, network, rule)
+        rule = _checked(f"settings[{index}]", values, network, rule)
         stop = None if patience is None else EarlyStopping(patience)
-        networks.append(StackedNetwork(dict(own), network, rule, seed, stop))
+        networks.append(StackedNetwork(dict(values), network, rule, seed, stop))
     return networks
 
 
-def _check_alike(index: int, own: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+def _check_alike(index: int, values: Mapping[str, Any], first: Mapping[str, Any]) -> None:
     """Raise a ValueError where networks differ in more than they may."""
-    missing = [name for name in first if name not in own and name not in _OWN]
+    missing = [name for name in first if name not in values and name not in _OWN]
     if missing:
         raise ValueError(
             f"settings[{index}] has no {missing[0]}, which settings[0] has: give it to all"
         )
-    refuse_unknown(f"settings[{index}]", own, [*first, *_OWN])
-    for name, value in own.items():
+    refuse_unknown(f"settings[{index}]", values, [*first, *_OWN])
+    for name, value in values.items():
         if name not in _OF_ALL + _OWN and value != first[name]:
             raise ValueError(
                 f"settings[{index}] has {name}={value!r}, settings[0] {first[name]!r}: networks "
@@ -264,12 +264,12 @@ def _check_alike(index: int, own: Mapping[str, Any], first: Mapping[str, Any]) -
             )
 
 
-def _checked(name: str, own: Mapping[str, Any], mlp: MLP, optimizer: AnyOptimizer) -> Optimizer:
+def _checked(name: str, values: Mapping[str, Any], mlp: MLP, optimizer: AnyOptimizer) -> Optimizer:
     """Return the optimizer, or refuse an update that follows losses, and schedules of dropout."""
     if not isinstance(optimizer, Optimizer):
         refused, taken = "optimizer is 'lbfgs', which follows the losses", "other optimizers"
     elif optimizer.follows_losses:
-        refused = f"{name} has learning_rate={own['learning_rate']!r}, which follows the losses"
+        refused = f"{name} has learning_rate={values['learning_rate']!r}, which follows the losses"
         taken = "numbers and schedules of t"
     elif callable(mlp.dropout):
         refused, taken = f"{name}: mlp has dropout {mlp.dropout!r}", "dropout that is a number"
