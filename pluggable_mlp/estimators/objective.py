@@ -13,6 +13,7 @@ from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.network.targets import TargetKind
 from pluggable_mlp.shortcuts import add_product, vecdot
 
@@ -81,7 +82,7 @@ class PenalizedMLP(MLP):
         """The network with the same alpha whatever it is: each step has its own in its numbers."""
         return self if self.alpha == 0.0 else replace(self, alpha=1.0)
 
-    def numbers_at(self, t: int) -> tuple[float, ...]:
+    def numbers_at(self, t: Seed) -> tuple[float, ...]:
         """Return alpha, unless it is 0."""
         return () if self.alpha == 0.0 else (self.alpha,)
 

@@ -97,7 +97,7 @@ class Visit(NamedTuple):
     ----------
     examples : Examples or Streamed
     order : Order
-    count : int
+    length : int
         How many of them.
     every : int or None
         Steps whose count t is a multiple of it are the last of their calls.
@@ -105,7 +105,7 @@ class Visit(NamedTuple):
 
     examples: AnyExamples
     order: Order
-    count: int
+    length: int
     every: int | None
 
     def blocks(self, steps: Steps, at: Position, epochs: int | None) -> Iterator[Examples]:
@@ -123,7 +123,7 @@ class Visit(NamedTuple):
         size, every = self.examples.block_size, self.every
         for offset in range(start - start % size, len(self.examples), size):
             block = next(blocks)
-            stop = min(size, self.count - offset)
+            stop = min(size, self.length - offset)
             starts = range(max(start - offset, 0), stop, steps.batch_size)
             while starts:
                 most = steps.at_once
@@ -198,7 +198,7 @@ class Progress:
     @property
     def steps_of_epoch(self) -> int:
         """How many steps a whole epoch has."""
-        return -(-self.visit.count // self.steps.batch_size)
+        return -(-self.visit.length // self.steps.batch_size)
 
     def state_before(self, step: int) -> tuple[TrainState, Batch] | None:
         """Return the state before a step of the epoch, its steps taken again, and the step's batch.
