@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pluggable_mlp import arrays
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.passes import first_array, networks_of
 from pluggable_mlp.network.targets import TargetKind
@@ -133,6 +134,17 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
         raise ValueError(
             f"x has shape {tuple(x.shape)}, expected no leading axes or the parameters' {networks}"
         )
+
+
+def checked_inputs(
+    mlp: "MLP", parameters: "Parameters", x: Array, arithmetic: str
+) -> "tuple[Namespace, Parameters, Array]":
+    """Return the namespace of the arithmetic, with the arguments as its arrays, or raise."""
+    library = check_parameters(mlp, parameters)
+    check_inputs(mlp, parameters, x)
+    xp = namespace_at(arithmetic, library, x)
+    own = [{name: xp.asarray(array) for name, array in layer.items()} for layer in parameters]
+    return xp, own, xp.asarray(x)
 
 
 def check_targets(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
-from pluggable_mlp.namespaces import namespace_at, run, unwrapped
+from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network import checks
 from pluggable_mlp.network.activations import ActivationChoice
 from pluggable_mlp.network.assembly import layers_of
@@ -354,15 +354,13 @@ class MLP(LayeredNetwork):
 
         The arguments and the errors are those of `loss_and_gradients`.
         """
-        library = checks.check_parameters(self, parameters)
-        checks.check_inputs(self, parameters, x)
-        xp, networks = namespace_at(arithmetic, library, x), networks_of(parameters)
+        xp, parameters, own_x = checks.checked_inputs(self, parameters, x, arithmetic)
+        networks = networks_of(parameters)
         targets = checks.check_targets(self, x, targets, networks=networks)
         if sample_weight is not None:
             checks.check_sample_weight(x, sample_weight, networks=networks)
             sample_weight = xp.asarray(sample_weight)
-        parameters = [{key: xp.asarray(w) for key, w in layer.items()} for layer in parameters]
-        return xp, parameters, (xp.asarray(x), xp.asarray(targets), sample_weight)
+        return xp, parameters, (own_x, xp.asarray(targets), sample_weight)
 
 
 def _loss_gradients_and_buffers(
