@@ -6,10 +6,10 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.optimizer import map_coefficients
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import Plateau
 from tests.together import together
@@ -151,7 +151,7 @@ def test_stacked_networks_are_independent(name):
 def test_coefficients_are_python_floats(name):
     """NumPy's would make arrays of float32 ones of float64."""
     types = []
-    map_coefficients(lambda number: types.append(type(number)), MADE[name].coefficients_at(3))
+    map_nested(lambda number: types.append(type(number)), MADE[name].coefficients_at(3), object)
     assert {*types} == {float}
 
 
