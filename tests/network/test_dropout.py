@@ -125,6 +125,16 @@ def test_inputs_are_dropped_before_the_first_layer(backend, arithmetic):
     assert of(mlp, x, None) == of(plain, x, None)
 
 
+@pytest.mark.parametrize("t", [5, (5, 0)])
+def test_a_schedule_drops_what_the_rate_of_its_step_drops(t):
+    backend = get_backend("numpy")
+    varying, fixed = (MLP([8, 6, 2], dropout=rate) for rate in (lambda t: t / 10, 0.5))
+    parameters = fixed.initialize(seed=0, backend=backend)
+    given = parameters, np.ones((4, 8), "float32"), np.asarray([0, 1, 0, 1])
+    found, expected = (mlp.loss_and_gradients(*given, rng=Rng(7, t)) for mlp in (varying, fixed))
+    assert str(found) == str(expected) != str(fixed.loss_and_gradients(*given))
+
+
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_the_noise_is_that_of_its_address(backend, arithmetic):
     """The 2^16 numbers are evenly spaced within ± s 3^(1/2), whose standard deviation is s."""
