@@ -126,12 +126,7 @@ class ReproducibleArray(WrappedArray):
     fixed_point: FixedPoint | None = None
     """The values as 8-bit integers times a power of two, see `FixedPointArray`."""
 
-    def __init__(
-        self,
-        array: Array,
-        namespace: Reproducible,
-        underflow: int = ANY,
-    ) -> None:
+    def __init__(self, array: Array, namespace: Reproducible, underflow: int = ANY) -> None:
         self._array = array
         self.namespace = namespace
         self.underflow = underflow
