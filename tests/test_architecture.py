@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -124,6 +125,20 @@ def test_backends_know_nothing_of_the_network():
 
 def test_the_core_knows_of_backends_their_interface_alone():
     assert findings(backends_by_name, sources("network", "training", "namespaces")) == {}
+
+
+def test_no_file_of_the_namespaces_is_in_a_circle_of_imports():
+    """Those for type checkers are imports, too: each file is understood from what it imports."""
+    files = sources("namespaces", "elementary", "special.py", "shortcuts.py", "arrays.py")
+    paths = {file: file.relative_to(ROOT.parent).with_suffix("") for file in files}
+    modules = {".".join(path.parts).removesuffix(".__init__"): file for file, path in paths.items()}
+
+    def imports(file: Path) -> set[str]:
+        names = imported(ast.parse(file.read_text(encoding="utf-8")))
+        ends = (name.rpartition(".")[0] if name not in modules else name for name in names)
+        return {name for name in ends if name in modules}
+
+    TopologicalSorter({name: imports(file) for name, file in modules.items()}).prepare()
 
 
 def test_the_checks_find_what_they_look_for():
