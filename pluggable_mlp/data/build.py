@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import FEW, Column, as_array, encode, fit_columns, is_plain
+from pluggable_mlp.data.columns import FEW, NUMBER, Column, as_array, encode, fit_columns
 from pluggable_mlp.data.dataset import Dataset, Source, Split, as_inputs, as_values
 from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
 from pluggable_mlp.data.errors import DataError, warn
@@ -188,7 +188,8 @@ def _as_arrays(
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
     if left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
-    if not left_out and all(map(is_plain, frames.values())):
+    lacks = any(column.null_count() for frame in frames.values() for column in frame)
+    if not lacks and all(of.kind == NUMBER for of in columns):
         return {part: as_array(frame) for part, frame in frames.items()}, columns
     order = _order(recipe)
     return {part: encode(name, columns, of, order) for part, of in frames.items()}, columns

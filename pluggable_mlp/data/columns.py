@@ -184,11 +184,6 @@ def as_enum(texts: Any) -> Any:
     return texts.cast(import_polars().Enum(texts.drop_nulls().unique().sort()))
 
 
-def is_plain(frame: Any) -> bool:
-    """Return whether all columns are numbers, and none is missing."""
-    return all(values.dtype.is_numeric() and not values.null_count() for values in frame)
-
-
 def as_array(frame: Any) -> Array:
     """Return columns of numbers as one array (n, columns), NaN where one is missing."""
     return np.stack([values.to_numpy() for values in frame], axis=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, lazy
-from pluggable_mlp.data import build, split
+from pluggable_mlp.data import split
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.estimators import table_base
 from pluggable_mlp.training import streaming as of_training
@@ -23,7 +23,6 @@ def coded(rows, categories):
 def taken(monkeypatch):
     """How many rows at a time are made of codes, where all features are made."""
     monkeypatch.setattr(lazy, "_BYTES_AT_ONCE", 50 * 21 * 8)
-    monkeypatch.setattr(build, "ELEMENTS", 50 * 21)
     found, take = [], EncodedArray.__getitem__
 
     def noting(self, rows):

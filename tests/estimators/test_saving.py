@@ -165,9 +165,7 @@ FAULTS_OF_TABLES = [
     (("attributes", "n_iter_"), "text"),
     (("labels", "feature_names_in_", 1, 0), "text"),
     (("labels", "classes_", 1), ["no"]),
-    (("preparation", "columns"), None),
-    (("preparation", "features"), 3),
-    (("preparation", "plain"), True),
+    (("preparation", "features"), "text"),
 ]
 
 
