@@ -182,4 +182,4 @@ def test_data_that_changed_are_refused(command, tmp_path):
         (tmp_path / "run" / "summary.json").unlink()  # as where the run was killed
         outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
     assert outcome.code == 2
-    assert f"data_sha256 is '{config['data_sha256']}', a checkpoint of it has " in outcome.err
+    assert f"data_sha256 is '{config['data_sha256']}', expected '" in outcome.err

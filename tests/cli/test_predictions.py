@@ -95,7 +95,8 @@ def test_the_end_of_a_name_may_be_in_capitals(command, run, tmp_path):
     assert outcome.code == 0, outcome.err
     lines = command("predict", run, tmp_path / "X.NPY").out.splitlines()[1:]
     assert np.load(tmp_path / "P.NPY").tolist() == [int(line.split(",")[0]) for line in lines]
-    (tmp_path / "T.CSV").write_text("\n".join(",".join(map(str, row)) for row in PIXELS.tolist()))
+    values = (PIXELS / 16).tolist()
+    (tmp_path / "T.CSV").write_text("\n".join(",".join(map(str, row)) for row in values))
     assert command("predict", run, tmp_path / "T.CSV").out.splitlines()[1:] == lines
 
 

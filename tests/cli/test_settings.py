@@ -119,6 +119,7 @@ CASES: dict[str, dict[str, Any]] = {
     "--data": {"data": 1},
     "--header no": {"data": 2},
     "--encoding latin-1": {"data": 3},
+    "--decimal comma": {"data": 5},
 }
 AS_THEY_ARE = [
     "--recipe",
@@ -133,7 +134,8 @@ AS_THEY_ARE = [
 def data(number: int) -> tuple[np.ndarray, np.ndarray]:
     """Return examples (203, 8) of three classes, the first as frequent as both others.
 
-    Those of 2 begin with a row that reads as a header, 1 to 8; the classes of 3 are swapped.
+    Those of 2 begin with a row that reads as a header, 1 to 8; the classes of 3 are swapped; 5 are
+    written with decimal commas.
     """
     generator = np.random.default_rng(number % 2)
     inputs = generator.normal(size=(EXAMPLES, FEATURES))
@@ -148,7 +150,10 @@ def write_table(path, number: int, classes: list[str], encoding: str) -> None:
     """Write the examples of a number as a table without a header."""
     rows = zip(*data(number), strict=True)
     lines = [",".join([*(f"{x:.17g}" for x in row), classes[label]]) for row, label in rows]
-    path.write_text("\n".join(lines), encoding=encoding)
+    text = "\n".join(lines)
+    if number == 5:
+        text = text.replace(",", ";").replace(".", ",")
+    path.write_text(text, encoding=encoding)
 
 
 def sha256(parameters) -> str:
@@ -166,6 +171,7 @@ def files(tmp_path_factory):
         np.savez(path, X=inputs, y=labels, X_test=inputs[:20], y_test=labels[:20])
     write_table(folder / "2.csv", 2, ["a", "b", "c"], "utf-8")
     write_table(folder / "3.csv", 3, ["a", "é", "ü"], "latin-1")
+    write_table(folder / "5.csv", 5, ["a", "b", "c"], "utf-8")
     return folder
 
 

@@ -250,7 +250,9 @@ def test_what_is_not_finite_is_named_by_its_place_in_the_source(tmp_path, block_
 
 
 def test_numbers_that_are_categories_are_features_of_categories():
-    frame = pytest.importorskip("polars").DataFrame({"code": [3.0, 1.0, 3.0] * 4, "x": [*range(12)]})
+    frame = pytest.importorskip("polars").DataFrame(
+        {"code": [3.0, 1.0, 3.0] * 4, "x": [*range(12)]}
+    )
     given = Source("X", {"train": Split(frame, np.arange(12) % 2)}, categorical={"code"})
     found = build_dataset(given, DataOptions(test_share=0.0, scaling="none"))
     assert found.train.inputs[:2].tolist() == [[0, 1, 0], [1, 0, 1]]
