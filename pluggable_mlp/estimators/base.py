@@ -1,6 +1,5 @@
 """What the classifier and the regressor share: from data to fitted parameters, and to outputs."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar
@@ -8,17 +7,15 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.apart import fitted_apart
-from pluggable_mlp.estimators.certificate import certify, ends_of, refuse_differences, repeated
+from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.epochs import RECORDS, FitByEpochs
 from pluggable_mlp.estimators.fitting import Problem
@@ -38,7 +35,6 @@ from pluggable_mlp.estimators.validation import (
     on_device,
     place_of,
 )
-from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.shortcuts import on_device_of
@@ -184,9 +180,6 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         place, there = self._placed(home, (X, targets, weights, sample_weight))
         with on_device_of(there[0]):
             problem = self._problem(network, home, place, there)
-            if self.communicator is not None:
-                given = self._to_agree_on(network, problem)
-                self._check_agreement(self.communicator, place, given)
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:
                     FitByLBFGS(self, problem).run()
@@ -200,69 +193,6 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             if first:
                 known = [each for each in (X, targets, weights) if each is not None]
                 self.certificate_ = certify(self, known, place, parameters)
-
-    @classmethod
-    def verify(
-        cls,
-        certificate: dict[str, Any],
-        X: object,
-        y: object,
-        sample_weight: object = None,
-        *,
-        backend: str | None = None,
-        device: str | None = None,
-        communicator: Communicator | None = None,
-    ) -> Self:
-        """Fit again, and raise unless the certificate of the new fit is equal, `made_on` aside.
-
-        It ends at the first iteration that differs.
-
-        Parameters
-        ----------
-        certificate : dict
-            The `certificate_` of a fit, maybe from JSON.
-        X, y, sample_weight
-            The data of that fit, arrays of any library.
-        backend, device : str, optional
-            Where to train, as for the constructor.
-        communicator : Communicator, optional
-            The processes that train, as for the constructor.
-
-        Returns
-        -------
-        estimator
-            The one that was fitted.
-
-        Raises
-        ------
-        ValueError
-            If it differs, saying in what first; or if the fit cannot be repeated, as its
-            parameters had a function of your own, or a random_state other than an int.
-        """
-        again: Self = repeated(cls, certificate).set_params(callbacks=ends_of(certificate))
-        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-            again.set_params(backend=backend, device=device, communicator=communicator)
-            again.fit(X, y, sample_weight)
-        refuse_differences(certificate, again.certificate_)
-        return again.set_params(callbacks=None)
-
-    def _to_agree_on(self, network: PenalizedMLP, problem: Problem) -> dict[str, Any]:
-        """Return the data and the state of all processes, or raise where several cannot fit."""
-        examples = problem.examples
-        if self.n_members > 1:
-            raise ValueError(
-                f"n_members is {self.n_members}, and communicator= trains one network; take 1"
-            )
-        if isinstance(examples.inputs, SparseRows):
-            raise ValueError(
-                "X is sparse, and communicator= takes dense arrays alone; pass X.toarray()"
-            )
-        data = (examples.inputs, examples.targets, examples.sample_weight)
-        return {
-            **dict(zip(("X", "y", "sample_weight"), map(unwrapped, data), strict=True)),
-            "random_state": self._random_state.get_state(legacy=False),
-            "fitted parameters": moved_tree(self._parameters(network), problem.place),
-        }
 
     def _fitted_network(self) -> PenalizedMLP:
         """Return the network of the fitted parameters."""

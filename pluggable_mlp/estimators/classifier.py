@@ -9,7 +9,6 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import LibraryArray, array_namespace
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters, takes_steps
 from pluggable_mlp.estimators.labels import ClassifierBase
@@ -114,11 +113,6 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         Train on this device of the library: "cuda".
     arithmetic : {"native", "reproducible"}, default "native"
         With "reproducible" the model has the same bits on every library, and a certificate.
-    communicator : Communicator or None, default None
-        The processes that each take a part of every batch, such as `MPI()`.  All of them fit with
-        the same data and parameters, an int as random_state, and have the same model; with
-        "reproducible", that of one process.  `clone` keeps it; copies, pickles and saved models
-        have None.
 
     Attributes
     ----------
@@ -209,7 +203,6 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         backend: str | None = None,
         device: str | None = None,
         arithmetic: str = "native",
-        communicator: Communicator | None = None,
     ) -> None:
         self._take_parameters(locals())
 

@@ -22,14 +22,12 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit, Problem
 from pluggable_mlp.estimators.objective import loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
-from pluggable_mlp.estimators.processes import as_on_first
 from pluggable_mlp.estimators.validation import moved_tree
-from pluggable_mlp.namespaces import ShardedNamespace, run, unwrapped
+from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import Progress, take_epochs
 from pluggable_mlp.training.optimizer import Optimizer
-from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
@@ -134,7 +132,7 @@ class FitByEpochs(Fit):
                 for end in self._epochs():
                     losses = end.losses.mean()  # of several members a list
                     loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
-                    validation = None if self._held is None else self._validated(self._held)
+                    validation = None if self._held is None else self._validate(self._held)
                     end.followed = loss
                     self._record(loss, validation)
                     whole = self._reached()
@@ -146,8 +144,7 @@ class FitByEpochs(Fit):
                 else:
                     self._warn_of_the_limit()
         except KeyboardInterrupt:
-            # Nothing was learnt, or other processes may be in another epoch.
-            if whole is None or model.communicator is not None:
+            if whole is None:  # nothing was learnt
                 raise
             self._go_back(whole)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER)
@@ -173,8 +170,6 @@ class FitByEpochs(Fit):
         """Yield at the end of each epoch."""
         model = self._model
         order: Order = partial(_shuffled, model._random_state if model.shuffle else None)
-        if isinstance(self._xp, ShardedNamespace):
-            order = partial(_cut, self._xp, order)
         training = take_epochs(
             self._steps,
             self._problem.examples,
@@ -197,10 +192,6 @@ class FitByEpochs(Fit):
     def _parameters(self) -> Parameters:
         """The parameters so far."""
         return unwrapped(self._steps.state.inference_parameters)
-
-    def _validated(self, held: Problem) -> tuple[float, float]:
-        """Return `_validate`, on all processes that of the first: they decide alike."""
-        return as_on_first(self._model.communicator, self._validate(held))
 
     def _validate(self, held: Problem) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""
@@ -317,14 +308,6 @@ def _seed_of_steps(model: "BaseMLP") -> int:
     """Return the seed of dropout and noise; draw none where there is neither, as scikit-learn."""
     draws = max(model.dropout, model.input_dropout, model.input_noise) > 0.0
     return int(model._random_state.randint(2**31)) if draws else 0
-
-
-def _cut(
-    xp: ShardedNamespace, order: Order, *place: Any, backend: Backend, batch_size: int
-) -> Iterator[Examples]:
-    """See `Order`: that of another, of each batch this process's part."""
-    for block in order(*place, backend=backend, batch_size=batch_size):
-        yield cut_examples(xp, block, batch_size)
 
 
 def _shuffled(

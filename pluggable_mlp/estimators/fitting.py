@@ -17,11 +17,10 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.validation import moved_tree
-from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
+from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.precision_warning import LostNumbers
-from pluggable_mlp.training.sharding import check_count
 
 if TYPE_CHECKING:
     from pluggable_mlp.estimators.base import BaseMLP
@@ -84,10 +83,6 @@ class Fit(ABC):
         self._model, self._problem = model, problem
         self._start = moved_tree(model._parameters(problem.network), problem.place)
         self._xp = problem.xp
-        communicator = model.communicator
-        if communicator is not None:
-            check_count("X", len(problem.examples), communicator)
-            self._xp = ShardedNamespace(problem.xp, communicator, problem.place)
 
     @abstractmethod
     def run(self) -> None:
@@ -103,26 +98,21 @@ class Fit(ABC):
         self._model._keep(moved_tree(parameters, self._problem.home))
 
     def _is_stopped(self) -> bool:
-        """Call the callbacks with the parameters now, and return whether one of them says stop.
-
-        It is asked on all processes: callbacks may be others on each.
-        """
-        callbacks, communicator = self._model._list_of_callbacks(), self._model.communicator
+        """Call the callbacks with the parameters now, and return whether one of them says stop."""
+        callbacks = self._model._list_of_callbacks()
         if callbacks:
             self._keep(self._parameters)
         answers = [callback(self._model) is True for callback in callbacks]  # all are called
-        if communicator is not None:
-            answers = communicator.all_gather(any(answers))
         return any(answers)
 
     def _print(self, message: str) -> None:
-        if self._model.verbose and self._model._is_shown:
+        if self._model.verbose:
             print(message)
 
     @contextmanager
     def _progress_bar(self) -> Iterator[Callable[[], None]]:
         """Show a bar of the iterations on a terminal, if asked to; yield what advances it."""
-        if not (self._model.progress_bar and self._model._is_shown):
+        if not self._model.progress_bar:
             yield lambda: None
             return
         from rich.console import Console

@@ -9,10 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
-from pluggable_mlp.namespaces import ShardedNamespace, run, unwrapped
+from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.lbfgs import LBFGS, loss_and_gradients_of
-from pluggable_mlp.training.sharding import cut_examples
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.train import check_optimizer
 from pluggable_mlp.training.trees import Tree
@@ -69,8 +68,6 @@ class FitByLBFGS(Fit):
         2e-9 of itself, or there were `max_iter` iterations or `max_fun` looks at the loss.
         """
         xp, network, examples = self._xp, self._problem.network, self._problem.examples
-        if isinstance(xp, ShardedNamespace):
-            examples = cut_examples(xp, examples, len(examples))
         batch = examples.inputs, examples.targets, examples.sample_weight
         looks = 0
 

@@ -13,11 +13,11 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.processes import DistributedEstimator
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import Initializer
@@ -80,7 +80,7 @@ class _Adam(Adam):
         return {**super().coefficients(t, rate), "epsilon": self.epsilon}
 
 
-class EstimatorParameters(DistributedEstimator):
+class EstimatorParameters(BaseEstimator):
     """The parameters of every estimator, and what is made of them."""
 
     hidden_layer_sizes: Annotated[Widths, "array-like", Interval(Integral, 1, None, closed="left")]
@@ -250,7 +250,7 @@ class EstimatorParameters(DistributedEstimator):
         ]
 
 
-EstimatorParameters._parameter_constraints = DistributedEstimator._parameter_constraints | {
+EstimatorParameters._parameter_constraints = {
     name: [*annotation.__metadata__]
     for name, annotation in get_annotations(EstimatorParameters).items()
     if hasattr(annotation, "__metadata__")

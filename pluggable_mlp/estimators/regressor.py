@@ -10,7 +10,6 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import Array, DType, LibraryArray, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import BaseMLP, checks_parameters, takes_steps
 from pluggable_mlp.estimators.objective import scaled
@@ -118,7 +117,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         backend: str | None = None,
         device: str | None = None,
         arithmetic: str = "native",
-        communicator: Communicator | None = None,
     ) -> None:
         self._take_parameters(locals())
 

@@ -201,9 +201,9 @@ def decoded_labels(name: str, content: Any) -> Any:
 
 
 def parameters_to_save(estimator: Any) -> dict[str, Any]:
-    """Return an estimator's parameters, without callbacks, communicator and a `RandomState`."""
+    """Return an estimator's parameters, without callbacks and a `RandomState`."""
     parameters: dict[str, Any] = estimator.get_params()
-    left_out = {"callbacks", "communicator"}
+    left_out = {"callbacks"}
     if not isinstance(parameters.get("random_state"), Integral):
         left_out.add("random_state")
     parameters |= dict.fromkeys(left_out & parameters.keys())

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -26,12 +27,10 @@ from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
 from pluggable_mlp.data.targets import REGRESSION, Task
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.parameters import RandomState
-from pluggable_mlp.estimators.processes import DistributedEstimator
 from pluggable_mlp.estimators.table_convert import TableConversionMixin
 from pluggable_mlp.estimators.table_fitting import Part, fit_network
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
@@ -45,10 +44,9 @@ from pluggable_mlp.registry import parameters_of
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
-from pluggable_mlp.training.sharding import check_count
 
 
-class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
+class BaseTable(TableConversionMixin, BaseEstimator, ABC):
     """What the classifier and the regressor of tables share."""
 
     recipe: str
@@ -61,6 +59,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
     dtype: str
     backend: str
     device: str | None
+    arithmetic: str
     verbose: bool | int
 
     n_features_in_: int
@@ -72,7 +71,6 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
 
     _task: ClassVar[Task]
     _parameter_constraints: ClassVar[dict[str, list[object]]] = {
-        **DistributedEstimator._parameter_constraints,
         "recipe": [StrOptions(set(RECIPES) - {NONE})],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left"), None],
@@ -101,7 +99,6 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         backend: str = "numpy",
         device: str | None = None,
         arithmetic: str = "native",
-        communicator: Communicator | None = None,
         verbose: bool | int = False,
     ) -> None:
         self.recipe = recipe
@@ -115,7 +112,6 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         self.backend = backend
         self.device = device
         self.arithmetic = arithmetic
-        self.communicator = communicator
         self.verbose = verbose
 
     @checks_parameters
@@ -170,11 +166,6 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
         self._set_network()
         # Other tables may become the same matrix: the preparation counts, too.
         known = to_json([preparation.to_dict(), self._labels()])
-        if self.communicator is not None:
-            given = {"random_state": seed, "preparation": known, "validation": validation}
-            given |= zip(("X", "y", "sample_weight"), train, strict=True)
-            self._check_agreement(self.communicator, self._place(), given)
-            check_count("X", len(train.inputs), self.communicator)
         fitted = fit_network(
             self._settings(seed, None if in_blocks else 0).for_dataset(dataset),
             self.network_,
@@ -182,8 +173,7 @@ class BaseTable(TableConversionMixin, DistributedEstimator, ABC):
             validation,
             self._place(),
             time_limit=self.time_limit,
-            tell=self._tell if self.verbose and self._is_shown else None,
-            communicator=self.communicator,
+            tell=self._tell if self.verbose else None,
         )
         self.parameters_ = fitted.parameters
         self.n_iter_, self.best_iteration_ = len(fitted.losses), fitted.epoch

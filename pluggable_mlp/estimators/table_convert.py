@@ -1,4 +1,4 @@
-"""Fitted estimators of tables in other forms: files, ONNX graphs, certificates.
+"""Fitted estimators of tables in other forms: files, ONNX graphs.
 
 Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 """
@@ -6,14 +6,12 @@ Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.estimators.certificate import refuse_differences, repeated
 from pluggable_mlp.estimators.files import FilesMixin
 from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
@@ -58,50 +56,6 @@ class TableConversionMixin(FilesMixin):
             Exported(self.preparation_, self.network_, parameters, self._labels()),
             Path(path),
         )
-
-    @classmethod
-    def verify(
-        cls,
-        certificate: dict[str, Any],
-        X: object,
-        y: object,
-        sample_weight: object = None,
-        *,
-        eval_set: tuple[object, object] | None = None,
-        backend: str = "numpy",
-        device: str | None = None,
-        communicator: Communicator | None = None,
-    ) -> Self:
-        """Fit again, and raise unless the certificate of the new fit is equal, `made_on` aside.
-
-        Parameters
-        ----------
-        certificate : dict
-            The `certificate_` of a fit, maybe from JSON.
-        X, y, sample_weight, eval_set
-            The data of that fit.
-        backend : str, default "numpy"
-        device : str, optional
-            Where to train, as for the constructor.
-        communicator : Communicator, optional
-            The processes that train, as for the constructor.
-
-        Returns
-        -------
-        estimator
-            The one that was fitted.
-
-        Raises
-        ------
-        ValueError
-            If it differs, saying in what first; or if the fit cannot be repeated.
-        """
-        again: Any = repeated(cls, certificate)
-        again.set_params(backend=backend, device=device, communicator=communicator)
-        again.fit(X, y, sample_weight, eval_set=eval_set)
-        refuse_differences(certificate, again.certificate_)
-        verified: Self = again
-        return verified
 
     def _labels(self) -> Sequence[int | str] | None:
         """Return the labels of the classes, if there are any."""

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.estimators.processes import as_on_first
 from pluggable_mlp.initialization import initial_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.settings import Settings
@@ -61,7 +59,6 @@ def fit_network(
     *,
     time_limit: float | None = None,
     tell: Callable[[Epoch, float | None], None] | None = None,
-    communicator: Communicator | None = None,
 ) -> Fitted:
     """Train a network by settings.
 
@@ -76,15 +73,13 @@ def fit_network(
         In seconds: an epoch that would end later is not begun; the first is.
     tell : callable, optional
         Called with each epoch and its validation error.
-    communicator : Communicator, optional
-        The processes that each take a part of every batch, and have the same result.
 
     Raises
     ------
     DivergenceError
         If the loss or the parameters become infinite or NaN.
     """
-    fit = _Fit(settings, mlp, backend, communicator)
+    fit = _Fit(settings, mlp, backend)
     examples = None if validation is None else fit.examples(validation)
     best = BestEpoch(settings.used("early_stopping"), last=settings.made_recipe.last_best)
     fitted, begin = Fitted(), time.perf_counter()
@@ -94,7 +89,7 @@ def fit_network(
         error = None
         if examples is not None:
             error = fit.error(epoch, examples)
-        error, seconds = as_on_first(communicator, (error, time.perf_counter() - begin))
+        seconds = time.perf_counter() - begin
         if error is not None:
             fitted.errors.append(error)
         if error is None or best.is_best(epoch.epoch, error):
@@ -114,7 +109,6 @@ class _Fit:
     settings: Settings
     mlp: MLP
     backend: Backend
-    communicator: Communicator | None
 
     def epochs(self, train: Part) -> Iterator[Epoch]:
         """Return the epochs of the training."""
@@ -135,7 +129,6 @@ class _Fit:
             arithmetic=settings.arithmetic,
             batch_size=settings.batch_size,
             seed=settings.seed,
-            communicator=self.communicator,
         )
         return epochs_of(
             training_progress(
@@ -170,7 +163,6 @@ class _Fit:
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             batch_size=self.settings.made_recipe.rows_at_once,
-            communicator=self.communicator,
         )
         assert self.settings.task is not None  # of `for_dataset`
         return self.settings.made_recipe.error(self.settings.task, measured)

@@ -49,11 +49,6 @@ class TableClassifier(ClassifierMixin, BaseTable):
         The device of the backend.
     arithmetic : {"native", "reproducible"}, default "native"
         "reproducible": the same bits on every library.
-    communicator : Communicator or None, default None
-        The processes that each take a part of every batch, such as `MPI()`.  All of them fit with
-        the same data and parameters, an int as random_state, and have the same model; with
-        "reproducible", that of one process.  `clone` keeps it; copies, pickles and saved models
-        have None.
     verbose : bool or int, default False
         Print the loss and the validation error of each epoch.
 
@@ -147,7 +142,7 @@ class TableRegressor(RegressorMixin, BaseTable):
     Parameters
     ----------
     recipe, n_members, max_iter, validation_fraction, time_limit, categorical_features, \
-random_state, dtype, backend, device, arithmetic, communicator, verbose
+random_state, dtype, backend, device, arithmetic, verbose
         As of `TableClassifier`.
 
     Attributes

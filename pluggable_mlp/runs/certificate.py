@@ -104,8 +104,7 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     with damaged(path, no_certificate):
         content = parse_object(text)
         if "estimator" in content:
-            kind = content["estimator"]
-            raise ValueError(f"it is of an estimator's fit: use {kind}.verify(certificate, X, y)")
+            raise ValueError(f"it is the certificate_ of {content['estimator']}")
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
         stated = content.pop("sha256")

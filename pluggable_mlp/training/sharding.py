@@ -24,12 +24,11 @@ from pluggable_mlp.distributed import Communicator, check_moves
 from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces import ShardedNamespace
 from pluggable_mlp.namespaces.sharded import Layout
-from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training import streaming
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, Streamed
 from pluggable_mlp.training.streaming import Order
 
-_ROWS = ("inputs", "targets", "sample_weight", "X", "y")
+_ROWS = ("inputs", "targets", "sample_weight")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "progress_bar", "verbose")
 """Arguments that may be others on each process."""
 _SHORT = 40
@@ -43,17 +42,6 @@ def check_count(name: str, count: int, communicator: Communicator) -> None:
             f"{name} has {count} examples for {communicator.size} processes, expected at least one "
             "for each; start fewer processes"
         )
-
-
-def cut_examples(xp: ShardedNamespace, examples: Examples, batch_size: int) -> Examples:
-    """Return examples, all of which each process has, with its own part of every batch."""
-    layout = _layout(xp, len(examples), batch_size)
-    places = xp.backend.asarray(places_of(layout.ranges(layout.rank)))
-    if examples.order is not None:
-        places = take(xp.backend.xp, examples.order, places)
-    arrays = examples.inputs, examples.targets, examples.sample_weight
-    own_rows = map_nested(lambda x: take(xp.inner, x, places), arrays)
-    return _sharded(xp, examples.kind, layout, own_rows)
 
 
 def _layout(
@@ -118,7 +106,7 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
 def check_agreement(
     communicator: Communicator, backend: Backend, arguments: Mapping[str, Any]
 ) -> None:
-    """Compare the arguments of `train` or of a fit on all processes, and this library's code.
+    """Compare the arguments of `train` on all processes, and this library's code.
 
     Raises
     ------

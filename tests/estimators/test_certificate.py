@@ -1,9 +1,10 @@
-"""Certificates of fits: what they hold, and fits that are held to them."""
+"""Certificates of fits: what they hold, and what they are equal in."""
 
 import json
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 
 from pluggable_mlp import HuberLoss, MLPClassifier, MLPRegressor, PrecisionWarning
@@ -68,68 +69,25 @@ CASES = {
 
 
 @pytest.mark.parametrize("estimator", CASES.values(), ids=CASES)
-def test_a_fit_is_held_to_its_certificate_elsewhere(estimator):
+def test_a_fit_has_its_certificate_elsewhere(estimator):
     pytest.importorskip("torch")
-    model = estimator.set_params(**SETTINGS).fit(X, Y, np.arange(1.0, 31.0))
-    certificate = json.loads(json.dumps(model.certificate_))
-    again = type(model).verify(certificate, X, Y, np.arange(1.0, 31.0), backend="torch")
-    assert again.certificate_["made_on"].startswith("torch")
-    assert again.coefs_[0].tobytes() == model.coefs_[0].tobytes()
-    assert again.callbacks is None
-    with pytest.raises(ValueError, match="X, y or sample_weight are not those of the certificate"):
-        type(model).verify(certificate, X + 1.0, Y, np.arange(1.0, 31.0))
+    ours, theirs = (
+        clone(estimator).set_params(**SETTINGS, backend=name).fit(X, Y, np.arange(1.0, 31.0))
+        for name in ("numpy", "torch")
+    )
+    certificate = json.loads(json.dumps(ours.certificate_))
+    assert certificate.keys() == theirs.certificate_.keys()
+    different = {name for name, of in certificate.items() if theirs.certificate_[name] != of}
+    assert different == {"made_on"}
+    assert theirs.coefs_[0].tobytes() == ours.coefs_[0].tobytes()
 
 
-def test_the_first_difference_is_told_and_ends_the_fit():
-    certificate = MLPClassifier(**SETTINGS).fit(X, Y).certificate_
-    losses = certificate["losses"]
-    wrong = certificate | {"losses": [losses[0], "0x1p-1", *losses[2:]]}
-    with pytest.raises(ValueError, match="losses differ at iteration 2: certified 0x1p-1, compute"):
-        MLPClassifier.verify(wrong, X, Y)
-    wrong = certificate | {"parameters_sha256": "0" * 64}
-    with pytest.raises(ValueError, match="parameters_sha256 differ at iteration 4: certified 0000"):
-        MLPClassifier.verify(wrong, X, Y)
-    wrong = certificate | {"parameters": certificate["parameters"] | {"max_iter": 3}}
-    with pytest.raises(
-        ValueError, match="iterations differ at iteration 3: certified 4, computed 3"
-    ):
-        MLPClassifier.verify(wrong, X, Y)
-
-
-def test_what_cannot_be_repeated_is_refused():
+def test_functions_of_your_own_have_their_names():
     def relu(xp, x):
         return xp.maximum(x, 0.0), lambda dy: xp.where(x > 0.0, dy, 0.0)
 
     own = MLPClassifier(**SETTINGS, activation=relu).fit(X, Y).certificate_
     assert own["parameters"]["activation"]["of_your_own"].endswith("relu")
-    with pytest.raises(ValueError, match=r"the fit's activation was '.*relu', of which a certific"):
-        MLPClassifier.verify(own, X, Y)
-    unknown = MLPClassifier(**SETTINGS | {"random_state": None}).fit(X, Y).certificate_
-    with pytest.raises(ValueError, match="no int as random_state"):
-        MLPClassifier.verify(unknown, X, Y)
-    for other in (
-        own | {"estimator": "MLPRegressor"},
-        own | {"losses": []},
-        {},
-        "certificate.json",
-    ):
-        with pytest.raises(ValueError, match="expected the certificate_ of MLPClassifier"):
-            MLPClassifier.verify(other, X, Y)
-
-
-def test_parameters_of_another_version_are_named():
-    certificate = MLPClassifier(**SETTINGS).fit(X, Y).certificate_
-    parameters = certificate["parameters"] | {"future": 1}
-    del parameters["random_state"]
-    with pytest.raises(ValueError, match="unknown are future; missing are random_state; verify"):
-        MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
-    parameters["random_state"] = 0
-    with pytest.raises(ValueError, match="of this MLPClassifier: unknown are future; verify"):
-        MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
-    nested = {"component": "LeakyReLU", "parameters": {"slope": 0.1, "slop": 0.2}}
-    parameters = certificate["parameters"] | {"activation": nested}
-    with pytest.raises(ValueError, match="LeakyReLU takes no slop; it takes slope; did you"):
-        MLPClassifier.verify(certificate | {"parameters": parameters}, X, Y)
 
 
 def test_numbers_that_reproducible_products_lose_are_warned_of():
