@@ -64,6 +64,7 @@ def takes_steps(method: Method) -> Method:
 class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
 
+    loss: str | Loss
     coefs_: list[LibraryArray]
     intercepts_: list[LibraryArray]
     norms_: LibraryArrays
@@ -78,6 +79,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
     t_: int
     n_layers_: int
     n_outputs_: int
+    _outputs_of_y: int
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     out_activation_: str

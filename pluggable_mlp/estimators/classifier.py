@@ -1,7 +1,7 @@
 """The classifier: labels of any kind become what a loss takes, and its outputs labels again."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Self
+from dataclasses import KW_ONLY
+from typing import Annotated, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -12,22 +12,13 @@ from pluggable_mlp.arrays import LibraryArray, array_namespace
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters, takes_steps
 from pluggable_mlp.estimators.labels import ClassifierBase
-from pluggable_mlp.estimators.parameters import (
-    Activation,
-    Callback,
-    ClassWeight,
-    EstimatorParameters,
-    RandomState,
-    Rate,
-    Solver,
-    Widths,
-)
+from pluggable_mlp.estimators.parameters import ClassWeight, with_parameters
 from pluggable_mlp.estimators.validation import computed_at_X
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.normalization import Normalization
 
 
+@with_parameters
 class MLPClassifier(ClassifierMixin, ClassifierBase):
     """A multilayer perceptron that classifies, on arrays of any library.
 
@@ -158,53 +149,11 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
-        **EstimatorParameters._parameter_constraints,
-        "loss": [StrOptions({"log_loss"}), HasMethods(["predict_proba"])],
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Widths = (100,),
-        activation: Activation | Sequence[Activation] = "relu",
-        *,
-        solver: Solver = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: Rate = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: RandomState = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        loss: str | Loss = "log_loss",
-        class_weight: ClassWeight = None,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        input_noise: float = 0.0,
-        norm: str | Normalization | None = None,
-        clip_norm: float | None = None,
-        n_members: int = 1,
-        callbacks: Callback | Sequence[Callback] | None = None,
-        progress_bar: bool = False,
-        backend: str | None = None,
-        device: str | None = None,
-        arithmetic: str = "native",
-    ) -> None:
-        self._take_parameters(locals())
+    _: KW_ONLY
+    loss: Annotated[str | Loss, StrOptions({"log_loss"}), HasMethods(["predict_proba"])] = (
+        "log_loss"
+    )
+    class_weight: Annotated[ClassWeight, StrOptions({"balanced"}), dict, list, None] = None
 
     @takes_steps
     @checks_parameters

@@ -6,10 +6,10 @@ and the initial weights.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from inspect import get_annotations
 from numbers import Integral, Real
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,15 @@ RandomState: TypeAlias = int | np.random.RandomState | None
 Callback: TypeAlias = Callable[[Any], object]
 ClassWeight: TypeAlias = Mapping[Any, float] | Sequence[Mapping[Any, float]] | str | None
 
-# What scikit-learn checks stands beside each type.
+# scikit-learn's constraint follows each type.
 AtLeastZero: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="left")]
 Positive: TypeAlias = Annotated[float, Interval(Real, 0, None, closed="neither")]
 BelowOne: TypeAlias = Annotated[float, Interval(Real, 0, 1, closed="left")]
 Count: TypeAlias = Annotated[int, Interval(Integral, 1, None, closed="left")]
 Switch: TypeAlias = Annotated[bool, "boolean"]
+Arithmetic: TypeAlias = Annotated[str, StrOptions(set(ARITHMETICS))]
+
+Kind = TypeVar("Kind", bound=BaseEstimator)
 
 _LOGISTIC = "logistic"  # scikit-learn's name for the sigmoid
 
@@ -80,67 +83,82 @@ class _Adam(Adam):
         return {**super().coefficients(t, rate), "epsilon": self.epsilon}
 
 
-class EstimatorParameters(BaseEstimator):
-    """The parameters of every estimator, and what is made of them."""
+@dataclass_transform(eq_default=False)
+def with_parameters(kind: type[Kind]) -> type[Kind]:
+    """Make a dataclass of an estimator: each annotated line with a default is a parameter.
 
-    hidden_layer_sizes: Annotated[Widths, "array-like", Interval(Integral, 1, None, closed="left")]
+    What stands beside the types of all lines, its own and those of its bases, scikit-learn checks.
+    """
+    made = dataclass(eq=False, repr=False)(kind)
+    made._parameter_constraints = {
+        name: [*annotation.__metadata__]
+        for base in reversed(made.__mro__)
+        for name, annotation in get_annotations(base).items()
+        if hasattr(annotation, "__metadata__")
+    }
+    made.__init__.__annotations__ = {  # for readers of its signature
+        name: getattr(annotation, "__origin__", annotation)
+        for name, annotation in made.__init__.__annotations__.items()
+        if name != "return"
+    }
+    return made
+
+
+@with_parameters
+class EstimatorParameters(BaseEstimator):
+    """The parameters of every estimator on arrays, and what is made of them."""
+
+    hidden_layer_sizes: Annotated[
+        Widths, "array-like", Interval(Integral, 1, None, closed="left")
+    ] = (100,)
     activation: Annotated[
         Activation | Sequence[Activation],
         StrOptions({_LOGISTIC, *ACTIVATIONS}),
         callable,
         list,
         tuple,
-    ]
-    solver: Annotated[Solver, StrOptions(set(OPTIMIZERS)), Optimizer, LBFGS]
-    alpha: AtLeastZero
+    ] = "relu"
+    _: KW_ONLY
+    solver: Annotated[Solver, StrOptions(set(OPTIMIZERS)), Optimizer, LBFGS] = "adam"
+    alpha: AtLeastZero = 0.0001
     batch_size: Annotated[
         int | str, StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")
-    ]
-    learning_rate: Annotated[Rate, StrOptions({"constant", "invscaling", "adaptive"}), callable]
-    learning_rate_init: Positive
-    power_t: AtLeastZero
-    max_iter: Count
-    shuffle: Switch
-    random_state: Annotated[RandomState, "random_state"]
-    tol: AtLeastZero
-    verbose: Annotated[bool | int, "verbose"]
-    warm_start: Switch
-    momentum: BelowOne
-    nesterovs_momentum: Switch
-    early_stopping: Switch
-    validation_fraction: BelowOne
-    beta_1: BelowOne
-    beta_2: BelowOne
-    epsilon: Positive
+    ] = "auto"
+    learning_rate: Annotated[Rate, StrOptions({"constant", "invscaling", "adaptive"}), callable] = (
+        "constant"
+    )
+    learning_rate_init: Positive = 0.001
+    power_t: AtLeastZero = 0.5
+    max_iter: Count = 200
+    shuffle: Switch = True
+    random_state: Annotated[RandomState, "random_state"] = None
+    tol: AtLeastZero = 1e-4
+    verbose: Annotated[bool | int, "verbose"] = False
+    warm_start: Switch = False
+    momentum: BelowOne = 0.9
+    nesterovs_momentum: Switch = True
+    early_stopping: Switch = False
+    validation_fraction: BelowOne = 0.1
+    beta_1: BelowOne = 0.9
+    beta_2: BelowOne = 0.999
+    epsilon: Positive = 1e-8
     n_iter_no_change: Annotated[
         float, Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})
-    ]
-    max_fun: Count
-    loss: str | Loss  # which ones, each kind of estimator says
-    dropout: BelowOne
-    input_dropout: BelowOne
-    input_noise: AtLeastZero
+    ] = 10
+    max_fun: Count = 15000
+    dropout: BelowOne = 0.0
+    input_dropout: BelowOne = 0.0
+    input_noise: AtLeastZero = 0.0
     norm: Annotated[
         str | Normalization | None, StrOptions(set(NORMALIZATIONS)), LayerNorm, BatchNorm, None
-    ]
-    clip_norm: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None]
-    n_members: Count
-    callbacks: Annotated[
-        Callback | list[Callback] | tuple[Callback, ...] | None, list, tuple, callable, None
-    ]
-    progress_bar: Switch
-    backend: Annotated[str | None, str, None]
-    device: Annotated[str | None, str, None]
-    arithmetic: Annotated[str, StrOptions(set(ARITHMETICS))]
-
-    def _take_parameters(self, given: dict[str, object]) -> None:
-        """Set the attributes of the constructor's parameters, from its local names.
-
-        A subclass may have parameters of its own, more or fewer: `_get_param_names` knows those.
-        """
-        for name, value in given.items():
-            if name != "self":
-                setattr(self, name, value)
+    ] = None
+    clip_norm: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None] = None
+    n_members: Count = 1
+    callbacks: Annotated[Callback | Sequence[Callback] | None, list, tuple, callable, None] = None
+    progress_bar: Switch = False
+    backend: Annotated[str | None, str, None] = None
+    device: Annotated[str | None, str, None] = None
+    arithmetic: Arithmetic = "native"
 
     @property
     def _is_full_batch(self) -> bool:
@@ -248,13 +266,6 @@ class EstimatorParameters(BaseEstimator):
             {name: np.stack([of[name] for of in layers]).astype(dtype) for name in layers[0]}
             for layers in zip(*members, strict=True)
         ]
-
-
-EstimatorParameters._parameter_constraints = {
-    name: [*annotation.__metadata__]
-    for name, annotation in get_annotations(EstimatorParameters).items()
-    if hasattr(annotation, "__metadata__")
-}
 
 
 def _hidden_widths(hidden_layer_sizes: Widths) -> list[int]:

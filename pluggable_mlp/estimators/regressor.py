@@ -1,9 +1,8 @@
 """The regressor: numbers, one or several for each example."""
 
-from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Annotated, Self
 
-from sklearn.base import RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
@@ -13,26 +12,25 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import BaseMLP, checks_parameters, takes_steps
 from pluggable_mlp.estimators.objective import scaled
-from pluggable_mlp.estimators.parameters import (
-    Activation,
-    Callback,
-    EstimatorParameters,
-    RandomState,
-    Rate,
-    Solver,
-    Widths,
-)
+from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.validation import computed_at_X, moved
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.training.metrics import r2
 
 _NAMES = [name for name, loss in LOSSES.items() if loss.targets in ("numbers", "counts")]
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):
+@with_parameters
+class _WithLoss(BaseEstimator):
+    """The first parameter, as in scikit-learn."""
+
+    loss: Annotated[str | Loss, StrOptions(set(_NAMES)), HasMethods(["predict"])] = "squared_error"
+
+
+@with_parameters
+class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
     """A multilayer perceptron that predicts numbers, on arrays of any library.
 
     scikit-learn's `MLPRegressor` with its parameters, attributes and methods, and more of them.
@@ -72,53 +70,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
-        **EstimatorParameters._parameter_constraints,
-        "loss": [StrOptions(set(_NAMES)), HasMethods(["predict"])],
-    }
     _metric = staticmethod(r2_score)
-    _outputs_of_y: int
-
-    def __init__(
-        self,
-        loss: str | Loss = "squared_error",
-        hidden_layer_sizes: Widths = (100,),
-        activation: Activation | Sequence[Activation] = "relu",
-        *,
-        solver: Solver = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: Rate = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: RandomState = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        input_noise: float = 0.0,
-        norm: str | Normalization | None = None,
-        clip_norm: float | None = None,
-        n_members: int = 1,
-        callbacks: Callback | Sequence[Callback] | None = None,
-        progress_bar: bool = False,
-        backend: str | None = None,
-        device: str | None = None,
-        arithmetic: str = "native",
-    ) -> None:
-        self._take_parameters(locals())
 
     @takes_steps
     @checks_parameters
