@@ -16,10 +16,10 @@ from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.estimators.files import FilesMixin
+from pluggable_mlp.arrays import Array, map_nested
+from pluggable_mlp.backends import get_backend
 from pluggable_mlp.estimators.objective import outputs_of_members
-from pluggable_mlp.estimators.saving import read_estimator, write_estimator
+from pluggable_mlp.estimators.saving import FilesMixin
 from pluggable_mlp.estimators.validation import (
     BINARY,
     MULTICLASS,
@@ -29,6 +29,7 @@ from pluggable_mlp.estimators.validation import (
 from pluggable_mlp.files import write_file
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
+from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Noise
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
 from pluggable_mlp.training.trees import map_arrays
@@ -46,8 +47,17 @@ _ATTRIBUTES = (
 class ConversionMixin(FilesMixin, BaseEstimator):
     """Methods that convert an estimator, or make one of something else."""
 
-    _write = staticmethod(write_estimator)
-    _read = staticmethod(read_estimator)
+    _saved = (*_ATTRIBUTES, "validation_loss_curve_", "_no_improvement_count", "classes_",
+              "_label_kind", "_outputs_of_y")  # fmt: skip
+
+    def _weights_to_save(self) -> Any:
+        return self._parameters(self._fitted_network())
+
+    def _take_weights(self, weights: Any, backend: str) -> None:
+        place, network = get_backend(backend), self._describe()
+        check_parameters(network, weights)
+        self._keep(map_nested(place.asarray, weights))
+        self._parameters(network)  # they are those of as many members
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:

@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.estimators.files import FilesMixin
-from pluggable_mlp.estimators.table_saving import read_table_estimator, write_table_estimator
+from pluggable_mlp.estimators.saving import FilesMixin
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
 from pluggable_mlp.lazy import on_host
+from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 
 
@@ -27,8 +27,17 @@ class TableConversionMixin(FilesMixin):
     parameters_: LibraryArrays
     certificate_: dict[str, Any]
 
-    _write = staticmethod(write_table_estimator)
-    _read = staticmethod(read_table_estimator)
+    _saved = ("n_features_in_", "feature_names_in_", "n_iter_", "best_iteration_", "loss_curve_",
+              "validation_errors_", "classes_", "preparation_")  # fmt: skip
+
+    def _weights_to_save(self) -> Any:
+        return self.parameters_
+
+    def _take_weights(self, weights: Any, backend: str) -> None:
+        self.set_params(backend=backend, device=None)
+        self._set_network()
+        check_parameters(self.network_, weights)
+        self.parameters_ = map_nested(self._place().asarray, weights)
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file, in float32, its preparation included.

@@ -1,9 +1,8 @@
-"""Files of estimators: one that has changed is refused, and so is one that describes no model."""
+"""Files of estimators: one that has changed is refused, and so is one of another model."""
 
 import copy
 import hashlib
 import json
-import re
 import struct
 from contextlib import contextmanager
 
@@ -17,7 +16,6 @@ from pluggable_mlp import (
     LeakyReLU,
     MLPClassifier,
     MLPRegressor,
-    TableClassifier,
     make_schedule,
 )
 
@@ -111,17 +109,6 @@ def test_names_of_features_hold_after_loading(saved):
         loaded.predict(FRAME[["d", "c", "b", "a"]])
 
 
-def places_of(value, where=()):
-    """Yield the keys that lead to each value within a description."""
-    yield where
-    if isinstance(value, dict | list):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield from places_of(value[key], (*where, key))
-
-
-ODD = [None, True, -1, 0, 3, 2**70, 1e308, float("nan"), "text", "", [], [1], [[]], {}, {"a": 1}]
-
-
 def changed(description, where, value):
     if not where:
         return value
@@ -141,46 +128,6 @@ def refused_by_name(path):
     except ValueError as error:
         if str(path) not in str(error):
             raise
-
-
-@pytest.mark.slow
-@EVERY_MODEL
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_a_description_with_another_value_is_refused_or_predicts(saved):
-    """Whatever value it is that is another, in a file whose hash is right."""
-    model, path, inputs = saved
-    inputs = np.asarray(inputs)
-    expected = model.predict(inputs).shape
-    description, arrays = content_of(path.read_bytes())
-    for where in places_of(description):
-        for value in ODD:
-            path.write_bytes(written(changed(description, where, value), arrays))
-            with refused_by_name(path):
-                assert type(model).load(path).predict(inputs).shape == expected
-
-
-TABLE = polars.DataFrame({"town": ["Bern", "Oslo", "Rome", None] * 15, "x": np.cos(np.arange(60))})
-FAULTS_OF_TABLES = [
-    (("attributes", "n_features_in_"), 3),
-    (("attributes", "n_iter_"), "text"),
-    (("labels", "feature_names_in_", 1, 0), "text"),
-    (("labels", "classes_", 1), ["no"]),
-    (("preparation", "features"), "text"),
-]
-
-
-def test_a_description_of_a_table_model_that_does_not_fit_is_refused(tmp_path):
-    """In a file whose hash is right, and when it is loaded, not in `predict`."""
-    model = TableClassifier(max_iter=1, random_state=0).fit(TABLE, ["no", "yes", "no"] * 20)
-    path = tmp_path / "model.safetensors"
-    model.save(path)
-    description, arrays = content_of(path.read_bytes())
-    for where, value in FAULTS_OF_TABLES:
-        path.write_bytes(written(changed(description, where, value), arrays))
-        with pytest.raises(ValueError, match="damaged"):
-            TableClassifier.load(path)
-    path.write_bytes(written(description, arrays))
-    np.testing.assert_array_equal(TableClassifier.load(path).predict(TABLE), model.predict(TABLE))
 
 
 @EVERY_MODEL
@@ -211,17 +158,6 @@ def test_other_attributes_are_refused(saved, name):
         MLPRegressor.load(path)
 
 
-@pytest.mark.parametrize("name", ["n_iter_", "best_iteration_", "loss_curve_", "n_features_in_"])
-def test_attributes_of_a_table_model_that_are_of_another_type_are_refused(tmp_path, name):
-    path = tmp_path / "model.safetensors"
-    TableClassifier(max_iter=1, random_state=0).fit(X, NAMES).save(path)
-    description, arrays = content_of(path.read_bytes())
-    assert name in description["attributes"]
-    path.write_bytes(written(changed(description, ("attributes", name), "text"), arrays))
-    with pytest.raises(ValueError, match=f"{re.escape(str(path))} is damaged"):
-        TableClassifier.load(path)
-
-
 @pytest.mark.parametrize("model", ["regressor"])
 def test_other_parameters_and_formats_are_refused(saved):
     _, path, _ = saved
@@ -234,16 +170,5 @@ def test_other_parameters_and_formats_are_refused(saved):
     with pytest.raises(ValueError, match="SoftmaxCrossEntropy.* is not a loss of numbers"):
         MLPRegressor.load(path)
     path.write_bytes(written({**description, "format": 3}, arrays))
-    with pytest.raises(ValueError, match="of format 3, expected MLPRegressor of format 1"):
+    with pytest.raises(ValueError, match="of format 3, expected MLPRegressor of format 2"):
         MLPRegressor.load(path)
-
-
-@pytest.mark.parametrize("model", ["classifier"])
-@pytest.mark.parametrize("classes", [["b", "c", "a"], ["a", "a", "b"], ["a", "b"], []], ids=str)
-def test_classes_that_no_fit_gives_are_refused(saved, classes):
-    _, path, _ = saved
-    description, arrays = content_of(path.read_bytes())
-    description["labels"]["classes_"][1] = classes
-    path.write_bytes(written(description, arrays))
-    with pytest.raises(ValueError, match="classes_ are not in ascending order|classes are not"):
-        MLPClassifier.load(path)
