@@ -173,7 +173,7 @@ class Settings(Options):
         if self.used("early_stopping") is not None and not self.validates(dataset):
             raise ValueError(
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
-                "keep one with --validation 0.1"
+                "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
         made = dataset.preparation
         of_targets = made.target_scaling if made else None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.lazy import LazyArray
+from pluggable_mlp.lazy import LazyArray, blocks
 
 
 class Block(NamedTuple):
@@ -95,6 +95,14 @@ class EncodedArray(LazyArray):
                 made[:, at] = own
             at += categories or 1
         return made if self._prepare is None else self._prepare(made)
+
+    def astype(self, dtype: Any) -> Array:
+        """Return all rows (n, features) of a dtype: those of float64 are some at a time."""
+        made, start = np.empty(self.shape, dtype), 0
+        for rows in blocks(self):
+            made[start : start + len(rows)] = rows
+            start += len(rows)
+        return made
 
     def map(self, function: Callable[[Array], Array]) -> "EncodedArray":
         """Return what a function makes of rows, each by itself, when they are taken."""

@@ -15,13 +15,13 @@ from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.apart import fitted_apart
-from pluggable_mlp.estimators.certificate import certify
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.epochs import RECORDS, FitByEpochs
 from pluggable_mlp.estimators.fitting import Problem
 from pluggable_mlp.estimators.lbfgs import FitByLBFGS
 from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
 from pluggable_mlp.estimators.parameters import EstimatorParameters, SteppedRate
+from pluggable_mlp.estimators.saving import described
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (
     check_same_place,
@@ -35,6 +35,9 @@ from pluggable_mlp.estimators.validation import (
     on_device,
     place_of,
 )
+from pluggable_mlp.fit import certified, made_on
+from pluggable_mlp.hashing import parameters_sha256, sha256_of
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.shortcuts import on_device_of
@@ -179,6 +182,7 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
         self._begin(network, home, dtype if first else None)
+        initial = self._parameters(network)
         place, there = self._placed(home, (X, targets, weights, sample_weight))
         with on_device_of(there[0]):
             problem = self._problem(network, home, place, there)
@@ -193,8 +197,33 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             with on_device_of(there[0]):
                 problem.warn_of_lost_numbers(parameters)
             if first:
-                known = [each for each in (X, targets, weights) if each is not None]
-                self.certificate_ = certify(self, known, place, parameters)
+                self.certificate_ = self._certificate((X, targets, weights), place, initial)
+
+    def _certificate(
+        self, data: tuple[Any, ...], place: Backend, initial: Parameters
+    ) -> dict[str, Any]:
+        """Return the certificate of a fit; of lbfgs it has the last loss alone."""
+        home = place_of(self.coefs_[0])
+        known = [on_host(array) for array in data if array is not None]
+        final = self._parameters(self._fitted_network())
+        losses = self.loss_curve_ or [self.loss_]
+        scores = self.validation_scores_
+        return certified(
+            {
+                "made_on": made_on(place),
+                "settings": described(self),
+                "data_sha256": sha256_of(
+                    part for of in known for part in (f"{of.dtype.name} {of.shape}", of)
+                ),
+                "initial_parameters_sha256": parameters_sha256(initial, home),
+                "epochs": [
+                    {"epoch": self.n_iter_ - len(losses) + n, "train_loss": float(loss).hex()}
+                    for n, loss in enumerate(losses, 1)
+                ],
+                "kept_epoch": scores.index(max(scores)) + 1 if scores else self.n_iter_,
+                "final_parameters_sha256": parameters_sha256(final, home),
+            }
+        )
 
     def _fitted_network(self) -> PenalizedMLP:
         """Return the network of the fitted parameters."""

@@ -21,11 +21,12 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import refuse_unknown
-from pluggable_mlp.serialization import Components, read_tree, write_tree
+from pluggable_mlp.serialization import Components, read_tree, tree_to_json, write_tree
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
 FORMAT = 2
+_OF_THE_MACHINE = ("backend", "callbacks", "device", "progress_bar", "verbose")
 COMPONENTS: Components = {
     kind.__name__: kind
     for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
@@ -140,3 +141,21 @@ def parameters_to_save(estimator: Any) -> dict[str, Any]:
     parameters |= dict.fromkeys(left_out & parameters.keys())
     arrays = {name: of for name, of in parameters.items() if isinstance(of, np.ndarray)}
     return parameters | {name: tuple(of.tolist()) for name, of in arrays.items()}
+
+
+def described(estimator: Any) -> dict[str, Any]:
+    """Return what a certificate says of an estimator: its kind, and its parameters as JSON."""
+    parameters = {
+        name: _named(name, value)
+        for name, value in parameters_to_save(estimator).items()
+        if name not in _OF_THE_MACHINE
+    }
+    return {"estimator": type(estimator).__name__, **parameters}
+
+
+def _named(name: str, value: Any) -> Any:
+    """Return a parameter as JSON, or the name of what JSON cannot hold."""
+    try:
+        return tree_to_json(value, COMPONENTS, place=name)
+    except ValueError:
+        return {"of_your_own": getattr(value, "__qualname__", type(value).__qualname__)}

@@ -1,15 +1,19 @@
 """What the estimators for tables share: from a table to a trained network, and to its outputs.
 
-How X becomes columns is in `table_inputs.py`, how columns become a matrix in `data/`, the loop in
-`table_fitting.py`, the recipes in `training/recipes.py`.
+How X becomes columns is in `table_inputs.py`, how columns become a matrix in `data/`, the training
+in `pluggable_mlp/fit.py`, the recipes in `training/recipes.py`.
 
 Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 """
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,101 +22,107 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from pluggable_mlp.arrays import Array, map_nested
+from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.choice import NUMBERS, TEXTS
 from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
 from pluggable_mlp.data.targets import REGRESSION, Task
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
-from pluggable_mlp.estimators.certificate import certify
-from pluggable_mlp.estimators.parameters import RandomState
-from pluggable_mlp.estimators.table_convert import TableConversionMixin
-from pluggable_mlp.estimators.table_fitting import Part, fit_network
+from pluggable_mlp.estimators.parameters import Arithmetic, Count, RandomState, with_parameters
+from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
 from pluggable_mlp.executor import one_by_one
-from pluggable_mlp.files import to_json
-from pluggable_mlp.lazy import blocks, on_host
-from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.options import DataOptions
+from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
+from pluggable_mlp.fields import fields_of
+from pluggable_mlp.fit import Fit, certificate_of
+from pluggable_mlp.lazy import on_host
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import parameters_of
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.loop import Epoch
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 
 
-class BaseTable(TableConversionMixin, BaseEstimator, ABC):
-    """What the classifier and the regressor of tables share."""
+@with_parameters
+class TableParameters(BaseEstimator):
+    """The parameters of the estimators for tables, and the settings that they describe.
 
-    recipe: str
-    n_members: int
-    max_iter: int | None
-    validation_fraction: float
-    time_limit: float | None
-    categorical_features: Sequence[int | str] | None
-    random_state: RandomState
-    dtype: str
-    backend: str
-    device: str | None
-    arithmetic: str
-    verbose: bool | int
+    One that has the name of a setting is that setting, and checked with it; None stands for the
+    recipe's value.
+    """
+
+    recipe: Annotated[str, StrOptions(set(RECIPES) - {NONE})] = DEFAULT
+    _: KW_ONLY
+    hidden: int | Sequence[int] | None = None
+    activation: str | None = None
+    dropout: float | None = None
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    norm: str | None = None
+    loss: str | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    clip_norm: float | str | None = None
+    schedule: str | None = None
+    warmup: int = 0
+    batch_size: int | None = None
+    early_stopping: int | str | None = None
+    scaling: str | None = None
+    n_members: Count = 32
+    max_iter: Annotated[int | None, Interval(Integral, 1, None, closed="left"), None] = None
+    validation_fraction: Annotated[float, Interval(Real, 0, 0.5, closed="both")] = 0.2
+    time_limit: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None] = None
+    categorical_features: Annotated[Sequence[int | str] | None, "array-like", None] = None
+    random_state: Annotated[RandomState, "random_state"] = None
+    dtype: Annotated[str, StrOptions({"float32", "float64"})] = "float32"
+    backend: Annotated[str, str] = "numpy"
+    device: Annotated[str | None, str, None] = None
+    arithmetic: Arithmetic = "native"
+    verbose: Annotated[bool | int, "verbose"] = False
+
+    _task: ClassVar[Task]
+
+    def _settings(self, seed: int) -> Settings:
+        """Return the settings that the parameters describe."""
+        known = fields_of(Settings)
+        values = {
+            name: _plain(value) for name, value in self.get_params(False).items() if name in known
+        }
+        if isinstance(values["hidden"], int):
+            values["hidden"] = (values["hidden"],)
+        if "members" in parameters_of(RECIPES[self.recipe]):
+            values["recipe"] = f"{self.recipe}:members={self.n_members}"
+        return Settings(**values, task=self._task, epochs=self.max_iter, seed=seed)
+
+    def _place(self) -> Backend:
+        name = self.backend
+        return get_backend(name if self.device is None else f"{name}:{self.device}")
+
+
+class BaseTable(FilesMixin, TableParameters, ABC):
+    """What the classifier and the regressor of tables share."""
 
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+    preparation_: Preparation
+    network_: MLP
+    parameters_: LibraryArrays
     n_iter_: int
     best_iteration_: int
     loss_curve_: list[float]
     validation_errors_: list[float]
+    certificate_: dict[str, Any]
 
-    _task: ClassVar[Task]
-    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
-        "recipe": [StrOptions(set(RECIPES) - {NONE})],
-        "n_members": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
-        "validation_fraction": [Interval(Real, 0, 0.5, closed="both")],
-        "time_limit": [Interval(Real, 0, None, closed="neither"), None],
-        "categorical_features": ["array-like", None],
-        "random_state": ["random_state"],
-        "dtype": [StrOptions({"float32", "float64"})],
-        "backend": [str],
-        "device": [str, None],
-        "arithmetic": [StrOptions(set(ARITHMETICS))],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        recipe: str = DEFAULT,
-        *,
-        n_members: int = 32,
-        max_iter: int | None = None,
-        validation_fraction: float = 0.2,
-        time_limit: float | None = None,
-        categorical_features: Sequence[int | str] | None = None,
-        random_state: RandomState = None,
-        dtype: str = "float32",
-        backend: str = "numpy",
-        device: str | None = None,
-        arithmetic: str = "native",
-        verbose: bool | int = False,
-    ) -> None:
-        self.recipe = recipe
-        self.n_members = n_members
-        self.max_iter = max_iter
-        self.validation_fraction = validation_fraction
-        self.time_limit = time_limit
-        self.categorical_features = categorical_features
-        self.random_state = random_state
-        self.dtype = dtype
-        self.backend = backend
-        self.device = device
-        self.arithmetic = arithmetic
-        self.verbose = verbose
+    _saved = ("n_features_in_", "feature_names_in_", "n_iter_", "best_iteration_", "loss_curve_",
+              "validation_errors_", "classes_", "preparation_")  # fmt: skip
 
     @checks_parameters
     def fit(
@@ -152,45 +162,54 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> None:
         """Fit, setting attributes on the way."""
-        seed = _seed_of(self.random_state)
-        dataset, weights = self._prepare(X, y, sample_weight, eval_set, seed)
-        preparation = dataset.preparation
-        assert preparation is not None  # `build_dataset` fits one
-        self.preparation_ = preparation
-        in_blocks = needs_blocks((split.inputs for split in dataset.splits.values()), None)
-        train, validation = (
-            self._part(dataset, name, weights, in_memory=not in_blocks)
-            for name in ("train", "validation")
-        )
-        assert train is not None
-        self._set_network()
-        # Other tables may become the same matrix: the preparation counts, too.
-        known = to_json([preparation.to_dict(), self._labels()])
-        fitted = fit_network(
-            self._settings(seed, None if in_blocks else 0).for_dataset(dataset),
-            self.network_,
-            train,
-            validation,
-            self._place(),
-            time_limit=self.time_limit,
-            tell=self._tell if self.verbose else None,
-        )
-        self.parameters_ = fitted.parameters
-        self.n_iter_, self.best_iteration_ = len(fitted.losses), fitted.epoch
-        self.loss_curve_, self.validation_errors_ = fitted.losses, fitted.errors
+        settings = self._settings(_seed_of(self.random_state))
+        dataset, weights = self._prepare(X, y, sample_weight, eval_set, settings)
+        assert dataset.preparation is not None  # `build_dataset` fits one
+        self.preparation_ = dataset.preparation
+        if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
+            settings = settings.completed(Facts(self._task), block_size=0)
+        certified = self.arithmetic == "reproducible"
+        fit = Fit(settings, self._place(), dataset, sample_weight=weights, is_certified=certified)
+        self._train(fit)
+        self.network_, self.parameters_ = fit.mlp, fit.parameters
+        self.n_iter_, self.best_iteration_ = len(fit.history), fit.kept_epoch
+        self.loss_curve_ = [line["train_loss"] for line in fit.history]
+        self.validation_errors_ = []
+        if "validation" in dataset.splits:
+            self.validation_errors_ = [*map(fit.error, fit.history)]
         self.__dict__.pop("certificate_", None)
-        if self.arithmetic == "reproducible":
-            data = [np.frombuffer(known.encode(), np.uint8)]
-            data += [of for part in (train, validation) for of in part or () if of is not None]
-            parameters = map_nested(on_host, fitted.parameters)
-            self.certificate_ = certify(self, data, self._place(), parameters)
+        if certified:
+            labels = {} if self._labels() is None else {"classes": self._labels()}
+            self.certificate_ = certificate_of(fit, described(self) | labels)
+
+    def _train(self, fit: Fit) -> None:
+        """Train until all epochs are done, or one more would end after the time limit."""
+        begin = time.perf_counter()
+        for progress in fit.train():
+            if not progress.ended:
+                continue
+            if self.verbose:
+                line = fit.history[-1]
+                error = f", validation error = {fit.error(line):.6g}" if len(line) > 3 else ""
+                print(f"Epoch {line['epoch']}, loss = {line['train_loss']:.6g}{error}")
+            seconds = (time.perf_counter() - begin) * (1 + 1 / len(fit.history))
+            if self.time_limit is not None and seconds > self.time_limit:
+                return
 
     @abstractmethod
     def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
         """Return labels or numbers (n,) for `build_dataset`; set or hold the classes."""
 
+    def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
+        """Return the weights of the rows of training, times those of their classes if any."""
+        return weights
+
+    def _labels(self) -> Sequence[int | str] | None:
+        """Return the labels of the classes, if there are any."""
+        return None
+
     def _prepare(
-        self, X: Any, y: Any, sample_weight: Any, eval_set: Any, seed: int
+        self, X: Any, y: Any, sample_weight: Any, eval_set: Any, settings: Settings
     ) -> tuple[Dataset, dict[str, Array | None]]:
         """Return the data set with its parts, and the weights of each."""
         if y is None:
@@ -211,25 +230,23 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         if eval_set is not None:
             parts["validation"] = self._evaluated(eval_set, frame, categorical)
         else:
-            chosen = self._chosen(targets, seed)
+            chosen = self._chosen(targets, settings.seed)
             if chosen.any():
                 of_parts = {"train": ~chosen, "validation": chosen}
                 parts = {
                     name: Split(frame.filter(of), targets[of]) for name, of in of_parts.items()
                 }
                 weights = {n: None if given is None else given[of] for n, of in of_parts.items()}
-                self._refuse_zeros(weights)
+        weights["train"] = self._weighted(parts["train"].targets, weights["train"])
+        self._refuse_zeros(weights)
         try:
             dataset = build_dataset(
                 Source("X", parts, categorical=categorical),
-                DataOptions(
-                    seed=seed,
-                    task=self._task,
+                settings.data_options().completed(
+                    Facts(self._task),
                     validation=None if "validation" in parts else 0.0,
-                    target_scaling="standard" if self._task == "regression" else None,
-                    block_size=1,  # categories are codes until `_part` or a block has their rows
+                    block_size=1,  # categories are codes until the fit has their rows
                     test_share=0.0,
-                    recipe=self._recipe(),
                 ),
             )
         except DataError as error:  # whose remedy is one of the command line
@@ -280,48 +297,43 @@ class BaseTable(TableConversionMixin, BaseEstimator, ABC):
         """What became of all columns."""
         return self.preparation_.columns or ()
 
-    def _part(
-        self, dataset: Dataset, name: str, weights: dict[str, Array | None], *, in_memory: bool
-    ) -> Part | None:
-        """Return a part of the data set; of features in memory, those of codes are made here."""
-        if name not in dataset.splits:
-            return None
-        inputs, targets = dataset.splits[name]
-        if self._task == "regression":
-            targets = targets.reshape(-1, 1)
-        if in_memory:
-            made, start = np.empty(inputs.shape, self.dtype), 0
-            for rows in blocks(inputs):
-                made[start : start + len(rows)] = rows
-                start += len(rows)
-            inputs = made
-        return Part(inputs, targets, weights.get(name))
+    def _weights_to_save(self) -> Any:
+        return self.parameters_
 
-    def _set_network(self) -> None:
-        """Set the network for the table of the preparation."""
-        form, outputs = self.preparation_.form, self.preparation_.outputs
+    def _take_weights(self, weights: Any, backend: str) -> None:
+        self.set_params(backend=backend, device=None)
+        form = self.preparation_.form
         settings = self._settings(0).completed(Facts(self._task, bool(form.edges), False))
-        self.network_ = settings.make_mlp(form, outputs)
+        self.network_ = settings.make_mlp(form, self.preparation_.outputs)
+        check_parameters(self.network_, weights)
+        self.parameters_ = map_nested(self._place().asarray, weights)
 
-    def _settings(self, seed: int, block_size: int | None = None) -> Settings:
-        """Return the settings that the parameters describe."""
-        names = "dtype", "arithmetic"
-        given: dict[str, Any] = {name: getattr(self, name) for name in names}
-        given |= {"epochs": self.max_iter, "recipe": self._recipe(), "task": self._task}
-        return Settings(**given, seed=seed, block_size=block_size)
+    def to_onnx(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to an ONNX file, in float32, its preparation included.
 
-    def _recipe(self) -> str:
-        """Return the recipe as text."""
-        has_members = "members" in parameters_of(RECIPES[self.recipe])
-        return f"{self.recipe}:members={self.n_members}" if has_members else self.recipe
+        Its inputs are the columns that are used, (N,) by name: float64 numbers, int64 of whole
+        numbers among the `categorical_features`, booleans, or texts; or "X" (N, columns) where all
+        are numbers and none was missing.  Where values were missing in training, codes are
+        float64, with NaN, and booleans texts, with "".  The outputs are "label" and
+        "probabilities", or "prediction"; one that is named as a column has an underscore at its
+        end.
 
-    def _place(self) -> Backend:
-        name = self.backend
-        return get_backend(name if self.device is None else f"{name}:{self.device}")
+        Parameters
+        ----------
+        path : str or Path
 
-    def _tell(self, epoch: Epoch, error: float | None) -> None:
-        measured = "" if error is None else f", validation error = {error:.6g}"
-        print(f"Epoch {epoch.epoch}, loss = {epoch.train_loss:.6g}{measured}")
+        Raises
+        ------
+        ValueError
+            If the extra `onnx` is not installed.
+        """
+        check_is_fitted(self)
+        need_ndonnx()
+        parameters = map_nested(on_host, self.parameters_)
+        write_onnx(
+            Exported(self.preparation_, self.network_, parameters, self._labels()),
+            Path(path),
+        )
 
     def _outputs(self, X: object, method: str) -> Array:
         """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
@@ -355,3 +367,10 @@ def _seed_of(random_state: RandomState) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter as settings have it: those of NumPy as Python's own, no mapping."""
+    if isinstance(value, Mapping):
+        return None
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

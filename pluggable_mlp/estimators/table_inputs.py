@@ -18,10 +18,11 @@ from sklearn.utils.validation import validate_data
 from pluggable_mlp.data.choice import NUMBERS, TEXTS, Kind, typed
 from pluggable_mlp.data.columns import Column, import_polars
 from pluggable_mlp.data.dataset import LARGEST_EXACT
-from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.tables import open_table, source_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.options import DataOptions
+from pluggable_mlp.wording import listed
 
 
 def frame_of(
@@ -47,12 +48,16 @@ def frame_of(
     Raises
     ------
     ValueError, TypeError
-        If X is no table, has other columns, or holds infinity or lists: naming the column.
+        If X is no table, lacks columns, or holds infinity or lists: naming the column.
     """
-    is_new, is_frame = kinds is None, _is_frame(X)
+    is_new, is_frame, places = kinds is None, _is_frame(X), None
+    source = source_of(X) if is_frame else "X"
     if is_frame:
         table, _ = open_table(DataOptions(data=X))
-        validate_data(estimator, X, reset=is_new, skip_check_array=True)
+        if kinds is not None and hasattr(estimator, "feature_names_in_"):
+            places = _by_name(source, table.columns, kinds)
+        else:
+            validate_data(estimator, X, reset=is_new, skip_check_array=True)
         own = _categorical_columns(X)
     else:
         X = X if issparse(X) else on_host(X) if hasattr(X, "shape") else X
@@ -62,11 +67,10 @@ def frame_of(
         names = table.columns if is_frame else ()
         own |= _places(estimator, table.width, names, categorical_features)
         kinds = [(name, TEXTS if k in own else "") for k, name in enumerate(table.columns)]
-    source = source_of(X) if is_frame else "X"
     try:
         columns = {
             name: _column(source, table[:, place].alias(name), kind)
-            for place, (name, kind) in enumerate(kinds)
+            for place, (name, kind) in zip(places or range(len(kinds)), kinds, strict=True)
             if kind is not None
         }
     except DataError as error:
@@ -74,6 +78,23 @@ def frame_of(
             raise
         raise error.or_else("give a data frame, whose columns have names and types") from None
     return import_polars().DataFrame(columns), {name for name, kind in kinds if kind == TEXTS}
+
+
+def _by_name(
+    source: str, names: Sequence[str], kinds: Sequence[tuple[str, str | None]]
+) -> list[int]:
+    """Return the places of the columns, in any order among others; -1 of one that is not needed.
+
+    A warning lists columns that are not used.
+    """
+    needed = [name for name, kind in kinds if kind is not None]
+    if missing := [name for name in needed if name not in names]:
+        fault = f"has no column {listed([*map(repr, missing)])}; it has {', '.join(names[:20])}"
+        raise DataError(source, fault, f"give the columns {', '.join(needed[:20])}")
+    if unused := set(names).difference(name for name, _ in kinds):
+        shown = listed([repr(name) for name in names if name in unused])
+        warn(source, f"columns that are not used: {shown}")
+    return [names.index(name) if kind is not None else -1 for name, kind in kinds]
 
 
 def kind_of(column: Column) -> Kind:

@@ -4,23 +4,27 @@ What they share is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import rows_lack
 from pluggable_mlp.data.targets import Task
+from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
 
 
+@with_parameters
 class TableClassifier(ClassifierMixin, BaseTable):
     """A network that classifies the rows of a table, trained by a published recipe.
 
@@ -84,7 +88,12 @@ class TableClassifier(ClassifierMixin, BaseTable):
     (20, 2)
     """
 
-    classes_: NDArray[Any]
+    _: KW_ONLY
+    label_smoothing: float | None = None
+    class_weight: Annotated[
+        Mapping[Any, float] | str | None, StrOptions({"balanced"}), dict, None
+    ] = None
+
     _task: ClassVar[Task] = "classification"
 
     def predict(self, X: object) -> NDArray[Any]:
@@ -114,6 +123,18 @@ class TableClassifier(ClassifierMixin, BaseTable):
         labels: list[int | str] = self.classes_.tolist()
         return labels
 
+    def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
+        """See `BaseTable`; "balanced" is a setting."""
+        if not isinstance(self.class_weight, Mapping):
+            return weights
+        names = self.classes_.tolist()
+        if unknown := [name for name in self.class_weight if name not in names]:
+            raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
+        factors = np.asarray([float(self.class_weight.get(name, 1.0)) for name in names])
+        ordered = _for_preparation(self.classes_, np.arange(len(names)))
+        own: Array = factors[np.searchsorted(ordered, targets)]
+        return own if weights is None else own * weights
+
     def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
         labels = column_or_1d(y, warn=True)
         _refuse_unusable(labels)
@@ -136,6 +157,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
         return _for_preparation(self.classes_[indices], indices)
 
 
+@with_parameters
 class TableRegressor(RegressorMixin, BaseTable):
     """A network that predicts a number for each row of a table, trained by a published recipe.
 
@@ -167,6 +189,9 @@ feature_names_in_
     >>> model.predict(table).shape
     (20,)
     """
+
+    _: KW_ONLY
+    target_scaling: str | None = None
 
     _task: ClassVar[Task] = "regression"
 

@@ -23,14 +23,9 @@ from pluggable_mlp.files import (
     read_file,
     write_json,
 )
-from pluggable_mlp.hashing import tensor_names
-from pluggable_mlp.runs.run import Run, versions
+from pluggable_mlp.fit import FORMAT, certificate_of, certified_numbers
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
-
-FORMAT = 4
-
-EPOCHS = 1024
-"""At most about so many epochs are certified: the file stays below 1 MB."""
 
 
 class _CertifiedEpoch(TypedDict):
@@ -61,34 +56,7 @@ class _Certificate(TypedDict):
 
 def write_certificate(run: Run, path: Path) -> None:
     """Write the certificate of a run that has ended."""
-    settings = run.settings.to_dict()
-    chosen = _numbers(len(run.history), run.kept_epoch)
-    content = {
-        "format": FORMAT,
-        "made_on": _place(run),
-        "settings": settings,
-        "settings_sha256": json_sha256(settings),
-        "data_sha256": run.data_sha256,
-        "initial_parameters_sha256": run.initial_parameters_sha256,
-        "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
-        "kept_epoch": run.kept_epoch,
-        "test_loss": run.test_loss,
-        "final_parameters_sha256": run.history[run.kept_epoch - 1]["parameters_sha256"],
-        "record_every": run.record_every,
-        "tensors": tensor_names(run.parameters),
-        "records": _whole_epochs_records(run),
-    }
-    write_json(path, {**content, "sha256": json_sha256(content)})
-
-
-def certified_epoch(line: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of an epoch's line that a certificate contains."""
-    losses = ("train_loss", "validation_loss")
-    return {
-        "epoch": line["epoch"],
-        **{name: line[name].hex() for name in losses if name in line},
-        "parameters_sha256": line["parameters_sha256"],
-    }
+    write_json(path, certificate_of(run, run.settings.to_dict()))
 
 
 def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
@@ -131,7 +99,7 @@ def _refuse_contradictions(content: dict[str, Any], settings: Settings) -> None:
         raise ValueError(f"it has {last} epochs, expected 1 to {settings.epochs} by its settings")
     if kept not in range(1, last + 1) or (not settings.keeps_best and kept != last):
         raise ValueError(f"kept_epoch is {kept!r}, of {last} epochs")
-    if [epoch["epoch"] for epoch in epochs] != _numbers(last, kept):
+    if [epoch["epoch"] for epoch in epochs] != certified_numbers(last, kept):
         raise ValueError(f"its epochs are not those of a certificate of {last} epochs")
     for epoch in epochs:
         if others := set(epoch).difference(_CertifiedEpoch.__annotations__):
@@ -142,29 +110,3 @@ def _refuse_contradictions(content: dict[str, Any], settings: Settings) -> None:
     (final,) = (of["parameters_sha256"] for of in epochs if of["epoch"] == kept)
     if content["final_parameters_sha256"] != final:
         raise ValueError("final_parameters_sha256 is not that of the epoch that is kept")
-
-
-def _numbers(last: int, kept: int) -> list[int]:
-    """Return the numbers of the epochs that are certified: all, or every so many of very many."""
-    every = 1
-    while last > every * EPOCHS:
-        every *= 2
-    return sorted({*range(every, last + 1, every), kept, last})
-
-
-def _whole_epochs_records(run: Run) -> dict[str, str]:
-    """Return the records of the epochs of the history; a run may have had fewer epochs to go."""
-    end = len(run.history) * run.steps_per_epoch
-    return {
-        str(t): hashes
-        for t, hashes in run.records.items()
-        if t <= end and t % run.record_every == 0
-    }
-
-
-def _place(run: Run) -> str:
-    """Return where a run was trained, with the versions that determine the results."""
-    named = [f"{name} {number}" for name, number in versions(run.backend).items()]
-    if run.processes > 1:
-        named.append(f"{run.processes} processes")
-    return f"{run.backend.name} ({run.backend.device}), {', '.join(named)}"

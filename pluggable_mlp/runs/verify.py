@@ -13,9 +13,9 @@ from typing import Any
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.files import damaged, json_sha256, to_json
+from pluggable_mlp.fit import certified_epoch
 from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.runs.certificate import certified_epoch
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import (
     load_own_data,

@@ -25,10 +25,13 @@ def test_two_libraries_have_the_same_but_for_where_it_was_made():
     models = [MLPClassifier(**SETTINGS, backend=name).fit(X, Y) for name in ("numpy", "torch")]
     certificates = [dict(model.certificate_) for model in models]
     places = [certificate.pop("made_on") for certificate in certificates]
+    hashes = [certificate.pop("sha256") for certificate in certificates]
     assert [place.split(" ")[0] for place in places] == ["numpy", "torch"]
     assert certificates[0] == certificates[1]
-    assert certificates[0]["losses"] == [loss.hex() for loss in models[0].loss_curve_]
-    assert certificates[0]["iterations"] == 4
+    assert hashes[0] != hashes[1]
+    expected = [(n, loss.hex()) for n, loss in enumerate(models[0].loss_curve_, 1)]
+    assert [(of["epoch"], of["train_loss"]) for of in certificates[0]["epochs"]] == expected
+    assert certificates[0]["kept_epoch"] == 4
 
 
 def test_a_certificate_is_of_the_data_and_of_the_parameters():
@@ -36,9 +39,9 @@ def test_a_certificate_is_of_the_data_and_of_the_parameters():
         MLPClassifier(**SETTINGS | other).fit(inputs, Y).certificate_
         for inputs, other in ((X, {}), (X + 1e-9, {}), (X, {"alpha": 0.01}))
     ]
-    for name, equal in (("data_sha256", [1, 0, 1]), ("parameters", [1, 1, 0])):
+    for name, equal in (("data_sha256", [1, 0, 1]), ("settings", [1, 1, 0])):
         assert [certificates[0][name] == each[name] for each in certificates] == equal
-    assert len({certificate["parameters_sha256"] for certificate in certificates}) == 3
+    assert len({certificate["final_parameters_sha256"] for certificate in certificates}) == 3
     again = MLPClassifier(**SETTINGS).fit(X, Y)
     assert not hasattr(again.set_params(arithmetic="native").fit(X, Y), "certificate_")
 
@@ -78,7 +81,7 @@ def test_a_fit_has_its_certificate_elsewhere(estimator):
     certificate = json.loads(json.dumps(ours.certificate_))
     assert certificate.keys() == theirs.certificate_.keys()
     different = {name for name, of in certificate.items() if theirs.certificate_[name] != of}
-    assert different == {"made_on"}
+    assert different == {"made_on", "sha256"}
     assert theirs.coefs_[0].tobytes() == ours.coefs_[0].tobytes()
 
 
@@ -87,7 +90,7 @@ def test_functions_of_your_own_have_their_names():
         return xp.maximum(x, 0.0), lambda dy: xp.where(x > 0.0, dy, 0.0)
 
     own = MLPClassifier(**SETTINGS, activation=relu).fit(X, Y).certificate_
-    assert own["parameters"]["activation"]["of_your_own"].endswith("relu")
+    assert own["settings"]["activation"]["of_your_own"].endswith("relu")
 
 
 def test_numbers_that_reproducible_products_lose_are_warned_of():

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import TableClassifier, lazy
+from pluggable_mlp import TableClassifier, fit, lazy
 from pluggable_mlp.data import split
 from pluggable_mlp.data.encoded import EncodedArray
-from pluggable_mlp.estimators import table_base
 from pluggable_mlp.training import streaming as of_training
 
 pl = pytest.importorskip("polars")
@@ -35,13 +34,13 @@ def taken(monkeypatch):
 
 def test_categories_are_codes_until_the_rows_have_their_dtype(monkeypatch, taken):
     """A matrix of float64 has some rows at a time, which are copied to one of float32."""
-    seen, fit = [], table_base.fit_network
+    seen, make = [], fit.make_examples
 
-    def noting(settings, network, train, *others, **named):
-        seen.append(train.inputs)
-        return fit(settings, network, train, *others, **named)
+    def noting(mlp, inputs, *others, **named):
+        seen.append(inputs)
+        return make(mlp, inputs, *others, **named)
 
-    monkeypatch.setattr(table_base, "fit_network", noting)
+    monkeypatch.setattr(fit, "make_examples", noting)
     TableClassifier(max_iter=1, random_state=0).fit(*coded(700, 20))
     assert isinstance(seen[0], np.ndarray)
     assert seen[0].dtype == np.float32
@@ -76,6 +75,8 @@ def test_the_certificate_of_a_large_table_is_of_its_data(monkeypatch):
     monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
     monkeypatch.setattr(split, "BYTES_PER_BLOCK", 300 * 21 * 8)
     in_blocks, again, other = map(certificate, (X, X, X[::-1]))
-    assert in_blocks["parameters_sha256"] != in_memory["parameters_sha256"]  # in another order
+    assert (
+        in_blocks["final_parameters_sha256"] != in_memory["final_parameters_sha256"]
+    )  # in another order
     assert in_blocks["data_sha256"] == in_memory["data_sha256"] != other["data_sha256"]
     assert again == in_blocks

@@ -1,0 +1,395 @@
+"""One training by settings: the engine of runs and of the estimators for tables.
+
+A `Fit` trains a network on a prepared data set, measures the validation part, keeps the best epoch,
+and has what a certificate states.  Files belong in `runs`, what is printed in `cli`.
+"""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from pluggable_mlp import __version__
+from pluggable_mlp.arrays import Array, map_nested
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.files import json_sha256
+from pluggable_mlp.hashing import (
+    HASH_DIGITS,
+    parameters_sha256,
+    sha256_of,
+    tensor_hashes,
+    tensor_names,
+)
+from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.row_initialization import initialized_on_rows
+from pluggable_mlp.settings import Settings
+from pluggable_mlp.shortcuts import take
+from pluggable_mlp.training.callbacks import BestEpoch
+from pluggable_mlp.training.evaluation import evaluate
+from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
+from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
+from pluggable_mlp.training.sharding import check_agreement, order_of_processes
+from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.train import first_steps
+from pluggable_mlp.training.trees import map_arrays, merge
+
+FORMAT = 4
+"""Of certificates."""
+
+RECORDS = 128
+"""At most so many steps of a training are recorded."""
+
+RECORDED_DIGITS = 600_000
+"""At most so many digits of hashes, of all records together."""
+
+EPOCHS = 1024
+"""At most about so many epochs are certified: the file stays below 1 MB."""
+
+MOST_ROWS = 10_000
+"""From which initial parameters follow; of more rows these are evenly spaced."""
+
+
+class Fit:
+    """One training: settings, a backend and data, then epochs.
+
+    Parameters
+    ----------
+    settings : Settings
+    backend : Backend
+    data : Dataset
+    communicator : Communicator, optional
+        The processes that train together: each of them makes this training.
+    sample_weight : mapping of str to array (n,), optional
+        How much each example of a split counts.
+    is_certified : bool, default True
+        Whether the hashes of a certificate are computed.
+
+    Attributes
+    ----------
+    settings : Settings
+        With the task and the loss, which may have been left to the data.
+    dataset : Dataset
+    mlp : MLP
+    steps_per_epoch, training_examples : int
+        How many steps an epoch has, and how many examples it visits.
+    history : list of dict
+        A line for each whole epoch: epoch, train_loss, the measures of the validation part if
+        there is one (validation_loss, and validation_accuracy or validation_r2 and
+        validation_mean_absolute_error), seconds, parameters_sha256 if certified.
+    kept_epoch : int
+        The one that `parameters` are of: the best if there is early stopping, else the last.
+    position : Position or None
+        Where the next epoch begins, or the step after a checkpoint; None before the first step.
+    parameters : list of dict of arrays
+        Before the first epoch the initial ones.
+    record_every : int
+        After each of so many steps, the hashes of all tensors are recorded; 0: after none.
+    records : dict
+        These hashes, as `tensor_hashes` returns them, by the count of steps.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        backend: Backend,
+        data: Dataset,
+        communicator: Communicator | None = None,
+        *,
+        sample_weight: Mapping[str, Array | None] | None = None,
+        is_certified: bool = True,
+    ) -> None:
+        settings = settings.for_dataset(data)
+        self.settings, self.backend, self.dataset = settings, backend, data
+        self._communicator, self._weights = communicator, sample_weight or {}
+        if communicator is not None:
+            of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
+            check_agreement(communicator, backend, settings.to_dict() | of_data)
+        self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
+        self._recipe = settings.made_recipe
+        self._train = self._examples("train", class_weight=settings.class_weight)
+        self._validation = self._examples("validation") if settings.validates(data) else None
+        examples = len(self._train)
+        self.steps_per_epoch = settings.steps_per_epoch(examples)
+        self.training_examples = min(examples, self.steps_per_epoch * settings.batch_size)
+        self._best = BestEpoch(settings.used("early_stopping"), last=self._recipe.last_best)
+        self.history: list[dict[str, Any]] = []
+        self.kept_epoch = 0
+        self.position: Position | None = None
+        self.parameters = initial_parameters(
+            self.mlp,
+            self._train,
+            on_rows=self._recipe.on_rows,
+            seed=settings.seed,
+            dtype=settings.dtype,
+            backend=backend,
+        )
+        self.record_every = 0
+        self.records: dict[int, str] = {}
+        if is_certified:
+            self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
+            self.record_every = _steps_of_a_record(
+                settings.epochs * self.steps_per_epoch, len(tensor_names(self.parameters))
+            )
+
+    def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
+        """Return a split on the backend, of several processes the part of this one."""
+        settings, rows = self.settings, self.settings.rows_of_blocks()
+        inputs, targets = self.dataset.splits[part]
+        if rows is None and isinstance(inputs, EncodedArray):
+            inputs = inputs.astype(settings.dtype)
+        return make_examples(
+            self.mlp,
+            inputs,
+            targets,
+            block_size=rows,
+            communicator=self._communicator,
+            sample_weight=self._weights.get(part),
+            backend=self.backend,
+            dtype=settings.dtype,
+            scale=self.dataset.scale,
+            arithmetic=settings.arithmetic,
+            class_weight=class_weight,
+        )
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """The SHA-256 of the data set, and of the weights of its examples if there are any."""
+        data, weights = self.dataset.sha256(), self._weights
+        if all(array is None for array in weights.values()):
+            return data
+        named = ((part, array) for part, array in weights.items() if array is not None)
+        return sha256_of([data, *(item for pair in named for item in pair)])
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return 1 if self._communicator is None else self._communicator.size
+
+    def train(self) -> Iterator[Progress]:
+        """Train; yield as `training_progress` does, an ended epoch when `history` has its line."""
+        if self.is_done:
+            return
+        settings = self.settings
+        steps = first_steps(
+            settings.scheduled(self.mlp, len(self._train)),
+            self.parameters,
+            self._train,
+            backend=self.backend,
+            optimizer=settings.make_optimizer(len(self._train), self.mlp),
+            arithmetic=settings.arithmetic,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            micro_batch=settings.micro_batch,
+            communicator=self._communicator,
+        )
+        for progress in training_progress(
+            steps,
+            self._train,
+            order=order_of_processes(settings.seed, steps.xp, settings.micro_batch),
+            epochs=settings.epochs,
+            start=self.position,
+            every=self.record_every or None,
+            whole_batches=self._recipe.whole_batches,
+        ):
+            if progress.result is not None:
+                self._end_epoch(progress, progress.result)
+            elif self.record_every and steps.t % self.record_every == 0:
+                self._record(steps)
+                progress.mean_loss()  # a training that diverged ends here
+            yield progress
+            if progress.ended and self.is_done:
+                return
+
+    def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
+        """Measure the validation part, add the epoch's line, and keep its parameters if best."""
+        validated: dict[str, float] = {}
+        if self._validation is not None:
+            together = partial(
+                evaluate,
+                communicator=self._communicator,
+                batch_size=self._recipe.rows_at_once,
+            )
+            validated = self._measured(together, epoch.parameters, self._validation)
+            progress.followed = validated["loss"]
+        line = {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss,
+            **{f"validation_{name}": value for name, value in validated.items()},
+            "seconds": epoch.seconds,
+        }
+        if self.record_every:
+            line["parameters_sha256"] = parameters_sha256(epoch.parameters, self.backend)
+        self.history.append(line)
+        if self._is_kept(line):
+            self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
+        self.position = progress.position()
+
+    def _record(self, steps: Steps) -> None:
+        """Record the hashes of the parameters and buffers."""
+        state = unwrapped(steps.state)
+        tensors = merge(state.parameters, state.buffers)
+        self.records[state.t] = tensor_hashes(tensors, self.backend)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no epoch is left: all are done, or early stopping ended training."""
+        stopped = bool(self.history) and self._best.is_over
+        return stopped or len(self.history) >= self.settings.epochs
+
+    def _is_kept(self, line: dict[str, Any]) -> bool:
+        """Return whether an epoch is to be kept: the best so far if that is asked for."""
+        return not self.settings.keeps_best or self._best.is_best(line["epoch"], self.error(line))
+
+    def error(self, line: dict[str, Any]) -> float:
+        """Return what is least in the best epoch, by the line of an epoch."""
+        measured = {name.removeprefix("validation_"): value for name, value in line.items()}
+        return self._recipe.error(self.dataset.task, measured)
+
+    def _measured(
+        self, measure_by: Callable[..., dict[str, float]], parameters: Parameters, on: AnyExamples
+    ) -> dict[str, float]:
+        """Return what `evaluate` or `measure` says of parameters."""
+        return measure_by(
+            self.mlp,
+            parameters,
+            on,
+            backend=self.backend,
+            arithmetic=self.settings.arithmetic,
+            units=self.preparation.target_units,
+        )
+
+    @property
+    def test_loss(self) -> str | None:
+        """The loss of the test part as hexadecimal digits; None without one."""
+        return None
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What the network takes and answers."""
+        assert self.dataset.preparation is not None  # `load_dataset` fits one
+        return self.dataset.preparation
+
+
+def certificate_of(fit: Fit, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the certificate of a training that has ended, by settings as JSON knows them."""
+    chosen = certified_numbers(len(fit.history), fit.kept_epoch)
+    return certified(
+        {
+            "made_on": made_on(fit.backend, fit.processes),
+            "settings": settings,
+            "data_sha256": fit.data_sha256,
+            "initial_parameters_sha256": fit.initial_parameters_sha256,
+            "epochs": [certified_epoch(fit.history[n - 1]) for n in chosen],
+            "kept_epoch": fit.kept_epoch,
+            "test_loss": fit.test_loss,
+            "final_parameters_sha256": fit.history[fit.kept_epoch - 1]["parameters_sha256"],
+            "record_every": fit.record_every,
+            "tensors": tensor_names(fit.parameters),
+            "records": _records_of_whole_epochs(fit),
+        }
+    )
+
+
+def certified(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a certificate with its format, and the hashes of its parts."""
+    settings_sha256 = json_sha256(content["settings"])
+    content = {"format": FORMAT, **content, "settings_sha256": settings_sha256}
+    return {**content, "sha256": json_sha256(content)}
+
+
+def certified_epoch(line: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an epoch's line that a certificate contains."""
+    losses = ("train_loss", "validation_loss")
+    return {
+        "epoch": line["epoch"],
+        **{name: line[name].hex() for name in losses if name in line},
+        "parameters_sha256": line["parameters_sha256"],
+    }
+
+
+def certified_numbers(last: int, kept: int) -> list[int]:
+    """Return the numbers of the epochs that are certified: all, or every so many of very many."""
+    every = 1
+    while last > every * EPOCHS:
+        every *= 2
+    return sorted({*range(every, last + 1, every), kept, last})
+
+
+def _records_of_whole_epochs(fit: Fit) -> dict[str, str]:
+    """Return the records of the epochs of the history; a run may have had fewer epochs to go."""
+    end = len(fit.history) * fit.steps_per_epoch
+    return {
+        str(t): hashes
+        for t, hashes in fit.records.items()
+        if t <= end and t % fit.record_every == 0
+    }
+
+
+def made_on(backend: Backend, processes: int = 1) -> str:
+    """Return where a training took place, with the versions that determine the results."""
+    named = [f"{name} {number}" for name, number in versions(backend).items()]
+    if processes > 1:
+        named.append(f"{processes} processes")
+    return f"{backend.name} ({backend.device}), {', '.join(named)}"
+
+
+def versions(backend: Backend) -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "pluggable-mlp": __version__,
+        "python": platform.python_version(),
+        **backend.versions(),
+    }
+
+
+def _steps_of_a_record(steps: int, tensors: int) -> int:
+    """Return the smallest power of two that makes of so many steps not too many records.
+
+    A power: the records of a run that is prolonged include those that it has then.
+    """
+    most = max(1, min(RECORDS, RECORDED_DIGITS // (HASH_DIGITS * tensors)))
+    every = 1
+    while steps > every * most:
+        every *= 2
+    return every
+
+
+def initial_parameters(
+    mlp: MLP, examples: AnyExamples, *, on_rows: bool, seed: int, dtype: str, backend: Backend
+) -> Parameters:
+    """Return the parameters that a training begins with, on the backend.
+
+    Where they follow from the rows, they are computed on the host in reproducible arithmetic: they
+    are the same on every backend and every process.
+    """
+    if not on_rows:
+        return mlp.initialize(seed=seed, backend=backend, dtype=dtype)
+    host = get_backend("numpy")
+    xp = namespace_of("reproducible", host)
+    own = map_arrays(xp.asarray, mlp.initialize(seed=seed, backend=host, dtype=dtype))
+    x = xp.asarray(_some_rows(examples, backend))
+    if examples.scale is not None:
+        x = xp.astype(x, getattr(xp, dtype)) * examples.scale
+    own = initialized_on_rows(xp, mlp, own, x, seed=seed, backend=host)
+    moved: Parameters = map_nested(backend.asarray, unwrapped(own))
+    return moved
+
+
+def _some_rows(examples: AnyExamples, backend: Backend) -> Any:
+    """Return at most `MOST_ROWS` inputs on the host."""
+    count = len(examples)
+    kept = min(count, MOST_ROWS)
+    places = np.arange(kept) * count // kept
+    if isinstance(examples, Streamed):
+        rows = examples.read((place, place + 1) for place in places.tolist())
+        return backend.to_numpy(unwrapped(examples.on_device(rows).inputs))
+    indices = backend.asarray(places, dtype="int64")
+    return backend.to_numpy(take(backend.xp, unwrapped(examples.inputs), indices))
