@@ -219,7 +219,7 @@ class Fit:
             )
             validated = self._measured(together, epoch.parameters, self._validation)
             progress.followed = validated["loss"]
-        line = {
+        line: dict[str, Any] = {
             "epoch": epoch.epoch,
             "train_loss": epoch.train_loss,
             **{f"validation_{name}": value for name, value in validated.items()},

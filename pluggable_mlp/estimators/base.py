@@ -2,25 +2,23 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.convert import ConversionMixin
-from pluggable_mlp.estimators.epochs import RECORDS, FitByEpochs
-from pluggable_mlp.estimators.fitting import Problem
-from pluggable_mlp.estimators.lbfgs import FitByLBFGS
+from pluggable_mlp.estimators.epochs import RECORDS, EpochsMixin
+from pluggable_mlp.estimators.fitted import OF_THE_CALLER
+from pluggable_mlp.estimators.lbfgs import LBFGSMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
-from pluggable_mlp.estimators.parameters import EstimatorParameters, SteppedRate
 from pluggable_mlp.estimators.saving import described
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (
@@ -38,11 +36,12 @@ from pluggable_mlp.estimators.validation import (
 from pluggable_mlp.fit import certified, made_on
 from pluggable_mlp.hashing import parameters_sha256, sha256_of
 from pluggable_mlp.lazy import on_host
+from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.optimizer import Slots
+from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.trees import map_arrays
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -64,36 +63,8 @@ def takes_steps(method: Method) -> Method:
     return offered
 
 
-class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
+class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
-
-    loss: str | Loss
-    coefs_: list[LibraryArray]
-    intercepts_: list[LibraryArray]
-    norms_: LibraryArrays
-    loss_: float
-    loss_curve_: list[float]
-    best_loss_: float | None
-    validation_scores_: list[float] | None
-    validation_loss_curve_: list[float] | None
-    best_validation_score_: float | None
-    certificate_: dict[str, Any]
-    n_iter_: int
-    t_: int
-    n_layers_: int
-    n_outputs_: int
-    _outputs_of_y: int
-    n_features_in_: int
-    feature_names_in_: NDArray[np.object_]
-    out_activation_: str
-
-    _numeric_targets: ClassVar[bool] = True
-    _metric: ClassVar[Callable[..., float]]
-    _random_state: np.random.RandomState
-    _rate: SteppedRate
-    _no_improvement_count: int
-    _optimizer_state: tuple[Slots, int] | None = None
-    """The optimizer's slots, on the backend of the attributes, and the count of its updates."""
 
     @checks_parameters
     @computed_at_X
@@ -142,24 +113,9 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
     def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
         """Return what an ONNX graph gives, by name, for the outputs z (examples, outputs)."""
 
-    @abstractmethod
-    def _score_of(
-        self,
-        xp: Namespace,
-        predicted: Array,
-        targets: Array,
-        sample_weight: Array | None,
-        dtype: DType,
-    ) -> float:
-        """Return the score, computed in a dtype, of predictions that the loss or `predict` made."""
-
     def _weights(self, targets: Array, sample_weight: Array | None, dtype: str) -> Array | None:
         """Return how much each example counts, (examples,) of a dtype, or None."""
         return sample_weight
-
-    def _strata(self, place: Backend, targets: Array) -> NDArray[np.bool_] | None:
-        """Return what the held-out part is stratified by: nothing."""
-        return None
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:
         """Fit, setting attributes on the way."""
@@ -185,19 +141,28 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         initial = self._parameters(network)
         place, there = self._placed(home, (X, targets, weights, sample_weight))
         with on_device_of(there[0]):
-            problem = self._problem(network, home, place, there)
+            xp = namespace_for(self.arithmetic, place, there[0])
+            x, *others = (None if of is None else _wrapped(xp, of) for of in there)
+            examples = Examples(x, others[0], there[0].dtype, None, others[1])
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:
-                    FitByLBFGS(self, problem).run()
+                    self._fit_by_lbfgs(xp, network, examples, place)
                 else:
-                    FitByEpochs(self, problem, incremental=incremental).run()
-        self._refuse_divergence(home)
-        if self.arithmetic == "reproducible":
-            parameters = self._parameters(network)
-            with on_device_of(there[0]):
-                problem.warn_of_lost_numbers(parameters)
-            if first:
-                self.certificate_ = self._certificate((X, targets, weights), place, initial)
+                    self._fit_by_epochs(xp, network, examples, place, others[2], incremental)
+            self._refuse_divergence(home)
+            if self.arithmetic == "reproducible":
+                self._warn_of_lost_numbers(xp, network, examples, place)
+        if self.arithmetic == "reproducible" and first:
+            self.certificate_ = self._certificate((X, targets, weights), place, initial)
+
+    def _warn_of_lost_numbers(
+        self, xp: Namespace, network: PenalizedMLP, examples: Examples, place: Backend
+    ) -> None:
+        """Warn where reproducible products take many numbers of the data or weights for 0."""
+        lost = LostNumbers(xp, examples)
+        counts = lost.counts(moved_tree(self._parameters(network), place))
+        numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
+        lost.warn(numbers, stacklevel=OF_THE_CALLER)
 
     def _certificate(
         self, data: tuple[Any, ...], place: Backend, initial: Parameters
@@ -206,8 +171,8 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
         home = place_of(self.coefs_[0])
         known = [on_host(array) for array in data if array is not None]
         final = self._parameters(self._fitted_network())
-        losses = self.loss_curve_ or [self.loss_]
-        scores = self.validation_scores_
+        losses = getattr(self, "loss_curve_", None) or [self.loss_]
+        scores = getattr(self, "validation_scores_", None)
         return certified(
             {
                 "made_on": made_on(place),
@@ -257,45 +222,6 @@ class BaseMLP(ConversionMixin, EstimatorParameters, ABC):
             with on_device_of(data[0]):  # to make a backend may change the current device
                 place = get_backend(name if self.device is None else f"{name}:{self.device}")
         return place, [None if each is None else moved(each, place) for each in data]
-
-    def _problem(
-        self, network: PenalizedMLP, home: Backend, place: Backend, there: list[Array]
-    ) -> Problem:
-        """Return the problem of X, targets, weights and sample_weight, which are on `place`."""
-        xp = namespace_for(self.arithmetic, place, there[0])
-        X, targets, weights, given = (None if of is None else _wrapped(xp, of) for of in there)
-        examples = Examples(X, targets, there[0].dtype, None, weights)
-        return Problem(xp, network, examples, given, place, home)
-
-    def _keep(self, parameters: Parameters) -> None:
-        """Set the attributes that hold parameters."""
-        dense = [of for of in parameters if "W" in of]
-        self.coefs_ = [of["W"] for of in dense]
-        self.intercepts_ = [of["b"] for of in dense]
-        self.norms_ = [of for of in parameters if "W" not in of]
-
-    def _parameters(self, network: PenalizedMLP) -> Parameters:
-        """Return the parameters in the order of the network's layers."""
-        given = getattr(self, "norms_", [])  # who sets `coefs_` by hand may know of none
-        shapes = [layer.shapes() for layer in network.layers if layer.shapes()]
-        members = (self.n_members,) if self.n_members > 1 else ()
-        expected = (
-            [(*members, *of["W"]) for of in shapes if "W" in of],
-            [set(of) for of in shapes if "W" not in of],
-        )
-        if ([tuple(W.shape) for W in self.coefs_], [set(of) for of in given]) != expected:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r}, "
-                f"n_members={self.n_members} and loss={self.loss!r} describe another network than "
-                f"the fitted one of sizes "
-                f"{[*(W.shape[-2] for W in self.coefs_), self.coefs_[-1].shape[-1]]}; fit it "
-                "again, with warm_start=False"
-            )
-        dense = zip(self.coefs_, self.intercepts_, strict=True)
-        norms = iter(given)
-        return [
-            dict(zip("Wb", next(dense), strict=True)) if "W" in of else next(norms) for of in shapes
-        ]
 
     def _refuse_divergence(self, home: Backend) -> None:
         xp = home.xp

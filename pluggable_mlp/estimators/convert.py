@@ -44,7 +44,7 @@ _ATTRIBUTES = (
 )  # fmt: skip
 
 
-class ConversionMixin(FilesMixin, BaseEstimator):
+class ConversionMixin(FilesMixin):
     """Methods that convert an estimator, or make one of something else."""
 
     _saved = (*_ATTRIBUTES, "validation_loss_curve_", "_no_improvement_count", "classes_",

@@ -10,31 +10,27 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from operator import attrgetter
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit, Problem
-from pluggable_mlp.estimators.objective import loss_and_outputs
+from pluggable_mlp.estimators.fitted import OF_THE_CALLER, FittedMLP
+from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
-from pluggable_mlp.estimators.validation import moved_tree
+from pluggable_mlp.estimators.validation import moved_tree, place_of
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
-from pluggable_mlp.training.loop import Progress, take_epochs
-from pluggable_mlp.training.optimizer import Optimizer
+from pluggable_mlp.training.loop import take_epochs
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import map_arrays
-
-if TYPE_CHECKING:
-    from pluggable_mlp.estimators.base import BaseMLP
 
 RECORDS: dict[str, list[float] | int | None] = {
     "loss_curve_": [],
@@ -46,211 +42,229 @@ RECORDS: dict[str, list[float] | int | None] = {
 }
 """The attributes that epochs add to, as they are before the first."""
 
-_CURVES = [name for name in RECORDS if name.endswith("_curve_") or name.endswith("_scores_")]
-_NUMBERS = ["loss_", "n_iter_", "t_", *(name for name in RECORDS if name not in _CURVES)]
-_numbers_of = attrgetter(*_NUMBERS)
-
+_CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
 
 
-class _Reached(NamedTuple):
-    """Where a fit was after whole epochs: its numbers, the lengths of curves, and what goes on."""
+class EpochsMixin(FittedMLP):
+    """Fits by epochs of gradient steps."""
 
-    numbers: tuple[float | None, ...]
-    lengths: list[int]
-    state: TrainState
-    best: Parameters
-    rate: float
+    _steps: Steps
+    _examples: Examples
+    _held: tuple[Examples, Array | None] | None
+    _best: Parameters
+    _at_work = ("_steps", "_examples", "_held", "_best")
+    """The attributes of a fit that goes on."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes for copies and pickles, which a callback may make."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in self._at_work}
 
-class FitByEpochs(Fit):
-    """Epochs of gradient steps, a single one where the fit is incremental."""
+    def _fit_by_epochs(
+        self,
+        xp: Namespace,
+        network: PenalizedMLP,
+        examples: Examples,
+        place: Backend,
+        given_weight: Array | None,
+        incremental: bool,
+    ) -> None:
+        """Fit by epochs, a single one if the fit is incremental; set the attributes.
 
-    def __init__(self, model: "BaseMLP", problem: Problem, *, incremental: bool) -> None:
-        self._held: Problem | None = None
-        if model.early_stopping:
-            problem, self._held = _split(model, problem)
-        super().__init__(model, problem)
-        self._is_incremental, self._best = incremental, self._start
+        The weights of the examples contain those of their classes; scores count those given.
+        """
+        self._best = moved_tree(self._parameters(network), place)
+        self._examples, self._held = examples, None
+        if self.early_stopping:
+            self._hold_out(xp, place, given_weight)
         self._begin_records()
-        curves = [getattr(model, name) for name in _CURVES]
-        self._curves = [curve for curve in curves if curve is not None]
-        batch_size = _batch_size(model.batch_size, len(problem.examples))
-        self._rate = SteppedRate(float(model.learning_rate_init))
-        optimizer = model._optimizer(self._rate)
+        batch_size = _batch_size(self.batch_size, len(self._examples))
+        before = getattr(self, "_rate", None)
+        self._rate = SteppedRate(float(self.learning_rate_init))
+        optimizer = self._optimizer(self._rate)
+        state = initial_state(xp, network, self._best, optimizer)
+        remembered = self._optimizer_state if incremental else None
+        if remembered is not None and remembered[0].keys() == state.slots.keys():
+            assert before is not None
+            self._rate.value = before.value
+            slots = {
+                name: map_arrays(xp.asarray, moved_tree(tree, place))
+                for name, tree in remembered[0].items()
+            }
+            state = state._replace(slots=slots, t=remembered[1])
         self._steps = Steps(
-            self._xp,
-            problem.network,
+            xp,
+            network,
             optimizer,
-            problem.examples.kind,
-            self._first_state(optimizer),
-            backend=problem.place,
+            examples.kind,
+            state,
+            backend=place,
             batch_size=batch_size,
-            seed=_seed_of_steps(model),
+            seed=self._seed_of_steps(),
         )
-        model._rate = self._rate
+        self._take_epochs(incremental)
+        self._take(self._parameters_so_far() if self._held is None else self._best)
+        home = place_of(self.coefs_[0])
+        slots = unwrapped(self._steps.state.slots)
+        slots = {name: moved_tree(tree, home) for name, tree in slots.items()}
+        self._optimizer_state = slots, self._steps.t
+        for name in self._at_work:
+            delattr(self, name)
+
+    def _hold_out(self, xp: Namespace, place: Backend, given_weight: Array | None) -> None:
+        """Hold a part of the examples out, as scikit-learn does."""
+        examples = self._examples
+        parts = train_test_split(
+            np.arange(len(examples)),
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=self._strata(place, unwrapped(examples.targets)),
+        )
+        if parts[1].shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
+            )
+        data = (examples.inputs, examples.targets, examples.sample_weight, given_weight)
+        (*train, _), (*held, weight) = (
+            [None if of is None else xp.take(of, place.asarray(part), axis=0) for of in data]
+            for part in parts
+        )
+        self._examples, kept = (
+            replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
+            for inputs, targets, sample_weight in (train, held)
+        )
+        self._held = kept, weight
 
     def _begin_records(self) -> None:
         """Set what epochs add to: copies of what an earlier fit left, or empty ones."""
-        model = self._model
         for name, first in RECORDS.items():
-            setattr(model, name, copy(getattr(model, name, first)))
-        if not model.early_stopping:
-            if model.best_loss_ is None:
-                model.best_loss_ = math.inf
-        elif model.validation_scores_ is None:
-            model.validation_scores_, model.validation_loss_curve_ = [], []
-            model.best_validation_score_ = -math.inf
+            setattr(self, name, copy(getattr(self, name, first)))
+        if not self.early_stopping:
+            if self.best_loss_ is None:
+                self.best_loss_ = math.inf
+        elif self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
+            self.best_validation_score_ = -math.inf
 
-    def _first_state(self, optimizer: Optimizer) -> TrainState:
-        """Return the state of the first step.
-
-        An incremental fit goes on with the optimizer's memory of the one before, and with its rate,
-        if the solver is of the same kind.
-        """
-        problem, model = self._problem, self._model
-        state = initial_state(self._xp, problem.network, self._start, optimizer)
-        remembered = model._optimizer_state if self._is_incremental else None
-        if remembered is None or remembered[0].keys() != state.slots.keys():
-            return state
-        self._rate.value = model._rate.value
-        slots, t = remembered
-        slots = {
-            name: map_arrays(self._xp.asarray, moved_tree(tree, problem.place))
-            for name, tree in slots.items()
-        }
-        return state._replace(slots=slots, t=t)
-
-    def run(self) -> None:
-        """See `Fit.run`; where it is interrupted, the whole epochs before count."""
-        model = self._model
-        model.n_iter_ = 0
-        whole: _Reached | None = None
+    def _take_epochs(self, incremental: bool) -> None:
+        """Take epochs until one rule says stop; if interrupted, the whole epochs before count."""
+        self.n_iter_, whole = 0, None
+        order: Order = partial(_shuffled, self._random_state if self.shuffle else None)
+        training = take_epochs(
+            self._steps,
+            self._examples,
+            order=order,
+            epochs=1 if incremental else self.max_iter,
+            by_weight=False,  # as in scikit-learn: it is the steps that count weights
+        )
         try:
             with self._progress_bar() as advance:
-                for end in self._epochs():
+                for end in training:
+                    if not end.ended:
+                        continue
                     losses = end.losses.mean()  # of several members a list
                     loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
-                    validation = None if self._held is None else self._validate(self._held)
                     end.followed = loss
-                    self._record(loss, validation)
+                    self._record(loss)
                     whole = self._reached()
                     advance()
                     if self._is_over():
                         break
-                    if self._rate.value != whole.rate:
+                    if self._rate.value != whole[-1]:
                         whole = self._reached()
                 else:
-                    self._warn_of_the_limit()
+                    if not incremental:
+                        self._warn_of_the_limit()
         except KeyboardInterrupt:
             if whole is None:  # nothing was learnt
                 raise
-            self._go_back(whole)
-            warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER)
-        self._keep(self._parameters if self._held is None else self._best)
-        slots, home = unwrapped(self._steps.state.slots), self._problem.home
-        slots = {name: moved_tree(tree, home) for name, tree in slots.items()}
-        model._optimizer_state = slots, self._steps.t
+            attributes, lengths, self._steps.state, self._rate.value = whole
+            vars(self).update(attributes)
+            for name, length in lengths.items():
+                del attributes[name][length:]
+            warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER + 1)
 
-    def _reached(self) -> _Reached:
-        """Return what an interrupt goes back to."""
-        numbers, lengths = _numbers_of(self._model), [*map(len, self._curves)]
-        return _Reached(numbers, lengths, self._steps.state, self._best, self._rate.value)
-
-    def _go_back(self, reached: _Reached) -> None:
-        """Forget what came after."""
-        numbers, lengths, self._steps.state, self._best, self._rate.value = reached
-        for name, number in zip(_NUMBERS, numbers, strict=True):
-            setattr(self._model, name, number)
-        for curve, length in zip(self._curves, lengths, strict=True):
-            del curve[length:]
-
-    def _epochs(self) -> Iterator[Progress]:
-        """Yield at the end of each epoch."""
-        model = self._model
-        order: Order = partial(_shuffled, model._random_state if model.shuffle else None)
-        training = take_epochs(
-            self._steps,
-            self._problem.examples,
-            order=order,
-            epochs=1 if self._is_incremental else model.max_iter,
-            by_weight=False,  # as in scikit-learn: it is the steps that count weights
-        )
-        return (progress for progress in training if progress.ended)
+    def _reached(self) -> tuple[dict[str, Any], dict[str, int], TrainState, float]:
+        """Return what an interrupt goes back to: attributes, lengths of curves, state and rate."""
+        attributes = dict(vars(self))
+        lengths = {name: len(attributes[name]) for name in _CURVES if attributes[name] is not None}
+        return attributes, lengths, self._steps.state, self._rate.value
 
     def _warn_of_the_limit(self) -> None:
-        if not self._is_incremental:
-            warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self._model.max_iter}) reached "
-                "and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-                stacklevel=OF_THE_CALLER + 1,
-            )
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+            "optimization hasn't converged yet.",
+            ConvergenceWarning,
+            stacklevel=OF_THE_CALLER + 2,
+        )
 
-    @property
-    def _parameters(self) -> Parameters:
-        """The parameters so far."""
+    def _parameters_so_far(self) -> Parameters:
+        """Return the parameters, which are where training is."""
         return unwrapped(self._steps.state.inference_parameters)
 
-    def _validate(self, held: Problem) -> tuple[float, float]:
+    def _validate(self, held: Examples, given_weight: Array | None) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""
-        xp, network, examples, own = held.xp, held.network, held.examples, held.place.xp
-        batch = examples.inputs, examples.targets, examples.sample_weight
-        given = map_arrays(xp.asarray, self._parameters), *batch
+        xp, network, own = self._steps.xp, self._steps.mlp, self._steps.backend.xp
+        batch = held.inputs, held.targets, held.sample_weight
+        given = map_arrays(xp.asarray, self._parameters_so_far()), *batch
         found, z = run(xp, loss_and_outputs, (network.general,), *given)
         loss = float(found)
-        z, targets, weight = map(unwrapped, (z, examples.targets, held.given_weight))
+        z, targets, weight = map(unwrapped, (z, held.targets, given_weight))
         if not bool(own.all(own.isfinite(z))):
             return math.nan, loss
         predicted = own.astype(network.objective.predict(own, z), targets.dtype, copy=False)
-        score = self._model._score_of(own, predicted, targets, weight, z.dtype)
-        return score, loss
+        return self._score_of(own, predicted, targets, weight, z.dtype), loss
 
-    def _record(self, loss: float, validation: tuple[float, float] | None) -> None:
+    def _record(self, loss: float) -> None:
         """Record the loss of an epoch, and the score and the loss of what is held out."""
-        model = self._model
-        model.loss_ = loss
-        model.n_iter_ += 1
-        model.t_ += len(self._problem.examples)
-        model.loss_curve_.append(loss)
-        self._print(f"Iteration {model.n_iter_}, loss = {loss:.8f}")
+        validation = None if self._held is None else self._validate(*self._held)
+        self.loss_ = loss
+        self.n_iter_ += 1
+        self.t_ += len(self._examples)
+        self.loss_curve_.append(loss)
+        self._print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
         if validation is None:
-            assert model.best_loss_ is not None
-            self._count(loss > model.best_loss_ - model.tol)
-            model.best_loss_ = min(model.best_loss_, loss)
+            assert self.best_loss_ is not None
+            self._count(loss > self.best_loss_ - self.tol)
+            self.best_loss_ = min(self.best_loss_, loss)
         else:
             score, held_loss = validation
-            assert model.validation_scores_ is not None
-            assert model.validation_loss_curve_ is not None
-            assert model.best_validation_score_ is not None
-            model.validation_scores_.append(score)
-            model.validation_loss_curve_.append(held_loss)
+            assert self.validation_scores_ is not None
+            assert self.validation_loss_curve_ is not None
+            assert self.best_validation_score_ is not None
+            self.validation_scores_.append(score)
+            self.validation_loss_curve_.append(held_loss)
             self._print(f"Validation score: {score:f}")
-            self._count(score < model.best_validation_score_ + model.tol)
-            if score > model.best_validation_score_:
-                model.best_validation_score_, self._best = score, self._parameters
-        if model._has_rate("invscaling"):
-            self._set_rate(model.learning_rate_init / (model.t_ + 1) ** model.power_t)
+            self._count(score < self.best_validation_score_ + self.tol)
+            if score > self.best_validation_score_:
+                self.best_validation_score_, self._best = score, self._parameters_so_far()
+        if self._has_rate("invscaling"):
+            self._set_rate(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
+
+    def _seed_of_steps(self) -> int:
+        """Return the seed of dropout and noise; draw none without either, as scikit-learn."""
+        draws = max(self.dropout, self.input_dropout, self.input_noise) > 0.0
+        return int(self._random_state.randint(2**31)) if draws else 0
 
     def _count(self, stalled: bool) -> None:
         """Count the epochs since the last one that improved by at least `tol`."""
-        model = self._model
-        model._no_improvement_count = model._no_improvement_count + 1 if stalled else 0
+        self._no_improvement_count = self._no_improvement_count + 1 if stalled else 0
 
     def _is_over(self) -> bool:
         """Return whether to stop; or lower the rate, where it is adaptive."""
-        model = self._model
-        if self._is_stopped():
+        if self._is_stopped(self._parameters_so_far):
             return True
-        if model._no_improvement_count <= model.n_iter_no_change:
+        if self._no_improvement_count <= self.n_iter_no_change:
             return False
         what = "Training loss" if self._held is None else "Validation score"
         message = (
-            f"{what} did not improve more than tol={model.tol:f} for "
-            f"{model.n_iter_no_change} consecutive epochs."
+            f"{what} did not improve more than tol={self.tol:f} for "
+            f"{self.n_iter_no_change} consecutive epochs."
         )
-        if not model._has_rate("adaptive"):
+        if not self._has_rate("adaptive"):
             self._print(f"{message} Stopping.")
             return True
         if self._rate.value <= _SMALLEST_ADAPTIVE_RATE:
@@ -259,7 +273,7 @@ class FitByEpochs(Fit):
         rate = self._rate.value / _ADAPTIVE_DIVISOR
         self._print(f"{message} Setting learning rate to {rate:f}")
         self._set_rate(rate)
-        model._no_improvement_count = 0
+        self._no_improvement_count = 0
         return False
 
     def _set_rate(self, value: float) -> None:
@@ -276,23 +290,6 @@ class FitByEpochs(Fit):
         self._rate.value = value
 
 
-def _split(model: "BaseMLP", problem: Problem) -> tuple[Problem, Problem]:
-    """Hold a part of the examples out, as scikit-learn does: return the rest, and the part."""
-    examples = problem.examples
-    train, held = train_test_split(
-        np.arange(len(examples)),
-        random_state=model._random_state,
-        test_size=model.validation_fraction,
-        stratify=model._strata(problem.place, unwrapped(examples.targets)),
-    )
-    if held.shape[0] < 2:
-        raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your "
-            "dataset."
-        )
-    return problem.part(train), problem.part(held)
-
-
 def _batch_size(asked: int | str, count: int) -> int:
     if isinstance(asked, str):  # "auto"
         return min(200, count)
@@ -302,12 +299,6 @@ def _batch_size(asked: int | str, count: int) -> int:
             stacklevel=OF_THE_CALLER + 1,
         )
     return int(min(asked, count))
-
-
-def _seed_of_steps(model: "BaseMLP") -> int:
-    """Return the seed of dropout and noise; draw none where there is neither, as scikit-learn."""
-    draws = max(model.dropout, model.input_dropout, model.input_noise) > 0.0
-    return int(model._random_state.randint(2**31)) if draws else 0
 
 
 def _shuffled(

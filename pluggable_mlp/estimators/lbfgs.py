@@ -8,9 +8,13 @@ from typing import NamedTuple
 from sklearn.exceptions import ConvergenceWarning
 
 from pluggable_mlp.arrays import Namespace
-from pluggable_mlp.estimators.fitting import OF_THE_CALLER, Fit
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.estimators.fitted import OF_THE_CALLER, FittedMLP
+from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS, loss_and_gradients_of
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.train import check_optimizer
@@ -29,45 +33,47 @@ class Iteration(NamedTuple):
     failure: str | None
 
 
-class FitByLBFGS(Fit):
-    """Iterations of L-BFGS on all examples, with SciPy's conditions of when to stop."""
+class LBFGSMixin(FittedMLP):
+    """Fits by iterations of L-BFGS on all examples, with SciPy's conditions of when to stop."""
 
-    def run(self) -> None:
-        """See `Fit.run`."""
-        model, count = self._model, len(self._problem.examples)
-        minimizer = model._minimizer()
-        check_optimizer(self._problem.network, self._start, minimizer, count, count)
+    def _fit_by_lbfgs(
+        self, xp: Namespace, network: PenalizedMLP, examples: Examples, place: Backend
+    ) -> None:
+        """Fit, and set the attributes."""
+        minimizer, count = self._minimizer(), len(examples)
+        start = moved_tree(self._parameters(network), place)
+        check_optimizer(network, start, minimizer, count, count)
         with self._progress_bar() as advance:
-            for end in self._iterations(minimizer):
-                parameters, model.loss_, model.n_iter_, failure = end
-                self._reached = parameters
-                self._print(f"Iteration {model.n_iter_}, loss = {model.loss_:.8f}")
+            for end in self._iterations(xp, network, examples, start, minimizer):
+                self.loss_, self.n_iter_ = end.loss, end.number
+                self._print(f"Iteration {end.number}, loss = {end.loss:.8f}")
                 advance()
-                if self._is_stopped():
+                if self._is_stopped(lambda end=end: end.parameters):
                     break
-        self._keep(parameters)
-        model._optimizer_state = None
-        if failure:
+        self._take(end.parameters)
+        self._optimizer_state = None
+        if end.failure:
             warnings.warn(
-                f"lbfgs failed to converge after {model.n_iter_} iteration(s) (status=1):\n"
-                f"STOP: {failure}\n\nIncrease the number of iterations to improve the "
+                f"lbfgs failed to converge after {end.number} iteration(s) (status=1):\n"
+                f"STOP: {end.failure}\n\nIncrease the number of iterations to improve the "
                 "convergence (max_iter, max_fun).\nYou might also want to scale the data.",
                 ConvergenceWarning,
                 stacklevel=OF_THE_CALLER,
             )
 
-    @property
-    def _parameters(self) -> Parameters:
-        """See `Fit`."""
-        return self._reached
-
-    def _iterations(self, minimizer: LBFGS) -> Iterator[Iteration]:
+    def _iterations(
+        self,
+        xp: Namespace,
+        network: PenalizedMLP,
+        examples: Examples,
+        start: Parameters,
+        minimizer: LBFGS,
+    ) -> Iterator[Iteration]:
         """Yield after each iteration.
 
         The last is the one where no derivative is larger than `tol`, the loss falls by less than
         2e-9 of itself, or there were `max_iter` iterations or `max_fun` looks at the loss.
         """
-        xp, network, examples = self._xp, self._problem.network, self._problem.examples
         batch = examples.inputs, examples.targets, examples.sample_weight
         looks = 0
 
@@ -80,7 +86,7 @@ class FitByLBFGS(Fit):
             )
             return float(loss), gradients
 
-        trained, buffers, memory, _ = initial_state(xp, network, self._start, minimizer)
+        trained, buffers, memory, _ = initial_state(xp, network, start, minimizer)
         before, count = math.inf, 0
         while True:
             steepest = not memory.pairs
@@ -90,7 +96,7 @@ class FitByLBFGS(Fit):
             count += not memory.finished
             # SciPy's order: what comes to a limit has not converged.
             failure = self._limit(count, looks)
-            flat = memory.finished or _largest(xp, memory.gradients) <= self._model.tol
+            flat = memory.finished or _largest(xp, memory.gradients) <= self.tol
             small = _is_small(before, loss)
             yield Iteration(unwrapped(trained), loss, count, failure)
             if failure or flat or (small and steepest):
@@ -100,9 +106,9 @@ class FitByLBFGS(Fit):
             before = loss
 
     def _limit(self, count: int, looks: int) -> str | None:
-        if count >= self._model.max_iter:
+        if count >= self.max_iter:
             return "TOTAL NO. OF ITERATIONS REACHED LIMIT"
-        return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > self._model.max_fun else None
+        return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > self.max_fun else None
 
 
 def _is_small(before: float, loss: float) -> bool:

@@ -167,7 +167,7 @@ class EstimatorParameters(BaseEstimator):
 
     def _list_of_callbacks(self) -> list[Callback]:
         """Return the callbacks, or raise a TypeError."""
-        given = self.callbacks
+        given: Any = self.callbacks
         if not isinstance(given, list | tuple):
             given = () if given is None else (given,)
         for index, callback in enumerate(given):

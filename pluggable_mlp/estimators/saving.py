@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import map_nested
@@ -36,7 +37,7 @@ COMPONENTS: Components = {
 """What an estimator's parameters may be made of."""
 
 
-class FilesMixin:
+class FilesMixin(BaseEstimator):
     """Methods that save an estimator, and load it."""
 
     _saved: ClassVar[tuple[str, ...]]

@@ -93,14 +93,15 @@ class TableParameters(BaseEstimator):
     def _settings(self, seed: int) -> Settings:
         """Return the settings that the parameters describe."""
         known = fields_of(Settings)
-        values = {
+        values: dict[str, Any] = {
             name: _plain(value) for name, value in self.get_params(False).items() if name in known
         }
         if isinstance(values["hidden"], int):
             values["hidden"] = (values["hidden"],)
         if "members" in parameters_of(RECIPES[self.recipe]):
             values["recipe"] = f"{self.recipe}:members={self.n_members}"
-        return Settings(**values, task=self._task, epochs=self.max_iter, seed=seed)
+        values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
+        return Settings(**values)
 
     def _place(self) -> Backend:
         name = self.backend

@@ -1,0 +1,134 @@
+"""A fitted network: what a fit sets, and what both solvers do after an iteration.
+
+The solvers are in `epochs.py` and `lbfgs.py`.  Shapes: inputs (examples, features), targets
+(examples,) or (examples, outputs).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.parameters import EstimatorParameters, SteppedRate
+from pluggable_mlp.estimators.validation import moved_tree, place_of
+from pluggable_mlp.network.loss import Loss
+from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.training.optimizer import Slots
+
+OF_THE_CALLER = 6  # the stack level of who called `fit`, seen from what `_fit` calls
+
+
+class FittedMLP(EstimatorParameters, ABC):
+    """The attributes of a fit, of which those that hold parameters are up to date at its end."""
+
+    loss: str | Loss
+    coefs_: list[LibraryArray]
+    intercepts_: list[LibraryArray]
+    norms_: LibraryArrays
+    loss_: float
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    validation_loss_curve_: list[float] | None
+    best_validation_score_: float | None
+    certificate_: dict[str, Any]
+    n_iter_: int
+    t_: int
+    n_layers_: int
+    n_outputs_: int
+    _outputs_of_y: int
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    out_activation_: str
+
+    _numeric_targets: ClassVar[bool] = True
+    _metric: ClassVar[Callable[..., float]]
+    _random_state: np.random.RandomState
+    _rate: SteppedRate
+    _no_improvement_count: int
+    _optimizer_state: tuple[Slots, int] | None = None
+    """The optimizer's slots, on the backend of the attributes, and the count of its updates."""
+
+    @abstractmethod
+    def _score_of(
+        self,
+        xp: Namespace,
+        predicted: Array,
+        targets: Array,
+        sample_weight: Array | None,
+        dtype: DType,
+    ) -> float:
+        """Return the score, computed in a dtype, of predictions that the loss or `predict` made."""
+
+    def _strata(self, place: Backend, targets: Array) -> NDArray[np.bool_] | None:
+        """Return what the held-out part is stratified by: nothing."""
+        return None
+
+    def _keep(self, parameters: Parameters) -> None:
+        """Set the attributes that hold parameters."""
+        dense = [of for of in parameters if "W" in of]
+        self.coefs_ = [of["W"] for of in dense]
+        self.intercepts_ = [of["b"] for of in dense]
+        self.norms_ = [of for of in parameters if "W" not in of]
+
+    def _parameters(self, network: PenalizedMLP) -> Parameters:
+        """Return the parameters in the order of the network's layers."""
+        given = getattr(self, "norms_", [])  # who sets `coefs_` by hand may know of none
+        shapes = [layer.shapes() for layer in network.layers if layer.shapes()]
+        members = (self.n_members,) if self.n_members > 1 else ()
+        expected = (
+            [(*members, *of["W"]) for of in shapes if "W" in of],
+            [set(of) for of in shapes if "W" not in of],
+        )
+        if ([tuple(W.shape) for W in self.coefs_], [set(of) for of in given]) != expected:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r}, "
+                f"n_members={self.n_members} and loss={self.loss!r} describe another network than "
+                f"the fitted one of sizes "
+                f"{[*(W.shape[-2] for W in self.coefs_), self.coefs_[-1].shape[-1]]}; fit it "
+                "again, with warm_start=False"
+            )
+        dense = zip(self.coefs_, self.intercepts_, strict=True)
+        norms = iter(given)
+        return [
+            dict(zip("Wb", next(dense), strict=True)) if "W" in of else next(norms) for of in shapes
+        ]
+
+    def _take(self, parameters: Parameters) -> None:
+        """Set the attributes that hold parameters, which may be of another place."""
+        self._keep(moved_tree(parameters, place_of(self.coefs_[0])))
+
+    def _is_stopped(self, parameters: Callable[[], Parameters]) -> bool:
+        """Call the callbacks with the parameters so far, and return whether one says stop."""
+        callbacks = self._list_of_callbacks()
+        if callbacks:
+            self._take(parameters())
+        answers = [callback(self) is True for callback in callbacks]  # all are called
+        return any(answers)
+
+    def _print(self, message: str) -> None:
+        if self.verbose:
+            print(message)
+
+    @contextmanager
+    def _progress_bar(self) -> Iterator[Callable[[], None]]:
+        """Show a bar of the iterations on a terminal, if asked to; yield what advances it."""
+        if not self.progress_bar:
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        console = Console(stderr=True)
+        if not (console.is_terminal or console.is_jupyter):
+            yield lambda: None
+            return
+        with Bar(console=console, transient=True) as bar:
+            task = bar.add_task(type(self).__name__, total=self.max_iter)
+            yield lambda: bar.advance(task)
