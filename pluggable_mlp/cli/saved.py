@@ -24,8 +24,8 @@ from pluggable_mlp.wording import aligned, counted
 if TYPE_CHECKING:
     from pluggable_mlp.arrays import Array
     from pluggable_mlp.runs.run import Run
-    from pluggable_mlp.runs.scores import Counts
     from pluggable_mlp.runs.verify import Difference, Verification
+    from pluggable_mlp.training.evaluation import Counts
 
 _NATIVE = (
     "The certificate is of a native run: its bits are promised on the same machine and versions "

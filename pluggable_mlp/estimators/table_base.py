@@ -38,7 +38,6 @@ from pluggable_mlp.estimators.parameters import Arithmetic, Count, RandomState, 
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
-from pluggable_mlp.executor import one_by_one
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
 from pluggable_mlp.fields import fields_of
 from pluggable_mlp.fit import Fit, certificate_of
@@ -47,6 +46,7 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import parameters_of
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.evaluation import predict_rows
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 
 
@@ -342,16 +342,17 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         kinds = [(of.name, kind_of(of) if of.is_used else None) for of in self._columns]
         frame, _ = frame_of(self, X, kinds=kinds)
         prepared = self.preparation_.inputs("X", frame, "float64")
-        compute, place = getattr(self.network_, method), self._place()
-        at_once = RECIPES[self.recipe].rows_at_once
-
-        def outputs(start: int) -> Array:
-            rows = np.ascontiguousarray(prepared[start : start + at_once], self.dtype)
-            z = compute(self.parameters_, place.asarray(rows), arithmetic=self.arithmetic)
-            return place.to_numpy(z)
-
-        run_all = getattr(place, "run_all", one_by_one)
-        return np.concatenate(run_all(outputs, range(0, len(prepared), at_once)))
+        answers = predict_rows(
+            self.network_,
+            self.parameters_,
+            prepared,
+            method,
+            backend=self._place(),
+            arithmetic=self.arithmetic,
+            dtype=self.dtype,
+            batch_size=RECIPES[self.recipe].rows_at_once,
+        )
+        return np.concatenate([*answers])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parameters_")

@@ -227,8 +227,9 @@ feature_names_in_
 
 def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
     """Return texts and integers (n,) as they are, to be named; the indices of other labels."""
-    is_text = all(isinstance(label, str) for label in labels.tolist())
-    return labels.astype(str) if is_text else labels if labels.dtype.kind in "iu" else indices
+    if all(issubclass(kind, str) for kind in {*map(type, labels.tolist())}):
+        return labels.astype(str)
+    return labels if labels.dtype.kind in "iu" else indices
 
 
 def _refuse_unusable(labels: NDArray[Any]) -> None:

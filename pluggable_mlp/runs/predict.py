@@ -24,7 +24,6 @@ from pluggable_mlp.data.split import (
 )
 from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import (
@@ -33,13 +32,11 @@ from pluggable_mlp.runs.saved import (
     read_settings,
     read_summary,
 )
-from pluggable_mlp.runs.scores import Counts, measure_classes
+from pluggable_mlp.training.evaluation import Counts, measure_classes, predict_rows
 from pluggable_mlp.training.examples import make_examples
 
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
-
-_EXAMPLES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -272,20 +269,18 @@ class SavedRun:
 
     def _answers(self, inputs: Array, scale: float) -> Iterator[Array]:
         """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
-        arithmetic = self.settings.arithmetic
-        xp = namespace_of(arithmetic, self.backend)
-        dtype = getattr(xp, self.settings.dtype)
         is_regression = self.preparation.task == "regression"
-        of_task = self.mlp.predict if is_regression else self.mlp.predict_proba
-
-        def answers_of(part: Array) -> Array:
-            given = xp.asarray(self.backend.asarray(part * scale))
-            x = unwrapped(xp.astype(given, dtype, copy=False))
-            answers = self.backend.to_numpy(of_task(self.parameters, x, arithmetic=arithmetic))
-            return self.preparation.in_own_units(answers)
-
-        starts = range(0, inputs.shape[0], _EXAMPLES_AT_ONCE)
-        return (answers_of(inputs[start : start + _EXAMPLES_AT_ONCE]) for start in starts)
+        answers = predict_rows(
+            self.mlp,
+            self.parameters,
+            inputs,
+            "predict" if is_regression else "predict_proba",
+            backend=self.backend,
+            arithmetic=self.settings.arithmetic,
+            dtype=self.settings.dtype,
+            scale=scale,
+        )
+        return map(self.preparation.in_own_units, answers)
 
     def _row(self, answers: Array) -> list[Any]:
         """Return the row of one example, of its probabilities or its numbers (outputs,)."""

@@ -19,9 +19,9 @@ from pluggable_mlp.fit import Fit, versions
 from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.runs.checkpoints import Checkpoint
 from pluggable_mlp.runs.saved import read_parameters
-from pluggable_mlp.runs.scores import measure
 from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.training.evaluation import measure
 from pluggable_mlp.training.loop import Position
 
 

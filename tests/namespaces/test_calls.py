@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, first_state, get_backend, train, training_step
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.runs.scores import measure
+from pluggable_mlp.training.evaluation import measure
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from tests.emulated_card import counting

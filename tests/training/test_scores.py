@@ -3,7 +3,7 @@
 import numpy as np
 
 from pluggable_mlp import MLP
-from pluggable_mlp.runs.scores import measure
+from pluggable_mlp.training.evaluation import measure
 from pluggable_mlp.training.examples import make_examples
 
 
