@@ -33,6 +33,31 @@ class TableClassifier(ClassifierMixin, BaseTable):
     recipe : {"realmlp-td-s", "realmlp-td", "tabm-mini", "tabm"}, default "realmlp-td-s"
         Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified or whole;
         or Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).
+    hidden : int or sequence of int, optional
+        The widths of the hidden layers; by default the recipe's, as of all settings down to
+        `class_weight`, which are those of `pluggable-mlp train --help`.
+    activation : str, optional
+        "relu", or one for each layer, separated by commas.
+    dropout, input_dropout, input_noise : float, optional
+    norm : {"layer", "batch"}, optional
+    loss : str, optional
+    optimizer : str, optional
+        "adamw" or "sgd:momentum=0.9".
+    learning_rate, weight_decay : float, optional
+        Of another optimizer than the recipe's by default its own.
+    clip_norm : float or "none", optional
+        The largest norm of a step's gradients.
+    schedule : str, optional
+        Of the learning rate; "none" for a constant one.
+    warmup : int, default 0
+    batch_size : int, optional
+    early_stopping : int or "none", optional
+        After how many epochs without a better one to stop.
+    scaling : str, optional
+        Of the numbers: "standard", "quantile", ….
+    label_smoothing : float, optional
+    class_weight : "balanced" or mapping of labels to floats, optional
+        How much the rows of a class count in training.
     n_members : int, default 32
         Of the two recipes that average members.
     max_iter : int, optional
@@ -71,6 +96,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
     n_features_in_ : int
     feature_names_in_ : array of str
         Of data frames.
+    certificate_ : dict
+        Of a reproducible fit: hashes of the data, of the parameters and of steps, and the losses.
 
     See Also
     --------
@@ -104,7 +131,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
         Parameters
         ----------
         X : data frame or array (n, columns)
-            As for `fit`; categories that it did not see count as missing.
+            As for `fit`; categories that it did not see count as missing.  The columns of a frame
+            are found by their names: they may be in another order, and others among them.
         """
         indices = self._outputs(X, "predict")
         predicted: NDArray[Any] = self.classes_[indices]
@@ -163,9 +191,10 @@ class TableRegressor(RegressorMixin, BaseTable):
 
     Parameters
     ----------
-    recipe, n_members, max_iter, validation_fraction, time_limit, categorical_features, \
-random_state, dtype, backend, device, arithmetic, verbose
-        As of `TableClassifier`.
+    target_scaling : {"standard", "minmax", "robust", "none"}, optional
+        Of y, by default "standard"; "none" with the loss "poisson".
+    **others
+        As `TableClassifier` has them, but label_smoothing and class_weight.
 
     Attributes
     ----------
