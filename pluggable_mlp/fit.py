@@ -87,7 +87,7 @@ class Fit:
     kept_epoch : int
         The one that `parameters` are of: the best if there is early stopping, else the last.
     position : Position or None
-        Where the next epoch begins, or the step after a checkpoint; None before the first step.
+        Where the training goes on; None: it begins.
     parameters : list of dict of arrays
         Before the first epoch the initial ones.
     record_every : int
@@ -230,7 +230,6 @@ class Fit:
         self.history.append(line)
         if self._is_kept(line):
             self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
-        self.position = progress.position()
 
     def _record(self, steps: Steps) -> None:
         """Record the hashes of the parameters and buffers."""

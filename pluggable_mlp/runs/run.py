@@ -22,7 +22,7 @@ from pluggable_mlp.runs.saved import read_parameters
 from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import measure
-from pluggable_mlp.training.loop import Position
+from pluggable_mlp.training.loop import Epoch, Position, Progress
 
 
 class Run(Fit):
@@ -48,6 +48,11 @@ class Run(Fit):
         super().__init__(settings, backend, data, communicator)
         self._test = self._examples("test") if "test" in data.splits else None
         self._tested: tuple[int, dict[str, float]] = (0, {})
+
+    def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
+        """See `Fit`; a checkpoint may be made there."""
+        super()._end_epoch(progress, epoch)
+        self.position = progress.position()
 
     @property
     def examples_done(self) -> int:
