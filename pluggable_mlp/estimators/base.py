@@ -13,10 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
-from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.epochs import RECORDS, EpochsMixin
-from pluggable_mlp.estimators.fitted import OF_THE_CALLER
+from pluggable_mlp.estimators.fitted import OF_THE_CALLER, fitted_apart
 from pluggable_mlp.estimators.lbfgs import LBFGSMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
 from pluggable_mlp.estimators.saving import described

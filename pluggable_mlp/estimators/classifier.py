@@ -9,8 +9,8 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import LibraryArray, array_namespace
-from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters, takes_steps
+from pluggable_mlp.estimators.fitted import fitted_apart
 from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.parameters import ClassWeight, with_parameters
 from pluggable_mlp.estimators.validation import computed_at_X

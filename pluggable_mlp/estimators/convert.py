@@ -87,8 +87,9 @@ class ConversionMixin(FilesMixin):
         made.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
         if hasattr(model, "classes_"):
             made.classes_ = model.classes_
-            kinds = {True: {True: BINARY, False: MULTILABEL}, False: {False: MULTICLASS}}
-            made._label_kind = kinds[model.out_activation_ == "logistic"][model.n_outputs_ == 1]
+            made._label_kind = MULTICLASS
+            if model.out_activation_ == "logistic":
+                made._label_kind = BINARY if model.n_outputs_ == 1 else MULTILABEL
         else:
             made._outputs_of_y = model.n_outputs_
         return made

@@ -80,32 +80,9 @@ class EpochsMixin(FittedMLP):
         if self.early_stopping:
             self._hold_out(xp, place, given_weight)
         self._begin_records()
-        batch_size = _batch_size(self.batch_size, len(self._examples))
-        before = getattr(self, "_rate", None)
-        self._rate = SteppedRate(float(self.learning_rate_init))
-        optimizer = self._optimizer(self._rate)
-        state = initial_state(xp, network, self._best, optimizer)
-        remembered = self._optimizer_state if incremental else None
-        if remembered is not None and remembered[0].keys() == state.slots.keys():
-            assert before is not None
-            self._rate.value = before.value
-            slots = {
-                name: map_arrays(xp.asarray, moved_tree(tree, place))
-                for name, tree in remembered[0].items()
-            }
-            state = state._replace(slots=slots, t=remembered[1])
-        self._steps = Steps(
-            xp,
-            network,
-            optimizer,
-            examples.kind,
-            state,
-            backend=place,
-            batch_size=batch_size,
-            seed=self._seed_of_steps(),
-        )
+        self._begin_steps(xp, network, place, incremental)
         self._take_epochs(incremental)
-        self._take(self._parameters_so_far() if self._held is None else self._best)
+        self._keep_at_home(self._parameters_so_far() if self._held is None else self._best)
         home = place_of(self.coefs_[0])
         slots = unwrapped(self._steps.state.slots)
         slots = {name: moved_tree(tree, home) for name, tree in slots.items()}
@@ -148,6 +125,37 @@ class EpochsMixin(FittedMLP):
         elif self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
             self.best_validation_score_ = -math.inf
+
+    def _begin_steps(
+        self, xp: Namespace, network: PenalizedMLP, place: Backend, incremental: bool
+    ) -> None:
+        """Set what takes the steps.
+
+        An incremental fit goes on with the optimizer's memory of the one before, and with its rate,
+        if the solver is of the same kind.
+        """
+        batch_size = _batch_size(self.batch_size, len(self._examples))
+        before, self._rate = getattr(self, "_rate", None), SteppedRate(self.learning_rate_init)
+        optimizer = self._optimizer(self._rate)
+        state = initial_state(xp, network, self._best, optimizer)
+        remembered = self._optimizer_state if incremental else None
+        if before and remembered and remembered[0].keys() == state.slots.keys():
+            self._rate.value = before.value
+            slots = {
+                name: map_arrays(xp.asarray, moved_tree(tree, place))
+                for name, tree in remembered[0].items()
+            }
+            state = state._replace(slots=slots, t=remembered[1])
+        self._steps = Steps(
+            xp,
+            network,
+            optimizer,
+            self._examples.kind,
+            state,
+            backend=place,
+            batch_size=batch_size,
+            seed=self._seed_of_steps(),
+        )
 
     def _take_epochs(self, incremental: bool) -> None:
         """Take epochs until one rule says stop; if interrupted, the whole epochs before count."""
@@ -296,7 +304,7 @@ def _batch_size(asked: int | str, count: int) -> int:
     if asked > count:
         warnings.warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=OF_THE_CALLER + 1,
+            stacklevel=OF_THE_CALLER + 2,
         )
     return int(min(asked, count))
 

@@ -1,4 +1,4 @@
-"""A fitted network: what a fit sets, and what both solvers do after an iteration.
+"""What a fit sets, only if it succeeds, and what both solvers do after an iteration.
 
 The solvers are in `epochs.py` and `lbfgs.py`.  Shapes: inputs (examples, features), targets
 (examples,) or (examples, outputs).
@@ -7,10 +7,11 @@ The solvers are in `epochs.py` and `lbfgs.py`.  Shapes: inputs (examples, featur
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.backends import Backend
@@ -21,7 +22,26 @@ from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.optimizer import Slots
 
+Estimator = TypeVar("Estimator", bound=BaseEstimator)
+
 OF_THE_CALLER = 6  # the stack level of who called `fit`, seen from what `_fit` calls
+
+
+@contextmanager
+def fitted_apart(estimator: Estimator) -> Iterator[Estimator]:
+    """Yield a copy to fit; if that succeeds, its changes become those of the estimator.
+
+    No fit changes an attribute in place: a copy need not be deep.  What a callback or another
+    thread sets on the estimator meanwhile stays.
+    """
+    copied, before = object.__new__(type(estimator)), dict(vars(estimator))
+    copied.__dict__.update(before)
+    yield copied
+    after, nothing = vars(copied), object()
+    changed = {name: of for name, of in after.items() if before.get(name, nothing) is not of}
+    gone = before.keys() - after.keys()
+    kept = {name: of for name, of in vars(estimator).items() if name not in gone}
+    estimator.__dict__ = {**kept, **changed}
 
 
 class FittedMLP(EstimatorParameters, ABC):
@@ -100,7 +120,7 @@ class FittedMLP(EstimatorParameters, ABC):
             dict(zip("Wb", next(dense), strict=True)) if "W" in of else next(norms) for of in shapes
         ]
 
-    def _take(self, parameters: Parameters) -> None:
+    def _keep_at_home(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters, which may be of another place."""
         self._keep(moved_tree(parameters, place_of(self.coefs_[0])))
 
@@ -108,7 +128,7 @@ class FittedMLP(EstimatorParameters, ABC):
         """Call the callbacks with the parameters so far, and return whether one says stop."""
         callbacks = self._list_of_callbacks()
         if callbacks:
-            self._take(parameters())
+            self._keep_at_home(parameters())
         answers = [callback(self) is True for callback in callbacks]  # all are called
         return any(answers)
 

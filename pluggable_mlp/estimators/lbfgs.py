@@ -50,7 +50,7 @@ class LBFGSMixin(FittedMLP):
                 advance()
                 if self._is_stopped(lambda end=end: end.parameters):
                     break
-        self._take(end.parameters)
+        self._keep_at_home(end.parameters)
         self._optimizer_state = None
         if end.failure:
             warnings.warn(

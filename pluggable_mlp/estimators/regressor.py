@@ -9,8 +9,8 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import Array, DType, LibraryArray, Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import BaseMLP, checks_parameters, takes_steps
+from pluggable_mlp.estimators.fitted import fitted_apart
 from pluggable_mlp.estimators.objective import scaled
 from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.validation import computed_at_X, moved

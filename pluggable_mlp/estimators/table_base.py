@@ -32,8 +32,8 @@ from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
 from pluggable_mlp.data.targets import REGRESSION, Task
-from pluggable_mlp.estimators.apart import fitted_apart
 from pluggable_mlp.estimators.base import checks_parameters
+from pluggable_mlp.estimators.fitted import fitted_apart
 from pluggable_mlp.estimators.parameters import Arithmetic, Count, RandomState, with_parameters
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
