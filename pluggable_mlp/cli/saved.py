@@ -75,7 +75,7 @@ def evaluate(
 def _table_of_classes(names: Sequence[object], counts: "Counts") -> list[str]:
     """Return the lines of a table with a row for each class or label."""
     rows = [["class", "examples", "predicted", "precision", "recall", "F1"]]
-    counted = zip(counts.examples.tolist(), counts.predicted.tolist(), strict=True)
+    counted = zip(counts.examples, counts.predicted, strict=True)
     for name, numbers, scores in zip(names, counted, counts.scores(), strict=True):
         shown = ["-" if score is None else f"{score:.4f}" for score in scores]
         rows.append([str(name), *map(str, numbers), *shown])

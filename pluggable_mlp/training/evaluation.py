@@ -9,10 +9,9 @@ Shapes: z (examples, outputs); targets (examples,) or (examples, outputs); sampl
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
@@ -53,16 +52,16 @@ class Outputs(NamedTuple):
 class Counts(NamedTuple):
     """How many examples each class or label has, how many are predicted so, and rightly.
 
-    Each is an array of integers (classes,).
+    Each has a number for each class or label.
     """
 
-    examples: Array
-    predicted: Array
-    right: Array
+    examples: list[int]
+    predicted: list[int]
+    right: list[int]
 
     def scores(self) -> list[tuple[float | None, float | None, float | None]]:
         """Return precision, recall and F1 of each class, None where they divide by 0."""
-        rows = zip(*(counts.tolist() for counts in self), strict=True)
+        rows = zip(*self, strict=True)
         return [
             (
                 right / predicted if predicted else None,
@@ -277,14 +276,14 @@ def _of_classes(said: Array, targets: Array, count: int) -> Counts:
     """Return the counts of predicted classes (n,) for classes (n,) or one-hot rows."""
     if targets.ndim == 2:
         targets = targets.argmax(axis=1)
-    counted = (targets, said, targets[said == targets])
-    return Counts(*(np.bincount(classes, minlength=count) for classes in counted))
+    found = map(Counter, (of.tolist() for of in (targets, said, targets[said == targets])))
+    return Counts(*([counter[k] for k in range(count)] for counter in found))
 
 
 def _of_labels(said: Array, targets: Array) -> tuple[dict[str, float], Counts]:
     """Return the scores of labels of 0 and 1, (n, labels), or targets (n,) of a single one."""
     yes, truth = said > 0, targets.reshape(said.shape) > 0.5
-    counts = Counts(*(labels.sum(axis=0) for labels in (truth, yes, yes & truth)))
+    counts = Counts(*(labels.sum(axis=0).tolist() for labels in (truth, yes, yes & truth)))
     wrong = int((yes != truth).sum()) / yes.size
     return {"hamming_loss": wrong, "macro_f1": _mean_f1(counts, absent=0.0)}, counts
 
@@ -293,10 +292,10 @@ def _of_numbers(
     said: Array, targets: Array, units: Sequence[float] | None = None
 ) -> dict[str, float]:
     """Return the scores of numbers (n, outputs) for such, or for (n,) of a single output."""
-    errors = said.astype(np.float64) - targets.reshape(said.shape)
+    errors = [*(said.astype("float64") - targets.reshape(said.shape)).T]
     if units is not None:
-        errors = errors * np.asarray(units)
-    means = [math.fsum((column * column).tolist()) / len(column) for column in errors.T]
+        errors = [column * unit for column, unit in zip(errors, units, strict=True)]
+    means = [math.fsum((column * column).tolist()) / len(column) for column in errors]
     return {"root_mean_squared_error": math.fsum(map(math.sqrt, means)) / len(means)}
 
 
