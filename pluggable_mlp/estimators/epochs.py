@@ -190,7 +190,7 @@ class EpochsMixin(FittedMLP):
             if whole is None:  # nothing was learnt
                 raise
             attributes, lengths, self._steps.state, self._rate.value = whole
-            vars(self).update(attributes)
+            self.__dict__.update(attributes)
             for name, length in lengths.items():
                 del attributes[name][length:]
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER + 1)
@@ -263,7 +263,7 @@ class EpochsMixin(FittedMLP):
 
     def _is_over(self) -> bool:
         """Return whether to stop; or lower the rate, where it is adaptive."""
-        if self._is_stopped(self._parameters_so_far):
+        if self.callbacks is not None and self._is_stopped(self._parameters_so_far()):
             return True
         if self._no_improvement_count <= self.n_iter_no_change:
             return False

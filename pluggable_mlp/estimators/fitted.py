@@ -124,11 +124,11 @@ class FittedMLP(EstimatorParameters, ABC):
         """Set the attributes that hold parameters, which may be of another place."""
         self._keep(moved_tree(parameters, place_of(self.coefs_[0])))
 
-    def _is_stopped(self, parameters: Callable[[], Parameters]) -> bool:
+    def _is_stopped(self, parameters: Parameters) -> bool:
         """Call the callbacks with the parameters so far, and return whether one says stop."""
         callbacks = self._list_of_callbacks()
         if callbacks:
-            self._keep_at_home(parameters())
+            self._keep_at_home(parameters)
         answers = [callback(self) is True for callback in callbacks]  # all are called
         return any(answers)
 

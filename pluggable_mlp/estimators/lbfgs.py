@@ -48,7 +48,7 @@ class LBFGSMixin(FittedMLP):
                 self.loss_, self.n_iter_ = end.loss, end.number
                 self._print(f"Iteration {end.number}, loss = {end.loss:.8f}")
                 advance()
-                if self._is_stopped(lambda end=end: end.parameters):
+                if self._is_stopped(end.parameters):
                     break
         self._keep_at_home(end.parameters)
         self._optimizer_state = None

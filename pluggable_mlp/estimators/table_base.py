@@ -26,7 +26,6 @@ from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.choice import NUMBERS, TEXTS
-from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.dataset import Dataset, Source, Split
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
@@ -293,11 +292,6 @@ class BaseTable(FilesMixin, TableParameters, ABC):
                     "another random_state or validation_fraction=0, or give rows by eval_set"
                 )
 
-    @property
-    def _columns(self) -> tuple[Column, ...]:
-        """What became of all columns."""
-        return self.preparation_.columns or ()
-
     def _weights_to_save(self) -> Any:
         return self.parameters_
 
@@ -339,7 +333,8 @@ class BaseTable(FilesMixin, TableParameters, ABC):
     def _outputs(self, X: object, method: str) -> Array:
         """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
         check_is_fitted(self)
-        kinds = [(of.name, kind_of(of) if of.is_used else None) for of in self._columns]
+        columns = self.preparation_.columns or ()
+        kinds = [(of.name, kind_of(of) if of.is_used else None) for of in columns]
         frame, _ = frame_of(self, X, kinds=kinds)
         prepared = self.preparation_.inputs("X", frame, "float64")
         answers = predict_rows(

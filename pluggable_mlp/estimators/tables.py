@@ -3,9 +3,9 @@
 What they share is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
+from math import isfinite
 from numbers import Real
 from typing import Annotated, Any, ClassVar
 
@@ -18,7 +18,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.errors import rows_lack
 from pluggable_mlp.data.targets import Task
 from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
@@ -265,22 +264,10 @@ def _refuse_unusable(labels: NDArray[Any]) -> None:
     """Raise ValueError where a label (n,) is missing, or of a type that no saved model can hold."""
     if labels.dtype.kind in "USiub":
         return
-    missing = [row for row, label in enumerate(labels) if _is_missing(label)]
-    if missing:
-        raise ValueError(
-            f"y contains NaN or None: {rows_lack(missing, 'a label')}; leave such rows out"
-        )
-    others = [label for label in labels if not isinstance(label, str | Real | np.bool_)]
-    if others:
-        raise ValueError(
-            f"y holds a label of type {type(others[0]).__name__}, expected texts, whole numbers, "
-            "booleans or floats; convert them"
-        )
-    if labels.dtype.kind == "f" and np.isinf(labels).any():
-        raise ValueError("y contains infinity, expected class labels; leave such rows out")
-
-
-def _is_missing(label: object) -> bool:
-    """Return whether it is None, NaN, or what pandas has for missing values."""
-    is_nan = isinstance(label, float) and math.isnan(label)
-    return label is None or is_nan or type(label).__name__ in ("NAType", "NaTType")
+    for row, label in enumerate(labels.tolist(), 1):
+        is_label = isinstance(label, str | Real) and (isinstance(label, str) or isfinite(label))
+        if not is_label:
+            raise ValueError(
+                f"y holds {label!r} in row {row}, expected texts, whole numbers, booleans or "
+                "floats; leave such rows out"
+            )

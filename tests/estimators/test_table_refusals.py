@@ -19,11 +19,11 @@ WRONG = {
     "labels that are dates": (
         frame(),
         np.array(DATES[:2] * (N // 2)),
-        "y holds a label of type date, expected texts, whole numbers, booleans or floats",
+        r"y holds datetime.date\(2026, 1, 1\) in row 1, expected texts, whole numbers, booleans or",
     ),
     "one class": (frame(), ["a"] * N, "y has one class, 'a', expected two"),
-    "holes": (frame(), [None, *LABELS[1:]], "None: row 1 lacks a label;"),
-    "some holes": (frame(), [*LABELS[2:], None, None], f"2 rows lack a label, row {N - 1} first"),
+    "holes": (frame(), [None, *LABELS[1:]], "y holds None in row 1, expected texts"),
+    "some holes": (frame(), [*LABELS[2:], None, None], f"y holds None in row {N - 1}"),
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
     "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
     "measurements": (
@@ -49,7 +49,7 @@ def of_pandas():
     [
         ("names", "pandas data frame: two columns are named 'a'; name each column once"),
         ("lazy", r"X is a LazyFrame of polars, expected a table of rows; pass X.collect\(\)"),
-        ("missing labels", "y contains NaN or None: row 1 lacks a label;"),
+        ("missing labels", "y holds <NA> in row 1, expected texts"),
     ],
 )
 def test_what_single_libraries_have_is_named(case, message):
