@@ -276,7 +276,8 @@ def _of_classes(said: Array, targets: Array, count: int) -> Counts:
     """Return the counts of predicted classes (n,) for classes (n,) or one-hot rows."""
     if targets.ndim == 2:
         targets = targets.argmax(axis=1)
-    found = map(Counter, (of.tolist() for of in (targets, said, targets[said == targets])))
+    arrays = targets, said, targets[said == targets]
+    found = [Counter(classes.tolist()) for classes in arrays]
     return Counts(*([counter[k] for k in range(count)] for counter in found))
 
 
