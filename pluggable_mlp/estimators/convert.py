@@ -26,6 +26,7 @@ from pluggable_mlp.estimators.validation import (
     MULTILABEL,
     place_of,
 )
+from pluggable_mlp.exporting import need_ndonnx
 from pluggable_mlp.files import write_file
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
@@ -163,17 +164,13 @@ class ConversionMixin(FilesMixin):
 
         Raises
         ------
-        ImportError
+        ValueError
             If the extra `onnx` is not installed.
         """
         check_is_fitted(self)
-        try:
-            import ndonnx as ndx
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"to_onnx needs {error.name}, which is not installed; install it with: "
-                "pip install 'pluggable-mlp[onnx]'"
-            ) from error
+        need_ndonnx()
+        import ndonnx as ndx
+
         network, home = self._fitted_network(), place_of(self.coefs_[0])
         x = ndx.argument(shape=("N", self.n_features_in_), dtype=ndx.float32)
         parameters = map_arrays(

@@ -320,13 +320,16 @@ def test_two_libraries_have_the_same_certificate():
     assert same_but_for_the_place(json.loads(json.dumps(ours)), theirs)
 
 
-def test_a_certificate_covers_the_rows_for_validation():
+def test_a_certificate_covers_the_rows_for_validation_and_the_weights():
     """By them the epoch is chosen whose parameters it states."""
     X, y = load_iris(return_X_y=True)
     model = TableClassifier(max_iter=1, random_state=0, arithmetic="reproducible")
     sets = [(X[::3], y[::3]), (X[::3] + 1e-9, y[::3]), (X[::3], np.flip(y[::3]))]
     found = {model.fit(X, y, eval_set=one).certificate_["data_sha256"] for one in sets}
     assert len(found) == 3
+    for weights in (None, np.arange(150.0), np.arange(151.0)[1:]):
+        found.add(model.fit(X, y, weights).certificate_["data_sha256"])
+    assert len(found) == 6
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
