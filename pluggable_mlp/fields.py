@@ -5,6 +5,7 @@ msgspec converts and checks values; the words for users, on the command line, in
 errors, are made here.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -121,10 +122,15 @@ def check_fields(owner: Any) -> None:
     ValueError
         As `Field.convert`.
     """
-    for name, field in fields_of(type(owner)).items():
-        value = getattr(owner, name)
-        if value is not None or field.default is not None:
-            object.__setattr__(owner, name, field.convert(value))
+    for field in dataclasses.fields(owner):
+        value = getattr(owner, field.name)
+        if value is None and field.default is None:
+            continue
+        try:
+            converted = msgspec.convert(value, field.type)
+        except msgspec.ValidationError:
+            converted = fields_of(type(owner))[field.name].convert(value)  # raises, with words
+        object.__setattr__(owner, field.name, converted)
 
 
 def _field(of: inspect.Field, annotation: Any) -> Field:

@@ -38,7 +38,6 @@ from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
 from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
-from pluggable_mlp.fields import fields_of
 from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
@@ -91,7 +90,7 @@ class TableParameters(BaseEstimator):
 
     def _settings(self, seed: int) -> Settings:
         """Return the settings that the parameters describe."""
-        known = fields_of(Settings)
+        known = Settings.__dataclass_fields__
         values: dict[str, Any] = {
             name: _plain(value) for name, value in self.get_params(False).items() if name in known
         }
