@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, load_run
-from pluggable_mlp.data import split
 
 polars = pytest.importorskip("polars")
 
@@ -78,29 +77,6 @@ def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, 
         np.testing.assert_array_equal(saved.predict(X), model.predict(X))
     else:
         np.testing.assert_allclose(saved.predict(X), model.predict(X), rtol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["realmlp-td-s", "realmlp-td", "tabm-mini"])
-@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
-def test_a_large_table_is_trained_as_by_the_estimator(command, tmp_path, monkeypatch, kind, recipe):
-    """In blocks of a batch, not in one: the parameters differ from those in memory."""
-    place, run, rows = tmp_path / "table.csv", tmp_path / "run", 700
-    texts = [f"c{i % 20}" for i in range(rows)]
-    X = polars.DataFrame({"text": texts, "number": np.cos(np.arange(rows))})
-    y = np.arange(rows) % 20 % 3
-    X.with_columns(y=y).write_csv(place)
-    model = kind(recipe, n_members=2, max_iter=2, random_state=5)
-    in_memory = arrays(model.fit(X, y).parameters_)
-    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 300 * 21 * 8)
-    text = f"{recipe}:members=2" if recipe == "tabm-mini" else recipe
-    task = "classification" if kind is TableClassifier else "regression"
-    given = ("--task", task, "--recipe", text, "--epochs", 2, "--seed", 5, "--test-share", 0)
-    done(command, "train", "--data", place, *given, "--output", run)
-    expected = arrays(model.fit(X, y).parameters_)
-    assert not all(map(np.array_equal, in_memory, expected))
-    assert all(map(np.array_equal, arrays(load_run(run).parameters), expected))
 
 
 @pytest.mark.parametrize(("recipe", "place"), [("realmlp-td-s", -1), ("tabm:members=2", 0)])
