@@ -71,10 +71,10 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     no_certificate = "is not a certificate of a run"
     with damaged(path, no_certificate):
         content = parse_object(text)
-        if "estimator" in content:
-            raise ValueError(f"it is the certificate_ of {content['estimator']}")
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
+        if "estimator" in content["settings"]:
+            raise ValueError(f"it is the certificate_ of {content['settings']['estimator']}")
         stated = content.pop("sha256")
     with damaged(path):
         if json_sha256(content) != stated:

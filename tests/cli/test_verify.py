@@ -3,11 +3,13 @@
 import hashlib
 import json
 import math
+import warnings
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+import pluggable_mlp
 from pluggable_mlp import MLP, SGD, first_state, get_backend, load_dataset, training_step
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.serialization import write_tree
@@ -256,7 +258,10 @@ def test_edited_settings_and_other_data_are_refused(command, certificate, tmp_pa
 
 def test_certificates_of_estimators_are_none_of_a_run(command, tmp_path):
     path = tmp_path / "certificate.json"
-    path.write_text('{"format": 1, "estimator": "MLPClassifier"}')
+    pytest.importorskip("sklearn")
+    model = pluggable_mlp.MLPClassifier(max_iter=1, tol=1e9, arithmetic="reproducible")
+    with warnings.catch_warnings(action="ignore"):
+        path.write_text(json.dumps(model.fit([[0.0], [1.0]], [0, 1]).certificate_))
     outcome = command("verify", path)
     assert outcome.code == 2
     assert "it is the certificate_ of MLPClassifier" in outcome.err
