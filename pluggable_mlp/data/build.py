@@ -121,17 +121,19 @@ def _fit(
     kind = options.scaling or recipe.scaling or ("standard" if source.is_table else NO_SCALING)
     inputs, fitted = _scaled_inputs(source, kind, arrays, options.seed, recipe.embedded)
     inputs = in_memory(inputs, options.block_size)
-    scale = source.pixel_scale if inputs["train"].dtype == np.uint8 else None
+    train = inputs["train"]
+    scale = source.pixel_scale if train.dtype == np.uint8 else None
+    unit = scale or 1.0
     if scale is None and options.scaling is None and fitted is None:
-        _warn_of_large_numbers(source, inputs["train"])
+        _warn_of_large_numbers(source, train)
     targets, class_labels, of_targets = _prepared_targets(
         name, splits, task, options.target_scaling
     )
     were_pixels = arrays["train"].dtype == np.uint8
     preparation = Preparation(
-        features=inputs["train"].shape[1],
+        features=train.shape[1],
         scale=source.pixel_scale if scale or were_pixels else None,
-        input_range=_range_of(inputs["train"], scale or 1.0),
+        input_range=(float(train.min()) * unit, float(train.max()) * unit),
         class_labels=class_labels,
         task=task,
         target_names=_target_names(source, task, targets["train"]),
@@ -141,7 +143,7 @@ def _fit(
         scaling=fitted if isinstance(fitted, Scaling) else None,
         quantiles=fitted if isinstance(fitted, QuantileTransform) else None,
         order=_order(recipe) if source.is_table else AS_THEY_COME,
-        edges=_edges(arrays["train"], inputs["train"], scale or 1.0, recipe.bins),
+        edges=_edges(arrays["train"], train, unit, recipe.bins),
         target_range=_ends(targets["train"], task) if recipe.keeps_range else None,
         pixels=kind == PIXEL_SCALING,
         header=source.header,
@@ -263,10 +265,6 @@ def _target_names(source: Source, task: Task, targets: Array) -> tuple[str, ...]
     if targets.ndim == 1 or targets.shape[1] == 1:
         return ("y",)
     return tuple(f"y{place + 1}" for place in range(targets.shape[1]))
-
-
-def _range_of(inputs: Array, unit: float) -> tuple[float, float]:
-    return float(inputs.min()) * unit, float(inputs.max()) * unit
 
 
 def _warn_of_row_numbers(name: str, train: Any) -> None:

@@ -109,15 +109,12 @@ def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
 
 def _as_numbers(name: str, part: str, texts: Array) -> Array:
     """Return texts (n, ...), such as 01, as floats; DataError where one is not a number."""
-    numbers = np.empty(texts.size)
-    for place, text in enumerate(texts.ravel().tolist()):
-        try:
-            numbers[place] = float(text)
-        except ValueError:
-            fault = f"the {part} targets hold texts, such as {text!r}"
-            remedy = "give numbers, or train with --task classification"
-            raise DataError(name, fault, remedy) from None
-    return numbers.reshape(texts.shape)
+    try:
+        return texts.astype(np.float64)
+    except ValueError as error:
+        fault = f"the {part} targets hold texts: {error}"
+        remedy = "give numbers, or train with --task classification"
+        raise DataError(name, fault, remedy) from None
 
 
 def _as_labels(name: str, part: str, values: Array) -> Array:

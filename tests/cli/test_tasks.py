@@ -269,7 +269,7 @@ def test_the_loss_says_the_task(trained, predicted):
          ["loss is 'softmax_cross_entropy', expected one for the task regression: squared_error"]),
         ("numbers", ["--label-smoothing", 0.1], ["'squared_error' takes no label_smoothing"]),
         ("numbers", ["--class-weight", "balanced"], ["class_weight is 'balanced'", "no classes"]),
-        ("names", ["--task", "regression"], ["the train targets hold texts, such as '"]),
+        ("names", ["--task", "regression"], ["the train targets hold texts: "]),
     ],
 )  # fmt: skip
 def test_arguments_that_do_not_fit_are_named(command, tmp_path, name, options, words):
