@@ -10,22 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeAlias
 
-from pluggable_mlp.registry import (
-    BelowOne,
-    Component,
-    NonNegative,
-    PositiveCount,
-    as_count,
-    choose,
-    count,
-    number,
-    parameters_of,
-    refuse_unknown,
-)
+from pluggable_mlp import registry
 from pluggable_mlp.training.host_math import half_wave, integer_power, log2, real_power
 
 
-class Schedule(Component):
+class Schedule(registry.Component):
     """Base of schedules; those that depend on losses override its members."""
 
     def __call__(self, t: int) -> float:
@@ -49,7 +38,7 @@ LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
 class Constant(Schedule):
     """The same rate at every update: a plain number does as well."""
 
-    learning_rate: NonNegative
+    learning_rate: registry.NonNegative
 
     def __call__(self, t: int) -> float:
         """Return learning_rate."""
@@ -69,8 +58,8 @@ class Step(Constant):
         At least 0; called gamma in torch.optim.
     """
 
-    every: PositiveCount
-    factor: NonNegative = 0.1
+    every: registry.PositiveCount
+    factor: registry.NonNegative = 0.1
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^floor(t / every)."""
@@ -88,7 +77,7 @@ class Exponential(Constant):
         At least 0; called gamma in torch.optim.
     """
 
-    factor: NonNegative = 0.999
+    factor: registry.NonNegative = 0.999
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^t."""
@@ -106,7 +95,7 @@ class InverseScaling(Constant):
         At least 0; called power_t in scikit-learn.
     """
 
-    power: NonNegative = 0.5
+    power: registry.NonNegative = 0.5
 
     def __call__(self, t: int) -> float:
         """Return learning_rate / (t + 1)^power."""
@@ -129,8 +118,8 @@ class Cosine(Constant):
         At least 0.
     """
 
-    total_steps: PositiveCount
-    final: NonNegative = 0.0
+    total_steps: registry.PositiveCount
+    final: registry.NonNegative = 0.0
 
     def __call__(self, t: int) -> float:
         """Return final + (learning_rate - final) (1 + cos(pi t / total_steps)) / 2."""
@@ -152,8 +141,8 @@ class FlatCosine(Constant):
         The share of updates before the wave, at least 0 and below 1.
     """
 
-    total_steps: PositiveCount
-    flat: BelowOne = 0.5
+    total_steps: registry.PositiveCount
+    flat: registry.BelowOne = 0.5
 
     def __call__(self, t: int) -> float:
         """Return the learning rate, and from flat total_steps on half a wave to 0."""
@@ -175,7 +164,7 @@ class LogCosine(Constant):
         The number of updates of the four waves; from then on the rate is 0.
     """
 
-    total_steps: PositiveCount
+    total_steps: registry.PositiveCount
 
     def __call__(self, t: int) -> float:
         """Return learning_rate (1 - cos(2 pi log2(1 + 15 t / total_steps))) / 2."""
@@ -204,10 +193,10 @@ class OneCycle(Constant):
         At least 1.
     """
 
-    total_steps: Annotated[int, count(at_least=2)]
-    rising: BelowOne = 0.3
-    start_divisor: Annotated[float, number(at_least=1.0)] = 25.0
-    final_divisor: Annotated[float, number(at_least=1.0)] = 1e4
+    total_steps: Annotated[int, registry.count(at_least=2)]
+    rising: registry.BelowOne = 0.3
+    start_divisor: Annotated[float, registry.number(at_least=1.0)] = 25.0
+    final_divisor: Annotated[float, registry.number(at_least=1.0)] = 1e4
 
     def __call__(self, t: int) -> float:
         """Return the rate on the first wave, up, or on the second, down."""
@@ -238,9 +227,9 @@ class Plateau(Constant):
         The relative improvement that counts, at least 0 and below 1.
     """
 
-    factor: BelowOne = 0.1
-    patience: Annotated[int, count(at_least=0)] = 10
-    threshold: BelowOne = 1e-4
+    factor: registry.BelowOne = 0.1
+    patience: Annotated[int, registry.count(at_least=0)] = 10
+    threshold: registry.BelowOne = 1e-4
 
     @property
     def follows_losses(self) -> bool:
@@ -275,7 +264,7 @@ class WarmUp(Schedule):
     """
 
     schedule: Schedule | Callable[[int], float]
-    steps: PositiveCount
+    steps: registry.PositiveCount
 
     def __post_init__(self) -> None:
         if not callable(self.schedule):
@@ -361,13 +350,13 @@ def make_schedule(
     >>> [round(schedule(t), 4) for t in (0, 50, 100)]
     [0.1, 0.05, 0.0]
     """
-    warmup = as_count("warmup", warmup, at_least=0)
-    schedule_class: Callable[..., Schedule] = choose(SCHEDULES, name, "schedule")
-    takes = parameters_of(schedule_class)
+    warmup = registry.as_count("warmup", warmup, at_least=0)
+    schedule_class: Callable[..., Schedule] = registry.choose(SCHEDULES, name, "schedule")
+    takes = registry.parameters_of(schedule_class)
     free = [field for field in takes if field not in ("learning_rate", "total_steps")]
-    refuse_unknown(f"schedule {name!r}", parameters, [*free, "warmup"])
+    registry.refuse_unknown(f"schedule {name!r}", parameters, [*free, "warmup"])
     if total_steps is not None:
-        total_steps = as_count("total_steps", total_steps, at_least=1)
+        total_steps = registry.as_count("total_steps", total_steps, at_least=1)
         if total_steps <= warmup:
             raise ValueError(
                 f"warmup is {warmup}, expected fewer than the {total_steps} steps in all"
