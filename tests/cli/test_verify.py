@@ -291,7 +291,7 @@ def test_certificates_of_estimators_are_none_of_a_run(command, tmp_path):
         (lambda content: content.update(records={}), "has other records than a run of its"),
         (lambda content: content.update(tensors=[], records={}), "has other records than a run"),
         (lambda content: content.pop("test_loss"), "is not a certificate"),
-        (lambda content: content.update(format=1), "its format is 1, expected 3"),
+        (lambda content: content.update(format=1), "its format is 1, expected 4"),
         (lambda content: content.update(data_sha256=5), "is not a certificate"),
         (
             lambda content: content["records"].update({"4": "0"}),
