@@ -221,7 +221,7 @@ def test_text_left_in_the_buffer_is_not_an_error():
     """A short answer meets the closed pipe only when it is flushed."""
     program = (
         "import sys; from pluggable_mlp.cli import app as module, main\n"
-        "def program(): sys.stdout.write('short'); sys.exit(0)\n"
+        "def program(**_): sys.stdout.write('short'); sys.exit(0)\n"
         "module.program = lambda: program; main()"
     )
     child = subprocess.Popen(
