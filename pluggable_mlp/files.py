@@ -20,12 +20,6 @@ MOST_LEVELS = 100
 """Of objects and lists within each other: far more than any file of ours has."""
 
 
-class Remark(str):
-    """A note of an error for the user: libraries add notes of their own."""
-
-    __slots__ = ()
-
-
 def write_file(path: Path, content: bytes) -> None:
     """Write a file whole, as `whole_file` does."""
     with whole_file(path) as file:

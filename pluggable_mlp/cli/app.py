@@ -3,7 +3,6 @@
 Array libraries are imported by the commands that need them, so that help is quick.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from traceback import extract_tb
@@ -106,21 +105,6 @@ def program() -> TyperGroup:
 
 
 def described(error: Exception) -> tuple[int, str]:
-    """Return the exit code of an error, and what to say of it: a line for each fault."""
-    code, words = _of_itself(error)
-    return code, "\nError: ".join([words, *_remarks(error)])
-
-
-def _remarks(error: BaseException | None) -> Iterator[str]:
-    """Yield the remarks on an error, and on those that were being handled when it was raised."""
-    from pluggable_mlp.files import Remark
-
-    while error is not None:
-        yield from (note for note in getattr(error, "__notes__", []) if isinstance(note, Remark))
-        error = error.__context__
-
-
-def _of_itself(error: Exception) -> tuple[int, str]:
     """Return the exit code of an error, and what it says.
 
     2 for a wrong argument or input, or training that diverged; 3 for a backend that is not

@@ -17,7 +17,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from pluggable_mlp.backends import out_of_memory
-from pluggable_mlp.files import Remark, json_lines, remove, write_file, write_json
+from pluggable_mlp.files import json_lines, remove, write_file, write_json
 from pluggable_mlp.runs.certificate import write_certificate
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
@@ -169,12 +169,10 @@ class RunFolder:
                 self._save()
         except Exception as fault:
             message = self._not_saved(fault)
-            if error is not None:  # it decides the exit code
-                error.add_note(Remark(message))
-            elif isinstance(fault, OSError | ValueError):
+            if error is None and isinstance(fault, OSError | ValueError):
                 raise OSError(message) from None
-            else:
-                fault.add_note(Remark(message))
+            warnings.warn(message, stacklevel=2)  # what is raised decides the exit code
+            if error is None:
                 raise
         finally:
             self._leave()

@@ -151,16 +151,19 @@ def test_a_model_that_cannot_be_saved_leaves_the_last_checkpoint(command, tmp_pa
     assert command("verify", run).code == 0
 
 
-def test_an_unforeseen_error_at_the_end_leaves_the_last_checkpoint(command, tmp_path, monkeypatch):
+def test_an_unforeseen_error_at_the_end_leaves_the_last_checkpoint(
+    command, told, tmp_path, monkeypatch
+):
     """Not of the disk: it keeps its exit code, and where to go on is said."""
     run = tmp_path / "run"
     with monkeypatch.context() as patch:
         fail_to_save(patch, ZeroDivisionError, "float division by zero")
-        outcome = command("train", "--epochs", 2, "--hidden", 8, "--output", run)
+        outcome = told("train", "--epochs", 2, "--hidden", 8, "--output", run)
     assert outcome.code == 3
     first, second = outcome.err.splitlines()
-    assert first.startswith("Error: unexpected ZeroDivisionError (")
-    assert second.endswith(f"--resume {run} goes on from its last checkpoint")
+    assert first.startswith(f"Warning: --output {run} cannot be written: float division by zero; ")
+    assert first.endswith(f"--resume {run} goes on from its last checkpoint")
+    assert second.startswith("Error: unexpected ZeroDivisionError (")
     assert command("train", "--resume", run).code == 0
     assert_complete(run, command)
 
@@ -175,8 +178,8 @@ def test_a_clock_that_stands_still_loses_no_run(command, tmp_path, monkeypatch):
     assert (summary["seconds"], summary["examples_per_second"]) == (0.0, None)
 
 
-def test_an_unsaved_run_reports_what_ended_the_training(command, tmp_path, monkeypatch):
-    """First, and it decides the exit code."""
+def test_an_unsaved_run_reports_what_ended_the_training(told, tmp_path, monkeypatch):
+    """It decides the exit code."""
     from pluggable_mlp.backends import numpy
 
     folder = tmp_path / "run"
@@ -187,12 +190,12 @@ def test_an_unsaved_run_reports_what_ended_the_training(command, tmp_path, monke
 
     fail_to_save(monkeypatch, *FULL)
     monkeypatch.setattr(numpy.NumpyBackend, "synchronize", exhausted)  # once an epoch
-    outcome = command("train", "--hidden", 8, "--output", folder)
+    outcome = told("train", "--hidden", 8, "--output", folder)
     assert outcome.code == 3
-    ended, kept = outcome.err.splitlines()
+    kept, ended = outcome.err.splitlines()
     assert ended.startswith("Error: out of memory: no room")
     assert kept == (
-        f"Error: --output {folder} cannot be written: No space left on device; --resume {folder} "
+        f"Warning: --output {folder} cannot be written: No space left on device; --resume {folder} "
         "goes on from its last checkpoint"
     )
 
