@@ -137,8 +137,11 @@ class Verification:
             If a file cannot be read, was edited or is of another run.
         """
         model, metrics = folder / "model.safetensors", folder / "metrics.jsonl"
-        if whole and (count := len(read_history(metrics))) < self._last:
-            raise ValueError(f"{metrics} has {count} epochs, expected {self._last} as certified")
+        if whole:
+            read_summary(folder)  # a run without has not ended
+            if (count := len(read_history(metrics))) < self._last:
+                fault = f"{metrics} has {count} epochs, expected {self._last} as certified"
+                raise ValueError(fault)
         if whole or (folder / "config.json").exists():
             self._check_config(folder, whole)
         if not whole and not model.exists():
