@@ -283,7 +283,7 @@ class RunFolder:
         self.path.rename(old)
         self._old = old
         remove(old / _LOCK)
-        self._lock = _locked(self.path, lambda: None)
+        self._lock = _locked(self.path, lambda: refuse_used_folder(self.path))
         lock.release()
 
     def _hold(self) -> None:
