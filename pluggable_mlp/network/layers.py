@@ -10,16 +10,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.network.activations import Activation
 from pluggable_mlp.network.philox import Seed, random_numbers
 from pluggable_mlp.registry import as_number
-
-if TYPE_CHECKING:
-    from pluggable_mlp.network.initializers import Initializer
 
 _RESOLUTION = 2**16  # of the random numbers, and so of dropout's rate
 
@@ -28,13 +25,8 @@ Gradients = tuple[Array, Arrays]
 Backward = Callable[..., Gradients]
 Forward = tuple[Array, Backward]
 Shapes = dict[str, tuple[int, ...]]
-
-
-class Draw(Protocol):
-    """The interface of a function that draws initial parameters."""
-
-    def __call__(self, shapes: Shapes, initializer: "Initializer | None" = None, /) -> Arrays:
-        """Return host data by name, drawn by the initializer, by default the network's."""
+Draw = Callable[..., Arrays]
+"""(shapes, initializer) -> host data by name, drawn by default by the network's initializer."""
 
 
 @dataclass(frozen=True)

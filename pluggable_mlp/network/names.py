@@ -1,14 +1,8 @@
 """What an array of parameters or buffers is, by its name in its layer."""
 
-_CORE_AXES = {
-    "W": 2,
-    **dict.fromkeys(("r", "s", "member_b"), 2),
-    "member_W": 3,
-    **dict.fromkeys(("embedding_w", "embedding_b", "embedding_c"), 2),
-    "embedding_V": 3,
-    "category_E": 2,
-    **dict.fromkeys(("left", "inverse_width", "low", "high"), 2),
-}
+_MATRICES = ("W", "r", "s", "member_b", "embedding_w", "embedding_b", "embedding_c", "category_E")
+_BINS = ("left", "inverse_width", "low", "high")
+_CORE_AXES = {"member_W": 3, "embedding_V": 3, **dict.fromkeys(_MATRICES + _BINS, 2)}
 """Other arrays are vectors: biases, gains, shifts."""
 
 
