@@ -238,13 +238,13 @@ def _streamed(
     # Whether they fit the inputs is told by the inputs' count alone.
     stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
     checked = _checked_targets(mlp, xp, stand_in, like, weights, backend, dtype)
-    on_host = map_nested(lambda x: backend.to_numpy(unwrapped(x)), checked)
+    y, weight = map_nested(lambda x: backend.to_numpy(unwrapped(x)), checked)
 
     def moved(x: Any, *others: Any) -> tuple[Array, Array, Array | None]:
-        y, weight = map_nested(lambda rows: xp.asarray(backend.asarray(rows)), others)
-        return _as_floats(xp, backend.asarray(x), dtype), y, weight
+        on_device = map_nested(lambda rows: xp.asarray(backend.asarray(rows)), others)
+        return _as_floats(xp, backend.asarray(x), dtype), *on_device
 
-    return Streamed(rows, *on_host, block_size, kind, moved)
+    return Streamed(rows, y, weight, block_size, kind, moved)
 
 
 def _checked_targets(

@@ -65,8 +65,8 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
         for block in range(0, count, size)
         for start in range(block, min(block + size, count), at_once)
     ]
-    for rows in read_ahead(examples.read, ranges):
-        yield examples.on_device(rows)
+    for arrays in read_ahead(examples.read, ranges):
+        yield examples.on_device(arrays)
 
 
 class Order(Protocol):
