@@ -67,7 +67,7 @@ def test_early_stopping_has_its_patience():
     assert TableClassifier(early_stopping=2, **recipe).fit(X, y).n_iter_ == 3
     model = TableClassifier(early_stopping="none", max_iter=20, **recipe).fit(X, y)
     assert model.n_iter_ == 20  # the recipe's is 16
-    with pytest.raises(ValueError, match=r"no validation part .*validation_fraction=0\.1"):
+    with pytest.raises(ValueError, match=r"a validation part to watch.*validation_fraction=0\.1"):
         model.set_params(early_stopping=2, validation_fraction=0).fit(X, y)
 
 
