@@ -3,8 +3,7 @@
 Each backend has its own module, which is imported only when that backend is requested; importing
 this package does not import an array library.  Other packages add backends by the entry point
 group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, where the class
-has the members of `Backend` and, optionally, those of `TaskRunner`, `Queued`, `Compiler`
-and `MemoryReporter`.
+has the members of `Backend` and, optionally, those of `Abilities`.
 """
 
 import os
@@ -21,27 +20,17 @@ from array_api_compat import device
 from pluggable_mlp.arrays import Array, array_namespace, library_of
 from pluggable_mlp.registry import choose
 
-from .contract import (
-    Backend,
-    BackendUnavailable,
-    Compiler,
-    MemoryReporter,
-    Queued,
-    TaskRunner,
-)
+from .contract import Abilities, Backend, BackendUnavailable
 from .memory import with_free_memory
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 __all__ = [
+    "Abilities",
     "Backend",
     "BackendStatus",
     "BackendUnavailable",
-    "Compiler",
-    "MemoryReporter",
-    "Queued",
-    "TaskRunner",
     "available_backends",
     "backend_of",
     "get_backend",
@@ -219,9 +208,10 @@ def out_of_memory(error: Exception) -> str | None:
     """
     for value in (*(entry.path for entry in _BUILT_IN.values()), *(e.value for e in _plug_ins())):
         module, _, name = value.partition(":")
-        backend = getattr(sys.modules.get(module), name, None)
-        if isinstance(backend, MemoryReporter) and (said := backend.out_of_memory(error)):
-            return said
+        backend = getattr(sys.modules.get(module), name, Abilities)
+        report = getattr(backend, "out_of_memory", Abilities.out_of_memory)
+        if message := report(error):
+            return str(message)
     return with_free_memory(error) if isinstance(error, MemoryError) else None
 
 

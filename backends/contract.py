@@ -1,16 +1,15 @@
 """The interface of a backend.
 
 Operations on arrays are not part of it: they are those of the Python array API standard, in
-`Backend.xp`.  The interface consists of what the standard lacks.
+`Backend.xp`.  The interface consists of what the standard lacks: `Backend`, and optional
+`Abilities`.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pluggable_mlp.arrays import Array, Namespace
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from pluggable_mlp.executor import RunAll, one_by_one
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
@@ -167,42 +166,22 @@ class Backend(Protocol):
         """
 
 
-@runtime_checkable
-class TaskRunner(Protocol):
-    """Optional interface of a backend: run independent tasks concurrently.
+class Abilities:
+    """What a backend may offer beyond `Backend`; these are the defaults.
 
-    It is meant for libraries whose operations leave processors idle.  Without it tasks run one
-    after the other.
+    A backend that leaves a member out, or does not inherit from this class, has the default.
     """
 
-    def run_all(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Return [function(item) for item in items]; the calls are independent of each other.
+    queued: bool = False
+    """Whether operations are put into a queue.
 
-        An attribute `at_once` of it says how many run at once, so that there are as many tasks.
-        """
-
-
-@runtime_checkable
-class Queued(Protocol):
-    """Optional interface of a backend: its operations are put into a queue.
-
-    Each operation then takes a few microseconds to launch, however little it does, and reading a
-    value waits for all previous ones.  Reproducible operations are then not divided into parts for
-    the caches of a processor.  Without it, operations are assumed to be complete on return.
+    Each then takes a few microseconds to launch, however little it does, and reading a value waits
+    for all before it.  Reproducible operations are then not divided into parts for the caches of a
+    processor.
     """
 
-    @property
-    def queued(self) -> bool:
-        """Whether operations on this device are queued."""
-
-
-@runtime_checkable
-class Compiler(Protocol):
-    """Optional interface of a backend: many operations in one call.
-
-    It is meant for libraries with a compiler, or whose operations take less time than the Python
-    code between them.  Without it, or if it returns None, functions run operation by operation.
-    """
+    run_all: ClassVar[RunAll] = staticmethod(one_by_one)
+    """Runs independent tasks, concurrently where operations leave processors idle."""
 
     def compile(
         self,
@@ -213,6 +192,9 @@ class Compiler(Protocol):
         most: int = 1,
     ) -> Callable[..., Any] | None:
         """Return a faster function with the same results, by default up to rounding.
+
+        It is meant for libraries with a compiler, or whose operations take less time than the
+        Python code between them.
 
         Parameters
         ----------
@@ -255,21 +237,17 @@ class Compiler(Protocol):
             these lengths and names, arrays of these classes, shapes, dtypes and devices, and with
             the settings of the process that change results.  Its arguments are not checked again.
         """
-
-
-@runtime_checkable
-class MemoryReporter(Protocol):
-    """Optional interface of a backend: recognize errors that mean "out of memory".
-
-    Libraries that compute on the host and raise MemoryError do not need it.
-    """
+        return None
 
     @classmethod
-    def out_of_memory(cls, error: Exception) -> str | None:
+    def out_of_memory(cls, error: Exception) -> str | None:  # noqa: ARG003 (of others)
         """Return the memory requested and, if known, the memory free; None for other errors.
+
+        It is meant for libraries that raise no MemoryError where memory is short.
 
         Parameters
         ----------
         error : Exception
             Raised by an operation on arrays of this library or of another one.
         """
+        return None

@@ -103,7 +103,7 @@ class CupyBackend(ArrayLibrary):
         exact: bool = False,
         most: int = 1,
     ) -> Function | None:
-        """See `Compiler.compile`: training steps, which use up their state, become CUDA graphs."""
+        """See `Abilities.compile`: training steps, which use up their state, become CUDA graphs."""
         return CapturedFunction.of(function) if used_up and most == 1 else None
 
     def versions(self) -> dict[str, str]:
@@ -126,7 +126,7 @@ class CupyBackend(ArrayLibrary):
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
-        """See `MemoryReporter.out_of_memory`; what is free is that of the current device."""
+        """See `Abilities.out_of_memory`; what is free is that of the current device."""
         runtime = cupy.cuda.runtime
         ours = type(error).__module__.startswith("cupy")  # and cupy_backends: CUDA's and cuBLAS's
         if not (ours and re.search(_OUT_OF_MEMORY, str(error), re.IGNORECASE)):

@@ -168,7 +168,7 @@ class JaxBackend(ArrayLibrary):
         exact: bool = False,
         most: int = 1,
     ) -> Function | None:
-        """See `Compiler.compile`: XLA makes one call of many, each of some microseconds.
+        """See `Abilities.compile`: XLA makes one call of many, each of some microseconds.
 
         Loops are `jax.lax.fori_loop`, compiled once for all counts.  None, after a warning, where
         a trial on this device shows that exact compilation changes bits.
@@ -189,7 +189,7 @@ class JaxBackend(ArrayLibrary):
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
-        """See `MemoryReporter.out_of_memory`; what is free is that of JAX's first device."""
+        """See `Abilities.out_of_memory`; what is free is that of JAX's first device."""
         said = str(error)
         if not (isinstance(error, jax.errors.JaxRuntimeError) and _OUT_OF_MEMORY in said):
             return None

@@ -35,7 +35,7 @@ class CompiledFunction:
     Parameters
     ----------
     function : callable
-        As `Compiler.compile` wants it.
+        As `Abilities.compile` wants it.
     used_up : tuple of int
         The places of the arguments whose memory may be overwritten.
     compiler : callable
@@ -79,7 +79,7 @@ class RecognizingFunction(TracedFunction):
     Parameters
     ----------
     function : callable
-        As `Compiler.compile` wants it; of arrays alone.
+        As `Abilities.compile` wants it; of arrays alone.
     """
 
     # JAX itself moves arrays that are not committed to a device.

@@ -59,7 +59,7 @@ def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
     Parameters
     ----------
     function : callable
-        As `Compiler.compile` wants it; of what JAX has, control flow may round nothing.
+        As `Abilities.compile` wants it; of what JAX has, control flow may round nothing.
     used_up : tuple of int
         The places of the arguments whose memory may be written over.
     """

@@ -1,4 +1,4 @@
-"""JAX's loops behind `Compiler.compile`, where calls are combined."""
+"""JAX's loops behind `Abilities.compile`, where calls are combined."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ Rows = dict[str, Any]
 
 
 def compiled_loop(function: Function, most: int) -> Function:
-    """Return combined calls, as `Compiler.compile` says: one `jax.lax.fori_loop` for all counts."""
+    """Return combined calls, see `Abilities.compile`: one `jax.lax.fori_loop` for all counts."""
     run = CompiledFunction(
         partial(one_by_one, function),
         (0,),

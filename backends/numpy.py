@@ -83,7 +83,7 @@ class NumpyBackend(ArrayLibrary):
         exact: bool = False,
         most: int = 1,
     ) -> Function | None:
-        """See `Compiler.compile`: functions are traced, which changes no bit."""
+        """See `Abilities.compile`: functions are traced, which changes no bit."""
         return None if most > 1 else TracedNumpyFunction.of(function)
 
     def versions(self) -> dict[str, str]:

@@ -105,7 +105,7 @@ class TorchBackend(ArrayLibrary):
 
     @property
     def queued(self) -> bool:
-        """See `Queued`: all devices but the processor are."""
+        """See `Abilities.queued`: all devices but the processor are."""
         return bool(self._device.type != "cpu")
 
     def _upload(self, host: Array) -> Array:
@@ -128,7 +128,7 @@ class TorchBackend(ArrayLibrary):
         exact: bool = False,
         most: int = 1,
     ) -> Function | None:
-        """See `Compiler.compile`: functions are traced, which changes no bit.
+        """See `Abilities.compile`: functions are traced, which changes no bit.
 
         Training steps, which use up their state, are compiled by `torch.compile` on other devices
         than the processor.  There it saves some 80 microseconds a step and takes 5 seconds or more
@@ -149,7 +149,7 @@ class TorchBackend(ArrayLibrary):
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
-        """See `MemoryReporter.out_of_memory`: on a GPU PyTorch itself says what is free."""
+        """See `Abilities.out_of_memory`: on a GPU PyTorch itself says what is free."""
         said = str(error)
         if isinstance(error, torch.OutOfMemoryError):
             return ". ".join(said.split(". ")[:3])  # the rest is advice on fragments

@@ -21,7 +21,7 @@ class CompiledFunction:
     Parameters
     ----------
     function : callable
-        As `Compiler.compile` wants it.
+        As `Abilities.compile` wants it.
     compiler : str
         The backend of `torch.compile`; "inductor" needs Triton on a GPU, a C++ compiler otherwise.
 

@@ -32,7 +32,7 @@ class CapturedFunction(CompiledFunction):
     Parameters
     ----------
     function, used_up
-        As for `Compiler.compile`.
+        As for `Abilities.compile`.
     compiler : str
         As for `CompiledFunction`.
     """

@@ -39,7 +39,7 @@ class TracedFunction:
     Parameters
     ----------
     function : callable
-        As for `Compiler.compile`.
+        As for `Abilities.compile`.
 
     Attributes
     ----------

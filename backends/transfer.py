@@ -11,6 +11,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, library_of
 
+from .contract import Abilities
+
 __all__ = ["DTYPES", "ArrayLibrary", "host_array"]
 
 # The dtypes of the array API standard.
@@ -22,7 +24,7 @@ DTYPES = (
 _HOST = (np.ndarray, np.generic, bool, int, float, complex, list, tuple)
 
 
-class ArrayLibrary:
+class ArrayLibrary(Abilities):
     """Base class of backends, which checks arguments and leaves the copying to its subclasses.
 
     A subclass sets `name`, `xp` and `_device` (the attribute `device` of the library's arrays),

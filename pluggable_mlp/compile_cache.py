@@ -33,7 +33,7 @@ def compiled_once(
     Parameters
     ----------
     compile_function : callable
-        As `Compiler.compile`, with these settings.
+        As `Abilities.compile`, with these settings.
     owner : hashable
         What the result is compiled for, such as the class and the device of a backend.
     function : functools.partial

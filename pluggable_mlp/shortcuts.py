@@ -168,7 +168,7 @@ def check_process(xp: Namespace) -> None:
 def compiled(
     xp: Namespace, function: Callable[..., Any], *, exact: bool = False, device: Any = None
 ) -> Callable[..., Any] | None:
-    """Return `Compiler.compile` of a function of arrays on a device, or None.
+    """Return `Abilities.compile` of a function of arrays on a device, or None.
 
     Only what is `exact` depends on the device.
     """
@@ -198,7 +198,7 @@ def call_compiled(
     ----------
     xp : namespace
     function : callable
-        Of a module; what it computes is exact, as `Compiler.compile` asks.
+        Of a module; what it computes is exact, as `Abilities.compile` asks.
     x : array
     *constants : hashable
     """
@@ -244,7 +244,7 @@ def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
 
 
 def queued(xp: Namespace, x: Array) -> bool:
-    """Return whether operations on the device of `x` (any shape) are queued, as `Queued` says."""
+    """Return `Abilities.queued` of the device of `x` (any shape)."""
     return getattr(_backend_at(xp, device_of(x)), "queued", False)
 
 

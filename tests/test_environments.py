@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from numpy._core._multiarray_umath import __cpu_features__
 
-from pluggable_mlp.testing.recorded_runs import recorded
+from pluggable_mlp.testing.result_checks import recorded
 
 ROOT = Path(__file__).parent.parent
 RUNS = ("sgd, pixels, float32", "adamw, many components, float64")
 PROGRAM = """
 import json, sys
 from pluggable_mlp import get_backend
-from pluggable_mlp.testing.recorded_runs import run
+from pluggable_mlp.testing.result_checks import run
 backend = get_backend(sys.argv[1])
 print(json.dumps({name: run(name, backend) for name in sys.argv[2:]}))
 """

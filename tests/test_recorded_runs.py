@@ -9,7 +9,7 @@ from collections import deque
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.testing.recorded_runs import RUNS, recorded, run
+from pluggable_mlp.testing.result_checks import RUNS, recorded, run
 from tests.emulated_card import counting
 
 HASHES = recorded()

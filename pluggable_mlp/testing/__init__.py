@@ -6,9 +6,11 @@ and its training steps lie within derived bounds around NumPy's; it has the *sam
 recordings* if also the recorded runs of the reproducible arithmetic have their hashes.
 """
 
-from pluggable_mlp.testing.checks import Check, Grade
+from pluggable_mlp.testing import contract_checks, result_checks  # noqa: F401 (they add checks)
 from pluggable_mlp.testing.conformance import (
+    Check,
     ConformanceReport,
+    Grade,
     Result,
     check_backend,
     parametrize_with_checks,

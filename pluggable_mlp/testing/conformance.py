@@ -1,24 +1,99 @@
-"""All checks of a backend in one call, for its author: the report, and tests of pytest."""
+"""All checks of a backend in one call, for its author: the report, and tests of pytest.
+
+A check is a function that raises, with the grade that it is for; `contract_checks.py` and
+`result_checks.py` have them.
+"""
 
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import pluggable_mlp.testing.arithmetic_checks
-import pluggable_mlp.testing.contract_checks
-import pluggable_mlp.testing.training_checks
-import pluggable_mlp.testing.transfer_checks  # noqa: F401 (each adds its checks to the table)
-from pluggable_mlp.backends import Backend
+from pluggable_mlp.backends import Abilities, Backend
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import offers_of
-from pluggable_mlp.testing.checks import CHECKS, Check, Fault, Grade, NotOffered
-from pluggable_mlp.testing.contract_checks import OPTIONAL
 
 PASSED, FAILED, EXPECTED = "passed", "failed", "expected to fail"
 LEFT_OUT, UNEXPECTED = "not offered", "passed unexpectedly"
+
+ABILITIES = {
+    "compile": "many operations in one call",
+    "queued": "operations are put into a queue",
+    "run_all": "run independent tasks concurrently",
+    "out_of_memory": "recognize errors that mean out of memory",
+}
+"""The members of `Abilities`, in words."""
+
+
+class Grade(IntEnum):
+    """What a backend is good for; each grade includes those below it."""
+
+    NONE = 0
+    RUNS = 1
+    AGREES = 2
+    SAME_BITS = 3
+
+    def __str__(self) -> str:
+        return _WORDS[self]
+
+
+_WORDS = ("does not run", "runs", "agrees within bounds", "same bits as the recordings")
+
+
+class Fault(AssertionError):  # noqa: N818 (it is the backend's)
+    """A backend does something else than its contract says."""
+
+
+class NotOffered(Exception):  # noqa: N818 (it is no error)
+    """A backend leaves out an optional ability, which a check is about."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check of a backend.
+
+    Attributes
+    ----------
+    name : str
+    grade : Grade
+        The lowest grade that asks for it.
+    function : callable Backend -> None
+        It raises `Fault`, or whatever the backend raises, if the check fails, and `NotOffered` if
+        it is about an ability that the backend leaves out.
+    """
+
+    name: str
+    grade: Grade
+    function: Callable[[Backend], None]
+
+    def __call__(self, backend: Backend) -> None:
+        """Check a backend."""
+        self.function(backend)
+
+
+CHECKS: dict[str, Check] = {}
+"""All checks by their names, in the order in which they are made."""
+
+
+def check(grade: Grade, name: str = "") -> Callable[[Callable[[Backend], None]], Any]:
+    """Return a decorator that adds a function to the checks, under this name or its own."""
+
+    def add(function: Callable[[Backend], None]) -> Callable[[Backend], None]:
+        key = name or function.__name__
+        CHECKS[key] = Check(key, grade, function)
+        return function
+
+    return add
+
+
+def expect(condition: bool, message: str) -> None:
+    """Raise `Fault` with the message unless the condition holds."""
+    if not condition:
+        raise Fault(message)
 
 
 @dataclass(frozen=True)
@@ -163,10 +238,10 @@ def results_of(backend: Backend, expected_failures: Mapping[str, str]) -> Iterat
     for name in expected_failures:
         choose(CHECKS, name, "expected_failures")
     first: dict[str, str] = {}
-    for each in sorted(CHECKS.values(), key=lambda each: each.grade):
-        result = _result_of(each, backend, expected_failures.get(each.name))
-        name = first.setdefault(result.message, each.name)
-        if result.outcome == FAILED and name != each.name:
+    for check in sorted(CHECKS.values(), key=attrgetter("grade")):
+        result = _result_of(check, backend, expected_failures.get(check.name))
+        name = first.setdefault(result.message, check.name)
+        if result.outcome == FAILED and name != check.name:
             result = replace(result, message=f"as {name}")
         yield result
 
@@ -196,13 +271,24 @@ def _words_of(error: Exception) -> str:
     return f"{type(error).__name__}: {words} ({where}{of_what})"
 
 
+def ability(backend: Backend, name: str) -> Any:
+    """Return a member of `Abilities`; raise `NotOffered` where a backend has the default of it."""
+    member, default = (getattr(kind, name, None) for kind in (type(backend), Abilities))
+    is_default = getattr(member, "__func__", member) is getattr(default, "__func__", default)
+    if is_default or getattr(backend, name, None) is None:
+        raise NotOffered(f"it has no {name} of its own")
+    return getattr(backend, name)
+
+
 def _abilities_of(backend: Backend) -> dict[str, str]:
     """Return the optional abilities of a backend, and whether it has them."""
     abilities = {}
-    for member, protocol in OPTIONAL.items():
-        summary = (protocol.__doc__ or "").partition("\n")[0].rstrip(".")
-        has = "yes" if isinstance(backend, protocol) else "no"
-        abilities[member] = f"{has}: {summary.removeprefix('Optional interface of a backend: ')}"
+    for name, words in ABILITIES.items():
+        try:
+            ability(backend, name)
+            abilities[name] = f"yes: {words}"
+        except NotOffered:
+            abilities[name] = f"no: {words}"
     abilities["functions"] = ", ".join(offers_of(backend.xp)) or "none of its own"
     return abilities
 

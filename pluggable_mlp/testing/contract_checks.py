@@ -1,4 +1,7 @@
-"""Checks of what a backend consists of: its members, devices, and optional abilities."""
+"""Checks of what a backend consists of: its members, its devices, the way of data to it and back.
+
+What is sent comes back with all of its bits, and nothing is converted that was not asked for.
+"""
 
 import inspect
 import operator
@@ -7,25 +10,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.backends import (
-    Backend,
-    BackendUnavailable,
-    Compiler,
-    MemoryReporter,
-    Queued,
-    TaskRunner,
-)
-from pluggable_mlp.testing.checks import Grade, NotOffered, check, expect
+from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of
+from pluggable_mlp.backends import Abilities, Backend, BackendUnavailable
+from pluggable_mlp.backends.transfer import DTYPES
+from pluggable_mlp.testing.conformance import ABILITIES, Grade, NotOffered, ability, check, expect
 
-OPTIONAL = {
-    "compile": Compiler,
-    "queued": Queued,
-    "run_all": TaskRunner,
-    "out_of_memory": MemoryReporter,
-}
-"""The optional members, and the protocol of each."""
 _MEMBERS = frozenset(name for name in vars(Backend) if not name.startswith("_"))
 
 
@@ -42,12 +33,12 @@ def members(backend: Backend) -> None:
     public = {name for name in names if getattr(backend, name) is not None}
     if lacking := sorted(_MEMBERS - public):
         expect(False, f"it lacks {', '.join(lacking)}")
-    if others := sorted(public - _MEMBERS - set(OPTIONAL)):
-        expect(False, f"{', '.join(others)}: the contract has no such members; begin with _")
+    if unknown := sorted(public - _MEMBERS - set(ABILITIES)):
+        expect(False, f"{', '.join(unknown)}: the contract has no such members; begin with _")
     for name in sorted(public - {"name", "device", "xp", "queued"}):
-        expected = _signature(getattr(OPTIONAL.get(name, Backend), name))
-        found = _signature(getattr(backend, name))
-        expect(found == expected, f"{name} takes {found}, expected {expected}")
+        expected = _signature(getattr(Abilities if name in ABILITIES else Backend, name))
+        actual = _signature(getattr(backend, name))
+        expect(actual == expected, f"{name} takes {actual}, expected {expected}")
 
 
 @check(Grade.RUNS)
@@ -93,18 +84,18 @@ def one_device(backend: Backend) -> None:
         "a row": x[0, :],
     }
     for name, array in results.items():
-        found = device_of(array)
-        expect(found == place, f"{name} is on {found}, but arrays of lists are on {place}")
+        actual = device_of(array)
+        expect(actual == place, f"{name} is on {actual}, but arrays of lists are on {place}")
 
 
 @check(Grade.RUNS)
 def other_devices(backend: Backend) -> None:
     """Arrays of its other devices are elsewhere, and are refused with a ValueError."""
-    others = list(_on_other_devices(backend))
-    if not others:
+    elsewhere = list(_on_other_devices(backend))
+    if not elsewhere:
         raise NotOffered("there is one device")
     here = device_of(backend.asarray([1.0]))
-    for other in others:
+    for other in elsewhere:
         array = other.asarray([1.0])
         expect(
             device_of(array) != here,
@@ -116,7 +107,7 @@ def other_devices(backend: Backend) -> None:
 
 def _on_other_devices(backend: Backend) -> Iterator[Backend]:
     """Yield the backend on two of its other devices."""
-    for device in [each for each in type(backend).devices() if each != backend.device][:2]:
+    for device in [device for device in type(backend).devices() if device != backend.device][:2]:
         try:
             yield type(backend)(device)
         except BackendUnavailable:  # a device that others use
@@ -126,12 +117,12 @@ def _on_other_devices(backend: Backend) -> Iterator[Backend]:
 @check(Grade.RUNS)
 def data_of_others(backend: Backend) -> None:
     """What is not host data, and arrays of other libraries, are refused, not converted."""
-    others: tuple[object, ...] = (
+    foreign: tuple[object, ...] = (
         *("abc", None, {1: 2}, [[1.0], ["a"]]),
         np.asarray([None]),
         _OtherLibrary(),
     )
-    for data in others:
+    for data in foreign:
         _expect_error(TypeError, f"data {data!r}", backend.asarray, data)
     ragged: tuple[object, ...] = ([[1, 2], [3]], [[1.0], 2.0])
     for data in ragged:
@@ -171,9 +162,9 @@ def _of_trees(xp: Namespace, tree: Any, factor: Any, nothing: None) -> Any:
 @check(Grade.RUNS)
 def compiled_functions(backend: Backend) -> None:
     """`compile` returns a function with the same results, for other numbers at each call."""
-    compiler = _offered(backend, Compiler)
+    compile_function = ability(backend, "compile")
     function = partial(_of_trees, backend.xp)
-    ways = {exact: compiler.compile(function, exact=exact) for exact in (False, True)}
+    ways = {exact: compile_function(function, exact=exact) for exact in (False, True)}
     if not any(ways.values()):
         raise NotOffered("it compiles nothing")
     for exact, compiled in ways.items():
@@ -186,10 +177,10 @@ def compiled_functions(backend: Backend) -> None:
                 (added, [1 + 0.5 * n, n + 0.5 * n**2]),
                 (result["power"], [n, n**2]),
             ):
-                found = backend.to_numpy(array)
+                actual = backend.to_numpy(array)
                 expect(
-                    found.dtype == np.float32 and found.tolist() == expected,
-                    f"call {n}, exact={exact}: {found.tolist()} of {found.dtype}, "
+                    actual.dtype == np.float32 and actual.tolist() == expected,
+                    f"call {n}, exact={exact}: {actual.tolist()} of {actual.dtype}, "
                     f"expected {expected} of float32",
                 )
 
@@ -203,7 +194,7 @@ def _of_calls(xp: Namespace, carry: Any, index: Any, row: Any, shared: Any) -> A
 @check(Grade.RUNS)
 def compiled_loops(backend: Backend) -> None:
     """`compile` with `most` gives what the function gives call by call, for any count."""
-    loop = _offered(backend, Compiler).compile(partial(_of_calls, backend.xp), most=4)
+    loop = ability(backend, "compile")(partial(_of_calls, backend.xp), most=4)
     if loop is None:
         raise NotOffered("it combines no calls")
     x = backend.asarray([2.0, 3.0], dtype="float64")
@@ -217,36 +208,147 @@ def compiled_loops(backend: Backend) -> None:
             "indices": (results["index"][:count], [2 * n + 0.5 for n in range(count)]),
         }
         for name, (array, values) in expected.items():
-            found = backend.to_numpy(array).tolist()
-            expect(found == values, f"{name} of {count} calls: {found}, expected {values}")
+            actual = backend.to_numpy(array).tolist()
+            expect(actual == values, f"{name} of {count} calls: {actual}, expected {values}")
 
 
 @check(Grade.RUNS)
 def tasks(backend: Backend) -> None:
     """`run_all` returns the results in the order of the items."""
-    runner = _offered(backend, TaskRunner)
-    found = runner.run_all(operator.neg, range(100))
-    expect(found == [-n for n in range(100)], f"run_all returned {found[:5]} …")
+    results = ability(backend, "run_all")(operator.neg, range(100))
+    expect(results == [-n for n in range(100)], f"run_all returned {results[:5]} …")
 
 
 @check(Grade.RUNS)
 def queue(backend: Backend) -> None:
     """`queued` is a boolean."""
-    queued = _offered(backend, Queued).queued
+    queued = ability(backend, "queued")
     expect(isinstance(queued, bool), f"queued is {queued!r}, expected a boolean")
 
 
 @check(Grade.RUNS)
 def errors_of_memory(backend: Backend) -> None:
     """`out_of_memory` does not take other errors for a lack of memory."""
-    reporter = _offered(backend, MemoryReporter)
+    report = ability(backend, "out_of_memory")
     for error in (ValueError("out of range"), RuntimeError("no"), KeyError("memory")):
-        found = reporter.out_of_memory(error)
-        expect(found is None, f"out_of_memory({error!r}) returned {found!r}, expected None")
+        message = report(error)
+        expect(message is None, f"out_of_memory({error!r}) returned {message!r}, expected None")
 
 
-def _offered(backend: Backend, protocol: Any) -> Any:
-    """Return the backend if it has the members of an optional protocol."""
-    if not isinstance(backend, protocol):
-        raise NotOffered(f"it is not a {protocol.__name__}")
-    return backend
+# Transfer: nothing is lost, nothing converted
+
+
+def _expect_bits(backend: Backend, host: NDArray[np.generic], what: str) -> None:
+    """Expect that an array comes back with its shape, its dtype and all of its bits."""
+    array = backend.asarray(host)
+    back = backend.to_numpy(array)
+    expect(type(back) is np.ndarray, f"{what}: to_numpy returned a {type(back).__name__}")
+    native = host.astype(host.dtype.newbyteorder("="))
+    expect(
+        (back.dtype, back.shape) == (native.dtype, native.shape),
+        f"{what}: {back.dtype} of shape {back.shape} came back for {native.dtype}, {native.shape}",
+    )
+    if back.tobytes() != native.tobytes():
+        differ = np.frombuffer(back.tobytes(), "u1") != np.frombuffer(native.tobytes(), "u1")
+        first = int(np.argmax(differ)) // host.itemsize
+        received, sent = back.reshape(-1)[first], native.reshape(-1)[first]
+        expect(False, f"{what}: {sent!r} came back as {received!r}")
+
+
+@check(Grade.RUNS)
+def transfer_of_dtypes(backend: Backend) -> None:
+    """Arrays of every dtype of the standard come back bit for bit, and are of its namespace."""
+    for dtype in DTYPES:
+        host = (np.arange(64) % 2).astype(dtype).reshape(8, 8)
+        _expect_bits(backend, host, dtype)
+        array = backend.asarray(host)
+        xp = array_namespace(array)
+        expect(xp is backend.xp, f"arrays have the namespace {xp}, and xp is {backend.xp}")
+        expect(array.dtype == getattr(backend.xp, dtype), f"an array of {dtype} has {array.dtype}")
+    _expect_bits(backend, np.asarray([2**63 - 1, -(2**63), 2**32 + 1]), "integers of 64 bits")
+
+
+@check(Grade.RUNS)
+def transfer_of_zeros_and_infinities(backend: Backend) -> None:
+    """Infinities, zeros of both signs and the largest numbers come back bit for bit."""
+    for dtype in (np.float32, np.float64):
+        most = np.finfo(dtype).max
+        host = np.asarray([0.0, -0.0, np.inf, -np.inf, most, -most, 1 / 3], dtype)
+        _expect_bits(backend, host, str(host.dtype))
+
+
+@check(Grade.RUNS)
+def transfer_of_denormal_numbers(backend: Backend) -> None:
+    """Denormal numbers come back bit for bit: they are not flushed to zero."""
+    for dtype in (np.float32, np.float64):
+        tiny = np.finfo(dtype).tiny
+        host = np.asarray([tiny, tiny / 2, -tiny / 4, np.finfo(dtype).smallest_subnormal], dtype)
+        _expect_bits(backend, host, str(host.dtype))
+
+
+@check(Grade.RUNS)
+def transfer_of_nan(backend: Backend) -> None:
+    """NaN comes back, of any sign and payload."""
+    words = {np.float32: [0x7FC00000, 0xFFC00001], np.float64: [0x7FF8 << 48, (0xFFF8 << 48) + 7]}
+    for dtype, bits in words.items():
+        host = np.asarray(bits, f"u{np.dtype(dtype).itemsize}").view(dtype)
+        _expect_bits(backend, host, str(host.dtype))
+
+
+@check(Grade.RUNS)
+def transfer_of_layouts(backend: Backend) -> None:
+    """Host data may have any strides, sizes and byte order, and be read-only."""
+    x = np.arange(12.0).reshape(3, 4)
+    read_only = np.arange(3.0)
+    read_only.flags.writeable = False
+    for what, host in {
+        "negative strides": x[::-1, ::-1],
+        "a transposed array": x.T,
+        "every second row": x[::2, 1:],
+        "an empty array": x[:0],
+        "an array without axes": x[1:2, 2:3].reshape(()),
+        "an array in big-endian order": x.astype(">f8"),
+        "a read-only array": read_only,
+    }.items():
+        _expect_bits(backend, host, what)
+
+
+@check(Grade.RUNS)
+def transfer_of_lists(backend: Backend) -> None:
+    """Numbers and nested lists get the dtype that NumPy gives them, or the one asked for."""
+    cases: tuple[object, ...] = ([[1, 2], [3, 4]], [1.5, 2], (True, False), 3, 2.5, [[]])
+    for data in cases:
+        actual, expected = backend.to_numpy(backend.asarray(data)), np.asarray(data)
+        expect(
+            actual.dtype == expected.dtype and actual.tolist() == expected.tolist(),
+            f"{data!r} became {actual!r}, expected {expected!r}",
+        )
+    actual = backend.to_numpy(backend.asarray([1, 2], dtype="float32"))
+    expect(actual.dtype == np.float32, f"asarray(…, dtype='float32') made {actual.dtype}")
+
+
+@check(Grade.RUNS)
+def own_arrays_without_copies(backend: Backend) -> None:
+    """`asarray` returns its own arrays without a copy."""
+    array = backend.asarray([1.0, 2.0], dtype="float32")
+    for again in (backend.asarray(array), backend.asarray(array, dtype="float32")):
+        shared = again is array or (
+            isinstance(array, np.ndarray) and np.shares_memory(again, array)
+        )
+        expect(shared, "asarray of an array of its own returned a copy")
+
+
+@check(Grade.RUNS)
+def copies_are_independent(backend: Backend) -> None:
+    """Where the standard promises a copy, a change of it does not change the array."""
+    xp = backend.xp
+    copies: dict[str, Callable[[Array], Array]] = {
+        "astype(x, x.dtype)": lambda x: xp.astype(x, x.dtype),
+        "asarray(x, copy=True)": lambda x: xp.asarray(x, copy=True),
+    }
+    for name, make in copies.items():
+        x = xp.zeros_like(backend.asarray([1.0, 2.0]))
+        copy = make(x)
+        copy += 1.0
+        values = backend.to_numpy(x).tolist()
+        expect(values == [0.0, 0.0], f"{name} returned a view: x changed with it, to {values}")

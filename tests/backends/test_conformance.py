@@ -11,7 +11,7 @@ import pytest
 from pluggable_mlp import get_backend
 from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.testing import Grade, check_backend, parametrize_with_checks
-from pluggable_mlp.testing.checks import CHECKS, NotOffered
+from pluggable_mlp.testing.conformance import CHECKS, NotOffered
 from tests.backends.faulty import FAULTY
 from tests.together import together
 

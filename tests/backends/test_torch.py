@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces import reproducible, to_native
-from pluggable_mlp.testing.recorded_runs import recorded, run
+from pluggable_mlp.testing.result_checks import recorded, run
 from tests.elementary.cases import every_kind
 
 torch = pytest.importorskip("torch")

@@ -1,0 +1,381 @@
+"""Checks of results: of the arithmetic of a backend's arrays, of training, and of recorded bits.
+
+`recorded_runs.json` has the hashes of the runs in `RUNS`, recorded once: a later machine, library
+version or GPU is held to these bits.  To record them anew is to break the promise, and needs a word
+in CHANGELOG.md.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cache, partial
+from itertools import cycle
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.consistency import compare
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.testing.conformance import (
+    Grade,
+    NotOffered,
+    ability,
+    check,
+    expect,
+)
+from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
+from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.loop import epochs_of, training_progress
+from pluggable_mlp.training.optimizers import SGD, Adam
+from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.streaming import seeded_order
+from pluggable_mlp.training.train import first_steps, train
+
+_RECORDED = Path(__file__).with_name("recorded_runs.json")
+_COUNT = 4096
+
+
+def _hard_numbers(dtype: type, seed: int) -> NDArray[Any]:
+    """Return numbers of all moderate magnitudes, so that no result of two is out of range."""
+    rng = np.random.default_rng(seed)
+    powers = rng.integers(-20, 20, _COUNT)
+    return np.ldexp(rng.uniform(-1.0, 1.0, _COUNT), powers).astype(dtype)
+
+
+@check(Grade.RUNS)
+def dtype_promotion(backend: Backend) -> None:
+    """Results have the dtypes that the standard asks for."""
+    xp = backend.xp
+    make = {name: backend.asarray([1, 2], dtype=name) for name in _PROMOTED}
+    x, scalar = make["float32"], backend.asarray(2.0, dtype="float32")
+    cases: dict[str, tuple[Array, str]] = {
+        "float32 * a Python number": (x * 2.0, "float32"),
+        "1 / float32": (1 / x, "float32"),
+        "float32 * float32 without axes": (x * scalar, "float32"),
+        "float32 + float64": (x + make["float64"], "float64"),
+        "int8 + int16": (make["int8"] + make["int16"], "int16"),
+        "uint8 + int16": (make["uint8"] + make["int16"], "int16"),
+        "uint8 * a Python integer": (make["uint8"] * 2, "uint8"),
+        "float32 @ float32": (x @ x, "float32"),
+        "float32 > float32": (x > scalar, "bool"),
+        "sum of float32": (xp.sum(x), "float32"),
+        "mean of float32": (xp.mean(x), "float32"),
+        "max of float32": (xp.max(x), "float32"),
+        "exp of float32": (xp.exp(x), "float32"),
+        "where of float32": (xp.where(x > 1.0, x, -x), "float32"),
+        "astype to int32": (xp.astype(x, xp.int32), "int32"),
+    }
+    for name, (result, dtype) in cases.items():
+        expect(result.dtype == getattr(xp, dtype), f"{name} is {result.dtype}, expected {dtype}")
+
+
+_PROMOTED = ("float32", "float64", "int8", "int16", "uint8")
+
+
+@check(Grade.AGREES)
+def not_a_number(backend: Backend) -> None:
+    """NaN is not lost in sums, maxima, minima, products and comparisons."""
+    xp = backend.xp
+    x, one = backend.asarray([1.0, np.nan, 2.0]), backend.asarray(1.0)
+    for name, result in {
+        "sum": xp.sum(x),
+        "max": xp.max(x),
+        "min": xp.min(x),
+        "maximum(NaN, 1)": xp.maximum(x, one)[1],
+        "minimum(1, NaN)": xp.minimum(one, x)[1],
+        "NaN * 0": (x * 0.0)[1],
+        "x @ x": x @ x,
+        "abs": xp.abs(x)[1],
+        "exp": xp.exp(x)[1],
+    }.items():
+        value = float(backend.to_numpy(result))
+        expect(np.isnan(value), f"{name} of [1, NaN, 2] is {value}, expected NaN")
+    for name, result in {"NaN == NaN": x == x, "NaN > 1": x > 1.0, "NaN < 1": x < 1.0}.items():  # noqa: PLR0124
+        expect(not bool(backend.to_numpy(result)[1]), f"{name} is true")
+    flags = backend.to_numpy(xp.isnan(x)).tolist()
+    expect(flags == [False, True, False], f"isnan of [1, NaN, 2] is {flags}")
+
+
+@check(Grade.AGREES)
+def rounding_of_operations(backend: Backend) -> None:
+    """Sums, differences, products and quotients are rounded as IEEE 754 says."""
+    operations: dict[str, Callable[[Array, Array], Array]] = {
+        "a + b": lambda a, b: a + b,
+        "a - b": lambda a, b: a - b,
+        "a * b": lambda a, b: a * b,
+        "a / b": lambda a, b: a / b,
+    }
+    for dtype in (np.float32, np.float64):
+        a, b = _hard_numbers(dtype, 1), _hard_numbers(dtype, 2)
+        for name, operation in operations.items():
+            _expect_equal(
+                f"{name} in {np.dtype(dtype)}",
+                backend.to_numpy(operation(backend.asarray(a), backend.asarray(b))),
+                operation(a, b),
+                (a, b),
+            )
+
+
+@check(Grade.AGREES)
+def contracted_products(backend: Backend) -> None:
+    """A product is rounded before something is added to it: there is no fused multiply-add."""
+    for dtype in (np.float32, np.float64):
+        a, b = _hard_numbers(dtype, 3), _hard_numbers(dtype, 4)
+        c = -(a * b)
+        x, y, z = map(backend.asarray, (a, b, c))
+        _expect_equal(
+            f"a * b + c in {np.dtype(dtype)}",
+            backend.to_numpy(x * y + z),
+            np.zeros_like(a),
+            (a, b),
+        )
+
+
+def _product_and_sum(xp: Namespace, a: Array, b: Array, c: Array) -> Array:
+    """Return a b + c; a backend may compile functions of this package alone."""
+    return a * b + c
+
+
+@check(Grade.SAME_BITS)
+def contracted_products_in_exact_functions(backend: Backend) -> None:
+    """`compile` with `exact` contracts no product and sum either."""
+    function = partial(_product_and_sum, backend.xp)
+    compiled = ability(backend, "compile")(function, exact=True)
+    if compiled is None:
+        raise NotOffered("it compiles nothing exactly")
+    for dtype in (np.float32, np.float64):
+        a, b = _hard_numbers(dtype, 3), _hard_numbers(dtype, 4)
+        arrays = [*map(backend.asarray, (a, b, -(a * b)))]
+        for _ in range(3):  # some compile at the second call
+            actual = backend.to_numpy(compiled(*arrays))
+            _expect_equal(f"a * b + c in {np.dtype(dtype)}", actual, np.zeros_like(a), (a, b))
+
+
+def _expect_equal(
+    name: str, actual: NDArray[Any], expected: NDArray[Any], operands: tuple[NDArray[Any], ...]
+) -> None:
+    differ = actual != expected
+    if np.any(differ):
+        place = int(np.argmax(differ))
+        values = ", ".join(float(operand[place]).hex() for operand in operands)
+        expect(
+            False,
+            f"{name} differs in {int(np.sum(differ))} of {differ.size} cases, first for {values}: "
+            f"{float(actual[place]).hex()}, expected {float(expected[place]).hex()}",
+        )
+
+
+# Training
+
+
+def _two_clusters() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return inputs (40, 2) and labels (40,), which one hidden layer tells apart."""
+    labels = np.arange(40) % 2
+    return np.stack([labels * 2.0 - 1.0, np.linspace(-1.0, 1.0, 40)], axis=1), labels
+
+
+@check(Grade.RUNS)
+def training(backend: Backend) -> None:
+    """A network learns to tell two clusters apart."""
+    inputs, labels = _two_clusters()
+    mlp = MLP([2, 4, 2], activation="tanh")
+    history = train(
+        mlp, inputs, labels, backend=backend, optimizer=SGD(0.5), epochs=5, batch_size=8, seed=1
+    ).history
+    first, last = np.asarray(history)[[0, -1]]
+    expect(last < first / 2, f"the losses of five epochs are {history}")
+
+
+@check(Grade.RUNS)
+def training_with_every_component(backend: Backend) -> None:
+    """Every activation and every optimizer runs, and loses nothing to NaN."""
+    names = [*ACTIVATIONS]
+    pairs = [(one, names[place - 1]) for place, one in enumerate(names) if place % 2 == 0]
+    count = max(len(pairs), len(OPTIMIZERS))
+    for pair, optimizer, _ in zip(cycle(pairs), cycle(OPTIMIZERS), range(count), strict=False):
+        _expect_finite(backend, pair, optimizer)
+
+
+def _expect_finite(backend: Backend, pair: tuple[str, str], optimizer: str) -> None:
+    inputs, labels = _two_clusters()
+    dropout = 0.0 if optimizer == "lbfgs" else 0.1  # a line search has one function
+    mlp = MLP([2, 4, 3, 2], activation=[*pair], norm="layer", dropout=dropout)
+    what = f"activations {' and '.join(pair)}, optimizer {optimizer}"
+    try:
+        history = train(
+            mlp, inputs, labels, backend=backend, optimizer=make_optimizer(optimizer), epochs=2
+        ).history
+    except Exception as error:  # whatever a backend raises
+        error.add_note(what)
+        raise
+    expect(bool(np.all(np.isfinite(history))), f"{what}: the losses are {history}")
+
+
+@check(Grade.AGREES)
+def steps_within_bounds(backend: Backend) -> None:
+    """Losses, gradients and updates lie within the derived bounds around NumPy's."""
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.standard_normal((96, 7)), rng.integers(0, 3, 96)
+    networks = {
+        "sigmoid": MLP([7, 9, 3], activation="sigmoid"),
+        "gelu, layer normalization": MLP([7, 9, 8, 3], activation="gelu", norm="layer"),
+    }
+    for name, mlp in networks.items():
+        for dtype in ("float32", "float64"):
+            report = compare(
+                [get_backend("numpy"), backend],
+                mlp,
+                inputs,
+                labels,
+                dtype=dtype,
+                optimizer=Adam(0.01),
+                batch_size=32,
+                steps=4,
+            )
+            worst = max(report.agreements, key=attrgetter("part_of_bound"))
+            expect(
+                report.passes,
+                f"{name} in {dtype}: {worst.tensor} of step {worst.step} differs by "
+                f"{worst.part_of_bound:.3g} of its bound ({worst.check})",
+            )
+
+
+# Recorded runs
+
+CASCADE = {"activation": ["tanh", "gelu", "softplus"], "norm": "layer", "dropout": 0.25}
+PLAIN: dict[str, Any] = {}
+
+
+class Run(NamedTuple):
+    """What is trained: a network by an optimizer with its parameters, on pixels or on floats."""
+
+    sizes: list[int]
+    network: dict[str, Any]
+    optimizer: str
+    parameters: dict[str, Any]
+    dtype: str
+    pixels: bool
+
+
+RUNS = {
+    "sgd, pixels, float32": Run([49, 20, 10], PLAIN, "sgd", {}, "float32", True),
+    "sgd, pixels, float64": Run([49, 20, 10], PLAIN, "sgd", {}, "float64", True),
+    "momentum, float32": Run(
+        [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9}, "float32", False
+    ),
+    "momentum, float64": Run(
+        [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9, "nesterov": True},
+        "float64", False,
+    ),
+    "rmsprop, float32": Run([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float32", False),
+    "rmsprop, float64": Run([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
+    "adagrad, float32": Run([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float32", False),
+    "adagrad, float64": Run([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float64", False),
+    "adam with a schedule, float32": Run([49, 16, 10], PLAIN, "adam", {}, "float32", True),
+    "adam with a schedule, float64": Run([49, 16, 10], PLAIN, "adam", {}, "float64", True),
+    "adamw, many components, float32": Run(
+        [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "average": 0.9}, "float32", False
+    ),
+    "adamw, many components, float64": Run(
+        [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "l1": 0.001}, "float64", False
+    ),
+    "lion, batch normalization, float32": Run(
+        [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float32", False
+    ),
+    "lion, batch normalization, float64": Run(
+        [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float64", False
+    ),
+    "muon, float64": Run(
+        [49, 12, 11, 10], {"activation": "leaky_relu"}, "muon", {}, "float64", False
+    ),
+    "muon, float32": Run(
+        [49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}, "float32", False
+    ),
+    "lbfgs, float32": Run([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float32", False),
+    "lbfgs, float64": Run([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float64", False),
+}  # fmt: skip
+
+STEPS, BATCH = 20, 32
+
+
+def recorded() -> dict[str, str]:
+    """Return the recorded hashes, by the names of the runs."""
+    hashes: dict[str, str] = json.loads(_RECORDED.read_text(encoding="utf-8"))
+    return hashes
+
+
+@cache
+def data(pixels: bool) -> tuple[Any, Any]:
+    """Return inputs (640, 49) and labels (640,) that are the same everywhere.
+
+    Words of a linear congruential generator in integers: nothing of NumPy's generators.
+    """
+    count = STEPS * BATCH * 49
+    words = np.empty(count, dtype=np.uint64)
+    word = 2024
+    for index in range(count):
+        word = (6364136223846793005 * word + 1442695040888963407) % 2**64
+        words[index] = word
+    inputs = (words >> np.uint64(40)).reshape(-1, 49)  # 24 bits
+    labels = (inputs[:, :7] >> np.uint64(21)).sum(axis=1).astype(np.int64) % 10
+    if pixels:
+        return (inputs >> np.uint64(16)).astype(np.uint8), labels
+    return inputs.astype(np.float64) * 2.0**-23 - 1.0, labels
+
+
+def run(name: str, backend: Backend) -> str:
+    """Return SHA-256 over the mean loss and the parameters after 20 steps on the backend."""
+    sizes, network, optimizer, parameters, dtype, pixels = RUNS[name]
+    inputs, labels = data(pixels)
+    if "schedule" in name:
+        parameters = parameters | {
+            "learning_rate": make_schedule("cosine", 0.01, total_steps=STEPS, warmup=5)
+        }
+    mlp = MLP(sizes, **network)
+    examples = make_examples(
+        mlp,
+        inputs,
+        labels,
+        backend=backend,
+        dtype=dtype,
+        scale=1 / 256 if pixels else None,
+        arithmetic="reproducible",
+    )
+    full = optimizer == "lbfgs"  # takes all examples at once, in each of 20 epochs
+    steps = first_steps(
+        mlp,
+        mlp.initialize(seed=7, backend=backend, dtype=dtype),
+        examples,
+        backend=backend,
+        optimizer=make_optimizer(optimizer, **parameters),
+        arithmetic="reproducible",
+        batch_size=STEPS * BATCH if full else BATCH,
+        seed=7,
+    )
+    training = training_progress(
+        steps, examples, order=seeded_order(7), epochs=STEPS if full else 1
+    )
+    *_, epoch = epochs_of(training)
+    assert isinstance(epoch.train_loss, float)  # of one network
+    digest = hashlib.sha256(epoch.train_loss.hex().encode())
+    for layer in epoch.parameters:
+        for key in sorted(layer):
+            array = backend.to_numpy(layer[key])
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def _has_the_recorded_bits(name: str, backend: Backend) -> None:
+    """A reproducible run of 20 steps has the bits that were recorded."""
+    actual, expected = run(name, backend), recorded()[name]
+    expect(actual == expected, f"the hash is {actual[:12]}…, recorded {expected[:12]}…")
+
+
+for _name in RUNS:
+    check(Grade.SAME_BITS, f"recorded run: {_name}")(partial(_has_the_recorded_bits, _name))
