@@ -20,6 +20,7 @@ import numpy as np
 from cupyx.scipy import special
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.compiling import Unsuitable
 
 from .cupy_kernels import elementwise_kernel, erf
 from .cupy_launches import have_same_bits
@@ -29,7 +30,7 @@ from .cupy_tracing import Kernel, StandInTape, kernel_of, kind_of, on_tape, stan
 from .graphs import MOST_COPIED, Graph, Graphs
 from .numpy_tracing import UFUNCS, ArrayWriter
 from .tape import Function, Operation, Place, Tree, compiled_program, leaves, map_tree
-from .tracing import Guard, TraceError
+from .tracing import Guard
 
 _MOST_MEMORY = 2**28
 """Bytes of a graph, of its arguments, results and cuBLAS's workspace: all memory is its own."""
@@ -50,11 +51,9 @@ class CapturedFunction:
     Graphs are for the default stream, on which each follows all that was launched before it.
     """
 
-    library = f"CuPy {cupy.__version__}"
-
     def __init__(self, function: Function, on_tape: Function) -> None:
         self.function, self._on_tape = function, on_tape
-        self.graphs = Graphs()
+        self.graphs = Graphs(f"CuPy {cupy.__version__}")
 
     @classmethod
     def of(cls, function: Function) -> "CapturedFunction | None":
@@ -92,7 +91,7 @@ class _Graph:
         given = _as_arrays(self._before(*arguments))
         self._shapes = [x.shape for x in given]
         if sum(x.nbytes for x in given) > MOST_COPIED:
-            raise TraceError
+            raise Unsuitable
         # Nothing that is freed meanwhile is given out again: the graph writes to it.
         self._memory: list[cupy.cuda.MemoryPointer] = []
         self._bytes = 0
@@ -142,7 +141,7 @@ class _Graph:
     def _allocate(self, size: int) -> "cupy.cuda.MemoryPointer":
         self._bytes += size
         if self._bytes > _MOST_MEMORY:
-            raise TraceError
+            raise Unsuitable
         self._memory.append(_memory(size))
         return self._memory[-1]
 
@@ -188,7 +187,7 @@ class _Plan:
             number for number, leaf in enumerate(leaves(arguments)) if not _is_array(leaf)
         }
         if self._numbers.intersection(place.number for place in leaves(self._result)):
-            raise TraceError
+            raise Unsuitable
         self.operations: list[Operation] = []
         before, changed = {*range(tape.argument_count)}, set[int]()
         operations_before: list[Operation] = []
@@ -206,7 +205,7 @@ class _Plan:
                 before.add(operation.result)
                 operations_before.append(operation)
             elif is_varying_part:
-                raise TraceError  # it would be the same in each launch
+                raise Unsuitable  # it would be the same in each launch
             else:
                 self.operations.append(operation)
                 if not operation.is_new:
@@ -235,7 +234,7 @@ class _Plan:
             )
             kernel = kernel_of(_Elementwise(function), kinds)
             if kernel is None or settings.keys() - {"out"}:
-                raise TraceError
+                raise Unsuitable
             function = kernel
         elif not isinstance(function, operator.attrgetter | operator.methodcaller):
             function = _of_library(function)
@@ -286,7 +285,7 @@ def _of_library(function: Function) -> Function:
         if hasattr(library, name):
             found: Function = getattr(library, name)
             return found
-    raise TraceError
+    raise Unsuitable
 
 
 # Copies

@@ -14,9 +14,10 @@ import cupy
 import numpy as np
 import numpy.typing as npt
 
+from pluggable_mlp.compiling import Unsuitable
+
 from .numpy_tracing import UFUNCS, Tracer
 from .tape import Function, Operation, Place, Tree, leaves
-from .tracing import TraceError
 
 HostArray: TypeAlias = npt.NDArray[Any]
 Kind: TypeAlias = str | type
@@ -111,7 +112,7 @@ class KernelWriter:
             try:
                 text = self._expression(operation, dtype)
             except (KeyError, TypeError) as error:  # there is none for operands of their dtypes
-                raise TraceError from error
+                raise Unsuitable from error
             self._names[operation.result] = f"t{number}"
             self._lines.append(f"const {dtype} t{number} = {text};")
         places = [place.number for place in leaves(result)]
@@ -132,7 +133,7 @@ class KernelWriter:
         if function is np.ndarray.take and settings in ({}, {"axis": 0}):
             return self._entry(*operands)
         if settings or any(operand is None for operand in operands):
-            raise TraceError
+            raise Unsuitable
         if isinstance(function, operator.methodcaller):  # astype
             return self._text(operands[0], dtype)
         if function is np.where:
@@ -145,7 +146,7 @@ class KernelWriter:
     def _entry(self, table: HostArray, index: Any) -> str:
         """Return the expression for an entry of a table of the function's own."""
         if not isinstance(table, np.ndarray) or table.ndim != 1:
-            raise TraceError
+            raise Unsuitable
         name = f"x{len(self._inputs)}"
         self._inputs.append(f"raw {table.dtype.name} {name}")
         self.tables.append(table)
@@ -157,9 +158,9 @@ class KernelWriter:
         if common.kind != "f" and function in _OF_FLOATS:
             common = np.dtype("float64")
         if common.kind not in "fiub" or (common.kind == "b" and function not in _OF_BOOLEANS):
-            raise TraceError
+            raise Unsuitable
         if common == np.float64 and function in _OTHERWISE_IN_FLOAT64:
-            raise TraceError  # a kernel of CuPy's own
+            raise Unsuitable  # a kernel of CuPy's own
         texts = [self._text(operand, common.name) for operand in operands]
         if function in _INFIX:
             result = f"{texts[0]} {_INFIX[function]} {texts[1]}"
@@ -183,7 +184,7 @@ class KernelWriter:
             name = self._names[operand.number]
             return name if self._dtype(operand.number) == dtype else f"{dtype}({name})"
         if np.ndim(operand):
-            raise TraceError
+            raise Unsuitable
         number = np.asarray(operand).astype(dtype)[()]
         if dtype == "bool":
             return "true" if number else "false"

@@ -6,14 +6,14 @@ compiler refuses, a warning says so.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Hashable, Sequence
-from functools import cache
 from typing import Any
 
 import array_api_compat.cupy
 import cupy
 import numpy as np
+
+from pluggable_mlp.compiling import trusted
 
 from .cupy_kernels import HostArray, Kind
 from .tape import Function, leaves
@@ -21,22 +21,11 @@ from .tape import Function, leaves
 
 def works(key: Hashable, trial: Callable[[], bool]) -> bool:
     """Return whether a trial succeeds on the current device, where it is made once; warn if not."""
-    key = key, cupy.cuda.Device().id
-    if key not in _tried:
-        try:
-            reason = "" if trial() else "its bits differ"
-        except MemoryError:  # there may be more of it the next time
-            raise
-        except Exception as error:  # whatever a compiler may raise
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        _tried[key] = not reason
-        if reason:
-            warnings.warn(
-                f"CuPy {cupy.__version__} goes on operation by operation where a fused kernel "
-                f"cannot be used here: {reason}",
-                stacklevel=2,
-            )
-    return _tried[key]
+    consequence = (
+        f"CuPy {cupy.__version__} goes on operation by operation where a fused kernel cannot be "
+        "used here"
+    )
+    return trusted((key, cupy.cuda.Device().id), trial, consequence)
 
 
 def gives_the_same(kernel: Function, function: Function, kinds: Sequence[Kind]) -> bool:
@@ -46,7 +35,6 @@ def gives_the_same(kernel: Function, function: Function, kinds: Sequence[Kind]) 
     return all(map(have_same_bits, leaves(kernel(*operands)), expected))
 
 
-_tried: dict[Hashable, bool] = {}
 _HARD_COUNT = 4096
 _SPECIAL = (
     0.0, -0.0, 1.0, -1.0, 0.5, 2.0, math.inf, -math.inf, math.nan, 0.7, 1.5, 3.0, 1e-3, 20.0, 64.0,
@@ -62,7 +50,6 @@ def _hard(number: int, kind: Kind) -> Any:
     return cupy.asarray(np.roll(_hard_values(kind), 97 * number))
 
 
-@cache
 def _hard_values(dtype: str) -> HostArray:
     """Return values of a dtype at which rounding, ranges and special cases show."""
     kind, rng = np.dtype(dtype), np.random.default_rng(0)

@@ -16,8 +16,7 @@ import cupy
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-
-from .tracing import TraceError
+from pluggable_mlp.compiling import Unsuitable
 
 # CUDA_R_…, CUBLAS_COMPUTE_…, the type of factors, and the letter in names of functions.
 _KINDS: dict[str, tuple[int, int, Any, str]] = {
@@ -53,7 +52,7 @@ class Products:
         if a.dtype.kind != "f" or not (a.size and b.size):
             return cupy.matmul(a, b)  # without cuBLAS
         if min(a.ndim, b.ndim) < 2 or a.dtype != b.dtype:
-            raise TraceError
+            raise Unsuitable
         if max(a.ndim, b.ndim) > 2:
             return self._stacked(a, b)
         m, n = a.shape[0], b.shape[1]

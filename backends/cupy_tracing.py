@@ -18,6 +18,7 @@ import cupy
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.compiling import Unsuitable
 from pluggable_mlp.shortcuts import offer
 
 from .cupy_kernels import HostArray, KernelWriter, Kind, elementwise_kernel, erf
@@ -25,7 +26,6 @@ from .cupy_launches import gives_the_same, works
 from .cupy_sums import tree_sum
 from .numpy_tracing import UFUNCS, NumpyTape, Tracer
 from .tape import Function, leaves, map_tree
-from .tracing import TraceError
 
 # Functions whose result has the shape that all arguments broadcast to.
 _BROADCASTING = {np.where, np.clip, np.full_like, np.ones_like, np.zeros_like, np.round}
@@ -175,7 +175,7 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
             result = tape.run(partial(function, namespace()), arguments)
         writer = KernelWriter(tape.kinds, len(kinds))
         source = writer.source(tape.needed(result), result)
-    except TraceError:
+    except Unsuitable:
         return None
     kernel = Kernel(
         source,

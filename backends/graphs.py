@@ -3,13 +3,13 @@
 What a graph is, of CuPy or of PyTorch, is in `cupy_graphs.py` and `torch_graphs.py`.
 """
 
-import warnings
 from threading import Lock
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+from pluggable_mlp.compiling import Fallback, Unsuitable
+
 from .tape import Function, Tree
-from .tracing import TraceError
 
 CALLS_BEFORE_CAPTURE = 32
 """About as many as take the time of capturing."""
@@ -35,18 +35,10 @@ class Graph(Protocol):
 
 
 class Capturable(Protocol):
-    """A function that may have a graph.
-
-    Attributes
-    ----------
-    library : str
-        Its name and version, for warnings.
-    """
-
-    library: str
+    """A function that may have a graph."""
 
     def capture(self, arguments: tuple[Tree, ...]) -> Graph:
-        """Return a graph; raise TraceError where that would be wrong, or slower."""
+        """Return a graph; raise Unsuitable where that would be wrong, or slower."""
 
     def has_same_bits(self, program: Function, arguments: tuple[Tree, ...]) -> bool:
         """Return whether a program gives all bits that the function gives."""
@@ -59,64 +51,66 @@ class Graphs:
     call, whose numbers are others, before it is used.  Of all functions, the latest four captured
     have one; any other may be captured again.
 
+    Parameters
+    ----------
+    library : str
+        Its name and version, for warnings.
+
     Attributes
     ----------
     is_used : bool
         Whether there is one that gave the same bits.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, library: str) -> None:
         self.is_used = False
         self._graph: Graph | None = None
         self._calls = 0  # since the last one of the graph
         self._unused = 0
-        self._gave_up = False
+        self._fallback = Fallback(f"{library} goes on without a CUDA graph of a step")
         self._busy = Lock()
 
-    def __call__(self, of: Capturable, arguments: tuple[Tree, ...]) -> Tree:
+    def __call__(self, function: Capturable, arguments: tuple[Tree, ...]) -> Tree:
         """Return what a function returns; NotImplemented if it has no graph for such arguments.
 
         A graph has memory for one call at a time: meanwhile, other threads go without.
         """
-        if self._gave_up or not self._busy.acquire(blocking=False):
+        if self._fallback.failed or not self._busy.acquire(blocking=False):
             return NotImplemented
         try:
-            return self._called(of, arguments)
-        except TraceError:
-            self._gave_up = True
-            self._drop()
+            return self._fallback.attempt(self._called, function, arguments)
         except MemoryError:  # there may be more of it the next time
             self._drop()
-        except Exception as error:  # whatever a library raises
-            self._give_up(of, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
         finally:
+            if self._fallback.failed:
+                self._drop()
             self._busy.release()
         return NotImplemented
 
-    def _called(self, of: Capturable, arguments: tuple[Tree, ...]) -> Tree:
+    def _called(self, function: Capturable, arguments: tuple[Tree, ...]) -> Tree:
         """Use the graph, or try it, or capture one if it is time for that."""
         graph = self._graph  # another thread may drop it
         given = NotImplemented if graph is None else graph.inputs(arguments)
         if graph is None or given is NotImplemented:
             del graph  # its memory is free for the next one
-            self._capture_when_due(of, arguments)
+            self._capture_when_due(function, arguments)
         elif not self.is_used:
-            self._try(of, arguments, graph)
+            self._try(function, arguments, graph)
         else:
             self._calls = 0
             return graph.launch(given)
         return NotImplemented
 
-    def _capture_when_due(self, of: Capturable, arguments: tuple[Tree, ...]) -> None:
+    def _capture_when_due(self, function: Capturable, arguments: tuple[Tree, ...]) -> None:
         self._calls += 1
         if self._calls < CALLS_BEFORE_CAPTURE:
             return
         self._unused += 1
         if self._unused > _MOST_UNUSED:
-            raise TraceError
+            raise Unsuitable
         self._calls = 0
         self._drop()
-        self._keep(of.capture(arguments))
+        self._keep(function.capture(arguments))
 
     def _keep(self, graph: Graph) -> None:
         """Have a graph, and let none have one but those who got theirs last."""
@@ -130,15 +124,11 @@ class Graphs:
     def _drop(self) -> None:
         self.is_used, self._graph = False, None
 
-    def _try(self, of: Capturable, arguments: tuple[Tree, ...], graph: Graph) -> None:
-        if of.has_same_bits(lambda *given: graph.launch(graph.inputs(given)), arguments):
+    def _try(self, function: Capturable, arguments: tuple[Tree, ...], graph: Graph) -> None:
+        def launch(*arguments: Tree) -> Tree:
+            return graph.launch(graph.inputs(arguments))
+
+        if function.has_same_bits(launch, arguments):
             self.is_used, self._unused = True, 0
         else:
-            self._give_up(of, "its results have other bits")
-
-    def _give_up(self, of: Capturable, reason: str) -> None:
-        self._gave_up = True
-        self._drop()
-        warnings.warn(
-            f"{of.library} goes on without a CUDA graph of a step: {reason}", stacklevel=2
-        )
+            self._fallback.give_up("its results differ")

@@ -174,7 +174,8 @@ class JaxBackend(ArrayLibrary):
         a trial on this device shows that exact compilation changes bits.
         """
         if exact:
-            possible = most == 1 and is_exact_on(self._device)
+            is_single = isinstance(self._device, jax.Device)  # arrays on several have a sharding
+            possible = most == 1 and is_single and is_exact_on(self._device)
             return CompiledFunction(function, used_up, exact_jit) if possible else None
         if most > 1:
             return compiled_loop(function, most)
@@ -222,11 +223,4 @@ def _with_settings_checked(function: Function, *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _compiled_call(
-    function: Function, device: jax.Device | jax.sharding.Sharding
-) -> Function | None:
-    is_single = isinstance(device, jax.Device)  # an array on several has a sharding instead
-    return exact_jit(function) if is_single and is_exact_on(device) else None
-
-
-offer(jnp, backend_at=JaxBackend._at, compile_call=_compiled_call)
+offer(jnp, backend_at=JaxBackend._at, compiles_operations=True)

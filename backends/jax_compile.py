@@ -1,10 +1,11 @@
 """Functions under `jax.jit`, and the way back for those that cannot be compiled."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import jax
+
+from pluggable_mlp.compiling import Fallback
 
 from .tracing import TracedFunction
 
@@ -55,22 +56,18 @@ class CompiledFunction:
     ) -> None:
         self._function = function
         self.run = compiler(function, used_up)
+        # Shown once, for the loop and for single steps.
+        self._fallback = Fallback(
+            "JAX cannot compile the network and goes on operation by operation", _CANNOT_COMPILE
+        )
 
     def __call__(self, *arguments: Any) -> Any:
         """Return what the function returns."""
-        run = self.run  # another thread may find out meanwhile
-        try:
-            return run(*arguments)
-        except _CANNOT_COMPILE as error:  # before anything ran: no memory was written over
-            if run is self._function:
-                raise
-            self.run = self._function
-            warnings.warn(
-                "JAX cannot compile the network and goes on operation by operation: "
-                f"{str(error).splitlines()[0]}",
-                stacklevel=1,  # one place for the loop and for single steps: it is shown once
-            )
-            return self.run(*arguments)
+        result = self._fallback.attempt(self.run, *arguments)
+        if result is not NotImplemented:
+            return result
+        self.run = self._function  # before anything ran: no memory was written over
+        return self._function(*arguments)
 
 
 class RecognizingFunction(TracedFunction):

@@ -18,9 +18,8 @@ compilation four times, and still XLA takes (x + c) - c for x.
 relied on.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
@@ -30,6 +29,7 @@ import numpy.typing as npt
 from jax.extend import core
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.compiling import trusted
 
 Function = Callable[..., Any]
 _HostArray: TypeAlias = npt.NDArray[Any]
@@ -46,6 +46,9 @@ _OPTIONS = {"xla_allow_excess_precision": False}
 # Without these emitters XLA's CPU compiler takes three fifths of the time, and what it compiles is
 # as quick (seen with jaxlib 0.10.2).  Versions that do not know the option go without.
 _EMITTERS = {"xla_cpu_use_fusion_emitters": False}
+
+
+_ZERO = np.float64(-0.0)  # not committed to a device: it goes where the others are
 
 
 def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
@@ -72,21 +75,19 @@ def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
     donated = tuple(place + 1 for place in used_up)
     options = _OPTIONS | _known_emitters()
     compiled = jax.jit(guarded, donate_argnums=donated, compiler_options=options)
-    return lambda *arguments: compiled(_zero(), *arguments)
+    return lambda *arguments: compiled(_ZERO, *arguments)
 
 
-@cache
-def _zero() -> jax.Array:
-    return jnp.asarray(-0.0, dtype=jnp.float64)  # not committed: it goes where the others are
-
-
-@cache
 def _known_emitters() -> dict[str, bool]:
+    return _EMITTERS if trusted("emitters of XLA", _emitters_are_known) else {}
+
+
+def _emitters_are_known() -> bool:
     try:
-        jax.jit(jnp.negative, compiler_options=_EMITTERS).lower(_zero()).compile()
+        jax.jit(jnp.negative, compiler_options=_EMITTERS).lower(_ZERO).compile()
     except jax.errors.JaxRuntimeError:
-        return {}
-    return _EMITTERS
+        return False
+    return True
 
 
 class _Guard:
@@ -170,24 +171,22 @@ def _require_no_rounding(jaxpr: core.Jaxpr, name: str) -> None:
             _require_no_rounding(inner, name)
 
 
-@cache
 def is_exact_on(device: jax.Device) -> bool:
     """Return whether `exact_jit` keeps the bits on a device, after one trial; warn if not."""
+    consequence = (
+        f"JAX {jax.__version__} does not keep the bits of what it compiles here, and reproducible "
+        "arithmetic goes on operation by operation, which is slower"
+    )
+    return trusted(("exact_jit", device), partial(_keeps_bits, device), consequence)
+
+
+def _keeps_bits(device: jax.Device) -> bool:
+    """Return whether compiled formulas have the bits that NumPy gives."""
     host = _probes()
-    expected = [y for of_dtype in host for y in _formulas(np, *of_dtype)]
-    try:
-        compiled = exact_jit(lambda probes: [y for of in probes for y in _formulas(jnp, *of)])
-        results = [*map(np.asarray, compiled(jax.device_put(host, device)))]
-        reason = "its results differ" if _differ(results, expected) else ""
-    except Exception as error:  # whatever a compiler may raise
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    if reason:
-        warnings.warn(
-            f"JAX {jax.__version__} does not keep the bits of what it compiles here ({reason}): "
-            "reproducible arithmetic goes on operation by operation, which is slower",
-            stacklevel=3,
-        )
-    return not reason
+    expected = [y for arrays in host for y in _formulas(np, *arrays)]
+    compiled = exact_jit(lambda probes: [y for arrays in probes for y in _formulas(jnp, *arrays)])
+    results = [*map(np.asarray, compiled(jax.device_put(host, device)))]
+    return all(x.tobytes() == y.tobytes() for x, y in zip(results, expected, strict=True))
 
 
 def _probes() -> list[list[_HostArray]]:
@@ -227,7 +226,3 @@ def _formulas(xp: Namespace, a: Array, b: Array, d: Array, r: Array) -> list[Arr
         integers @ integers.T + d[:64] * 0.1,
         xp.sum(integers, axis=0) + d * 0.1,
     ]
-
-
-def _differ(results: list[_HostArray], expected: list[_HostArray]) -> bool:
-    return any(x.tobytes() != y.tobytes() for x, y in zip(results, expected, strict=True))

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.compiling import Unsuitable
 
 from .tape import Function, Operation, Place, Tape, Tree, Writer, leaves, map_tree
-from .tracing import TracedFunction, TraceError
+from .tracing import TracedFunction
 
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
@@ -86,7 +87,7 @@ class Tracer:
 
     def __getitem__(self, key: Any) -> "Tracer":
         if any(np.asarray(tracer.value).dtype == bool for tracer in _tracers(key)):
-            raise TraceError  # values determine the shape
+            raise Unsuitable  # values determine the shape
         return self.tape.record(operator.getitem, self, key)
 
     def astype(self, dtype: Any, copy: bool = True, device: str | None = None) -> "Tracer":
@@ -102,7 +103,7 @@ class Tracer:
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **settings: Any
     ) -> "Tracer":
         if method not in ("__call__", "reduce") or (out and (settings or len(out) > 1)):
-            raise TraceError
+            raise Unsuitable
         function = ufunc if method == "__call__" else getattr(ufunc, method)
         if out:
             return self.tape.record_in_place(function, out[0], *inputs)
@@ -116,13 +117,13 @@ class Tracer:
             return traced.astype(*args[1:], **settings)
         settings = {name: of for name, of in settings.items() if name != "out" or of is not None}
         if function not in _FUNCTIONS or "out" in settings:
-            raise TraceError
+            raise Unsuitable
         if function in _REDUCTIONS and len(args) == 1 and settings.keys() <= {"axis", "keepdims"}:
             function, settings = _REDUCTIONS[function], {"axis": None, **settings}
         return self.tape.record(_METHODS.get(function, function), *args, **settings)
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TraceError
+        raise Unsuitable
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse
     __iter__ = __len__ = __array__ = __setitem__ = __contains__ = __ipow__ = _refuse
@@ -179,7 +180,7 @@ class NumpyTape(Tape):
         with np.errstate(all="call", call=_ignore):  # as no function's own context
             result = function(*tracers)
         if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
-            raise TraceError  # an array of the function's own, which callers would share
+            raise Unsuitable  # an array of the function's own, which callers would share
         return map_tree(self.operand, result)
 
     def argument(self, value: Any) -> Tracer:
@@ -200,7 +201,7 @@ class NumpyTape(Tape):
         _check_errors()
         value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
         if not isinstance(value, self.recordable):
-            raise TraceError
+            raise Unsuitable
         owner, layout = None, None
         if isinstance(value, np.ndarray):
             layout = layout_of(value) if value.base is None else None
@@ -219,7 +220,7 @@ class NumpyTape(Tape):
     def record_in_place(self, ufunc: Function, target: Any, *inputs: Any) -> Tracer:
         """Call a ufunc that overwrites an array, and return the array's tracer."""
         if not isinstance(target, Tracer) or self.owners[target.place] < self.argument_count:
-            raise TraceError  # an argument, or an array that may be on the tape as it was
+            raise Unsuitable  # an argument, or an array that may be on the tape as it was
         _check_errors()
         self.overwrite(ufunc, map_tree(_value, inputs), target.value)
         self._add_call(ufunc, inputs, {"out": target}, target, is_new=False)
@@ -308,7 +309,7 @@ def _ignore(*_: Any) -> None:
 def _check_errors() -> None:
     """Refuse an operation within `np.errstate`, which would not be recorded with it."""
     if set(np.geterr().values()) != {"call"}:
-        raise TraceError
+        raise Unsuitable
 
 
 def _value(leaf: Any) -> Any:

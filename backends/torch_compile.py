@@ -7,6 +7,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.compiling import Fallback
 
 from .tape import Function, Tree, map_tree
 from .torch_tracing import as_tensor, called_with_numbers
@@ -24,37 +25,30 @@ class CompiledFunction:
         As `Abilities.compile` wants it.
     compiler : str
         The backend of `torch.compile`; "inductor" needs Triton on a GPU, a C++ compiler otherwise.
-
-    Attributes
-    ----------
-    fell_back : bool
-        Whether it runs as it is.
     """
 
     def __init__(self, function: Function, compiler: str = "inductor") -> None:
         self._function, self._compiler = function, compiler
         self._compiled: dict[str, Function] = {}  # by the kinds of the arguments
-        self.fell_back = False
+        self._fallback = Fallback(
+            f"PyTorch {torch.__version__} cannot compile here and goes on operation by operation"
+        )
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether it runs as it is."""
+        return self._fallback.failed
 
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
-        if self.fell_back:
-            return self._function(*arguments)
-        arrays = self.as_arrays(arguments)
-        kinds = repr(map_tree(_kind, arrays))
-        if kinds in self._compiled:
-            return self.run(self._compiled[kinds], arguments, arrays)
-        try:
-            return self._first_call(arguments, arrays, kinds)
-        except Exception as error:  # whatever the compiler and its tools may raise
-            self.fell_back = True
-            reason = " ".join(str(error).partition("\n\n")[0].splitlines())
-            warnings.warn(
-                f"PyTorch {torch.__version__} cannot compile here and goes on "
-                f"operation by operation: {type(error).__name__}: {reason}",
-                stacklevel=2,
-            )
-            return self._function(*arguments)
+        result = NotImplemented
+        if not self.fell_back:
+            arrays = self.as_arrays(arguments)
+            kinds = repr(map_tree(_kind, arrays))
+            if kinds in self._compiled:
+                return self.run(self._compiled[kinds], arguments, arrays)
+            result = self._fallback.attempt(self._first_call, arguments, arrays, kinds)
+        return self._function(*arguments) if result is NotImplemented else result
 
     def as_arrays(self, arguments: Tree) -> Tree:
         """Return the arguments with arrays in place of numbers.

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.compiling import Unsuitable
 
 from .graphs import MOST_COPIED, Graph, Graphs
 from .tape import Function, Tree, leaves, map_tree
 from .torch_compile import CompiledFunction
-from .tracing import TraceError
 
 _SMALL = 2**22
 """Bytes of an array that is copied in microseconds, such as the order of 524,288 examples."""
@@ -37,14 +37,12 @@ class CapturedFunction(CompiledFunction):
         As for `CompiledFunction`.
     """
 
-    library = f"PyTorch {torch.__version__}"
-
     def __init__(
         self, function: Function, used_up: tuple[int, ...], compiler: str = "inductor"
     ) -> None:
         super().__init__(function, compiler)
         self._used_up = used_up
-        self.graphs = Graphs()
+        self.graphs = Graphs(f"PyTorch {torch.__version__}")
 
     def as_arrays(self, arguments: Tree) -> Tree:
         """Return the arguments with numbers on the device, of float64 or int64, in one copy."""
@@ -84,7 +82,7 @@ class CapturedFunction(CompiledFunction):
         ]
         held = zip(leaves(arrays), are_held, strict=True)
         if sum(leaf.nbytes for leaf, is_held in held if is_held) > MOST_COPIED:
-            raise TraceError
+            raise Unsuitable
         return _Graph(compiled, arrays, are_held)
 
     def has_same_bits(self, program: Function, arguments: tuple[Tree, ...]) -> bool:

@@ -15,9 +15,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.compiling import Unsuitable
 
 from .tape import Function, Place, Tape, Tree, Writer, leaves, map_tree
-from .tracing import TracedFunction, TraceError
+from .tracing import TracedFunction
 
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 """Tags of operations whose results are numbers, or have shapes that values determine."""
@@ -35,7 +36,7 @@ class TracedTorchFunction(TracedFunction):
         flat = leaves(tensors)
         # One tensor may stand for several now.
         if len({*map(id, flat)}) < len(flat) or not all(map(self.is_array, flat)):
-            raise TraceError
+            raise Unsuitable
         recorder = _Recorder(flat)
         with recorder:
             result = called_with_numbers(self.function, arguments, tensors)
@@ -145,10 +146,10 @@ class _Recorder(_Mode):
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
         overwritten = map(_memory, _overwritten(function, args, settings))
         if _READING & {*function.tags} or self._read_only.intersection(overwritten):
-            raise TraceError
+            raise Unsuitable
         result = function(*args, **settings)
         if not isinstance(result, torch.Tensor):
-            raise TraceError
+            raise Unsuitable
         is_new = id(result) not in self._places
         if is_new:
             place = self.tape.add_place(self._owners.get(_memory(result)))
@@ -170,7 +171,7 @@ class _Recorder(_Mode):
     def place_of(self, tensor: Array) -> Place:
         """Return the place of an argument or a result."""
         if id(tensor) not in self._places:
-            raise TraceError  # the function's own, which callers would share
+            raise Unsuitable  # the function's own, which callers would share
         return Place(self._places[id(tensor)])
 
 

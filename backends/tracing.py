@@ -25,10 +25,6 @@ _MOST_PROGRAMS = 8
 _CONTAINERS = (dict, list, tuple)
 
 
-class TraceError(Exception):
-    """A function reads values while it is traced, or does what cannot be recorded."""
-
-
 class TracedFunction:
     """A pure function of arrays and numbers, with the same results to the last bit.
 
@@ -109,26 +105,16 @@ class TracedFunction:
         self._last_kinds = kinds
         if self._count != self.calls_before_tracing:
             return []
-        reason = ""
         try:
             with np.errstate(all="ignore"):
                 program = self._program(arguments)
                 self.failed = not self.has_same_bits(program, arguments)
-            reason = "its results have other bits" if self.failed else ""
-        except TraceError:
+        except Exception:  # whatever code of others, or a library, raises
             self.failed = True
-        except Exception as error:  # whatever code of others, or a library, raises
-            self.failed = True
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        if reason:
-            self.explain(reason)
         if self.failed:
             return []
         self.programs = [program, *self.programs][:_MOST_PROGRAMS]
         return [program]
-
-    def explain(self, reason: str) -> None:
-        """Warn of why the function runs unfused; by default nothing is reported."""
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
         """Return whether a program gives all bits that the function gives."""

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_time_of_a_step(
     """Of 784-hidden-10 with Adam, batch 128: the quickest of three epochs."""
     if not graphs:
         monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", sys.maxsize)
-    monkeypatch.setattr("pluggable_mlp.compile_cache._recent", deque())  # of the other way
+    monkeypatch.setattr("pluggable_mlp.compiling._kept", OrderedDict())  # of the other way
     backend, steps = get_backend(device), 8 if EMULATED else 256
     rng = np.random.default_rng(0)
     x = rng.normal(size=(steps * 128, 784)).astype(np.float32)

@@ -11,40 +11,15 @@ namespaces, too.
 """
 
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache, partial
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, library_of
-
-__all__ = [
-    "add_product",
-    "call_compiled",
-    "check_process",
-    "clip",
-    "compile_call",
-    "compiled",
-    "entries",
-    "guards",
-    "in_one_kernel",
-    "largest",
-    "load_offers",
-    "offer",
-    "offers_of",
-    "on_device_of",
-    "own",
-    "queued",
-    "rows_from",
-    "sign",
-    "standard_function",
-    "take",
-    "vecdot",
-    "zero_below",
-]
 
 _STANDARD = ("matmul", "mean", "sum")
 
@@ -101,8 +76,6 @@ def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
         parameters.
     """
     _offered.update({(xp, name): function for name, function in functions.items()})
-    _of_module.cache_clear()
-    _compiled_call.cache_clear()
 
 
 def offers_of(xp: Namespace) -> list[str]:
@@ -139,16 +112,10 @@ def own(xp: Namespace, name: str) -> Any:
     `torch.softmax`, which asks for an axis: only this project's namespaces, which list such names
     in `beyond_standard`, are asked for those.
     """
-    if isinstance(xp, ModuleType):
-        return _of_module(xp, name)
-    # Some namespaces are made for a single step: a cache would keep them alive.
-    has_own = name in _STANDARD or name in getattr(xp, "beyond_standard", ())
-    return _offered.get((xp, name)) or (getattr(xp, name) if has_own else None)
-
-
-@lru_cache  # every step asks several times
-def _of_module(xp: ModuleType, name: str) -> Any:
-    return _offered.get((xp, name)) or (getattr(xp, name) if name in _STANDARD else None)
+    function = _offered.get((xp, name))
+    if function is None and (name in _STANDARD or name in getattr(xp, "beyond_standard", ())):
+        function = getattr(xp, name)
+    return function
 
 
 def check_process(xp: Namespace) -> None:
@@ -165,59 +132,15 @@ def check_process(xp: Namespace) -> None:
         check()
 
 
-def compiled(
-    xp: Namespace, function: Callable[..., Any], *, exact: bool = False, device: Any = None
-) -> Callable[..., Any] | None:
-    """Return `Abilities.compile` of a function of arrays on a device, or None.
-
-    Only what is `exact` depends on the device.
-    """
-    backend = _backend_at(xp, device)
-    if not hasattr(backend, "compile"):
-        return None
-    faster: Callable[..., Any] | None = backend.compile(function, exact=exact)
-    return faster
+def backend_at(xp: Namespace, device: Any = None) -> Any:
+    """Return the backend of a library on a device, as its arrays have it; None if there is none."""
+    function = _offered.get((xp, "backend_at"))
+    return None if function is None else function(device)
 
 
-def _backend_at(xp: Namespace, device: Any) -> Any:
-    backend_at = _offered.get((xp, "backend_at"))
-    return None if backend_at is None else backend_at(device)
-
-
-def compile_call(xp: Namespace) -> Callable[..., Callable[..., Any] | None] | None:
-    """Return what compiles a function exactly, where a library compiles each operation; or None."""
-    return _offered.get((xp, "compile_call"))
-
-
-def call_compiled(
-    xp: Namespace, function: Callable[..., Array], x: Array, *constants: Hashable
-) -> Array:
-    """Return function(xp, x, *constants), compiled where a library compiles each operation.
-
-    Parameters
-    ----------
-    xp : namespace
-    function : callable
-        Of a module; what it computes is exact, as `Abilities.compile` asks.
-    x : array
-    *constants : hashable
-    """
-    compile_function, device = compile_call(xp), device_of(x)
-    if compile_function is None or device is None:  # no device: it is traced
-        return function(xp, x, *constants)
-    at_once = _compiled_call(compile_function, xp, function, device, constants)
-    return function(xp, x, *constants) if at_once is None else at_once(x)
-
-
-@lru_cache(maxsize=256)
-def _compiled_call(
-    compile_function: Callable[..., Callable[..., Any] | None],
-    xp: Namespace,
-    function: Callable[..., Array],
-    device: Any,
-    constants: tuple[Hashable, ...],
-) -> Callable[[Array], Array] | None:
-    return compile_function(lambda x: function(xp, x, *constants), device)
+def compiles_operations(xp: Namespace) -> bool:
+    """Return whether a library compiles each operation, anew for each shape."""
+    return (xp, "compiles_operations") in _offered
 
 
 def in_one_kernel(xp: Namespace, function: Callable[..., Any], *operands: Any) -> Any:
@@ -245,7 +168,7 @@ def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
 
 def queued(xp: Namespace, x: Array) -> bool:
     """Return `Abilities.queued` of the device of `x` (any shape)."""
-    return getattr(_backend_at(xp, device_of(x)), "queued", False)
+    return getattr(backend_at(xp, device_of(x)), "queued", False)
 
 
 def on_device_of(x: Any) -> AbstractContextManager[Any]:

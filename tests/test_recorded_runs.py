@@ -4,7 +4,7 @@ One run stands for the others in the default suite, on NumPy two: libraries that
 operation need minutes for all of them.
 """
 
-from collections import deque
+from collections import OrderedDict
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_every_optimizer_and_both_dtypes_are_among_those_of_one_dtype(names):
 @pytest.mark.parametrize("name", slow_but("sgd, pixels, float64", IN_THE_OTHER))
 def test_the_recorded_bits_by_cuda_graphs(name, cupy_backend, monkeypatch):
     monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 4)
-    monkeypatch.setattr("pluggable_mlp.compile_cache._recent", deque())  # of other tests
+    monkeypatch.setattr("pluggable_mlp.compiling._kept", OrderedDict())  # of other tests
     with counting() as counts:
         assert run(name, cupy_backend) == HASHES[name]
     assert counts["graph launch"] > 10 or RUNS[name].optimizer == "lbfgs"

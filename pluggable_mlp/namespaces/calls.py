@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 from pluggable_mlp.arrays import Namespace, device_of, map_nested
-from pluggable_mlp.compile_cache import compiled_once
+from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.provenance import is_builtin_call
-from pluggable_mlp.shortcuts import compiled
+from pluggable_mlp.shortcuts import backend_at
 
 Function = Callable[..., Any]
 
@@ -73,9 +73,8 @@ def _compiled(
     call = partial(_on_native, xp, function, components)
     if any(x.fixed_point is not None for x in arrays) or not is_builtin_call(call):
         return None
-    device = device_of(arrays[0].native)
-    owner = xp.library.__name__, str(device)
-    return compiled_once(partial(compiled, xp.library), owner, call, exact=True, device=device)
+    backend = backend_at(xp.library, device_of(arrays[0].native))
+    return compiled(backend, call, exact=True)
 
 
 def _on_native(

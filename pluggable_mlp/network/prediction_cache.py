@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import compiles, run, unwrapped
 from pluggable_mlp.network.checks import checked_inputs
-from pluggable_mlp.shortcuts import compiled, on_device_of
+from pluggable_mlp.shortcuts import backend_at, on_device_of
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
@@ -65,7 +66,7 @@ class PredictionCache:
         key = name, xp, str(device)
         if key not in self.functions:
             call = partial(_outputs, xp, mlp, name)
-            self.functions[key] = compiled(xp, call, device=device) or call
+            self.functions[key] = compiled(backend_at(xp, device), call) or call
         function = self.functions[key]
         if call_if_known := getattr(function, "call_if_known", None):
             self.known[name, arithmetic, type(own_x)] = call_if_known

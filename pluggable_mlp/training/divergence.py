@@ -5,13 +5,14 @@ computed again, and that step taken layer by layer, whatever compiled it before.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.compiling import compiled
 from pluggable_mlp.network.layers import Rng, layer_kind
 from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.shortcuts import backend_at
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.precision_warning import LostNumbers
@@ -202,11 +203,10 @@ def check_parameters_finite(
     lost.warn(dict(zip(counts, numbers, strict=True)))
 
 
-@cache
 def _finite(xp: Namespace) -> Callable[[list[Array]], Array]:
     """Return the function that tells which arrays are finite: 1 for each that is, as int64."""
     function = partial(_are_finite, xp)
-    return shortcuts.compiled(xp, function) or function
+    return compiled(backend_at(xp), function) or function
 
 
 def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:

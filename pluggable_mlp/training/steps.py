@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any
 
-from pluggable_mlp import shortcuts
 from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.compile_cache import compiled_once
+from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import run
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
@@ -26,7 +25,7 @@ from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.names import is_weight
 from pluggable_mlp.network.passes import first_array
 from pluggable_mlp.network.philox import Seed, as_words
-from pluggable_mlp.shortcuts import own
+from pluggable_mlp.shortcuts import backend_at, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS, loss_and_gradients_of
@@ -170,22 +169,12 @@ class Steps:
         if isinstance(optimizer, LBFGS):
             return Steps._take_by_lbfgs
         if self._is_native and self._updater is None:
-            model = replace(self._model, size=self.batch_size)
-            self._loop = self._compiled(_step_of_loop, model, most=STEPS_PER_CALL)
+            function = partial(_step_of_loop, self.xp, replace(self._model, size=self.batch_size))
+            self._loop = compiled(self.backend, function, most=STEPS_PER_CALL)
             if self._loop is not None:
                 self._most = STEPS_PER_CALL  # at first one: the call includes compilation
                 return Steps._take_in_calls
         return Steps._take_each
-
-    def _compiled(
-        self, function: Function, model: StepModel, *used_up: int, **settings: Any
-    ) -> Function | None:
-        compile_function = getattr(self.backend, "compile", None)
-        if compile_function is None:
-            return None
-        owner = type(self.backend), self.backend.device
-        bound = partial(function, self.xp, model)
-        return compiled_once(compile_function, owner, bound, *used_up, **settings)
 
     def _input(self, examples: Examples, start: int) -> StepInput:
         """Return that of the next step."""
@@ -217,18 +206,18 @@ class Steps:
     def _new_step(self, size: int) -> Function:
         """Return (steps, c, step_input) -> result of a step on batches of a size."""
         model = replace(self._model, size=size)
-        compiled = None
+        faster = None
         if self._updater is None and self._is_native:
-            compiled = self._compiled(_fused_step, model, 0)
+            faster = compiled(self.backend, partial(_fused_step, self.xp, model), 0)
         elif self._is_exact:
-            compiled = self._compiled(_exact_step, model, 0, exact=True)
-        if compiled is not None:
-            take = partial(Steps._take_compiled, compiled=compiled)
+            faster = compiled(self.backend, partial(_exact_step, self.xp, model), 0, exact=True)
+        if faster is not None:
+            take = partial(Steps._take_compiled, step=faster)
         else:
             model = replace(model, optimizer=None)  # of users or not, it is applied later
-            traced = self._compiled(differentiate, model) if self._is_native else None
-            traced = traced or partial(differentiate, self.xp, model)
-            take = partial(Steps._take_one, traced=traced)
+            function = partial(differentiate, self.xp, model)
+            traced = compiled(self.backend, function) if self._is_native else None
+            take = partial(Steps._take_one, traced=traced or function)
         self._step_of_size[size] = take
         return take
 
@@ -251,13 +240,13 @@ class Steps:
     # A compiled step
 
     def _take_compiled(
-        self, c: Coefficients, step_input: StepInput, *, compiled: Function
+        self, c: Coefficients, step_input: StepInput, *, step: Function
     ) -> Result:
         arrays = self._own()
         if self._is_native:
-            result: Result = compiled(arrays, c, *step_input)
+            result: Result = step(arrays, c, *step_input)
         else:
-            result = self.xp.wrap(compiled(*native_of((arrays, c, *step_input))))
+            result = self.xp.wrap(step(*native_of((arrays, c, *step_input))))
         return result
 
     # Many steps in one call
@@ -387,10 +376,9 @@ def _step_of_loop(
     return after, (loss, weight)
 
 
-@cache
 def copier(xp: Namespace) -> Function:
     """Return a function that copies all arrays in nested lists, tuples and dicts."""
-    return shortcuts.compiled(xp, partial(_copies, xp)) or partial(_copies, xp)
+    return compiled(backend_at(xp), partial(_copies, xp)) or partial(_copies, xp)
 
 
 def _copies(xp: Namespace, nested: Any) -> Any:

@@ -1,10 +1,10 @@
 """When libraries trace and capture in tests, and what they traced."""
 
-from collections import deque
+from collections import OrderedDict
 
 import pytest
 
-from pluggable_mlp import compile_cache, get_backend
+from pluggable_mlp import compiling, get_backend
 from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction
 from pluggable_mlp.training.steps import _copies
 
@@ -13,7 +13,7 @@ from pluggable_mlp.training.steps import _copies
 def early_programs(monkeypatch):
     """Programs at the second call, as trainings of the tests are short; none of other tests."""
     monkeypatch.setattr(TracedNumpyFunction, "calls_before_tracing", 1)
-    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=32))
+    monkeypatch.setattr(compiling, "_kept", OrderedDict())
 
 
 @pytest.fixture

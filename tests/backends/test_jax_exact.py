@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import warnings
+from collections import OrderedDict
 from functools import partial
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import get_backend, reproducible, shortcuts, to_native
+from pluggable_mlp import compiling, get_backend, reproducible, to_native
 from pluggable_mlp.elementary.rounding import one_nan
 from pluggable_mlp.namespaces.reproducible.products import lost
 from tests.elementary.cases import every_kind
@@ -156,12 +157,8 @@ for backend in 2 * backends:
 
 
 @pytest.fixture
-def tried_anew():
-    for tried in (is_exact_on, jax_exact._known_emitters):
-        tried.cache_clear()
-    yield
-    for tried in (is_exact_on, jax_exact._known_emitters):
-        tried.cache_clear()
+def tried_anew(monkeypatch):
+    monkeypatch.setattr(compiling, "_trials", {})
 
 
 @pytest.mark.usefixtures("tried_anew")
@@ -214,15 +211,14 @@ def test_a_constant_nan_is_not_computed():
 def test_what_is_counted_and_given_back_is_compiled_once(monkeypatch):
     made = []
 
-    def compile_call(function, device):
+    def noted(function, used_up=()):
         made.append(function)
         return jax.jit(function)
 
     array = reproducible(JAX.xp).asarray(JAX.asarray([2.0, np.nan]))
-    monkeypatch.setitem(shortcuts._offered, (JAX.xp, "compile_call"), compile_call)
-    shortcuts._compiled_call.cache_clear()
+    monkeypatch.setattr("pluggable_mlp.backends.jax.exact_jit", noted)
+    monkeypatch.setattr(compiling, "_kept", OrderedDict())
     assert [np.asarray(to_native(array)).tolist()[0] for _ in range(3)] == [2.0] * 3
     assert len(made) == 1
     assert [int(lost(JAX.xp, JAX.asarray([[1.0, 1e-300]]), -1)) for _ in range(3)] == [1] * 3
     assert len(made) == 2
-    shortcuts._compiled_call.cache_clear()

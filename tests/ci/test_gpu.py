@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ci import gpu_bits, gpu_report
-from pluggable_mlp.namespaces.reproducible import exactness
+from pluggable_mlp import compiling
 
 ROOT = Path(__file__).parents[2]
 
@@ -190,7 +190,7 @@ def test_inexact_products_and_their_refusal_are_reported(monkeypatch, cupy_backe
     monkeypatch.setattr(gpu_bits, "EMULATED", True)
     assert gpu_bits.inexact_products("cupy") == ([], "")
     monkeypatch.setattr(cupy_backend.xp, "matmul", rounded)
-    monkeypatch.setattr(exactness, "_tried", set())
+    monkeypatch.setattr(compiling, "_trials", {})
     inexact, refused = gpu_bits.inexact_products("cupy")
     assert "not exact" in refused
     assert len(inexact) == 16, "of the wider slices: each shape, each operand in both orders"

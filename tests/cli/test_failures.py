@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pluggable_mlp import compiling
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces.reproducible import exactness
 from tests.backends.exhausted import SIDE, exhausted
@@ -67,7 +68,7 @@ def test_a_device_with_inexact_products_ends_with_3(command, monkeypatch, tmp_pa
     command("train", "--epochs", 1, "--arithmetic", "reproducible", "--output", run)
     # NumPy as on a device that is not the host, with products that no float64 holds exactly.
     monkeypatch.setattr(exactness, "_HOST", 0)
-    monkeypatch.setattr(exactness, "_tried", set())
+    monkeypatch.setattr(compiling, "_trials", {})
     monkeypatch.setattr(exactness, "WIDTHS", ((40, 40),))
     outcome = command(*words.replace("RUN", run).split())
     assert outcome.code == 3

@@ -1,13 +1,13 @@
 """What is compiled in a test, and kept."""
 
-from collections import deque
+from collections import OrderedDict
 
 import pytest
 
-from pluggable_mlp import compile_cache
+from pluggable_mlp import compiling
 
 
 @pytest.fixture
 def nothing_kept(monkeypatch):
     """Of what other tests compiled."""
-    monkeypatch.setattr(compile_cache, "_recent", deque(maxlen=32))
+    monkeypatch.setattr(compiling, "_kept", OrderedDict())

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import array_api_compat
 
 from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, map_nested
+from pluggable_mlp.compiling import call_compiled
 from pluggable_mlp.elementary.rounding import one_nan
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
@@ -27,7 +28,6 @@ from pluggable_mlp.namespaces.reproducible.dtypes import kinds_of
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.wrapped_array import WrappedArray
-from pluggable_mlp.shortcuts import call_compiled
 
 ANY, LATTICE, PRODUCTS = 0, 1, 2
 

@@ -9,9 +9,10 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
-from pluggable_mlp.shortcuts import compile_call
+from pluggable_mlp.shortcuts import backend_at, compiles_operations
 
 Function = Callable[..., Any]
 
@@ -62,7 +63,7 @@ _Kind = _ArrayKind | _NumberKind | _Constant
 
 def in_one_call(ns: Reproducible, function: Function, bound: Function) -> Function:
     """Return `bound`, which is `function(ns, …)`, in one compiled call where that is of use."""
-    if function not in _COMPILED or compile_call(ns.library) is None:
+    if function not in _COMPILED or not compiles_operations(ns.library):
         return bound
     return _Calls(ns, function, bound)
 
@@ -81,12 +82,10 @@ class _Calls:
         try:
             kinds = tuple([self._kind(argument, operands) for argument in arguments])
             named = tuple([(name, self._kind(keywords[name], operands)) for name in keywords])
-            compiled = _compiled(
-                self._make_namespace, self._ns.library, self._function, kinds, named
-            )
-            if compiled is None:
+            call = _compiled(self._make_namespace, self._ns.library, self._function, kinds, named)
+            if call is None:
                 raise _Unsuitable
-            result = compiled(*operands)
+            result = call(*operands)
         except Exception:  # wrong arguments, too, of which the function itself says more
             return self._bound(*arguments, **keywords)
         return ReproducibleArray(result, self._ns)
@@ -128,8 +127,7 @@ def _compiled(
     """
     arrays = [kind for kind in (*kinds, *dict(named).values()) if isinstance(kind, _ArrayKind)]
     floating = [kind for kind in arrays if library.isdtype(kind.dtype, "real floating")]
-    compile_function = compile_call(library)
-    if not floating or compile_function is None:
+    if not floating:
         return None
 
     def call(*operands: Array) -> Array:
@@ -144,7 +142,7 @@ def _compiled(
         keywords = {name: _argument(xp, kind, waiting, number) for name, kind in named}
         return function(xp, *arguments, **keywords).native
 
-    return compile_function(call, floating[0].device)
+    return compiled(backend_at(library, floating[0].device), call, exact=True)
 
 
 def _is_number(argument: Any) -> bool:

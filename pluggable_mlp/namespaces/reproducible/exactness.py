@@ -7,10 +7,10 @@ Emulation"); or have no float64 at all.
 """
 
 from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, transpose
+from pluggable_mlp.compiling import trusted
 from pluggable_mlp.shortcuts import take
 
 _HOST = 1  # kDLCPU, in DLPack's numbers of devices
-_tried: set[tuple[Namespace, str]] = set()
 
 # Widths of the slices in products: 2^width left 2^width right LENGTH is 2^53.
 WIDTHS = ((29, 14), (21, 22))
@@ -93,13 +93,8 @@ def require_exact_products(xp: Namespace, x: Array) -> None:
         The device has no float64, or rounds its products otherwise than IEEE 754.
     """
     device = device_of(x)
-    place = (xp, str(device))  # CuPy's devices cannot be hashed
-    if place in _tried or device is None:
-        return
-    if not _on_host(x):
-        for left, right in WIDTHS:
-            _try(xp, device, left, right)
-    _tried.add(place)
+    if device is not None:  # CuPy's cannot be hashed
+        trusted((xp, str(device)), lambda: _on_host(x) or _multiplies_exactly(xp, device))
 
 
 def _on_host(x: Array) -> bool:
@@ -110,6 +105,13 @@ def _on_host(x: Array) -> bool:
         return bool(x.__dlpack_device__()[0] == _HOST)
     except Exception:  # each library has its own, for a device that DLPack has no number for
         return False
+
+
+def _multiplies_exactly(xp: Namespace, device: Device) -> bool:
+    """Return True, or raise."""
+    for left, right in WIDTHS:
+        _try(xp, device, left, right)
+    return True
 
 
 def _try(xp: Namespace, device: Device, left: int, right: int) -> None:

@@ -42,6 +42,7 @@ from threading import Event
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.compiling import call_compiled
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT, one_nan, type_name
 from pluggable_mlp.executor import RunAll
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
@@ -55,7 +56,7 @@ from pluggable_mlp.namespaces.reproducible.operand import (
 from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_product
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
-from pluggable_mlp.shortcuts import call_compiled, own, zero_below
+from pluggable_mlp.shortcuts import own, zero_below
 
 Factor: TypeAlias = Array | FixedPoint
 

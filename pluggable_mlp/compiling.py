@@ -1,0 +1,169 @@
+"""The door to compiled functions, and what goes on without a faster way that cannot be relied on.
+
+`compiled` asks a backend for a faster function, and keeps it for the next computation, as compiling
+takes seconds.  `trusted` tries in this process whether a way keeps all bits, and `Fallback` gives
+up a way that fails.
+"""
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import partial
+from threading import RLock
+from typing import Any
+
+from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.provenance import is_builtin_call
+from pluggable_mlp.shortcuts import backend_at, compiles_operations
+
+Function = Callable[..., Any]
+
+_MOST = 128
+_kept: OrderedDict[Hashable, Function] = OrderedDict()
+"""Compiled functions, in the order of their last use."""
+_lock = RLock()
+_trials: dict[Hashable, bool] = {}
+"""Which trials of this process succeeded."""
+
+
+def compiled(
+    backend: Any, function: Callable[..., Any], *used_up: int, **settings: Any
+) -> Function | None:
+    """Return `Abilities.compile` of a function, or the result of an earlier call with an equal one.
+
+    Only functions built from this package's components are kept; those of users may compare equal
+    and behave differently.
+
+    Parameters
+    ----------
+    backend : Backend or None
+        Without one, or if it compiles nothing, the result is None.
+    function : callable
+        To be kept, a `functools.partial` that binds a function to a namespace and components.
+    *used_up, **settings
+        Those of `Abilities.compile`.
+    """
+    compile_function = getattr(backend, "compile", None)
+    if compile_function is None:
+        return None
+    if used_up:
+        settings["used_up"] = used_up
+    if not is_builtin_call(function):
+        faster: Function | None = compile_function(function, **settings)
+        return faster
+    assert isinstance(function, partial)
+    owner = type(backend), getattr(backend, "device", None)  # where none is known, it has none
+    key = owner, function.func, function.args, tuple(settings.items())
+    with _lock:
+        faster = _kept.get(key)
+        if faster is None or getattr(faster, "fell_back", False):
+            faster = compile_function(function, **settings)
+        if faster is not None:
+            _kept[key] = faster
+            _kept.move_to_end(key)
+            if len(_kept) > _MOST:
+                _kept.popitem(last=False)
+        return faster
+
+
+def call_compiled(
+    xp: Namespace, function: Callable[..., Array], x: Array, *constants: Hashable
+) -> Array:
+    """Return function(xp, x, *constants), compiled where a library compiles each operation.
+
+    Parameters
+    ----------
+    xp : namespace
+    function : callable
+        Of a module; what it computes is exact, as `Abilities.compile` asks.
+    x : array
+    *constants : hashable
+    """
+    device = device_of(x)
+    if device is None or not compiles_operations(xp):  # no device: it is traced
+        return function(xp, x, *constants)
+    call = partial(_with_constants, xp, function, constants)
+    return (compiled(backend_at(xp, device), call, exact=True) or call)(x)
+
+
+def _with_constants(
+    xp: Namespace, function: Callable[..., Array], constants: tuple[Hashable, ...], x: Array
+) -> Array:
+    return function(xp, x, *constants)
+
+
+def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> bool:
+    """Return whether a trial succeeds, which is made once in a process.
+
+    Parameters
+    ----------
+    key : hashable
+        What is tried, and on which device.
+    trial : callable
+        Returns whether all bits are right.
+    consequence : str
+        What a warning says before the reason.  Without it there is none, and errors are raised.
+    """
+    if key not in _trials:
+        reason = "its results differ"
+        try:
+            if trial():
+                reason = ""
+        except Exception as error:  # whatever a compiler may raise
+            if not consequence or isinstance(error, MemoryError):  # there may be more of it later
+                raise
+            reason = words_of(error)
+        _trials[key] = not reason
+        if reason and consequence:
+            warnings.warn(f"{consequence}: {reason}", stacklevel=3)
+    return _trials[key]
+
+
+class Unsuitable(Exception):  # noqa: N818 (it is no error)
+    """A function that a faster way is not for, of which no warning need tell."""
+
+
+class Fallback:
+    """A faster way that is taken until it fails; then a warning says so, once.
+
+    Parameters
+    ----------
+    consequence : str
+        What the warning says before the reason.
+    errors : tuple of type
+        Those by which it fails; others, and a MemoryError, are raised.
+
+    Attributes
+    ----------
+    failed : bool
+    """
+
+    def __init__(
+        self, consequence: str, errors: tuple[type[Exception], ...] = (Exception,)
+    ) -> None:
+        self._consequence, self._errors = consequence, errors
+        self.failed = False
+
+    def attempt(self, way: Function, *arguments: Any) -> Any:
+        """Return way(*arguments); NotImplemented if it fails, or has failed."""
+        if self.failed:
+            return NotImplemented
+        try:
+            return way(*arguments)
+        except MemoryError:  # there may be more of it the next time
+            raise
+        except Unsuitable:
+            self.failed = True
+        except self._errors as error:
+            self.give_up(words_of(error))
+        return NotImplemented
+
+    def give_up(self, reason: str) -> None:
+        """Take the way no more."""
+        self.failed = True
+        warnings.warn(f"{self._consequence}: {reason}", stacklevel=4)
+
+
+def words_of(error: Exception) -> str:
+    """Return the kind of an error and the first line of its message."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
