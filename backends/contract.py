@@ -172,16 +172,18 @@ class Abilities:
     A backend that leaves a member out, or does not inherit from this class, has the default.
     """
 
-    queued: bool = False
-    """Whether operations are put into a queue.
-
-    Each then takes a few microseconds to launch, however little it does, and reading a value waits
-    for all before it.  Reproducible operations are then not divided into parts for the caches of a
-    processor.
-    """
-
     run_all: ClassVar[RunAll] = staticmethod(one_by_one)
     """Runs independent tasks, concurrently where operations leave processors idle."""
+
+    @property
+    def queued(self) -> bool:
+        """Whether operations are put into a queue.
+
+        Each then takes a few microseconds to launch, however little it does, and reading a value
+        waits for all before it.  Reproducible operations are then not divided into parts for the
+        caches of a processor.
+        """
+        return False
 
     def compile(
         self,

@@ -17,64 +17,109 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, library_of
 
 _STANDARD = ("matmul", "mean", "sum")
 
-_offered: dict[tuple[Namespace, str], Callable[..., Any]] = {}
+_offered: dict[tuple[Namespace, str], Any] = {}
 
 
-def offer(xp: Namespace, **functions: Callable[..., Any]) -> None:
-    """Register functions of the library behind `xp`.
+class Offers(TypedDict, total=False):
+    """What a library may have as one operation, or its backend does otherwise; all are optional.
 
-    Parameters
-    ----------
-    xp
-        The array API namespace of the library's arrays.
-    **functions
-        Some of `add_product(total, x, factor)`, `affine(x, W, b)`, `clip(x, low, high)`,
-        `entries(table, indices)`, `erf(x)`, `expm1(x)`, `in_one_kernel(function, *operands)`,
-        `largest(x, axis=axis)`, `matmul(a, b)` (of arrays of one dtype), `mean(x, axis=axis)`,
-        `philox_halves(blocks, address, key, constants)`, `put(x, places, values)`,
-        `rows_from(x, start, size)`, `rsqrt(x)`, `sigmoid(x)`, `sign(x)`, `softmax(x)`,
-        `softplus(x)`, `standard_function(name)`, `sum(x, axis=axis, keepdims=keepdims)`,
-        `take(x, indices, axis=axis)`, `times_transposed(a, b)`, `transposed_times(a, b)`,
-        `tree_sum(halved, x, axis)`, `vecdot(x, y)`, `zero_below(x, threshold)`,
-        `where_positive(x, a, b)`, `on_device_of(x)`, `updater(w)`, `backend_at(device)`,
-        `compile_call(function, device)` and `check_process()`.
-        They give what the functions of this file, of `special.py` and of the standard promise,
-        `erf` within 8 units in the last place, and `tree_sum` what halved(xp, x, axis) gives: see
-        `reproducible/sums.py`.
-
-        `backend_at` returns the backend on a device, as the library's arrays have it, for what a
-        backend may do beyond the standard: `compile` and `queued` of `backends/contract.py`.  It
-        changes no setting of the process.  Within a function that JAX compiles, arrays have no
-        device: None.
-
-        `philox_halves` returns the numbers of `network/philox.py` (…, 8 n), integers of any type,
-        for the n counters (block, *address), with the blocks of range(*blocks) and three words of
-        address.  Words may be traced, and those of the key arrays (…, 1).  The constants are the
-        multipliers, the steps of the key, and the number of rounds.
-
-        `put` writes values (n,) into an array at places (n,) of its flat form.  Libraries that
-        offer it, and whose operations are not queued, compute large products as
-        `reproducible/single_product.py` does.
-
-        `standard_function` returns what the standard says of a name, where `xp` differs.
-
-        `compile_call` is `compile` with `exact` for a device, of a function of arrays and floats,
-        for libraries that compile each operation anew for each shape.
-
-        `updater` returns, for parameters on the device of `w`, a function (rule, parameters,
-        gradients, *slots, in_place) -> (parameters, *slots), all of them sequences of arrays, for
-        the updates of one training, or None.  It may overwrite the gradients; `in_place` says
-        whether also the parameters and slots: the results are new arrays if not.  `rule` is a
-        `Rule` of `training/optimizer.py`, the update of one array.  It is meant for libraries that
-        have an optimizer as one operation, or that are quicker with other sizes than those of the
-        parameters.
+    The functions give what those of this file, of `special.py` and of the standard promise.
     """
+
+    add_product: Callable[..., Array]
+    """(total, x, factor): total + x factor, perhaps in the memory of `total`."""
+    affine: Callable[..., Array]
+    """(x, W, b): x W + b."""
+    backend_at: Callable[[Any], Any]
+    """(device): the backend on a device, as the library's arrays have it.
+
+    It is asked for the backend's `Abilities`, and changes no setting of the process.  Within a
+    function that JAX compiles, arrays have no device: None.
+    """
+    check_process: Callable[[], None]
+    """(): raises where a setting of the process forbids right results."""
+    clip: Callable[..., Array]
+    """(x, low, high): `x` within the bounds; NaN stays."""
+    compiles_operations: bool
+    """True where the library compiles each operation, anew for each shape."""
+    entries: Callable[..., Array]
+    """(table, indices): the entries of a table (n,)."""
+    erf: Callable[..., Array]
+    """(x): the error function, within 8 units in the last place."""
+    expm1: Callable[..., Array]
+    """(x): exp(x) - 1 for x <= 0."""
+    in_one_kernel: Callable[..., Any]
+    """(function, *operands): function(xp, *operands), elementwise."""
+    largest: Callable[..., Array]
+    """(x, axis=axis): the maximum along the axes, kept with length 1; NaN where any is."""
+    matmul: Callable[..., Array]
+    """(a, b): the product of arrays of one dtype."""
+    mean: Callable[..., Array]
+    """(x, axis=axis): the mean along an axis."""
+    on_device_of: Callable[[Array], AbstractContextManager[Any]]
+    """(x): a context in which operations run on the device of `x`."""
+    philox_halves: Callable[..., Array]
+    """(blocks, address, key, constants): the numbers of `network/philox.py` (…, 8 n), integers.
+
+    They are for the n counters (block, *address), with the blocks of range(*blocks) and three words
+    of address.  Words may be traced, and those of the key arrays (…, 1).  The constants are the
+    multipliers, the steps of the key, and the number of rounds.
+    """
+    put: Callable[..., Any]
+    """(x, places, values): writes values (n,) into `x` at places (n,) of its flat form.
+
+    Libraries that offer it, and whose operations are not queued, compute large products as
+    `reproducible/single_product.py` does.
+    """
+    rows_from: Callable[..., Array]
+    """(x, start, size): rows from a start on, which may be traced."""
+    rsqrt: Callable[..., Array]
+    """(x): 1 / sqrt(x)."""
+    sigmoid: Callable[..., Array]
+    """(x): 1 / (1 + exp(-x))."""
+    sign: Callable[..., Array]
+    """(x): -1, 0 or 1; NaN stays."""
+    softmax: Callable[..., Array]
+    """(x): along the last axis."""
+    softplus: Callable[..., Array]
+    """(x): log(1 + exp(x))."""
+    standard_function: Callable[[str], Callable[..., Any]]
+    """(name): the function as the standard has it, where that of `xp` differs."""
+    sum: Callable[..., Array]
+    """(x, axis=axis, keepdims=keepdims): the sum along an axis."""
+    take: Callable[..., Array]
+    """(x, indices, axis=axis): the slices at indices that are within the range."""
+    times_transposed: Callable[..., Array]
+    """(a, b): a bᵀ."""
+    transposed_times: Callable[..., Array]
+    """(a, b): aᵀ b."""
+    tree_sum: Callable[..., Array]
+    """(halved, x, axis): what halved(xp, x, axis) gives, see `reproducible/sums.py`."""
+    updater: Callable[[Array], Callable[..., Any] | None]
+    """(w): how parameters on the device of `w` are updated in one training, or None.
+
+    It is a function (rule, parameters, gradients, *slots, in_place) -> (parameters, *slots), all of
+    them sequences of arrays.  It may overwrite the gradients; `in_place` says whether also the
+    parameters and slots: the results are new arrays if not.  `rule` is a `Rule` of
+    `training/optimizer.py`, the update of one array.  It is meant for libraries that have an
+    optimizer as one operation, or are quicker with other sizes than those of the parameters.
+    """
+    vecdot: Callable[..., Array]
+    """(x, y): the sums of x y along the last axis."""
+    where_positive: Callable[..., Array]
+    """(x, a, b): `a` where x > 0 or x is NaN, else `b`: finite floats of the shape of x."""
+    zero_below: Callable[..., Array]
+    """(x, threshold): `x` with +0 for magnitudes below the threshold, and for -0."""
+
+
+def offer(xp: Namespace, **functions: Unpack[Offers]) -> None:
+    """Register what the library behind a namespace has of `Offers`."""
     _offered.update({(xp, name): function for name, function in functions.items()})
 
 
