@@ -131,4 +131,4 @@ class Graphs:
         if function.has_same_bits(launch, arguments):
             self.is_used, self._unused = True, 0
         else:
-            self._fallback.give_up("its results differ")
+            self._fallback.give_up("its results have other bits")

@@ -161,7 +161,8 @@ class Fallback:
     def give_up(self, reason: str) -> None:
         """Take the way no more."""
         self.failed = True
-        warnings.warn(f"{self._consequence}: {reason}", stacklevel=4)
+        # From one place for all functions: the same words are shown once.
+        warnings.warn(f"{self._consequence}: {reason}", stacklevel=1)
 
 
 def words_of(error: Exception) -> str:

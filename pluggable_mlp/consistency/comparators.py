@@ -1,29 +1,22 @@
 """How `compare` checks the results of runs: within bounds on rounding errors, or bit by bit.
 
 A comparator takes a step in all runs, the reference first, and remembers the largest differences.
-The bounds are derived in `bounded.py` and `namespace.py`; `units.py` divides a step into units.
+The bounds are derived in `namespaces/bounded`; `runs.py` divides a step into units.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import NamedTuple, Protocol
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array, map_nested
-from pluggable_mlp.consistency.bounds import difference_in_ulps, part_of_bound, sharpness
-from pluggable_mlp.consistency.report import (
-    LAYER_BY_LAYER,
-    WHOLE_STEP,
-    Agreement,
-    Difference,
-    Hash,
-    Report,
-)
-from pluggable_mlp.consistency.runs import BackendRun
-from pluggable_mlp.consistency.units import Unit, units_of_step, whole_step
+from pluggable_mlp.consistency import report as reports
+from pluggable_mlp.consistency.runs import BackendRun, Tensors, Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
 from pluggable_mlp.training.components import as_single_steps
 from pluggable_mlp.training.examples import Batch
@@ -31,18 +24,7 @@ from pluggable_mlp.training.examples import Batch
 # Layer by layer a correct sum exceeds its bound with a probability of 2 exp(-8^2 / 2) = 2.5e-14.
 _DEVIATIONS = 8.0
 
-Tensors = dict[str, Array]
 Bounds = dict[str, Bounded]
-
-
-class Comparator(Protocol):
-    """The interface of a comparator."""
-
-    def step(self, t: int, runs: Sequence[BackendRun]) -> None:
-        """Take step t, from 1, in all runs."""
-
-    def complete(self, report: Report) -> Report:
-        """Return the report with the findings."""
 
 
 class BitComparator:
@@ -54,10 +36,10 @@ class BitComparator:
 
     def __init__(self) -> None:
         self._hashes: dict[tuple[str, str], hashlib._Hash] = {}
-        self._differences: dict[str, Difference] = {}
+        self._differences: dict[str, reports.Difference] = {}
 
     def step(self, t: int, runs: Sequence[BackendRun]) -> None:
-        """See `Comparator.step`."""
+        """Take step t, from 1, in all runs."""
         reference = runs[0].name
         results = [run.step() for run in runs]
         for tensor, expected in results[0].items():
@@ -66,14 +48,14 @@ class BitComparator:
                 array = _little_endian(result[tensor])
                 self._hashes.setdefault(key, hashlib.sha256()).update(array.tobytes())
                 if run.name not in self._differences:
-                    found = _first_difference(_little_endian(expected), array)
-                    if found:
-                        difference = Difference(t, tensor, reference, run.name, *found)
+                    first = _first_difference(_little_endian(expected), array)
+                    if first:
+                        difference = reports.Difference(t, tensor, reference, run.name, *first)
                         self._differences[run.name] = difference
 
-    def complete(self, report: Report) -> Report:
-        """See `Comparator.complete`."""
-        hashes = tuple(Hash(*key, sha.hexdigest()) for key, sha in self._hashes.items())
+    def complete(self, report: reports.Report) -> reports.Report:
+        """Return the report with the hashes and the first differences."""
+        hashes = tuple(reports.Hash(*key, sha.hexdigest()) for key, sha in self._hashes.items())
         return replace(report, hashes=hashes, differences=tuple(self._differences.values()))
 
 
@@ -141,11 +123,11 @@ class BoundComparator:
         self._dtype = dtype
         self._probable = BoundedNamespace(dtype, _DEVIATIONS)
         self._improbability = 0.0
-        self._found: dict[tuple[str, ...], Agreement] = {}
+        self._agreements: dict[tuple[str, ...], reports.Agreement] = {}
 
     def step(self, t: int, runs: Sequence[BackendRun]) -> None:
-        """See `Comparator.step`."""
-        reference, *others = runs
+        """Take step t, from 1, in all runs."""
+        reference = runs[0]
         state = map_nested(reference.backend.to_numpy, reference.state)
         on_host = [run.batch_on_host() for run in runs]
         self._compare_batches(t, runs, on_host)
@@ -155,7 +137,7 @@ class BoundComparator:
         for unit in units_of_step(*about):
             worst_case = cache(partial(_bounds, unit, BoundedNamespace(self._dtype)))
             bounds = _bounds(unit, self._probable)
-            check = _Check(LAYER_BY_LAYER, t, bounds, unit.before, worst_case)
+            check = _Check(reports.LAYER_BY_LAYER, t, bounds, unit.before, worst_case)
             self._compare_unit(check, unit, runs)
         self._improbability = (
             self._probable.sums * len(runs) * self._probable.precision.improbability
@@ -165,23 +147,23 @@ class BoundComparator:
         if self._dtype != "float64" and reference.has_float64:
             wide = whole.in_float64()
             bounds = _bounds(wide, BoundedNamespace("float64"))
-            check = _Check(WHOLE_STEP, t, bounds, wide.before)
+            check = _Check(reports.WHOLE_STEP, t, bounds, wide.before)
             self._compare_unit(check, wide, [run for run in runs if run.has_float64])
 
         bounds = _bounds(whole, BoundedNamespace(self._dtype))
-        check = _Check(WHOLE_STEP, t, bounds, whole.before)
+        check = _Check(reports.WHOLE_STEP, t, bounds, whole.before)
         expected = reference.step()
-        for run in others:
+        for run in runs[1:]:
             run.state = map_nested(run.backend.asarray, state)
             self._compare(check, run.name, expected, run.step())
 
-    def complete(self, report: Report) -> Report:
-        """See `Comparator.complete`."""
-        found = tuple(
-            replace(one, unchecked_part=one.unchecked_part / report.steps)
-            for one in self._found.values()
+    def complete(self, report: reports.Report) -> reports.Report:
+        """Return the report with the agreements."""
+        agreements = tuple(
+            replace(agreement, unchecked_part=agreement.unchecked_part / report.steps)
+            for agreement in self._agreements.values()
         )
-        return replace(report, agreements=found, improbability=self._improbability)
+        return replace(report, agreements=agreements, improbability=self._improbability)
 
     def _compare_batches(
         self, t: int, runs: Sequence[BackendRun], on_host: Sequence[Batch]
@@ -193,7 +175,7 @@ class BoundComparator:
             for batch in on_host
         )
         bounds = {name: exact(x, self._probable) for name, x in expected.items()}
-        check = _Check(LAYER_BY_LAYER, t, bounds, {})
+        check = _Check(reports.LAYER_BY_LAYER, t, bounds, {})
         for run, result in zip(runs[1:], results, strict=True):
             self._compare(check, run.name, expected, result)
 
@@ -206,40 +188,29 @@ class BoundComparator:
     def _compare(self, check: _Check, name: str, expected: Tensors, result: Tensors) -> None:
         """Record the difference of each tensor of a run from the expected one."""
         for tensor, bounded in check.bounds.items():
-            pair = expected[tensor], result[tensor]
-            part = part_of_bound(*pair, bounded)
+            a, b = expected[tensor], result[tensor]
+            part = part_of_bound(a, b, bounded)
             part_of_worst: float | None = part
             if check.worst_case is not None:
-                part_of_worst = (
-                    part_of_bound(*pair, check.worst_case()[tensor]) if part > 1.0 else None
-                )
-            seen = sharpness(*pair, bounded, check.before.get(tensor, 0.0))
-            self._add(
-                Agreement(
-                    check=check.name,
-                    dtype=bounded.dtype.name,
-                    tensor=tensor,
-                    backend=name,
-                    ulps=difference_in_ulps(*pair),
-                    part_of_bound=part,
-                    part_of_worst_case=part_of_worst,
-                    step=check.step,
-                    **seen._asdict(),
-                )
-            )
+                part_of_worst = None
+                if part > 1.0:
+                    part_of_worst = part_of_bound(a, b, check.worst_case()[tensor])
+            parts = difference_in_ulps(a, b), part, part_of_worst
+            faults = sharpness(a, b, bounded, check.before.get(tensor, 0.0))
+            key = check.name, bounded.dtype.name, tensor, name
+            self._add(key, reports.Agreement(*key, *parts, check.step, *faults))
 
-    def _add(self, new: Agreement) -> None:
+    def _add(self, key: tuple[str, ...], new: reports.Agreement) -> None:
         """Keep the worst step, the most ulps of any, and the sharpness of the sharpest step.
 
         What is unchecked in each is added up.
         """
-        key = new.check, new.dtype, new.tensor, new.backend
-        if key not in self._found:
-            self._found[key] = new
+        if key not in self._agreements:
+            self._agreements[key] = new
             return
-        old = self._found[key]
-        self._found[key] = replace(
-            max(old, new, key=lambda one: one.part_of_bound),
+        old = self._agreements[key]
+        self._agreements[key] = replace(
+            max(old, new, key=attrgetter("part_of_bound")),
             ulps=max(old.ulps, new.ulps),
             smallest_fault=min(old.smallest_fault, new.smallest_fault),
             blind_part=min(old.blind_part, new.blind_part),
@@ -250,3 +221,101 @@ class BoundComparator:
 def _bounds(unit: Unit, namespace: BoundedNamespace) -> Bounds:
     """Return the results of the unit with the bounds of their errors."""
     return unit.run(namespace, namespace.asarray)
+
+
+# Measures of a difference: of two NumPy arrays and a `Bounded` one, all of one shape
+
+
+def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:
+    """Return the largest |a - b| / bound over the elements of two NumPy arrays of one shape.
+
+    It is at most 1 if both are within their bounds.  Elements with an infinite bound are not
+    checked: even NaN or infinity may be right there (see `sharpness`).  Elsewhere NaN or infinity
+    in only one of the arrays, and everywhere a different shape or dtype, give infinity.
+    """
+    if not _comparable(a, b):
+        return math.inf
+    difference = _difference(a, b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = np.where(difference == 0.0, 0.0, difference / bounded.spread)
+    parts = np.where(np.isinf(difference), np.inf, parts)
+    return float(np.max(parts, initial=0.0, where=np.isfinite(bounded.spread)))
+
+
+class Sharpness(NamedTuple):
+    """The faults of a tensor that a comparison would have detected.
+
+    Faults are relative to the tensor or, if a step updates the tensor, to the update.
+
+    Attributes
+    ----------
+    smallest_fault : float
+        The smallest relative fault of the whole tensor that moves some element beyond its bound;
+        infinite if none does, 0 if every element must be 0 and no fault would be missed.
+    blind_part : float
+        The share of the nonzero elements that can be wrong by 100 % and stay within their bounds.
+    unchecked_part : float
+        The share of all elements that can be anything: rounding may take them out of the range of
+        the dtype, or nothing is known of them for another reason, such as a division by what may be
+        0.
+    """
+
+    smallest_fault: float
+    blind_part: float
+    unchecked_part: float
+
+
+def sharpness(a: Array, b: Array, bounded: Bounded, before: Array | float = 0.0) -> Sharpness:
+    """Return the sharpness of the comparison of b with a; `before` is a before the step.
+
+    A relative fault x of an element adds x (a - before) to b, with either sign.
+    """
+    # The rounding errors that b already has (a fault would be larger) may hide as much.
+    reach = bounded.spread + np.minimum(_difference(a, b), bounded.spread)
+    unchecked = float(np.mean(np.isinf(reach))) if reach.size else 0.0
+    with np.errstate(invalid="ignore"):  # of infinities, before a step and after
+        size = np.abs(np.asarray(a, dtype=np.float64) - before)
+        sized = size > 0.0
+        faults = reach[sized] / size[sized]
+    if not faults.size:
+        blind = bool(reach.any())
+        return Sharpness(math.inf if blind else 0.0, float(blind), unchecked)
+    faults[np.isinf(reach[sized])] = math.inf
+    return Sharpness(float(np.min(faults)), float(np.mean(faults >= 1.0)), unchecked)
+
+
+def difference_in_ulps(reference: Array, other: Array) -> float:
+    """Return the largest |reference - other| in ulps of the reference, element by element.
+
+    For elements smaller than the root mean square of the reference, the unit is an ulp of the
+    latter: after cancellation, an ulp of the element would exaggerate the errors of its terms.
+    """
+    difference = _difference(reference, other)
+    sizes = np.abs(reference[np.isfinite(reference)].astype(np.float64))
+    if not sizes.size or not difference.any():
+        return float(np.max(difference, initial=0.0))
+    # Scaled by the largest, so that no square overflows or underflows.
+    largest = float(np.max(sizes)) or 1.0
+    typical = largest * float(np.sqrt(np.mean((sizes / largest) ** 2)))
+    finite = np.where(np.isfinite(reference), np.abs(reference), 0.0)
+    below_largest = np.nextafter(np.finfo(reference.dtype).max, 0)  # has the same ulp, within range
+    unit = np.spacing(np.clip(finite, typical, below_largest).astype(reference.dtype))
+    return float(np.max(difference / unit.astype(np.float64)))
+
+
+def _difference(a: Array, b: Array) -> Array:
+    """Return |a - b| in float64: 0 for two NaNs or equal infinities, infinite for only one.
+
+    It is infinite everywhere if the arrays differ in shape or dtype.
+    """
+    if not _comparable(a, b):
+        return np.full(a.shape, np.inf)
+    a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(a - b))
+    return np.where(np.isnan(difference), np.inf, difference)
+
+
+def _comparable(a: Array, b: Array) -> bool:
+    return bool(a.shape == b.shape and a.dtype == b.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator, Comparator
+from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.distributed import Communicator
@@ -132,7 +132,9 @@ def compare(
             communicator=together,
         )
         runs.append(BackendRun(name, taken, examples))
-    comparator: Comparator = BoundComparator(dtype) if arithmetic == "native" else BitComparator()
+    comparator: BoundComparator | BitComparator = BitComparator()
+    if arithmetic == "native":
+        comparator = BoundComparator(dtype)
     with np.errstate(all="ignore"):  # of values that the report will show, and infinite bounds
         for t in range(1, steps + 1):
             comparator.step(t, runs)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from pluggable_mlp.wording import counted
@@ -130,20 +131,21 @@ class Report:
     @property
     def passes(self) -> bool:
         """Whether all is within its bound, or the same bits."""
-        return not self.differences and all(one.part_of_bound <= 1.0 for one in self.agreements)
+        return not self.differences and all(x.part_of_bound <= 1.0 for x in self.agreements)
 
     @property
     def unchecked(self) -> tuple[Agreement, ...]:
         """Those agreements of which some element, in some step, could not be checked."""
-        return tuple(one for one in self.agreements if one.unchecked_part > 0.0)
+        return tuple(x for x in self.agreements if x.unchecked_part > 0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as dictionaries, lists, strings and finite numbers: None if infinite."""
-        found = {"passes": self.passes, **asdict(self)}
-        found["agreements"] = [
-            {name: _finite(value) for name, value in one.items()} for one in found["agreements"]
+        report = {"passes": self.passes, **asdict(self)}
+        report["agreements"] = [
+            {name: _finite(value) for name, value in agreement.items()}
+            for agreement in report["agreements"]
         ]
-        return found
+        return report
 
 
 def _finite(value: Any) -> Any:
@@ -187,50 +189,50 @@ def format_report(report: Report) -> str:
 
 def _checks(report: Report) -> Iterable[tuple[str, list[Agreement]]]:
     """Yield each check with its dtype, as text, and what it found."""
-    for (check, dtype), found in groupby(report.agreements, lambda one: (one.check, one.dtype)):
-        yield f"{check}, {dtype}", list(found)
+    for names, agreements in groupby(report.agreements, attrgetter("check", "dtype")):
+        yield ", ".join(names), list(agreements)
 
 
 def _agreement_lines(report: Report) -> list[str]:
     """Return a table per check: a row per tensor and three columns per backend."""
-    others = report.backends[1:]
-    left = max(len(one.tensor) for one in report.agreements) + 1
-    width = max(29, *(len(name) + 2 for name in others))
+    backends = report.backends[1:]
+    left = max(len(x.tensor) for x in report.agreements) + 1
+    width = max(29, *(len(name) + 2 for name in backends))
     titles = f"{'ulps':>{width - 20}}{'of bound':>10}{'sees':>10}"
     lines: list[str] = []
-    for check, found in _checks(report):
+    for check, agreements in _checks(report):
         lines += ["", check] if lines else [check]
-        lines.append(" " * left + "".join(f"{name:>{width}}" for name in others))
-        lines.append(" " * left + titles * len(others))
-        cells = {(one.tensor, one.backend): one for one in found}
-        for tensor in dict.fromkeys(one.tensor for one in found):
-            row = (_cell(cells.get((tensor, name)), width) for name in others)
+        lines.append(" " * left + "".join(f"{name:>{width}}" for name in backends))
+        lines.append(" " * left + titles * len(backends))
+        cells = {(x.tensor, x.backend): x for x in agreements}
+        for tensor in dict.fromkeys(x.tensor for x in agreements):
+            row = (_cell(cells.get((tensor, name)), width) for name in backends)
             lines.append(f"{tensor:<{left}}" + "".join(row))
     return lines
 
 
-def _cell(one: Agreement | None, width: int) -> str:
+def _cell(x: Agreement | None, width: int) -> str:
     """Return the three numbers of an agreement; one that was not made is a dash."""
-    if one is None:
+    if x is None:
         return f"{'-':>{width}}"
-    sees = "blind" if one.blind_part == 1.0 else f"{one.smallest_fault:.1e}"
-    ulps = f"{one.ulps:.1f}" if one.ulps < 1e6 else f"{one.ulps:.1e}"
-    return f"{ulps:>{width - 20}}{one.part_of_bound:>10.1e}{sees:>10}"
+    sees = "blind" if x.blind_part == 1.0 else f"{x.smallest_fault:.1e}"
+    ulps = f"{x.ulps:.1f}" if x.ulps < 1e6 else f"{x.ulps:.1e}"
+    return f"{ulps:>{width - 20}}{x.part_of_bound:>10.1e}{sees:>10}"
 
 
 def _hash_lines(report: Report) -> list[str]:
     """Return a line per tensor and backend."""
-    left = max(len(one.tensor) for one in report.hashes)
-    middle = max(len(name) for name in report.backends)
-    return [f"{one.tensor:<{left}}  {one.backend:<{middle}}  {one.sha256}" for one in report.hashes]
+    left = max(len(x.tensor) for x in report.hashes)
+    middle = max(map(len, report.backends))
+    return [f"{x.tensor:<{left}}  {x.backend:<{middle}}  {x.sha256}" for x in report.hashes]
 
 
 def _verdict(report: Report) -> list[str]:
     """Return what it comes to: how sharp each check was, what fails, and whether any does."""
-    reference, others = report.backends[0], ", ".join(report.backends[1:])
+    reference, backends = report.backends[0], ", ".join(report.backends[1:])
     if report.hashes:
-        return _different_bits(report) or [f"same bits: {reference}, {others}"]
-    sharpness = [_sharpness(check, found) for check, found in _checks(report)]
+        return _different_bits(report) or [f"same bits: {reference}, {backends}"]
+    sharpness = [_sharpness(check, agreements) for check, agreements in _checks(report)]
     sharpness.append(
         f"{LAYER_BY_LAYER}: roundings of mean zero exceed a bound with a probability of at most "
         f"{report.improbability:.1e}"
@@ -238,41 +240,36 @@ def _verdict(report: Report) -> list[str]:
     if report.dtype != "float64" and (narrow := _without_float64(report)):
         sharpness.append(f"{WHOLE_STEP}, float64: not on {', '.join(narrow)}, for want of float64")
     sharpness += _unchecked(report)
-    if any(one.blind_part >= 0.5 for one in report.agreements):
+    if any(x.blind_part >= 0.5 for x in report.agreements):
         sharpness.append(
             "blind: rounding could explain faults as large as the values themselves; the bounds of "
             "a whole step grow from layer to layer"
         )
     beyond = [
-        f"beyond the bound: {one.backend}, {one.tensor}, {one.check} in {one.dtype}, step "
-        f"{one.step}: {one.part_of_bound:.3g} times what rounding can make it differ from "
-        f"{reference}{_doubt(one)}"
-        for one in report.agreements
-        if one.part_of_bound > 1.0
+        f"beyond the bound: {x.backend}, {x.tensor}, {x.check} in {x.dtype}, step {x.step}: "
+        f"{x.part_of_bound:.3g} times what rounding can make it differ from {reference}{_doubt(x)}"
+        for x in report.agreements
+        if x.part_of_bound > 1.0
     ]
-    within = [f"within the bounds of rounding errors around {reference}: {others}"]
+    within = [f"within the bounds of rounding errors around {reference}: {backends}"]
     return [*sharpness, "", *(beyond or within)]
 
 
 def _without_float64(report: Report) -> list[str]:
     """Return the backends of which no step in float64 was compared."""
-    wide = {
-        one.backend
-        for one in report.agreements
-        if (one.check, one.dtype) == (WHOLE_STEP, "float64")
-    }
+    wide = {x.backend for x in report.agreements if (x.check, x.dtype) == (WHOLE_STEP, "float64")}
     return [name for name in report.backends[1:] if name not in wide]
 
 
-def _sharpness(check: str, found: list[Agreement]) -> str:
+def _sharpness(check: str, agreements: list[Agreement]) -> str:
     """Return from which size on a fault is seen in any tensor, and in which tensors none is."""
-    tensors = dict.fromkeys(one.tensor for one in found)
-    blind = dict.fromkeys(one.tensor for one in found if one.blind_part == 1.0)
-    dim = dict.fromkeys(one.tensor for one in found if 0.5 <= one.blind_part < 1.0)
-    seeing = [one for one in found if one.tensor not in blind | dim]
+    tensors = dict.fromkeys(x.tensor for x in agreements)
+    blind = dict.fromkeys(x.tensor for x in agreements if x.blind_part == 1.0)
+    dim = dict.fromkeys(x.tensor for x in agreements if 0.5 <= x.blind_part < 1.0)
+    seeing = [x for x in agreements if x.tensor not in blind | dim]
     parts = []
     if seeing:
-        last = max(seeing, key=lambda one: one.smallest_fault)
+        last = max(seeing, key=attrgetter("smallest_fault"))
         parts.append(f"sees relative faults from {last.smallest_fault:.1e} on ({last.tensor})")
     for extent, names in (("most of ", dim), ("", blind)):
         counted = "all" if len(names) == len(tensors) else f"{len(names)} of {len(tensors)}"
@@ -285,10 +282,10 @@ def _sharpness(check: str, found: list[Agreement]) -> str:
 def _unchecked(report: Report) -> list[str]:
     """Return which tensors of which check were not checked, and how much of all tensors that is."""
     lines = []
-    for check, found in _checks(report):
+    for check, agreements in _checks(report):
         shares: dict[str, float] = {}
-        for one in found:
-            shares[one.tensor] = max(one.unchecked_part, shares.get(one.tensor, 0.0))
+        for x in agreements:
+            shares[x.tensor] = max(x.unchecked_part, shares.get(x.tensor, 0.0))
         parts = [f"{share:.2%} of {name}" for name, share in shares.items() if share > 0.0]
         if parts:
             counted = f"parts of {len(parts)} of {len(shares)} tensors"
@@ -303,9 +300,9 @@ def _unchecked(report: Report) -> list[str]:
     return lines
 
 
-def _doubt(one: Agreement) -> str:
+def _doubt(x: Agreement) -> str:
     """Return what is said of a difference that the worst case would still allow."""
-    if one.part_of_worst_case is None or one.part_of_worst_case > 1.0:
+    if x.part_of_worst_case is None or x.part_of_worst_case > 1.0:
         return ""
     return "; improbable, but within the worst case"
 
@@ -313,8 +310,7 @@ def _doubt(one: Agreement) -> str:
 def _different_bits(report: Report) -> list[str]:
     """Return a line for each backend whose bits differ."""
     return [
-        f"not the same bits: {one.backend} differs from {one.reference} first in step {one.step}, "
-        f"{one.tensor}, element {list(one.index)}: {one.reference} {one.expected}, "
-        f"{one.backend} {one.found}"
-        for one in report.differences
+        f"not the same bits: {x.backend} differs from {x.reference} first in step {x.step}, "
+        f"{x.tensor}, element {list(x.index)}: {x.reference} {x.expected}, {x.backend} {x.found}"
+        for x in report.differences
     ]

@@ -208,7 +208,7 @@ def test_a_kernel_that_gives_other_bits_is_not_used(monkeypatch):
     """As NVRTC makes it without `--fmad=false`: it rounds a * b + c once."""
     monkeypatch.setattr("pluggable_mlp.backends.cupy_kernels.OPTIONS", ())
     x = of_cupy(50, dtype="float64")
-    with pytest.warns(UserWarning, match="goes on operation by operation.*bits differ"):
+    with pytest.warns(UserWarning, match="goes on operation by operation.*results differ"):
         found = in_one_kernel(xp, contracted, x)
     assert_same_bits(found.get(), contracted(xp, x).get())
     with counting() as counts:

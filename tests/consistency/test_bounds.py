@@ -22,7 +22,7 @@ import pytest
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency import part_of_bound
-from pluggable_mlp.consistency.units import named
+from pluggable_mlp.consistency.runs import named
 from pluggable_mlp.namespaces.bounded import Bounded
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.layers import Dense

@@ -11,7 +11,7 @@ import pytest
 from pluggable_mlp import MLP, SGD, first_state, make_optimizer, train, training_step
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.consistency import compare, format_report
-from pluggable_mlp.consistency.units import named
+from pluggable_mlp.consistency.runs import named
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.optimizer import Optimizer
