@@ -7,10 +7,10 @@ and tried, is in `graphs.py`.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from threading import Lock
 from typing import Any, cast
 
@@ -97,8 +97,11 @@ class _Graph:
         self._bytes = 0
         with cupy.cuda.using_allocator(self._allocate):
             self._held = [cupy.empty(x.shape, dtype=x.dtype) for x in given]
-        _copy(self._held, given)
+        self._copy_in = _copier(self._held, given)
+        self._copy_in(self._held, given)
         self._graph, self._results = self._captured()
+        results = leaves(self._results)
+        self._copy_out = _copier(results, results)
 
     def inputs(self, arguments: tuple[Tree, ...]) -> Any:
         """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
@@ -111,11 +114,11 @@ class _Graph:
 
     def launch(self, given: Sequence[Any]) -> Tree:
         """Return what the function returns, in memory of its own."""
-        _copy(self._held, given)
+        self._copy_in(self._held, given)
         self._graph.launch()
         results = leaves(self._results)
         copies = [cupy.empty(x.shape, dtype=x.dtype) for x in results]
-        _copy(copies, results)
+        self._copy_out(copies, results)
         left = iter(copies)
         return map_tree(lambda _: next(left), self._results)
 
@@ -296,19 +299,24 @@ def _as_arrays(leaves: Sequence[Any]) -> list[Array]:
     return [leaf if _is_array(leaf) else np.asarray(leaf) for leaf in leaves]
 
 
-def _copy(targets: Sequence[Array], sources: Sequence[Array]) -> None:
-    """Copy arrays, of CuPy or without axes, in few launches."""
+def _copier(targets: Sequence[Array], sources: Sequence[Array]) -> Callable[..., None]:
+    """Return a function that copies such arrays, of CuPy or without axes, in few launches."""
+    launches = []
     for begin in range(0, len(targets), _AT_ONCE):
-        to, of = targets[begin : begin + _AT_ONCE], sources[begin : begin + _AT_ONCE]
-        flat = [x.ravel() if _is_array(x) else x[()] for x in of]
-        dtypes = tuple(x.dtype.name for x in to)
-        ends = np.cumsum([x.size for x in to]).tolist()
-        kernel = _copying(dtypes, tuple(map(_is_array, of)))
-        kernel(*flat, *ends, *(x.ravel() for x in to), size=ends[-1])
+        part = slice(begin, begin + _AT_ONCE)
+        dtypes = [x.dtype.name for x in targets[part]]
+        ends = np.cumsum([x.size for x in targets[part]]).tolist()
+        launches.append((part, _copying(dtypes, map(_is_array, sources[part])), ends))
+
+    def copy(targets: Sequence[Array], sources: Sequence[Array]) -> None:
+        for part, kernel, ends in launches:
+            flat = [x.ravel() if _is_array(x) else x[()] for x in sources[part]]
+            kernel(*flat, *ends, *(x.ravel() for x in targets[part]), size=ends[-1])
+
+    return copy
 
 
-@cache
-def _copying(dtypes: tuple[str, ...], are_arrays: tuple[bool, ...]) -> Function:
+def _copying(dtypes: Iterable[str], are_arrays: Iterable[bool]) -> Function:
     """Return the kernel in which each copy has a range of the index, up to its end."""
     inputs, ends, outputs, branches = [], [], [], []
     begin = "0"

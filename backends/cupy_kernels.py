@@ -6,7 +6,6 @@ IEEE operation, and no contraction (`--fmad=false`).  `cupy_launches.py` tries t
 
 import operator
 from collections.abc import Sequence
-from functools import cache
 from hashlib import sha256
 from typing import Any, TypeAlias
 
@@ -44,7 +43,6 @@ __device__ int64 wrapped(int64 k, int64 n) { k %= n; return k < 0 ? k + n : k; }
 OPTIONS = ("--fmad=false",)  # by default NVRTC rounds a * b + c once
 
 
-@cache
 def elementwise_kernel(inputs: str, outputs: str, body: str, name: str) -> Function:
     """Return the kernel, which CuPy compiles for a device at its first launch there."""
     kernel: Function = cupy.ElementwiseKernel(

@@ -45,6 +45,9 @@ for (int64 m = count, level = 0; m > 0; m >>= 1, ++level) {
 }
 y[i] = odd;
 """
+_KERNEL = elementwise_kernel(
+    "raw T x, int64 count, int64 inner", "raw float64 y", _BODY, "tree_sum"
+)
 
 
 def short_sum(x: Array, axis: int) -> Array:
@@ -60,9 +63,7 @@ def short_sum(x: Array, axis: int) -> Array:
     shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     y, inner = cupy.empty(shape, dtype="float64"), math.prod(shape[axis:])
     if y.size:
-        inputs = f"raw {x.dtype.name} x, int64 count, int64 inner"
-        kernel = elementwise_kernel(inputs, "raw float64 y", _BODY, "tree_sum")
-        kernel(x, x.shape[axis], inner, y, size=y.size)
+        _KERNEL(x, x.shape[axis], inner, y, size=y.size)
     return y
 
 

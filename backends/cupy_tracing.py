@@ -8,7 +8,7 @@ lines of a kernel (`cupy_kernels.py`), or the nodes of a graph (`cupy_graphs.py`
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -122,8 +122,8 @@ class Kernel:
 
     Attributes
     ----------
-    source : tuple of str
-        What `elementwise_kernel` takes.
+    launch : callable
+        An `elementwise_kernel`.
     tables : list of array
         That it takes after the operands.
     dtypes : list of str
@@ -132,7 +132,7 @@ class Kernel:
         Whether it returns a tuple.
     """
 
-    source: tuple[str, str, str, str]
+    launch: Function
     tables: list[Array]
     dtypes: list[Kind]
     is_tuple: bool
@@ -140,7 +140,7 @@ class Kernel:
     def __call__(self, *operands: Any, out: Array | None = None) -> Any:
         """Return what the function returns."""
         outputs = () if out is None else (out,)
-        results = elementwise_kernel(*self.source)(*operands, *self.tables, *outputs)
+        results = self.launch(*operands, *self.tables, *outputs)
         return results if self.is_tuple else results[0]
 
     def stand_in(self, operands: Sequence[Any]) -> Any:
@@ -172,13 +172,13 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
     )
     try:
         with np.errstate(all="ignore"):
-            result = tape.run(partial(function, namespace()), arguments)
+            result = tape.run(partial(function, _NAMESPACE), arguments)
         writer = KernelWriter(tape.kinds, len(kinds))
         source = writer.source(tape.needed(result), result)
     except Unsuitable:
         return None
     kernel = Kernel(
-        source,
+        elementwise_kernel(*source),
         [*map(cupy.asarray, writer.tables)],
         [tape.kinds[place.number] for place in leaves(result)],
         type(result) is tuple,
@@ -196,12 +196,11 @@ def on_tape(function: Function) -> Function | None:
     xp, *others = function.args
     if getattr(xp, "library", xp) is not array_api_compat.cupy:
         return None
-    traced = namespace() if xp is array_api_compat.cupy else xp.over(namespace())
+    traced = _NAMESPACE if xp is array_api_compat.cupy else xp.over(_NAMESPACE)
     return partial(function.func, traced, *others, **function.keywords)
 
 
-@cache
-def namespace() -> Namespace:
+def _namespace() -> Namespace:
     """Return NumPy's namespace with CuPy's way to do what the standard lacks."""
     traced = ModuleType("array_api_compat.cupy.traced")
     vars(traced).update(vars(array_api_compat.numpy) | {"__name__": traced.__name__})
@@ -233,7 +232,7 @@ def _recorded_kernel(function: Function, *operands: Any) -> Any:
         values = (leaf.value if isinstance(leaf, Tracer) else leaf for leaf in operands)
         kernel = kernel_of(function, map(kind_of, values))
     if tape is None or kernel is None:
-        return function(namespace(), *operands)
+        return function(_NAMESPACE, *operands)
     results = tape.record(kernel, *operands)
     return tuple(results[at] for at in range(len(kernel.dtypes))) if kernel.is_tuple else results
 
@@ -248,3 +247,6 @@ def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
     """Return the sums of x y along the last axis, without the product that a capture refuses."""
     return xp.sum(x * y, axis=-1)
+
+
+_NAMESPACE = _namespace()

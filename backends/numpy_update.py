@@ -6,7 +6,7 @@ memory what does not fit a cache.  Neither the joining nor the parts change a bi
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from itertools import accumulate, chain
 from operator import is_
 from typing import Any
@@ -55,30 +55,30 @@ class _Group:
         self._columns: list[list[Array]] = []
         self._joined: list[Array] = []
         self._small: list[int] = []
-        self._others: list[int] = []
+        self._large: list[int] = []
         self._spans: list[tuple[int, slice, tuple[int, ...]]] = []
 
     def update(
-        self, rule: Any, given: Columns, gradients: Sequence[Array], *, in_place: bool
+        self, rule: Any, columns: Columns, gradients: Sequence[Array], *, in_place: bool
     ) -> list[list[Array]]:
-        """Return what the updater does for given = (parameters, *slots)."""
-        if not _are_the_same(given, self._columns):
-            self._join_small(given)
-            self._renew(given, in_place)
+        """Return what the updater does for columns = (parameters, *slots)."""
+        if not _are_the_same(columns, self._columns):
+            self._join_small(columns)
+            self._renew(columns, in_place)
         elif not in_place:
             self._joined = [joined.copy() for joined in self._joined]
-            self._renew(given, in_place)
-        w, *own_slots = self._columns
-        for place in self._others:
-            arrays = w[place], gradients[place], *[slot[place] for slot in own_slots]
-            _part_by_part(_in_place(rule, rule.decay[place]), *arrays)
+            self._renew(columns, in_place)
+        w, *slots = self._columns
+        for place in self._large:
+            arrays = w[place], gradients[place], *[slot[place] for slot in slots]
+            _part_by_part(_in_place(rule, rule.decay[place], w[place].dtype), *arrays)
         if self._small:
             for place in self._small:
                 if (decay := rule.decay[place]) is not None:
                     w[place] *= decay
             joined_w, *joined_slots = self._joined
             gradient = _join(gradients, self._small)
-            _part_by_part(_in_place(rule, None), joined_w, gradient, *joined_slots)
+            _part_by_part(_in_place(rule, None, joined_w.dtype), joined_w, gradient, *joined_slots)
         return [*self._columns]
 
     def _join_small(self, columns: Columns) -> None:
@@ -86,7 +86,7 @@ class _Group:
         like = columns[0]
         small = [place for place, w in enumerate(like) if w.nbytes < _PART]
         self._small = small if len(small) > 1 else []
-        self._others = [place for place in range(len(like)) if place not in self._small]
+        self._large = [place for place in range(len(like)) if place not in self._small]
         self._joined = [_join(column, self._small) for column in columns if self._small]
         ends = [*accumulate(like[place].size for place in self._small)]
         self._spans = [
@@ -94,22 +94,26 @@ class _Group:
             for place, end in zip(self._small, ends, strict=True)
         ]
 
-    def _renew(self, given: Columns, in_place: bool) -> None:
-        """Set the columns: views of what is joined, and the other arrays given or their copies."""
-        self._columns = [[*column] for column in given]
+    def _renew(self, columns: Columns, in_place: bool) -> None:
+        """Set the columns: views of what is joined, and the large arrays or their copies."""
+        self._columns = [[*column] for column in columns]
         for joined, column in zip(self._joined, self._columns, strict=False):
             for place, span, shape in self._spans:
                 column[place] = joined[span].reshape(shape)
         if not in_place:
             for column in self._columns:
-                for place in self._others:
+                for place in self._large:
                     column[place] = column[place].copy(order="K")
 
 
-def _in_place(rule: Any, decay: float | None) -> Update:
+def _in_place(rule: Any, decay: float | None, dtype: DType) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
     if rule.kernel == "adam":
-        update = partial(_adam, rule.numbers)
+        # NumPy makes an array of a number at each operation, which takes longer.
+        numbers = {name: np.asarray(number, dtype) for name, number in rule.numbers.items()}
+        for beta in ("beta1", "beta2"):
+            numbers[f"1 - {beta}"] = np.asarray(1.0 - rule.numbers[beta], dtype)
+        update = partial(_adam, numbers)
     else:
         update = partial(_write_over, rule.function)
     return update if decay is None else partial(_decayed, update, decay)
@@ -127,31 +131,21 @@ def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> Non
         array[...] = result
 
 
-def _adam(numbers: dict[str, float], w: Array, g: Array, m: Array, v: Array) -> None:
+def _adam(numbers: dict[str, Array], w: Array, g: Array, m: Array, v: Array) -> None:
     """Do what Adam's rule does, each operation as it stands there, with one new array."""
-    dtype, beta1, beta2 = w.dtype, numbers["beta1"], numbers["beta2"]
-    m *= _as_array(beta1, dtype)
-    new = g * _as_array(1.0 - beta1, dtype)
+    m *= numbers["beta1"]
+    new = g * numbers["1 - beta1"]
     m += new
     np.multiply(g, g, out=new)  # not over g, which may be a view of what a loss returned
-    new *= _as_array(1.0 - beta2, dtype)
-    v *= _as_array(beta2, dtype)
+    new *= numbers["1 - beta2"]
+    v *= numbers["beta2"]
     v += new
     np.sqrt(v, out=new)
-    new += _as_array(numbers["epsilon"], dtype)
+    new += numbers["epsilon"]
     np.reciprocal(new, out=new)
     new *= m
-    new *= _as_array(numbers["rate"], dtype)
+    new *= numbers["rate"]
     w -= new
-
-
-@lru_cache(maxsize=64)
-def _as_array(number: float, dtype: DType) -> Array:
-    """Return a number as a 0-d array: NumPy makes one of it at each operation, which takes longer.
-
-    It is for reading.
-    """
-    return np.asarray(number, dtype)
 
 
 def _part_by_part(update: Update, w: Array, *others: Array) -> None:

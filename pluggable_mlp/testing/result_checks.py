@@ -8,7 +8,7 @@ in CHANGELOG.md.
 import hashlib
 import json
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from itertools import cycle
 from operator import attrgetter
 from pathlib import Path
@@ -310,7 +310,6 @@ def recorded() -> dict[str, str]:
     return hashes
 
 
-@cache
 def data(pixels: bool) -> tuple[Any, Any]:
     """Return inputs (640, 49) and labels (640,) that are the same everywhere.
 
