@@ -198,7 +198,7 @@ def available_backends() -> list[BackendStatus]:
     >>> "numpy" in [status.name for status in available_backends() if status.available]
     True
     """
-    return [_status(name) for name in _BUILT_IN] + [_plug_in_status(one) for one in _plug_ins()]
+    return [*map(_status, _BUILT_IN), *map(_plug_in_status, _plug_ins())]
 
 
 def out_of_memory(error: Exception) -> str | None:

@@ -88,33 +88,33 @@ class _Graph:
     def __init__(self, function: Function, arguments: Tree) -> None:
         self._plan = plan = _Plan(function, arguments)
         self._before = plan.before(arguments)
-        given = _as_arrays(self._before(*arguments))
-        self._shapes = [x.shape for x in given]
-        if sum(x.nbytes for x in given) > MOST_COPIED:
+        inputs = _as_arrays(self._before(*arguments))
+        self._shapes = [x.shape for x in inputs]
+        if sum(x.nbytes for x in inputs) > MOST_COPIED:
             raise Unsuitable
         # Nothing that is freed meanwhile is given out again: the graph writes to it.
         self._memory: list[cupy.cuda.MemoryPointer] = []
         self._bytes = 0
         with cupy.cuda.using_allocator(self._allocate):
-            self._held = [cupy.empty(x.shape, dtype=x.dtype) for x in given]
-        self._copy_in = _copier(self._held, given)
-        self._copy_in(self._held, given)
+            self._held = [cupy.empty(x.shape, dtype=x.dtype) for x in inputs]
+        self._copy_in = _copier(self._held, inputs)
+        self._copy_in(self._held, inputs)
         self._graph, self._results = self._captured()
         results = leaves(self._results)
         self._copy_out = _copier(results, results)
 
     def inputs(self, arguments: tuple[Tree, ...]) -> Any:
         """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
-        given = self._before(*arguments)
-        if given is NotImplemented:
-            return given
-        given = _as_arrays(given)
+        leaves = self._before(*arguments)
+        if leaves is NotImplemented:
+            return leaves
+        inputs = _as_arrays(leaves)
         # There may be fewer rows of an array than it was asked for.
-        return given if [x.shape for x in given] == self._shapes else NotImplemented
+        return inputs if [x.shape for x in inputs] == self._shapes else NotImplemented
 
-    def launch(self, given: Sequence[Any]) -> Tree:
+    def launch(self, inputs: Sequence[Any]) -> Tree:
         """Return what the function returns, in memory of its own."""
-        self._copy_in(self._held, given)
+        self._copy_in(self._held, inputs)
         self._graph.launch()
         results = leaves(self._results)
         copies = [cupy.empty(x.shape, dtype=x.dtype) for x in results]
@@ -201,7 +201,7 @@ class _Plan:
             is_varying_part = varies and operation.function is operator.getitem
             takes_rows = is_varying_part or operation.function is cupy.take
             is_known = before.issuperset(operation.operands)
-            unchanged = changed.isdisjoint(tape.owners[of] for of in operation.operands)
+            unchanged = changed.isdisjoint(tape.owners[number] for number in operation.operands)
             if is_of_numbers:
                 self._numbers.add(operation.result)
             if is_of_numbers or (takes_rows and is_known and unchanged):
@@ -286,8 +286,7 @@ def _of_library(function: Function) -> Function:
     name = _NAMES.get(function, getattr(function, "__name__", ""))
     for library in (cupy, array_api_compat.cupy):  # the names and settings of NumPy are CuPy's
         if hasattr(library, name):
-            found: Function = getattr(library, name)
-            return found
+            return cast("Function", getattr(library, name))
     raise Unsuitable
 
 

@@ -127,7 +127,7 @@ class KernelWriter:
     def _expression(self, operation: Operation, dtype: str) -> str:
         function = UFUNCS.get(operation.function, operation.function)
         operands = operation.args
-        settings = {name: of for name, of in operation.settings.items() if name != "out"}
+        settings = {name: x for name, x in operation.settings.items() if name != "out"}
         if function is np.ndarray.take and settings in ({}, {"axis": 0}):
             return self._entry(*operands)
         if settings or any(operand is None for operand in operands):

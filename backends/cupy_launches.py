@@ -30,7 +30,7 @@ def works(key: Hashable, trial: Callable[[], bool]) -> bool:
 
 def gives_the_same(kernel: Function, function: Function, kinds: Sequence[Kind]) -> bool:
     """Return whether a kernel gives the bits of function(xp, *operands) of operands such as it."""
-    operands = [_hard(*of) for of in enumerate(kinds)]
+    operands = [_hard(number, kind) for number, kind in enumerate(kinds)]
     expected = leaves(function(array_api_compat.cupy, *operands))
     return all(map(have_same_bits, leaves(kernel(*operands)), expected))
 
@@ -68,11 +68,11 @@ def _hard_values(dtype: str) -> HostArray:
     return np.concatenate([special, near, normal, bits])[:_HARD_COUNT]
 
 
-def have_same_bits(found: Any, expected: Any) -> bool:
+def have_same_bits(x: Any, y: Any) -> bool:
     """Return whether two arrays, of CuPy or NumPy, have the same bits, but for those of NaN."""
-    one, other = cupy.asnumpy(found), cupy.asnumpy(expected)
-    if one.dtype != other.dtype or one.shape != other.shape:
+    x, y = cupy.asnumpy(x), cupy.asnumpy(y)
+    if x.dtype != y.dtype or x.shape != y.shape:
         return False
-    bits = f"u{one.dtype.itemsize}"
-    are_nan = np.isnan(one) & np.isnan(other)
-    return bool(np.all(are_nan | (one.view(bits) == other.view(bits))))
+    bits = f"u{x.dtype.itemsize}"
+    are_nan = np.isnan(x) & np.isnan(y)
+    return bool(np.all(are_nan | (x.view(bits) == y.view(bits))))

@@ -88,21 +88,21 @@ class Products:
         operands = b, a, c  # by columns
         if {math.prod(x.shape[:-2]) for x in operands} == {count}:
             name, ends = "cublasGemmStridedBatchedEx", [count, compute, _DEFAULT]
-            given: list[tuple[Any, ...]] = [
+            matrices: list[tuple[Any, ...]] = [
                 (_pointer(x.data.ptr), _integer(real), _integer(x.shape[-1]), _step(x))
                 for x in operands
             ]
         else:
             name, ends = f"cublas{letter}gemmBatched", [count]
             pointers = [_pointers(x, stack) for x in operands]
-            given = [
-                (_pointer(of.data.ptr), _integer(x.shape[-1]))
-                for of, x in zip(pointers, operands, strict=True)
+            matrices = [
+                (_pointer(pointer.data.ptr), _integer(x.shape[-1]))
+                for pointer, x in zip(pointers, operands, strict=True)
             ]
         self._call(
             name,
             *(self._handle, *map(_integer, (0, 0, n, m, k)), ctypes.byref(number(1.0))),
-            *(*given[0], *given[1], ctypes.byref(number(0.0)), *given[2]),
+            *(*matrices[0], *matrices[1], ctypes.byref(number(0.0)), *matrices[2]),
             *map(_integer, ends),
         )
         return c

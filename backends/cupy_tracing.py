@@ -76,9 +76,9 @@ class StandInTape(NumpyTape):
             stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
             return _stand_in((*stack, a.shape[-2], b.shape[-1]), np.result_type(a, b))
         if arrays and _is_broadcasting(ufunc):
-            one = function(*map_tree(_one_element, args), **settings)
+            element = function(*map_tree(_one_element, args), **settings)
             shape = np.broadcast_shapes(*(array.shape for array in arrays))
-            return _stand_in(shape, np.asarray(one).dtype)
+            return _stand_in(shape, np.asarray(element).dtype)
         value = super().evaluate(function, args, settings)
         is_new = isinstance(value, np.ndarray) and value.ndim and value.base is None
         return _stand_in(value.shape, value.dtype) if is_new else value
@@ -193,11 +193,11 @@ def on_tape(function: Function) -> Function | None:
     """Return the function bound to the namespace of the tape in the place of CuPy's, or None."""
     if not (isinstance(function, partial) and function.args):
         return None
-    xp, *others = function.args
+    xp, *components = function.args
     if getattr(xp, "library", xp) is not array_api_compat.cupy:
         return None
     traced = _NAMESPACE if xp is array_api_compat.cupy else xp.over(_NAMESPACE)
-    return partial(function.func, traced, *others, **function.keywords)
+    return partial(function.func, traced, *components, **function.keywords)
 
 
 def _namespace() -> Namespace:

@@ -30,7 +30,7 @@ class Graph(Protocol):
     def inputs(self, arguments: tuple[Tree, ...]) -> Any:
         """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
 
-    def launch(self, given: Any) -> Tree:
+    def launch(self, inputs: Any) -> Tree:
         """Return what the function returns, in memory of its own."""
 
 
@@ -90,15 +90,15 @@ class Graphs:
     def _called(self, function: Capturable, arguments: tuple[Tree, ...]) -> Tree:
         """Use the graph, or try it, or capture one if it is time for that."""
         graph = self._graph  # another thread may drop it
-        given = NotImplemented if graph is None else graph.inputs(arguments)
-        if graph is None or given is NotImplemented:
+        inputs = NotImplemented if graph is None else graph.inputs(arguments)
+        if graph is None or inputs is NotImplemented:
             del graph  # its memory is free for the next one
             self._capture_when_due(function, arguments)
         elif not self.is_used:
             self._try(function, arguments, graph)
         else:
             self._calls = 0
-            return graph.launch(given)
+            return graph.launch(inputs)
         return NotImplemented
 
     def _capture_when_due(self, function: Capturable, arguments: tuple[Tree, ...]) -> None:
@@ -118,8 +118,8 @@ class Graphs:
             self._graph = graph
             _latest.pop(self, None)
             _latest[self] = None
-            for other in [one for one in _latest if one._graph][:-_MOST_GRAPHS]:
-                other._drop()
+            for graphs in [graphs for graphs in _latest if graphs._graph][:-_MOST_GRAPHS]:
+                graphs._drop()
 
     def _drop(self) -> None:
         self.is_used, self._graph = False, None

@@ -50,7 +50,7 @@ def looped(
     def step(index: jax.Array, so_far: tuple[Tree, Tree]) -> tuple[Tree, Tree]:
         carry, results = so_far
         carry, result = function(carry, index, row_at(index), shared)
-        return carry, jax.tree.map(lambda all_, one: all_.at[index].set(one), results, result)
+        return carry, jax.tree.map(lambda rows, row: rows.at[index].set(row), results, result)
 
     shapes = jax.eval_shape(function, carry, jnp.asarray(0), row_at(0), shared)[1]
     results = jax.tree.map(lambda one: jnp.zeros((length, *one.shape), one.dtype), shapes)
@@ -67,4 +67,4 @@ def one_by_one(
         row = jax.tree.map(jnp.asarray, jax.tree.map(itemgetter(index), rows))
         carry, result = function(carry, index, row, shared)
         results.append(result)
-    return carry, jax.tree.map(lambda *each: jnp.stack(each), *results)
+    return carry, jax.tree.map(lambda *rows: jnp.stack(rows), *results)

@@ -115,7 +115,7 @@ class Tracer:
         if function is np.astype:
             traced: Tracer = args[0]
             return traced.astype(*args[1:], **settings)
-        settings = {name: of for name, of in settings.items() if name != "out" or of is not None}
+        settings = {name: x for name, x in settings.items() if name != "out" or x is not None}
         if function not in _FUNCTIONS or "out" in settings:
             raise Unsuitable
         if function in _REDUCTIONS and len(args) == 1 and settings.keys() <= {"axis", "keepdims"}:
@@ -134,8 +134,8 @@ def _operator(
 ) -> Function:
     """Return a method that records an operator; on arrays, it is called as the ufunc."""
 
-    def method(self: Tracer, *others: Any) -> Tracer:
-        operands = (*others, self) if swapped else (self, *others)
+    def method(self: Tracer, *operands: Any) -> Tracer:
+        operands = (*operands, self) if swapped else (self, *operands)
         are_arrays = [isinstance(_value(operand), np.ndarray) for operand in operands]
         if ufunc is None or not any(are_arrays):
             return self.tape.record(function, *operands)
@@ -219,7 +219,7 @@ class NumpyTape(Tape):
 
     def record_in_place(self, ufunc: Function, target: Any, *inputs: Any) -> Tracer:
         """Call a ufunc that overwrites an array, and return the array's tracer."""
-        if not isinstance(target, Tracer) or self.owners[target.place] < self.argument_count:
+        if not isinstance(target, Tracer) or self.is_argument(self.owners[target.place]):
             raise Unsuitable  # an argument, or an array that may be on the tape as it was
         _check_errors()
         self.overwrite(ufunc, map_tree(_value, inputs), target.value)
@@ -250,14 +250,14 @@ class NumpyTape(Tape):
 class ArrayWriter(Writer):
     """Writes indexing as such."""
 
-    def call(self, operation: Operation, done: list[int]) -> str:
+    def call(self, operation: Operation, reusable: list[int]) -> str:
         """See `Writer.call`."""
         function, args = operation.function, operation.args
         if isinstance(function, operator.attrgetter):
             return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
         if function is operator.getitem:
             return f"{self.text(args[0])}[{self._key(args[1])}]"
-        return super().call(operation, done)
+        return super().call(operation, reusable)
 
     def _key(self, key: Any) -> str:
         """Return the expression of an index."""
@@ -274,17 +274,17 @@ class _NumpyWriter(ArrayWriter):
 
     _tape: NumpyTape
 
-    def call(self, operation: Operation, done: list[int]) -> str:
+    def call(self, operation: Operation, reusable: list[int]) -> str:
         """See `Writer.call`."""
         function = operation.function
         is_elementwise = isinstance(function, np.ufunc) and function.signature is None
         if is_elementwise and operation.is_new and not operation.settings:
-            overwritten = self._overwritten(operation, done)
+            overwritten = self._overwritten(operation, reusable)
             settings = {"out": Place(overwritten[0])} if overwritten else {}
             return self.call_text(function, operation.args, settings)
-        return super().call(operation, done)
+        return super().call(operation, reusable)
 
-    def _overwritten(self, operation: Operation, done: list[int]) -> list[int]:
+    def _overwritten(self, operation: Operation, reusable: list[int]) -> list[int]:
         """Return the operands whose memory an elementwise result can take.
 
         Other operands may be views of it: NumPy copies those before it writes.
@@ -292,7 +292,7 @@ class _NumpyWriter(ArrayWriter):
         layouts = self._tape.layouts
         return [
             place
-            for place in done
+            for place in reusable
             if layouts[place] is not None and layouts[place] == layouts[operation.result]
         ]
 
@@ -325,8 +325,8 @@ def _with_arrays(ufunc: np.ufunc, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
     Where all others are arrays of one floating dtype, of which numbers take the dtype.
     """
-    others = [_value(operand) for operand in args if type(operand) not in (float, int)]
-    dtypes = {other.dtype if isinstance(other, np.ndarray) else None for other in others}
+    values = [_value(operand) for operand in args if type(operand) not in (float, int)]
+    dtypes = {value.dtype if isinstance(value, np.ndarray) else None for value in values}
     dtype = dtypes.pop() if len(dtypes) == 1 else None
     if dtype is None or dtype.kind != "f" or not _has_loop(ufunc, dtype):
         return args

@@ -119,9 +119,9 @@ def _in_place(rule: Any, decay: float | None, dtype: DType) -> Update:
     return update if decay is None else partial(_decayed, update, decay)
 
 
-def _decayed(update: Update, decay: float, w: Array, *others: Array) -> None:
+def _decayed(update: Update, decay: float, w: Array, *arrays: Array) -> None:
     w *= decay
-    update(w, *others)
+    update(w, *arrays)
 
 
 def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> None:
@@ -148,9 +148,9 @@ def _adam(numbers: dict[str, Array], w: Array, g: Array, m: Array, v: Array) -> 
     w -= new
 
 
-def _part_by_part(update: Update, w: Array, *others: Array) -> None:
+def _part_by_part(update: Update, *arrays: Array) -> None:
     """Update arrays of one shape, in parts that follow each other in memory where they can be."""
-    arrays = (w, *others)
+    w = arrays[0]
     if w.nbytes >= _LARGE and all(array.flags.c_contiguous for array in arrays):
         size = _PART // w.itemsize
         flat = [array.reshape(-1) for array in arrays]
@@ -164,7 +164,7 @@ def _join(arrays: Sequence[Array], places: Sequence[int]) -> Array:
     return np.concatenate([arrays[place] for place in places], axis=None)
 
 
-def _are_the_same(some: Columns, others: Columns) -> bool:
-    if [*map(len, some)] != [*map(len, others)]:
+def _are_the_same(a: Columns, b: Columns) -> bool:
+    if [*map(len, a)] != [*map(len, b)]:
         return False
-    return all(map(is_, chain.from_iterable(some), chain.from_iterable(others)))
+    return all(map(is_, chain.from_iterable(a), chain.from_iterable(b)))

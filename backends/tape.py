@@ -81,6 +81,10 @@ class Tape:
         operands = [place.number for place in _places((args, settings))]
         self.operations.append(Operation(function, args, settings, result, is_new, operands))
 
+    def is_argument(self, number: int) -> bool:
+        """Return whether a place is that of an argument."""
+        return number < self.argument_count
+
     def owners_of(self, tree: Tree) -> set[int]:
         """Return the owners of the memory of all places in a tree."""
         return {self.owners[place.number] for place in _places(tree)}
@@ -138,21 +142,24 @@ class Writer:
             if operation.is_new:
                 variables.setdefault(owners[operation.result], []).append(operation.result)
             read = dict.fromkeys(owners[number] for number in operation.operands)
-            done = [of for of in read if last_use[of] == position and of not in returned]
-            call = self.call(operation, [of for of in done if of >= self._tape.argument_count])
+            finished = [
+                owner for owner in read if last_use[owner] == position and owner not in returned
+            ]
+            reusable = [owner for owner in finished if not self._tape.is_argument(owner)]
+            call = self.call(operation, reusable)
             yield f"v{operation.result} = {call}" if operation.is_new else call
-            unused = [f"v{number}" for of in done for number in variables.pop(of, ())]
+            unused = [f"v{number}" for owner in finished for number in variables.pop(owner, ())]
             if unused:
                 yield "del " + ", ".join(unused)
         yield f"return {self.text(self._result)}"
 
-    def call(self, operation: Operation, done: list[int]) -> str:
+    def call(self, operation: Operation, reusable: list[int]) -> str:
         """Return the expression for an operation.
 
         Parameters
         ----------
         operation : Operation
-        done : list of int
+        reusable : list of int
             The owners of memory that no later operation needs, and that no argument has.
         """
         return self.call_text(operation.function, operation.args, operation.settings)
@@ -166,11 +173,12 @@ class Writer:
     def text(self, value: Tree) -> str:
         """Return the expression for a tree of places and constants."""
         if isinstance(value, dict):
-            return "{" + ", ".join(f"{key!r}: {self.text(of)}" for key, of in value.items()) + "}"
+            items = (f"{name!r}: {self.text(item)}" for name, item in value.items())
+            return "{" + ", ".join(items) + "}"
         if isinstance(value, list):
             return "[" + ", ".join(map(self.text, value)) + "]"
         if type(value) is tuple:
-            return "(" + "".join(f"{self.text(of)}, " for of in value) + ")"
+            return "(" + "".join(f"{self.text(item)}, " for item in value) + ")"
         if isinstance(value, Place):
             return f"v{value.number}"
         if type(value) in (int, bool, type(None), EllipsisType):

@@ -74,11 +74,11 @@ class CapturedFunction(CompiledFunction):
 
     def capture(self, arguments: tuple[Tree, ...]) -> Graph:
         """See `Capturable.capture`."""
-        compiled, given, arrays = arguments
+        compiled, trees, arrays = arguments
         are_held = [
             position in self._used_up or isinstance(leaf, int | float) or leaf.nbytes <= _SMALL
-            for position, argument in enumerate(given)
-            for leaf in leaves(argument)
+            for position, tree in enumerate(trees)
+            for leaf in leaves(tree)
         ]
         held = zip(leaves(arrays), are_held, strict=True)
         if sum(leaf.nbytes for leaf, is_held in held if is_held) > MOST_COPIED:
@@ -88,8 +88,8 @@ class CapturedFunction(CompiledFunction):
     def has_same_bits(self, program: Function, arguments: tuple[Tree, ...]) -> bool:
         """See `Capturable.has_same_bits`."""
         compiled, _, arrays = arguments
-        found, expected = leaves(program(*arguments)), leaves(compiled(*arrays))
-        return all(map(_have_same_bits, found, expected))
+        results, expected = leaves(program(*arguments)), leaves(compiled(*arrays))
+        return all(map(_have_same_bits, results, expected))
 
 
 class _Graph:
@@ -135,12 +135,12 @@ class _Graph:
         if compiled is not self._compiled:
             return NotImplemented
         held, read = self._divided(arrays)
-        is_same = all(one() is other() for one, other in zip(self._read, read, strict=True))
+        is_same = all(x() is y() for x, y in zip(self._read, read, strict=True))
         return held if is_same else NotImplemented
 
-    def launch(self, given: Sequence[Array]) -> Tree:
+    def launch(self, inputs: Sequence[Array]) -> Tree:
         """See `Graph.launch`."""
-        _copy(self._held, given)
+        _copy(self._held, inputs)
         self._graph.replay()
         results = leaves(self._results)
         copies = [*map(torch.empty_like, results)]
@@ -156,8 +156,8 @@ def _copy(targets: Sequence[Array], sources: Sequence[Array]) -> None:
         torch._foreach_copy_([targets[n] for n in places], [sources[n] for n in places])
 
 
-def _have_same_bits(one: Array, other: Array) -> bool:
-    if (one.shape, one.dtype) != (other.shape, other.dtype):
+def _have_same_bits(x: Array, y: Array) -> bool:
+    if (x.shape, x.dtype) != (y.shape, y.dtype):
         return False
-    bytes_of = (x.reshape(-1).view(torch.uint8) for x in (one, other))
-    return bool(torch.equal(*bytes_of))
+    x, y = (array.reshape(-1).view(torch.uint8) for array in (x, y))
+    return bool(torch.equal(x, y))

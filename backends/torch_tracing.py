@@ -196,9 +196,9 @@ def _overwritten(operation: Any, args: Any, settings: dict[str, Any]) -> list[Ar
 def _plain(operation: Any) -> Function:
     """Return PyTorch's function or method of that name, which is called in less time, or itself."""
     name = operation._schema.name.partition("::")[2]
-    for place, kind in ((torch, BuiltinFunctionType), (torch.Tensor, MethodDescriptorType)):
-        function = getattr(place, name, None)
-        if isinstance(function, kind):
+    for owner, type_ in ((torch, BuiltinFunctionType), (torch.Tensor, MethodDescriptorType)):
+        function = getattr(owner, name, None)
+        if isinstance(function, type_):
             return function
     itself: Function = operation
     return itself

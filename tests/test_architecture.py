@@ -62,6 +62,8 @@ def network_imports(source: str) -> list[str]:
     """Imports of the package that a backend may not need."""
     allowed = (
         "pluggable_mlp.arrays.",
+        "pluggable_mlp.compiling.",
+        "pluggable_mlp.executor.",
         "pluggable_mlp.shortcuts.",
         "pluggable_mlp.provenance.",
         "pluggable_mlp.registry.",

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
+from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
 from pluggable_mlp.shortcuts import (
     add_product,
+    backend_at,
     clip,
-    compiled,
     largest,
     offer,
     own,
@@ -122,13 +123,14 @@ def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
 
 
 def test_the_backend_of_an_array_is_found_by_its_device(backend):
-    backend_at, x = own(backend.xp, "backend_at"), backend.asarray([1.0])
-    if backend_at is None:
-        assert not hasattr(backend, "compile")
-        assert not hasattr(backend, "queued")
+    x = backend.asarray([1.0])
+    found = backend_at(backend.xp, x.device)
+    if found is None:
+        assert backend.compile(abs) is None
+        assert not backend.queued
         return
-    assert backend_at(x.device).device == backend.device
-    assert queued(backend.xp, x) is getattr(backend, "queued", False)
+    assert found.device == backend.device
+    assert queued(backend.xp, x) is backend.queued
 
 
 def test_a_backend_that_is_found_compiles_and_tells_of_its_queue():
@@ -144,9 +146,9 @@ def test_a_backend_that_is_found_compiles_and_tells_of_its_queue():
     xp, without = ModuleType("found"), ModuleType("without")
     offer(xp, backend_at=Backend)
     assert queued(xp, np.ones(1))
-    assert compiled(xp, int, exact=True, device="second")() == ("second", 0, True)
+    assert compiled(backend_at(xp, "second"), int, exact=True)() == ("second", 0, True)
     assert not queued(without, np.ones(1))
-    assert compiled(without, int) is None
+    assert compiled(backend_at(without), int) is None
 
 
 def test_jax_has_an_error_function_of_its_own():

@@ -281,10 +281,10 @@ class BackendRun:
     def has_float64(self) -> bool:
         """Whether the device computes in float64."""
         try:
-            one = self.backend.asarray(1.0, dtype="float64")
+            x = self.backend.asarray(1.0, dtype="float64")
         except (TypeError, ValueError, RuntimeError):  # depends on the library
             return False
-        return bool(one.dtype == self.backend.xp.float64)
+        return bool(x.dtype == self.backend.xp.float64)
 
     def step(self) -> dict[str, Array]:
         """Take the next step; return its results as NumPy arrays, by name.

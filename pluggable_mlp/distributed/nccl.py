@@ -52,8 +52,8 @@ class NCCL(MPI):
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
         super().__init__(time_limit=time_limit)
-        own = self._rank_on_machine()
-        self.device = own if device is None else device
+        rank = self._rank_on_machine()  # asked by all processes, whatever device they name
+        self.device = rank if device is None else device
         fault: Exception | None = None
         try:
             make_group = _with_gpu(self.device)
@@ -111,9 +111,9 @@ def check_moves(communicator: Communicator, backend: Backend) -> None:
             f"backend is {backend.name}, but NCCL moves arrays of CuPy alone; choose {_BACKEND} "
             "(--backend cupy), or MPI (--distributed mpi)"
         )
-    own = get_backend(f"{_BACKEND}:{communicator.device}").device
-    if backend.device != own:
+    device = get_backend(f"{_BACKEND}:{communicator.device}").device
+    if backend.device != device:
         raise ValueError(
-            f"backend is {_BACKEND} on {backend.device}, expected {own}, the GPU that this process "
-            f"has by NCCL(); use get_backend(f'{_BACKEND}:{{communicator.device}}')"
+            f"backend is {_BACKEND} on {backend.device}, expected {device}, the GPU that this "
+            f"process has by NCCL(); use get_backend(f'{_BACKEND}:{{communicator.device}}')"
         )

@@ -119,8 +119,8 @@ class Process:
     def announce_failure(self) -> None:
         """Tell the other processes, once, that this one fails: it may take long to end."""
         if not self._told:
-            others = (rank for rank in range(self.size) if rank != self.rank)
-            self._told = [self._failures.isend(None, rank) for rank in others]
+            ranks = (rank for rank in range(self.size) if rank != self.rank)
+            self._told = [self._failures.isend(None, rank) for rank in ranks]
 
     def all_fail(self) -> bool:
         """Return whether all processes fail: each that does asks, the first ones for some seconds.
@@ -174,8 +174,8 @@ def process_within(limit: float) -> Process:
 
 def launched_rank() -> int:
     """Return the number of this process, as the launcher says it; 0 where there is none."""
-    found = (os.environ.get(name, "") for name in _RANKS)
-    return next((int(rank) for rank in found if rank.isdecimal()), 0)
+    ranks = (os.environ.get(name, "") for name in _RANKS)
+    return next((int(rank) for rank in ranks if rank.isdecimal()), 0)
 
 
 def _mpi4py() -> Any:

@@ -82,13 +82,13 @@ _PROMOTED = ("float32", "float64", "int8", "int16", "uint8")
 def not_a_number(backend: Backend) -> None:
     """NaN is not lost in sums, maxima, minima, products and comparisons."""
     xp = backend.xp
-    x, one = backend.asarray([1.0, np.nan, 2.0]), backend.asarray(1.0)
+    x, y = backend.asarray([1.0, np.nan, 2.0]), backend.asarray(1.0)
     for name, result in {
         "sum": xp.sum(x),
         "max": xp.max(x),
         "min": xp.min(x),
-        "maximum(NaN, 1)": xp.maximum(x, one)[1],
-        "minimum(1, NaN)": xp.minimum(one, x)[1],
+        "maximum(NaN, 1)": xp.maximum(x, y)[1],
+        "minimum(1, NaN)": xp.minimum(y, x)[1],
         "NaN * 0": (x * 0.0)[1],
         "x @ x": x @ x,
         "abs": xp.abs(x)[1],
@@ -196,7 +196,7 @@ def training(backend: Backend) -> None:
 def training_with_every_component(backend: Backend) -> None:
     """Every activation and every optimizer runs, and loses nothing to NaN."""
     names = [*ACTIVATIONS]
-    pairs = [(one, names[place - 1]) for place, one in enumerate(names) if place % 2 == 0]
+    pairs = [(names[n], names[n - 1]) for n in range(0, len(names), 2)]
     count = max(len(pairs), len(OPTIMIZERS))
     for pair, optimizer, _ in zip(cycle(pairs), cycle(OPTIMIZERS), range(count), strict=False):
         _expect_finite(backend, pair, optimizer)
