@@ -40,39 +40,22 @@ __all__ = [
 _GROUP = "pluggable_mlp.backends"
 
 
-@dataclass(frozen=True)
-class _BuiltIn:
-    """Where a built-in backend is defined, and what it needs."""
-
-    path: str  # module:class
-    library: str  # what it imports
-    install: str  # the argument of pip install
-    quick: bool = True  # importing the library takes well under a second
-
-
 _BUILT_IN = {
-    "numpy": _BuiltIn("pluggable_mlp.backends.numpy:NumpyBackend", "numpy", "pluggable-mlp"),
-    "cupy": _BuiltIn(
-        "pluggable_mlp.backends.cupy:CupyBackend",
-        "cupy",
-        "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]', whichever CUDA version "
-        "nvidia-smi shows",
-    ),
-    "torch": _BuiltIn(
-        "pluggable_mlp.backends.torch:TorchBackend",
-        "torch",
-        "'pluggable-mlp[torch]'",
-        quick=False,
-    ),
-    "jax": _BuiltIn(
-        "pluggable_mlp.backends.jax:JaxBackend", "jax", "'pluggable-mlp[jax]'", quick=False
-    ),
-    "array_api_strict": _BuiltIn(
-        "pluggable_mlp.backends.array_api_strict:ArrayApiStrictBackend",
-        "array_api_strict",
-        "array-api-strict",
-    ),
+    "numpy": "pluggable-mlp",
+    "cupy": "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]', whichever CUDA version "
+    "nvidia-smi shows",
+    "torch": "'pluggable-mlp[torch]'",
+    "jax": "'pluggable-mlp[jax]'",
+    "array_api_strict": "array-api-strict",
 }
+"""The names of the built-in backends and of their libraries, with the arguments of pip install."""
+_SLOW = {"torch", "jax"}
+"""Those whose library takes a second or more to import."""
+
+
+def _path(name: str) -> str:
+    """Return module:class of a built-in backend."""
+    return f"{__name__}.{name}:{name.title().replace('_', '')}Backend"
 
 
 @dataclass(frozen=True)
@@ -206,7 +189,7 @@ def out_of_memory(error: Exception) -> str | None:
 
     Each imported backend recognizes the errors of its library; MemoryError is always recognized.
     """
-    for value in (*(entry.path for entry in _BUILT_IN.values()), *(e.value for e in _plug_ins())):
+    for value in (*map(_path, _BUILT_IN), *(entry.value for entry in _plug_ins())):
         module, _, name = value.partition(":")
         backend = getattr(sys.modules.get(module), name, Abilities)
         report = getattr(backend, "out_of_memory", Abilities.out_of_memory)
@@ -217,11 +200,10 @@ def out_of_memory(error: Exception) -> str | None:
 
 def _load_built_in(name: str) -> type[Backend]:
     """Import the class of a built-in backend; `BackendUnavailable` if its library is missing."""
-    entry = _BUILT_IN[name]
-    remedy = f"install it with: pip install {entry.install}"
-    if find_spec(entry.library) is None:
-        raise BackendUnavailable(name, f"{entry.library} is not installed", remedy)
-    return _load(name, lambda: resolve_name(entry.path), remedy)
+    remedy = f"install it with: pip install {_BUILT_IN[name]}"
+    if find_spec(name) is None:
+        raise BackendUnavailable(name, f"{name} is not installed", remedy)
+    return _load(name, lambda: resolve_name(_path(name)), remedy)
 
 
 def _load_plug_in(name: str) -> type[Backend]:
@@ -260,15 +242,12 @@ def _plug_ins() -> "Iterator[EntryPoint]":
 
 def _status(name: str) -> BackendStatus:
     """Return what is known of a built-in backend."""
-    entry = _BUILT_IN[name]
     try:
-        if entry.quick or find_spec(entry.library) is None:
-            devices = _load_built_in(name).devices()
-        else:
-            devices = None
+        is_slow = name in _SLOW and find_spec(name) is not None
+        devices = None if is_slow else _load_built_in(name).devices()
     except BackendUnavailable as why:
-        return BackendStatus(name, False, _version(entry), (), why.reason, why.remedy)
-    return BackendStatus(name, True, _version(entry), devices)
+        return BackendStatus(name, False, _version(name), (), why.reason, why.remedy)
+    return BackendStatus(name, True, _version(name), devices)
 
 
 def _plug_in_status(entry: "EntryPoint") -> BackendStatus:
@@ -295,15 +274,15 @@ def _repair(entry: "EntryPoint") -> str:
     return f"repair the package that brings it ({entry.value})"
 
 
-def _version(entry: _BuiltIn) -> str | None:
-    """Return the version of a built-in backend's library, or of its package."""
-    loaded = sys.modules.get(entry.library)
+def _version(library: str) -> str | None:
+    """Return the version of a library, or of its package."""
+    loaded = sys.modules.get(library)
     if loaded is not None:
         return str(loaded.__version__)
     from importlib import metadata
 
     try:
-        return metadata.version(entry.library.replace("_", "-"))
+        return metadata.version(library.replace("_", "-"))
     except metadata.PackageNotFoundError:
         return None
 

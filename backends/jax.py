@@ -16,9 +16,8 @@ from jax.scipy import special
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .jax_compile import CompiledFunction, Function, RecognizingFunction
+from .jax_compile import CompiledFunction, Function, RecognizingFunction, compiled_loop
 from .jax_exact import exact_jit, is_exact_on
-from .jax_loop import compiled_loop
 from .memory import in_words, keep_freed_blocks, with_free_memory
 from .transfer import ArrayLibrary
 

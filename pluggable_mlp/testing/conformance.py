@@ -12,6 +12,7 @@ from enum import IntEnum
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, Self
+from unittest import SkipTest
 
 from pluggable_mlp.backends import Abilities, Backend
 from pluggable_mlp.registry import choose
@@ -48,8 +49,8 @@ class Fault(AssertionError):  # noqa: N818 (it is the backend's)
     """A backend does something else than its contract says."""
 
 
-class NotOffered(Exception):  # noqa: N818 (it is no error)
-    """A backend leaves out an optional ability, which a check is about."""
+class NotOffered(SkipTest):
+    """A backend leaves out an optional ability, which a check is about; pytest skips the test."""
 
 
 @dataclass(frozen=True)
@@ -334,20 +335,5 @@ def parametrize_with_checks(
             reason = expected_failures.get(check.name)
             marks = [] if reason is None else [pytest.mark.xfail(reason=reason, strict=True)]
             test_id = f"{backend.name}-{check.name}"
-            params.append(pytest.param(backend, _Skipping(check), marks=marks, id=test_id))
+            params.append(pytest.param(backend, check, marks=marks, id=test_id))
     return pytest.mark.parametrize(("backend", "check"), params)
-
-
-@dataclass(frozen=True)
-class _Skipping:
-    """A check that skips the test where the backend does not offer what it is about."""
-
-    check: Check
-
-    def __call__(self, backend: Backend) -> None:
-        import pytest
-
-        try:
-            self.check(backend)
-        except NotOffered as reason:
-            pytest.skip(str(reason))

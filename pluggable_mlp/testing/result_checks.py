@@ -249,7 +249,6 @@ def steps_within_bounds(backend: Backend) -> None:
 # Recorded runs
 
 CASCADE = {"activation": ["tanh", "gelu", "softplus"], "norm": "layer", "dropout": 0.25}
-PLAIN: dict[str, Any] = {}
 
 
 class Run(NamedTuple):
@@ -263,43 +262,33 @@ class Run(NamedTuple):
     pixels: bool
 
 
-RUNS = {
-    "sgd, pixels, float32": Run([49, 20, 10], PLAIN, "sgd", {}, "float32", True),
-    "sgd, pixels, float64": Run([49, 20, 10], PLAIN, "sgd", {}, "float64", True),
-    "momentum, float32": Run(
-        [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9}, "float32", False
+_IN_BOTH_DTYPES: dict[str, tuple[list[int], dict[str, Any], str]] = {
+    "sgd, pixels": ([49, 20, 10], {}, "sgd"),
+    "rmsprop": ([49, 12, 10], {"activation": "silu"}, "rmsprop"),
+    "adagrad": ([49, 12, 10], {"activation": "tanh"}, "adagrad"),
+    "adam with a schedule": ([49, 16, 10], {}, "adam"),
+    "lion, batch normalization": ([49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion"),
+    "lbfgs": ([49, 8, 10], {"activation": "tanh"}, "lbfgs"),
+}
+_IN_ONE: dict[str, tuple[list[int], dict[str, Any], str, dict[str, Any]]] = {
+    "momentum, float32": ([49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9}),
+    "momentum, float64": (
+        *([49, 30, 10], {"activation": "relu"}, "sgd"), {"momentum": 0.9, "nesterov": True}
     ),
-    "momentum, float64": Run(
-        [49, 30, 10], {"activation": "relu"}, "sgd", {"momentum": 0.9, "nesterov": True},
-        "float64", False,
+    "adamw, many components, float32": (
+        *([49, 12, 9, 8, 10], CASCADE, "adamw"), {"clip_norm": 1.0, "average": 0.9}
     ),
-    "rmsprop, float32": Run([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float32", False),
-    "rmsprop, float64": Run([49, 12, 10], {"activation": "silu"}, "rmsprop", {}, "float64", False),
-    "adagrad, float32": Run([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float32", False),
-    "adagrad, float64": Run([49, 12, 10], {"activation": "tanh"}, "adagrad", {}, "float64", False),
-    "adam with a schedule, float32": Run([49, 16, 10], PLAIN, "adam", {}, "float32", True),
-    "adam with a schedule, float64": Run([49, 16, 10], PLAIN, "adam", {}, "float64", True),
-    "adamw, many components, float32": Run(
-        [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "average": 0.9}, "float32", False
+    "adamw, many components, float64": (
+        *([49, 12, 9, 8, 10], CASCADE, "adamw"), {"clip_norm": 1.0, "l1": 0.001}
     ),
-    "adamw, many components, float64": Run(
-        [49, 12, 9, 8, 10], CASCADE, "adamw", {"clip_norm": 1.0, "l1": 0.001}, "float64", False
-    ),
-    "lion, batch normalization, float32": Run(
-        [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float32", False
-    ),
-    "lion, batch normalization, float64": Run(
-        [49, 12, 10], {"norm": "batch", "activation": "elu"}, "lion", {}, "float64", False
-    ),
-    "muon, float64": Run(
-        [49, 12, 11, 10], {"activation": "leaky_relu"}, "muon", {}, "float64", False
-    ),
-    "muon, float32": Run(
-        [49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}, "float32", False
-    ),
-    "lbfgs, float32": Run([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float32", False),
-    "lbfgs, float64": Run([49, 8, 10], {"activation": "tanh"}, "lbfgs", {}, "float64", False),
+    "muon, float32": ([49, 12, 11, 10], {"activation": "gelu_tanh"}, "muon", {}),
+    "muon, float64": ([49, 12, 11, 10], {"activation": "leaky_relu"}, "muon", {}),
 }  # fmt: skip
+RUNS = {
+    f"{name}, {dtype}": Run(*parts, {}, dtype, name in ("sgd, pixels", "adam with a schedule"))
+    for name, parts in _IN_BOTH_DTYPES.items()
+    for dtype in ("float32", "float64")
+} | {name: Run(*parts, name.rpartition(", ")[2], False) for name, parts in _IN_ONE.items()}
 
 STEPS, BATCH = 20, 32
 

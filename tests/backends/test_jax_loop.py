@@ -4,7 +4,7 @@ import pytest
 
 jax = pytest.importorskip("jax")
 
-from pluggable_mlp.backends.jax_loop import compiled_loop  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.jax_compile import compiled_loop  # noqa: E402 (only if it is there)
 
 ROWS = [0.0, 1.0, 2.0, 3.0]
 
