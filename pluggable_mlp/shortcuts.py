@@ -21,6 +21,8 @@ from typing import Any, TypedDict, Unpack
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, library_of
 
+__all__ = ["Offers", "offer"]
+
 _STANDARD = ("matmul", "mean", "sum")
 
 _offered: dict[tuple[Namespace, str], Any] = {}
