@@ -6,7 +6,6 @@ library.  Mathematics does not belong here.
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from importlib import import_module
 from typing import Any, Protocol, TypeAlias
 
@@ -198,7 +197,6 @@ def device_of(array: Array) -> Device:
     return array_api_compat.device(array) if named is None else named
 
 
-@lru_cache(maxsize=256)
 def _is_traced(kind: type) -> bool:
     """Return whether JAX traces arrays of a type."""
     # Asked for its device, such an array raises an error, for whose words it searches all

@@ -4,12 +4,13 @@ import copy
 import gc
 import pickle
 import weakref
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend
+from pluggable_mlp import MLP, compiling, get_backend
 from pluggable_mlp.network import prediction_cache
 
 NUMPY = get_backend("numpy")
@@ -19,6 +20,12 @@ TRACED = {
     "torch": "torch_tracing.TracedTorchFunction",
     "jax": "jax_compile.RecognizingFunction",
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch):
+    """Of what other tests compiled: equal networks share it."""
+    monkeypatch.setattr(compiling, "_kept", OrderedDict())
 
 
 def swapped(parameters):
