@@ -1,0 +1,232 @@
+"""Communicators, which connect the processes of one training: their interface, MPI and NCCL.
+
+MPI, by mpi4py: processes of one machine or of many, started with `mpiexec`.  NCCL, by CuPy: each
+has an NVIDIA GPU besides; it is written for CuPy 14, and untried on GPUs.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+
+from pluggable_mlp.arrays import Array
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.distributed.process import process_within
+from pluggable_mlp.registry import as_number
+
+_BACKEND = "cupy"
+"""The arrays of which NCCL moves."""
+
+Operation: TypeAlias = Literal["sum", "max"]
+Value = TypeVar("Value")
+
+
+class Communicator(Protocol):
+    """Connects the processes of one training.
+
+    Every method is called by all processes, in the same order.
+
+    Attributes
+    ----------
+    rank : int
+        The number of this process, from 0.
+    size : int
+        How many processes there are.
+    """
+
+    rank: int
+    size: int
+
+    def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:
+        """Return the sum or the maximum, element by element, of the `x` of all processes.
+
+        Parameters
+        ----------
+        x : array
+            Of the backend, of one shape on all processes and one real dtype, not bool.
+        operation : {"sum", "max"}
+            Sums are added in any order; the result has the same bits on all processes.
+        backend : Backend
+        """
+
+    def all_gather(self, value: Value) -> list[Value]:
+        """Return the values that the processes give, in the order of their ranks."""
+
+
+class MPI:
+    """The processes that `mpiexec` started, as a `Communicator`.
+
+    Arrays travel through the memory of the host.  An error that nothing catches ends all processes.
+
+    Parameters
+    ----------
+    time_limit : float, default 600.0
+        For how many seconds an exchange, and the beginning, may wait for another process.  Then all
+        processes are ended with a message: one of them has failed or hangs.
+
+    Attributes
+    ----------
+    process : Process
+        By which all end together; that of every communicator.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If mpi4py or an MPI library is not installed.
+    RuntimeError
+        If the processes were not started by the launcher of this MPI library.
+
+    See Also
+    --------
+    NCCL
+    torch.nn.parallel.DistributedDataParallel
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MPI  # in each process of: mpiexec -n 4 python script.py
+    >>> train(mlp, *data.train, backend=backend, communicator=MPI())  # doctest: +SKIP
+    """
+
+    def __init__(self, *, time_limit: float = 600.0) -> None:
+        self._limit = as_number("time_limit", time_limit, above=0.0)
+        self.process = process_within(self._limit)
+        self.rank, self.size = self.process.rank, self.process.size
+        mpi = self.process.mpi
+        self._world, self._operations = mpi.COMM_WORLD, {"sum": mpi.SUM, "max": mpi.MAX}
+
+    def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:
+        """See `Communicator.all_reduce`."""
+        host = np.array(backend.to_numpy(x), order="C")  # a copy, to be written over
+        in_place, op = self.process.mpi.IN_PLACE, self._operations[operation]
+        self._within_limit(lambda: self._world.Allreduce(in_place, host, op=op))
+        return backend.asarray(host)
+
+    def all_gather(self, value: Value) -> list[Value]:
+        """See `Communicator.all_gather`; values are pickled."""
+        return self._within_limit(lambda: self._world.allgather(value))
+
+    def wait(self) -> None:
+        """Wait until all processes call this, however long one takes."""
+        self._world.Barrier()
+
+    def _rank_on_machine(self) -> int:
+        """Return the number of this process among those that share its memory."""
+        of_machine = self.process.mpi.COMM_TYPE_SHARED
+        machine = self._within_limit(lambda: self._world.Split_type(of_machine))
+        rank = int(machine.Get_rank())
+        machine.Free()
+        return rank
+
+    def _within_limit(self, exchange: Callable[[], Value]) -> Value:
+        return self.process.within(self._limit, exchange)
+
+
+class NCCL(MPI):
+    """The processes that `mpiexec` started, each with a GPU, as a `Communicator`.
+
+    Arrays of CuPy go from GPU to GPU; everything else goes by MPI.  It was written for CuPy 14 and
+    has not been tried on GPUs yet.
+
+    Parameters
+    ----------
+    device : int, optional
+        The GPU of this process; by default the number of this process among those of its machine.
+    time_limit : float, default 600.0
+        As for `MPI`.  It holds for what goes by MPI, and for the beginning.
+
+    Attributes
+    ----------
+    device : int
+        Of which backend arrays have to be: `get_backend(f"cupy:{device}")`.
+
+    Raises
+    ------
+    BackendUnavailable
+        If CuPy or the GPU is not here.
+    ModuleNotFoundError
+        If NCCL, mpi4py or an MPI library is not installed.
+    RuntimeError
+        As `MPI`; or if another process lacks one of these.
+
+    See Also
+    --------
+    MPI
+
+    Examples
+    --------
+    >>> from pluggable_mlp import NCCL  # in each process of: mpiexec -n 4 python script.py
+    >>> communicator = NCCL()  # doctest: +SKIP
+    >>> backend = get_backend(f"cupy:{communicator.device}")  # doctest: +SKIP
+    """
+
+    def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
+        super().__init__(time_limit=time_limit)
+        rank = self._rank_on_machine()  # asked by all processes, whatever device they name
+        self.device = rank if device is None else device
+        fault: Exception | None = None
+        try:
+            make_group = _with_gpu(self.device)
+        except Exception as error:  # the others would wait for this process
+            fault = error
+        faults = self.all_gather(fault and str(fault))
+        if fault is not None:
+            raise fault
+        for rank, words in enumerate(faults):
+            if words is not None:
+                raise RuntimeError(f"process {rank} of {self.size}: {words}")
+        self._group = self._within_limit(lambda: make_group(self.size, self.rank, use_mpi=True))
+
+    def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:
+        """See `Communicator.all_reduce`; the arrays are contiguous ones of CuPy."""
+        total = backend.xp.empty_like(x)
+        self._group.all_reduce(x, total, op=operation)
+        return total
+
+
+def _with_gpu(device: int) -> Callable[..., Any]:
+    """Return what makes a group, on the current device, which is that GPU from here on."""
+    get_backend(f"{_BACKEND}:{device}")  # says why it is not here
+    try:
+        import cupy
+        from cupyx.distributed import init_process_group
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
+        ) from error
+    cupy.cuda.Device(device).use()
+    make_group: Callable[..., Any] = init_process_group
+    return make_group
+
+
+def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
+    """Return the backend of a name; of CuPy with NCCL, that of the GPU of this process.
+
+    Raises
+    ------
+    ValueError, BackendUnavailable
+        As `get_backend`.
+    """
+    if isinstance(communicator, NCCL) and spec.partition(":")[0] == _BACKEND:
+        spec = f"{_BACKEND}:{communicator.device}"
+    return get_backend(spec)
+
+
+def check_moves(communicator: Communicator, backend: Backend) -> None:
+    """Raise a ValueError if the communicator is `NCCL` and cannot move arrays of this backend."""
+    if not isinstance(communicator, NCCL):
+        return
+    if backend.name != _BACKEND:
+        raise ValueError(
+            f"backend is {backend.name}, but NCCL moves arrays of CuPy alone; choose {_BACKEND} "
+            "(--backend cupy), or MPI (--distributed mpi)"
+        )
+    device = get_backend(f"{_BACKEND}:{communicator.device}").device
+    if backend.device != device:
+        raise ValueError(
+            f"backend is {_BACKEND} on {backend.device}, expected {device}, the GPU that this "
+            f"process has by NCCL(); use get_backend(f'{_BACKEND}:{{communicator.device}}')"
+        )
+
+
+COMMUNICATORS: Mapping[str, type[MPI]] = {"mpi": MPI, "nccl": NCCL}
+"""By their names on the command line."""
