@@ -191,32 +191,41 @@ class _Plan:
         }
         if self._numbers.intersection(place.number for place in leaves(self._result)):
             raise Unsuitable
-        self.operations: list[Operation] = []
-        before, changed = {*range(tape.argument_count)}, set[int]()
+        self._known = {*range(tape.argument_count)}  # places whose values come before the graph
+        self._overwritten: set[int] = set()  # owners of memory that changes within it
         operations_before: list[Operation] = []
+        self.operations: list[Operation] = []
         for recorded in tape.needed(self._result):
-            varies = not self._numbers.isdisjoint(recorded.operands)
-            is_of_numbers = self._is_of_numbers(recorded)
-            operation = recorded if is_of_numbers else self._on_cupy(recorded, varies)
-            is_varying_part = varies and operation.function is operator.getitem
-            takes_rows = is_varying_part or operation.function is cupy.take
-            is_known = before.issuperset(operation.operands)
-            unchanged = changed.isdisjoint(tape.owners[number] for number in operation.operands)
-            if is_of_numbers:
-                self._numbers.add(operation.result)
-            if is_of_numbers or (takes_rows and is_known and unchanged):
-                before.add(operation.result)
-                operations_before.append(operation)
-            elif is_varying_part:
-                raise Unsuitable  # it would be the same in each launch
-            else:
-                self.operations.append(operation)
-                if not operation.is_new:
-                    changed.add(tape.owners[operation.result])
+            operation, is_before = self._placed(recorded)
+            (operations_before if is_before else self.operations).append(operation)
         tape.operations = operations_before
         read = {number for operation in self.operations for number in operation.operands}
         read.update(place.number for place in leaves(self._result))
-        self.inputs = sorted(read & before)
+        self.inputs = sorted(read & self._known)
+
+    def _placed(self, recorded: Operation) -> tuple[Operation, bool]:
+        """Return an operation as it will run, and whether before the graph."""
+        if self._is_of_numbers(recorded):
+            self._numbers.add(recorded.result)
+            self._known.add(recorded.result)
+            return recorded, True
+        varies = not self._numbers.isdisjoint(recorded.operands)
+        operation = self._on_cupy(recorded, varies)
+        is_varying_part = varies and operation.function is operator.getitem
+        if (is_varying_part or operation.function is cupy.take) and self._reads_known(operation):
+            self._known.add(operation.result)
+            return operation, True
+        if is_varying_part:
+            raise Unsuitable  # it would be the same in each launch
+        if not operation.is_new:
+            self._overwritten.add(self._tape.owners[operation.result])
+        return operation, False
+
+    def _reads_known(self, operation: Operation) -> bool:
+        """Return whether all that it reads has its value before the graph."""
+        owners = (self._tape.owners[number] for number in operation.operands)
+        is_known = self._known.issuperset(operation.operands)
+        return is_known and self._overwritten.isdisjoint(owners)
 
     def _is_of_numbers(self, operation: Operation) -> bool:
         """Return whether it is an operation of numbers alone, on the host."""

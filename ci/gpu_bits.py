@@ -98,9 +98,9 @@ def capturing(device: str, arithmetic: str, hidden: int) -> tuple[list[bool], li
 
     begin, made = Graphs.__init__, []
 
-    def noting(self: Graphs) -> None:
+    def noting(self: Graphs, library: str) -> None:
         made.append(self)
-        begin(self)
+        begin(self, library)
 
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(64 * 40, 784)), rng.integers(0, 10, 64 * 40)

@@ -327,7 +327,7 @@ def test_memory_that_runs_out_later_gives_that_of_the_graph_back(pool):
         def full(*_):
             raise cupy.cuda.memory.OutOfMemoryError(512, 0, 0)
 
-        planted.setattr("pluggable_mlp.backends.cupy_graphs._copy", full)
+        planted.setattr("pluggable_mlp.backends.cupy_graphs._Graph.launch", full)
         found = host(call(*given))
     for one, other in zip(found, expected, strict=True):
         assert_same_bits(one, other)

@@ -204,8 +204,9 @@ def test_steps_that_become_no_graph_are_seen(monkeypatch):
     are_used, said = gpu_bits.capturing("cupy", "native", 23)
     assert any(are_used)
     assert not said
-    copies = "pluggable_mlp.backends.cupy_graphs._copy"
-    monkeypatch.setattr(copies, lambda *_: None)  # a graph computes with the numbers of before
+    copies = "pluggable_mlp.backends.cupy_graphs._copier"
+    # A graph computes with the numbers of before.
+    monkeypatch.setattr(copies, lambda *_: lambda *_: None)
     are_used, said = gpu_bits.capturing("cupy", "native", 24)
     assert not any(are_used)
     assert "other bits" in said[0]
