@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from importlib.metadata import version
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,36 +29,28 @@ def _largest(x: jax.Array, *, axis: int | tuple[int, ...] | None) -> jax.Array:
     return jnp.where(nan, jnp.nan, jnp.max(x, axis=axis, keepdims=True))
 
 
-class _Setting(NamedTuple):
-    """Which values of a setting fit, one that does, and what JAX does under the others."""
-
-    name: str
-    fits: Callable[[object], bool]
-    fitting: object
-    reason: str
-
-
-_SETTINGS = (
-    _Setting("jax_enable_x64", bool, True, "JAX makes float32 of float64"),
-    _Setting(
+_SETTINGS: tuple[tuple[str, Callable[[object], bool], object, str], ...] = (
+    ("jax_enable_x64", bool, True, "JAX makes float32 of float64"),
+    (
         "jax_default_matmul_precision",
         lambda value: value not in jax.lax.DotAlgorithmPreset.__members__,
         "highest",
         "such an algorithm rounds the entries of products, of float64, too",
     ),
-    _Setting(
+    (
         "jax_numpy_dtype_promotion",
         lambda value: value == "standard",
         "standard",
         "JAX then refuses what the array API standard promotes",
     ),
-    _Setting(
+    (
         "jax_numpy_rank_promotion",
         lambda value: value != "raise",
         "allow",
         "JAX then refuses what the array API standard broadcasts",
     ),
 )
+"""Settings, with which values of each fit, one that does, and what JAX does under the others."""
 
 _settings_of = attrgetter(*(name for name, *_ in _SETTINGS))
 

@@ -166,6 +166,6 @@ class Fallback:
 
 
 def words_of(error: Exception) -> str:
-    """Return the kind of an error and the first paragraph of its message, in a line."""
-    paragraph = str(error).partition("\n\n")[0]
-    return f"{type(error).__name__}: {' '.join(paragraph.splitlines())}"
+    """Return the kind of an error and the first line of its message, or two after a colon."""
+    first, second, *_ = [*str(error).splitlines(), "", ""]
+    return f"{type(error).__name__}: {f'{first} {second}' if first.endswith(':') else first}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, compiling
-from pluggable_mlp.compiling import Fallback, Unsuitable, compiled, trusted
+from pluggable_mlp.compiling import Fallback, Unsuitable, compiled, trusted, words_of
 from pluggable_mlp.training.step import step
 
 
@@ -171,6 +171,18 @@ def test_a_trial_is_made_once_and_its_failure_told_once():
     assert len(trials) == 1
     assert trusted("another key", lambda: True)
     assert trusted("another key", trial)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("", "ValueError: "),
+        ("no\nmore", "ValueError: no"),
+        ("why:\nno\nmore", "ValueError: why: no"),
+    ],
+)
+def test_the_words_of_an_error_are_one_line(message, words):
+    assert words_of(ValueError(message)) == words
 
 
 def test_an_error_of_a_trial_is_told_or_raised():
