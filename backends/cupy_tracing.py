@@ -8,7 +8,7 @@ lines of a kernel (`cupy_kernels.py`), or the nodes of a graph (`cupy_graphs.py`
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -122,8 +122,8 @@ class Kernel:
 
     Attributes
     ----------
-    launch : callable
-        An `elementwise_kernel`.
+    source : tuple of str
+        What `elementwise_kernel` takes.
     tables : list of array
         That it takes after the operands.
     dtypes : list of str
@@ -132,7 +132,7 @@ class Kernel:
         Whether it returns a tuple.
     """
 
-    launch: Function
+    source: tuple[str, str, str, str]
     tables: list[Array]
     dtypes: list[Kind]
     is_tuple: bool
@@ -140,8 +140,12 @@ class Kernel:
     def __call__(self, *operands: Any, out: Array | None = None) -> Any:
         """Return what the function returns."""
         outputs = () if out is None else (out,)
-        results = self.launch(*operands, *self.tables, *outputs)
+        results = self._launch(*operands, *self.tables, *outputs)
         return results if self.is_tuple else results[0]
+
+    @cached_property
+    def _launch(self) -> Function:
+        return elementwise_kernel(*self.source)
 
     def stand_in(self, operands: Sequence[Any]) -> Any:
         """Return what stands for the results on a tape."""
@@ -178,7 +182,7 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
     except Unsuitable:
         return None
     kernel = Kernel(
-        elementwise_kernel(*source),
+        source,
         [*map(cupy.asarray, writer.tables)],
         [tape.kinds[place.number] for place in leaves(result)],
         type(result) is tuple,

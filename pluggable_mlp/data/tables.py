@@ -144,7 +144,7 @@ def _from_columns(path: str) -> Any:
 
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Silence the standard error of the process, to which polars writes what makes it panic."""
+    """Silence the standard error of the process, of all threads: polars writes its panics there."""
     with _SILENCING, open(os.devnull, "wb") as nowhere:
         try:
             kept = os.dup(2)
