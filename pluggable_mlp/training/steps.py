@@ -212,7 +212,7 @@ class Steps:
         elif self._is_exact:
             faster = compiled(self.backend, partial(_exact_step, self.xp, model), 0, exact=True)
         if faster is not None:
-            take = partial(Steps._take_compiled, step=faster)
+            take = partial(Steps._take_compiled, faster=faster)
         else:
             model = replace(model, optimizer=None)  # of users or not, it is applied later
             function = partial(differentiate, self.xp, model)
@@ -239,14 +239,12 @@ class Steps:
 
     # A compiled step
 
-    def _take_compiled(
-        self, c: Coefficients, step_input: StepInput, *, step: Function
-    ) -> Result:
+    def _take_compiled(self, c: Coefficients, step_input: StepInput, *, faster: Function) -> Result:
         arrays = self._own()
         if self._is_native:
-            result: Result = step(arrays, c, *step_input)
+            result: Result = faster(arrays, c, *step_input)
         else:
-            result = self.xp.wrap(step(*native_of((arrays, c, *step_input))))
+            result = self.xp.wrap(faster(*native_of((arrays, c, *step_input))))
         return result
 
     # Many steps in one call
