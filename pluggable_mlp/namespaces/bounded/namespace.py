@@ -173,7 +173,7 @@ class BoundedNamespace:
         error = error + self.precision.rounding(size, 1) * a.magnitude
         error = error + self._roundings(part, x.magnitude + part)
         value = x.value + difference.value * a.value
-        return Bounded(value, error, self.precision), difference
+        return Bounded(value, error, self), difference
 
     def complementary_products(self, x: ArrayOrScalar, a: ArrayOrScalar) -> tuple[Bounded, Bounded]:
         """Return x a, and x (1 - a) as x - x a.
