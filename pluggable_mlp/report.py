@@ -135,7 +135,7 @@ def _figures_of_test_part(run: SavedRun, data: str | None) -> dict[str, "Figure"
 
 def _first_layer(run: SavedRun) -> "Figure":
     figure = _figure(6.4, 4.8)
-    WeightsDisplay.from_run(run, ax=figure.subplots())
+    WeightsDisplay.from_training(run, ax=figure.subplots())
     figure.suptitle("first layer's weights")
     return figure
 
