@@ -194,7 +194,10 @@ def cos_and_sin_of_turns(xp: Namespace, x: Array) -> tuple[Array, Array]:
 
 
 def where_positive(xp: Namespace, x: Array, a: Array, b: Array | float = 0.0) -> Array:
-    """Return `a` where x > 0 or x is NaN, else `b`: finite floats of the shape of x."""
+    """Return `a` where x > 0, else `b`: finite floats of the shape of x.
+
+    Where x is NaN, whose loss is NaN, without `b` it is `a`.
+    """
     function = own(xp, "where_positive")
     return xp.where(x <= 0.0, b, a) if function is None else function(x, a, b)
 

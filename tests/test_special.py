@@ -68,6 +68,9 @@ def test_where_positive_chooses_by_the_sign(backend, arithmetic, dtype):
     for b, otherwise in ((), [0.0] * 5), ((-a,), [-4.0, -1e30, 1e30, -5.0, -6.0]):
         chosen = library.to_numpy(special.where_positive(library.xp, x, a, *b))
         np.testing.assert_array_equal(chosen, np.asarray([3.0, -2.5, 7.0, *otherwise], dtype=dtype))
+    nan = library.asarray([math.nan], dtype=dtype)
+    chosen = special.where_positive(library.xp, nan, library.xp.ones_like(nan))
+    assert library.to_numpy(chosen).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("spec", ["numpy", "torch"])  # other libraries may flush it
