@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-__all__ = ["results_of", "score_table"]
+__all__ = ["mean_scores", "results_of", "score_table"]
 
 TIMED = "adult"
 
@@ -41,6 +41,13 @@ def score_table(results: list[dict[str, Any]]) -> str:
         )
     lines = [["data", *models], ["---"] * (len(models) + 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def mean_scores(results: list[dict[str, Any]], models: list[str]) -> str:
+    """Return the mean score of each of these models over all sets."""
+    data = dict.fromkeys(result["data"] for result in results)
+    scores = [[_values(results, "score", name, model) for name in data] for model in models]
+    return ", ".join(f"{float(_mean(values)):.3f}" for values in scores)
 
 
 def _values(results: list[dict[str, Any]], what: str, data: str, model: str) -> list[float]:

@@ -24,7 +24,7 @@ OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 ESTIMATORS = {"ours": "ours", "ours-torch": "ours on torch", "ours-jax": "ours on jax"}
 BEST = "fastest of ours, of all peers"
 NUMBERS = {
-    "steps, SGD": "a training step with SGD on our fastest backend, over the fastest by hand",
+    "steps, SGD": "time of a training step with SGD on our fastest backend, over the fastest by hand",
     "steps, Adam": "the same with Adam",
     "predictions": "a batch of predictions, likewise",
 }
@@ -77,10 +77,10 @@ def _numbers(backend: str, results: Results) -> str:
     """Return six figures: what is compared, and the ratio."""
     best = _ratios_by_title(backend, results).get(BEST, {})
     found = {what: best.get(column, []) for column, what in NUMBERS.items()}
-    found["`fit` of our estimators on NumPy, over scikit-learn's"] = [
+    found["time of `MLPClassifier.fit` on NumPy, over scikit-learn's"] = [
         _ratio(case["seconds"], "ours", "theirs") for case in _cases(results, "estimators")
     ]
-    found["a step with the same bits everywhere, over a native one, on NumPy"] = [
+    found["time of a step with the same bits everywhere, over a native one, on NumPy"] = [
         _ratio(case["seconds"], "reproducible", "native")
         for case in _cases(results, "reproducible")
         if case["backend"] == "numpy" and not case["failed"]
@@ -92,9 +92,9 @@ def _numbers(backend: str, results: Results) -> str:
     ]
     if all(imports):
         ratio = statistics.median(imports[0]) / statistics.median(imports[1])
-        what = "`import pluggable_mlp`, over `import sklearn.neural_network`"
+        what = "time of `import pluggable_mlp`, over `import sklearn.neural_network`"
         rows.append([what, f"{ratio:.2f}"])
-    return _markdown(["time of", "ratio"], rows)
+    return _markdown(["measured", "result"], rows)
 
 
 def _summary(backend: str, results: Results) -> str:
@@ -241,12 +241,13 @@ class Table(NamedTuple):
     title: str
     parts: tuple[str, ...]
     make: Callable[[str, Results], str]
+    names_machine: bool = True
 
 
 _PEERS = ("steps", "inference", "fit")
 TABLES = {
     "numbers": Table(
-        "Six numbers", (*_PEERS[:2], "estimators", "reproducible", "startup"), _numbers
+        "Six numbers", (*_PEERS[:2], "estimators", "reproducible", "startup"), _numbers, False
     ),
     "summary": Table("Against code written by hand", _PEERS, _summary),
     "ratios": Table("Every cell", _PEERS, _ratios),
@@ -272,15 +273,15 @@ def recorded_tables() -> dict[str, str]:
 
 
 def _tables_of(backend: str, folder: Path) -> dict[str, str]:
-    """Return every table that can be made of a folder's results, each with its machine."""
+    """Return every table that can be made of a folder's results, with its machine."""
     results = {
         path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")
     }
     tables = {}
-    for name, (_, parts, make) in TABLES.items():
+    for name, (_, parts, make, names_machine) in TABLES.items():
         present = [part for part in parts if part in results]
         if present and (text := make(backend, results)):
-            tables[name] = f"{text}\n\n{_machines(results, present)}"
+            tables[name] = f"{text}\n\n{_machines(results, present)}" if names_machine else text
     return tables
 
 

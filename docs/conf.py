@@ -55,6 +55,7 @@ html_title = "pluggable-mlp"
 html_math_renderer = "mathml"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_sidebars = {"index": []}  # room for the examples
 html_theme_options = {
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],

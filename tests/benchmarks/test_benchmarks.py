@@ -292,7 +292,7 @@ def test_the_six_numbers_by_hand(tables_of):
         reproducible={"cases": prices},
         startup={"seconds": imports},
     )["numbers"]
-    assert [row["ratio"] for row in rows] == [
+    assert [row["result"] for row in rows] == [
         "1.25 (1.25 to 1.25)",
         "1.33 (1.33 to 1.33)",
         "1.33 (1.33 to 1.33)",
