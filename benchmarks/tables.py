@@ -24,7 +24,7 @@ OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 ESTIMATORS = {"ours": "ours", "ours-torch": "ours on torch", "ours-jax": "ours on jax"}
 BEST = "fastest of ours, of all peers"
 NUMBERS = {
-    "steps, SGD": "time of a training step with SGD on our fastest backend, over the fastest by hand",
+    "steps, SGD": "time of a step with SGD on our fastest backend, over the fastest by hand",
     "steps, Adam": "the same with Adam",
     "predictions": "a batch of predictions, likewise",
 }

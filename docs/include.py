@@ -1,27 +1,22 @@
-"""Fill the pages with what they must not repeat by hand: source code and measured figures.
+"""Fill the pages with what they must not repeat by hand: measured figures, options and commands.
 
-`python docs/include.py` rewrites, in README.md and in the pages in the folders beside this script,
-
-- the block of code after `<!-- include: FILE NAME … -->`: the functions, classes, methods
-  (`Class.method`) or constants of these names, as FILE has them, without their docstrings;
-- all between `<!-- begin NAME -->` and `<!-- end NAME -->`: the table of that name, made of the
-  figures that `python benchmarks/run.py` recorded; `options` is that of the settings of a run,
-  `commands` what each command takes besides, `components` the names in the public tables,
-  `launches` the table of `python -m tests.launches`, `all-float32` that of
-  `python ci/all_float32.py`, `scores` that of `python benchmarks/scores.py`.
+`python docs/include.py` rewrites all between `<!-- begin NAME -->` and `<!-- end NAME -->` in
+README.md, in benchmarks/NOTES.md and in the pages in the folders beside this script: the table of
+that name, made of the figures that `python benchmarks/run.py` recorded; `options` is that of the
+settings of a run, `commands` what each command takes besides, `components` the names in the public
+tables, `launches` the table of `python -m tests.launches`, `all-float32` that of
+`python ci/all_float32.py`, `scores` that of `python benchmarks/scores.py`.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
 """
 
 import argparse
-import ast
 import inspect
 import json
 import re
 import sys
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +29,11 @@ from pluggable_mlp.cli.app import program
 from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.settings import Settings
 
-__all__ = ["INCLUDED", "PAGES", "rendered", "source_of"]
+__all__ = ["PAGES", "rendered"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks/NOTES.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
-INCLUDED = re.compile(
-    r"(?P<marker><!-- include: (?P<file>\S+) (?P<names>[^>]+) -->\n)(```python\n.*?^```\n)?",
-    re.DOTALL | re.MULTILINE,
-)
 MEASURED = re.compile(
     r"(?P<begin><!-- begin (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL
 )
@@ -55,14 +46,7 @@ _NOT_YET = "Not measured yet: `python benchmarks/run.py` does it."
 
 
 def rendered(page: str) -> str:
-    """Return the text of a page with every marked part made anew.
-
-    Raises
-    ------
-    ValueError
-        If a marker names a file or a definition that does not exist.
-    """
-    page = INCLUDED.sub(lambda found: found["marker"] + _block(found["file"], found["names"]), page)
+    """Return the text of a page with every marked part made anew."""
     tables, scores = recorded_tables(), results_of(RESULTS / "scores.jsonl")
     tables["numbers"] += f"\n| {_SCORES} | {mean_scores(scores, _SCORED)} |"
     tables |= {
@@ -167,56 +151,9 @@ def _default(field: Field) -> str:
     return f"`{','.join(map(str, field.default)) if field.many else field.default}`"
 
 
-def _block(file: str, names: str) -> str:
-    path = ROOT / file
-    if not path.is_file():
-        raise ValueError(f"there is no {file} to include")
-    text = path.read_text(encoding="utf-8")
-    parts = [source_of(text, name, file) for name in names.split()]
-    return "```python\n" + "\n".join(parts) + "```\n"
-
-
-def source_of(text: str, name: str, file: str) -> str:
-    """Return the lines of `text`, the source in `file`, that define `name`, without docstrings."""
-    node: Any = ast.parse(text)
-    for part in name.split("."):
-        node = next((child for child in node.body if part in _defined(child)), None)
-        if node is None:
-            raise ValueError(f"{file} defines no {name} to include")
-    lines = text.splitlines(keepends=True)
-    first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
-    dropped = {number for one in ast.walk(node) for number in _docstring_lines(one, lines)}
-    kept = [
-        lines[number - 1] for number in range(first, node.end_lineno + 1) if number not in dropped
-    ]
-    return textwrap.dedent("".join(kept))
-
-
-def _defined(node: ast.AST) -> set[str]:
-    """Return the names that a statement defines."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return {node.name}
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        return {one.id for target in targets for one in ast.walk(target) if hasattr(one, "id")}
-    return set()
-
-
-def _docstring_lines(node: ast.AST, lines: list[str]) -> Iterator[int]:
-    """Yield the numbers of the docstring's lines and of the blank ones below; none if all it is."""
-    if not isinstance(node, ast.FunctionDef | ast.ClassDef) or len(node.body) == 1:
-        return
-    if ast.get_docstring(node) is not None:
-        number = node.body[0].lineno
-        last = node.body[0].end_lineno or number
-        while number <= last or not lines[number - 1].strip():
-            yield number
-            number += 1
-
-
 def main() -> int:
     """Rewrite the pages, or check them; return the exit code."""
-    parser = argparse.ArgumentParser(description="Fill the pages with code and figures.")
+    parser = argparse.ArgumentParser(description="Fill the pages with figures and options.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if out of date")
     check = parser.parse_args().check
     stale = []

@@ -1,4 +1,4 @@
-"""The pages and the README: code as in the source, links, tests and commands that exist, examples.
+"""The pages and the README: links, tests and commands that exist, examples that run.
 
 docs/include.py fills the pages.  CI runs the two commands of the README.
 """
@@ -56,53 +56,6 @@ def test_no_page_is_out_of_date(page):
     assert include.rendered(TEXTS[page]) == TEXTS[page]
 
 
-def test_code_that_differs_is_put_right():
-    page = TEXTS["docs/reference/activations.md"]
-    bare = include.INCLUDED.sub(lambda found: found["marker"], page)
-    for spoilt in (page.replace("1.0 - y", "1.0 + y", 1), bare):
-        assert spoilt != page
-        assert include.rendered(spoilt) == page
-
-
-SOURCE = '''
-A, B = 1, 2
-
-class K:
-    """Gone."""
-
-    a: int = 0
-
-    @property
-    def m(self):
-        """Gone."""
-
-        # Stays.
-        return self.a
-
-    def bare(self):
-        """All there is."""
-'''
-
-
-def test_source_without_docstrings():
-    method = "@property\ndef m(self):\n    # Stays.\n    return self.a\n"
-    bare = 'def bare(self):\n    """All there is."""\n'
-    assert include.source_of(SOURCE, "K.m", "file") == method
-    assert include.source_of(SOURCE, "K.bare", "file") == bare
-    assert include.source_of(SOURCE, "B", "file") == "A, B = 1, 2\n"
-    whole = f"class K:\n    a: int = 0\n\n{inspect.cleandoc(method)}\n\n{bare}"
-    assert inspect.cleandoc(include.source_of(SOURCE, "K", "file")).replace("    ", "") == (
-        inspect.cleandoc(whole).replace("    ", "")
-    )
-
-
-def test_missing_code_is_named():
-    with pytest.raises(ValueError, match=r"file defines no K\.gone to include"):
-        include.source_of(SOURCE, "K.gone", "file")
-    with pytest.raises(ValueError, match=r"there is no gone\.py to include"):
-        include.rendered("<!-- include: gone.py K -->\n")
-
-
 def test_measured_tables_are_the_recorded_ones(monkeypatch):
     monkeypatch.setattr(include, "recorded_tables", lambda: {"price": "| new |"})
     block = "<!-- begin {0} -->\nold\n<!-- end {0} -->\n"
@@ -123,8 +76,8 @@ TABLES = {
 
 
 @together("page, name", [(page, n) for page, of in TABLES.items() for n in of])
-def test_every_component_has_a_section_with_its_code(page, name):
-    """A heading with its name, then a marker with its function, or with a method of its class."""
+def test_every_component_has_a_section_with_a_link_to_its_code(page, name):
+    """A heading with its name, then a link to the file of its function or class."""
     component = TABLES[page][name]
     is_definition = inspect.isroutine(component) or inspect.isclass(component)
     definition = component if is_definition else type(component)
@@ -132,13 +85,7 @@ def test_every_component_has_a_section_with_its_code(page, name):
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     (section,) = (section for section in sections if f"`{name}`" in section.splitlines()[0])
     file = str(Path(inspect.getfile(definition)).resolve().relative_to(ROOT))
-    included = {
-        one.split(".")[0]
-        for found in include.INCLUDED.finditer(section)
-        if found["file"] == file
-        for one in found["names"].split()
-    }
-    assert definition.__name__ in included
+    assert f"](../../{file})" in section
     assert "**Derivation.**" in section
     assert "**Check**" in section
 
@@ -248,9 +195,8 @@ CHECKS_A_BACKEND = "docs/how-to/backends.md"  # for as long as the other pages t
     ],
 )
 def test_python_examples_run(page):
-    """The blocks that are written by hand, one after the other: a page's belong together."""
-    by_hand = include.INCLUDED.sub("", TEXTS[page])
-    examples = re.findall(r"^```python\n(.*?)^```$", by_hand, flags=re.DOTALL | re.MULTILINE)
+    """One after the other: those of a page belong together."""
+    examples = re.findall(r"^```python\n(.*?)^```$", TEXTS[page], flags=re.DOTALL | re.MULTILINE)
     drawing = [example for example in examples if "Display" in example]
     run = examples if find_spec("matplotlib") else [one for one in examples if one not in drawing]
     exec(compile("\n".join(run), page, "exec"), {"__name__": "example"})
