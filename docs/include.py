@@ -66,10 +66,10 @@ def rendered(page: str) -> str:
 def _options() -> str:
     """Return the table of the options that are settings."""
     rows = [
-        f"| `--{name.replace('_', '-')}` | {field.accepts} | {_default(field)} | {field.help} |"
+        f"| `--{name.replace('_', '-')}` | {field.help}{_default(field)} |"
         for name, field in fields_of(Settings).items()
     ]
-    return "\n".join(["| Option | Value | Default | Meaning |", "| --- | --- | --- | --- |", *rows])
+    return "\n".join(["| Option | Meaning |", "| --- | --- |", *rows])
 
 
 def _commands() -> str:
@@ -145,10 +145,11 @@ def _all_float32() -> str:
 
 
 def _default(field: Field) -> str:
-    """Return a default as the command line has it; what the meaning says is left out."""
+    """Return a default as the command line has it; nothing if the meaning says it."""
     if field.default is None:
         return ""
-    return f"`{','.join(map(str, field.default)) if field.many else field.default}`"
+    value = ",".join(map(str, field.default)) if field.many else field.default
+    return f"  Default: `{value}`."
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """What a training step on CuPy asks of a GPU, counted on the emulated card, and what was counted.
 
 `python -m tests.launches` counts anew and writes `launches.json`, of which `docs/include.py` makes
-the table in docs/how-to/gpu.md.
+the table in benchmarks/NOTES.md.
 """
 
 import json
