@@ -1,6 +1,8 @@
 """What a release needs beside the code says the same as pyproject.toml: citation, recipe, forms."""
 
+import os
 import re
+import subprocess
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +71,45 @@ def test_classifiers_name_the_versions_of_python_that_are_tested():
     matrix = load(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]
     assert listed == matrix["python"]
     assert PROJECT["project"]["requires-python"] == f">={listed[0]}"
+
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_by_hash(workflow):
+    """A tag can be moved to other code; the comment says which version the hash is of."""
+    uses = re.findall(r"uses: (.*)$", workflow.read_text("utf-8"), re.MULTILINE)
+    assert uses
+    for action in uses:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+def test_a_release_is_checked_on_every_version_and_then_published_without_a_password():
+    jobs = load(".github/workflows/release.yml")["jobs"]
+    tested = load(".github/workflows/ci.yml")["jobs"]["test"]["strategy"]["matrix"]
+    assert jobs["check"]["strategy"]["matrix"] == tested
+    assert (jobs["check"]["needs"], jobs["publish"]["needs"]) == ("build", "check")
+    assert jobs["publish"]["permissions"] == {"id-token": "write"}
+    publish = jobs["publish"]["steps"][-1]
+    assert publish["uses"].startswith("pypa/gh-action-pypi-publish@")
+    assert "with" not in publish  # neither a password, nor attestations switched off
+
+
+def test_links_of_the_readme_lead_to_the_repository_on_pypi(tmp_path):
+    """The commands of the workflow, on a copy: PyPI shows the README without the files beside it."""
+    steps = load(".github/workflows/release.yml")["jobs"]["build"]["steps"]
+    (script,) = (step["run"] for step in steps if "sed" in step.get("run", ""))
+    readme = tmp_path / "README.md"
+    readme.write_text((ROOT / "README.md").read_text("utf-8"), "utf-8")
+    home = {"GITHUB_SERVER_URL": "https://server", "GITHUB_REPOSITORY": "owner/name"}
+    environment = {**os.environ, **home, "GITHUB_REF_NAME": "v1"}
+    subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=environment, check=True)
+    text = readme.read_text("utf-8")
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert all(target.startswith("https://") for target in targets), targets
+    assert "](https://server/owner/name/blob/v1/docs/index.md)" in text
+    assert "](https://server/owner/name/raw/v1/benchmarks/results/benchmark.svg)" in text
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
