@@ -97,7 +97,7 @@ def test_a_release_is_checked_on_every_version_and_then_published_without_a_pass
 
 
 def test_links_of_the_readme_lead_to_the_repository_on_pypi(tmp_path):
-    """The commands of the workflow, on a copy: PyPI shows the README without the files beside it."""
+    """By the commands of the workflow: PyPI shows the README without the files beside it."""
     steps = load(".github/workflows/release.yml")["jobs"]["build"]["steps"]
     (script,) = (step["run"] for step in steps if "sed" in step.get("run", ""))
     readme = tmp_path / "README.md"
