@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pluggable_mlp.fields import Field, fields_of
-from pluggable_mlp.options import Options
+from pluggable_mlp.options import GROUPS, OFTEN_USED, Options
 from pluggable_mlp.registry import did_you_mean
 
 _NAMES = {str: "text", int: "integer", float: "float"}
@@ -56,7 +56,11 @@ def with_settings(
         Those that are not the defaults of `Settings`.
     """
     settings = {name: of for name, of in fields_of(Options).items() if name not in without}
-    options = [_option(of, defaults.get(name, of.default)) for name, of in settings.items()]
+    options, group = [], None
+    for name, field in settings.items():
+        group = GROUPS.get(name, group)
+        panel = None if name in OFTEN_USED else group
+        options.append(_option(field, defaults.get(name, field.default), panel))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -81,12 +85,13 @@ def source_of(context: typer.Context, name: str) -> str:
     return getattr(context.get_parameter_source(name), "name", "DEFAULT")
 
 
-def _option(field: Field, default: Any) -> inspect.Parameter:
-    """Return the parameter of a command that is the option of a setting."""
+def _option(field: Field, default: Any, panel: str | None) -> inspect.Parameter:
+    """Return the parameter of a command that is the option of a setting, in a panel of its help."""
     kind: Any = field.kind
     if field.many:
         kind, default = str, None if default is None else _as_text(default)
-    option = Annotated[kind | None, typer.Option(help=field.help, parser=_PARSERS[kind])]
+    shown = typer.Option(help=field.help, parser=_PARSERS[kind], rich_help_panel=panel)
+    option = Annotated[kind | None, shown]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
     )

@@ -30,6 +30,7 @@ DistributedOption = Annotated[
         _OPTION,
         help="mpi or nccl: share each batch among the processes that mpiexec -n 4, written before "
         "the command, has started; nccl is for GPUs. By default one process.",
+        rich_help_panel="Processes",
     ),
 ]
 

@@ -27,20 +27,24 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs.folder import FolderLock, RunFolder
     from pluggable_mlp.runs.run import Run
 
+_OUTPUT = "Output"  # a panel of the help
+
 
 @with_settings()
 def train(
     context: typer.Context,
     *,
     backend: BackendOption = "numpy",
-    distributed: DistributedOption = None,
     settings: dict[str, Any],
     output: Annotated[
         Path | None,
         typer.Option(help="New folder for the model, its metrics and settings.", parser=path),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing run in --output.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace an existing run in --output.", rich_help_panel=_OUTPUT
+        ),
     ] = False,
     resume: Annotated[
         Path | None,
@@ -48,20 +52,35 @@ def train(
             help="A folder written by train --output: go on from its last checkpoint, with its "
             "settings; --epochs may be raised, --data and --test may be elsewhere.",
             parser=path,
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     checkpoint_minutes: Annotated[
-        float, typer.Option(help="How often to save a checkpoint within an epoch.")
+        float,
+        typer.Option(
+            help="How often to save a checkpoint within an epoch.", rich_help_panel=_OUTPUT
+        ),
     ] = 5.0,
     log: Annotated[
         str | None,
-        typer.Option(help="tensorboard: write the numbers of each epoch to --output, too."),
+        typer.Option(
+            help="tensorboard: write the numbers of each epoch to --output, too.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
-    config: ConfigOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the last line.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: a line per epoch, then the summary.")
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print only the last line.", rich_help_panel=_OUTPUT)
     ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print JSON: a line per epoch, then the summary.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+    distributed: DistributedOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Train a network and report its results on the test part."""
     from pluggable_mlp.distributed import backend_of_process

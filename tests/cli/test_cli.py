@@ -1,5 +1,6 @@
 """The command line as a whole: help, quickness, and `backends`."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -25,6 +26,24 @@ def test_help_lists_the_commands(command):
     assert outcome.code == 0
     for name in ("train", "evaluate", "predict", "compare", "verify", "backends"):
         assert name in outcome.out
+
+
+def test_help_of_train_begins_with_a_few_options_and_has_groups(command):
+    lines = command("train", "--help").out.splitlines()
+    groups: dict[str, list[str]] = {}
+    for line in lines:
+        if title := re.match(r"╭─ (\w+) ─", line):
+            groups[title[1]] = []
+        elif option := re.match(r"│ (--[\w-]+) ", line):
+            next(reversed(groups.values())).append(option[1])
+    assert list(groups) == ["Options", "Data", "Network", "Training", "Output", "Processes"]
+    assert {"--data", "--hidden", "--epochs", "--output", "--help"} <= {*groups["Options"]}
+    assert len(groups["Options"]) <= 10
+    assert "--scaling" in groups["Data"]
+    assert "--dropout" in groups["Network"]
+    assert "--learning-rate" in groups["Training"]
+    assert "--resume" in groups["Output"]
+    assert groups["Processes"] == ["--distributed"]
 
 
 def test_help_imports_neither_numpy_nor_training_nor_what_reads_and_writes_files():
