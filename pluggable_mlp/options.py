@@ -89,7 +89,7 @@ class DataOptions:
         "Share of the training part that is held out for validation; by default the validation "
         "part of the data, if there is one, else the recipe's share."] = None
     recipe: Annotated[str,
-        "Published recipe, whose values hold where no option says otherwise: "
+        "Published recipe, whose values hold unless an option says otherwise: "
         f"{catalogue(RECIPES, leave_out=[NONE])}; or none. By default {DEFAULT} for tables, "
         "otherwise none."] = _OF_RECIPE
     block_size: Annotated[_CountOrZero | None,

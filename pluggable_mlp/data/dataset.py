@@ -208,7 +208,7 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a network is to answer with: one per class, or per target."""
+        """The number of network outputs: one per class, or per target."""
         if self.class_labels is not None:
             return len(self.class_labels)
         return math.prod(self.train.targets.shape[1:])

@@ -87,7 +87,7 @@ class ClassifierBase(BaseMLP):
         return home.asarray(indices, dtype=dtype)[:, None]
 
     def _refuse_other_classes(self, xp: Namespace, y: Array, kind: str) -> None:
-        """Hold the labels of a later call to those of the first."""
+        """Raise if a later call has labels that the first did not."""
         found = _unique(xp, y, kind)
         classes = self._classes_beside(y)
         all_known = bool(xp.all(_indices_of(xp, classes, found)[1]))
