@@ -65,7 +65,11 @@ html_theme_options = {
 }
 
 # Pages outside docs/, and those of the site that include them.
-_INCLUDING = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changes.md"}
+_INCLUDING = {
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changes.md",
+    "benchmarks/NOTES.md": "notes.md",
+}
 _INCLUDED = re.compile(rf"\]\((?:\.\./)+({'|'.join(_INCLUDING)})")
 
 

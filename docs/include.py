@@ -48,8 +48,8 @@ _NOT_YET = "Not measured yet: `python benchmarks/run.py` does it."
 def rendered(page: str) -> str:
     """Return the text of a page with every marked part made anew."""
     tables, scores = recorded_tables(), results_of(RESULTS / "scores.jsonl")
-    tables["numbers"] += f"\n| {_SCORES} | {mean_scores(scores, _SCORED)} |"
     tables |= {
+        "numbers": tables.get("numbers", "") + f"\n| {_SCORES} | {mean_scores(scores, _SCORED)} |",
         "options": _options(),
         "commands": _commands(),
         "components": _components(),
