@@ -276,7 +276,7 @@ def verify(
         str | None, typer.Option(help="Path of the same data; by default as in the certificate.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Path of the same data for testing, where they were named.")
+        str | None, typer.Option(help="Path of the same data for testing, if --test named them.")
     ] = None,
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.

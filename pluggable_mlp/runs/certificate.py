@@ -79,8 +79,8 @@ def read_certificate(path: Path) -> tuple[dict[str, Any], Settings]:
     with damaged(path):
         if json_sha256(content) != stated:
             raise ValueError(
-                "it was changed after it was written, its content does not have the SHA-256 that "
-                "it states; this says nothing of the run, take the file that train wrote"
+                "its contents do not match its SHA-256, so it was edited; the run itself may be "
+                "fine: take the file that train wrote"
             )
     with damaged(path, no_certificate):
         check_kind(content, _Certificate)
