@@ -115,6 +115,13 @@ def test_no_text_lists_the_names_of_a_table_by_hand():
         assert lists_names(f"one of {', '.join(names)}", names) or table == "layers"
 
 
+@EVERY_PAGE
+def test_lines_of_code_fit_between_the_columns_of_the_site(page):
+    """At 1280 pixels, by docs/static/site.css, which breaks the lines of what programs print."""
+    blocks = re.findall(r"^```(?!text).*?^```$", TEXTS[page], flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in "\n".join(blocks).splitlines() if len(line) > 100] == []
+
+
 def slug(heading):
     """The anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
