@@ -34,7 +34,7 @@ LOSS_OF_TASK = {
 """The loss of each task, unless one is given."""
 OFTEN_USED = ("data", "target", "recipe", "hidden", "epochs")
 """The options that `--help` lists first."""
-GROUPS = {"data": "Data", "recipe": "Network", "optimizer": "Training"}
+GROUPS = {"data": "Data", "hidden": "Network", "optimizer": "Training"}
 """The groups of the others, each by the option with which it begins."""
 _PLAIN = RECIPES[NONE].values(Facts())
 
