@@ -91,7 +91,8 @@ oldest() {
     "$scratch/oldest/bin/python" -m pytest -n auto --dist loadfile \
         --junitxml="$scratch/reports/oldest.xml" \
         tests/backends/test_conformance.py tests/test_recorded_runs.py tests/test_serialization.py \
-        tests/estimators/test_common.py tests/estimators/test_tables.py tests/cli/test_cli.py
+        tests/estimators/test_drop_in.py tests/estimators/test_table_common.py \
+        tests/estimators/test_tables.py tests/cli/test_cli.py
 }
 
 wheel() {
