@@ -8,14 +8,16 @@ determines.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.namespaces import run
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import Component, PositiveCount
 from pluggable_mlp.training.trees import Tree, map_arrays
+
+if TYPE_CHECKING:
+    from pluggable_mlp.network.mlp import MLP
 
 LossAndGradients = Callable[[Tree], tuple[Array | float, Tree]]
 
@@ -152,7 +154,7 @@ class LBFGS(Component):
 
 def loss_and_gradients_of(
     xp: Namespace,
-    mlp: MLP,
+    mlp: "MLP",
     numbers: tuple[Array, ...],
     parameters: Tree,
     buffers: Tree,
