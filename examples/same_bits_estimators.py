@@ -17,7 +17,7 @@ def main() -> None:
             (16,), random_state=0, max_iter=5, backend=backend, arithmetic="reproducible", tol=0.0
         )
         certificate = model.fit(scale(X), y).certificate_
-        print(f"{backend}: parameters {certificate['parameters_sha256']}")
+        print(f"{backend}: parameters {certificate['final_parameters_sha256']}")
 
 
 if __name__ == "__main__":

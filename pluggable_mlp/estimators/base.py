@@ -223,8 +223,10 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         return place, [None if each is None else moved(each, place) for each in data]
 
     def _refuse_divergence(self, home: Backend) -> None:
-        xp = home.xp
-        if not all(bool(xp.all(xp.isfinite(w))) for w in (*self.coefs_, *self.intercepts_)):
+        xp, arrays = home.xp, (*self.coefs_, *self.intercepts_)
+        with on_device_of(arrays[0]):  # training was elsewhere, perhaps
+            is_finite = all(bool(xp.all(xp.isfinite(array))) for array in arrays)
+        if not is_finite:
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."

@@ -367,8 +367,8 @@ def training_step(
         numbers = at, optimizer.coefficients_at(state.t)
         arrays = *mlp.split(parameters), slots
         loss, after = namespaces.run(xp, _step_on_batch, (model,), arrays, batch, numbers=numbers)
-    if arithmetic != "native":
-        loss, after = namespaces.unwrapped((loss, after))
+        if arithmetic != "native":
+            loss, after = namespaces.unwrapped((loss, after))
     after = trees.named_like(state[:-1], after) if is_compiled else after
     return loss, TrainState._make([*after, state.t + 1])
 

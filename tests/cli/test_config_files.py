@@ -48,7 +48,7 @@ json = true
 """
 EXPECTED = {
     "data": "digits", "task": "classification", "target": None, "header": None,
-    "encoding": None, "scaling": "minmax",
+    "encoding": None, "decimal": "point", "scaling": "minmax",
     "target_scaling": "none", "test": None, "test_share": None, "validation": 0.25,
     "recipe": "none",
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
@@ -61,7 +61,7 @@ EXPECTED = {
     "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 
-ELSEWHERE = {"target", "header", "encoding", "test", "test-share"}  # for other data
+ELSEWHERE = {"target", "header", "encoding", "decimal", "test", "test-share"}  # for other data
 NUMBERS = {int: 3, float: 0.25}
 for name, field in fields_of(Settings).items():
     if name not in EXPECTED:  # new ones; of the others each has a value of its own

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import load_dataset
-from tests.cli.saved_runs import content, told
+from tests.cli.saved_runs import content
+from tests.cli.saved_runs import told as outcome_of
 
 pytestmark = pytest.mark.usefixtures("cupy_backend")
 
@@ -70,7 +71,7 @@ def test_a_run_has_the_bits_of_numpy(trained):
     here, there = (trained(backend, 2) for backend in ("numpy", "cupy:1"))
     summary = content(there, "summary.json")
     assert (summary["backend"], summary["device"]) == ("cupy", "cuda:1")
-    assert told(there) == told(here)
+    assert outcome_of(there) == outcome_of(here)
 
 
 @pytest.mark.parametrize(("made", "verified"), [("numpy", "cupy"), ("cupy", "numpy")])
@@ -86,7 +87,7 @@ def test_a_run_is_resumed(command, trained, first, then):
     run = trained(first, 1)
     outcome = command("train", "--quiet", "--resume", run, "--epochs", 3, "--backend", then)
     assert (outcome.code, outcome.err) == (0, "")
-    assert told(run) == told(trained("numpy", 3))
+    assert outcome_of(run) == outcome_of(trained("numpy", 3))
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
@@ -130,18 +131,18 @@ def test_too_large_a_network_ends_with_3_and_sizes(command, tmp_path, memory):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_out_of_memory_is_resumed(command, trained, tmp_path, filling):
+def test_a_run_out_of_memory_is_resumed(command, told, trained, tmp_path, filling):
     """From the end of the second epoch on, nothing more fits on the device."""
     filling(after=2, left=0)
     run = tmp_path / "run"
     given = ("--epochs", 3, "--backend", "cupy", "--output", run)
-    outcome = command("train", *GIVEN, *given)
+    outcome = told("train", *GIVEN, *given)
     assert outcome.code == 3
     assert "Error: out of memory: Out of memory allocating " in outcome.err
     assert f"; --resume {run} goes on from its last checkpoint" in outcome.err
     resumed = command("train", "--quiet", "--resume", run, "--backend", "numpy")
     assert (resumed.code, resumed.err) == (0, "")
-    assert told(run) == told(trained("numpy", 3))
+    assert outcome_of(run) == outcome_of(trained("numpy", 3))
 
 
 def test_a_step_out_of_memory_leaves_enough_to_measure_and_save_the_run(command, tmp_path, filling):

@@ -185,10 +185,7 @@ def test_a_run_in_training_is_refused(command, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (
-            ["--hidden", 9, "--seed", 2],
-            ["hidden is 9, expected 8 as trained"],
-        ),
+        (["--hidden", 9], ["hidden is 9, expected 8 as trained"]),
         (["--output", "other"], ["--output is other, expected"]),
         (["--overwrite"], ["--overwrite is given, expected it without --resume"]),
         (["--epochs", 2], ["epochs is 2, but the run has 3 already"]),

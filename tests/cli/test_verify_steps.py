@@ -28,10 +28,10 @@ class GlassBackend(NumpyBackend):
         if compiled is None or exact:
             return None
 
-        def faulty(parameters, buffers, at, *others):
-            results = compiled(parameters, buffers, at, *others)
-            if at[0] == {FAULTY_STEP - 1}:
-                after = results[4]
+        def faulty(parameters, buffers, scale, t, *others):
+            results = compiled(parameters, buffers, scale, t, *others)
+            if t == {FAULTY_STEP - 1}:
+                after = results[3]
                 after[1]["b"].view("uint32")[3] ^= 1
             return results
         return faulty
