@@ -192,7 +192,7 @@ def out_of_memory(error: Exception) -> str | None:
     for value in (*map(_path, _BUILT_IN), *(entry.value for entry in _plug_ins())):
         module, _, name = value.partition(":")
         backend = getattr(sys.modules.get(module), name, Abilities)
-        report = getattr(backend, "out_of_memory", Abilities.out_of_memory)
+        report = getattr(backend, "out_of_memory", None) or Abilities.out_of_memory
         if message := report(error):
             return str(message)
     return with_free_memory(error) if isinstance(error, MemoryError) else None

@@ -22,11 +22,11 @@ _UNLIKE_THE_STANDARD = {
 }  # fmt: skip
 
 
-def _where_positive(x: Array, a: Array, b: Array | float) -> Array:
+def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
     # Products cost the same for every pattern, where np.where slows down up to seven times if the
     # pattern cannot be predicted, as that of relu.  Products with booleans convert them slowly.
     chosen = (~(x <= 0.0)).astype(x.dtype)
-    if isinstance(b, float):
+    if b is None:
         chosen *= a
         return chosen
     total = (1.0 - chosen) * b

@@ -201,11 +201,11 @@ def _first_sentence(error: Exception) -> str:
     return str(error).splitlines()[0].split(". ")[0]
 
 
-def _where_positive(x: Array, a: Array, b: Array | float) -> Array:
+def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
     # torch.where takes up to thirty times as long if the pattern cannot be predicted.
     threshold = torch.ops.aten.threshold_backward
     chosen = threshold(a, x, 0.0)
-    if isinstance(b, float):
+    if b is None:
         return chosen
     info = torch.finfo(x.dtype)  # x > 0 if and only if x is at least the smallest denormal number
     return chosen + threshold(b, -x, -info.smallest_normal * info.eps)

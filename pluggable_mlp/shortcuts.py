@@ -115,7 +115,7 @@ class Offers(TypedDict, total=False):
     vecdot: Callable[..., Array]
     """(x, y): the sums of x y along the last axis."""
     where_positive: Callable[..., Array]
-    """(x, a, b): `a` where x > 0 or x is NaN, else `b`: finite floats of the shape of x."""
+    """(x, a, b): see `special.where_positive`; without `b` it is None."""
     zero_below: Callable[..., Array]
     """(x, threshold): `x` with +0 for magnitudes below the threshold, and for -0."""
 

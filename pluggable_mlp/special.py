@@ -193,13 +193,13 @@ def cos_and_sin_of_turns(xp: Namespace, x: Array) -> tuple[Array, Array]:
     return c * cos_q - s * sin_q, s * cos_q + c * sin_q
 
 
-def where_positive(xp: Namespace, x: Array, a: Array, b: Array | float = 0.0) -> Array:
-    """Return `a` where x > 0, else `b`: finite floats of the shape of x.
+def where_positive(xp: Namespace, x: Array, a: Array, b: Array | None = None) -> Array:
+    """Return `a` where x > 0, else `b` (0 without one): finite floats of the shape of x.
 
     Where x is NaN, whose loss is NaN, without `b` it is `a`.
     """
     function = own(xp, "where_positive")
-    return xp.where(x <= 0.0, b, a) if function is None else function(x, a, b)
+    return xp.where(x <= 0.0, 0.0 if b is None else b, a) if function is None else function(x, a, b)
 
 
 def rsqrt(xp: Namespace, x: Array) -> Array:

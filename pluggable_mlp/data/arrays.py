@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -365,11 +365,25 @@ _NAMES = {
 }
 
 
+_OPERATIONS = """
+    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINSTRING SHORT_BINSTRING
+    BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
+    EMPTY_LIST APPEND APPENDS BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL
+    REDUCE BUILD"""
+
+
 class _Unpickler(pickle._Unpickler):
     """Knows three names of NumPy and looks none of them up: nothing that a file names is run.
 
-    Python's own unpickler, unlike C's, takes memory in proportion to the file, which is bounded.
+    Its operations are what arrays need of protocols 2 to 4.  Python's own unpickler, unlike C's,
+    takes memory in proportion to the file for them, which is bounded; and nothing is hashed: a
+    tuple of tuples of tuples, each held twice, would take two to the power of its depth steps.
     """
+
+    dispatch: ClassVar[Any] = {
+        code: pickle._Unpickler.dispatch[code]
+        for code in (getattr(pickle, name)[0] for name in _OPERATIONS.split())
+    }
 
     def __init__(self, data: bytearray) -> None:
         super().__init__(io.BytesIO(data), encoding="bytes")

@@ -118,6 +118,10 @@ def load_dataset(
     """
     from pluggable_mlp.options import DataOptions
 
+    if header not in (None, True, False):
+        raise ValueError(f"header is {header!r}, expected True, False or None")
+    if decimal not in ("point", "comma"):
+        raise ValueError(f"decimal is {decimal!r}, expected 'point' or 'comma'")
     options = DataOptions(
         data=spec,
         task=task,

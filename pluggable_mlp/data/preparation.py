@@ -151,11 +151,6 @@ class Preparation:
         """Whether the columns of training's table had names."""
         return self.columns is not None and self.header is not False
 
-    @property
-    def has_text_labels(self) -> bool:
-        """Whether the classes are texts."""
-        return isinstance((self.class_labels or (0,))[0], str)
-
     @cached_property
     def used_columns(self) -> list[Column]:
         """The columns that become features; empty for arrays."""

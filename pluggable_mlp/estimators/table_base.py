@@ -369,4 +369,6 @@ def _plain(value: Any) -> Any:
     """Return a parameter as settings have it: those of NumPy as Python's own, no mapping."""
     if isinstance(value, Mapping):
         return None
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -2,7 +2,7 @@
 
 `run.py` trains, `folder.py` writes meanwhile, and `checkpoints.py` what it takes to go on, as
 `resume.py` does.  `saved.py` reads the files that are there, `predict.py` a whole run, with its
-predictions, and measures them by `scores.py`.  `certificate.py` and `verify.py` hold a run to its
+predictions, and measures them.  `certificate.py` and `verify.py` hold a run to its
 bits.  What is printed belongs in `cli`.
 """
 

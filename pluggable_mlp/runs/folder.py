@@ -193,7 +193,7 @@ class RunFolder:
             raise OSError(f"--output {self._name} cannot be written: {_why(error)}") from None
 
     def keep(self, position: Callable[[], Position], now: bool = False) -> None:
-        """Make a checkpoint within an epoch where one is due, or `now`.
+        """Make a checkpoint within an epoch if one is due, or `now` if there is no old run.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class RunFolder:
             If that fails; the checkpoints before are as they were.
         """
         due = time.monotonic() - self._checked >= self._seconds
-        if due or now:
+        if due or (now and self._old is None):
             self._try_checkpoint(position())
 
     def keep_epoch(self) -> None:

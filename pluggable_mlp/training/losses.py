@@ -4,6 +4,7 @@ Shapes: a batch's loss is (…), one number per network.  What follows from a me
 loop.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -38,6 +39,7 @@ class LossRecord:
         self._xp, self._backend, self._by_weight = xp, backend, by_weight
         self._losses, self._weights = [*before[0]], [*before[1]]  # on the host
         self._recent: list[tuple[Array, Array | int]] = []
+        self._stacks: list[list[Any]] = []  # of losses and weights
 
     def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
         """Note the mean loss (…) of `count` examples, and their total weight (…), if any.
@@ -45,6 +47,8 @@ class LossRecord:
         Either all batches of a record have a weight, or none.
         """
         self._recent.append((loss, count if weight is None or not self._by_weight else weight))
+        if len(self._recent) == _LOSSES_A_STACK:  # each alone takes a block of the device's memory
+            self._stack()
 
     def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
         """Note the losses (batches, …) of several batches, and their total weights (batches, …).
@@ -63,21 +67,31 @@ class LossRecord:
     def read(self) -> Recorded:
         """Return the losses, and the counts or weights, of all batches: waits for the device."""
         if self._recent:
-            losses, weights = zip(*self._recent, strict=True)
-            self._recent = []
-            self._losses += self._stacked(losses)
-            are_counts = isinstance(weights[0], int)
-            self._weights += weights if are_counts else self._stacked(weights)
-        return self._losses, self._weights
+            self._stack()
+        if self._stacks:
+            losses, weights = zip(*self._stacks, strict=True)
+            self._stacks = []
+            self._losses += self._joined(losses)
+            self._weights += self._joined(weights)
+        return [*self._losses], [*self._weights]
 
-    def _stacked(self, arrays: Sequence[Array]) -> list[Loss]:
-        """Return arrays of one shape as numbers or lists of numbers: waits for the device once."""
-        if len(arrays) == 1:  # small data feel what a stack costs
-            return [self._on_host(arrays[0])]
-        starts = range(0, len(arrays), _LOSSES_A_STACK)
-        stacks = [self._xp.stack(arrays[start : start + _LOSSES_A_STACK]) for start in starts]
-        values: list[Loss]
-        values = self._on_host(stacks[0] if len(stacks) == 1 else self._xp.concat(stacks))
+    def _stack(self) -> None:
+        """Make one array of the recent losses, and of their weights."""
+        columns = zip(*self._recent, strict=True)
+        self._recent = []
+        self._stacks.append(
+            [column if isinstance(column[0], int) else self._stacked(column) for column in columns]
+        )
+
+    def _stacked(self, arrays: Sequence[Array]) -> Array:
+        """Return arrays of one shape as one; small data feel what a stack of one costs."""
+        return arrays[0][None, ...] if len(arrays) == 1 else self._xp.stack(arrays)
+
+    def _joined(self, parts: Sequence[Any]) -> list[Loss]:
+        """Return stacks, or tuples of counts, as numbers or lists of them: waits for the device."""
+        if isinstance(parts[0], tuple):
+            return [*itertools.chain(*parts)]
+        values: list[Loss] = self._on_host(parts[0] if len(parts) == 1 else self._xp.concat(parts))
         return values
 
     def _on_host(self, array: Array) -> Any:

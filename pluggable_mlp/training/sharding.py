@@ -106,7 +106,7 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
 def check_agreement(
     communicator: Communicator, backend: Backend, arguments: Mapping[str, Any]
 ) -> None:
-    """Compare the arguments of `train` on all processes, and this library's code.
+    """Compare the arguments of a training or comparison on all processes, and the library's code.
 
     Raises
     ------

@@ -14,6 +14,7 @@ from tests.distributed.processes import mpiexec
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
+@pytest.mark.slow
 def test_three_processes_write_the_run_of_one(run_of_one, tmp_path):
     folder = tmp_path / "run"
     done = on(3, *TRAIN, "--output", folder)

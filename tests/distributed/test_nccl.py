@@ -11,6 +11,7 @@ from tests.distributed.nccl_program import Group
 from tests.distributed.processes import mpiexec
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cupy_backend")
 def test_a_simulated_group_has_the_bits_of_one_process():
     done = mpiexec(2, "-m", "tests.distributed.nccl_program")

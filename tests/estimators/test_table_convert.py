@@ -67,6 +67,7 @@ def test_an_onnx_graph_takes_codes_and_booleans_as_they_are(tmp_path, recipe):
     }
 
 
+@pytest.mark.slow
 def test_codes_and_booleans_may_be_missing_from_an_onnx_graph(tmp_path):
     code = [None if i % 7 == 2 else i % 4 for i in range(N)]
     member = [None if i % 5 == 1 else i % 3 == 0 for i in range(N)]

@@ -346,7 +346,13 @@ def test_realmlp_td_predicts_no_number_beyond_those_of_training():
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
-@pytest.mark.parametrize("recipe", ["realmlp-td-s", "realmlp-td", "tabm"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "realmlp-td-s",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("realmlp-td", "tabm")),
+    ],
+)
 def test_an_onnx_graph_takes_raw_columns(tmp_path, recipe):
     """Of ten towns RealMLP-TD has an embedding; of two sides both have a sign, and 0 for none."""
     onnxruntime = pytest.importorskip("onnxruntime")

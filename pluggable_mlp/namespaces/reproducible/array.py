@@ -72,7 +72,7 @@ class Reproducible:
 
     def for_tracing(self) -> Self:
         """Return a new namespace whose arrays may be traced: `wrap` the library's."""
-        return type(self)(self.library, self.run_all, is_traced=True)
+        return type(self)(self.library, None, is_traced=True)
 
     def over(self, library: Namespace) -> Self:
         """Return a new namespace over another library, which cuts operations as this one does."""

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
-from pluggable_mlp.compiling import compiled
+from pluggable_mlp.compiling import Unsuitable, compiled
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
 from pluggable_mlp.shortcuts import backend_at, compiles_operations
@@ -32,10 +32,6 @@ _COMPILED = {
 _OF_PAIRS = {elementwise.FUNCTIONS[name] for name in ("add", "divide", "multiply", "subtract")} | {
     elementwise.FUNCTIONS[name] for name in ("copysign", "logaddexp", "where")
 }
-
-
-class _Unsuitable(Exception):  # noqa: N818 (no error: the function is called as it is)
-    """Arguments for which nothing is compiled."""
 
 
 class _ArrayKind(NamedTuple):
@@ -84,7 +80,7 @@ class _Calls:
             named = tuple([(name, self._kind(keywords[name], operands)) for name in keywords])
             call = _compiled(self._make_namespace, self._ns.library, self._function, kinds, named)
             if call is None:
-                raise _Unsuitable
+                raise Unsuitable
             result = call(*operands)
         except Exception:  # wrong arguments, too, of which the function itself says more
             return self._bound(*arguments, **keywords)
@@ -95,12 +91,12 @@ class _Calls:
         ns = self._ns
         if type(argument) is ReproducibleArray:
             if argument.fixed_point is not None or argument.namespace is not ns:
-                raise _Unsuitable
+                raise Unsuitable
             operands.append(argument.native)
             return _kind_of_array(True, argument.native)
         if self._is_of_pairs and _is_number(argument):
             if self._function is elementwise.divide and (operands or argument == 1.0):
-                raise _Unsuitable  # it has rules of their own for these
+                raise Unsuitable  # it has rules of their own for these
             operands.append(float(argument))
             return _NumberKind()
         if self._function is creation.entered:
@@ -109,7 +105,7 @@ class _Calls:
         if argument is None or isinstance(argument, int | float | str | tuple):
             return _Constant(type(argument), argument)
         if argument not in _dtypes(ns.library):
-            raise _Unsuitable
+            raise Unsuitable
         return _Constant(type(argument), argument)
 
 
@@ -140,7 +136,10 @@ def _compiled(
         waiting = iter(operands)
         arguments = [_argument(xp, kind, waiting, number) for kind in kinds]
         keywords = {name: _argument(xp, kind, waiting, number) for name, kind in named}
-        return function(xp, *arguments, **keywords).native
+        try:
+            return function(xp, *arguments, **keywords).native
+        except Exception as error:  # it branches on a value, or its arguments are wrong
+            raise Unsuitable from error
 
     return compiled(backend_at(library, floating[0].device), call, exact=True)
 
@@ -157,7 +156,7 @@ def _dtypes(library: Namespace) -> list[DType]:
 def _kind_of_array(is_wrapped: bool, array: Array) -> _ArrayKind:
     device = device_of(array)
     if device is None:  # traced, which only some namespaces take
-        raise _Unsuitable
+        raise Unsuitable
     return _ArrayKind(is_wrapped, array.shape, array.dtype, device)
 
 

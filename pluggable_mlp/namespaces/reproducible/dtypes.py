@@ -69,5 +69,5 @@ class Inspection:
         self, *, device: Device = None, kind: str | tuple[str, ...] | None = None
     ) -> dict[str, DType]:
         """Return the dtypes of a kind."""
-        dtypes = self._info.dtypes(device=device)
+        dtypes = self._info.dtypes(device=device, kind=kind)
         return {name: dtype for name, dtype in dtypes.items() if name in DTYPES}
