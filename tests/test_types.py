@@ -79,7 +79,6 @@ EXPECTED = {
     "labels.n_iter_": "int",
     "labels.out_activation_": "str",
     "MLPClassifier.load('file')": "MLPClassifier",
-    "MLPClassifier.verify({}, X, y)": "MLPClassifier",
     "MLPClassifier.from_sklearn(None)": "MLPClassifier",
     "numbers": "MLPRegressor",
     "numbers.partial_fit(X, y)": "MLPRegressor",

@@ -53,6 +53,7 @@ def test_every_field_of_the_config(run):
         | {
             "task": "classification",
             "recipe": "none",
+            "decimal": "point",
             "scaling": "none",
             "target_scaling": "none",
             "validation": 0.0,

@@ -1,6 +1,8 @@
 """Tables as readers return them."""
 
-import polars
+import pytest
+
+polars = pytest.importorskip("polars")
 
 
 def frame_of(**columns):

@@ -15,7 +15,7 @@ on, both are multiples of 2^-126.
 
 from operator import attrgetter
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 import array_api_compat
 
@@ -78,6 +78,12 @@ class Reproducible:
         """Return a new namespace over another library, which cuts operations as this one does."""
         return type(self)(library, self.run_all)
 
+    @overload
+    def wrap(
+        self, arrays: list[Any] | tuple[Any, ...] | dict[Any, Any], underflow: int = ...
+    ) -> Any: ...
+    @overload
+    def wrap(self, arrays: Array, underflow: int = ...) -> "ReproducibleArray": ...
     def wrap(self, arrays: Any, underflow: int = ANY) -> Any:
         """Return nested library's arrays that came out of a reproducible namespace, as they are."""
         return map_nested(lambda array: ReproducibleArray(array, self, underflow), arrays)
