@@ -7,7 +7,7 @@ Each wraps an array, and its operators call the functions of the same meaning: `
 import math
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pluggable_mlp.arrays import Array, Device, device_of, dtype_name
 
@@ -86,8 +86,9 @@ class WrappedArray:
         """The array (…, n, m) of an array (…, m, n)."""
         return self.namespace.matrix_transpose(self)
 
-    def __getitem__(self, key: Any) -> Any:
-        return self.namespace._getitem(self, key)
+    def __getitem__(self, key: Any) -> Self:
+        array: Self = self.namespace._getitem(self, key)
+        return array
 
     def __len__(self) -> int:
         if not self.ndim:

@@ -53,7 +53,6 @@ def test_every_field_of_the_config(run):
         | {
             "task": "classification",
             "recipe": "none",
-            "decimal": "point",
             "scaling": "none",
             "target_scaling": "none",
             "validation": 0.0,
@@ -97,6 +96,7 @@ def test_every_field_of_the_config(run):
         "pixels": False,
         "header": None,
         "encoding": None,
+        "decimal": "point",
         "data_sha256": sha256_of_data(digits),
         "test_sha256": sha256_of_test_part(digits.test),
     }
