@@ -1,7 +1,10 @@
 """scikit-learn's own checks of the estimators for tables."""
 
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_class_weight_classifiers,
+    parametrize_with_checks,
+)
 
 from pluggable_mlp import TableClassifier, TableRegressor
 
@@ -11,16 +14,24 @@ WEIGHTS = dict.fromkeys(
 )
 
 
-# As few epochs as the checks take that ask for a fit; one asks for a thousand.  In float32 a BLAS
-# may round a row by its place beyond their tolerance.
+# As few epochs as the checks take that ask for a fit.  In float32 a BLAS may round a row by its
+# place beyond their tolerance.
 SETTINGS = {"random_state": 0, "dtype": "float64"}
 
 
 def checks_of(estimator):
-    return parametrize_with_checks([estimator], expected_failed_checks=lambda _: WEIGHTS)
+    """Return scikit-learn's mark; the check that trains for a thousand epochs is slow."""
+    mark = parametrize_with_checks([estimator], expected_failed_checks=lambda _: WEIGHTS)
+    cases = [
+        pytest.param(*case, marks=pytest.mark.slow)
+        if getattr(case[1], "func", None) is check_class_weight_classifiers
+        else case
+        for case in mark.args[1]
+    ]
+    return pytest.mark.parametrize(mark.args[0], cases, **mark.kwargs)
 
 
-@checks_of(TableClassifier(max_iter=3, early_stopping=8, **SETTINGS))
+@checks_of(TableClassifier(max_iter=3, **SETTINGS))
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
