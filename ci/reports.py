@@ -2,7 +2,8 @@
 
 `pytest --junitxml FOLDER/NAME.xml` writes a report, in which the hook notes the processor time of
 each test that is not marked slow.  `python ci/reports.py FOLDER` fails if a test, or a file of
-tests/, was skipped in each run, or if a test that is not marked slow takes more than LIMIT seconds.
+tests/, was skipped in each run, or if in plain.xml, of the README's command, a test that is not
+marked slow takes more than LIMIT seconds: elsewhere compilers do.
 """
 
 import os
@@ -60,7 +61,7 @@ def complaints(reports: list[Path]) -> list[str]:
             executed |= {module, f"{module}.{test}"}
             times = case.findall("properties/property[@name='seconds']")
             seconds = sum(float(time.get("value", "0")) for time in times)
-            if seconds > LIMIT:
+            if seconds > LIMIT and report.stem == "plain":
                 lines.append(f"{report.stem}: {module}.{test} takes {seconds} s: mark it slow")
     for name, message in skipped.items():
         if name not in executed and not any(re.search(key, message) for key in EXCEPTIONS):
