@@ -42,8 +42,12 @@ def test_predict_writes_a_file(command, run, tmp_path):
 
 
 def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
-    """Never all rows at once: when the last thousand are computed, others are in the file."""
+    """Never all rows at once: when the last thousand are computed, others are in the file.
+
+    On one thread: so many thousands as there are threads are computed at once.
+    """
     from pluggable_mlp.backends.numpy import NumpyBackend
+    from pluggable_mlp.executor import one_by_one
 
     path, sizes, compute = tmp_path / "p.csv", [], NumpyBackend.to_numpy
     part = tmp_path / "p.csv.part"
@@ -54,6 +58,7 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
 
     np.save(tmp_path / "x.npy", np.resize(load_dataset("digits").test.inputs, (2001, 64)))
     monkeypatch.setattr(NumpyBackend, "to_numpy", note)
+    monkeypatch.setattr(NumpyBackend, "run_all", staticmethod(one_by_one))
     assert command("predict", run, tmp_path / "x.npy", "--output", path).code == 0
     assert len(sizes) == 3
     assert 0 < sizes[1] < sizes[2] < path.stat().st_size
