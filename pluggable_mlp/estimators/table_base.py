@@ -224,18 +224,12 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         given = check_sample_weight(len(frame), sample_weight, host, "float64")
         if given is not None and given.min() < 0.0:
             raise ValueError(f"sample_weight holds {given.min():g}, expected numbers of at least 0")
-        weights: dict[str, Array | None] = {"train": given}
-        parts = {"train": Split(frame, targets)}
         if eval_set is not None:
-            parts["validation"] = self._evaluated(eval_set, frame, categorical)
+            validation = self._evaluated(eval_set, frame, categorical)
+            parts = {"train": Split(frame, targets), "validation": validation}
+            weights: dict[str, Array | None] = {"train": given}
         else:
-            chosen = self._chosen(targets, settings.seed)
-            if chosen.any():
-                of_parts = {"train": ~chosen, "validation": chosen}
-                parts = {
-                    name: Split(frame.filter(of), targets[of]) for name, of in of_parts.items()
-                }
-                weights = {n: None if given is None else given[of] for n, of in of_parts.items()}
+            parts, weights = self._divided(frame, targets, given, settings.seed)
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
         self._refuse_zeros(weights)
         try:
@@ -253,6 +247,19 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             own = remedy.replace(REGRESSION, "to predict measurements, take TableRegressor")
             raise DataError(source, fault, own) from None
         return dataset, weights
+
+    def _divided(
+        self, frame: Any, targets: Array, sample_weight: Array | None, seed: int
+    ) -> tuple[dict[str, Split], dict[str, Array | None]]:
+        """Return the rows for training and, if there are any, for validation, and their weights."""
+        chosen = self._chosen(targets, seed)
+        rows = {"train": ~chosen, "validation": chosen} if chosen.any() else {"train": ~chosen}
+        parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
+        weights = {
+            name: None if sample_weight is None else sample_weight[mask]
+            for name, mask in rows.items()
+        }
+        return parts, weights
 
     def _evaluated(self, eval_set: Any, like: Any, categorical: set[str]) -> Split:
         """Return the rows for validation that were given, with columns like those of training."""

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.figures.sources import (
-    curves_of,
-    first_layer_of,
-    in_words,
-    opened,
-    pair_on_host,
-    pairs_by_output,
-    tiles_of,
-)
+from pluggable_mlp.figures import sources
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
 
@@ -95,7 +87,7 @@ class TrainingCurveDisplay(_Display):
         """Plot the curves of a metric, one of `metrics`, and return this display."""
         choose(dict.fromkeys(self.metrics), metric, "metric")
         ax = self._take_axes(ax)
-        words, self.lines_ = in_words(metric), []
+        words, self.lines_ = sources.in_words(metric), []
         style: dict[str, Any] = {} if color is None else {"color": color}
         for part, dashes in (("train", "-"), ("validation", "--")):
             values = self.history.get(f"{part}_{metric}")
@@ -128,7 +120,7 @@ class TrainingCurveDisplay(_Display):
         An estimator, of this package or of scikit-learn, is fitted by sgd or adam; a run may still
         be training.  `metric` may be one of the validation part, such as "accuracy" or "r2".
         """
-        return cls(curves_of(source), name=name).plot(ax, metric=metric)
+        return cls(sources.curves_of(source), name=name).plot(ax, metric=metric)
 
     from_estimator = from_run = from_training
 
@@ -210,7 +202,7 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
         ax: "Axes | None" = None,
     ) -> Self:
         """Count predictions, and plot them: `labels` are all classes in the order to show."""
-        pair = pair_on_host(y_true, y_pred)
+        pair = sources.pair_on_host(y_true, y_pred)
         if labels is None:
             labels = np.unique(np.concatenate(pair)).tolist()
         index = {label: k for k, label in enumerate(labels)}
@@ -224,7 +216,7 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
     @classmethod
     def from_run(cls, run: Any, *, data: str | None = None, ax: "Axes | None" = None) -> Self:
         """Plot the predictions of a run, or of its folder, for the test part of its data."""
-        saved = opened(run)
+        saved = sources.opened(run)
         labels = saved.preparation.class_labels
         if labels is None:
             task = saved.preparation.task
@@ -262,7 +254,7 @@ class PredictionErrorDisplay(_PredictionsDisplay):
     """
 
     def __init__(self, *, y_true: Array, y_pred: Array) -> None:
-        pair = pair_on_host(y_true, y_pred)
+        pair = sources.pair_on_host(y_true, y_pred)
         self.y_true, self.y_pred = (of.astype(np.float64) for of in pair)  # unsigned ones wrap
 
     def plot(self, ax: "Axes | None" = None) -> Self:
@@ -289,7 +281,7 @@ class PredictionErrorDisplay(_PredictionsDisplay):
         ax: "Axes | None" = None,
     ) -> Self:
         """Plot the residuals of a run, or of its folder, on the test part of its data."""
-        pairs = pairs_by_output(run, data)
+        pairs = sources.pairs_by_output(run, data)
         if output is None and len(pairs) == 1:
             (output,) = pairs
         return cls.from_predictions(*choose(pairs, output or "", "output"), ax=ax)
@@ -346,7 +338,7 @@ class WeightsDisplay(_Display):
         colors: dict[str, Any] = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
         if self.image_shape is not None:
             self.im_ = ax.imshow(
-                tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape),
+                sources.tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape),
                 interpolation="nearest",
                 **colors,
             )
@@ -375,7 +367,7 @@ class WeightsDisplay(_Display):
         Of a run pixels, and features without names, are shown as images if their count is that of
         a square.
         """
-        W, names, side = first_layer_of(source)
+        W, names, side = sources.first_layer_of(source)
         return cls(W, feature_names=names, image_shape=image_shape or side).plot(ax)
 
     from_estimator = from_run = from_training

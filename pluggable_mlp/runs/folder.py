@@ -18,13 +18,8 @@ from filelock import FileLock, Timeout
 
 from pluggable_mlp.backends import out_of_memory
 from pluggable_mlp.files import json_lines, remove, write_file, write_json
+from pluggable_mlp.runs import checkpoints
 from pluggable_mlp.runs.certificate import write_certificate
-from pluggable_mlp.runs.checkpoints import (
-    FOLDER,
-    checkpoint_steps,
-    remove_checkpoints,
-    save_checkpoint,
-)
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.loop import Position
 
@@ -39,15 +34,9 @@ GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
 _LOCK = "lock"
 _CONFIG, _SUMMARY = "config.json", "summary.json"
 _FILES = (
-    "certificate.json",
-    _SUMMARY,
-    "model.safetensors",
-    "metrics.jsonl",
-    GRAPH,
-    REPORT,
-    _CONFIG,
-)
-_FOLDERS = (FOLDER, PLOTS, "tensorboard")
+    "certificate.json", _SUMMARY, "model.safetensors", "metrics.jsonl", GRAPH, REPORT, _CONFIG,
+)  # fmt: skip
+_FOLDERS = (checkpoints.FOLDER, PLOTS, "tensorboard")
 _UNUSED = {_LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""
 
@@ -141,7 +130,7 @@ class RunFolder:
         self._old: Path | None = None
         at = 0 if run.position is None else run.position.state.t
         # Those after later steps were left aside where the run goes on from.
-        steps = [] if resume is None else checkpoint_steps(path / FOLDER)
+        steps = [] if resume is None else checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
         self._checkpoints = [step for step in steps if step <= at]
         self._has_tried = run.position is not None
         self._kept: tuple[int, int] | None = None  # where this process made the last checkpoint
@@ -230,11 +219,11 @@ class RunFolder:
         if self._recorded is None:
             self._append()
         self._sync_metrics()
-        folder = self.path / FOLDER
-        if save_checkpoint(folder, self._run.checkpoint(position), self._run.backend):
+        folder = self.path / checkpoints.FOLDER
+        if checkpoints.save_checkpoint(folder, self._run.checkpoint(position), self._run.backend):
             steps = dict.fromkeys([*self._checkpoints, position.state.t])
             self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
-            remove_checkpoints(folder, but=self._checkpoints)
+            checkpoints.remove_checkpoints(folder, but=self._checkpoints)
             self._kept = _place_of(position)
             self._replace_old()
 
