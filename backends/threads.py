@@ -9,37 +9,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from functools import partial
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class _Thread:
-    """One thread that waits for work: `concurrent.futures` takes three times as long to wake it."""
-
-    def __init__(self) -> None:
-        self._work: SimpleQueue[tuple[Callable[[], None], threading.Lock]] = SimpleQueue()
-        threading.Thread(target=self._serve, name="pluggable-mlp", daemon=True).start()
-
-    def start(self, work: Callable[[], None]) -> threading.Lock:
-        """Begin work that raises nothing; the lock can be acquired when it is done."""
-        done = threading.Lock()
-        done.acquire()
-        self._work.put((work, done))
-        return done
-
-    def _serve(self) -> None:
-        while True:
-            work, done = self._work.get()
-            work()
-            del work  # with all that it refers to
-            done.release()
 
 
 class _Threads:
@@ -53,7 +30,7 @@ class _Threads:
     def _forget(self) -> None:
         """Start over: a forked process does not have the threads of its parent."""
         self._in_use = threading.Lock()
-        self._others: list[_Thread] = []
+        self._others = ThreadPoolExecutor(os.cpu_count(), "pluggable-mlp")
         self._blas: ThreadpoolController | None = None
 
     @property
@@ -67,9 +44,10 @@ class _Threads:
     def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], several at once.
 
-        If a task raises, the error is raised when all are done.  While tasks run, all other calls,
-        from a task or from another thread, run one by one: the processors are busy, and the number
-        of BLAS threads, a setting of the whole process, must have one owner.
+        If a task raises, no other begins, and the error is raised when those that run are done.
+        While tasks run, all other calls, from a task or from another thread, run one by one: the
+        processors are busy, and the number of BLAS threads, a setting of the whole process, must
+        have one owner.
         """
         if not self._in_use.acquire(blocking=False):
             return [function(item) for item in items]
@@ -88,32 +66,27 @@ class _Threads:
     ) -> list[Result]:
         places = deque(range(len(items)))  # a free thread takes the next
         results: list[Any] = [None] * len(items)
-        errors: list[BaseException] = []
 
         def take_tasks() -> None:
             try:
                 while (place := _next_of(places)) is not None:
                     results[place] = function(items[place])
-            except BaseException as error:  # raised in the caller's thread
-                errors.append(error)
-                if not isinstance(error, Exception):  # such as Ctrl-C: begin no other task
-                    places.clear()
+            except BaseException:
+                places.clear()
+                raise
 
-        self._others += [_Thread() for _ in range(count - 1 - len(self._others))]
         # A context of its own for each: NumPy keeps there what is done about overflow.
-        all_done = [
-            other.start(partial(copy_context().run, take_tasks))
-            for other in self._others[: min(count, len(items)) - 1]
+        others = [
+            self._others.submit(copy_context().run, take_tasks)
+            for _ in range(min(count, len(items)) - 1)
         ]
-        take_tasks()
-        for done in all_done:
-            done.acquire()
         try:
-            if errors:
-                raise errors[-1]
+            take_tasks()
+            [*map(Future.result, others)]
             return results
         finally:
-            errors.clear()  # an error knows this frame, and so all results
+            wait(others)
+            others.clear()  # an error of theirs knows this frame, and so all results
 
 
 def _next_of(places: deque[int]) -> int | None:
