@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
 from typing import Any
@@ -63,12 +63,9 @@ def require_settings() -> None:
     BackendUnavailable
         What is set, to what, and how to set it.
     """
-    _require_fitting(_settings_of(jax.config))
-
-
-@lru_cache  # asked before each prediction: to read the settings takes a third of the time
-def _require_fitting(settings: tuple[object, ...]) -> None:
-    for (name, fits, fitting, reason), setting in zip(_SETTINGS, settings, strict=True):
+    for (name, fits, fitting, reason), setting in zip(
+        _SETTINGS, _settings_of(jax.config), strict=True
+    ):
         value = getattr(setting, "value", setting)  # some are members of an Enum
         if not fits(value):
             raise BackendUnavailable(

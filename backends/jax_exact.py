@@ -40,13 +40,13 @@ _Atom: TypeAlias = core.Var | core.Literal
 _ROUNDED = ("mul", "div", "dot_general", "reduce_sum", "integer_pow", "square")
 _CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 
-# By default XLA may skip the rounding of a number that is converted and converted back.
-_OPTIONS = {"xla_allow_excess_precision": False}
-
-# Without these emitters XLA's CPU compiler takes three fifths of the time, and what it compiles is
-# as quick (seen with jaxlib 0.10.2).  Versions that do not know the option go without.
-_EMITTERS = {"xla_cpu_use_fusion_emitters": False}
-
+_OPTIONS = {
+    # By default XLA may skip the rounding of a number that is converted and converted back.
+    "xla_allow_excess_precision": False,
+    # Without these emitters XLA's CPU compiler takes three fifths of the time, and what it compiles
+    # is as quick (seen with jaxlib 0.10.2).
+    "xla_cpu_use_fusion_emitters": False,
+}
 
 _ZERO = np.float64(-0.0)  # not committed to a device: it goes where the others are
 
@@ -73,21 +73,8 @@ def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     donated = tuple(place + 1 for place in used_up)
-    options = _OPTIONS | _known_emitters()
-    compiled = jax.jit(guarded, donate_argnums=donated, compiler_options=options)
+    compiled = jax.jit(guarded, donate_argnums=donated, compiler_options=_OPTIONS)
     return lambda *arguments: compiled(_ZERO, *arguments)
-
-
-def _known_emitters() -> dict[str, bool]:
-    return _EMITTERS if trusted("emitters of XLA", _emitters_are_known) else {}
-
-
-def _emitters_are_known() -> bool:
-    try:
-        jax.jit(jnp.negative, compiler_options=_EMITTERS).lower(_ZERO).compile()
-    except jax.errors.JaxRuntimeError:
-        return False
-    return True
 
 
 class _Guard:

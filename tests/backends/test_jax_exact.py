@@ -171,12 +171,6 @@ def test_each_device_is_tried():
     assert said.split() == ["1", "0"]
 
 
-@pytest.mark.usefixtures("tried_anew")
-def test_a_compiler_that_does_not_know_the_emitters_goes_without(monkeypatch):
-    monkeypatch.setattr(jax_exact, "_EMITTERS", {"xla_no_such_option": True})
-    assert JAX.compile(abs, exact=True) is not None
-
-
 @pytest.mark.parametrize(
     ("name", "broken", "reason"),
     [
