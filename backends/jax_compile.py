@@ -67,7 +67,8 @@ class CompiledFunction:
         self.run = compiler(function, used_up)
         # Shown once, for the loop and for single steps.
         self._fallback = Fallback(
-            "JAX cannot compile the network and goes on operation by operation", _CANNOT_COMPILE
+            f"JAX {jax.__version__} cannot compile a function and goes on operation by operation",
+            _CANNOT_COMPILE,
         )
 
     def __call__(self, *arguments: Any) -> Any:

@@ -129,7 +129,7 @@ def test_each_training_that_is_not_compiled_warns():
         return y, lambda dy: dy * (1.0 - y * y)
 
     for _ in range(2):
-        with pytest.warns(UserWarning, match="cannot compile the network"):
+        with pytest.warns(UserWarning, match="cannot compile a function"):
             history(backend, network(activation=looking))
 
 
