@@ -233,11 +233,10 @@ class Abilities:
             not help on this device, if exact results are not to be had (a trial in this process may
             decide), or if calls cannot be combined.
 
-            It may have an attribute `fell_back`, true where it runs uncompiled after all, so that
-            it is not used again; and a method `call_if_known(*arguments)`, which returns
-            NotImplemented unless such arguments were given before: in nested lists and dicts of
-            these lengths and names, arrays of these classes, shapes, dtypes and devices, and with
-            the settings of the process that change results.  Its arguments are not checked again.
+            It may have a method `call_if_known(*arguments)`, which returns NotImplemented unless
+            such arguments were given before: in nested lists and dicts of these lengths and names,
+            arrays of these classes, shapes, dtypes and devices, and with the settings of the
+            process that change results.  Its arguments are not checked again.
         """
         return None
 

@@ -34,15 +34,10 @@ class CompiledFunction:
             f"PyTorch {torch.__version__} cannot compile here and goes on operation by operation"
         )
 
-    @property
-    def fell_back(self) -> bool:
-        """Whether it runs as it is."""
-        return self._fallback.failed
-
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
         result = NotImplemented
-        if not self.fell_back:
+        if not self._fallback.failed:
             arrays = self.as_arrays(arguments)
             kinds = repr(map_tree(_kind, arrays))
             if kinds in self._compiled:

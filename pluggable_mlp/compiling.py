@@ -56,7 +56,7 @@ def compiled(
     key = owner, function.func, function.args, tuple(settings.items())
     with _lock:
         faster = _kept.get(key)
-        if faster is None or getattr(faster, "fell_back", False):
+        if faster is None:
             faster = compile_function(function, **settings)
         if faster is not None:
             _kept[key] = faster

@@ -95,21 +95,6 @@ def test_functions_compiled_with_other_settings_are_others(settings):
 
 
 @pytest.mark.usefixtures("builtin")
-def test_what_runs_uncompiled_is_not_given_to_another_training():
-    """So that each training tells its user."""
-
-    class Made:
-        fell_back = False
-
-    first = compiled_of(1, backend=Compiler(Made))
-    assert compiled_of(1) is first
-    first.fell_back = True
-    second = compiled_of(1)
-    assert second is not first
-    assert compiled_of(1) is second
-
-
-@pytest.mark.usefixtures("builtin")
 def test_nothing_is_kept_where_nothing_compiles(kept):
     assert compiled_of(1, backend=Compiler(lambda: None)) is None
     assert compiled_of(1, backend=object()) is None

@@ -79,7 +79,7 @@ def test_numbers_take_the_dtype_of_arrays_without_axes():
     for n in (0.5, 3.0):
         found = compiled(torch.ones(4), n)
         assert (found.dtype, float(found)) == (torch.float32, 2.0 * n)
-    assert not compiled.fell_back
+    assert not compiled._fallback.failed
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_arguments_of_other_kinds_are_compiled_anew():
     x = torch.arange(6.0)
     for given in [(x, None), (x[:4], None), (x, x), (x, None), (x[:3], x[3:])]:
         assert torch.equal(compiled(*given), function(*given))
-    assert not compiled.fell_back
+    assert not compiled._fallback.failed
 
 
 def test_a_program_does_not_import_the_compiler():
