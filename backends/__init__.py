@@ -6,11 +6,9 @@ group `pluggable_mlp.backends`: an entry ``name = "package.module:Class"``, wher
 has the members of `Backend` and, optionally, those of `Abilities`.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -211,7 +209,7 @@ def _load_plug_in(name: str) -> type[Backend]:
     plug_ins = {entry.name: entry for entry in _plug_ins()}
     choose({**_BUILT_IN, **plug_ins}, name, "backend")  # raises for an unknown name
     entry = plug_ins[name]
-    return _load(name, entry.load, _repair(entry))
+    return _load(name, entry.load, f"repair the package that brings it ({entry.value})")
 
 
 def _load(name: str, importer: Callable[[], type[Backend]], remedy: str) -> type[Backend]:
@@ -252,26 +250,7 @@ def _status(name: str) -> BackendStatus:
 
 def _plug_in_status(entry: "EntryPoint") -> BackendStatus:
     """Return what is known of a plug-in while its module is not imported."""
-    version = entry.dist.version if entry.dist else None
-    if _exists(entry.module):
-        return BackendStatus(entry.name, True, version)
-    reason = f"its package is installed, but has no module {entry.module}"
-    return BackendStatus(entry.name, False, version, (), reason, _repair(entry))
-
-
-def _exists(module: str) -> bool:
-    """Return whether a module can be found, without importing the packages that contain it."""
-    top, *folders = module.split(".")
-    spec = find_spec(top)
-    if not folders or spec is None:
-        return spec is not None
-    *folders, last = folders
-    within = [os.path.join(place, *folders) for place in spec.submodule_search_locations or ()]
-    return PathFinder.find_spec(last, within) is not None
-
-
-def _repair(entry: "EntryPoint") -> str:
-    return f"repair the package that brings it ({entry.value})"
+    return BackendStatus(entry.name, True, entry.dist.version if entry.dist else None)
 
 
 def _version(library: str) -> str | None:

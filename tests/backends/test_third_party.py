@@ -149,23 +149,3 @@ def test_a_built_in_name_cannot_be_taken(tmp_path):
     code = "from pluggable_mlp import available_backends as a, get_backend\n"
     code += "print(type(get_backend('numpy')).__name__, [s.name for s in a()].count('numpy'))"
     assert run_with(environment, code).stdout.split() == ["NumpyBackend", "1"]
-
-
-@pytest.mark.parametrize("module", ["abacos", "abacus.beads", "frames.abacus"])
-def test_a_module_that_does_not_exist_is_not_called_usable(tmp_path, module):
-    environment = write_plug_in(tmp_path, f"abacus = {module}:Abacus", abacus="")
-    code = "from pluggable_mlp import available_backends as a; print(a()[-1])"
-    assert run_with(environment, code).stdout == (
-        "BackendStatus(name='abacus', available=False, version='1.2', devices=(), reason='its "
-        f"package is installed, but has no module {module}', remedy='repair the package that "
-        f"brings it ({module}:Abacus)')\n"
-    )
-
-
-def test_a_module_within_a_package_is_found_without_importing_the_package(tmp_path):
-    environment = write_plug_in(tmp_path, "abacus = frames.wooden.abacus:Abacus")
-    (tmp_path / "frames" / "wooden").mkdir(parents=True)
-    (tmp_path / "frames" / "__init__.py").write_text("raise SystemExit('it was imported')")
-    (tmp_path / "frames" / "wooden" / "abacus.py").write_text("")
-    code = "from pluggable_mlp import available_backends as a; print(a()[-1].available)"
-    assert run_with(environment, code).stdout == "True\n"
