@@ -15,7 +15,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .cupy_graphs import CapturedFunction
-from .cupy_sums import tree_sum
+from .cupy_kernels import tree_sum
 from .cupy_tracing import affine, in_one_kernel, vecdot
 from .memory import in_words
 from .tape import Function

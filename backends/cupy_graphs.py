@@ -22,15 +22,13 @@ from cupyx.scipy import special
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.compiling import Unsuitable
 
-from .cupy_kernels import elementwise_kernel, erf
-from .cupy_launches import have_same_bits
+from .cupy_kernels import elementwise_kernel, erf, have_same_bits, short_sum
 from .cupy_products import products_on
-from .cupy_sums import short_sum
 from .cupy_tracing import Kernel, StandInTape, kernel_of, kind_of, on_tape, stand_in_of
 from .graphs import MOST_COPIED, Graph, Graphs
-from .numpy_tracing import UFUNCS, ArrayWriter
-from .tape import Function, Operation, Place, Tree, compiled_program, leaves, map_tree
-from .tracing import Guard
+from .numpy_tracing import UFUNCS
+from .tape import Function, Operation, Place, Tree, Writer, compiled_program, leaves, map_tree
+from .tracing import guard
 
 _MOST_MEMORY = 2**28
 """Bytes of a graph, of its arguments, results and cuBLAS's workspace: all memory is its own."""
@@ -254,13 +252,14 @@ class _Plan:
 
     def before(self, arguments: Tree) -> Function:
         """Return the program that computes the inputs from arguments of this kind."""
-        writer = ArrayWriter(self._tape, [Place(number) for number in self.inputs])
+        writer = Writer(self._tape, [Place(number) for number in self.inputs])
         lines = [*writer.lines()]
-        guard = Guard(_is_array, ("shape", "dtype", "device"), writer.constants)
+        kind = "shape", "dtype", "device"
+        guarding = guard(arguments, _is_array, kind, writer.constants)
         # It computes on the current device, which may be another one than that of the arrays.
         writer.constants["current"] = cupy.cuda.Device
         device = f"if current().id != {cupy.cuda.Device().id}: return NotImplemented"
-        return compiled_program([*guard.lines(arguments), device, *lines], writer.constants)
+        return compiled_program([*guarding, device, *lines], writer.constants)
 
     def run(self, inputs: list[Array], matmul: Function) -> Tree:
         """Run the operations on arrays in the places of the inputs, and return the result."""

@@ -1,19 +1,26 @@
-"""Kernels of CuPy: how they are compiled, and how one is written for operations on a tape.
+"""Kernels of CuPy: how one is written for operations on a tape, that of sums, and their trial.
 
-Each operation is one line of CUDA, with CuPy's own rules: the common dtype of the operands, one
-IEEE operation, and no contraction (`--fmad=false`).  `cupy_launches.py` tries the kernel.
+Each operation on a tape is one line of CUDA, with CuPy's own rules: the common dtype of the
+operands, one IEEE operation, and no contraction (`--fmad=false`).  Before a kernel takes the place
+of CuPy's own, it and the function, operation by operation, get the same hard arguments, once per
+process and device: special values, denormal ones, ends of ranges, random bits.  Where a bit
+differs, or a compiler refuses, a warning says so.
 """
 
+import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any, TypeAlias
 
+import array_api_compat.cupy
 import cupy
 import numpy as np
 import numpy.typing as npt
 
-from pluggable_mlp.compiling import Unsuitable
+from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.compiling import Unsuitable, trusted
 
 from .numpy_tracing import UFUNCS, Tracer
 from .tape import Function, Operation, Place, Tree, leaves
@@ -194,3 +201,140 @@ class KernelWriter:
         if np.isinf(number):
             return f"{'-' if number < 0 else ''}inf{bits}"
         return f"{dtype}({float(number)!r})"
+
+
+# The trial
+
+
+def works(key: Hashable, trial: Callable[[], bool]) -> bool:
+    """Return whether a trial succeeds on the current device, where it is made once; warn if not."""
+    consequence = (
+        f"CuPy {cupy.__version__} goes on operation by operation where a fused kernel cannot be "
+        "used here"
+    )
+    return trusted((key, cupy.cuda.Device().id), trial, consequence)
+
+
+def gives_the_same(kernel: Function, function: Function, kinds: Sequence[Kind]) -> bool:
+    """Return whether a kernel gives the bits of function(xp, *operands) of operands such as it."""
+    operands = [_hard(number, kind) for number, kind in enumerate(kinds)]
+    expected = leaves(function(array_api_compat.cupy, *operands))
+    return all(map(have_same_bits, leaves(kernel(*operands)), expected))
+
+
+_HARD_COUNT = 4096
+_SPECIAL = (
+    0.0, -0.0, 1.0, -1.0, 0.5, 2.0, math.inf, -math.inf, math.nan, 0.7, 1.5, 3.0, 1e-3, 20.0, 64.0,
+    -87.33654, 88.72283, -708.39641, 709.78271, 1.4142135, 0.70710678, 0.4142, 0.84375, 1.25, 3.95,
+)  # fmt: skip
+_NUMBERS = (0.37, 1.5, 1e-3, 0.9, 3.0, 0.999, 1e-8)
+
+
+def _hard(number: int, kind: Kind) -> Any:
+    """Return hard values for an operand of a kernel; each operand has them in another order."""
+    if isinstance(kind, type):
+        return kind(_NUMBERS[number % len(_NUMBERS)]) if kind is float else kind(3 + number)
+    return cupy.asarray(np.roll(_hard_values(kind), 97 * number))
+
+
+def _hard_values(dtype: str) -> HostArray:
+    """Return values of a dtype at which rounding, ranges and special cases show."""
+    kind, rng = np.dtype(dtype), np.random.default_rng(0)
+    if kind.kind == "b":
+        return rng.integers(0, 2, _HARD_COUNT).astype(bool)
+    bits = rng.integers(0, 256, _HARD_COUNT * kind.itemsize, dtype=np.uint8).view(kind)
+    if kind.kind != "f":
+        small = rng.integers(0, 120, _HARD_COUNT // 2).astype(kind)
+        return np.concatenate([small, bits[: _HARD_COUNT // 2]])
+    info = np.finfo(kind)
+    ends = [info.max, info.smallest_normal, info.smallest_normal / 2, info.eps, 1.0 + info.eps]
+    special = np.asarray([*_SPECIAL, *ends, *(-end for end in ends)]).astype(kind)
+    with np.errstate(all="ignore"):
+        near = np.concatenate([np.nextafter(special, kind.type(side)) for side in (-1e30, 1e30)])
+    normal = rng.normal(0.0, 3.0, _HARD_COUNT // 2).astype(kind)
+    return np.concatenate([special, near, normal, bits])[:_HARD_COUNT]
+
+
+def have_same_bits(x: Any, y: Any) -> bool:
+    """Return whether two arrays, of CuPy or NumPy, have the same bits, but for those of NaN."""
+    x, y = cupy.asnumpy(x), cupy.asnumpy(y)
+    if x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    bits = f"u{x.dtype.itemsize}"
+    are_nan = np.isnan(x) & np.isnan(y)
+    return bool(np.all(are_nan | (x.view(bits) == y.view(bits))))
+
+
+# Sums in the order of a binary tree, in one launch: each thread takes a sum of its own.
+#
+# The order is that of `reproducible/sums.py`: the second half is added to the first, again and
+# again, and what is left over where a length is odd is added at the end.  A thread goes through the
+# tree depth first, so that it keeps one partial sum for each level.
+
+# A thread takes longer for more than the launches do that add halves, each by many threads.  Where
+# there are many sums, there are many threads anyway.
+_LONGEST_OF_FEW = 128
+_LONGEST = 512
+_MANY = 128
+
+# y_l[k] is the sum at place k after l halvings: of 2^l elements, whose places differ by count >> 1,
+# …, count >> l.  Bit j of c says whether count >> (j + 1) is added; s[t] waits for its right half.
+_BODY = """
+const int64 first = i / inner * count * inner + i % inner;
+float64 odd = 0.0;
+for (int64 m = count, level = 0; m > 0; m >>= 1, ++level) {
+  if (!(m & 1)) continue;
+  float64 s[16];
+  for (int64 c = 0; c < (int64(1) << level); ++c) {
+    int64 k = m - 1;
+    for (int64 j = 0; j < level; ++j) k += (c >> j & 1) * (count >> (j + 1));
+    float64 sum = x[first + k * inner];
+    int64 t = 0;
+    for (; c >> t & 1; ++t) sum = s[t] + sum;
+    s[t] = sum;
+  }
+  odd = s[level] + odd;
+}
+y[i] = odd;
+"""
+_KERNEL = elementwise_kernel(
+    "raw T x, int64 count, int64 inner", "raw float64 y", _BODY, "tree_sum"
+)
+
+
+def short_sum(x: Array, axis: int) -> Array:
+    """Return the sum of x (…, n, …) along the axis in float64, kept with length 1.
+
+    Of an array of NumPy, which stands for one of CuPy on a tape, only the shape and the dtype.
+    """
+    if isinstance(x, Tracer):
+        return x.tape.record(short_sum, x, axis)
+    if isinstance(x, np.ndarray):
+        return np.add.reduce(x, axis=axis, dtype=np.float64, keepdims=True)
+    axis %= x.ndim
+    shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    y, inner = cupy.empty(shape, dtype="float64"), math.prod(shape[axis:])
+    if y.size:
+        _KERNEL(x, x.shape[axis], inner, y, size=y.size)
+    return y
+
+
+def tree_sum(xp: Namespace, halved: Function, x: Array, axis: int) -> Array:
+    """Return halved(xp, x, axis), in one launch where that is quicker and gives the same bits."""
+    n = x.shape[axis]
+    is_quicker = n <= _LONGEST_OF_FEW or (n <= _LONGEST and math.prod(x.shape) >= n * _MANY)
+    if is_quicker and works("tree_sum", partial(_gives_the_same, halved)):
+        return short_sum(x, axis)
+    return halved(xp, x, axis)
+
+
+def _gives_the_same(halved: Function) -> bool:
+    """Return whether one launch gives the bits of the halvings."""
+    rng = np.random.default_rng(0)
+    host = rng.normal(size=(5, 512, 3)) * 2.0 ** rng.integers(-60, 60, (5, 512, 3))
+    x = cupy.asarray(host.astype(np.float32))
+    return all(
+        have_same_bits(short_sum(part, axis), halved(array_api_compat.cupy, part, axis))
+        for n in (*range(1, 34), 63, 100, 127, 128, 500, 511, 512)
+        for part, axis in ((x[:, :n, :], 1), (x[0, :n, :], -2), (x[0, :n, 0], 0))
+    )

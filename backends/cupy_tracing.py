@@ -6,7 +6,7 @@ lines of a kernel (`cupy_kernels.py`), or the nodes of a graph (`cupy_graphs.py`
 """
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from types import ModuleType
@@ -21,9 +21,8 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compiling import Unsuitable
 from pluggable_mlp.shortcuts import offer
 
-from .cupy_kernels import HostArray, KernelWriter, Kind, elementwise_kernel, erf
-from .cupy_launches import gives_the_same, works
-from .cupy_sums import tree_sum
+from . import cupy_kernels as kernels
+from .cupy_kernels import HostArray, Kind, erf
 from .numpy_tracing import UFUNCS, NumpyTape, Tracer
 from .tape import Function, leaves, map_tree
 
@@ -46,24 +45,15 @@ class StandInTape(NumpyTape):
         Of each place: the dtype, or the type of a Python number.
     """
 
-    recordable = (*NumpyTape.recordable, tuple)  # the results of a kernel
-
     def __init__(self, keeps_kernels: bool) -> None:
         super().__init__()
         self.keeps_kernels = keeps_kernels
         self.kinds: list[Kind] = []
 
-    def argument(self, value: Any) -> Tracer:
-        """Return a tracer for an argument."""
+    def tracer(self, value: Any, owner: int | None = None, layout: Hashable = None) -> Tracer:
+        """Return a tracer for a value in a new place."""
         self.kinds.append(kind_of(value))
-        return super().argument(value)
-
-    def record(self, function: Function, *args: Any, **settings: Any) -> Tracer:
-        """Add an operation, and return a tracer for its result."""
-        result = super().record(function, *args, **settings)
-        if result.place == len(self.kinds):
-            self.kinds.append(kind_of(result.value))
-        return result
+        return super().tracer(value, owner, layout)
 
     def evaluate(self, function: Function, args: Any, settings: dict[str, Any]) -> Any:
         """Return what stands for the result, without the work where that is much."""
@@ -145,7 +135,7 @@ class Kernel:
 
     @cached_property
     def _launch(self) -> Function:
-        return elementwise_kernel(*self.source)
+        return kernels.elementwise_kernel(*self.source)
 
     def stand_in(self, operands: Sequence[Any]) -> Any:
         """Return what stands for the results on a tape."""
@@ -177,7 +167,7 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
     try:
         with np.errstate(all="ignore"):
             result = tape.run(partial(function, _NAMESPACE), arguments)
-        writer = KernelWriter(tape.kinds, len(kinds))
+        writer = kernels.KernelWriter(tape.kinds, len(kinds))
         source = writer.source(tape.needed(result), result)
     except Unsuitable:
         return None
@@ -187,7 +177,8 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
         [tape.kinds[place.number] for place in leaves(result)],
         type(result) is tuple,
     )
-    return kernel if works(source, partial(gives_the_same, kernel, function, kinds)) else None
+    trial = partial(kernels.gives_the_same, kernel, function, kinds)
+    return kernel if kernels.works(source, trial) else None
 
 
 # The namespace
@@ -216,7 +207,7 @@ def _namespace() -> Namespace:
         erf=erf,
         in_one_kernel=_recorded_kernel,
         sign=np.sign,
-        tree_sum=partial(tree_sum, traced),
+        tree_sum=partial(kernels.tree_sum, traced),
         vecdot=partial(vecdot, traced),
     )
     return traced

@@ -6,34 +6,30 @@ it is.
 """
 
 import operator
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Hashable
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.compiling import Unsuitable
 
-from .tape import Function, Operation, Place, Tape, Tree, Writer, leaves, map_tree
+from .tape import Function, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction
 
-_BINARY = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide,
-    "floordiv": np.floor_divide, "mod": np.remainder, "matmul": np.matmul,
-    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
-    "lshift": np.left_shift, "rshift": np.right_shift,
+_OPERATORS: dict[Function, Function] = {
+    np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul,
+    np.divide: operator.truediv, np.floor_divide: operator.floordiv, np.remainder: operator.mod,
+    np.matmul: operator.matmul, np.bitwise_and: operator.and_, np.bitwise_or: operator.or_,
+    np.bitwise_xor: operator.xor, np.left_shift: operator.lshift, np.right_shift: operator.rshift,
+    np.less: operator.lt, np.less_equal: operator.le, np.greater: operator.gt,
+    np.greater_equal: operator.ge, np.equal: operator.eq, np.not_equal: operator.ne,
+    np.negative: operator.neg, np.positive: operator.pos, np.absolute: operator.abs,
+    np.invert: operator.invert,
 }  # fmt: skip
-# Of squares and roots, the operator makes another ufunc.
-_POWER = {"pow": None}
-_COMPARISONS = {
-    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-    "eq": np.equal, "ne": np.not_equal,
-}  # fmt: skip
-_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
-UFUNCS = {
-    getattr(operator, f"__{name}__"): ufunc
-    for name, ufunc in (_BINARY | _COMPARISONS | _UNARY).items()
-}
-"""Of the operators: those are on a tape where operands are numbers or have no axes."""
+"""Which are on a tape where no operand is an array: numbers stay Python's own."""
+UFUNCS = {function: ufunc for ufunc, function in _OPERATORS.items()}
 
 # Functions whose results have shapes that the shapes of their arguments determine.
 _FUNCTIONS = {
@@ -47,6 +43,9 @@ _FUNCTIONS = {
 _REDUCTIONS = {np.max: np.maximum.reduce, np.min: np.minimum.reduce, np.sum: np.add.reduce}
 _METHODS: dict[Function, Function] = {np.reshape: np.ndarray.reshape, np.take: np.ndarray.take}
 
+_RECORDABLE = (np.ndarray, np.generic, int, float, tuple)
+"""What operations on a tape may return; tuples are the results of a kernel."""
+
 
 class TracedNumpyFunction(TracedFunction):
     """See `TracedFunction`."""
@@ -57,7 +56,7 @@ class TracedNumpyFunction(TracedFunction):
     def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
         """See `TracedFunction.trace`."""
         tape = NumpyTape()
-        writer = _NumpyWriter(tape, tape.run(self.function, arguments))
+        writer = Writer(tape, tape.run(self.function, arguments))
         return [*writer.lines()], writer.constants
 
     def is_array(self, leaf: object) -> bool:
@@ -69,7 +68,7 @@ class TracedNumpyFunction(TracedFunction):
         return array
 
 
-class Tracer:
+class Tracer(NDArrayOperatorsMixin):
     """Stands for an array or a number, whose value it has: every operation on it is recorded."""
 
     __hash__ = object.__hash__
@@ -105,9 +104,17 @@ class Tracer:
         if method not in ("__call__", "reduce") or (out and (settings or len(out) > 1)):
             raise Unsuitable
         function = ufunc if method == "__call__" else getattr(ufunc, method)
-        if out:
+        if out and isinstance(_value(out[0]), np.ndarray):
             return self.tape.record_in_place(function, out[0], *inputs)
+        if not any(isinstance(_value(operand), np.ndarray) for operand in inputs):
+            function = _OPERATORS.get(function, function)
         return self.tape.record(function, *inputs, **settings)
+
+    def __pow__(self, power: object) -> "Tracer":
+        return self.tape.record(operator.pow, self, power)  # which makes squares, roots of arrays
+
+    def __rpow__(self, base: object) -> "Tracer":
+        return self.tape.record(operator.pow, base, self)
 
     def __array_function__(
         self, function: Function, types: Any, args: Any, settings: dict[str, Any]
@@ -129,64 +136,25 @@ class Tracer:
     __iter__ = __len__ = __array__ = __setitem__ = __contains__ = __ipow__ = _refuse
 
 
-def _operator(
-    function: Function, ufunc: np.ufunc | None, swapped: bool = False, in_place: bool = False
-) -> Function:
-    """Return a method that records an operator; on arrays, it is called as the ufunc."""
-
-    def method(self: Tracer, *operands: Any) -> Tracer:
-        operands = (*operands, self) if swapped else (self, *operands)
-        are_arrays = [isinstance(_value(operand), np.ndarray) for operand in operands]
-        if ufunc is None or not any(are_arrays):
-            return self.tape.record(function, *operands)
-        if in_place and are_arrays[0]:
-            return self.tape.record_in_place(ufunc, self, *operands)
-        return self.tape.record(ufunc, *operands)
-
-    return method
-
-
-for _name, _ufunc in (_BINARY | _POWER | _COMPARISONS | _UNARY).items():
-    _function = getattr(operator, f"__{_name}__")
-    setattr(Tracer, f"__{_name}__", _operator(_function, _ufunc))
-    if _name in _BINARY | _POWER:
-        setattr(Tracer, f"__r{_name}__", _operator(_function, _ufunc, swapped=True))
-    if _name in _BINARY:
-        setattr(Tracer, f"__i{_name}__", _operator(_function, _ufunc, in_place=True))
-
-
 class NumpyTape(Tape):
-    """A tape whose operations run while they are recorded.
-
-    Attributes
-    ----------
-    layouts : list
-        For each place, shape, strides and dtype of an array with memory of its own; None for views,
-        arguments and numbers.
-    recordable : tuple of type
-        What operations on it may return.
-    """
-
-    recordable: ClassVar[tuple[type, ...]] = (np.ndarray, np.generic, int, float)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layouts: list[tuple[Any, ...] | None] = []
-        self._copies: dict[int, tuple[Array, Array]] = {}  # of constants, by their ids
+    """A tape whose operations run while they are recorded."""
 
     def run(self, function: Function, arguments: Tree) -> Tree:
         """Record what a function does; return its result, with places for arrays and numbers."""
         tracers = map_tree(self.argument, arguments)
-        with np.errstate(all="call", call=_ignore):  # as no function's own context
-            result = function(*tracers)
+        result = function(*tracers)
         if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
             raise Unsuitable  # an array of the function's own, which callers would share
         return map_tree(self.operand, result)
 
     def argument(self, value: Any) -> Tracer:
         """Return a tracer for an argument."""
-        self.layouts.append(None)
-        return Tracer(self, value, self.add_argument())
+        self.argument_count += 1
+        return self.tracer(value)
+
+    def tracer(self, value: Any, owner: int | None = None, layout: Hashable = None) -> Tracer:
+        """Return a tracer for a value in a new place."""
+        return Tracer(self, value, self.add_place(owner, layout))
 
     def evaluate(self, function: Function, args: Any, settings: dict[str, Any]) -> Any:
         """Return what a function returns for values."""
@@ -198,13 +166,13 @@ class NumpyTape(Tape):
 
     def record(self, function: Function, *args: Any, **settings: Any) -> Tracer:
         """Call a function that changes nothing, and return a tracer for its result."""
-        _check_errors()
         value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
-        if not isinstance(value, self.recordable):
+        if not isinstance(value, _RECORDABLE):
             raise Unsuitable
         owner, layout = None, None
         if isinstance(value, np.ndarray):
-            layout = layout_of(value) if value.base is None else None
+            if value.base is None:
+                layout = value.shape, value.strides, value.dtype
             for operand in _tracers((args, settings)):
                 if value is operand.value:
                     return operand
@@ -212,8 +180,7 @@ class NumpyTape(Tape):
                     value, operand.value
                 ):
                     owner, layout = self.owners[operand.place], None
-        self.layouts.append(layout)
-        result = Tracer(self, value, self.add_place(owner))
+        result = self.tracer(value, owner, layout)
         self._add_call(function, args, settings, result, is_new=True)
         return result
 
@@ -221,7 +188,6 @@ class NumpyTape(Tape):
         """Call a ufunc that overwrites an array, and return the array's tracer."""
         if not isinstance(target, Tracer) or self.is_argument(self.owners[target.place]):
             raise Unsuitable  # an argument, or an array that may be on the tape as it was
-        _check_errors()
         self.overwrite(ufunc, map_tree(_value, inputs), target.value)
         self._add_call(ufunc, inputs, {"out": target}, target, is_new=False)
         return target
@@ -238,78 +204,7 @@ class NumpyTape(Tape):
         """Return the place of a tracer; of an array a copy: the function may change its own."""
         if isinstance(leaf, Tracer):
             return Place(leaf.place)
-        if not isinstance(leaf, np.ndarray):
-            return leaf
-        _, copy = self._copies.get(id(leaf), (None, None))
-        if copy is None or copy.tobytes() != leaf.tobytes():  # the first, or it was changed since
-            copy = leaf.copy(order="K")
-            self._copies[id(leaf)] = leaf, copy  # while it lives, its id is its own
-        return copy
-
-
-class ArrayWriter(Writer):
-    """Writes indexing as such."""
-
-    def call(self, operation: Operation, reusable: list[int]) -> str:
-        """See `Writer.call`."""
-        function, args = operation.function, operation.args
-        if isinstance(function, operator.attrgetter):
-            return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
-        if function is operator.getitem:
-            return f"{self.text(args[0])}[{self._key(args[1])}]"
-        return super().call(operation, reusable)
-
-    def _key(self, key: Any) -> str:
-        """Return the expression of an index."""
-        if type(key) is tuple and len(key) > 1:
-            return ", ".join(map(self._key, key))
-        if isinstance(key, slice):
-            ends = key.start, key.stop, key.step
-            return ":".join("" if end is None else self.text(end) for end in ends)
-        return self.text(key)
-
-
-class _NumpyWriter(ArrayWriter):
-    """Writes results over arrays that are no longer needed."""
-
-    _tape: NumpyTape
-
-    def call(self, operation: Operation, reusable: list[int]) -> str:
-        """See `Writer.call`."""
-        function = operation.function
-        is_elementwise = isinstance(function, np.ufunc) and function.signature is None
-        if is_elementwise and operation.is_new and not operation.settings:
-            overwritten = self._overwritten(operation, reusable)
-            settings = {"out": Place(overwritten[0])} if overwritten else {}
-            return self.call_text(function, operation.args, settings)
-        return super().call(operation, reusable)
-
-    def _overwritten(self, operation: Operation, reusable: list[int]) -> list[int]:
-        """Return the operands whose memory an elementwise result can take.
-
-        Other operands may be views of it: NumPy copies those before it writes.
-        """
-        layouts = self._tape.layouts
-        return [
-            place
-            for place in reusable
-            if layouts[place] is not None and layouts[place] == layouts[operation.result]
-        ]
-
-
-def layout_of(array: Array) -> tuple[Any, ...]:
-    """Return what an array must have in common with one that takes its place."""
-    return array.shape, array.strides, array.dtype
-
-
-def _ignore(*_: Any) -> None:
-    pass
-
-
-def _check_errors() -> None:
-    """Refuse an operation within `np.errstate`, which would not be recorded with it."""
-    if set(np.geterr().values()) != {"call"}:
-        raise Unsuitable
+        return leaf.copy(order="K") if isinstance(leaf, np.ndarray) else leaf
 
 
 def _value(leaf: Any) -> Any:

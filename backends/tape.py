@@ -4,17 +4,17 @@ A program is Python code that runs the operations of a tape again, and nothing e
 """
 
 import linecache
+import operator
 import weakref
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable, Hashable, Iterator
 from types import EllipsisType
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 Function: TypeAlias = Callable[..., Any]
 Tree: TypeAlias = Any
 """Nested dicts, lists and tuples of arrays, numbers and None."""
-
-_program_numbers = count()
 
 
 class Place(NamedTuple):
@@ -54,6 +54,9 @@ class Tape:
     operations : list of Operation
     owners : list of int
         For each place, the number of the place that owns its memory: another one for a view.
+    layouts : list
+        For each place, what an array that takes its memory must have in common with it; None if
+        none may.
     argument_count : int
         The first places are those of the arguments.
     """
@@ -61,17 +64,14 @@ class Tape:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.owners: list[int] = []
+        self.layouts: list[Hashable] = []
         self.argument_count = 0
 
-    def add_argument(self) -> int:
-        """Add the place of an argument, before all others, and return its number."""
-        self.argument_count += 1
-        return self.add_place()
-
-    def add_place(self, owner: int | None = None) -> int:
+    def add_place(self, owner: int | None = None, layout: Hashable = None) -> int:
         """Add a place and return its number; without an owner it has memory of its own."""
         number = len(self.owners)
         self.owners.append(number if owner is None else owner)
+        self.layouts.append(layout)
         return number
 
     def add(
@@ -107,6 +107,9 @@ class Tape:
 
 class Writer:
     """Writes the operations that a result needs as Python code.
+
+    Elementwise ones of NumPy overwrite an array that nothing needs any more, if it has their
+    layout.
 
     Parameters
     ----------
@@ -145,30 +148,38 @@ class Writer:
             finished = [
                 owner for owner in read if last_use[owner] == position and owner not in returned
             ]
-            reusable = [owner for owner in finished if not self._tape.is_argument(owner)]
-            call = self.call(operation, reusable)
+            call = self._call(operation, finished)
             yield f"v{operation.result} = {call}" if operation.is_new else call
             unused = [f"v{number}" for owner in finished for number in variables.pop(owner, ())]
             if unused:
                 yield "del " + ", ".join(unused)
         yield f"return {self.text(self._result)}"
 
-    def call(self, operation: Operation, reusable: list[int]) -> str:
-        """Return the expression for an operation.
-
-        Parameters
-        ----------
-        operation : Operation
-        reusable : list of int
-            The owners of memory that no later operation needs, and that no argument has.
-        """
-        return self.call_text(operation.function, operation.args, operation.settings)
-
-    def call_text(self, function: Function, args: Tree, settings: dict[str, Tree]) -> str:
-        """Return the expression for a call."""
+    def _call(self, operation: Operation, finished: list[int]) -> str:
+        """Return the expression for an operation, given the owners that no later one needs."""
+        function, args, settings, result, is_new, _ = operation
+        if isinstance(function, operator.attrgetter):
+            return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
+        if function is operator.getitem:
+            return f"{self.text(args[0])}[{self._key(args[1])}]"
+        is_elementwise = isinstance(function, np.ufunc) and function.signature is None
+        layouts = self._tape.layouts
+        if is_elementwise and is_new and not settings and layouts[result] is not None:
+            # Other operands may be views of it: NumPy copies those before it writes.
+            alike = [owner for owner in finished if layouts[owner] == layouts[result]]
+            settings = {"out": Place(alike[0])} if alike else {}
         parts = [*map(self.text, args)]
         parts += [f"{name}={self.text(value)}" for name, value in settings.items()]
         return f"{self.text(function)}({', '.join(parts)})"
+
+    def _key(self, key: Tree) -> str:
+        """Return the expression of an index."""
+        if type(key) is tuple and len(key) > 1:
+            return ", ".join(map(self._key, key))
+        if isinstance(key, slice):
+            ends = key.start, key.stop, key.step
+            return ":".join("" if end is None else self.text(end) for end in ends)
+        return self.text(key)
 
     def text(self, value: Tree) -> str:
         """Return the expression for a tree of places and constants."""
@@ -195,7 +206,7 @@ def compiled_program(lines: list[str], constants: dict[str, Any]) -> Function:
     only code without a loop is faster, and that has to be written and executed.
     """
     source = ["def program(*arguments):\n", *(f"    {line}\n" for line in lines)]
-    text, name = "".join(source), f"<traced {next(_program_numbers)}>"
+    text, name = "".join(source), f"<traced {id(constants)}>"  # which live as long
     constants["__name__"] = __name__
     exec(compile(text, name, "exec"), constants)
     program: Function = constants["program"]

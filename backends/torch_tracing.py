@@ -132,7 +132,8 @@ class _Recorder(_Mode):
     def __init__(self, arguments: list[Array]) -> None:
         super().__init__()
         self.tape = Tape()
-        self._places = {id(tensor): self.tape.add_argument() for tensor in arguments}
+        self._places = {id(tensor): self.tape.add_place() for tensor in arguments}
+        self.tape.argument_count = len(arguments)
         self._alive = [*arguments]  # while they live, their ids and memory are their own
         self._owners = {_memory(tensor): self._places[id(tensor)] for tensor in arguments}
         # What no operation may overwrite, as each call has the same.

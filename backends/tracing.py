@@ -137,66 +137,57 @@ class TracedFunction:
 
     def _program(self, arguments: Tree) -> Function:
         """Return what the function does with such arguments; with others it is NotImplemented."""
-        return self.guarded(arguments, *self.trace(arguments))
-
-    def guarded(self, arguments: Tree, lines: list[str], constants: dict[str, Any]) -> Function:
-        """Return a program of these lines; for arguments of another kind it is NotImplemented."""
-        guard = Guard(self.is_array, self.specialized_on, constants)
-        return compiled_program([*guard.lines(arguments), *lines], constants)
+        lines, constants = self.trace(arguments)
+        guarding = guard(arguments, self.is_array, self.specialized_on, constants)
+        return compiled_program([*guarding, *lines], constants)
 
 
-class Guard:
-    """Writes the lines that name the arguments of a program, and reject those of another kind."""
+def guard(
+    arguments: Tree,
+    is_array: Callable[[object], bool],
+    attributes: tuple[str, ...],
+    constants: dict[str, Any],
+) -> Iterator[str]:
+    """Yield the lines that name the arguments of a program, and reject those of another kind.
 
-    def __init__(
-        self,
-        is_array: Callable[[object], bool],
-        specialized_on: tuple[str, ...],
-        constants: dict[str, Any],
-    ) -> None:
-        self._is_array, self._attributes = is_array, specialized_on
-        self._constants = constants
+    In them `arguments` are those of a later call.
+    """
 
-    def lines(self, arguments: Tree) -> Iterator[str]:
-        """Yield the lines, in which `arguments` are those of a later call."""
-        conditions: list[str] = []
-        assignments: list[str] = []
-        for leaf, path in _paths(arguments, "arguments"):
-            if leaf is None:
-                conditions.append(f"{path} is not None")
-            elif type(leaf) in _CONTAINERS:
-                conditions.append(f"type({path}) is not {type(leaf).__name__}")
-                conditions.append(f"len({path}) != {len(leaf)}")
-            else:
-                variable = f"v{len(assignments)}"
-                assignments.append(f"{variable} = {path}")
-                conditions.append(self._differs(leaf, variable, is_nested=path.count("[") > 1))
-        yield "try:"
-        yield from (f"    {line}" for line in assignments)
-        yield f"    if {' or '.join(conditions)}: return NotImplemented"
-        yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
+    def constant(value: object) -> str:
+        name = f"g{len(constants)}"
+        constants[name] = value
+        return name
 
-    def _differs(self, leaf: Array, variable: str, is_nested: bool) -> str:
+    def differs(leaf: Array, variable: str, is_nested: bool) -> str:
         """Return the expression for whether a variable is of another kind than a leaf."""
-        parts = [f"type({variable}) is not {self._constant(type(leaf))}"]
-        if not self._is_array(leaf):
-            return parts[0]
-        parts += [
-            f"{variable}.{name} != {self._constant(_attribute(leaf, name))}"
-            for name in self._attributes
-        ]
-        differs = " or ".join(parts)
+        another_type = f"type({variable}) is not {constant(type(leaf))}"
+        if not is_array(leaf):
+            return another_type
+        others = [f"{variable}.{name} != {constant(_attribute(leaf, name))}" for name in attributes]
+        expression = " or ".join([another_type, *others])
         if not is_nested:
-            return differs
+            return expression
         # Parameters mostly are those that were traced, which is the quicker question; a dead
         # reference gives None.
-        traced = self._constant(weakref.ref(leaf))
-        return f"({variable} is None or {traced}() is not {variable} and ({differs}))"
+        traced = constant(weakref.ref(leaf))
+        return f"({variable} is None or {traced}() is not {variable} and ({expression}))"
 
-    def _constant(self, value: Any) -> str:
-        name = f"g{len(self._constants)}"
-        self._constants[name] = value
-        return name
+    conditions: list[str] = []
+    assignments: list[str] = []
+    for leaf, path in _paths(arguments, "arguments"):
+        if leaf is None:
+            conditions.append(f"{path} is not None")
+        elif type(leaf) in _CONTAINERS:
+            conditions.append(f"type({path}) is not {type(leaf).__name__}")
+            conditions.append(f"len({path}) != {len(leaf)}")
+        else:
+            variable = f"v{len(assignments)}"
+            assignments.append(f"{variable} = {path}")
+            conditions.append(differs(leaf, variable, is_nested=path.count("[") > 1))
+    yield "try:"
+    yield from (f"    {line}" for line in assignments)
+    yield f"    if {' or '.join(conditions)}: return NotImplemented"
+    yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
 
 
 def _first_result(programs: list[Function], arguments: Tree) -> Tree:

@@ -13,7 +13,7 @@ from tests.backends.on_cupy import assert_same_bits, of_cupy
 from tests.emulated_card import counting
 
 cupy = pytest.importorskip("cupy")
-cupy_launches = pytest.importorskip("pluggable_mlp.backends.cupy_launches")
+cupy_kernels = pytest.importorskip("pluggable_mlp.backends.cupy_kernels")
 cupy_tracing = pytest.importorskip("pluggable_mlp.backends.cupy_tracing")
 xp = pytest.importorskip("array_api_compat.cupy")
 
@@ -242,7 +242,7 @@ def test_a_trial_that_runs_out_of_memory_is_made_again(monkeypatch):
         def full(*_):
             raise cupy.cuda.memory.OutOfMemoryError(512, 0, 0)
 
-        planted.setattr(cupy_launches, "_hard", full)
+        planted.setattr(cupy_kernels, "_hard", full)
         expected = in_one_kernel(xp, tried_later, x)
         assert_same_bits(expected.get(), tried_later(xp, x).get())
     in_one_kernel(xp, tried_later, x)
@@ -269,7 +269,7 @@ def test_a_kernel_is_tried_on_each_device(cupy_devices):
 
     for device in cupy_devices * 2:
         with cupy.cuda.Device(device):
-            assert cupy_launches.works("test_a_kernel_is_tried_on_each_device", trial)
+            assert cupy_kernels.works("test_a_kernel_is_tried_on_each_device", trial)
     assert tried == [*cupy_devices]
 
 

@@ -1,6 +1,5 @@
 """What NumPy does not trace, or traces as it was: functions that look at values or own arrays."""
 
-import tracemalloc
 import warnings
 from functools import partial
 
@@ -25,11 +24,6 @@ class Changing:
     def __call__(self, x):
         self.count += 1
         return x * self.count
-
-
-def ignoring_overflow(x):
-    with np.errstate(over="ignore"):
-        return np.exp(x * 1e4)
 
 
 def own_constant(x):
@@ -64,7 +58,6 @@ NOT_TRACED = {
     "random numbers": lambda x: x + np.random.default_rng().normal(size=3),
     "another result each time": Changing(),
     "an array of its own as a result": lambda x: (x * 2.0, np.ones(3))[1] * 1.0,
-    "handling of errors": ignoring_overflow,
     "another dtype of the same bits": lambda x: (
         x * 0.0 if isinstance(x, np.ndarray) else (x * 0.0).astype("int64")
     ),
@@ -98,18 +91,6 @@ def test_an_array_of_the_function_is_traced_as_it_was():
     for n in range(5):
         assert traced(np.full(3, n + 0.0)).tolist() == [n + 2.0] * 3
     assert len(runs) == 3
-
-
-def test_an_array_of_the_function_is_copied_once():
-    own = np.ones((256, 1024))
-    traced = TracedNumpyFunction(lambda x: x * own + own * x - own / x)
-    tracemalloc.start()
-    for _ in range(3):
-        traced(2.0)
-    kept = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert len(traced.programs) == 1
-    assert kept < 1.5 * own.nbytes
 
 
 def test_an_argument_that_is_changed_is_changed_once():

@@ -93,7 +93,7 @@ def waits(name, backend, dtype, arithmetic):
     with counting() as counts:
         bits(name, backend, dtype=dtype, arithmetic=arithmetic)
     # What is downloaded to be compared, by this test or by the trial of a kernel.
-    others = ("test_calls", "cupy_tracing", "cupy_launches")
+    others = ("test_calls", "cupy_tracing", "cupy_kernels")
     return sum(n for line, n in counts.lines.items() if not any(of in line for of in others))
 
 

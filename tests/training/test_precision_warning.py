@@ -126,7 +126,7 @@ def test_they_are_read_with_the_losses_of_an_epoch(cupy_backend):
             settings = {"backend": cupy_backend, "arithmetic": arithmetic, "epochs": 2}
             train(MLP(SIZES), inputs, np.arange(COUNT) % 3, **settings)
         # Products and kernels are tried once in a process, by whichever test is the first.
-        trials = "exactness.py:", "cupy_tracing.py:", "cupy_launches.py:"
+        trials = "exactness.py:", "cupy_tracing.py:", "cupy_kernels.py:"
         return {line: n for line, n in counts.lines.items() if not line.startswith(trials)}
 
     for arithmetic in ("native", "reproducible"):

@@ -137,7 +137,7 @@ def test_steps_wait_for_no_device(dtype, cupy_backend):
         y = rng.integers(0, 4, len(x))
         with counting() as counts:
             trained(cupy_backend, x, y, dtype=dtype, epochs=1)
-        trials = ("cupy_tracing.py:", "cupy_launches.py:")
+        trials = ("cupy_tracing.py:", "cupy_kernels.py:")
         return Counter({line: n for line, n in counts.lines.items() if not line.startswith(trials)})
 
     waits(1)  # tries the device's products
