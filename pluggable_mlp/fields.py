@@ -1,29 +1,115 @@
 """Annotated fields: type, bounds, default and help of a value in one place.
 
-A field is a line of a dataclass, `epochs: Annotated[int, Meta(ge=1), "Passes over …"] = 30`.
-msgspec converts and checks values; the words for users, on the command line, in the docs and in
-errors, are made here.
+A field is a line of a dataclass, `epochs: Annotated[int, Meta(ge=1), "Passes over …"] = 30`, of a
+component or of the options.  msgspec converts and checks values; the words for users, on the
+command line, in the docs and in errors, are made here.
+
+Values may be NumPy scalars, but are kept as Python numbers: a numpy.float64 times an array of
+float32 would be an array of float64, or an error.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from inspect import get_annotations
-from typing import Any
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, cast, get_type_hints
 
 import msgspec
-from msgspec import inspect
+from msgspec import Meta, inspect
 
 from pluggable_mlp.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Finite: TypeAlias = Annotated[float, Meta()]
+Positive: TypeAlias = Annotated[float, Meta(gt=0)]
+NonNegative: TypeAlias = Annotated[float, Meta(ge=0)]
+BelowOne: TypeAlias = Annotated[float, Meta(ge=0, lt=1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+PositiveCount: TypeAlias = Annotated[int, Meta(ge=1)]
+Flag: TypeAlias = Annotated[bool, Meta()]
 
 _KINDS = {inspect.IntType: int, inspect.FloatType: float}
 _NOUNS = {
     inspect.StrType: ("a text", "texts"),
     inspect.IntType: ("an integer", "integers"),
     inspect.FloatType: ("a finite number", "finite numbers"),
+    inspect.BoolType: ("True or False", ""),
 }
 _BOUNDS = {"ge": "of at least", "gt": "above", "lt": "below", "le": "at most"}
+
+
+def convert(name: str, value: object, kind: Any, text: str | None = None) -> Any:
+    """Return a value that is of a kind, converted to it.
+
+    Parameters
+    ----------
+    name : str
+        The argument, for the error.
+    value
+    kind : type
+        Such as `Positive`.
+    text : str, optional
+        What the user wrote, if that is not the value itself.
+
+    Raises
+    ------
+    ValueError
+        The message names the argument, its value and what was expected.
+    """
+    plain = value
+    if isinstance(value, Real) and type(value).__module__ != "builtins":
+        plain = int(value) if isinstance(value, Integral) else float(value)
+    with suppress(msgspec.ValidationError):
+        converted = msgspec.convert(plain, kind)
+        if not isinstance(converted, float) or math.isfinite(converted):
+            return converted
+    received = value if text is None else text
+    types = _types_of(inspect.type_info(kind))
+    choices = types[0].values if isinstance(types[0], inspect.LiteralType) else ()
+    accepted = ", or ".join(map(_accepted_values, types))
+    raise ValueError(
+        f"{name} is {received!r}, expected {accepted}{did_you_mean(received, map(str, choices))}"
+    )
+
+
+def as_seed(value: object) -> int:
+    """Return an integer from 0 to 2**64 - 1 as a Python int; ValueError if it is something else."""
+    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 2**64:
+        return int(value)
+    raise ValueError(f"seed is {value!r}, expected an integer from 0 to 2**64 - 1")
+
+
+def check_fields(owner: object) -> None:
+    """Convert and check every annotated field of a frozen dataclass: its `__post_init__`.
+
+    The default None of a field stays, whatever it takes.
+
+    Raises
+    ------
+    ValueError
+        As `convert`.
+    """
+    for field in dataclasses.fields(cast("DataclassInstance", owner)):
+        value = getattr(owner, field.name)
+        is_default = value is None and field.default is None
+        if hasattr(field.type, "__metadata__") and not is_default:
+            object.__setattr__(owner, field.name, convert(field.name, value, field.type))
+
+
+class Component:
+    """Base of frozen dataclasses whose annotated fields are checked."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def replaced(self, **values: object) -> Self:
+        """Return a copy with other values of some fields, which are checked."""
+        return cast(Self, dataclasses.replace(cast("DataclassInstance", self), **values))
 
 
 @dataclass(frozen=True)
@@ -39,10 +125,6 @@ class Field:
         Whether it is a list of such values.
     default
     help : str
-    accepts : str
-        A description of the values that it takes: "an integer of at least 1".
-    choices : tuple of str
-        The only values of a text; empty: any.
     annotation
         What msgspec converts to.
     """
@@ -52,32 +134,7 @@ class Field:
     many: bool
     default: Any
     help: str
-    accepts: str
-    choices: tuple[str, ...]
     annotation: Any
-
-    def convert(self, value: Any, given: Any = None) -> Any:
-        """Return a value of this field, converted.
-
-        Parameters
-        ----------
-        value
-        given, optional
-            The user's input, if that is not the value itself.
-
-        Raises
-        ------
-        ValueError
-            The message names the field, the value and what was expected.
-        """
-        try:
-            return msgspec.convert(value, self.annotation)
-        except msgspec.ValidationError:
-            received = value if given is None else given
-            raise ValueError(
-                f"{self.name} is {received!r}, expected {self.accepts}"
-                f"{did_you_mean(received, self.choices)}"
-            ) from None
 
     def parse(self, text: str) -> Any:
         """Return the value that a text stands for; those of a list are separated by commas.
@@ -89,65 +146,41 @@ class Field:
         """
         try:
             parts = text.split(",") if text.strip() else []
-            value: Any = [*map(self.kind, parts)] if self.many else self.kind(text)
+            value: object = [*map(self.kind, parts)] if self.many else self.kind(text)
         except ValueError:
             value = text
-        return self.convert(value, text if self.many else None)
-
-
-def fields_of(owner: type) -> Mapping[str, Field]:
-    """Return the fields of a dataclass by their names."""
-    return _fields_of(owner)
+        return convert(self.name, value, self.annotation, text if self.many else None)
 
 
 @cache  # to inspect annotations takes time
-def _fields_of(owner: type) -> Mapping[str, Field]:
-    if owner.__base__ and not get_annotations(owner):  # all are inherited
-        return fields_of(owner.__base__)
-    described = inspect.type_info(owner)
-    assert isinstance(described, inspect.DataclassType)
-    annotations: dict[str, Any] = {}
-    for base in reversed(owner.__mro__):
-        annotations |= get_annotations(base)
-    return {of.name: _field(of, annotations[of.name]) for of in described.fields}
+def fields_of(owner: type) -> Mapping[str, Field]:
+    """Return the fields of a dataclass by their names."""
+    annotations = get_type_hints(owner, include_extras=True)
+    return {
+        field.name: _field(field.name, annotations[field.name], field.default)
+        for field in dataclasses.fields(cast("DataclassInstance", owner))
+    }
 
 
-def check_fields(owner: Any) -> None:
-    """Convert and check every field of a frozen dataclass: its `__post_init__`.
-
-    The default None of a field stays, whatever it takes.
-
-    Raises
-    ------
-    ValueError
-        As `Field.convert`.
-    """
-    for field in dataclasses.fields(owner):
-        value = getattr(owner, field.name)
-        if value is None and field.default is None:
-            continue
-        try:
-            converted = msgspec.convert(value, field.type)
-        except msgspec.ValidationError:
-            converted = fields_of(type(owner))[field.name].convert(value)  # raises, with words
-        object.__setattr__(owner, field.name, converted)
-
-
-def _field(of: inspect.Field, annotation: Any) -> Field:
-    kind, metadata = of.type, getattr(annotation, "__metadata__", ())
-    types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
-    some, *others = (one for one in types if not isinstance(one, inspect.NoneType))
-    single = some.item_type if isinstance(some, inspect.VarTupleType) else some
+def _field(name: str, annotation: Any, default: Any) -> Field:
+    first = _types_of(inspect.type_info(annotation))[0]
+    single = first.item_type if isinstance(first, inspect.VarTupleType) else first
     return Field(
-        name=of.name,
+        name=name,
         kind=_KINDS.get(type(single), str),
-        many=single is not some,
-        default=of.default,
-        help=next((one for one in metadata if isinstance(one, str)), ""),
-        accepts=", or ".join(map(_accepted_values, (some, *others))),
-        choices=tuple(map(str, some.values)) if isinstance(some, inspect.LiteralType) else (),
+        many=single is not first,
+        default=default,
+        help=next((one for one in annotation.__metadata__ if isinstance(one, str)), ""),
         annotation=annotation,
     )
+
+
+def _types_of(kind: inspect.Type) -> list[inspect.Type]:
+    """Return the types of a union but None, or the only one."""
+    if isinstance(kind, inspect.Metadata):
+        return _types_of(kind.type)
+    types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    return [one for one in types if not isinstance(one, inspect.NoneType)]
 
 
 def _accepted_values(kind: inspect.Type, *, several: bool = False) -> str:

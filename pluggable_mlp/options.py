@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 
+from pluggable_mlp.fields import BelowOne, Count, NonNegative, PositiveCount
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
@@ -17,10 +18,6 @@ from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.schedules import SCHEDULES
 
-_Share = Annotated[float, Meta(ge=0, lt=1)]
-_Count = Annotated[int, Meta(ge=1)]
-_CountOrZero = Annotated[int, Meta(ge=0)]
-_NonNegative = Annotated[float, Meta(ge=0)]
 _Off = Literal["none"]
 (OFF,) = get_args(_Off)
 """The value that switches off what is optional, where a recipe has a value for it."""
@@ -82,20 +79,20 @@ class DataOptions:
     test: Annotated[str | None,
         "Data for testing only, as for --data: their test part, or else all examples. By default "
         "the test part of the data, or --test-share."] = None
-    test_share: Annotated[_Share | None,
+    test_share: Annotated[BelowOne | None,
         "Share of the data that is held out for testing; 0 to train on all examples. By default "
         "one in seven, unless the data have a test part or there is --test."] = None
-    validation: Annotated[_Share | None,
+    validation: Annotated[BelowOne | None,
         "Share of the training part that is held out for validation; by default the validation "
         "part of the data, if there is one, else the recipe's share."] = None
     recipe: Annotated[str,
         "Published recipe, whose values hold unless an option says otherwise: "
         f"{catalogue(RECIPES, leave_out=[NONE])}; or none. By default {DEFAULT} for tables, "
         "otherwise none."] = _OF_RECIPE
-    block_size: Annotated[_CountOrZero | None,
+    block_size: Annotated[Count | None,
         "Number of examples whose features are in memory at once, the rest stays in .npy files, or "
         "codes of a table; 0 for all. By default all, unless they take more than 1 GiB."] = None
-    seed: Annotated[_CountOrZero, "Seed of all random numbers."] = 0
+    seed: Annotated[Count, "Seed of all random numbers."] = 0
     # fmt: on
 
 
@@ -104,17 +101,17 @@ class Options(DataOptions):
     """The options of `Settings`, not yet checked."""
 
     # fmt: off
-    hidden: Annotated[tuple[_Count, ...],
+    hidden: Annotated[tuple[PositiveCount, ...],
         "Widths of the hidden layers, such as 256,128; '' for none"
         f"{_default('hidden')}."] = _OF_RECIPE
     activation: Annotated[str,
         "Activation of the hidden layers, one for all or one per layer, such as "
         f"relu,elu:alpha=0.5: {catalogue(ACTIVATIONS)}{_default('activation')}."] = _OF_RECIPE
-    dropout: Annotated[_Share,
+    dropout: Annotated[BelowOne,
         "Probability of dropping an output of a hidden layer"
         f"{_default('dropout')}."] = _OF_RECIPE
-    input_dropout: Annotated[_Share, "Probability of dropping an input."] = 0.0
-    input_noise: Annotated[_NonNegative,
+    input_dropout: Annotated[BelowOne, "Probability of dropping an input."] = 0.0
+    input_noise: Annotated[NonNegative,
         "Standard deviation of the uniform noise that training adds to the prepared inputs: pixels "
         "divided by 256, columns standardized."] = 0.0
     norm: Annotated[str | None,
@@ -122,7 +119,7 @@ class Options(DataOptions):
     loss: Annotated[str | None,
         f"Loss: {catalogue(LOSSES, leave_out=['label_smoothing'])}; by default "
         f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}."] = None
-    label_smoothing: Annotated[_Share,
+    label_smoothing: Annotated[BelowOne,
         "Share of each target that is spread over all classes"
         f"{_default('label_smoothing')}."] = _OF_RECIPE
     class_weight: Annotated[Literal["balanced"] | None,
@@ -131,10 +128,10 @@ class Options(DataOptions):
         "Optimizer, with parameters after a colon, such as sgd:momentum=0.9,nesterov=true: "
         f"{catalogue(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}"
         f"{_default('optimizer')}."] = _OF_RECIPE
-    learning_rate: Annotated[_NonNegative | None,
+    learning_rate: Annotated[NonNegative | None,
         "Learning rate; by default the recipe's with its optimizer, otherwise that of the "
         "optimizer (sgd: 0.1, regression 0.01)."] = None
-    weight_decay: Annotated[_NonNegative | None,
+    weight_decay: Annotated[NonNegative | None,
         "Weight decay: decoupled if the optimizer or the recipe has it so, otherwise L2; by "
         "default the recipe's with its optimizer, otherwise that of the optimizer."] = None
     clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | _Off | None,
@@ -144,16 +141,16 @@ class Options(DataOptions):
         "Schedule of the learning rate: "
         f"{catalogue(SCHEDULES, leave_out=['learning_rate', 'total_steps'])}; or none, as "
         "constant. By default the recipe's with its optimizer, otherwise none."] = None
-    warmup: Annotated[_CountOrZero,
+    warmup: Annotated[Count,
         "Number of updates of linear warm-up before the schedule."] = 0
-    batch_size: Annotated[_Count,
+    batch_size: Annotated[PositiveCount,
         f"Number of examples per update{_default('batch_size')}."] = _OF_RECIPE
-    micro_batch: Annotated[_Count | None,
+    micro_batch: Annotated[PositiveCount | None,
         "Number of examples of a batch that are computed at once, for batches that do not fit into "
         "the memory; by default all."] = None
-    epochs: Annotated[_Count,
+    epochs: Annotated[PositiveCount,
         f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
-    early_stopping: Annotated[_Count | _Off | None,
+    early_stopping: Annotated[PositiveCount | _Off | None,
         "Stop after this many epochs without a better validation part, and keep the best "
         "parameters; or none, to train for all epochs. By default the recipe's, otherwise none. "
         "The plain network is measured by its loss, a recipe of classes by their accuracy."] = None

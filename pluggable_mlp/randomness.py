@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary.logarithm import log
 from pluggable_mlp.elementary.roots import sqrt
-from pluggable_mlp.registry import as_seed
+from pluggable_mlp.fields import as_seed
 
 # What a word is drawn for.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,

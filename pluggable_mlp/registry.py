@@ -1,24 +1,14 @@
-"""Components by name, their parameters, and checks of parameters.
+"""Components by name, and their parameters as text.
 
 The tables are `ACTIVATIONS`, `LOSSES`, `NORMALIZATIONS`, `OPTIMIZERS` and `SCHEDULES`, in the
 modules of these families.  The parameters of a component are the fields of a frozen dataclass.  As
 text, a component is "name" or "name:parameter=value,parameter=value".  The help of the command line
 is generated from the tables.
-
-Parameters may be NumPy scalars, but are kept as Python numbers: a numpy.float64 times an array of
-float32 would be an array of float64, or an error.
 """
 
-import math
-import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
-from functools import partial
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, TypeGuard, TypeVar, cast
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from typing import Any, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
 Value: TypeAlias = bool | int | float
@@ -36,12 +26,6 @@ _ELSEWHERE = {
 """Names that other libraries have, and ours."""
 
 _FLAGS = {"true": True, "false": False}
-_BOUNDS = {
-    "at_least": (operator.ge, "of at least"),
-    "above": (operator.gt, "above"),
-    "below": (operator.lt, "below"),
-    "at_most": (operator.le, "at most"),
-}
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
@@ -216,109 +200,3 @@ def _value(text: str, what: str, whole: str) -> Value:
         except ValueError:
             continue
     raise ValueError(f"{what} is {whole!r}, expected a number, true or false where it has {text!r}")
-
-
-def as_number(name: str, value: object, /, **bounds: float) -> float:
-    """Return a finite number as a Python float.
-
-    Parameters
-    ----------
-    name : str
-        The argument, for the error.
-    value
-        Its value; True and False are not numbers.
-    **bounds : float
-        Any of at_least, above, below and at_most.
-
-    Raises
-    ------
-    ValueError
-        The message names the argument, its value and what was expected.
-    """
-    try:
-        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
-    except OverflowError:  # an integer beyond all floats
-        number = None
-    within = number is not None and all(
-        _BOUNDS[bound][0](number, limit) for bound, limit in bounds.items()
-    )
-    if number is None or not within or not math.isfinite(number):
-        words = " and ".join(f"{_BOUNDS[bound][1]} {limit:g}" for bound, limit in bounds.items())
-        raise ValueError(f"{name} is {value!r}, expected a finite number {words}".rstrip())
-    return number
-
-
-def as_count(name: str, value: object, *, at_least: int) -> int:
-    """Return an integer that is at least `at_least` as a Python int; True and False are refused.
-
-    Raises
-    ------
-    ValueError
-        The message names the argument, its value and what was expected.
-    """
-    if not _is_integer(value) or value < at_least:
-        raise ValueError(f"{name} is {value!r}, expected an integer of at least {at_least}")
-    return int(value)
-
-
-def _is_integer(value: object) -> TypeGuard[Integral]:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def as_flag(name: str, value: object) -> bool:
-    """Return True or False; nothing else is accepted, since a text such as "no" would be true.
-
-    Raises
-    ------
-    ValueError
-        The message names the argument, its value and what was expected.
-    """
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}, expected True or False")
-    return value
-
-
-def as_seed(value: object) -> int:
-    """Return an integer from 0 to 2**64 - 1 as a Python int; True and False are refused.
-
-    Raises
-    ------
-    ValueError
-        The message names the value and what was expected.
-    """
-    if not _is_integer(value) or not 0 <= int(value) < 2**64:
-        raise ValueError(f"seed is {value!r}, expected an integer from 0 to 2**64 - 1")
-    return int(value)
-
-
-def number(**bounds: float) -> partial[float]:
-    """Return the check of a field that `as_number` makes a float: `Annotated[float, number()]`."""
-    return partial(as_number, **bounds)
-
-
-def count(*, at_least: int) -> partial[int]:
-    """Return the check of a field that `as_count` makes an int."""
-    return partial(as_count, at_least=at_least)
-
-
-Finite: TypeAlias = Annotated[float, number()]
-Positive: TypeAlias = Annotated[float, number(above=0.0)]
-NonNegative: TypeAlias = Annotated[float, number(at_least=0.0)]
-BelowOne: TypeAlias = Annotated[float, number(at_least=0.0, below=1.0)]
-PositiveCount: TypeAlias = Annotated[int, count(at_least=1)]
-Flag: TypeAlias = Annotated[bool, partial(as_flag)]
-
-
-class Component:
-    """Base of frozen dataclasses whose fields are checked, and converted, as they are annotated."""
-
-    def __post_init__(self) -> None:
-        for field in fields(cast("DataclassInstance", self)):
-            for check in getattr(field.type, "__metadata__", ()):
-                if isinstance(check, partial):
-                    value = check(field.name, getattr(self, field.name))
-                    object.__setattr__(self, field.name, value)
-
-    def replaced(self, **values: object) -> Self:
-        """Return a copy with other values of some fields, which are checked."""
-        return cast(Self, replace(cast("DataclassInstance", self), **values))

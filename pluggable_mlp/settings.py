@@ -11,20 +11,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
-from pluggable_mlp.fields import check_fields, fields_of
+from pluggable_mlp.fields import as_seed, check_fields, convert, fields_of
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
-from pluggable_mlp.registry import (
-    as_seed,
-    choose,
-    did_you_mean,
-    make,
-    parse_component,
-    parse_components,
-)
+from pluggable_mlp.registry import choose, did_you_mean, make, parse_component, parse_components
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.recipes import (
     DEFAULT,
@@ -351,14 +344,14 @@ class Settings(Options):
         ValueError
             If one is missing, unknown or out of range.
         """
-        fields = fields_of(cls)
+        fields = fields_of(Options)
         for name in values:
             if name not in fields:
                 raise ValueError(f"{name!r} is not a setting{did_you_mean(name, fields)}")
         if missing := [name for name in fields if name not in values]:
             raise ValueError(f"settings are missing: {', '.join(missing)}")
         for name, value in values.items():
-            fields[name].convert(value)  # none that a recipe would have to fill
+            convert(name, value, fields[name].annotation)  # none that a recipe would have to fill
         return cls(**values)
 
 

@@ -177,7 +177,7 @@ def test_the_public_names_import_no_array_library():
     assert not parts & {"cli", "estimators", "figures", "report", "runs", "settings"}
     needless = {"importlib.metadata", "importlib.resources", "pluggable_mlp.training.sweep"}
     assert not loaded & needless
-    assert not modules & {"decimal", "difflib", "msgspec", "safetensors", "typer", "zipfile"}
+    assert not modules & {"difflib", "safetensors", "typer", "zipfile"}
     assert not modules & {"matplotlib", "narwhals", "polars", "rich", "scipy", "sklearn"}
     assert modules & ARRAY_LIBRARIES == {"numpy"}
     assert "numpy.f2py" not in run.stdout.split()  # array_api_compat.numpy does

@@ -1,25 +1,32 @@
 """Annotated fields: what they take, what their errors say, and what texts stand for."""
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from msgspec import Meta
 
-from pluggable_mlp.fields import check_fields, fields_of
+from pluggable_mlp.fields import (
+    BelowOne,
+    Component,
+    Finite,
+    Flag,
+    PositiveCount,
+    convert,
+    fields_of,
+)
 
 
 @dataclass(frozen=True)
-class Example:
+class Example(Component):
     count: Annotated[Annotated[int, Meta(ge=1)], "How many."] = 3
     share: Annotated[Annotated[float, Meta(ge=0, lt=1)] | None, "How much."] = None
     rate: Annotated[float, Meta(gt=0, le=2.5)] = 1.0
-    sizes: tuple[Annotated[int, Meta(ge=2)], ...] = (4, 5)
-    mode: Literal["fast", "exact"] = "fast"
-    name: str | None = None
-
-    def __post_init__(self):
-        check_fields(self)
+    sizes: Annotated[tuple[Annotated[int, Meta(ge=2)], ...], "How many each."] = (4, 5)
+    mode: Annotated[Literal["fast", "exact"], "How."] = "fast"
+    name: Annotated[str | None, "Whose."] = None
 
 
 FIELDS = fields_of(Example)
@@ -31,9 +38,9 @@ def test_a_field_is_described_by_its_annotation():
         "count": (int, False, 3, "How many."),
         "share": (float, False, None, "How much."),
         "rate": (float, False, 1.0, ""),
-        "sizes": (int, True, (4, 5), ""),
-        "mode": (str, False, "fast", ""),
-        "name": (str, False, None, ""),
+        "sizes": (int, True, (4, 5), "How many each."),
+        "mode": (str, False, "fast", "How."),
+        "name": (str, False, None, "Whose."),
     }
 
 
@@ -91,3 +98,65 @@ def test_a_text_stands_for_a_value(name, text, value):
 def test_a_text_that_stands_for_nothing_is_shown(name, text):
     with pytest.raises(ValueError, match=f"{name} is {text!r}, expected "):
         FIELDS[name].parse(text)
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 0.999, np.float64(0.5), np.float32(0.5), np.int64(0)])
+def test_number_in_range(value):
+    number = convert("x", value, BelowOne)
+    assert type(number) is float
+    assert number == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [-1e-300, 1, float("nan"), float("-inf"), "0.5", None, False, np.False_, 1j, 10**400, [0.5]],
+)
+def test_number_out_of_range(value):
+    expected = f"x is {value!r}, expected a finite number of at least 0 and below 1"
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        convert("x", value, BelowOne)
+
+
+def test_the_bounds_themselves():
+    for bounds in ({"le": 1.0}, {"ge": 1.0}):
+        assert convert("x", 1.0, Annotated[float, Meta(**bounds)]) == 1.0
+    for bounds, words in (({"gt": 1.0}, "above 1"), ({"lt": 1.0}, "below 1")):
+        with pytest.raises(ValueError, match=f"^x is 1.0, expected a finite number {words}$"):
+            convert("x", 1.0, Annotated[float, Meta(**bounds)])
+
+
+def test_number_of_any_size_is_finite():
+    with pytest.raises(ValueError, match=r"^x is inf, expected a finite number$"):
+        convert("x", float("inf"), Finite)
+
+
+@pytest.mark.parametrize("value", [1, 2**70, np.int64(3), np.uint8(3)])
+def test_count_in_range(value):
+    count = convert("n", value, PositiveCount)
+    assert type(count) is int
+    assert count == value
+
+
+@pytest.mark.parametrize("value", [0, np.int64(0), 1.0, np.float64(1), "1", None, True, np.True_])
+def test_count_out_of_range(value):
+    with pytest.raises(ValueError, match=r"^n is .*, expected an integer of at least 1$"):
+        convert("n", value, PositiveCount)
+
+
+def test_fields_are_kept_as_python_numbers():
+    @dataclass(frozen=True)
+    class Own(Component):
+        x: Annotated[float, Meta(lt=1)]
+        n: Annotated[int, Meta(ge=1), "in words"]
+        yes: Flag = True
+        what: Any = None
+
+    own = Own(np.float32(0.5), np.int8(2), what="it")
+    assert (type(own.x), type(own.n)) == (float, int)
+    assert own == Own(0.5, 2, what="it")
+    with pytest.raises(ValueError, match="^x is 1, expected a finite number below 1$"):
+        Own(1, 2)
+    with pytest.raises(ValueError, match="^n is 0, expected an integer of at least 1$"):
+        Own(0.5, 0)
+    with pytest.raises(ValueError, match="^yes is 1, expected True or False$"):
+        Own(0.5, 2, 1)

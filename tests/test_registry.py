@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -12,15 +11,9 @@ from pluggable_mlp.network.activations import ELU, LeakyReLU
 from pluggable_mlp.network.losses import HuberLoss, PinballLoss, SoftmaxCrossEntropy
 from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.registry import (
-    Component,
-    Flag,
-    as_count,
-    as_number,
     catalogue,
     choose,
-    count,
     make,
-    number,
     parse_component,
     parse_components,
 )
@@ -124,67 +117,6 @@ def test_a_text_of_another_form_is_refused(text):
 def test_a_single_component_as_text():
     with pytest.raises(ValueError, match="expected a single one"):
         parse_component("adam,sgd", "optimizer")
-
-
-@pytest.mark.parametrize("value", [0, 0.5, 0.999, np.float64(0.5), np.float32(0.5), np.int64(0)])
-def test_number_in_range(value):
-    number = as_number("x", value, at_least=0.0, below=1.0)
-    assert type(number) is float
-    assert number == value
-
-
-@pytest.mark.parametrize(
-    "value",
-    [-1e-300, 1, float("nan"), float("-inf"), "0.5", None, False, np.False_, 1j, 10**400, [0.5]],
-)
-def test_number_out_of_range(value):
-    expected = f"x is {value!r}, expected a finite number of at least 0 and below 1"
-    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
-        as_number("x", value, at_least=0.0, below=1.0)
-
-
-def test_the_bounds_themselves():
-    assert as_number("x", 1.0, at_most=1.0) == as_number("x", 1.0, at_least=1.0) == 1.0
-    for bounds, words in (({"above": 1.0}, "above 1"), ({"below": 1.0}, "below 1")):
-        with pytest.raises(ValueError, match=f"^x is 1.0, expected a finite number {words}$"):
-            as_number("x", 1.0, **bounds)
-
-
-def test_number_of_any_size_is_finite():
-    with pytest.raises(ValueError, match=r"^x is inf, expected a finite number$"):
-        as_number("x", float("inf"))
-
-
-@pytest.mark.parametrize("value", [1, 2**70, np.int64(3), np.uint8(3)])
-def test_count_in_range(value):
-    count = as_count("n", value, at_least=1)
-    assert type(count) is int
-    assert count == value
-
-
-@pytest.mark.parametrize("value", [0, np.int64(0), 1.0, np.float64(1), "1", None, True, np.True_])
-def test_count_out_of_range(value):
-    with pytest.raises(ValueError, match=r"^n is .*, expected an integer of at least 1$"):
-        as_count("n", value, at_least=1)
-
-
-def test_fields_are_kept_as_python_numbers():
-    @dataclass(frozen=True)
-    class Own(Component):
-        x: Annotated[float, number(below=1.0)]
-        n: Annotated[int, count(at_least=1), "in words"]
-        yes: Flag = True
-        what: Any = None
-
-    own = Own(np.float32(0.5), np.int8(2), what="it")
-    assert (type(own.x), type(own.n)) == (float, int)
-    assert own == Own(0.5, 2, what="it")
-    with pytest.raises(ValueError, match="^x is 1, expected a finite number below 1$"):
-        Own(1, 2)
-    with pytest.raises(ValueError, match="^n is 0, expected an integer of at least 1$"):
-        Own(0.5, 0)
-    with pytest.raises(ValueError, match="^yes is 1, expected True or False$"):
-        Own(0.5, 2, 1)
 
 
 def everywhere(number):

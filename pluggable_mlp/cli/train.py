@@ -19,7 +19,8 @@ from pluggable_mlp.cli.console import (
 )
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, source_of, with_settings
 from pluggable_mlp.cli.processes import DistributedOption, Processes
-from pluggable_mlp.registry import as_number, choose
+from pluggable_mlp.fields import NonNegative, convert
+from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import counted
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def train(
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.settings import Settings
 
-    as_number("checkpoint_minutes", checkpoint_minutes, at_least=0.0)
+    convert("checkpoint_minutes", checkpoint_minutes, NonNegative)
     settings = _without_replaced(context, settings)
     if log is not None:
         _check_log(log)

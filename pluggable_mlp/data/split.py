@@ -19,10 +19,10 @@ from pluggable_mlp.data.dataset import Source, Split, is_frame
 from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.errors import DataError, DataWarning, warn
 from pluggable_mlp.data.targets import Task, as_targets
+from pluggable_mlp.fields import BelowOne, convert
 from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.registry import as_number
 
 LARGEST_IN_MEMORY = 2**30
 """Bytes of inputs: larger ones stay in their file, or codes.
@@ -48,7 +48,7 @@ def divide(
     if "test" not in splits:
         usual = TEST_SHARE if options.test is None else 0.0
         test_share = usual if test_share is None else test_share
-        as_number("test_share", test_share, at_least=0.0, below=1.0)
+        convert("test_share", test_share, BelowOne)
     elif test_share is not None:
         raise DataError(name, "has a test part of its own", "leave --test-share out")
     if validation and "validation" in splits:

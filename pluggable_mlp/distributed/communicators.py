@@ -12,7 +12,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed.process import process_within
-from pluggable_mlp.registry import as_number
+from pluggable_mlp.fields import Positive, convert
 
 _BACKEND = "cupy"
 """The arrays of which NCCL moves."""
@@ -88,7 +88,7 @@ class MPI:
     """
 
     def __init__(self, *, time_limit: float = 600.0) -> None:
-        self._limit = as_number("time_limit", time_limit, above=0.0)
+        self._limit = convert("time_limit", time_limit, Positive)
         self.process = process_within(self._limit)
         self.rank, self.size = self.process.rank, self.process.size
         mpi = self.process.mpi

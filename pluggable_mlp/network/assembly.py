@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from pluggable_mlp.fields import Flag, convert
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Embedding
@@ -20,7 +21,7 @@ from pluggable_mlp.network.layers import (
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import as_normalization
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
-from pluggable_mlp.registry import as_flag, choose
+from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
@@ -53,7 +54,7 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     if mlp.category_embedding is not None:
         widths = mlp.category_embedding.widths(widths, embedded)
         layers.append(mlp.category_embedding)
-    if as_flag("input_scaling", mlp.input_scaling):
+    if convert("input_scaling", mlp.input_scaling, Flag):
         layers.append(Scaling(sum(widths)))
     dense = choose(PARAMETRIZATIONS, mlp.parametrization, "parametrization")
     sizes = [sum(widths), *mlp.sizes[1:]]
@@ -73,7 +74,7 @@ def _after_dense(mlp: "MLP") -> list[list[Layer]]:
     members = 1 if mlp.ensemble is None else mlp.ensemble.members
     varies = callable(mlp.dropout)
     dropout = Dropout(0.5 if callable(mlp.dropout) else mlp.dropout, 0, members, varies)
-    is_parametric = as_flag("parametric_activation", mlp.parametric_activation)
+    is_parametric = convert("parametric_activation", mlp.parametric_activation, Flag)
     following: list[list[Layer]] = []
     for index, (activation, width) in enumerate(zip(activations, mlp.sizes[1:-1], strict=True)):
         layers: list[Layer] = [] if norm is None else [norm.of_features(width)]

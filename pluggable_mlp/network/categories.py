@@ -10,9 +10,9 @@ from itertools import accumulate, pairwise
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.fields import Component, PositiveCount, convert
 from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
-from pluggable_mlp.registry import Component, PositiveCount, as_count
 
 _NORMAL = Initializer(lambda *_: 1.0, "normal")
 
@@ -63,7 +63,7 @@ class Categories(Layer, Component):
             )
         if not self.blocks:
             raise ValueError("blocks is empty, expected the categories of at least one feature")
-        checked = tuple(as_count("blocks", size, at_least=1) for size in self.blocks)
+        checked = tuple(convert("blocks", size, PositiveCount) for size in self.blocks)
         object.__setattr__(self, "blocks", checked)
 
     def widths(self, widths: Sequence[int], embedded: int = 0) -> tuple[int, ...]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from pluggable_mlp import arrays
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.fields import Count, as_seed, convert
 from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.passes import first_array, networks_of
 from pluggable_mlp.network.targets import TargetKind
-from pluggable_mlp.registry import as_count, as_seed
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
@@ -352,7 +352,7 @@ def check_rng(rng: object) -> None:
     if isinstance(rng.seed, Real):  # else arrays of a function that is being compiled
         as_seed(rng.seed)
     if isinstance(rng.t, Real):
-        as_count("rng.t", rng.t, at_least=0)
+        convert("rng.t", rng.t, Count)
 
 
 def check_sample_weight(

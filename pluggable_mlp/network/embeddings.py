@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, ClassVar, TypeAlias
 
+from msgspec import Meta
+
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
+from pluggable_mlp.fields import Component, NonNegative, PositiveCount
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
-from pluggable_mlp.registry import Component, NonNegative, PositiveCount
-from pluggable_mlp.registry import count as count_of
 
 _UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
 _NARROWEST = 1e-30  # of bins: float32 can divide by it
@@ -277,7 +278,7 @@ class Periodic(Embedding):
     """
 
     count: PositiveCount
-    size: Annotated[int, count_of(at_least=2)] = 4
+    size: Annotated[int, Meta(ge=2)] = 4
     frequencies: PositiveCount = 16
     deviation: NonNegative = 0.1
 

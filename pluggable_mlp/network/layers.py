@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.fields import BelowOne, NonNegative, convert
 from pluggable_mlp.network.activations import Activation
 from pluggable_mlp.network.philox import Seed, random_numbers
-from pluggable_mlp.registry import as_number
 
 _RESOLUTION = 2**16  # of the random numbers, and so of dropout's rate
 
@@ -213,7 +213,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -
 
 def _rate(name: str, value: object) -> float:
     """Return the rate of a `Dropout`; the ValueError of one out of its range has this name."""
-    rate = as_number(name, value, at_least=0.0, below=1.0)
+    rate: float = convert(name, value, BelowOne)
     if round(rate * _RESOLUTION) == _RESOLUTION:
         raise ValueError(f"{name} is {rate}, expected a probability farther from 1")
     return rate
@@ -312,7 +312,7 @@ class Noise(Layer):
     stream: int = 2**32 - 2
 
     def __post_init__(self) -> None:
-        deviation = as_number("input_noise", self.deviation, at_least=0.0)
+        deviation = convert("input_noise", self.deviation, NonNegative)
         object.__setattr__(self, "deviation", deviation)
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:

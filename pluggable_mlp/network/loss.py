@@ -13,8 +13,8 @@ from typing import ClassVar, Protocol, TypeAlias
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.fields import Component
 from pluggable_mlp.network.targets import TargetKind, rows
-from pluggable_mlp.registry import Component
 
 LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
 

@@ -10,8 +10,11 @@ above 0.
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, cast
 
+from msgspec import Meta
+
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.fields import BelowOne, Component, Positive
 from pluggable_mlp.network.loss import (
     ElementwiseLoss,
     FunctionLoss,
@@ -21,7 +24,7 @@ from pluggable_mlp.network.loss import (
     weighted_average,
 )
 from pluggable_mlp.network.targets import TargetKind, one_hot
-from pluggable_mlp.registry import BelowOne, Component, Positive, choose, number
+from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import largest
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
@@ -249,7 +252,7 @@ class PinballLoss(ElementwiseLoss):
     (0.5, [[-0.375], [0.125]])
     """
 
-    quantile: Annotated[float, number(above=0.0, below=1.0)] = 0.5
+    quantile: Annotated[float, Meta(gt=0, lt=1)] = 0.5
 
     def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
         """Return l and l' for each output, both (…, batch, outputs)."""

@@ -13,11 +13,12 @@ from itertools import islice
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.fields import Component, PositiveCount, convert
 from pluggable_mlp.network import member_layers
 from pluggable_mlp.network.layers import Dense, Layer
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.targets import TargetKind
-from pluggable_mlp.registry import Component, PositiveCount, as_count, choose
+from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import largest
 
 
@@ -68,7 +69,7 @@ class TabMMini(Component):
                 raise TypeError(
                     f"blocks is {self.blocks!r}, expected None or numbers of inputs, such as (1, 3)"
                 )
-            checked = tuple(as_count("blocks", size, at_least=1) for size in self.blocks)
+            checked = tuple(convert("blocks", size, PositiveCount) for size in self.blocks)
             object.__setattr__(self, "blocks", checked)
 
     def layers(self, dense: Sequence[Dense], widths: Sequence[int]) -> list[list[Layer]]:

@@ -9,10 +9,13 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Self
 
+from msgspec import Meta
+
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.fields import Component, Positive
 from pluggable_mlp.network.layers import Arrays, Forward, Gradients, Layer, Mode
-from pluggable_mlp.registry import Component, Positive, choose, number
+from pluggable_mlp.registry import choose
 
 
 def _standardize(
@@ -144,7 +147,7 @@ class BatchNorm(Normalization):
     """
 
     epsilon: Positive = 1e-5
-    momentum: Annotated[float, number(at_least=0.0, at_most=1.0)] = 0.1
+    momentum: Annotated[float, Meta(ge=0, le=1)] = 0.1
     features: int = field(default=0, init=False, repr=False)
     buffers: ClassVar[tuple[str, ...]] = ("running_mean", "running_variance")
     constants: ClassVar[dict[str, float]] = {

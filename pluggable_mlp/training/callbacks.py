@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable
 
+from pluggable_mlp.fields import PositiveCount, convert
 from pluggable_mlp.network.passes import Parameters
-from pluggable_mlp.registry import as_count
 from pluggable_mlp.training.loop import Epoch
 
 
@@ -83,7 +83,7 @@ class EarlyStopping(BestEpoch):
     """
 
     def __init__(self, patience: int, loss: Callable[[Epoch], float] | None = None) -> None:
-        super().__init__(as_count("patience", patience, at_least=1))
+        super().__init__(convert("patience", patience, PositiveCount))
         self._loss = loss
         self.parameters: Parameters | None = None
 

@@ -14,11 +14,11 @@ from pluggable_mlp import arrays as libraries
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.fields import Positive, convert
 from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_within
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.registry import as_number
 from pluggable_mlp.shortcuts import rows_from, take
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
@@ -197,7 +197,7 @@ def make_examples(
     ValueError, TypeError
         If their shapes, dtypes or ranges do not fit the network; the message says which.
     """
-    scale = None if scale is None else as_number("scale", scale, above=0.0)
+    scale = None if scale is None else convert("scale", scale, Positive)
     xp, weights = namespace_of(arithmetic, backend), (sample_weight, class_weight)
     kind, place = Examples(None, None, getattr(xp, dtype), scale), (backend, dtype)
     rows = inputs

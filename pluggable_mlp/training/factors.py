@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.registry import as_number, refuse_unknown
+from pluggable_mlp.fields import NonNegative, convert
+from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     GradientDescent,
@@ -35,7 +36,7 @@ class FactorsByName(Transform):
         if not isinstance(self.factors, Mapping | tuple):
             raise TypeError(f'factors is {self.factors!r}, expected a dict such as {{"b": 0.1}}')
         items = dict(self.factors).items()
-        checked = [(name, as_number(f"factors[{name!r}]", f, at_least=0.0)) for name, f in items]
+        checked = [(name, convert(f"factors[{name!r}]", f, NonNegative)) for name, f in items]
         object.__setattr__(self, "factors", tuple(checked))  # which can be hashed
 
     @cached_property

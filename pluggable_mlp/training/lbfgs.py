@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.fields import Component, PositiveCount
 from pluggable_mlp.namespaces import run
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.registry import Component, PositiveCount
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 if TYPE_CHECKING:

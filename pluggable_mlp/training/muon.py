@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
+from pluggable_mlp.fields import BelowOne, NonNegative
 from pluggable_mlp.network.names import is_weight
-from pluggable_mlp.registry import BelowOne, NonNegative
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficients,

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.fields import Component, NonNegative, convert
 from pluggable_mlp.network.names import is_weight
-from pluggable_mlp.registry import Component, NonNegative, as_number
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 from pluggable_mlp.training.trees import Tree, leaves, with_leaves, zeros_like
@@ -328,7 +328,8 @@ def as_rate(name: str, rate: LearningRate) -> LearningRate:
     """
     if callable(rate) and not isinstance(rate, type):
         return rate
-    return as_number(name, rate, at_least=0.0)
+    number: float = convert(name, rate, NonNegative)
+    return number
 
 
 def as_decay(decay: LearningRate) -> LearningRate:

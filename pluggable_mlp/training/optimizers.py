@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeAlias
 
+from msgspec import Meta
+
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.registry import BelowOne, Flag, NonNegative, number
+from pluggable_mlp.fields import BelowOne, Flag, NonNegative
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power, integer_powers
 from pluggable_mlp.training.optimizer import (
@@ -26,7 +28,7 @@ from pluggable_mlp.training.optimizer import (
 )
 from pluggable_mlp.training.schedules import LearningRate
 
-_Epsilon: TypeAlias = Annotated[float, number(at_least=1e-30)]  # float32 can divide by it
+_Epsilon: TypeAlias = Annotated[float, Meta(ge=1e-30)]  # float32 can divide by it
 
 
 @dataclass(frozen=True)

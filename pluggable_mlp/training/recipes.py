@@ -10,7 +10,8 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from pluggable_mlp.registry import Component, PositiveCount, make, parse_component
+from pluggable_mlp.fields import Component, PositiveCount
+from pluggable_mlp.registry import make, parse_component
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.factors import DecayFactors, RateFactors
 from pluggable_mlp.training.optimizer import GradientDescent

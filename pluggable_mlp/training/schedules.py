@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeAlias
 
-from pluggable_mlp import registry
+from msgspec import Meta
+
+from pluggable_mlp import fields
+from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 from pluggable_mlp.training.host_math import half_wave, integer_power, log2, real_power
 
 
-class Schedule(registry.Component):
+class Schedule(fields.Component):
     """Base of schedules; those that depend on losses override its members."""
 
     def __call__(self, t: int) -> float:
@@ -38,7 +41,7 @@ LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
 class Constant(Schedule):
     """The same rate at every update: a plain number does as well."""
 
-    learning_rate: registry.NonNegative
+    learning_rate: fields.NonNegative
 
     def __call__(self, t: int) -> float:
         """Return learning_rate."""
@@ -58,8 +61,8 @@ class Step(Constant):
         At least 0; called gamma in torch.optim.
     """
 
-    every: registry.PositiveCount
-    factor: registry.NonNegative = 0.1
+    every: fields.PositiveCount
+    factor: fields.NonNegative = 0.1
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^floor(t / every)."""
@@ -77,7 +80,7 @@ class Exponential(Constant):
         At least 0; called gamma in torch.optim.
     """
 
-    factor: registry.NonNegative = 0.999
+    factor: fields.NonNegative = 0.999
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^t."""
@@ -95,7 +98,7 @@ class InverseScaling(Constant):
         At least 0; called power_t in scikit-learn.
     """
 
-    power: registry.NonNegative = 0.5
+    power: fields.NonNegative = 0.5
 
     def __call__(self, t: int) -> float:
         """Return learning_rate / (t + 1)^power."""
@@ -118,8 +121,8 @@ class Cosine(Constant):
         At least 0.
     """
 
-    total_steps: registry.PositiveCount
-    final: registry.NonNegative = 0.0
+    total_steps: fields.PositiveCount
+    final: fields.NonNegative = 0.0
 
     def __call__(self, t: int) -> float:
         """Return final + (learning_rate - final) (1 + cos(pi t / total_steps)) / 2."""
@@ -141,8 +144,8 @@ class FlatCosine(Constant):
         The share of updates before the wave, at least 0 and below 1.
     """
 
-    total_steps: registry.PositiveCount
-    flat: registry.BelowOne = 0.5
+    total_steps: fields.PositiveCount
+    flat: fields.BelowOne = 0.5
 
     def __call__(self, t: int) -> float:
         """Return the learning rate, and from flat total_steps on half a wave to 0."""
@@ -164,7 +167,7 @@ class LogCosine(Constant):
         The number of updates of the four waves; from then on the rate is 0.
     """
 
-    total_steps: registry.PositiveCount
+    total_steps: fields.PositiveCount
 
     def __call__(self, t: int) -> float:
         """Return learning_rate (1 - cos(2 pi log2(1 + 15 t / total_steps))) / 2."""
@@ -193,10 +196,10 @@ class OneCycle(Constant):
         At least 1.
     """
 
-    total_steps: Annotated[int, registry.count(at_least=2)]
-    rising: registry.BelowOne = 0.3
-    start_divisor: Annotated[float, registry.number(at_least=1.0)] = 25.0
-    final_divisor: Annotated[float, registry.number(at_least=1.0)] = 1e4
+    total_steps: Annotated[int, Meta(ge=2)]
+    rising: fields.BelowOne = 0.3
+    start_divisor: Annotated[float, Meta(ge=1)] = 25.0
+    final_divisor: Annotated[float, Meta(ge=1)] = 1e4
 
     def __call__(self, t: int) -> float:
         """Return the rate on the first wave, up, or on the second, down."""
@@ -227,9 +230,9 @@ class Plateau(Constant):
         The relative improvement that counts, at least 0 and below 1.
     """
 
-    factor: registry.BelowOne = 0.1
-    patience: Annotated[int, registry.count(at_least=0)] = 10
-    threshold: registry.BelowOne = 1e-4
+    factor: fields.BelowOne = 0.1
+    patience: fields.Count = 10
+    threshold: fields.BelowOne = 1e-4
 
     @property
     def follows_losses(self) -> bool:
@@ -264,7 +267,7 @@ class WarmUp(Schedule):
     """
 
     schedule: Schedule | Callable[[int], float]
-    steps: registry.PositiveCount
+    steps: fields.PositiveCount
 
     def __post_init__(self) -> None:
         if not callable(self.schedule):
@@ -350,13 +353,13 @@ def make_schedule(
     >>> [round(schedule(t), 4) for t in (0, 50, 100)]
     [0.1, 0.05, 0.0]
     """
-    warmup = registry.as_count("warmup", warmup, at_least=0)
-    schedule_class: Callable[..., Schedule] = registry.choose(SCHEDULES, name, "schedule")
-    takes = registry.parameters_of(schedule_class)
+    warmup = fields.convert("warmup", warmup, fields.Count)
+    schedule_class: Callable[..., Schedule] = choose(SCHEDULES, name, "schedule")
+    takes = parameters_of(schedule_class)
     free = [field for field in takes if field not in ("learning_rate", "total_steps")]
-    registry.refuse_unknown(f"schedule {name!r}", parameters, [*free, "warmup"])
+    refuse_unknown(f"schedule {name!r}", parameters, [*free, "warmup"])
     if total_steps is not None:
-        total_steps = registry.as_count("total_steps", total_steps, at_least=1)
+        total_steps = fields.convert("total_steps", total_steps, fields.PositiveCount)
         if total_steps <= warmup:
             raise ValueError(
                 f"warmup is {warmup}, expected fewer than the {total_steps} steps in all"

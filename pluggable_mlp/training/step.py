@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, TypeAlias
 from pluggable_mlp import arrays as libraries
 from pluggable_mlp import namespaces, shortcuts
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
+from pluggable_mlp.fields import as_seed
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import Parameters, first_array
 from pluggable_mlp.network.philox import Seed, as_words
-from pluggable_mlp.registry import as_seed
 from pluggable_mlp.training import optimizer as optimizers
 from pluggable_mlp.training import trees
 from pluggable_mlp.training.components import AnyOptimizer, as_single_steps, without_rate

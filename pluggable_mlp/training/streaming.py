@@ -17,9 +17,9 @@ from threading import Thread
 from typing import Any, Generic, Protocol, TypeVar
 
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.fields import PositiveCount, convert
 from pluggable_mlp.lazy import Places, Range, places_of, rows_within
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.registry import as_count
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
 _BYTES_AT_ONCE = 2**24  # of inputs that are visited once
@@ -41,7 +41,7 @@ def in_whole_batches(block_size: int, batch_size: int) -> int:
     ValueError
         If a block is less than a batch.
     """
-    block_size = as_count("block_size", block_size, at_least=1)
+    block_size = convert("block_size", block_size, PositiveCount)
     if block_size < batch_size:
         raise ValueError(
             f"block_size is {block_size}, expected at least a batch, {batch_size} examples"

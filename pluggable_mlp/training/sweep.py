@@ -10,8 +10,9 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.registry import as_count, as_flag, as_seed, choose, refuse_unknown
+from pluggable_mlp.registry import choose, refuse_unknown
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.evaluation import evaluate
@@ -201,9 +202,9 @@ def sweep(
         held,
         backend,
         arithmetic,
-        as_count("batch_size", batch_size, at_least=1),
-        as_count("epochs", epochs, at_least=1),
-        as_flag("shuffle", shuffle),
+        convert("batch_size", batch_size, PositiveCount),
+        convert("epochs", epochs, PositiveCount),
+        convert("shuffle", shuffle, Flag),
     ).train(networks)
     return Sweep([_swept(network, held, place) for network in networks])
 

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
 from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.passes import Parameters, first_array, networks_of
-from pluggable_mlp.registry import as_count, as_flag, as_seed
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
@@ -162,11 +162,11 @@ def train(
     arguments = dict(locals())
     check_kinds(mlp, backend, optimizer, dtype)
     callbacks = _as_callbacks(callbacks)
-    shuffle = as_flag("shuffle", shuffle)
-    epochs = as_count("epochs", epochs, at_least=1)
-    batch_size = as_count("batch_size", batch_size, at_least=1)
+    shuffle = convert("shuffle", shuffle, Flag)
+    epochs = convert("epochs", epochs, PositiveCount)
+    batch_size = convert("batch_size", batch_size, PositiveCount)
     if micro_batch is not None:
-        micro_batch = as_count("micro_batch", micro_batch, at_least=1)
+        micro_batch = convert("micro_batch", micro_batch, PositiveCount)
     seed = as_seed(seed)
     if communicator is not None:
         sharding.check_agreement(communicator, backend, arguments)

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
 
+from msgspec import Meta
+
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.fields import BelowOne, NonNegative
 from pluggable_mlp.network.names import core_axes
-from pluggable_mlp.registry import BelowOne, NonNegative, number
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
@@ -194,7 +196,7 @@ class ClipByGlobalNorm(GradientTransform):
     """
 
     optimizer: Optimizer
-    clip_norm: Annotated[float, number(at_least=1e-30)]
+    clip_norm: Annotated[float, Meta(ge=1e-30)]
 
     def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
         """Return the gradients of each network times a factor of at most 1."""
