@@ -18,10 +18,10 @@ from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
 from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
 from pluggable_mlp.estimators import TableClassifier as TableClassifier
 from pluggable_mlp.estimators import TableRegressor as TableRegressor
-from pluggable_mlp.figures import ConfusionMatrixDisplay as ConfusionMatrixDisplay
-from pluggable_mlp.figures import PredictionErrorDisplay as PredictionErrorDisplay
-from pluggable_mlp.figures import TrainingCurveDisplay as TrainingCurveDisplay
-from pluggable_mlp.figures import WeightsDisplay as WeightsDisplay
+from pluggable_mlp.figures.displays import ConfusionMatrixDisplay as ConfusionMatrixDisplay
+from pluggable_mlp.figures.displays import PredictionErrorDisplay as PredictionErrorDisplay
+from pluggable_mlp.figures.displays import TrainingCurveDisplay as TrainingCurveDisplay
+from pluggable_mlp.figures.displays import WeightsDisplay as WeightsDisplay
 from pluggable_mlp.namespaces import ArithmeticUnavailable as ArithmeticUnavailable
 from pluggable_mlp.namespaces import reproducible as reproducible
 from pluggable_mlp.namespaces import to_native as to_native

@@ -75,26 +75,6 @@ class LibraryArray(Protocol):  # noqa: PLW1641 - some can be hashed, some not
 LibraryArrays: TypeAlias = list[dict[str, LibraryArray]]
 """Arrays by layer and name, such as the parameters of a network."""
 
-__all__ = [
-    "Array",
-    "DType",
-    "Device",
-    "LibraryArray",
-    "LibraryArrays",
-    "Namespace",
-    "array_namespace",
-    "by_columns",
-    "common_namespace",
-    "device_of",
-    "dtype_name",
-    "has_values",
-    "library_of",
-    "map_nested",
-    "transpose",
-    "unwrapped_namespace",
-    "without_graph",
-]
-
 _FEW_COLUMNS, _MANY_ROWS = 32, 64
 
 

@@ -8,51 +8,34 @@ Shapes: N examples, columns (N,), features (N, features).
 
 from collections.abc import Collection, Sequence
 from functools import partial, reduce
-from importlib.util import find_spec
 from operator import or_
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.arrays import Array, DType, LibraryArrays, Namespace
 from pluggable_mlp.data.columns import NUMBER, SIGN, Column
 from pluggable_mlp.data.encoded import Block, in_order
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.files import write_file
 from pluggable_mlp.network.mlp import MLP
-
-
-class Exported(NamedTuple):
-    """What a graph is made of.
-
-    Parameters
-    ----------
-    preparation : Preparation
-    mlp : MLP
-    parameters : list of dict of arrays
-        NumPy's.
-    labels : sequence of int or of str, optional
-        Those of the classes, in the place of the preparation's.
-    """
-
-    preparation: Preparation
-    mlp: MLP
-    parameters: LibraryArrays
-    labels: Sequence[int | str] | None = None
+from pluggable_mlp.wording import require
 
 
 def need_ndonnx() -> None:
-    """Raise ValueError if the extra `onnx` is not installed."""
-    if not find_spec("ndonnx"):
-        raise ValueError(
-            "graphs are recorded by ndonnx, which is not installed; "
-            "python -m pip install 'pluggable-mlp[onnx]'"
-        )
+    """Raise ImportError if the extra `onnx` is not installed."""
+    require("ndonnx", "onnx", "graphs are recorded")
 
 
-def write_onnx(run: Exported, path: Path) -> dict[str, str]:
+def write_onnx(
+    path: Path,
+    preparation: Preparation,
+    mlp: MLP,
+    parameters: LibraryArrays,
+    labels: Sequence[int | str] | None = None,
+) -> dict[str, str]:
     """Write a network as an ONNX file, in float32, for batches of any size.
 
     Its inputs are "X" (N, features), of 8-bit pixels or of float64 numbers; of a table with texts
@@ -64,8 +47,13 @@ def write_onnx(run: Exported, path: Path) -> dict[str, str]:
 
     Parameters
     ----------
-    run : Exported
     path : Path
+    preparation : Preparation
+    mlp : MLP
+    parameters : list of dict of arrays
+        NumPy's.
+    labels : sequence of int or of str, optional
+        Those of the classes, in the place of the preparation's.
 
     Returns
     -------
@@ -79,16 +67,17 @@ def write_onnx(run: Exported, path: Path) -> dict[str, str]:
     """
     import ndonnx as ndx
 
-    inputs, x = _inputs(ndx, run.preparation)
-    parameters = [
+    inputs, x = _inputs(ndx, preparation)
+    recorded = [
         {name: ndx.asarray(array.astype(np.float32)) for name, array in layer.items()}
-        for layer in run.parameters
+        for layer in parameters
     ]
-    z = run.mlp.evaluate(ndx, parameters, ndx.astype(x, ndx.float32))
-    outputs = {_free(name, inputs): of for name, of in _outputs(ndx, run, z).items()}
+    z = mlp.evaluate(ndx, recorded, ndx.astype(x, ndx.float32))
+    named = _outputs(ndx, preparation, mlp, z, labels or preparation.class_labels)
+    outputs = {_free(name, inputs): of for name, of in named.items()}
     model = ndx.build(inputs, outputs)
     write_file(path, model.SerializeToString())
-    return {name: f"{of.dtype} {_shape(run.preparation, of)}" for name, of in inputs.items()}
+    return {name: f"{of.dtype} {_shape(preparation, of)}" for name, of in inputs.items()}
 
 
 def _shape(preparation: Preparation, array: Array) -> str:
@@ -102,7 +91,7 @@ def _free(name: str, taken: Collection[str]) -> str:
     return name
 
 
-def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array]:
+def _inputs(ndx: Namespace, preparation: Preparation) -> tuple[dict[str, Array], Array]:
     """Return the inputs of the graph, and the features that they become."""
     used = preparation.used_columns
     if not preparation.plain:
@@ -121,7 +110,7 @@ def _inputs(ndx: Any, preparation: Preparation) -> tuple[dict[str, Array], Array
     return inputs, _scaled(ndx, preparation, x)
 
 
-def _scaled(ndx: Any, preparation: Preparation, x: Array) -> Array:
+def _scaled(ndx: Namespace, preparation: Preparation, x: Array) -> Array:
     """Return features (N, features) scaled as in training."""
     scaling = preparation.scaling
     if preparation.quantiles is not None:
@@ -135,7 +124,7 @@ def _scaled(ndx: Any, preparation: Preparation, x: Array) -> Array:
     return x
 
 
-def _dtype(ndx: Any, column: Column) -> Any:
+def _dtype(ndx: Namespace, column: Column) -> DType:
     """Return the dtype of an input: that of its column, or one in which values may be missing."""
     if not column.is_text:
         return ndx.float64
@@ -145,7 +134,7 @@ def _dtype(ndx: Any, column: Column) -> Any:
     return ndx.int64 if whole and not column.missing else ndx.float64
 
 
-def _features(ndx: Any, column: Column, values: Array) -> list[Block]:
+def _features(ndx: Namespace, column: Column, values: Array) -> list[Block]:
     """Return what a column becomes, as `encode` does; an empty text is a missing one."""
     if column.kind == NUMBER:
         missing = ndx.isnan(values)
@@ -165,7 +154,7 @@ def _features(ndx: Any, column: Column, values: Array) -> list[Block]:
     ]
 
 
-def _is_in(ndx: Any, column: Column, category: str, values: Array) -> Array:
+def _is_in(ndx: Namespace, column: Column, category: str, values: Array) -> Array:
     """Return where values are in a category; texts of booleans are so as they may be written."""
     if values.dtype == ndx.bool:
         return values == (category == "true")
@@ -177,9 +166,15 @@ def _is_in(ndx: Any, column: Column, category: str, values: Array) -> Array:
     return reduce(or_, [values == text for text in spelled])
 
 
-def _outputs(ndx: Any, run: Exported, z: Array) -> dict[str, Array]:
+def _outputs(
+    ndx: Namespace,
+    preparation: Preparation,
+    mlp: MLP,
+    z: Array,
+    labels: Sequence[int | str] | None,
+) -> dict[str, Array]:
     """Return the outputs of the graph for logits z (N, outputs)."""
-    preparation, loss = run.preparation, cast(Any, run.mlp.objective)
+    loss = cast(Any, mlp.objective)
     predicted = loss.predict(ndx, z)
     if preparation.task == "regression":
         scaling = preparation.target_scaling
@@ -189,7 +184,6 @@ def _outputs(ndx: Any, run: Exported, z: Array) -> dict[str, Array]:
             )
             predicted = ndx.astype(predicted, ndx.float64) * divisors + offsets
         return {"prediction": predicted[:, 0] if preparation.outputs == 1 else predicted}
-    labels = preparation.class_labels if run.labels is None else run.labels
     if labels is not None:
         predicted = ndx.take(ndx.asarray(np.asarray(labels)), predicted, axis=0)
     return {"label": predicted, "probabilities": loss.predict_proba(ndx, z)}

@@ -43,7 +43,7 @@ _NOUNS = {
 _BOUNDS = {"ge": "of at least", "gt": "above", "lt": "below", "le": "at most"}
 
 
-def convert(name: str, value: object, kind: Any, text: str | None = None) -> Any:
+def convert(name: str, value: object, kind: object, text: str | None = None) -> Any:
     """Return a value that is of a kind, converted to it.
 
     Parameters
@@ -132,9 +132,9 @@ class Field:
     name: str
     kind: type[str] | type[int] | type[float]
     many: bool
-    default: Any
+    default: object
     help: str
-    annotation: Any
+    annotation: object
 
     def parse(self, text: str) -> Any:
         """Return the value that a text stands for; those of a list are separated by commas.
@@ -157,12 +157,13 @@ def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
     annotations = get_type_hints(owner, include_extras=True)
     return {
-        field.name: _field(field.name, annotations[field.name], field.default)
+        field.name: field_of(field.name, annotations[field.name], field.default)
         for field in dataclasses.fields(cast("DataclassInstance", owner))
     }
 
 
-def _field(name: str, annotation: Any, default: Any) -> Field:
+def field_of(name: str, annotation: Any, default: object = None) -> Field:
+    """Return a field by its name and annotation."""
     first = _types_of(inspect.type_info(annotation))[0]
     single = first.item_type if isinstance(first, inspect.VarTupleType) else first
     return Field(

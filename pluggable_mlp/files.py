@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 
-MOST_LEVELS = 100
-"""Of objects and lists within each other: far more than any file of ours has."""
+Json: TypeAlias = dict[str, Any]
+"""An object of JSON, such as the settings of a run or the line of an epoch."""
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -98,7 +98,7 @@ def read_file(path: Path, expected: str) -> bytes:
         raise ValueError(f"{path} cannot be read: {error.strerror}; expected {expected}") from None
 
 
-def to_json(content: Any, indent: int | None = None) -> str:
+def to_json(content: object, indent: int | None = None) -> str:
     """Return a dict, list, number, text or None as JSON.
 
     JSON has neither NaN nor infinity: null is written in their place.
@@ -106,7 +106,7 @@ def to_json(content: Any, indent: int | None = None) -> str:
     return _dumped(content, indent=indent)
 
 
-def json_sha256(content: Any) -> str:
+def json_sha256(content: object) -> str:
     """Return the SHA-256 of what JSON says, however it is laid out.
 
     It is that of the text in ASCII with sorted keys and without spaces.
@@ -115,14 +115,14 @@ def json_sha256(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _dumped(content: Any, **layout: Any) -> str:
+def _dumped(content: object, **layout: Any) -> str:
     try:
         return json.dumps(content, allow_nan=False, **layout)
     except ValueError:
         return json.dumps(_with_null(content), allow_nan=False, **layout)
 
 
-def _with_null(content: Any) -> Any:
+def _with_null(content: object) -> object:
     if isinstance(content, dict):
         return {key: _with_null(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
@@ -130,12 +130,12 @@ def _with_null(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def json_lines(content: Any, indent: int | None = None) -> bytes:
+def json_lines(content: object, indent: int | None = None) -> bytes:
     """Return JSON as a file holds it: one line, or indented lines."""
     return (to_json(content, indent) + "\n").encode()
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Write a file of indented JSON, whole.
 
     Raises
@@ -146,7 +146,7 @@ def write_json(path: Path, content: Any) -> None:
     write_file(path, json_lines(content, indent=2))
 
 
-def read_json(path: Path, expected: str, kind: Any = dict[str, Any]) -> dict[str, Any]:
+def read_json(path: Path, expected: str, kind: object = Json) -> Json:
     """Return the object that a file of JSON holds.
 
     Parameters
@@ -167,29 +167,19 @@ def read_json(path: Path, expected: str, kind: Any = dict[str, Any]) -> dict[str
         return parse_object(content, kind)
 
 
-def parse_object(text: bytes, kind: Any = dict[str, Any]) -> dict[str, Any]:
+def parse_object(text: bytes, kind: object = Json) -> Json:
     """Return the object that JSON holds; ValueError if it is not of a kind, as for `read_json`."""
-    found: dict[str, Any] = json.loads(text)
-    _refuse_deep(found, MOST_LEVELS)
+    found: Json = json.loads(text)
     check_kind(found, kind)
     return found
 
 
-def check_kind(value: Any, kind: Any) -> None:
+def check_kind(value: object, kind: object) -> None:
     """Raise ValueError unless a value of JSON is of a type."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from None
-
-
-def _refuse_deep(value: Any, levels: int) -> None:
-    """Raise ValueError where objects and lists are within more than so many others."""
-    if isinstance(value, dict | list):
-        if not levels:
-            raise ValueError(f"it has more than {MOST_LEVELS} objects and lists within each other")
-        for one in value.values() if isinstance(value, dict) else value:
-            _refuse_deep(one, levels - 1)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ The bytes of an array are hashed little-endian, in C order.
 import hashlib
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from pluggable_mlp.shortcuts import on_device_of
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
 
+HostArray: TypeAlias = NDArray[Any]
+
 HASH_DIGITS = 16
 """Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
 
 
-def sha256_of(parts: Iterable[str | bytes | NDArray[Any]]) -> str:
+def sha256_of(parts: Iterable[str | bytes | HostArray]) -> str:
     """Return the hexadecimal SHA-256 of texts, in UTF-8, bytes and arrays, one after the other."""
     digest = hashlib.sha256()
     for part in parts:
@@ -55,7 +57,7 @@ def tensor_names(parameters: LibraryArrays) -> list[str]:
     return [f"{index}.{name}" for index, layer in enumerate(parameters) for name in sorted(layer)]
 
 
-def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[NDArray[Any]]:
+def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[HostArray]:
     """Yield the parameters in the order of the hashes, as arrays of NumPy."""
     arrays = [layer[name] for layer in parameters for name in sorted(layer)]
     if backend is None:
@@ -72,6 +74,6 @@ def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[N
     yield from (part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True))
 
 
-def little_endian(array: NDArray[Any]) -> NDArray[Any]:
+def little_endian(array: HostArray) -> HostArray:
     """Return an array in C order with little-endian bytes."""
     return array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)

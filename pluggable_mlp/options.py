@@ -36,7 +36,7 @@ GROUPS = {"data": "Data", "hidden": "Network", "optimizer": "Training"}
 _PLAIN = RECIPES[NONE].values(Facts())
 
 
-def written(value: Any) -> str:
+def written(value: object) -> str:
     """Return a value as the command line has it."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 

@@ -35,7 +35,7 @@ def is_builtin(component: Any) -> bool:
     return all(is_builtin(getattr(component, of.name)) for of in fields(component) if of.compare)
 
 
-def is_builtin_call(function: Any) -> bool:
+def is_builtin_call(function: object) -> bool:
     """Return whether a function of the package has all arguments but arrays, all of the package.
 
     It is a `functools.partial`: its first argument is a namespace, the others are components.
@@ -48,7 +48,7 @@ def is_builtin_call(function: Any) -> bool:
     )
 
 
-def is_builtin_class(definition: Any) -> bool:
+def is_builtin_class(definition: FunctionType | type) -> bool:
     """Return whether a module of the package has the function or class by this name.
 
     What is made within a function has no such name; a wrapper may have that of what it wraps.

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, TypeAlias, TypeVar, cast
 
+import msgspec
+
 T = TypeVar("T")
 Value: TypeAlias = bool | int | float
 """The value of a parameter that is given as text."""
@@ -24,8 +26,6 @@ _ELSEWHERE = {
     "lr": "learning_rate",
 }
 """Names that other libraries have, and ours."""
-
-_FLAGS = {"true": True, "false": False}
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
@@ -192,11 +192,10 @@ def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Value]]]
 
 
 def _value(text: str, what: str, whole: str) -> Value:
-    if text in _FLAGS:
-        return _FLAGS[text]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    raise ValueError(f"{what} is {whole!r}, expected a number, true or false where it has {text!r}")
+    try:
+        value: Value = msgspec.convert(text, Value, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(
+            f"{what} is {whole!r}, expected a number, true or false where it has {text!r}"
+        ) from None
+    return value

@@ -16,16 +16,15 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pluggable_mlp.files import damaged, read_file, write_file
-from pluggable_mlp.hashing import little_endian, sha256_of
+from pluggable_mlp.hashing import HostArray, little_endian, sha256_of
 from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
 
-Arrays = dict[str, NDArray[Any]]
-Components = Mapping[str, Callable[..., Any]]
+Arrays = dict[str, HostArray]
+Components = Mapping[str, Callable[..., object]]
 """Classes by their names: dataclasses and named tuples."""
 
 _NO_COMPONENTS: Components = MappingProxyType({})
@@ -33,7 +32,7 @@ _TAGS = {"array", "tuple", "dict", "component"}
 """The first keys of objects in JSON that stand for something else than a dict."""
 
 
-def write_tree(path: Path, tree: Any, components: Components = _NO_COMPONENTS) -> None:
+def write_tree(path: Path, tree: object, components: Components = _NO_COMPONENTS) -> None:
     """Write a tree to a file, whole or not at all.
 
     Raises
@@ -84,11 +83,11 @@ def read_tree(path: Path, expected: str, components: Components = _NO_COMPONENTS
 
 
 def tree_to_json(
-    tree: Any,
+    tree: object,
     components: Components = _NO_COMPONENTS,
     arrays: Arrays | None = None,
     place: str = "",
-) -> Any:
+) -> object:
     """Return a tree as JSON has it.
 
     Parameters
@@ -107,7 +106,7 @@ def tree_to_json(
         If there is something else in it; names the place.
     """
 
-    def content(tree: Any, *keys: Any) -> Any:
+    def content(tree: object, *keys: object) -> object:
         if isinstance(tree, np.generic):
             tree = tree.item()
         if tree is None or isinstance(tree, bool | int | float | str):
@@ -131,16 +130,16 @@ def tree_to_json(
         if isinstance(tree, np.ndarray) and arrays is not None and here not in arrays:
             arrays[here] = tree
             return {"array": here}
-        raise ValueError(f"{here} is {tree!r}, which a file cannot hold; name a component instead")
+        raise ValueError(f"{here} is {tree!r}, which a file cannot hold")
 
     return content(tree, *filter(None, [place]))
 
 
 def tree_from_json(
-    content: Any,
+    content: object,
     components: Components = _NO_COMPONENTS,
     arrays: Arrays | None = None,
-) -> Any:
+) -> object:
     """Return the tree that `tree_to_json` was given; takes its arrays out of `arrays`.
 
     Raises
@@ -149,7 +148,7 @@ def tree_from_json(
         If it is of no tree, or a component refuses its parameters.
     """
 
-    def tree(part: Any) -> Any:
+    def tree(part: object) -> Any:
         return tree_from_json(part, components, arrays)
 
     if isinstance(content, list):
@@ -166,19 +165,19 @@ def tree_from_json(
     return _component(components, **parts) if "component" in content else parts
 
 
-def _component(components: Components, component: str, parameters: dict[str, Any]) -> Any:
+def _component(components: Components, component: str, parameters: dict[str, object]) -> object:
     """Return a component with its parameters."""
     kind = choose(components, component, "component")
     refuse_unknown(component, parameters, getattr(kind, "_fields", None) or parameters_of(kind))
     return kind(**parameters)
 
 
-def tree_sha256(tree: Any, components: Components = _NO_COMPONENTS) -> str:
+def tree_sha256(tree: object, components: Components = _NO_COMPONENTS) -> str:
     """Return the SHA-256 of a tree, that which its file states."""
     return _sha256(*_content_and_arrays(tree, components))
 
 
-def _content_and_arrays(tree: Any, components: Components) -> tuple[Any, Arrays]:
+def _content_and_arrays(tree: object, components: Components) -> tuple[object, Arrays]:
     """Return what JSON holds of a tree, and its arrays, as a file has them."""
     arrays: Arrays = {}
     content = tree_to_json(tree, components, arrays)
@@ -186,9 +185,9 @@ def _content_and_arrays(tree: Any, components: Components) -> tuple[Any, Arrays]
     return content, {name: little_endian(array) for name, array in arrays.items()}
 
 
-def _sha256(content: Any, arrays: Arrays) -> str:
+def _sha256(content: object, arrays: Arrays) -> str:
     """Return the hash of a file that holds this."""
-    parts: list[str | NDArray[Any]] = [json.dumps(content)]
+    parts: list[str | HostArray] = [json.dumps(content)]
     for name, array in sorted(arrays.items()):
         parts += f"{name} {array.dtype.name} {array.shape}", array
     return sha256_of(parts)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
 from pluggable_mlp.fields import as_seed, check_fields, convert, fields_of
+from pluggable_mlp.files import Json
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
@@ -76,7 +78,7 @@ class Settings(Options):
         mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
         example.make_optimizer(1_000_000 * self.batch_size, mlp)
 
-    def completed(self, facts: Facts, **known: Any) -> "Settings":
+    def completed(self, facts: Facts, **known: object) -> "Settings":
         """Return the settings with the recipe's values for what is not given and facts decide.
 
         What is known of the data takes the place of a setting as it is: nothing is checked again.
@@ -89,7 +91,7 @@ class Settings(Options):
 
     def _fill(self, facts: Facts) -> None:
         values = self.made_recipe.values(facts)
-        own, _ = parse_component(values["optimizer"], "optimizer")
+        own = values["optimizer"].partition(":")[0]
         name, parameters = parse_component(self.optimizer or values["optimizer"], "optimizer")
         for key, value in values.items():
             is_of_other = key in _OF_ITS_OPTIMIZER and name != own
@@ -233,7 +235,7 @@ class Settings(Options):
             )
         return self.target_scaling or ("none" if counts else "standard")
 
-    def _make_loss(self) -> Any:
+    def _make_loss(self) -> Loss:
         """Return the loss, by default the task's own; ValueError if it is of another task."""
         task = self._task() or "classification"
         text = self.loss or LOSS_OF_TASK[task]
@@ -298,7 +300,8 @@ class Settings(Options):
         steps = self.total_steps(examples)
         shape = self.used("schedule")
         if shape is not None or self.warmup:
-            rate = parameters.get("learning_rate", _default_rate(name))
+            usual = getattr(choose(OPTIMIZERS, name, "optimizer"), "learning_rate", 1.0)
+            rate = parameters.get("learning_rate", usual)
             schedule, options = parse_component(shape or "constant", "schedule")
             for key in ("learning_rate", "total_steps", "warmup"):
                 if key in options:
@@ -313,7 +316,7 @@ class Settings(Options):
         names = {name for layer in mlp.layers for name in layer.shapes()}
         return self.made_recipe.with_factors(optimizer, names, steps)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return the settings for JSON, with the values that the optimizer uses.
 
         None stands for what is not used, "none" for what is switched off.
@@ -325,7 +328,7 @@ class Settings(Options):
                 values[key] = parameters.get(key, getattr(OPTIMIZERS[name], key, None))
         return values
 
-    def _optimizer(self) -> tuple[str, dict[str, Any]]:
+    def _optimizer(self) -> tuple[str, Json]:
         """Return the optimizer's name and its parameters."""
         name, parameters = parse_component(self.optimizer, "optimizer")
         for key in _OF_OPTIMIZER:
@@ -336,7 +339,7 @@ class Settings(Options):
         return name, parameters
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Settings":
+    def from_dict(cls, values: Json) -> "Settings":
         """Return the settings that `to_dict` wrote.
 
         Raises
@@ -353,9 +356,3 @@ class Settings(Options):
         for name, value in values.items():
             convert(name, value, fields[name].annotation)  # none that a recipe would have to fill
         return cls(**values)
-
-
-def _default_rate(optimizer: str) -> float:
-    """Return the default learning rate of an optimizer; 1 if it has none."""
-    rate: float = getattr(choose(OPTIMIZERS, optimizer, "optimizer"), "learning_rate", 1.0)
-    return rate

@@ -17,11 +17,13 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypeAlias, TypedDict, Unpack
 
-from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, library_of
+from pluggable_mlp.arrays import Array, Device, Namespace, array_namespace, device_of, library_of
 
 __all__ = ["Offers", "offer"]
+
+Function: TypeAlias = Callable[..., Any]
 
 _STANDARD = ("matmul", "mean", "sum")
 
@@ -38,7 +40,7 @@ class Offers(TypedDict, total=False):
     """(total, x, factor): total + x factor, perhaps in the memory of `total`."""
     affine: Callable[..., Array]
     """(x, W, b): x W + b."""
-    backend_at: Callable[[Any], Any]
+    backend_at: Callable[[Device], Any]
     """(device): the backend on a device, as the library's arrays have it.
 
     It is asked for the backend's `Abilities`, and changes no setting of the process.  Within a
@@ -56,7 +58,7 @@ class Offers(TypedDict, total=False):
     """(x): the error function, within 8 units in the last place."""
     expm1: Callable[..., Array]
     """(x): exp(x) - 1 for x <= 0."""
-    in_one_kernel: Callable[..., Any]
+    in_one_kernel: Function
     """(function, *operands): function(xp, *operands), elementwise."""
     largest: Callable[..., Array]
     """(x, axis=axis): the maximum along the axes, kept with length 1; NaN where any is."""
@@ -64,7 +66,7 @@ class Offers(TypedDict, total=False):
     """(a, b): the product of arrays of one dtype."""
     mean: Callable[..., Array]
     """(x, axis=axis): the mean along an axis."""
-    on_device_of: Callable[[Array], AbstractContextManager[Any]]
+    on_device_of: Callable[[Array], AbstractContextManager[object]]
     """(x): a context in which operations run on the device of `x`."""
     philox_halves: Callable[..., Array]
     """(blocks, address, key, constants): the numbers of `network/philox.py` (…, 8 n), integers.
@@ -73,7 +75,7 @@ class Offers(TypedDict, total=False):
     of address.  Words may be traced, and those of the key arrays (…, 1).  The constants are the
     multipliers, the steps of the key, and the number of rounds.
     """
-    put: Callable[..., Any]
+    put: Function
     """(x, places, values): writes values (n,) into `x` at places (n,) of its flat form.
 
     Libraries that offer it, and whose operations are not queued, compute large products as
@@ -91,7 +93,7 @@ class Offers(TypedDict, total=False):
     """(x): along the last axis."""
     softplus: Callable[..., Array]
     """(x): log(1 + exp(x))."""
-    standard_function: Callable[[str], Callable[..., Any]]
+    standard_function: Callable[[str], Function]
     """(name): the function as the standard has it, where that of `xp` differs."""
     sum: Callable[..., Array]
     """(x, axis=axis, keepdims=keepdims): the sum along an axis."""
@@ -103,7 +105,7 @@ class Offers(TypedDict, total=False):
     """(a, b): aᵀ b."""
     tree_sum: Callable[..., Array]
     """(halved, x, axis): what halved(xp, x, axis) gives, see `reproducible/sums.py`."""
-    updater: Callable[[Array], Callable[..., Any] | None]
+    updater: Callable[[Array], Function | None]
     """(w): how parameters on the device of `w` are updated in one training, or None.
 
     It is a function (rule, parameters, gradients, *slots, in_place) -> (parameters, *slots), all of
@@ -140,10 +142,10 @@ def load_offers(xp: Namespace) -> None:
         import_module(name)
 
 
-def standard_function(xp: Namespace, name: str) -> Callable[..., Any]:
+def standard_function(xp: Namespace, name: str) -> Function:
     """Return the function of that name as the standard has it, with all keywords."""
     lookup = _offered.get((xp, "standard_function")) or partial(getattr, xp)
-    function: Callable[..., Any] = lookup(name)
+    function: Function = lookup(name)
     return function
 
 
@@ -179,7 +181,7 @@ def check_process(xp: Namespace) -> None:
         check()
 
 
-def backend_at(xp: Namespace, device: Any = None) -> Any:
+def backend_at(xp: Namespace, device: Device = None) -> Any:
     """Return the backend of a library on a device, as its arrays have it; None if there is none."""
     function = _offered.get((xp, "backend_at"))
     return None if function is None else function(device)
@@ -190,7 +192,7 @@ def compiles_operations(xp: Namespace) -> bool:
     return (xp, "compiles_operations") in _offered
 
 
-def in_one_kernel(xp: Namespace, function: Callable[..., Any], *operands: Any) -> Any:
+def in_one_kernel(xp: Namespace, function: Function, *operands: Any) -> Any:
     """Return function(xp, *operands) of an elementwise function, at once where a library can.
 
     Parameters
@@ -218,7 +220,7 @@ def queued(xp: Namespace, x: Array) -> bool:
     return getattr(backend_at(xp, device_of(x)), "queued", False)
 
 
-def on_device_of(x: Any) -> AbstractContextManager[Any]:
+def on_device_of(x: object) -> AbstractContextManager[object]:
     """Return a context in which operations run on the device of `x`.
 
     It is for libraries that compute on a current device, wherever the arrays are; afterwards the

@@ -1,6 +1,7 @@
-"""Words of messages and of what is shown: counts, short lists, rows as lines."""
+"""Words of messages and of what is shown: counts, short lists, rows as lines, missing extras."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 
 def counted(count: int, word: str) -> str:
@@ -18,3 +19,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = ([*map(str.ljust, row, widths)] for row in rows)
     return ["  ".join(row).rstrip() for row in padded]
+
+
+def require(library: str, extra: str, purpose: str) -> None:
+    """Raise ImportError, with the command that helps, if the library of an extra is missing."""
+    if find_spec(library) is None:
+        install = f"python -m pip install 'pluggable-mlp[{extra}]'"
+        raise ImportError(f"{purpose} by {library}, which is not installed; {install}")

@@ -10,15 +10,15 @@ Ctrl-C is answered from the first moment on.
 try:
     import sys
     import warnings
+    from contextlib import redirect_stdout
 
     from pluggable_mlp.cli.console import (
         CLOSED_PIPE,
         Interrupted,
+        StandardOutput,
         ending_at_once,
         finish,
-        guarded_streams,
         log,
-        unheard,
     )
 except KeyboardInterrupt:  # before `ending_at_once` answers
     raise SystemExit(130) from None
@@ -33,7 +33,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line: what the console script calls."""
     try:
-        with guarded_streams(), ending_at_once():
+        with redirect_stdout(StandardOutput()), ending_at_once():
             code = finish(*_run())
     except KeyboardInterrupt:  # before `ending_at_once` answers, or after it
         code = 130
@@ -60,18 +60,18 @@ def _outcome(processes: "Processes") -> tuple[int, str]:
             warnings.showwarning = _warn  # type: ignore[assignment]
             # NumPy's of overflow: what comes of it is said where it matters, in our words.
             warnings.simplefilter("ignore", RuntimeWarning)
-            program()(obj=processes)
+            code: int | None = program()(obj=processes, standalone_mode=False)
+            sys.stdout.flush()
     except Interrupted as request:
         return request.code, ""
     except BrokenPipeError:
         return CLOSED_PIPE, ""
-    except SystemExit as stop:
-        # Typer and Rich answer a closed pipe with 1, which here is a failed comparison.
-        broken = isinstance(stop.__context__, BrokenPipeError)
-        return CLOSED_PIPE if broken else int(stop.code or 0), unheard(stop.__context__)
+    except SystemExit as stop:  # Typer answers a closed pipe with 1, which is a failed comparison
+        is_broken = isinstance(stop.__context__, BrokenPipeError)
+        return CLOSED_PIPE if is_broken else int(stop.code or 0), ""
     except Exception as error:
         return described(error)
-    return 0, ""
+    return code or 0, ""
 
 
 def _warn(message: Warning | str, *_: object) -> None:

@@ -35,7 +35,6 @@ _SHOW_CURSOR = b"\x1b[?25h"  # progress bars hide it
 _STDERR = 2
 _STOPPING = b"stopping after this step; interrupt again to end at once, without saving\n"
 _unfinished: "list[Path]" = []
-_silenced: "list[TextIO]" = []
 
 
 class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
@@ -76,7 +75,7 @@ def removed_at_end(path: "Path") -> Iterator[None]:
 
 
 @contextmanager
-def ending_when_asked() -> Iterator[StopRequest]:
+def ending_when_asked(is_heard: bool = True) -> Iterator[StopRequest]:
     """Return a context in which the first signal is a request, and the second ends the process."""
     request = StopRequest()
 
@@ -84,7 +83,7 @@ def ending_when_asked() -> Iterator[StopRequest]:
         if request.code is not None:
             _end(number)
         request.code = 128 + number
-        if not _silenced:
+        if is_heard:
             with suppress(OSError):  # without the stream's lock, which the main thread may hold
                 os.write(_STDERR, _STOPPING)
 
@@ -139,34 +138,17 @@ def _end(number: int) -> None:
     os._exit(128 + number)
 
 
-@contextmanager
-def guarded_streams() -> Iterator[None]:
-    """Return a context in which errors of standard output name it, and standard error has none."""
-    streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _StandardOutput(sys.stdout), _StandardError(sys.stderr)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams
-
-
 def silence() -> None:
     """Print nothing from here on: another process does."""
-    if not _silenced:
-        null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
-        _silenced.append(null)
-        sys.stdout, sys.stderr = _StandardOutput(null), _StandardError(null)
-
-
-def unheard(error: BaseException | None) -> str:
-    """Return what Typer has said of an error in a process that prints nothing; else ""."""
-    message: Callable[[], str] | None = getattr(error, "format_message", None)
-    return message() if _silenced and message is not None else ""
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end)
 
 
 def log(text: str) -> None:
-    """Write a line to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Write a line to standard error, where it can be written."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        _redirect_to_null(sys.stderr)
 
 
 def goes_to_pipe() -> bool:
@@ -175,63 +157,44 @@ def goes_to_pipe() -> bool:
 
 
 def finish(code: int, error: str) -> int:
-    """Flush the output of a command, print its error, and return the exit code.
+    """Print the error of a command, and return its exit code.
 
     A stream that cannot be written is replaced; otherwise Python would report it at exit.
     """
+    if error:
+        log(f"Error: {error}")
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        code = CLOSED_PIPE
-    except OSError as fault:
-        code, error = code or 2, str(fault)
+    except OSError:
         _redirect_to_null(sys.stdout)
-    if code == CLOSED_PIPE:
-        _redirect_to_null(sys.stdout)
-    elif error:
-        log(f"Error: {error}")
     return code
 
 
-class _StandardOutput:
+class StandardOutput:
     """Standard output; its errors name it."""
 
-    def __init__(self, stream: "TextIO") -> None:
-        self._stream = stream
+    def __init__(self) -> None:
+        self._stream = sys.stdout
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Write text."""
-        with self._guarded():
-            self._stream.write(text)
+        self._named(self._stream.write, text)
         return len(text)
 
     def flush(self) -> None:
         """Flush the stream."""
-        with self._guarded():
-            self._stream.flush()
+        self._named(self._stream.flush)
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _named(self, action: Callable[..., object], *arguments: str) -> None:
         try:
-            yield
+            action(*arguments)
         except BrokenPipeError:
             raise
         except OSError as error:
             raise OSError(f"standard output cannot be written: {error.strerror}") from None
-
-
-class _StandardError(_StandardOutput):
-    """Standard error; replaced by the null device if it cannot be written."""
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError:
-            _redirect_to_null(self._stream)
 
 
 def _redirect_to_null(stream: "TextIO") -> None:

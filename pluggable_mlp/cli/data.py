@@ -1,36 +1,23 @@
 """`pluggable-mlp data`: how a file is prepared for training, or how that of a saved run was."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pluggable_mlp.cli.console import saved_input
 from pluggable_mlp.cli.options import SuffixOption, with_settings
 from pluggable_mlp.fields import fields_of
-from pluggable_mlp.options import Options
+from pluggable_mlp.files import Json
+from pluggable_mlp.options import DataOptions
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
 
-_OPTIONS = (
-    "task",
-    "target",
-    "header",
-    "encoding",
-    "decimal",
-    "scaling",
-    "target_scaling",
-    "test",
-    "test_share",
-    "validation",
-    "recipe",
-    "seed",
-)
-_SETTINGS = fields_of(Options)
+_SETTINGS = fields_of(DataOptions)
 
 
-@with_settings(without=tuple(name for name in _SETTINGS if name not in _OPTIONS))
+@with_settings(DataOptions, without=("data", "block_size"))
 def data(
     *,
     file: Annotated[
@@ -42,7 +29,7 @@ def data(
         ),
     ],
     suffix: SuffixOption = ".csv",
-    settings: dict[str, Any],
+    settings: Json,
 ) -> None:
     """Show how data are prepared: what becomes of each column, the task, the examples."""
     from pluggable_mlp.wording import aligned
@@ -59,7 +46,7 @@ def data(
         typer.echo(line)
 
 
-def _fitted(file: str, suffix: str, settings: dict[str, Any]) -> "Preparation":
+def _fitted(file: str, suffix: str, settings: Json) -> "Preparation":
     """Return the preparation that training with these settings would fit."""
     from pluggable_mlp.settings import Settings
 
@@ -71,7 +58,7 @@ def _fitted(file: str, suffix: str, settings: dict[str, Any]) -> "Preparation":
     return dataset.preparation
 
 
-def _saved(folder: Path, settings: dict[str, Any]) -> "Preparation":
+def _saved(folder: Path, settings: Json) -> "Preparation":
     """Return the preparation of a run; ValueError where settings of another one are given."""
     from pluggable_mlp.runs.saved import read_settings, read_summary
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pluggable_mlp.fields import Field, fields_of
-from pluggable_mlp.options import GROUPS, OFTEN_USED, Options
+from pluggable_mlp.fields import Field, field_of, fields_of
+from pluggable_mlp.options import GROUPS, OFTEN_USED, DataOptions, Options
 from pluggable_mlp.registry import did_you_mean
 
 _NAMES = {str: "text", int: "integer", float: "float"}
@@ -41,21 +41,22 @@ RunArgument = Annotated[
 
 
 def with_settings(
-    *, without: tuple[str, ...] = (), **defaults: Any
+    owner: type[DataOptions] = Options, *, without: tuple[str, ...] = (), **defaults: object
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each of the `Settings`, and pass it their values in a dict.
+    """Give a command an option for each of the settings, and pass it their values in a dict.
 
-    The options replace the parameter `settings` of the command, which makes the `Settings`: the
-    values are not checked before.
+    The options replace the parameter `settings` of the command, which makes the `Settings`.
 
     Parameters
     ----------
+    owner : type, default Options
+        The class whose fields they are.
     without : tuple of str, optional
         Settings that keep their default and have no option.
     **defaults
         Those that are not the defaults of `Settings`.
     """
-    settings = {name: of for name, of in fields_of(Options).items() if name not in without}
+    settings = {name: of for name, of in fields_of(owner).items() if name not in without}
     options, group = [], None
     for name, field in settings.items():
         group = GROUPS.get(name, group)
@@ -64,13 +65,8 @@ def with_settings(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def run(**given: Any) -> None:
-            texts = {name: given.pop(name) for name in settings}
-            values = {
-                name: None if text is None else settings[name].parse(text)
-                for name, text in texts.items()
-            }
-            command(settings=values, **given)
+        def run(**given: object) -> None:
+            command(settings={name: given.pop(name) for name in settings}, **given)
 
         declared = inspect.signature(command).parameters.values()
         shown = [options if one.name == "settings" else [one] for one in declared]
@@ -85,32 +81,37 @@ def source_of(context: typer.Context, name: str) -> str:
     return getattr(context.get_parameter_source(name), "name", "DEFAULT")
 
 
-def _option(field: Field, default: Any, panel: str | None) -> inspect.Parameter:
+def _option(field: Field, default: object, panel: str | None) -> inspect.Parameter:
     """Return the parameter of a command that is the option of a setting, in a panel of its help."""
-    kind: Any = field.kind
-    if field.many:
-        kind, default = str, None if default is None else _as_text(default)
-    shown = typer.Option(help=field.help, parser=_PARSERS[kind], rich_help_panel=panel)
+    if field.many and default is not None:
+        default = _as_text(default)
+    shown = typer.Option(help=field.help, parser=_parser(field), rich_help_panel=panel)
+    kind: Any = str if field.many else field.kind
     option = Annotated[kind | None, shown]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
     )
 
 
-def _as_given(name: str) -> Callable[[object], str]:
-    """Return a parser that leaves values as texts: Typer's own messages do not show the value."""
+def _parser(field: Field) -> Callable[[object], object]:
+    """Return what makes a value of a text: Typer's own messages do not show the text."""
 
-    def as_text(value: object) -> str:
-        return str(value)
+    def parse(value: object) -> object:
+        try:
+            return field.parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise TypeError(error) from None  # of a ValueError Typer keeps nothing
 
-    as_text.__name__ = name  # in older Typer's help
-    return as_text
+    parse.__name__ = _NAMES[str if field.many else field.kind]  # in the help
+    return parse
 
 
-_PARSERS = {kind: _as_given(name) for kind, name in _NAMES.items()}
+def number(name: str, kind: object) -> Callable[[object], object]:
+    """Return the parser of an option that is no setting, but a number of a kind."""
+    return _parser(field_of(name, kind))
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     """Return a value as the command line has it: lists are separated by commas."""
     return ",".join(map(str, value if isinstance(value, list | tuple) else [value]))
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -18,6 +18,7 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption, path
+from pluggable_mlp.files import Json
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import aligned, counted
 
@@ -118,7 +119,7 @@ def predict(
             _write_table(output, saved.header(), saved.rows(named))
 
 
-def _write_table(output: Path | None, header: list[str], rows: Iterator[list[Any]]) -> None:
+def _write_table(output: Path | None, header: list[str], rows: Iterator[list[object]]) -> None:
     """Write predictions as CSV, row by row."""
     import csv
 
@@ -183,7 +184,7 @@ def export(
     column has that name; its inputs are listed on standard error.
     """
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
+    from pluggable_mlp.exporting import need_ndonnx, write_onnx
     from pluggable_mlp.runs.folder import GRAPH
     from pluggable_mlp.runs.predict import load_run
 
@@ -192,7 +193,7 @@ def export(
     log("Recording the graph; the libraries for it take some seconds to load.")
     place = output or run / GRAPH
     with _naming_output(place):
-        inputs = write_onnx(Exported(saved.preparation, saved.mlp, saved.parameters), place)
+        inputs = write_onnx(place, saved.preparation, saved.mlp, saved.parameters)
     for name, of in inputs.items():
         log(f"input {name}: {of}")
     typer.echo(place)
@@ -209,14 +210,15 @@ def plot(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
-    _check_matplotlib()
     from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.report import draw_figures
+    from pluggable_mlp.figures.displays import need_matplotlib
+    from pluggable_mlp.figures.report import draw_figures
     from pluggable_mlp.runs.folder import PLOTS
     from pluggable_mlp.runs.predict import load_run
 
+    need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
-    figures = draw_figures(run, load_run(run, get_backend(backend)), data)
+    figures = draw_figures(load_run(run, get_backend(backend)), data)
     folder = output or run / PLOTS
     with _naming_output(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -241,27 +243,18 @@ def report(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Write one HTML page about runs, which opens without a server or a network."""
-    _check_matplotlib()
     from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.figures.displays import need_matplotlib
+    from pluggable_mlp.figures.report import report_page
     from pluggable_mlp.files import write_file
-    from pluggable_mlp.report import report_page
     from pluggable_mlp.runs.folder import REPORT
 
+    need_matplotlib()
     page = report_page(runs, get_backend(backend), data)
     place = output or (runs[0] if len(runs) == 1 else Path()) / REPORT
     with _naming_output(place):
         write_file(place, page.encode())
     typer.echo(place)
-
-
-def _check_matplotlib() -> None:
-    """Refuse a command that draws where matplotlib is not installed."""
-    from pluggable_mlp.figures.displays import need_matplotlib
-
-    try:
-        need_matplotlib()
-    except ImportError as error:
-        raise ValueError(str(error)) from None
 
 
 def verify(
@@ -322,7 +315,7 @@ def _repeated_part(run: "Run") -> str:
     return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
 
 
-def _first_difference(certificate: dict[str, Any], again: "Verification") -> "Difference | None":
+def _first_difference(certificate: Json, again: "Verification") -> "Difference | None":
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as bar:

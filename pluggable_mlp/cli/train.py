@@ -3,10 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,11 +17,19 @@ from pluggable_mlp.cli.console import (
     log,
     progress_bar,
 )
-from pluggable_mlp.cli.options import BackendOption, ConfigOption, path, source_of, with_settings
+from pluggable_mlp.cli.options import (
+    BackendOption,
+    ConfigOption,
+    number,
+    path,
+    source_of,
+    with_settings,
+)
 from pluggable_mlp.cli.processes import DistributedOption, Processes
-from pluggable_mlp.fields import NonNegative, convert
+from pluggable_mlp.fields import NonNegative
+from pluggable_mlp.files import Json
 from pluggable_mlp.registry import choose
-from pluggable_mlp.wording import counted
+from pluggable_mlp.wording import counted, require
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
@@ -36,7 +44,7 @@ def train(
     context: typer.Context,
     *,
     backend: BackendOption = "numpy",
-    settings: dict[str, Any],
+    settings: Json,
     output: Annotated[
         Path | None,
         typer.Option(help="New folder for the model, its metrics and settings.", parser=path),
@@ -59,7 +67,9 @@ def train(
     checkpoint_minutes: Annotated[
         float,
         typer.Option(
-            help="How often to save a checkpoint within an epoch.", rich_help_panel=_OUTPUT
+            help="How often to save a checkpoint within an epoch.",
+            parser=number("checkpoint_minutes", NonNegative),
+            rich_help_panel=_OUTPUT,
         ),
     ] = 5.0,
     log: Annotated[
@@ -89,10 +99,10 @@ def train(
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.settings import Settings
 
-    convert("checkpoint_minutes", checkpoint_minutes, NonNegative)
     settings = _without_replaced(context, settings)
     if log is not None:
-        _check_log(log)
+        choose({"tensorboard": 0}, log, "log")
+        require("tensorboardX", "tensorboard", "the log is written")
         if output is None and resume is None:
             raise ValueError(f"log is {log!r}, expected --output, where it is written")
     processes: Processes = context.obj
@@ -106,17 +116,19 @@ def train(
         else:
             if output is not None and writes:
                 refuse_used_folder(output, overwrite)
-            place = backend_of_process(backend, communicator)
-            run = Run(Settings(**settings), place, communicator=communicator)
+            own = backend_of_process(backend, communicator)
+            run = Run(Settings(**settings), own, communicator=communicator)
         report = _Report(run, quiet, as_json)
         report.begin()
-        processes.request = stack.enter_context(ending_when_asked())
+        processes.request = stack.enter_context(ending_when_asked(is_heard=writes))
         kept: AbstractContextManager[RunFolder | None] = nullcontext()
         if output is not None and writes:
             kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, closing(_Log(log)) as epoch_log, processes.announcing_failure():
-                _train(run, folder, processes, report, epoch_log)
+            with kept as folder, processes.announcing_failure():
+                place = None if folder is None or log is None else folder.path / log
+                with _tensorboard(place) as write_log:
+                    _train(run, folder, processes, report, write_log)
         finally:  # when it is saved, or cannot be
             if run.history and writes:
                 report.end()
@@ -134,7 +146,7 @@ def _locked(folder: Path, processes: Processes, stack: ExitStack) -> "FolderLock
     return lock
 
 
-def _without_replaced(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
+def _without_replaced(context: typer.Context, settings: Json) -> Json:
     """Return the settings without that of a file which one of the command line excludes."""
     sources = {name: source_of(context, name) for name in ("test", "test_share")}
     if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
@@ -146,7 +158,7 @@ def _resumed(
     context: typer.Context,
     folder: Path,
     backend: str,
-    settings: dict[str, Any],
+    settings: Json,
     communicator: "MPI | None",
 ) -> "Run":
     """Return the run to resume; ValueError if a setting differs from its own."""
@@ -185,15 +197,22 @@ def _train(
     folder: "RunFolder | None",
     processes: Processes,
     report: "_Report",
-    epoch_log: "_Log",
+    write_log: Callable[[Json], None],
 ) -> None:
     """Train to the end, or until it is requested, with a line for each epoch and a progress bar."""
     total = run.settings.epochs * run.training_examples
     logged: set[str] = set()
 
-    def keep(save: "Callable[[], None]") -> None:
-        with _ignoring_write_errors(logged):
+    def attempt(save: Callable[[], None]) -> None:
+        """Log errors of writing, each once, and go on; a closed pipe ends training."""
+        try:
             save()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if str(error) not in logged:
+                logged.add(str(error))
+                log(f"Warning: {error}; training goes on")
 
     try:
         with progress_bar(total, quiet=not report.wants_bar) as bar:
@@ -203,16 +222,17 @@ def _train(
                 if progress.ended:
                     line = run.history[-1]
                     bar.show(report.describe(line))
-                    if folder is not None:
-                        keep(folder.record)
-                        keep(folder.keep_epoch)
-                        epoch_log.write(folder.path, line)
-                    with nullcontext() if folder is None else _ignoring_write_errors(logged):
+                    if folder is None:
                         report.epoch(line, bar.visible)
+                    else:
+                        attempt(folder.record)
+                        attempt(folder.keep_epoch)
+                        write_log(line)
+                        attempt(partial(report.epoch, line, bar.visible))
                 else:
                     code = processes.stop_code()
                     if folder is not None:
-                        keep(partial(folder.keep, progress.position, now=code is not None))
+                        attempt(partial(folder.keep, progress.position, now=code is not None))
                     if code is not None:
                         raise Interrupted(code)
     except Interrupted:
@@ -222,56 +242,23 @@ def _train(
 
 
 @contextmanager
-def _ignoring_write_errors(logged: set[str]) -> Iterator[None]:
-    """Log errors of writing, each once, and go on; a closed pipe ends training."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if str(error) not in logged:
-            logged.add(str(error))
-            log(f"Warning: {error}; training goes on")
+def _tensorboard(folder: Path | None) -> Iterator[Callable[[Json], None]]:
+    """Yield what writes the numbers of an epoch for TensorBoard; without a folder it does not."""
+    if folder is None:
+        yield lambda _: None
+        return
+    from tensorboardX import SummaryWriter
 
+    # A name of its own, or a run resumed within a second would write over the file.
+    with SummaryWriter(str(folder), filename_suffix=f".{time.time_ns()}") as writer:
 
-def _check_log(name: str) -> None:
-    """Raise ValueError if there is no such log, or the package that writes it is not installed."""
-    choose({"tensorboard": 0}, name, "log")
-    try:
-        import tensorboardX  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            "log is 'tensorboard', which needs tensorboardX; "
-            "python -m pip install 'pluggable-mlp[tensorboard]'"
-        ) from None
+        def write(line: Json) -> None:
+            for key, value in line.items():
+                if isinstance(value, float):
+                    writer.add_scalar(key.replace("_", "/", 1), value, line["epoch"])
+            writer.flush()
 
-
-class _Log:
-    """The numbers of each epoch for TensorBoard, in the run's folder; None: nothing is written."""
-
-    def __init__(self, name: str | None) -> None:
-        self._name = name
-        self._writer: Any = None
-
-    def write(self, folder: Path, line: dict[str, Any]) -> None:
-        """Write the numbers of the line of an epoch."""
-        if self._name is None:
-            return
-        if self._writer is None:
-            from tensorboardX import SummaryWriter
-
-            # A name of its own, or a run resumed within a second would write over the file.
-            suffix = f".{time.time_ns()}"
-            self._writer = SummaryWriter(str(folder / self._name), filename_suffix=suffix)
-        for key, value in line.items():
-            if isinstance(value, float):
-                self._writer.add_scalar(key.replace("_", "/", 1), value, line["epoch"])
-        self._writer.flush()
-
-    def close(self) -> None:
-        """End the file."""
-        if self._writer is not None:
-            self._writer.close()
+        yield write
 
 
 class _Report:
@@ -295,7 +282,7 @@ class _Report:
                 if line:
                     typer.echo(line)
 
-    def epoch(self, line: dict[str, Any], bar: bool) -> None:
+    def epoch(self, line: Json, bar: bool) -> None:
         """Print the measures of an epoch, unless a bar shows them on the same terminal."""
         if self.quiet:
             return
@@ -304,7 +291,7 @@ class _Report:
         elif not (bar and self._on_terminal):
             typer.echo(f"{self.describe(line)}  {line['seconds']:.2f} s")
 
-    def describe(self, line: dict[str, Any]) -> str:
+    def describe(self, line: Json) -> str:
         """Describe the measures of an epoch."""
         words = [
             f"epoch {line['epoch']:3d}/{self._run.settings.epochs}",
@@ -330,13 +317,13 @@ class _Report:
         )
 
 
-def _echo_json(content: dict[str, Any]) -> None:
+def _echo_json(content: Json) -> None:
     from pluggable_mlp.files import to_json
 
     typer.echo(to_json(content))
 
 
-def _quality(measured: dict[str, Any], part: str) -> str:
+def _quality(measured: Json, part: str) -> str:
     """Describe the first measure of the task; empty if nothing was measured."""
     if f"{part}_accuracy" in measured:
         return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"

@@ -164,7 +164,7 @@ class ConversionMixin(FilesMixin):
 
         Raises
         ------
-        ValueError
+        ImportError
             If the extra `onnx` is not installed.
         """
         check_is_fitted(self)

@@ -37,7 +37,7 @@ from pluggable_mlp.estimators.parameters import Arithmetic, Count, RandomState, 
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
 from pluggable_mlp.estimators.validation import check_sample_weight
-from pluggable_mlp.exporting import Exported, need_ndonnx, write_onnx
+from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
@@ -325,16 +325,13 @@ class BaseTable(FilesMixin, TableParameters, ABC):
 
         Raises
         ------
-        ValueError
+        ImportError
             If the extra `onnx` is not installed.
         """
         check_is_fitted(self)
         need_ndonnx()
         parameters = map_nested(on_host, self.parameters_)
-        write_onnx(
-            Exported(self.preparation_, self.network_, parameters, self._labels()),
-            Path(path),
-        )
+        write_onnx(Path(path), self.preparation_, self.network_, parameters, self._labels())
 
     def _outputs(self, X: object, method: str) -> Array:
         """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""

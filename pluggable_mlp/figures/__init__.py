@@ -1,20 +1,7 @@
-"""Figures in Python: training curves, confusion matrix, residuals and weights, by matplotlib.
+"""Figures by matplotlib: training curves, confusion matrix, residuals and weights.
 
-They follow the displays of scikit-learn: `from_…` computes what is shown and plots it, on `ax` or
-on the axes of a new figure; `ax_` and `figure_` hold what was drawn on.  matplotlib (extra `plot`)
-is imported when something is drawn.  Files and pages of a run's figures are for `report.py`.
+`displays.py` has those for Python, as scikit-learn has its own: `from_…` computes what is shown and
+plots it, on `ax` or on the axes of a new figure; `ax_` and `figure_` hold what was drawn on.
+`report.py` has the files and pages of a run's figures.  matplotlib (extra `plot`) is imported when
+something is drawn.
 """
-
-from pluggable_mlp.figures.displays import (
-    ConfusionMatrixDisplay,
-    PredictionErrorDisplay,
-    TrainingCurveDisplay,
-    WeightsDisplay,
-)
-
-__all__ = [
-    "ConfusionMatrixDisplay",
-    "PredictionErrorDisplay",
-    "TrainingCurveDisplay",
-    "WeightsDisplay",
-]

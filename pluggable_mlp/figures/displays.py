@@ -13,6 +13,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures import sources
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
+from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +110,7 @@ class TrainingCurveDisplay(_Display):
     @classmethod
     def from_training(
         cls,
-        source: Any,
+        source: object,
         *,
         metric: str = "loss",
         name: str | None = None,
@@ -165,7 +166,7 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
     """
 
     def __init__(
-        self, confusion_matrix: Array, *, display_labels: Sequence[Any] | None = None
+        self, confusion_matrix: Array, *, display_labels: Sequence[object] | None = None
     ) -> None:
         self.confusion_matrix = matrix = np.atleast_1d(on_host(confusion_matrix))
         self.display_labels = [*(range(len(matrix)) if display_labels is None else display_labels)]
@@ -177,7 +178,7 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
 
     def plot(self, ax: "Axes | None" = None) -> Self:
         """Plot the matrix, by default on the axes of a new figure, and return this display."""
-        matrix, labels = self.confusion_matrix, self.display_labels
+        matrix, labels = self.confusion_matrix, [*map(str, self.display_labels)]
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         ax = self._take_axes(ax)
         self.im_ = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -198,7 +199,7 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
         y_true: Array,
         y_pred: Array,
         *,
-        labels: Sequence[Any] | None = None,
+        labels: Sequence[object] | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
         """Count predictions, and plot them: `labels` are all classes in the order to show."""
@@ -214,7 +215,7 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
         return cls(matrix, display_labels=labels).plot(ax)
 
     @classmethod
-    def from_run(cls, run: Any, *, data: str | None = None, ax: "Axes | None" = None) -> Self:
+    def from_run(cls, run: object, *, data: str | None = None, ax: "Axes | None" = None) -> Self:
         """Plot the predictions of a run, or of its folder, for the test part of its data."""
         saved = sources.opened(run)
         labels = saved.preparation.class_labels
@@ -274,7 +275,7 @@ class PredictionErrorDisplay(_PredictionsDisplay):
     @classmethod
     def from_run(
         cls,
-        run: Any,
+        run: object,
         *,
         output: str | None = None,
         data: str | None = None,
@@ -357,7 +358,7 @@ class WeightsDisplay(_Display):
     @classmethod
     def from_training(
         cls,
-        source: Any,
+        source: object,
         *,
         image_shape: tuple[int, int] | None = None,
         ax: "Axes | None" = None,
@@ -374,14 +375,8 @@ class WeightsDisplay(_Display):
 
 
 def need_matplotlib() -> None:
-    """Raise ImportError if matplotlib is not installed; the message says how to install it."""
-    try:
-        import matplotlib.axes  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            "figures are drawn by matplotlib, which is not installed; "
-            "python -m pip install 'pluggable-mlp[plot]'"
-        ) from None
+    """Raise ImportError if the extra `plot` is not installed."""
+    require("matplotlib", "plot", "figures are drawn")
 
 
 def _put_ticks_at_integers(*axes: "Axis") -> None:
@@ -391,6 +386,6 @@ def _put_ticks_at_integers(*axes: "Axis") -> None:
         axis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _rotation(names: Sequence[Any]) -> int:
+def _rotation(names: Sequence[str]) -> int:
     """Return the angle of names at ticks: upright if they would be too long side by side."""
-    return 90 if max(len(str(name)) for name in names) > 3 else 0
+    return 90 if max(map(len, names)) > 3 else 0

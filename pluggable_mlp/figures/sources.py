@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
@@ -18,7 +18,7 @@ LEAST_SIDE = 4
 """Features that form a smaller square are not shown as an image."""
 
 
-def curves_of(source: Any) -> dict[str, Any]:
+def curves_of(source: object) -> dict[str, Array]:
     """Return losses and scores of each epoch, by name, of a training, an estimator or a run."""
     if isinstance(source, Training):
         return {"train_loss": source.history}
@@ -30,20 +30,16 @@ def curves_of(source: Any) -> dict[str, Any]:
             f"validation_{score}": getattr(source, "validation_scores_", None),
         }
         return {key: values for key, values in named.items() if values is not None}
-    if isinstance(source, SavedRun | str | PathLike):
-        file = Path(
-            source.folder or "" if isinstance(source, SavedRun) else source, "metrics.jsonl"
-        )
-        lines, name = read_history(file), str(file)
-    else:
-        lines, name = _as_run(source).history, "run"
+    folder = source.folder if isinstance(source, SavedRun) else _path(source)
+    file = folder / "metrics.jsonl"
+    lines = read_history(file)
     if not lines:
-        raise ValueError(f"{name} has no epoch; train first")
+        raise ValueError(f"{file} has no epoch")
     curves = [key for key in lines[0] if key.startswith(("train_", "validation_"))]
     return {key: [line[key] for line in lines] for key in curves}
 
 
-def first_layer_of(source: Any) -> tuple[Array, Sequence[str] | None, tuple[int, int] | None]:
+def first_layer_of(source: object) -> tuple[Array, Sequence[str] | None, tuple[int, int] | None]:
     """Return W (in, out) of the first dense layer, the names of its inputs, and their shape.
 
     They have a shape if they are of a run, pixels or without names, and a square of them.
@@ -61,18 +57,12 @@ def first_layer_of(source: Any) -> tuple[Array, Sequence[str] | None, tuple[int,
     return W, names, (side, side) if is_image else None
 
 
-def opened(run: Any) -> SavedRun:
+def opened(run: object) -> SavedRun:
     """Return a run with its parameters: a folder's are read for NumPy."""
-    if isinstance(run, SavedRun):
-        return run
-    if isinstance(run, str | PathLike):
-        return load_run(run)
-    run = _as_run(run)
-    parts = run.config, run.settings, run.preparation, run.mlp, run.parameters, run.backend
-    return SavedRun(*parts, dataset=run.dataset)
+    return run if isinstance(run, SavedRun) else load_run(_path(run))
 
 
-def pairs_by_output(run: Any, data: str | None) -> dict[str, tuple[Array, Array]]:
+def pairs_by_output(run: object, data: str | None) -> dict[str, tuple[Array, Array]]:
     """Return true and predicted values (examples,) on the test part of a regression, by output."""
     saved = opened(run)
     if saved.preparation.task != "regression":
@@ -88,8 +78,7 @@ def pair_on_host(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
     t, y = (of[:, 0] if of.ndim == 2 and of.shape[1] == 1 else of for of in (t, y))
     if t.ndim != 1 or t.shape != y.shape or not len(t):
         raise ValueError(
-            f"y_true has the shape {t.shape} and y_pred {y.shape}, expected (examples,) of both: "
-            "give one output at a time"
+            f"y_true has the shape {t.shape} and y_pred {y.shape}, expected (examples,) of both"
         )
     return t, y
 
@@ -110,19 +99,17 @@ def tiles_of(W: Array, height: int, width: int) -> Array:
     return grid.reshape(rows * (height + 1), columns * (width + 1))[:-1, :-1]
 
 
-def _as_run(source: Any) -> Any:
-    """Return a run that was trained in this process; TypeError if it is something else."""
-    from pluggable_mlp.runs.run import Run  # with all that training takes
-
-    if not isinstance(source, Run):
+def _path(source: object) -> Path:
+    """Return the folder of a run; TypeError if it is something else."""
+    if not isinstance(source, str | PathLike):
         raise TypeError(
             f"source is {source!r:.80}, expected what train returns, a fitted estimator, a run or "
             "the folder of one"
         )
-    return source
+    return Path(source)
 
 
-def _fitted(estimator: Any, attribute: str, remedy: str) -> Any:
+def _fitted(estimator: object, attribute: str, remedy: str) -> Any:
     """Return an attribute of a fitted estimator; TypeError if it has none, or an empty one."""
     value = getattr(estimator, attribute, None)
     if not value:
@@ -130,13 +117,10 @@ def _fitted(estimator: Any, attribute: str, remedy: str) -> Any:
     return value
 
 
-def _first_matrix(parameters: Any) -> Array:
+def _first_matrix(parameters: LibraryArrays) -> Array:
     """Return W of the first dense layer: others may precede it."""
     for layer in parameters:
         if "W" in layer:
             return layer["W"]
     names = "; ".join(", ".join(layer) for layer in parameters)
-    raise ValueError(
-        f"parameters are {names}, without a W (in, out); plot the weights of one member by "
-        f"WeightsDisplay(parameters[{len(parameters) - 1}]['member_W'][0])"
-    )
+    raise ValueError(f"parameters are {names}, expected those of a layer with W (in, out)")

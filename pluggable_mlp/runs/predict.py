@@ -12,7 +12,7 @@ from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.errors import DataError, DataWarning, no_data_warnings
 from pluggable_mlp.data.load import examples_like, load_inputs, load_source_like, read_dataset
 from pluggable_mlp.data.preparation import Preparation
@@ -54,10 +54,8 @@ class SavedRun:
     parameters : list of dict of arrays
         On the backend.
     backend : Backend
-    folder : Path or None
+    folder : Path
         Where it was saved.
-    dataset : Dataset or None
-        What it was trained on, if that is in memory.
     """
 
     config: dict[str, Any] = field(repr=False)
@@ -66,8 +64,7 @@ class SavedRun:
     mlp: MLP
     parameters: LibraryArrays = field(repr=False)
     backend: Backend
-    folder: Path | None = None
-    dataset: Dataset | None = field(default=None, repr=False)
+    folder: Path
 
     def predict(self, data: Any) -> Array:
         """Return what the network predicts for each example, prepared as in training.
@@ -194,8 +191,6 @@ class SavedRun:
 
     def _own_test_part(self, data: str | None = None) -> Split:
         """Return the test part of what the run was trained on, maybe from another place."""
-        if data is None and self.dataset is not None:
-            return self.dataset.test
         return load_own_test_part(
             self.settings if data is None else replace(self.settings, data=data),
             self.config,

@@ -164,14 +164,13 @@ def test_an_empty_name_is_refused(command, arguments):
     ("arguments", "word"),
     [
         (("train", "my.csv"), "(my.csv); name the data by --data FILE"),
-        (("verify", "--run", "run"), "No such option: --run │"),
-        (("train", "--lr", "0.1"), "--learning-rate"),
+        (("verify", "--run", "run"), "Error: No such option: --run"),
+        (("train", "--lr", "0.1"), "did you mean 'learning-rate'?"),
         (("train", "--loss", "mse"), "did you mean 'squared_error'?"),
         (("train", "--activation", "logistic"), "did you mean 'sigmoid'?"),
     ],
 )
-def test_what_other_libraries_call_otherwise_is_suggested(command, monkeypatch, arguments, word):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_what_other_libraries_call_otherwise_is_suggested(command, arguments, word):
     outcome = command(*arguments)
     assert outcome.code == 2
     assert word in " ".join(outcome.err.split())

@@ -31,7 +31,7 @@ def test_a_network_larger_than_memory_is_refused(command, hidden):
     line = only_line(outcome)
     assert line.startswith("Error: out of memory: a layer of ")
     assert "weights, drawn in float64, takes " in line
-    assert "smaller batch or float32" in line
+    assert "--dtype float32 need less" in line
 
 
 def test_a_certificate_of_such_a_network_is_refused(command, tmp_path):

@@ -16,10 +16,8 @@ from pluggable_mlp import (
 )
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
-from pluggable_mlp.report import draw_figures, learning_curves
+from pluggable_mlp.figures.report import draw_figures, learning_curves
 from pluggable_mlp.runs.predict import load_run
-from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 from tests.cli.saved_runs import FIGURES, content
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -103,23 +101,6 @@ def test_a_run_may_still_be_training(folders, tmp_path):
     np.testing.assert_array_equal(line.get_ydata(), expected)
 
 
-def test_a_run_in_python_has_the_figures_of_its_folder(folders):
-    """It is trained with the settings of the other, which is in a folder."""
-    settings = content(folders / "images", "config.json")["settings"]
-    run = Run(Settings.from_dict(settings), get_backend("numpy"))
-    with pytest.raises(ValueError, match="run has no epoch; train first"):
-        TrainingCurveDisplay.from_run(run)
-    for _ in run.train():
-        pass
-    for kind in (TrainingCurveDisplay, WeightsDisplay, ConfusionMatrixDisplay):
-        here, saved = kind.from_run(run).ax_, kind.from_run(folders / "images").ax_
-        for ours, theirs in zip(here.lines, saved.lines, strict=True):
-            assert ours.get_ydata().tolist() == theirs.get_ydata().tolist()
-        for ours, theirs in zip(here.images, saved.images, strict=True):
-            np.testing.assert_array_equal(ours.get_array(), theirs.get_array())
-        assert [text.get_text() for text in here.texts] == [text.get_text() for text in saved.texts]
-
-
 def test_a_run_that_was_opened_has_the_figures_of_its_folder(folders):
     for name, kind in {
         "images": TrainingCurveDisplay,
@@ -130,18 +111,6 @@ def test_a_run_that_was_opened_has_the_figures_of_its_folder(folders):
         for one, other in zip(ours.ax_.lines, theirs.ax_.lines, strict=True):
             assert one.get_ydata().tolist() == other.get_ydata().tolist()
         assert len(ours.ax_.images) == len(theirs.ax_.images)
-
-
-def test_a_run_of_a_data_set_in_memory_predicts_its_test_part(tmp_path):
-    """The settings name another one."""
-    X = np.random.default_rng(0).normal(size=(60, 3))
-    np.savez(tmp_path / "data.npz", X=X, y=np.arange(60) % 2)
-    dataset = load_dataset(tmp_path / "data.npz")
-    run = Run(Settings(epochs=1, hidden=(4,)), get_backend("numpy"), dataset)
-    for _ in run.train():
-        pass
-    display = ConfusionMatrixDisplay.from_run(run)
-    assert display.confusion_matrix.sum() == len(dataset.test.targets)
 
 
 def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
@@ -156,7 +125,7 @@ def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
             lambda: ConfusionMatrixDisplay.from_run(tmp_path / "run"),
             "has no examples for testing",
         ),
-        (lambda: TrainingCurveDisplay.from_run(folders), "metrics.jsonl has no epoch; train"),
+        (lambda: TrainingCurveDisplay.from_run(folders), "metrics.jsonl has no epoch"),
         (lambda: WeightsDisplay.from_run(folders), "config.json"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -170,7 +139,7 @@ def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
 def test_the_figures_of_a_command_are_the_displays(folders):
     """Of a run with two outputs: each has its residuals."""
     run = load_run(folders / "numbers", get_backend("numpy"))
-    figures = draw_figures(folders / "numbers", run)
+    figures = draw_figures(run)
     assert [*figures] == FIGURES["numbers"]
     loss, r2 = figures["learning-curves"].axes
     expected = {ax: TrainingCurveDisplay.from_run(folders / "numbers", metric=metric).lines_

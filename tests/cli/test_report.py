@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pluggable_mlp.report import learning_curves
+from pluggable_mlp.figures.report import learning_curves
 from tests.cli.saved_runs import FIGURES
 
 matplotlib = pytest.importorskip("matplotlib")

@@ -1,23 +1,23 @@
 """Figures of runs as files, and one HTML page about runs.
 
 The page holds its figures: it needs no server and no network.  What a figure shows is defined in
-`figures`; matplotlib draws them here without pyplot, so that none stays open.
+`displays.py`; matplotlib draws them here without pyplot, so that none stays open.
 """
 
 import base64
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.columns import Described
-from pluggable_mlp.figures import (
+from pluggable_mlp.figures.displays import (
     ConfusionMatrixDisplay,
     PredictionErrorDisplay,
     TrainingCurveDisplay,
@@ -49,13 +49,11 @@ code { font-size: 0.9em; }
 _OF_MACHINE = ("backend", "device", "versions")
 
 
-def draw_figures(folder: Path, run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
+def draw_figures(run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
     """Return the figures of a run by their names; without a test part, none of it.
 
     Parameters
     ----------
-    folder : Path
-        Of the run.
     run : SavedRun
     data : str, optional
         Where its data are now; by default where they were.
@@ -66,7 +64,7 @@ def draw_figures(folder: Path, run: SavedRun, data: str | None = None) -> dict[s
         If the data are not there any more, or have changed.
     """
     return {
-        "learning-curves": learning_curves([folder]),
+        "learning-curves": learning_curves([run.folder]),
         **_figures_of_test_part(run, data),
         "first-layer": _first_layer(run),
     }
@@ -147,23 +145,6 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(min(width, 24.0), height), layout="constrained")
 
 
-class _Reported(NamedTuple):
-    """A run and what its folder says that it reached."""
-
-    folder: Path
-    run: SavedRun
-    summary: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, folder: Path, backend: Backend) -> "_Reported":
-        run = load_run(folder, backend)
-        return cls(folder, run, read_summary(folder, run.config))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return self.run.settings.to_dict()
-
-
 def report_page(folders: Sequence[Path], backend: Backend, data: str | None = None) -> str:
     """Return a page about runs.
 
@@ -178,10 +159,10 @@ def report_page(folders: Sequence[Path], backend: Backend, data: str | None = No
     data : str, optional
         Where the data of the runs are now; by default where they were.
     """
-    runs = [_Reported.of(folder, backend) for folder in folders]
+    runs = [load_run(folder, backend) for folder in folders]
     title = escape(", ".join(map(str, folders)))
     sections = [_comparison(runs)] if len(runs) > 1 else []
-    sections += [_section(*one, data) for one in runs]
+    sections += [_section(run, data) for run in runs]
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
@@ -190,25 +171,25 @@ def report_page(folders: Sequence[Path], backend: Backend, data: str | None = No
     )
 
 
-def _comparison(runs: Sequence[_Reported]) -> str:
+def _comparison(runs: Sequence[SavedRun]) -> str:
     """Return a table of what the runs reached, and of the settings in which they differ."""
-    measured = [key for run in runs for key in run.summary if key.startswith(("test_", "valid"))]
+    reached = [read_summary(run.folder) for run in runs]
+    measured = [key for of in reached for key in of if key.startswith(("test_", "valid"))]
     keys = ["epochs", "kept_epoch", "train_loss", *measured, "seconds", "backend", "device"]
-    settings = [run.settings for run in runs]
-    differing = [
-        key
-        for key in sorted({key for of in settings for key in of} - {*keys})
-        if len({str(of.get(key)) for of in settings}) > 1
-    ]
-    rows = [[in_words(key), *(run.summary.get(key) for run in runs)] for key in dict.fromkeys(keys)]
-    rows += [[in_words(key), *(of.get(key) for of in settings)] for key in differing]
+    rows = [[in_words(key), *(of.get(key) for of in reached)] for key in dict.fromkeys(keys)]
+    settings = [run.settings.to_dict() for run in runs]
+    for key in sorted(settings[0].keys() - {*keys}):
+        values = [of[key] for of in settings]
+        if any(value != values[0] for value in values):
+            rows.append([in_words(key), *values])
     head = ["", *(str(run.folder) for run in runs)]
     curves = learning_curves([run.folder for run in runs])
     return f"<h2>Comparison</h2>\n{_table(rows, head)}\n{_image('comparison', curves)}"
 
 
-def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str | None) -> str:
+def _section(run: SavedRun, data: str | None) -> str:
     """Return the part of the page about one run."""
+    folder, summary = run.folder, read_summary(run.folder)
     machine = {"backend": summary["backend"], "device": summary["device"], **summary["versions"]}
     certificate = read_json(folder / "certificate.json", "a file of the run")
     result = [[in_words(key), of] for key, of in summary.items() if key not in _OF_MACHINE]
@@ -223,21 +204,22 @@ def _section(folder: Path, run: SavedRun, summary: Mapping[str, Any], data: str 
     )
     return (
         f"<h2>{escape(str(folder))}</h2>\n<h3>Result</h3>\n{_table(result)}\n"
-        f"{_images(folder, run, data)}\n{_preparation(run)}"
+        f"{_images(run, data)}\n{_preparation(run)}"
         f'<div class="columns">\n{shown}\n</div>'
     )
 
 
-def _images(folder: Path, run: SavedRun, data: str | None) -> str:
+def _images(run: SavedRun, data: str | None) -> str:
     """Return the figures of a run; without its data, a note in the place of those of the data."""
     note = ""
     try:
-        figures = draw_figures(folder, run, data)
+        figures = draw_figures(run, data)
     except DataError as error:
         words = f"Without the figures of the test part: {error}"
         warnings.warn(words, DataWarning, stacklevel=4)
         note = f"<p>{escape(words)}</p>\n"
-        figures = {"learning-curves": learning_curves([folder]), "first-layer": _first_layer(run)}
+        curves = learning_curves([run.folder])
+        figures = {"learning-curves": curves, "first-layer": _first_layer(run)}
     return note + "\n".join(_image(name, figure) for name, figure in figures.items())
 
 
@@ -248,7 +230,7 @@ def _preparation(run: SavedRun) -> str:
     return f"<h3>Preparation</h3>\n{table}\n{facts}\n"
 
 
-def _table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
+def _table(rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> str:
     """Return a table whose first column names the rows."""
     lines = ["<tr>" + "".join(f"<th>{escape(one)}</th>" for one in head) + "</tr>"] if head else []
     for name, *values in rows:
@@ -257,7 +239,7 @@ def _table(rows: Sequence[Sequence[Any]], head: Sequence[str] = ()) -> str:
     return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, list | tuple):

@@ -1,16 +1,65 @@
-"""`pluggable-mlp compare`: do several backends agree, and where do they first differ?"""
+"""Commands on backends: which are here, whether one keeps its contract, whether several agree."""
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pluggable_mlp.cli.options import with_settings
+from pluggable_mlp.cli.options import number, with_settings
+from pluggable_mlp.fields import PositiveCount
+from pluggable_mlp.files import Json
+from pluggable_mlp.wording import aligned, counted
 
 if TYPE_CHECKING:
     from pluggable_mlp.consistency import Report
     from pluggable_mlp.settings import Settings
+
+
+def backends() -> None:
+    """List the available backends, and why the others are not available."""
+    from threadpoolctl import threadpool_info
+
+    from pluggable_mlp.backends import available_backends
+
+    rows = [("backend", "here", "version", "devices, or why not")]
+    for status in available_backends():
+        if status.available:
+            detail = ", ".join(status.devices) if status.devices else "installed, not yet imported"
+        else:
+            detail = f"{status.reason}; {status.remedy}"
+        here = "yes" if status.available else "no"
+        rows.append((status.name, here, status.version or "", detail))
+    typer.echo("\n".join(aligned(rows)))
+    for pool in threadpool_info():
+        if pool["user_api"] == "blas":
+            typer.echo(
+                f"NumPy's BLAS: {pool['internal_api']} {pool['version']}, kernels for "
+                f"{pool.get('architecture')}, {counted(pool['num_threads'], 'thread')}"
+            )
+
+
+def check(
+    backend: Annotated[
+        str, typer.Argument(metavar="NAME", help="A backend, as for --backend of train.")
+    ],
+) -> None:
+    """Check a backend against its contract, and grade it; exit 1 if a check fails.
+
+    The grades are "runs", "agrees within bounds" and "same bits as the recordings".  The checks
+    take from seconds to minutes.
+    """
+    from pluggable_mlp.backends import get_backend
+    from pluggable_mlp.testing.conformance import ConformanceReport, line_of, results_of
+
+    made = get_backend(backend)
+    results = []
+    for result in results_of(made, {}):
+        typer.echo(line_of(result))
+        results.append(result)
+    report = ConformanceReport.of(made, results)
+    typer.echo("\n".join(["", *report.conclusion()]))
+    raise typer.Exit(1 if report.faults else 0)
 
 
 @with_settings(without=("epochs", "block_size", "micro_batch"), batch_size=128)
@@ -19,8 +68,11 @@ def compare(
     backends: Annotated[
         str, typer.Option(help="Two or more, separated by commas; the first is the reference.")
     ],
-    settings: dict[str, Any],
-    steps: Annotated[int, typer.Option(help="Number of training steps.")] = 20,
+    settings: Json,
+    steps: Annotated[
+        int,
+        typer.Option(help="Number of training steps.", parser=number("steps", PositiveCount)),
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare training steps on several backends; exit 1 if they disagree.
