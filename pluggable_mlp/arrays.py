@@ -171,19 +171,13 @@ def device_of(array: Array) -> Device:
     It is None within a function that JAX compiles: the arrays there do not have a device yet, and
     new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).
     """
-    if _is_traced(array.__class__):
+    kind = array.__class__
+    # Asked for its device, such an array raises an error, for whose words it searches all
+    # operations so far: of a large network that was nearly half of the time of its compilation.
+    if kind.__module__.startswith("jax.") and issubclass(kind, import_module("jax.core").Tracer):
         return None
     named = getattr(array, "device", None)  # dask's arrays have none
     return array_api_compat.device(array) if named is None else named
-
-
-def _is_traced(kind: type) -> bool:
-    """Return whether JAX traces arrays of a type."""
-    # Asked for its device, such an array raises an error, for whose words it searches all
-    # operations so far: of a large network that was nearly half of the time of its compilation.
-    if not kind.__module__.startswith("jax."):
-        return False
-    return issubclass(kind, import_module("jax.core").Tracer)
 
 
 def by_columns(rows: int | None, columns: int) -> bool:

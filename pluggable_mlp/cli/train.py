@@ -1,6 +1,6 @@
 """`pluggable-mlp train`: train, print the measures of each epoch, save the run in a folder."""
 
-import sys
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -266,13 +266,11 @@ class _Report:
 
     def __init__(self, run: "Run", quiet: bool, as_json: bool) -> None:
         self._run, self.quiet, self._as_json = run, quiet, as_json
-        # Asked before there is a bar: Rich then stands in for stdout, and up to 14 says no.
-        self._on_terminal = sys.stdout.isatty()
 
     @property
     def wants_bar(self) -> bool:
         """Whether a bar may be shown: it would tear JSON or a pipe's end on the same terminal."""
-        return not (self.quiet or (self._as_json and self._on_terminal) or goes_to_pipe())
+        return not (self.quiet or self._as_json or goes_to_pipe())
 
     def begin(self) -> None:
         """Print the preparation of the data."""
@@ -288,7 +286,7 @@ class _Report:
             return
         if self._as_json:
             _echo_json(line)
-        elif not (bar and self._on_terminal):
+        elif not (bar and os.isatty(1)):
             typer.echo(f"{self.describe(line)}  {line['seconds']:.2f} s")
 
     def describe(self, line: Json) -> str:
