@@ -28,15 +28,8 @@ SuffixOption = Annotated[
 ]
 
 
-def path(text: str) -> Path:
-    """Return the path; refuse an empty text, which would be the current folder."""
-    if not text:
-        raise typer.BadParameter("it is empty, expected a path")
-    return Path(text)
-
-
 RunArgument = Annotated[
-    Path, typer.Argument(help="Folder written by train --output.", metavar="RUN", parser=path)
+    Path, typer.Argument(help="Folder written by train --output.", metavar="RUN")
 ]
 
 
@@ -146,7 +139,6 @@ ConfigOption = Annotated[
     typer.Option(
         help="TOML file with these options, such as epochs = 10, or the config.json of a run, for "
         "its settings; the command line overrides it.",
-        parser=path,
         is_eager=True,
         callback=_load_config,
     ),

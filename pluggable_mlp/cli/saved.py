@@ -17,7 +17,7 @@ from pluggable_mlp.cli.console import (
     removed_at_end,
     saved_input,
 )
-from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption, path
+from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption
 from pluggable_mlp.files import Json
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import aligned, counted
@@ -89,7 +89,6 @@ def predict(
         Path,
         typer.Argument(
             metavar="INPUT",
-            parser=path,
             help="Examples without targets: .npy, .npz with X, a table, a file of IDX images, or "
             "- for standard input.",
         ),
@@ -99,7 +98,6 @@ def predict(
         typer.Option(
             help="File to write: .csv, or .npy for only the predictions; by default CSV on "
             "standard output.",
-            parser=path,
         ),
     ] = None,
     suffix: SuffixOption = ".csv",
@@ -173,9 +171,7 @@ def export(
     run: RunArgument,
     output: Annotated[
         Path | None,
-        typer.Option(
-            help="The ONNX file to write; by default model.onnx in the run's folder.", parser=path
-        ),
+        typer.Option(help="The ONNX file to write; by default model.onnx in the run's folder."),
     ] = None,
 ) -> None:
     """Write a saved run as an ONNX graph, which takes rows as their file holds them.
@@ -203,7 +199,7 @@ def plot(
     run: RunArgument,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for the figures; by default plots in the run's.", parser=path),
+        typer.Option(help="Folder for the figures; by default plots in the run's."),
     ] = None,
     form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     data: DataOption = None,
@@ -236,7 +232,6 @@ def report(
         typer.Option(
             help="The page to write; by default report.html in the run's folder, of several runs "
             "in the current one.",
-            parser=path,
         ),
     ] = None,
     data: DataOption = None,
@@ -260,9 +255,7 @@ def report(
 def verify(
     run: Annotated[
         Path,
-        typer.Argument(
-            help="Folder written by train --output, or a certificate.", metavar="RUN", parser=path
-        ),
+        typer.Argument(help="Folder written by train --output, or a certificate.", metavar="RUN"),
     ],
     backend: BackendOption = "numpy",
     data: Annotated[

@@ -21,7 +21,6 @@ from pluggable_mlp.cli.options import (
     BackendOption,
     ConfigOption,
     number,
-    path,
     source_of,
     with_settings,
 )
@@ -47,7 +46,7 @@ def train(
     settings: Json,
     output: Annotated[
         Path | None,
-        typer.Option(help="New folder for the model, its metrics and settings.", parser=path),
+        typer.Option(help="New folder for the model, its metrics and settings."),
     ] = None,
     overwrite: Annotated[
         bool,
@@ -60,7 +59,6 @@ def train(
         typer.Option(
             help="A folder written by train --output: go on from its last checkpoint, with its "
             "settings; --epochs may be raised, --data and --test may be elsewhere.",
-            parser=path,
             rich_help_panel=_OUTPUT,
         ),
     ] = None,

@@ -126,27 +126,6 @@ def test_the_package_runs_as_a_module():
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("train", "--output", ""),
-        ("evaluate", ""),
-        ("predict", "", "x.npy"),
-        ("predict", "run", ""),
-        ("predict", "run", "x.npy", "--output", ""),
-        ("verify", ""),
-        ("export", ""),
-        ("export", "run", "--output", ""),
-    ],
-)
-def test_an_empty_path_is_not_the_current_folder(command, arguments, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    outcome = command(*arguments)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "it is empty, expected a path" in " ".join(outcome.err.split())
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
         ("train", "--data", ""),
         ("train", "--backend", ""),
         ("train", "--activation", ""),
