@@ -37,8 +37,8 @@ _PLAIN = RECIPES[NONE].values(Facts())
 
 
 def written(value: object) -> str:
-    """Return a value as the command line has it."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    """Return a value as the command line has it: lists are separated by commas."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _default(name: str) -> str:

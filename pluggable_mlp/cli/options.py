@@ -14,10 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from pluggable_mlp.fields import Field, field_of, fields_of
-from pluggable_mlp.options import GROUPS, OFTEN_USED, DataOptions, Options
+from pluggable_mlp.options import GROUPS, OFTEN_USED, DataOptions, Options, written
 from pluggable_mlp.registry import did_you_mean
-
-_NAMES = {str: "text", int: "integer", float: "float"}
 
 BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
@@ -77,7 +75,7 @@ def source_of(context: typer.Context, name: str) -> str:
 def _option(field: Field, default: object, panel: str | None) -> inspect.Parameter:
     """Return the parameter of a command that is the option of a setting, in a panel of its help."""
     if field.many and default is not None:
-        default = _as_text(default)
+        default = written(default)
     shown = typer.Option(help=field.help, parser=_parser(field), rich_help_panel=panel)
     kind: Any = str if field.many else field.kind
     option = Annotated[kind | None, shown]
@@ -95,18 +93,13 @@ def _parser(field: Field) -> Callable[[object], object]:
         except ValueError as error:
             raise TypeError(error) from None  # of a ValueError Typer keeps nothing
 
-    parse.__name__ = _NAMES[str if field.many else field.kind]  # in the help
+    parse.__name__ = "text" if field.many else field.kind.__name__  # in older Typer's help
     return parse
 
 
 def number(name: str, kind: object) -> Callable[[object], object]:
     """Return the parser of an option that is no setting, but a number of a kind."""
     return _parser(field_of(name, kind))
-
-
-def _as_text(value: object) -> str:
-    """Return a value as the command line has it: lists are separated by commas."""
-    return ",".join(map(str, value if isinstance(value, list | tuple) else [value]))
 
 
 def _load_config(context: typer.Context, file: Path | None) -> Path | None:
@@ -130,7 +123,7 @@ def _load_config(context: typer.Context, file: Path | None) -> Path | None:
             raise ValueError(f"{file}: {key!r} is not an option of {context.info_name}{hint}")
         if value is not None:
             is_flag = getattr(option, "is_flag", False)
-            context.default_map[str(option.name)] = value if is_flag else _as_text(value)
+            context.default_map[str(option.name)] = value if is_flag else written(value)
     return file
 
 
