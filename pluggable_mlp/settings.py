@@ -180,7 +180,7 @@ class Settings(Options):
         return self.completed(
             self._facts(dataset),
             task=dataset.task,
-            target=self.target or (named or (None,))[0],
+            target=",".join(named) if named else self.target,
             scaling=made.scaling_kind if made else "none",
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,

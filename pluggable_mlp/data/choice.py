@@ -61,8 +61,7 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
         fault = f"has one column, which begins with {str(frame.item(0, 0))[:50]!r}"
         remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs: the "
         raise DataError(source, fault, f"{remedy}features, then what to predict")
-    names = () if header is False else columns
-    chosen = _targets(source, frame, names, options.target, preparation)
+    chosen = _targets(source, columns, header, options.target, preparation)
     if len(chosen) == len(columns):
         raise DataError(source, "all columns are targets", "leave some for the features")
     as_text = (
@@ -171,41 +170,33 @@ def _listed(names: Sequence[str]) -> str:
 
 def _targets(
     source: str,
-    frame: Any,
-    names: Sequence[str],
+    columns: Sequence[str],
+    header: bool | None,
     asked: str | None,
     preparation: Preparation | None,
 ) -> list[str]:
-    """Return the columns of the target, by default the last."""
+    """Return the columns of the target: training's own, or those asked for, by default the last."""
+    if preparation is not None and preparation.columns is not None:
+        named = header is not False and preparation.is_named
+        targets = preparation.target_names or ()
+        return [_target(source, columns, one, by_place=not named) for one in targets]
     if asked is None:
-        return [frame.columns[-1]]
-    if asked in names:  # which may hold a comma
+        return [columns[-1]]
+    if asked in columns:  # which may hold a comma
         return [asked]
-    return [_target(source, frame, names, one.strip(), preparation) for one in asked.split(",")]
+    return [_target(source, columns, one.strip()) for one in asked.split(",")]
 
 
-def _target(
-    source: str, frame: Any, names: Sequence[str], one: str, preparation: Preparation | None
-) -> str:
-    width = frame.width
-    if one in names:
+def _target(source: str, columns: Sequence[str], one: str, *, by_place: bool = True) -> str:
+    """Return the column of a target, by its name or, counted from 1, its place."""
+    if one in columns:
         return one
-    if one.lstrip("-").isdecimal() and 1 <= abs(int(one)) <= width:
-        return str(frame.columns[int(one) - (int(one) > 0)])
-    if not names:
-        fault = f"has {width} columns without names, and no target {one!r}"
-        remedy = f"give its place from 1 to {width}"
-        if preparation is not None and preparation.is_named:
-            remedy = "name the columns in the first line, as training's table did"
-        raise DataError(source, fault, remedy)
-    fault = f"has no column {one!r}; it has {', '.join(names[:20])}"
-    if preparation is not None:  # which has named the target
-        remedy = f"give the target {one!r} under its name, as training's table did"
-    elif near := closest(one, names):
-        remedy = f"did you mean {near!r}?"
-    else:
-        remedy = "name one of these, or its place from 1"
-    raise DataError(source, fault, remedy)
+    if by_place and one.lstrip("-").isdecimal() and 1 <= abs(int(one)) <= len(columns):
+        return columns[int(one) - (int(one) > 0)]
+    near = closest(one, columns)
+    remedy = f"did you mean {near!r}?" if near else f"name one of these, or 1 to {len(columns)}"
+    remedy = remedy if by_place else "name the columns as training's table did"
+    raise DataError(source, f"has no column {one!r}; it has {', '.join(columns[:20])}", remedy)
 
 
 def _as_array(source: str, columns: Sequence[Any]) -> Array:

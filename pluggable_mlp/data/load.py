@@ -90,8 +90,9 @@ def load_dataset(
         A name of `RECIPES`, which scales features, keeps a validation part and turns categories
         into features in its own way; see docs/how-to/tables.md.
     preparation : Preparation, optional
-        That of an earlier data set, to be applied; it stands for the task, the scalings, the
-        header, the encoding and the decimal mark.  By default one is fitted on the training part.
+        That of an earlier data set, to be applied; it stands for the task, the target, the
+        scalings, the header, the encoding and the decimal mark.  By default one is fitted on the
+        training part.
     in_files : bool, default False
         Whether the inputs of .npy and IDX files stay there, of any size, without blocks: for
         processes that each read the rows that they need.
@@ -179,18 +180,16 @@ def load_for_testing(
     """
     from pluggable_mlp.data.split import keep_on_disk
 
-    source = load_source_like(preparation, options.test, options.target)
+    source = load_source_like(preparation, options.test)
     source = keep_on_disk(source, options.block_size, in_files)
     return examples_like(preparation, source, block_size=options.block_size)
 
 
-def load_source_like(preparation: "Preparation", data: Any, target: str | None = None) -> Source:
+def load_source_like(preparation: "Preparation", data: Any) -> Source:
     """Load data like those of training, neither converted nor divided."""
-    from pluggable_mlp.data.tables import is_table
     from pluggable_mlp.options import DataOptions
 
-    options = DataOptions(data=data, target=target if is_table(data) else None)
-    return load_source(options, preparation)
+    return load_source(DataOptions(data=data), preparation)
 
 
 def examples_like(

@@ -143,7 +143,7 @@ class SavedRun:
             inputs, targets = self._own_test_part()
             size = self.settings.block_size
         else:
-            source = load_source_like(self.preparation, data, self.settings.target)
+            source = load_source_like(self.preparation, data)
             needed = needs_blocks((split.inputs for split in source.splits.values()), None)
             inputs, targets = self._other_examples(keep_on_disk(source, None))
             size = self.settings.block_size or block_of(inputs, needed)

@@ -104,7 +104,7 @@ def test_the_target_may_stand_in_a_file(command, tmp_path, file):
     table.write_text("a,b,c\n" + "".join(f"{k % 2},{k}.5,{k % 3}.5\n" for k in range(30)))
     text = f"data = '{table}'\ntarget = 1\nepochs = 1\noutput = '{tmp_path / 'run'}'"
     assert command("train", "--config", file(text)).code == 0
-    assert settings(tmp_path / "run")["target"] == "1"
+    assert settings(tmp_path / "run")["target"] == "a"
 
 
 def test_the_command_line_wins(command, tmp_path, file):

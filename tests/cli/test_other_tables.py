@@ -172,7 +172,7 @@ def test_columns_are_found_by_their_names(told, train, tmp_path, suffix):
         other = save(f"target {name}", {"a": table["a"], "b": table["b"], name: table["y"]})
         outcome = told("evaluate", run, "--data", other)
         assert (outcome.code, outcome.out) == (2, "")
-        remedy = "give the target 'y' under its name, as training's table did"
+        remedy = "name the columns as training's table did"
         assert f"{other}: has no column 'y'; it has a, b, {name}; {remedy}\n" in outcome.err
 
 

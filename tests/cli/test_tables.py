@@ -128,6 +128,21 @@ def test_the_target_is_named_or_counted(trained, tmp_path, target):
     assert names == ["age", "city", "income", "pair"]
 
 
+@pytest.mark.parametrize("target", ["1", "a", "-3", "1,2"])
+def test_the_target_of_later_files_is_found_by_its_name(command, trained, tmp_path, target):
+    """However it was given for training: by its name or its place, alone or among several."""
+    x = np.random.default_rng(0).normal(size=(COUNT, 3)).round(3)
+    table = dict(zip("abc", x.T.tolist(), strict=True))
+    path = write(tmp_path / "table.csv", table)
+    moved = write(tmp_path / "moved.csv", {name: table[name] for name in "cba"})
+    _, run = trained(path, "--target", target)
+    named = "a,b" if "," in target else "a"
+    assert content(run, "config.json")["settings"]["target"] == named
+    measured = [command("evaluate", "--json", run, "--data", data).out for data in (path, moved)]
+    assert measured[0] == measured[1]
+    assert json.loads(measured[0])["examples"] == COUNT
+
+
 def test_several_targets_are_labels_or_numbers(command, trained, tmp_path):
     x = np.random.default_rng(0).normal(size=(COUNT, 2))
     table = {
@@ -200,7 +215,7 @@ def test_later_files_that_are_read_unlike_trainings_are_refused(command, trained
     _, of_named = trained(named, "--target", "buys")
     outcome = command("evaluate", of_named, "--data", bare)
     assert outcome.code == 2
-    assert "name the columns in the first line, as training's table did" in outcome.err
+    assert "name the columns as training's table did" in outcome.err
     other = tmp_path / "other.csv"
     other.write_bytes(named.read_bytes().replace(b"Rome", b"K\xf6ln"))
     outcome = command("predict", of_named, other)
