@@ -29,8 +29,6 @@ EXCEPTIONS = {
     r"device test because": "scikit-learn's own tests of Intel's and Apple's devices",
     r"^dpnp is not installed": "an array library for Intel's devices",
     r"does not have a decision_function": "scikit-learn's check of another kind of classifier",
-    r"tabm|pytabkit": "packages whose figures benchmarks show, far too large for a test",
-    r"^there is no Chromium": "a browser",
 }
 """Reasons of skips that may stand in every run, and why nothing is missed."""
 

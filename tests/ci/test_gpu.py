@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +91,7 @@ def test_what_was_done_before_the_limit_is_reported_in_few_files(tmp_path):
     assert "said" in (out / "tests.xml").read_text()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_the_emulated_card_is_told_why_a_contender_is_not_available(tmp_path):
     chosen = ("-k", "test_contender_is_available and (torch-graph or jax-scan)")
@@ -101,39 +101,6 @@ def test_the_emulated_card_is_told_why_a_contender_is_not_available(tmp_path):
     for name, library in (("torch-graph", "torch"), ("jax-scan", "jax")):
         pytest.importorskip(library)
         assert re.search(rf"test_contender_is_available\[{name}\]: not available \w+Error: ", page)
-
-
-def test_the_emulated_card_leaves_pytorch_and_jax_out_by_name():
-    done = gpu("others", GPU_EMULATED="yes")
-    assert done.returncode == 0
-    assert done.stdout == "left out on the emulated card: torch:cuda, jax:gpu\n"
-
-
-@pytest.mark.slow
-def test_wheels_are_installed_for_the_call_alone(tmp_path):
-    name = tmp_path / "wheels" / "of_the_call-1-py3-none-any.whl"
-    name.parent.mkdir()
-    with zipfile.ZipFile(name, "w") as wheel:
-        wheel.writestr("of_the_call.py", "")
-        wheel.writestr(
-            "of_the_call-1.dist-info/METADATA",
-            "Metadata-Version: 2.1\nName: of-the-call\nVersion: 1\n",
-        )
-        wheel.writestr("of_the_call-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        wheel.writestr("of_the_call-1.dist-info/RECORD", "")
-    (tmp_path / "test_wheels.py").write_text(
-        "import subprocess, sys\n"
-        "def test_wheel_is_seen(tmp_path):\n"
-        "    code = 'import of_the_call, importlib.metadata, pluggable_mlp.runs as r; '\n"
-        "    code += 'importlib.metadata.version(\"pluggable-mlp\")'\n"
-        "    subprocess.run([sys.executable, '-c', code], check=True, cwd=tmp_path)\n"
-    )
-    chosen = (str(tmp_path / "test_wheels.py"), "-k", "test_wheel_")
-    out = {"OUT": str(tmp_path / "out"), "WHEELS": str(name.parent)}
-    done = gpu("tests", *chosen, **out)
-    assert done.returncode == 0, done.stdout
-    with pytest.raises(ImportError):
-        __import__("of_the_call")
 
 
 SOME = (
@@ -148,6 +115,7 @@ def collected(part, tmp_path, *files):
     return {line for line in done.stdout.splitlines() if "::" in line}
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "members"), [("tests", ["cupy"]), ("others", ["torch:cuda", "jax:gpu"])]
@@ -161,6 +129,7 @@ def test_each_device_gets_its_own_tests(tmp_path, part, members):
     assert of_them <= chosen <= of_them | by_name
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_bits_ask_every_device_for_everything(tmp_path):
     chosen = collected("bits", tmp_path)

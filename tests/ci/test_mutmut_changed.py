@@ -79,17 +79,3 @@ def test_changed_files_and_their_tests(repository):
     without_tests, *survived = after.splitlines()
     assert without_tests.split() == ["2", "m.x_f:", "no", "tests"]
     assert survived == ["# a diff of m.x_f__mutmut_1", "# a diff of m.x_f__mutmut_3"]
-
-
-def test_a_file_without_tests_of_its_own_has_those_beside_it(repository):
-    root, run = repository
-    (root / "backends/tape.py").write_text("changed\n", encoding="utf-8")
-    run("git", "commit", "--quiet", "--all", "--message", "second")
-    said = run("bash", "ci/mutmut_changed.sh", "HEAD~1")
-    assert '"tests/backends/test_torch.py", ]' in said
-    assert said.index("]\nalso_copy") < said.index("changed\n")
-
-
-def test_nothing_changed(repository):
-    _, run = repository
-    assert run("bash", "ci/mutmut_changed.sh") == "no file of the library changed since main\n"

@@ -61,6 +61,7 @@ def run(command, folder=ROOT, **environment):
     )
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_all_files_of_tests_can_be_read_where_optional_packages_are_absent():
     command = ["-c", WITHOUT_THEM, " ".join(NOT_THERE), "--collect-only", "-q", "tests"]
