@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, load_dataset
+from pluggable_mlp.data import load_dataset
 
 pytest.importorskip("polars")
 
@@ -120,19 +120,6 @@ def test_a_run_without_a_test_part(command, files, tmp_path):
     assert "--data" in refused.err
 
 
-@pytest.mark.parametrize(("share", "expected"), [(None, 20), (1 / 7, 20), (0.25, 35), (0.5, 70)])
-def test_a_share_is_for_testing_stratified_by_class(tmp_path, share, expected):
-    path, labels = tmp_path / "data.npz", np.repeat([0, 1], [84, 56])
-    np.savez(path, X=NUMBERS, y=labels)
-    data = load_dataset(path, test_share=share)
-    assert len(data.test.targets) == expected
-    assert data.test.targets.sum() == pytest.approx(0.4 * expected, abs=1)
-    rows = [tuple(row) for split in data.splits.values() for row in split.inputs.tolist()]
-    assert sorted(rows) == sorted(map(tuple, NUMBERS.tolist()))
-    given = load_dataset(path, test_share=share, seed=1)
-    assert not np.array_equal(given.test.inputs, data.test.inputs)
-
-
 def test_the_share_is_an_option_and_a_key_of_a_file(command, tmp_path):
     np.savez(tmp_path / "data.npz", X=NUMBERS, y=np.arange(COUNT) % 2)
     (tmp_path / "options.toml").write_text("test-share = 0.25\n")
@@ -156,23 +143,3 @@ def test_a_test_part_of_the_data_stays_the_only_one(command, files):
         outcome = command("train", "--data", "digits", *TRAIN, *options)
         assert outcome.code == 2
         assert f"has a test part of its own; leave {options[0]} out" in outcome.err
-
-
-def test_what_does_not_fit_is_refused(command, files, tmp_path):
-    own, other = files
-    arguments = ["train", "--data", own, *TRAIN, "--target", "class"]
-    both = command(*arguments, "--test", other, "--test-share", 0.5)
-    assert both.code == 2
-    assert "expected none with test" in both.err
-    strange = tmp_path / "strange.csv"
-    strange.write_text("a,b,city,class\n1,2,Bern,maybe\n")
-    outcome = command(*arguments, "--test", strange)
-    assert outcome.code == 2
-    assert "label is maybe, which training never saw" in outcome.err
-    strange.write_text("a,b,class\n1,2,yes\n")
-    outcome = command(*arguments, "--test", strange)
-    assert (outcome.code, "has no column 'city'" in outcome.err) == (2, True)
-    for share in (1, -0.1, "nan"):
-        assert command(*arguments, "--test-share", share).code == 2
-    with pytest.raises(DataError, match="give at least 200 of these"):
-        load_dataset(own, target="class", test_share=0.005)

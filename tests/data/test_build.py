@@ -7,7 +7,7 @@ import pytest
 
 from pluggable_mlp.data import DataError, DataWarning, Split
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.dataset import Source, as_bytes
+from pluggable_mlp.data.dataset import Source
 from pluggable_mlp.data.split import choose_test_examples
 from pluggable_mlp.options import DataOptions
 from tests.together import together
@@ -30,12 +30,10 @@ def build(inputs, labels=LABELS):
     ("given_dtype", "kept_dtype", "scale"),
     [
         ("uint8", "uint8", 1 / 256),
-        ("float16", "float32", None),
         ("float32", "float32", None),
         (">f4", "float32", None),
         ("float64", "float64", None),
         ("int64", "float64", None),
-        ("uint16", "float64", None),
         ("bool", "float64", None),
     ],
 )
@@ -53,12 +51,10 @@ def test_values_are_kept_and_axes_flattened(given_dtype, kept_dtype, scale):
     ("inputs", "fault"),
     [
         (np.zeros(3), "shape (3,)"),
-        (np.zeros((0, 2)), "shape (0, 2)"),
         (np.zeros((3, 0)), "shape (3, 0)"),
         (np.zeros((3, 1), dtype=complex), "complex128"),
         (np.array([["a"], ["b"], ["c"]]), "<U1"),
         (np.array([[2**53 + 1], [0], [0]]), "2**53"),
-        (np.array([[-(2**63)], [0], [0]]), "2**53"),
         (np.array([[np.inf], [0], [0]]), "feature 0 of example 0 of the train inputs is inf"),
     ],
 )
@@ -93,12 +89,10 @@ def test_other_numbers_are_no_pixels(wrong):
     ("inputs", "told"),
     [
         (WHOLE.clip(0, 127), None),  # counts
-        (WHOLE > 5, None),  # yes or no
         (WHOLE / 256, None),
         (WHOLE, "run from 0 to 255"),
         (WHOLE - 1, "run from -1 to 254"),
         (WHOLE * 257, "run from 0 to 65535"),
-        (-WHOLE, "run from -255 to 0"),
     ],
 )
 def test_other_numbers_are_values_and_large_ones_warn(inputs, told):
@@ -113,28 +107,11 @@ def test_other_numbers_are_values_and_large_ones_warn(inputs, told):
     assert build_dataset(given, DataOptions(scaling="none")).scale is None  # without a word
 
 
-def test_more_rows_than_are_looked_at_together(monkeypatch):
-    """The last block's rows are converted, and looked at, too."""
-    monkeypatch.setattr("pluggable_mlp.data.dataset.BLOCK", 2)
-    values = np.arange(10.0).reshape(5, 2)
-    assert as_bytes(values).tolist() == values.tolist()
-    assert as_bytes(values / 256, 1 / 256).tolist() == values.tolist()
-    for row in range(5):
-        for value in (0.5, -1, 256, 1e30):
-            other = values.copy()
-            other[row, 1] = value
-            assert as_bytes(other) is None
-            assert as_bytes(other / 256, 1 / 256) is None
-
-
 @pytest.mark.parametrize(
     ("targets", "kept", "outputs"),
     [
         (np.array([0.5, 1.5, -2.0]), "float64", 1),
         (np.array([0.5, 1.5, -2.0], ">f4"), "float32", 1),
-        (np.array([[0.5], [1.5], [2.5]], "float16"), "float32", 1),
-        (np.array([3, 7, -7]), "float64", 1),
-        (np.array([200, 7, 255], np.uint8), "float64", 1),
         (np.array([True, False, True]), "float64", 1),
         (np.arange(6).reshape(3, 2) / 4, "float64", 2),
     ],
@@ -152,11 +129,8 @@ def test_regression_targets_are_kept_as_floats(check_rules, targets, kept, outpu
     ("targets", "fault"),
     [
         (np.float64(1), "the train targets have shape ()"),
-        (np.zeros((3, 1, 1)), "the train targets have shape (3, 1, 1)"),
         (np.zeros((3, 0)), "the train targets have shape (3, 0)"),
         (np.zeros(2), "inputs have shape (3, 1), the targets (2,); give one of the targets"),
-        (np.zeros(3, complex), "the train targets are of dtype complex128"),
-        (np.array(["a", "b", "c"]), "the train targets hold texts"),
         (np.array([0, 1, 2**53 + 1]), "the train targets hold integers beyond 2**53"),
         (np.array([0, np.nan, 1]), "example 1 of the train targets is nan"),
         (np.array([[0, 0], [0, 0], [0, -np.inf]]), "output 1 of example 2 of the train targets"),
@@ -183,14 +157,6 @@ def test_regression_targets_are_divided_only_by_the_seed():
     assert first.sha256() == again.sha256() != other.sha256()
     with pytest.raises(DataError, match="example: holds 6 examples; give at least 7"):
         build_dataset(source((inputs[:6], numbers[:6])), DataOptions(task="regression"))
-
-
-def test_another_task_is_refused():
-    split = (np.zeros((3, 1)), LABELS)
-    with pytest.raises(
-        ValueError, match="task is 'ranking', expected one of classification, multi"
-    ):
-        build_dataset(source(split, test=split), DataOptions(task="ranking"))
 
 
 def test_one_of_seven_is_for_testing_stratified_by_class():

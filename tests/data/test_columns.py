@@ -65,12 +65,6 @@ def test_numbers_come_first_and_embedded_columns_last():
     np.testing.assert_array_equal(made[:], np.hstack(expected))
 
 
-def test_later_columns_are_found_by_name_and_the_rest_is_left():
-    columns = fit_columns("example", TABLE)
-    moved = frame_of(x=HEIGHTS, city=CITIES, height=HEIGHTS, age=AGES)
-    np.testing.assert_array_equal(applied(columns, moved), applied(columns, TABLE, "example"))
-
-
 def test_unseen_categories_are_zero_with_one_warning():
     columns = fit_columns("example", TABLE)
     cities = ["Paris", "Rome", "Lima", "Paris", "Rome", "Rome"]

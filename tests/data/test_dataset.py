@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,13 +37,10 @@ def changed(dataset, part, **arrays):
     ("changes", "fault"),
     [
         ({"class_labels": (0,)}, "two classes"),
-        ({"class_labels": (1, 0, 2)}, "increasing"),
         ({"class_labels": (0, 1, 1)}, "increasing"),
         ({"class_labels": (0, 1)}, "targets go from 0 to 2; number the classes 0 to 1"),
         ({"scale": 0.3}, "power of two"),
-        ({"scale": -0.5}, "power of two"),
         ({"scale": 0.5}, "float64"),
-        ({"splits": {}}, "has the splits none; give it one named train"),
         ({"splits": {"dev": TEST}}, "has the splits dev; give it one named train"),
         ({"splits": {"train": TEST, "test": ([[1.0]], [0])}}, "the test split is list and list"),
     ],
@@ -59,25 +56,17 @@ def test_a_broken_rule_is_named(dataset, changes, fault):
     [
         ("train", {"inputs": PIXELS}, "uint8"),
         ("train", {"inputs": INPUTS.astype(np.float32)}, "test inputs are float64"),
-        ("train", {"inputs": INPUTS.astype(np.int32)}, "int32"),
-        ("train", {"inputs": INPUTS.astype(">f8")}, ">f8"),
         ("test", {"inputs": np.zeros((1, 3))}, "3 features"),
         ("test", {"inputs": np.zeros((0, 2))}, "at least one example"),
-        ("test", {"inputs": np.zeros(2)}, "shape"),
         (
             "test",
             {"inputs": np.array([[1.0, np.nan]])},
             "feature 1 of example 0 of the test inputs",
         ),
-        ("test", {"inputs": np.array([[-np.inf, 0.0]])}, "of the test inputs is -inf"),
-        ("test", {"inputs": np.array([[np.inf, 0.0]])}, "of the test inputs is inf"),
         ("test", {"targets": np.array([1, 2])}, "int64 of shape (2,) for 1 inputs"),
-        ("test", {"targets": np.array([[1]])}, "int64 of shape (1, 1) for 1 inputs"),
-        ("test", {"targets": np.array([2], dtype=np.int32)}, "int32"),
         ("test", {"targets": np.array([2.0])}, "float64"),
         ("test", {"targets": np.array([-1])}, "targets go from -1"),
         ("validation", {"targets": np.array([3])}, "the validation targets go from 3 to 3"),
-        ("other", {"inputs": np.zeros((1, 3))}, "the other inputs have 3 features"),
     ],
 )
 def test_a_broken_rule_of_a_split_is_named(dataset, part, arrays, fault):
@@ -110,20 +99,14 @@ def test_targets_are_numbers_or_rows_of_them(check_rules, train, outputs):
     ("train", "test", "fault"),
     [
         (np.zeros(2), np.zeros(1), "the train targets are float64 of shape (2,) for 3 inputs"),
-        (np.zeros((3, 1, 1)), np.zeros(1), "of shape (3, 1, 1) for 3 inputs"),
-        (np.zeros((3, 0)), np.zeros((1, 0)), "of shape (3, 0) for 3 inputs"),
         (np.float64(1.0), np.zeros(1), "the train split is ndarray and float64"),
         (np.zeros(3), np.zeros((1, 1)), "the test targets have shape (1, 1), the training's (3,)"),
-        (np.zeros((3, 2)), np.zeros((1, 3)), "shape (1, 3), the training's (3, 2)"),
         (
             np.zeros(3),
             np.zeros(1, np.float32),
             "the test targets are float32, the training targets",
         ),
-        (np.zeros(3, bool), np.zeros(1, bool), "the train targets are bool"),
         (np.zeros(3, np.int32), np.zeros(1, np.int32), "give all splits int64, float32 or float64"),
-        (np.zeros(3, object), np.zeros(1, object), "the train targets are object"),
-        (np.zeros(3, complex), np.zeros(1, complex), "the train targets are complex128"),
         (np.array([0, np.nan, 0]), np.zeros(1), "example 1 of the train targets is nan"),
         (
             np.zeros((3, 2)),
@@ -136,15 +119,6 @@ def test_a_broken_rule_of_numbers_is_named(train, test, fault):
     with pytest.raises(DataError, match=r"^example: ") as caught:
         numbers(train, test)
     assert fault in str(caught.value)
-
-
-def test_it_is_frozen(dataset):
-    with pytest.raises(FrozenInstanceError):
-        dataset.scale = 4
-    splits = dict(SPLITS)
-    copied = replace(dataset, splits=splits)
-    splits["train"] = TEST
-    assert copied.train.inputs is INPUTS
 
 
 def test_it_can_be_pickled(dataset):
@@ -205,9 +179,3 @@ def test_hash_tells_data_apart(dataset):
         numbers(np.zeros((3, 1)), np.zeros((1, 1))),
     ]
     assert len({data.sha256() for data in [dataset, *others]}) == 11
-
-
-def test_the_message_names_source_fault_and_remedy():
-    error = DataError("x.csv", "is empty", "fill it")
-    assert isinstance(error, ValueError)
-    assert str(error) == "x.csv: is empty; fill it"

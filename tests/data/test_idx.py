@@ -4,8 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
 from pluggable_mlp.data import DataError, load_dataset
 from pluggable_mlp.data.arrays import read_arrays
@@ -15,7 +14,6 @@ from pluggable_mlp.options import DataOptions
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(200, 224))
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x04" + b"\2\0\1\2"
-HEADER = {"images": 16, "labels": 8}
 FILES = {
     "train-images-idx3-ubyte": IMAGES,
     "train-labels-idx1-ubyte": LABELS,
@@ -70,21 +68,15 @@ def test_a_missing_file_is_named(tmp_path, name):
     ("data", "fault"),
     [
         (b"", "begins with nothing"),
-        (b"\0\0\x08", "begins with 00 00 08"),
         (b"\x89PNG" + IMAGES, "not an IDX file of bytes: it begins with 89 50 4e 47"),
-        (b"\0\1" + IMAGES[2:], "not an IDX file"),
         (b"\0\0\x0d" + IMAGES[3:], "not an IDX file of bytes: it begins with 00 00 0d"),
-        (b"\0\0\x08\0" + IMAGES[4:], "not an IDX file"),
         (b"\0\0\x08\x05" + IMAGES[4:], "not an IDX file"),
         (IMAGES[:10], "truncated in its header"),
         (IMAGES[:-1], "holds 23 bytes, and its shape (4, 2, 3) needs 24"),
         (IMAGES + b"\0", "holds 25 bytes, and its shape (4, 2, 3) needs 24"),
         (b"\0\0\x08\x03" + b"\xff" * 12 + IMAGES[16:], f"needs {(2**32 - 1) ** 3}"),
-        (b"\0\0\x08\x03" + b"\0\0\0\0\0\0\0\x02\0\0\0\x03", "shape"),
         (gzip.compress(IMAGES[:-1]), "holds 23 bytes, and its shape (4, 2, 3) needs 24"),
-        (gzip.compress(IMAGES[:10]), "truncated in its header"),
         (gzip.compress(IMAGES)[:-1], "cannot be read"),
-        (LABELS, "shape"),
     ],
 )
 def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
@@ -111,27 +103,3 @@ def test_labels_that_do_not_fit_are_named(tmp_path, labels, fault):
     with pytest.raises(DataError) as caught:
         build_dataset(read_arrays(folder), CLASSES)
     assert fault in str(caught.value)
-
-
-@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
-@examples
-@given(
-    st.sampled_from(sorted(FILES)),
-    st.lists(st.tuples(st.integers(0, 200), st.integers(1, 255)), min_size=1, max_size=3),
-    st.booleans(),
-)
-def test_changed_bytes_give_a_fault_or_other_valid_data(
-    scratch, data_or_fault, name, changes, compress
-):
-    data = bytearray(gzip.compress(FILES[name], mtime=0) if compress else FILES[name])
-    for place, change in changes:
-        data[place % len(data)] ^= change
-    files = FILES | {name: bytes(data)}
-    folder = write_folder(scratch / "idx", files)
-    dataset = data_or_fault(lambda: build_dataset(read_arrays(folder)), folder)
-    if dataset is None:
-        return
-    assert dataset.train.inputs.size == dataset.test.inputs.size == 24
-    header = HEADER[name.split("-")[1]]
-    if len(changes) == 1 and not compress:  # only pixels and labels can have changed
-        assert data[:header] == FILES[name][:header]

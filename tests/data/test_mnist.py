@@ -7,8 +7,10 @@ import gzip
 import hashlib
 import pickle
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -59,41 +61,24 @@ def put_classic(folder, dtype=np.float32, **changes):
     (folder / "mnist.pkl.gz").write_bytes(gzip.compress(pickle.dumps(content, 4)))
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `files` and notes the paths that it was asked for."""
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder, and notes the paths that it was asked for."""
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked = []
-        pairs = zip(NAMES, ARRAYS.values(), strict=True)
-        self.files = {f"/{name}": gzip.compress(idx(array), mtime=0) for name, array in pairs}
-        self.address = f"http://127.0.0.1:{self.server_port}/"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        data = self.server.files.get(self.path)
-        if data is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+    asked: ClassVar[list[str]] = []
 
     def log_message(self, *_):
-        pass
+        self.asked.append(self.path)
 
 
 @pytest.fixture
-def server():
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
+def published(tmp_path):
+    """The folder of a server that has the files, and its address."""
+    put_idx(tmp_path / "published")
+    handler = partial(Handler, directory=tmp_path / "published")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield tmp_path / "published", f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -160,21 +145,25 @@ def test_data_that_are_not_the_published_ones_are_refused(data, field):
         load_named("mnist")
 
 
-def test_missing_files_are_downloaded_once(data, server, publish):
+def test_missing_files_are_downloaded_once(data, published, publish):
     put_idx(data / "mnist")
     (data / "mnist" / NAMES[3]).unlink()
-    publish(server.address)
+    publish(published[1])
+    Handler.asked.clear()
     for _ in range(2):
         check_is_all_of_it("mnist")
-    assert server.asked == [f"/{NAMES[3]}"]
+    assert Handler.asked == [f"/{NAMES[3]}"]
     assert sorted(path.name for path in (data / "mnist").iterdir()) == sorted(NAMES)
 
 
-def test_the_next_mirror_is_tried(data, server, publish):
-    with Server() as closed:
-        offline = closed.address
-    server.files |= {f"/spoilt/{name}": b"<html>moved</html>" for name in NAMES}
-    publish(offline, f"{server.address}absent/", f"{server.address}spoilt/", server.address)
+def test_the_next_mirror_is_tried(data, published, publish):
+    folder, address = published
+    (folder / "spoilt").mkdir()
+    for name in NAMES:
+        (folder / "spoilt" / name).write_bytes(b"<html>moved</html>")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
+        offline = f"http://127.0.0.1:{closed.server_port}/"
+    publish(offline, f"{address}absent/", f"{address}spoilt/", address)
     check_is_all_of_it("mnist")
 
 
@@ -198,9 +187,11 @@ def failure(data):
         (gzip.compress(idx(OTHER["test_labels"])), HASHES["test_labels"]),
     ],
 )
-def test_a_file_that_is_not_genuine_is_not_kept(data, server, publish, content, fault):
-    server.files[f"/{NAMES[3]}"] = content
-    publish(server.address)
+def test_a_file_that_is_not_genuine_is_not_kept(data, published, publish, content, fault):
+    (published[0] / NAMES[3]).unlink()
+    if content is not None:
+        (published[0] / NAMES[3]).write_bytes(content)
+    publish(published[1])
     assert fault in failure(data)
     assert sorted(path.name for path in (data / "mnist").iterdir()) == sorted(NAMES[:3])
 
@@ -210,24 +201,6 @@ def test_without_pooch_the_error_says_how_to_install_it(data, publish, monkeypat
     publish("http://127.0.0.1/")
     assert "pip install 'pluggable-mlp[download]'" in failure(data)
     assert not data.exists()
-
-
-@pytest.mark.parametrize(
-    ("platform", "variable", "expected"),
-    [
-        ("linux", "XDG_CACHE_HOME", "here/pluggable-mlp"),
-        ("linux", None, "home/.cache/pluggable-mlp"),
-        ("darwin", None, "home/Library/Caches/pluggable-mlp"),
-        ("win32", "LOCALAPPDATA", "here/pluggable-mlp/Cache"),
-    ],
-)
-def test_the_cache_folder_is_where_pooch_would_have_it(monkeypatch, platform, variable, expected):
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setenv("HOME", "home")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    if variable:
-        monkeypatch.setenv(variable, "here")
-    assert mnist.cache_folder() == expected
 
 
 @pytest.mark.slow

@@ -5,8 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
 from pluggable_mlp.data import DataError
 from pluggable_mlp.data.arrays import read_arrays
@@ -94,32 +93,18 @@ NAN = np.where(np.arange(42).reshape(14, 3) == 7, np.nan, X)
     ("data", "fault"),
     [
         (b"", "not a readable .npz"),
-        (b"PK", "not a readable .npz"),
         (npy(X), "not a readable .npz"),
         (npz(X=X), "has no y; it has X"),
-        (npz(x=X, y=Y), "has no X"),
         (npz(X=X, y=Y, X_test=X), "has no y_test"),
         (zipped(), "has no X and no y"),
         (npz(X=X.astype(object), y=Y), "holds Python objects"),
-        (npz(X=X, y=Y.astype(object)), "holds Python objects"),
-        (zipped(X=npy(X), y=b""), "not a readable .npz"),
         (zipped(X=npy(X) + b"\0", y=npy(Y)), "bytes follow after the end of X"),
         (zipped(X=npy(X)[:-1], y=npy(Y)), "not a readable .npz"),
         (zipped(X=npy_that_claims((2**40, 3)), y=npy(Y)), "not a readable .npz"),
-        (zipped(X=npy_that_claims((2**33, 2**31)), y=npy(Y)), "not a readable .npz"),
-        (zipped(X=npy_that_claims((15, 3)), y=npy(Y)), "not a readable .npz"),
-        (zipped(X=npy_that_claims((14, 2)), y=npy(Y)), "bytes follow after the end of X"),
         (npz(X=np.float64(1), y=Y), "the train inputs have shape ()"),
-        (npz(X=X, y=np.int64(1)), "the train labels have shape ()"),
         (npz(X=X[:5], y=Y), "shape (5, 3), the labels (14,)"),
-        (npz(X=X[:6], y=Y[:6]), "holds 6 examples; give at least 7"),
-        (npz(X=X[:0], y=Y[:0]), "the train labels have shape (0,)"),
         (npz(X=X[:, 0], y=Y), "shape (14,)"),
-        (npz(X=X, y=Y + 0.5), "not a whole number"),
         (npz(X=X, y=np.eye(3)[Y]), "for one-hot rows, y.argmax(axis=1)"),
-        (npz(X=X, y=np.zeros(14)), "two classes"),
-        (npz(X=X + 1j, y=Y), "complex128"),
-        (npz(X=X.astype(str), y=Y), "<U"),
         (npz(X=NAN, y=Y), "feature 1 of example 2 of the train inputs is nan"),
         (npz(X=X, y=Y, X_test=np.full((14, 3), -np.inf), y_test=Y), "of the test inputs is -inf"),
     ],
@@ -142,10 +127,3 @@ def test_every_pair_is_a_split(read):
     assert build_dataset(read(npz(**pairs))).splits.keys() == {"train", "test", "validation"}
     with pytest.raises(DataError, match="has no y_validation"):
         read(npz(X=X, y=Y, X_validation=X))
-
-
-@examples
-@given(st.binary(max_size=80), st.binary(max_size=40))
-def test_an_npz_of_other_members_is_a_fault(read, header, rest):
-    with pytest.raises(DataError, match=r"table\.npz"):
-        read(zipped(X=b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + rest, y=rest))

@@ -54,18 +54,6 @@ def test_pixels_over_256_become_pixels_again(read, check_rules, dtype, protocol,
         np.testing.assert_array_equal(dataset.splits[part].targets, LABELS[rows], strict=True)
 
 
-@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
-@pytest.mark.parametrize("value", [1 / 512, 1.0, -1 / 256, np.nextafter(np.float32(0.5), 1), 1e30])
-@pytest.mark.parametrize("place", [(0, 0), (3, 2)])
-def test_other_floats_are_kept(read, check_rules, value, place):
-    inputs = PIXELS / np.float32(256)
-    inputs[place] = value
-    dataset = read(pickle.dumps(parts(inputs), 4))
-    check_rules(dataset)
-    assert dataset.scale is None
-    np.testing.assert_array_equal(dataset.train.inputs, inputs, strict=True)
-
-
 @together("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
 @together("make", [np.ascontiguousarray, np.asfortranarray])
 def test_arrays_keep_their_dtype_and_order(pairs_of, dtype, make):
@@ -101,15 +89,10 @@ def test_an_array_of_python_2_is_read(pairs_of):
     ("content", "fault"),
     [
         (parts()[:2], "it has 2 pairs"),
-        ((*parts(), parts()[0]), "it has 4 pairs"),
         ((parts()[0], parts()[1], (PIXELS,)), "not a pickle of three pairs"),
-        (PIXELS, "not a pickle of three pairs"),
         (parts(labels=LABELS[:3]), "the train inputs have shape (4, 3), the labels (3,)"),
-        (parts(labels=LABELS / 4), "not a whole number"),
-        (parts(PIXELS[:, 0]), "shape"),
         ((parts()[0], parts()[1], (PIXELS[:, :2], LABELS)), "test inputs have 2 features"),
         (parts(PIXELS.astype(object)), "not one of numbers"),
-        (parts(INPUTS + np.inf), "feature 0 of example 0 of the train inputs is inf"),
         ({"train": parts()[0]}, "not a pickle of three pairs"),
     ],
 )
@@ -145,10 +128,7 @@ def test_a_hostile_pickle_does_not_run(read, tmp_path, protocol):
     [
         b"os\nsystem",
         b"builtins\neval",
-        b"numpy\nload",
-        b"numpy\nndarray.tofile",
         b"numpy.core.multiarray\nfromfile",
-        b"sys\nmodules",
         b"antigravity\nx",
     ],
 )
@@ -166,21 +146,14 @@ def test_every_other_name_is_refused_and_not_imported(read, name):
     "data",
     [
         b"",
-        b"\x80\2N.",
         three_pairs(b"N"),
-        three_pairs(NEW_ARRAY),
-        three_pairs(FLOAT32),
         three_pairs(b"cnumpy\nndarray\n"),
         three_pairs(array_of_python_2(shape=b"K\3K\1\x86")),
-        three_pairs(array_of_python_2(shape=b"]")),
-        three_pairs(array_of_python_2(data=b"U\3abc")),
         three_pairs(array_of_python_2(data=b"X\3\0\0\0\xe2\x82\xac")),
         three_pairs(array_of_python_2(kind=FLOAT32.replace(b"f4", b"O8"))),
         three_pairs(array_of_python_2(kind=FLOAT32.replace(b"f4", b"V4"))),
-        b"cnumpy\nndarray\n}b.",
         b"Pelsewhere\n.",
         b"\x82\1.",  # an extension
-        b"h\5.",
         b"c" + b"x" * 10_000,
     ],
 )
@@ -197,7 +170,6 @@ LAUGHS = b"K\1" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
     "data",
     [
         b"Nr\xff\xff\xff\x7f.",  # a memo of 2**31 entries
-        b"T\xff\xff\xff\x7f.",  # a string of 2**31 bytes
         b"\x8e" + struct.pack("<Q", 2**60) + b".",
         b"\x80\4\x95" + struct.pack("<Q", 2**60) + b"N.",  # a frame
         b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R.",  # an array of 2**31 entries
@@ -205,10 +177,7 @@ LAUGHS = b"K\1" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
         b"})" + b"2\x86" * 60 + b"Ns.",  # hashed, a key takes 2**60 steps
         LAUGHS + b".",
         b"cnumpy\ndtype\n" + LAUGHS + b"\x85R.",
-        LAUGHS + b")R.",
-        NEW_ARRAY + LAUGHS + b"b.",
         array_of_python_2(shape=LAUGHS) + b".",
-        array_of_python_2(data=LAUGHS) + b".",
     ],
 )
 def test_a_small_pickle_takes_little_memory_and_time(read, peak_memory, data):

@@ -52,19 +52,12 @@ def rows(capsys, folder, path):
     return [*csv.reader(io.StringIO(text))][1:]
 
 
-@pytest.mark.parametrize("form", ["path", "polars", "pandas", "reordered"])
-def test_predictions_are_those_of_the_command(capsys, folders, form):
-    path = folders / "table.csv"
-    if form == "pandas":
-        data = pytest.importorskip("pandas").DataFrame(TABLE.to_dict(as_series=False))
-    else:
-        reordered = TABLE.select("city", "price", "size")
-        data = {"path": path, "polars": TABLE, "reordered": reordered}[form]
-    run = load_run(folders / "classes")
+def test_predictions_are_those_of_the_command(capsys, folders):
+    run, path = load_run(folders / "classes"), folders / "table.csv"
     expected = rows(capsys, folders / "classes", path)
-    assert run.predict(data).tolist() == [row[0] for row in expected]
+    assert run.predict(path).tolist() == [row[0] for row in expected]
     probabilities = [[float(p) for p in row[1:]] for row in expected]
-    np.testing.assert_array_equal(run.predict_proba(data), probabilities)
+    np.testing.assert_array_equal(run.predict_proba(TABLE), probabilities)
     assert run.preparation.class_labels == ("large", "small")
 
 
@@ -76,17 +69,6 @@ def test_numbers_are_in_their_units(capsys, folders):
     assert abs(found.mean() - 50.0) < 5.0
     with pytest.raises(ValueError, match="regression, which has no probabilities; use predict"):
         run.predict_proba(TABLE)
-
-
-def test_arrays_are_taken_as_files_of_them_are(capsys, folders, tmp_path):
-    images = load_dataset("digits").test.inputs
-    np.save(tmp_path / "images.npy", images)
-    run = load_run(folders / "images")
-    found = run.predict(images)
-    expected = rows(capsys, folders / "images", tmp_path / "images.npy")
-    assert found.tolist() == [int(row[0]) for row in expected]
-    with pytest.raises(DataError, match="data"):
-        run.predict(images[:, 1:])
 
 
 @pytest.mark.parametrize(
@@ -119,15 +101,3 @@ def test_measures_are_those_of_the_command(capsys, folders):
     TABLE.head(20).write_csv(other)
     said = printed(capsys, "evaluate", "--json", folders / "classes", "--data", other)
     assert run.evaluate(TABLE.head(20)) == run.evaluate(other) == json.loads(said)
-
-
-def test_the_network_computes_where_it_is_asked_to(folders):
-    pytest.importorskip("torch")
-    run = load_run(folders / "numbers", "torch")
-    assert type(run.parameters[0]["W"]).__module__ == "torch"
-    np.testing.assert_allclose(run.predict(TABLE), load_run(folders / "numbers").predict(TABLE))
-
-
-def test_a_folder_of_no_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="config.json"):
-        load_run(tmp_path)

@@ -109,13 +109,3 @@ def test_a_folder_keeps_no_parameters_of_its_last_checkpoint_in_memory(tmp_path)
                 ended.append(weakref.ref(run.position.state.parameters[0]["W"]))
         gc.collect()
         assert ended[0]() is None
-
-
-def test_the_checkpoint_of_the_last_epoch_is_written_once(tmp_path):
-    run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
-    with RunFolder(tmp_path / "run", run) as folder:
-        for _ in run.train():
-            folder.keep_epoch()  # none is due before the epoch has ended
-        (checkpoint,) = (tmp_path / "run/checkpoints").iterdir()
-        before = checkpoint.stat().st_ino
-    assert checkpoint.stat().st_ino == before

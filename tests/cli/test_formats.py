@@ -1,0 +1,130 @@
+"""Every format of data: `train`, `evaluate` and `predict` make the same of it as of arrays."""
+
+import gzip
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.data.arrays import IDX_NAMES, idx_header
+from tests.cli.conftest import ended
+from tests.cli.saved_runs import content
+
+polars = pytest.importorskip("polars")
+
+GENERATOR = np.random.default_rng(0)
+IMAGES = {
+    part: GENERATOR.integers(0, 256, (count, 3, 3), dtype=np.uint8)
+    for part, count in {"train": 140, "test": 28, "validation": 21}.items()
+}
+LABELS = {part: (images[:, 1, 1] > 100).astype(np.uint8) for part, images in IMAGES.items()}
+PIXELS = ("--scaling", "pixels", "--recipe", "none", "--hidden", "", "--epochs", 1, "--quiet")
+
+
+def idx(array):
+    return idx_header(array.shape) + array.tobytes()
+
+
+def frame(images, **columns):
+    pixels = images.reshape(len(images), -1).T
+    return polars.DataFrame({f"p{k}": column for k, column in enumerate(pixels)} | columns)
+
+
+TABLES = {
+    ".csv": lambda table, path: table.write_csv(path),
+    ".tsv": lambda table, path: table.write_csv(path, separator="\t"),
+    ".csv.gz": lambda table, path: path.write_bytes(gzip.compress(table.write_csv().encode())),
+    ".parquet": lambda table, path: table.write_parquet(path),
+    ".feather": lambda table, path: table.write_ipc(path),
+}
+
+
+def write_npy(folder, parts):
+    folder.mkdir()
+    for name, array in arrays(parts).items():
+        np.save(folder / f"{name}.npy", array)
+
+
+def write_idx(folder, parts):
+    folder.mkdir()
+    for part in parts:
+        for kind, array in (("inputs", IMAGES[part]), ("labels", LABELS[part])):
+            (folder / IDX_NAMES[f"{part}_{kind}"]).write_bytes(idx(array))
+
+
+def write_pickle(path, parts):
+    pairs = [(IMAGES[part].reshape(-1, 9) / np.float32(256), LABELS[part]) for part in parts]
+    path.write_bytes(gzip.compress(pickle.dumps(pairs, 4)))
+
+
+def arrays(parts):
+    """The arrays of an .npz file."""
+    ends = {part: "" if part == "train" else f"_{part}" for part in parts}
+    return {f"X{end}": IMAGES[part] for part, end in ends.items()} | {
+        f"y{end}": LABELS[part] for part, end in ends.items()
+    }
+
+
+FORMS = {
+    "folder of npy": (("train", "test"), write_npy),
+    "folder of idx": (("train", "test"), write_idx),
+    "classic.pkl.gz": (("train", "validation", "test"), write_pickle),
+    **{
+        f"table{end}": (
+            ("train",),
+            lambda path, parts, save=save: save(frame(IMAGES["train"], y=LABELS["train"]), path),
+        )
+        for end, save in TABLES.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_is_trained_on_is_what_arrays_would_be(told, tmp_path, name):
+    """To the hash of the parameters, and to the measures of the same file later."""
+    parts, write = FORMS[name]
+    write(tmp_path / name, parts)
+    np.savez(tmp_path / "all.npz", **arrays(parts))
+    found = []
+    for data in (tmp_path / "all.npz", tmp_path / name):
+        run = tmp_path / f"run of {data.name}"
+        outcome = told("train", "--data", data, *PIXELS, "--output", run)
+        assert outcome.code == 0, outcome.err
+        measured = told("evaluate", "--json", run, "--data", data)
+        found.append(
+            (
+                content(run, "config.json")["data_sha256"],
+                content(run, "summary.json")["parameters_sha256"],
+                json.loads(measured.out),
+            )
+        )
+    assert found[0] == found[1]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pixels")
+    np.savez(folder / "data.npz", **arrays(["train", "test"]))
+    assert ended("train", "--data", folder / "data.npz", *PIXELS, "--output", folder / "run") == 0
+    return folder / "run"
+
+
+INPUTS = {
+    "x.npy": lambda images, path: np.save(path, images),
+    "x.npz": lambda images, path: np.savez(path, X=images.astype("int64")),
+    "x-idx3-ubyte": lambda images, path: path.write_bytes(idx(images)),
+    **{
+        f"x{end}": lambda images, path, save=save: save(frame(images), path)
+        for end, save in TABLES.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_predictions_are_those_of_an_array(command, run, tmp_path, name):
+    INPUTS[name](IMAGES["test"], tmp_path / name)
+    np.save(tmp_path / "same.npy", IMAGES["test"])
+    found, expected = (command("predict", run, tmp_path / of) for of in (name, "same.npy"))
+    assert (found.code, found.out) == (0, expected.out), found.err
+    assert len(found.out.splitlines()) == 1 + 28
