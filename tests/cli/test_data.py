@@ -73,25 +73,6 @@ def test_every_column_is_shown_with_what_becomes_of_it(command, table):
     ]
 
 
-def test_columns_of_numbers_alone_are_shown_too(command, tmp_path):
-    polars.DataFrame({"a": [1, 5] * 14, "b": [0.5, -2] * 14, "y": [1.5] * 28}).write_parquet(
-        tmp_path / "table.parquet"
-    )
-    rows, facts = shown(command("data", tmp_path / "table.parquet", *PLAIN))
-    assert rows == {"a": ["0", "1 to 5", "number"], "b": ["0", "-2 to 0.5", "number"]}
-    assert facts[:2] == ["2 features, standard scaling", "regression: y"]
-    assert facts[-1] == "examples: 24 train, 4 test"
-
-
-def test_a_long_name_is_not_cut(command, tmp_path):
-    names = ["a" * 90, "b " * 70 + "b"]
-    polars.DataFrame({name: [0, 1] * 14 for name in (*names, "y")}).write_parquet(
-        tmp_path / "table.parquet"
-    )
-    outcome = command("data", tmp_path / "table.parquet")
-    assert all(name in outcome.out for name in names)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -10,14 +10,13 @@ import pytest
 
 import pluggable_mlp
 from pluggable_mlp.arrays import map_nested
-from pluggable_mlp.backends import available_backends, get_backend
+from pluggable_mlp.backends import get_backend
 from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
 from pluggable_mlp.runs.resume import resumed_run
 from tests.cli.children import running
 from tests.cli.conftest import ended
-from tests.cli.processes import DISTRIBUTED, PROGRAM, SETTINGS, checkpoints, on
-from tests.cli.saved_runs import told
-from tests.distributed.processes import command_of, together
+from tests.cli.processes import DISTRIBUTED, PROGRAM, checkpoints
+from tests.distributed.processes import command_of
 from tests.distributed.threads import on_threads
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -59,27 +58,6 @@ def test_processes_must_see_the_same_checkpoint(tmp_path, change, found):
         resumed()
 
 
-@pytest.mark.slow
-def test_processes_must_have_the_same_command(run_of_one, tmp_path):
-    commands = ("train", "--output", tmp_path / "run"), ("train", "--resume", run_of_one)
-    done = together(*((1, *PROGRAM, *each, *DISTRIBUTED) for each in commands))
-    assert done.returncode == 2
-    assert done.stderr.count("Error") == 1
-    assert "the command of process 1 is train --resume, expected train as on process 0" in (
-        done.stderr
-    )
-
-
-@pytest.mark.slow
-def test_fewer_examples_than_processes_are_refused(tmp_path):
-    path = tmp_path / "few.npz"
-    x, y = np.eye(2), np.arange(2)
-    np.savez(path, X=x, y=y, X_test=x, y_test=y)
-    done = on(3, "train", "--data", path)
-    assert done.returncode == 2
-    assert done.stderr.count("inputs has 2 examples for 3 processes") == 1
-
-
 def differing(*others, environments=({}, {}), common=(), cwd=None):
     """Return what is left of two processes with different arguments or environments."""
     train = ("train", "--epochs", "1", *DISTRIBUTED, *common)
@@ -93,23 +71,56 @@ def differing(*others, environments=({}, {}), common=(), cwd=None):
 
 
 @pytest.mark.slow
-def test_processes_with_other_settings_are_refused():
-    done = differing((), ("--seed", "1"))
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (("--seed", "1"), "seed of process 1 is 1, expected 0 as on process 0"),
+        (("--data", "other.npz"), "data_sha256 of process 1 differ"),
+        (
+            ("--resume", "run"),
+            "the command of process 1 is train --resume, expected train as on pro",
+        ),
+        (("--backend", "torch"), "libraries of process 1 is ('torch'"),
+        ({"PYTHONPATH": "changed"}, "the code of pluggable_mlp of process 1 differ"),
+    ],
+    ids=lambda of: str(of)[:20],
+)
+def test_what_differs_is_named_once(tmp_path, other, words):
+    if "torch" in other:
+        pytest.importorskip("torch")
+    for name, factor in (("data", 1), ("other", 2)):
+        np.savez(tmp_path / f"{name}.npz", X=np.eye(28) * factor, y=np.arange(28) % 2)
+    environments, arguments = [{}, {}], [("--data", "data.npz")] * 2
+    if isinstance(other, dict):
+        shutil.copytree(Path(pluggable_mlp.__file__).parent, tmp_path / "changed/pluggable_mlp")
+        changed = tmp_path / "changed/pluggable_mlp/special.py"
+        changed.write_text(changed.read_text() + "\n")
+        environments[1] = {name: str(tmp_path / folder) for name, folder in other.items()}
+    else:
+        arguments[1] = other if other[0] in ("--data", "--resume") else (*arguments[1], *other)
+    done = differing(*arguments, environments=environments, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: seed of process 1 is 1, expected 0 as on process 0")
     assert done.stderr.count("Error") == 1
+    assert words in done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", [0, 1])
+def test_the_same_data_may_be_elsewhere(tmp_path):
+    for name in ("0", "1"):
+        np.savez(tmp_path / f"{name}.npz", X=np.eye(28), y=np.arange(28) % 2)
+    assert differing(("--data", "0.npz"), ("--data", "1.npz"), cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("place", "arguments", "words"),
     [
-        (("--distributed", "mpj"), "Error: distributed is 'mpj'"),
-        (("--resume", "nowhere", "--checkpoint-minutes", "-1"), "Error: checkpoint_minutes is -1"),
+        (0, ("--distributed", "mpj"), "Error: distributed is 'mpj'"),
+        (1, ("--resume", "no", "--checkpoint-minutes", "-1"), "Error: checkpoint_minutes is -1"),
+        (1, ("--hiden", "3"), "Error: No such option: --hiden"),
     ],
 )
-def test_an_error_of_one_process_that_has_not_joined_ends_all(arguments, words, place):
+def test_an_error_of_one_process_that_has_not_joined_ends_all(place, arguments, words):
     both = [(), ()]
     both[place] = arguments
     done = differing(*both)
@@ -117,59 +128,6 @@ def test_an_error_of_one_process_that_has_not_joined_ends_all(arguments, words, 
     first, last = done.stderr.splitlines()
     assert first.startswith(words)
     assert last == f"Error: process {place} of 2 failed; all processes end"
-
-
-@pytest.mark.slow
-def test_a_wrong_option_of_a_process_that_is_not_the_first_is_said():
-    done = differing((), ("--hiden", "3"))
-    assert done.returncode == 2
-    first, last = done.stderr.splitlines()
-    assert first.startswith("Error: No such option: --hiden")
-    assert last == "Error: process 1 of 2 failed; all processes end"
-
-
-@pytest.mark.slow
-def test_processes_with_other_data_are_refused(tmp_path):
-    paths = [tmp_path / f"{number}.npz" for number in range(2)]
-    for number, path in enumerate(paths):
-        np.savez(path, X=np.eye(28) * (1 + number), y=np.arange(28) % 2)
-    done = differing(*(("--data", path) for path in paths))
-    assert done.returncode == 2
-    assert done.stderr.startswith("Error: data_sha256 of process 1 differ")
-    shutil.copy(paths[0], paths[1])
-    assert differing(*(("--data", path) for path in paths)).returncode == 0  # elsewhere
-
-
-@pytest.mark.slow
-def test_process_0_alone_needs_a_free_folder(tmp_path):
-    (tmp_path / "used").write_text("")
-    both = (("--output", tmp_path / name) for name in ("run", "used"))
-    done = differing(*both, common=("--hidden", "4"))
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.slow
-def test_processes_with_other_code_are_refused(tmp_path):
-    shutil.copytree(Path(pluggable_mlp.__file__).parent, tmp_path / "pluggable_mlp")
-    changed = tmp_path / "pluggable_mlp" / "special.py"
-    changed.write_text(changed.read_text() + "\n")
-    environments = {}, {"PYTHONPATH": str(tmp_path)}
-    done = differing((), (), environments=environments, cwd=tmp_path.parent)
-    assert done.returncode == 2
-    assert "the code of pluggable_mlp of process 1 differ" in done.stderr
-
-
-@pytest.mark.slow
-def test_libraries_may_differ_under_reproducible_alone(run_of_one, tmp_path):
-    pytest.importorskip("torch")
-    folder = tmp_path / "run"
-    both = ("--backend", "numpy"), ("--backend", "torch")
-    done = differing(*both, common=(*SETTINGS, "--epochs", "4", "--output", folder))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert told(folder) == told(run_of_one)
-    done = differing(*both)
-    assert done.returncode == 2
-    assert "libraries of process 1 is ('torch'" in done.stderr
 
 
 @pytest.mark.slow
@@ -202,13 +160,3 @@ def test_a_launcher_of_this_mpi_library_is_needed(environment, words):
     assert child.returncode == 2
     assert err.count("Error") == 1
     assert words in err
-
-
-@pytest.mark.slow
-def test_nccl_without_a_gpu_is_reported_once():
-    if next(one for one in available_backends() if one.name == "cupy").available:
-        pytest.skip("there is a GPU")
-    command = ("train", "--distributed", "nccl", "--backend", "cupy")
-    done = together((2, *PROGRAM, *command))
-    assert done.returncode == 3
-    assert done.stderr.count("Error: backend cupy is not available") == 1

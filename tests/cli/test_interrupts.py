@@ -2,11 +2,9 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -88,16 +86,6 @@ def test_a_job_that_ignores_ctrl_c_goes_on(tmp_path):
     assert "too late" in err
 
 
-def test_before_numpy_is_imported_a_signal_ends_quietly(tmp_path):
-    (tmp_path / "numpy.py").write_text("import time; print('here', flush=True); time.sleep(600)")
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    with running("backends", env=environment) as child:
-        assert child.stdout.readline() == "here\n"
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=300)
-    assert (child.returncode, out, err) == (130, "", "")
-
-
 @BOTH
 def test_an_interrupted_run_saves_its_whole_epochs(tmp_path, sent):
     folder = tmp_path / "run"
@@ -133,27 +121,13 @@ def test_ctrl_c_within_an_epoch_keeps_its_steps(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interrupted_verification_ends_with_130(command, tmp_path):
-    command("train", "--epochs", 2, "--output", tmp_path / "run")
-    environment = compiling(tmp_path, seconds=1)
-    certificate = tmp_path / "run" / "certificate.json"
-    with running("verify", certificate, "--backend", "glass", env=environment) as child:
-        assert child.stdout.readline() == "compiling\n"
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=300)
-    assert (child.returncode, out) == (130, "")
-    assert "Traceback" not in err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sent", CODES)
-def test_a_compiler_is_not_disturbed(tmp_path, sent):
+def test_a_compiler_is_not_disturbed(tmp_path):
     environment = compiling(tmp_path, seconds=1)
     with running("train", "--backend", "glass", env=environment) as child:
         assert child.stdout.readline() == "compiling\n"
-        child.send_signal(sent)
+        child.send_signal(signal.SIGTERM)
         out, err = child.communicate(timeout=300)
-    assert (child.returncode, out) == (CODES[sent], "")
+    assert (child.returncode, out) == (143, "")
     assert "interrupted after 0 whole epochs" in err
 
 
@@ -168,34 +142,8 @@ def test_a_second_signal_does_not_wait_for_the_compiler(tmp_path):
     assert (child.returncode, out, err) == (130, "", "")
 
 
-@pytest.mark.slow
-def test_ctrl_c_at_any_moment_while_jax_compiles(tmp_path):
-    """Of 17 that raised KeyboardInterrupt where they were, 5 died of it and 1 never ended."""
-    pytest.importorskip("jax")
-    moments = random.Random(0)
-    environment = os.environ | {"JAX_LOG_COMPILES": "1"}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)  # it compiles each time
-    for attempt in range(4):
-        arguments = ("--hidden", 2000, "--backend", "jax", "--epochs", 1_000_000)
-        folder = tmp_path / str(attempt)
-        with running("train", *arguments, "--output", folder, env=environment) as child:
-            while "jit(looped)" not in (line := child.stderr.readline()):
-                assert line, "it ended before"
-            time.sleep(moments.uniform(0.0, 3.0))
-            child.send_signal(signal.SIGINT)
-            _, err = child.communicate(timeout=300)
-        assert child.returncode == 130, err
-        assert "Traceback" not in err
-
-
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--help",),
-        pytest.param(("train", "--epochs", 2), marks=pytest.mark.slow),
-        pytest.param(("backends",), marks=pytest.mark.slow),
-        pytest.param(("train", "--quiet"), marks=pytest.mark.slow),
-    ],
+    "arguments", [("--help",), pytest.param(("train", "--quiet"), marks=pytest.mark.slow)]
 )
 def test_a_closed_pipe_is_not_a_failed_comparison(arguments):
     with running(*arguments) as child:
@@ -217,27 +165,6 @@ def test_a_closed_pipe_does_not_lose_the_training(tmp_path):
     assert (tmp_path / "run" / "certificate.json").exists()
 
 
-def test_text_left_in_the_buffer_is_not_an_error():
-    """A short answer meets the closed pipe only when it is flushed."""
-    program = (
-        "import sys; from pluggable_mlp.cli import app as module, main\n"
-        "def program(**_): sys.stdout.write('short'); sys.exit(0)\n"
-        "module.program = lambda: program; main()"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    child.stdout.close()
-    assert child.stderr.read() == b""
-    child.stderr.close()
-    assert child.wait(timeout=300) == 141
-
-
 INTERRUPTED_BY_AN_IMPORT = """
 import os, signal, sys
 
@@ -252,28 +179,22 @@ sys.meta_path.insert(0, Hook())
 FIRST_IMPORTS = ("", ".console", ".app", ".options")
 
 
-@pytest.mark.parametrize("at", [*(f"pluggable_mlp.cli{name}" for name in FIRST_IMPORTS), "numpy"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        "numpy",
+        *(
+            pytest.param(f"pluggable_mlp.cli{name}", marks=pytest.mark.slow)
+            for name in FIRST_IMPORTS
+        ),
+    ],
+)
 def test_no_import_shows_a_traceback(tmp_path, at):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_BY_AN_IMPORT)
     env = os.environ | {"PYTHONPATH": str(tmp_path), "INTERRUPT_AT": at}
     with running("backends", env=env) as child:
         out, err = child.communicate(timeout=300)
     assert (child.returncode, out, err) == (130, "", "")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sent", CODES)
-def test_no_moment_of_the_start_shows_a_traceback(sent):
-    """But of Python's own start, whose imports (of `site`) end before ours begin."""
-    for delay in range(10, 300, 10):
-        with running("backends") as child:
-            time.sleep(delay / 1000)
-            child.send_signal(sent)
-            _, err = child.communicate(timeout=300)
-        is_python_s = "<frozen site>" in err or "Could not import runpy module" in err
-        assert child.returncode in (CODES[sent], -sent, 0) or is_python_s, (delay, err)
-        ours = "/pluggable_mlp/" in err
-        assert not ours, (delay, err)
 
 
 # Windows has none of these (Python 3.11), and its pipes may block where signals are written.

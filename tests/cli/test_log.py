@@ -41,23 +41,6 @@ def test_every_number_of_an_epoch_is_logged(command, tmp_path):
     assert command(*given, "--overwrite").code == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (
-            ["--log", "tensorbord", "--output", "run"],
-            ["log is 'tensorbord'", "mean 'tensorboard'?"],
-        ),
-        (["--log", "tensorboard"], ["expected --output, where it is written"]),
-    ],
-)
-def test_what_does_not_fit_is_named(command, options, words):
-    outcome = command("train", *options)
-    assert (outcome.code, outcome.out) == (2, "")
-    for word in words:
-        assert word in outcome.err
-
-
 def test_without_tensorboardx_the_extra_is_named(tmp_path):
     code = (
         "import sys; sys.modules['tensorboardX'] = None; from pluggable_mlp.cli import main;"

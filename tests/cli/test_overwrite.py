@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
+from tests.cli.children import posix
 from tests.cli.saved_runs import FILES, assert_complete, lines, names
 
 
@@ -40,31 +40,6 @@ def test_only_a_run_is_replaced(command, tmp_path):
     assert "notes.txt cannot be created: Not a directory" in outcome.err
 
 
-@posix
-@pytest.mark.parametrize("options", [(), ("--overwrite",)])
-def test_a_link_that_leads_nowhere_is_not_replaced(command, tmp_path, options):
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "absent")
-    outcome = command("train", "--quiet", "--epochs", 1, "--hidden", 8, *options, "--output", link)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert f"--output {link} cannot be created: File exists" in outcome.err
-    assert link.is_symlink()
-    assert [*tmp_path.iterdir()] == [link]
-
-
-@pytest.mark.slow
-@posix
-def test_a_run_in_training_is_not_replaced(command, tmp_path):
-    folder = tmp_path / "run"
-    with running(*ENDLESS_TRAINING, "--output", folder) as child:
-        child.stdout.readline()
-        second = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", folder)
-        assert (second.code, second.out) == (2, "")
-        assert "run: another process trains it" in second.err
-        stopped(child)
-    assert_complete(folder, command)
-
-
 @pytest.mark.parametrize(
     "fails",
     [("--learning-rate", "1e38"), ("--optimizer", "lbfgs", "--batch-size", 16)],
@@ -98,33 +73,6 @@ def test_a_run_behind_a_link_is_replaced_where_it_is(command, tmp_path):
     assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 1
     assert names(tmp_path) == {"link", "disk"}
     assert names(tmp_path / "disk") == {"run"}
-
-
-def test_the_old_run_is_aside_until_there_is_a_checkpoint(command, tmp_path, monkeypatch):
-    """And where something is in its way, nothing changes."""
-    from pluggable_mlp.runs.run import Run
-
-    folder, aside = tmp_path / "run", tmp_path / "run.old"
-    train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
-    assert command(*train).code == 0
-    before = (folder / "summary.json").read_bytes()
-    seen, run_train = [], Run.train
-
-    def seeing(run):
-        for progress in run_train(run):
-            seen.append((aside / "summary.json").read_bytes() if aside.exists() else None)
-            yield progress
-
-    monkeypatch.setattr(Run, "train", seeing)
-    aside.mkdir()
-    outcome = command(*train, "--overwrite")
-    assert (outcome.code, outcome.out, seen) == (2, "", [])
-    assert f"{aside} exists, expected a free name for the run that is replaced" in outcome.err
-    aside.rmdir()
-    given = ("--batch-size", 512, "--checkpoint-minutes", 0)
-    assert command(*train, "--overwrite", *given).code == 0
-    assert seen[:2] == [before, None]
-    assert names(tmp_path) == {"run"}
 
 
 def test_a_run_that_ends_without_a_checkpoint_replaces_the_old_one(command, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data.arrays import idx_header
-from tests.cli.processes import DISTRIBUTED, SETTINGS, TRAIN, alone, on
+from tests.cli.processes import DISTRIBUTED, TRAIN, on
 from tests.cli.saved_runs import content, told
 from tests.distributed.processes import mpiexec
 
@@ -26,13 +26,6 @@ def test_three_processes_write_the_run_of_one(run_of_one, tmp_path):
         f"{epoch}/4" for epoch in range(1, 5)
     ]
     assert sum(line.startswith("test accuracy") for line in lines) == 1
-
-
-@pytest.mark.slow
-def test_a_certificate_of_processes_is_verified_on_one(tmp_path):
-    folder = tmp_path / "run"
-    assert on(2, *TRAIN, "--output", folder).returncode == 0
-    assert "same bits" in alone("verify", folder)
 
 
 MOST_ROWS = """
@@ -92,12 +85,3 @@ def test_a_process_reads_its_rows_from_the_file(tmp_path, form):
     done = mpiexec(3, "-c", MOST_ROWS, "train", *DISTRIBUTED, "--quiet", *given)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"True, at most (\d+) rows", done.stderr) == ["200"] * 3
-
-
-@pytest.mark.slow
-def test_a_run_that_began_on_one_process_goes_on_on_three(run_of_one, tmp_path):
-    folder = tmp_path / "run"
-    alone("train", *SETTINGS, "--epochs", 2, "--output", folder)
-    done = on(3, "train", "--quiet", "--resume", folder, "--epochs", 4)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert told(folder) == told(run_of_one)

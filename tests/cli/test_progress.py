@@ -57,18 +57,13 @@ def test_a_pipe_gets_lines_and_the_terminal_no_bar(options):
     assert text == ""
 
 
+@pytest.mark.slow
 def test_a_file_gets_lines_and_the_terminal_a_bar(tmp_path):
     with (tmp_path / "log").open("w") as file:
         _, text = shown(*TRAIN, stdout=True, file=file)
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["epoch"] * 15 + ["test"]
     assert "examples/s" in text
-
-
-@pytest.mark.slow
-def test_quiet_shows_no_bar():
-    _, text = shown(*TRAIN, "--quiet", stdout=True)
-    assert text.startswith("test accuracy")
 
 
 @pytest.mark.slow

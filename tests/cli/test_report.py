@@ -1,35 +1,16 @@
 """`report`: one page of what runs reached and of what they were trained with."""
 
-import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pluggable_mlp.figures.report import learning_curves
 from tests.cli.saved_runs import FIGURES
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 pytestmark = pytest.mark.usefixtures("figures_are_closed")
-
-
-def test_a_run_has_one_color_on_all_axes_of_a_comparison(command, folders, tmp_path):
-    """The first of the two has no validation part, hence no accuracy."""
-    given = ("train", "--quiet", "--epochs", 2, "--hidden", 4, "--validation", 0)
-    assert command(*given, "--output", tmp_path / "run").code == 0
-    figure = learning_curves([tmp_path / "run", folders / "images"])
-    losses, accuracies = (
-        {line.get_label(): line.get_color() for line in ax.lines if line.get_marker() != "o"}
-        for ax in figure.axes
-    )
-    name = folders / "images"
-    assert losses[f"{name}: train loss"] == losses[f"{name}: validation loss"]
-    assert accuracies == {f"{name}: validation accuracy": losses[f"{name}: train loss"]}
-    assert losses[f"{tmp_path / 'run'}: train loss"] not in accuracies.values()
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path):
@@ -52,49 +33,6 @@ def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path
         assert words in text
     result, image, settings = (text.rindex(of) for of in ("<h3>Result", "<img ", "<h3>Settings"))
     assert text.rindex("<h2>") < result < image < settings
-
-
-BROWSER = next(filter(shutil.which, ("chromium", "chromium-browser", "google-chrome")), "")
-LOOK = """<script>addEventListener("load", () => {
-const found = {
-  images: [...document.images].map((image) => [image.alt, image.naturalWidth, image.width]),
-  requests: performance.getEntriesByType("resource").map((one) => one.name),
-  wide: document.documentElement.scrollWidth > innerWidth,
-  heads: [...document.querySelectorAll("h2")].map((head) => head.innerText)
-};
-console.log("FOUND" + JSON.stringify(found) + "END");
-});</script>"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not BROWSER, reason="there is no Chromium here")
-@pytest.mark.parametrize("width", [1280, 480])
-def test_a_browser_shows_the_report(command, folders, tmp_path, width):
-    """Without a network; a script beside the page says what the browser made of it."""
-    runs = [folders / name for name in FIGURES]
-    command("report", *runs, "--output", tmp_path / "report.html")
-    page = tmp_path / "looked-at.html"
-    page.write_text((tmp_path / "report.html").read_text().replace("</body>", f"{LOOK}</body>"))
-    program = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-               "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr",
-               f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},6000",
-               f"--screenshot={tmp_path / 'page.png'}", page.as_uri()]  # fmt: skip
-    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=300)
-    said = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-    assert len(said) == 1, said  # no error, no warning
-    found = json.loads(re.search('"FOUND(.*)END"', said[0])[1])
-    names = ["comparison", *(figure for name in FIGURES for figure in FIGURES[name])]
-    assert [name for name, *_ in found["images"]] == names
-    assert all(wide > 200 and shown > 200 for _, wide, shown in found["images"])
-    assert not [name for name in found["requests"] if not name.startswith("data:")]
-    assert not found["wide"]
-    assert found["heads"] == ["Comparison", *map(str, runs)]
-    from matplotlib.image import imread
-
-    picture = imread(tmp_path / "page.png")[..., :3]
-    assert picture.shape[1] == width
-    colored = (picture.max(axis=2) - picture.min(axis=2)) > 0.2
-    assert 0.005 < colored.mean() < 0.5
 
 
 def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, folders, tmp_path, monkeypatch):

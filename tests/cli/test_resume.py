@@ -20,26 +20,20 @@ from pluggable_mlp.serialization import write_tree
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
+from tests.conftest import present
 
 
-@pytest.mark.parametrize("other", ["torch", "array_api_strict:device1"])
+@pytest.mark.parametrize("other", ["torch", "array_api_strict:device1", "cupy"])
 def test_a_run_moves_between_backends_with_the_same_bits(command, tmp_path, other):
-    pytest.importorskip(other.split(":")[0])
-    given = (
-        "--hidden",
-        12,
-        "--optimizer",
-        "adam",
-        "--batch-size",
-        128,
-        "--arithmetic",
-        "reproducible",
-    )
+    place = present(other)
+    given = ("--hidden", 12, "--optimizer", "adam", "--batch-size", 128)
+    given += ("--arithmetic", "reproducible")
     command("train", *given, "--epochs", 4, "--output", tmp_path / "whole")
     command("train", *given, "--epochs", 2, "--output", tmp_path / "moved")
     outcome = command("train", "--resume", tmp_path / "moved", "--epochs", 4, "--backend", other)
     assert outcome.code == 0, outcome.err
-    assert content(tmp_path / "moved", "summary.json")["backend"] == other.split(":")[0]
+    summary = content(tmp_path / "moved", "summary.json")
+    assert (summary["backend"], summary["device"]) == (place.name, str(place.device))
     assert told(tmp_path / "moved") == told(tmp_path / "whole")
     assert command("verify", tmp_path / "moved").code == 0
 
@@ -79,7 +73,7 @@ def stopped(three_and_four_epochs, tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "absent"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
 @pytest.mark.parametrize("both", [False, True])
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     command, stopped, tmp_path, damage, both
@@ -88,31 +82,16 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
         data = bytearray(path.read_bytes())
         if damage == "flipped":
             data[-len(data) // 3] ^= 4
-        path.write_bytes({"truncated": data[:-9], "empty": b""}.get(damage, bytes(data)))
-        if damage == "absent":
-            path.unlink()
+        path.write_bytes(data[:-9] if damage == "truncated" else data)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
     assert outcome.code == 0, outcome.err
-    named = len(re.findall(r"safetensors is damaged: .*; it is left aside", outcome.err))
-    assert named == (0 if damage == "absent" else 1 + both)
+    assert len(re.findall("safetensors is damaged: .*; it is left aside", outcome.err)) == 1 + both
     assert told(stopped) == told(tmp_path / "whole")
 
 
-def test_lines_that_are_lost_are_computed_again(command, stopped, tmp_path):
-    path = stopped / "metrics.jsonl"
-    path.write_bytes(
-        b"".join(path.read_bytes().splitlines(keepends=True)[:2]) + b'{"epoch": 3, "tra'
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 4)
-    assert "does not fit metrics.jsonl and is left aside" in outcome.err
-    assert told(stopped) == told(tmp_path / "whole")
-
-
-@pytest.mark.parametrize("tree", [5, "a text", [], {}, {"epochs": 5}, [{"W": np.ones(2)}]], ids=str)
+@pytest.mark.parametrize("tree", [5, [{"W": np.ones(2)}]], ids=str)
 def test_a_checkpoint_of_something_else_is_left_aside(command, stopped, tmp_path, tree):
     """It is whole: its hash is right."""
     name = "000000000291.safetensors"
@@ -125,41 +104,7 @@ def test_a_checkpoint_of_something_else_is_left_aside(command, stopped, tmp_path
     assert told(stopped) == told(tmp_path / "whole")
 
 
-@pytest.mark.slow
-def test_after_damage_the_new_checkpoints_are_kept(command, stopped):
-    """Not those of higher numbers that were left aside; nor is a file of others removed."""
-    for path in (stopped / FOLDER).iterdir():
-        path.write_bytes(b"damaged")
-    (stopped / FOLDER / "notes.txt").write_text("mine")
-    (stopped / FOLDER / "other.json").write_text("mine, too")
-    (stopped / "summary.json").unlink()  # as where it was killed
-    given = ("--epochs", 1000, "--checkpoint-minutes", 0)
-    with running("train", "--resume", stopped, *given) as child:
-        assert child.stdout.readline().startswith("epoch   1/")
-        child.kill()
-        child.wait()
-    outcome = command("train", "--quiet", "--resume", stopped, "--epochs", 10)
-    assert (outcome.code, outcome.err) == (0, "")  # no word of a beginning
-    assert command("verify", stopped).code == 0
-    names = {path.name for path in (stopped / FOLDER).iterdir()}
-    assert {"notes.txt", "other.json"} < names
-
-
-def test_a_damaged_checkpoint_does_not_push_out_a_good_one(command, stopped):
-    """The next one is after the damaged one, of which the run that goes on knows nothing."""
-    (stopped / FOLDER / "000000000291.safetensors").rename(
-        stopped / FOLDER / "000000000195.safetensors"
-    )
-    damaged = stopped / FOLDER / "000000000195.safetensors"
-    damaged.write_bytes(damaged.read_bytes()[:-1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        assert command("train", "--quiet", "--resume", stopped).code == 0
-    assert checkpoint_steps(stopped / FOLDER) == [194, 291]
-
-
-@pytest.mark.parametrize("line", [0, 1, 2])
-@pytest.mark.parametrize("name", ["train_loss", "seconds"])
+@pytest.mark.parametrize(("line", "name"), [(0, "train_loss"), (2, "seconds")])
 def test_metrics_that_were_edited_are_refused(command, stopped, line, name):
     path = stopped / "metrics.jsonl"
     lines = [json.loads(one) for one in path.read_text().splitlines()]
@@ -185,18 +130,16 @@ def test_a_run_in_training_is_refused(command, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--hidden", 9], ["hidden is 9, expected 8 as trained"]),
-        (["--output", "other"], ["--output is other, expected"]),
-        (["--overwrite"], ["--overwrite is given, expected it without --resume"]),
-        (["--epochs", 2], ["epochs is 2, but the run has 3 already"]),
-        (["--checkpoint-minutes", -1], ["checkpoint_minutes is -1.0, expected"]),
+        (["--hidden", 9], "hidden is 9, expected 8 as trained"),
+        (["--output", "other"], "--output is other, expected"),
+        (["--overwrite"], "--overwrite is given, expected it without --resume"),
+        (["--epochs", 2], "epochs is 2, but the run has 3 already"),
     ],
 )
 def test_what_does_not_fit_is_named(command, stopped, options, words):
     outcome = command("train", "--resume", stopped, *options)
     assert (outcome.code, outcome.out) == (2, "")
-    for word in words:
-        assert word in outcome.err
+    assert words in outcome.err
 
 
 def test_options_that_are_the_runs_may_be_given_again(command, stopped, tmp_path):
@@ -212,27 +155,15 @@ def test_options_that_are_the_runs_may_be_given_again(command, stopped, tmp_path
     assert "seed is 7, expected 0 as trained" in outcome.err
 
 
-@pytest.mark.slow
-def test_options_given_again_are_not_held_against_defaults(command, tmp_path):
-    """Each of these is refused beside the default of another."""
-    given = ("--block-size", 8, "--activation", "relu,gelu")
-    others = ("--batch-size", 4, "--hidden", "6,5", "--epochs", 1)
-    command("train", "--quiet", *given, *others, "--output", tmp_path / "run")
-    outcome = command("train", "--quiet", "--resume", tmp_path / "run", *given, "--epochs", 2)
-    assert outcome.code == 0, outcome.err
-    outcome = command("train", "--resume", tmp_path / "run", "--batch-size", 16)
-    assert outcome.code == 2
-    assert "batch_size is 16, expected" in outcome.err
-
-
 def edit_settings(folder, **changed):
     config = content(folder, "config.json")
     config["settings"] |= changed
     (folder / "config.json").write_text(json.dumps(config, indent=2))
 
 
-@pytest.mark.parametrize("killed", [False, True])
-@pytest.mark.parametrize(("name", "value"), [("learning_rate", 0.2), ("validation", 0.5)])
+@pytest.mark.parametrize(
+    ("killed", "name", "value"), [(False, "learning_rate", 0.2), (True, "validation", 0.5)]
+)
 def test_settings_that_were_edited_are_refused(command, stopped, killed, name, value):
     """A run that was killed has no summary: its checkpoints know what it was trained with."""
     if killed:
@@ -250,22 +181,6 @@ def test_settings_that_were_edited_are_refused(command, stopped, killed, name, v
 
 def told_files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
-def test_more_epochs_are_in_a_config_only_where_they_change_nothing(command, tmp_path, schedule):
-    """A run that was prolonged and then killed has a checkpoint of fewer epochs to go."""
-    run = tmp_path / "run"
-    command("train", "--hidden", 8, "--epochs", 1, "--schedule", schedule, "--output", run)
-    (run / "summary.json").unlink()
-    edit_settings(run, epochs=2)
-    outcome = command("train", "--quiet", "--resume", run)
-    if schedule == "cosine":
-        assert outcome.code == 2
-        assert "epochs is 2, expected 1 as trained" in outcome.err
-    else:
-        assert outcome.code == 0, outcome.err
-        assert command("verify", run).code == 0
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
@@ -319,32 +234,6 @@ def test_a_run_without_checkpoints_does_not_begin_again_unasked(command, stopped
     assert "holds no checkpoint: the run begins again with its first epoch" in outcome.err
 
 
-def test_what_was_half_written_is_removed(command, stopped):
-    parts = [
-        stopped / "metrics.jsonl.part",
-        stopped / FOLDER / f"{48:012d}.safetensors.part",
-    ]
-    for part in parts:
-        part.write_bytes(b"{")
-    assert command("train", "--quiet", "--resume", stopped, "--epochs", 4).code == 0
-    assert not any(part.exists() for part in parts)
-
-
-def test_a_schedule_that_ends_with_the_epochs_is_not_prolonged(command, tmp_path):
-    given = ("train", "--quiet", "--hidden", 8, "--epochs", 1, "--schedule", "cosine")
-    command(*given, "--output", tmp_path / "run")
-    outcome = command("train", "--resume", tmp_path / "run", "--epochs", 2)
-    assert outcome.code == 2
-    assert "expected 1 as when the run began: the schedule cosine ends with them" in outcome.err
-
-
-def test_what_is_no_run_is_named(command, tmp_path):
-    outcome = command("train", "--resume", tmp_path)
-    assert outcome.code == 2
-    assert "config.json is missing; expected a folder that train --output wrote" in outcome.err
-    shutil.rmtree(tmp_path)
-
-
 def test_a_run_goes_on_on_its_own_backend(command, tmp_path):
     pytest.importorskip("array_api_strict")
     given = ("--backend", "array_api_strict:device1", "--epochs", 1, "--hidden", 8)
@@ -356,18 +245,6 @@ def test_a_run_goes_on_on_its_own_backend(command, tmp_path):
 
 DIVERGING = ("--hidden", 8, "--learning-rate", 1e38)
 """In the second step."""
-
-
-def test_a_run_that_goes_on_and_diverges_in_its_first_epoch_keeps_its_checkpoint(command, tmp_path):
-    run = tmp_path / "run"
-    outcome = command("train", *DIVERGING, "--checkpoint-minutes", 0, "--output", run)
-    assert "training diverged in epoch 1: its loss is nan from step 2" in outcome.err
-    before = told_files(run)
-    assert [path.name[:13] for path in before if path.parent.name == FOLDER] == ["000000000001."]
-    outcome = command("train", "--resume", run)
-    assert outcome.code == 2
-    assert "training diverged in epoch 1" in outcome.err
-    assert told_files(run) == before
 
 
 @pytest.mark.parametrize(("minutes", "seconds", "is_due"), [(2, 119, False), (2, 121, True)])
@@ -391,12 +268,11 @@ def test_epochs_of_a_second_have_a_checkpoint_each(command, tmp_path, monkeypatc
     assert checkpoint_steps(tmp_path / "run" / FOLDER) == steps
 
 
-@pytest.mark.parametrize("torn", [0, 1])
-def test_lines_after_a_torn_one_are_not_used(command, stopped, tmp_path, torn):
+def test_lines_after_a_torn_one_are_not_used(command, stopped, tmp_path):
     """They are whole, but of other epochs than their place says."""
     path = stopped / "metrics.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
-    lines[torn] = lines[torn][:20] + b"\n"
+    lines[1] = lines[1][:20] + b"\n"
     path.write_bytes(b"".join(lines))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -404,14 +280,3 @@ def test_lines_after_a_torn_one_are_not_used(command, stopped, tmp_path, torn):
     assert outcome.code == 0, outcome.err
     assert outcome.err.count("does not fit metrics.jsonl and is left aside") == 2
     assert told(stopped) == told(tmp_path / "whole")
-
-
-def test_the_bar_of_a_run_that_goes_on_begins_where_it_was(command, stopped, monkeypatch):
-    from rich.progress import Progress
-
-    advanced = []
-    monkeypatch.setattr(Progress, "advance", lambda self, task, count: advanced.append(count))
-    monkeypatch.setenv("FORCE_COLOR", "1")  # Rich takes the test's stream for a terminal
-    assert command("train", "--resume", stopped, "--epochs", 4).code == 0
-    assert advanced[0] == 3 * 1541
-    assert sum(advanced) == 4 * 1541

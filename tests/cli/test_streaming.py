@@ -49,33 +49,13 @@ def test_blocks_are_the_same_data_in_another_order(command, folder, tmp_path):
     assert summary["test_accuracy"] > 0.5  # of three classes, though sorted by class
 
 
-MORE = ("--validation", "0.2", "--scaling", "standard")
-
-
-@pytest.mark.parametrize("options", [(), pytest.param(MORE, marks=pytest.mark.slow)])
-def test_a_run_in_blocks_is_verified_on_another_backend(command, folder, tmp_path, options):
+def test_a_run_in_blocks_is_verified_on_another_backend(command, folder, tmp_path):
     pytest.importorskip("torch")
-    trained(command, folder, tmp_path / "run", *BLOCKS, *options)
+    more = ("--validation", "0.2", "--scaling", "standard")
+    trained(command, folder, tmp_path / "run", *BLOCKS, *more)
     result = command("verify", tmp_path / "run", "--backend", "torch")
     assert result.code == 0, result.out
     assert "same bits" in result.out
-
-
-def test_a_resumed_run_goes_on_in_the_same_order(command, folder, tmp_path):
-    """Of checkpoints within an epoch: tests/training/test_streaming.py."""
-    trained(command, folder, tmp_path / "run", *BLOCKS[:-2], "--epochs", "2", *BLOCKS[-2:])
-    assert command("train", "--resume", tmp_path / "run", "--epochs", "3").code == 0
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    whole = trained(command, folder, tmp_path / "whole", *BLOCKS)[1]
-    assert summary["parameters_sha256"] == whole["parameters_sha256"]
-
-
-def test_a_set_of_one_block_is_trained_as_in_memory(command, folder, tmp_path):
-    found = [
-        trained(command, folder, tmp_path / str(size), *TRAIN, "--block-size", size)[1]
-        for size in (0, 400, 10_000)
-    ]
-    assert len({summary["parameters_sha256"] for summary in found}) == 1
 
 
 def test_large_files_are_read_in_blocks_by_themselves(command, folder, tmp_path, monkeypatch):
@@ -181,54 +161,7 @@ def test_what_is_in_fortran_order_is_held_in_memory(command, folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_numbers_to_predict_are_scaled_in_blocks_as_in_memory(command, folder, tmp_path):
-    """The same statistics, measures in the targets' own units; another order of examples."""
-    X = np.load(folder / "X.npy").astype(float)
-    np.save(folder / "y.npy", 4e5 + 1e5 * X.sum(axis=1))
-    given = (*TRAIN, "--task", "regression", "--epochs", 20, "--learning-rate", 0.05)
-    blocks, in_blocks = trained(command, folder, tmp_path / "run", *given, "--block-size", 64)
-    whole, in_memory = trained(command, folder, tmp_path / "whole", *given)
-    assert blocks["target_scaling"] == whole["target_scaling"]
-    assert blocks["target_scaling"]["kind"] == "standard"
-    assert in_blocks["parameters_sha256"] != in_memory["parameters_sha256"]
-    assert in_blocks["test_r2"] > 0.9
-    assert in_blocks["test_mean_absolute_error"] > 100
-    measured = json.loads(command("evaluate", "--json", tmp_path / "run").out)
-    assert measured["mean_absolute_error"] == in_blocks["test_mean_absolute_error"]
-    answers = [
-        float(row["prediction"])
-        for row in csv.DictReader(
-            io.StringIO(command("predict", tmp_path / "run", folder / "X.npy").out)
-        )
-    ]
-    errors = np.abs(np.asarray(answers) - np.load(folder / "y.npy"))
-    assert errors.mean() < 1e5
-    assert command("verify", tmp_path / "run").code == 0
-
-
-def test_a_number_that_is_not_finite_is_found_in_its_place(command, folder, monkeypatch):
-    X = np.load(folder / "X.npy")
-    X[-1, 3] = np.nan
-    np.save(folder / "X.npy", X)
-    monkeypatch.setattr("pluggable_mlp.lazy._BYTES_AT_ONCE", 16 * FEATURES * 4)
-    told = [
-        command("train", "--data", folder, *TRAIN, "--block-size", size).err for size in (0, 64)
-    ]
-    assert told[0] == told[1]
-    assert "feature 3 of example" in told[0]
-
-
-def test_a_file_that_becomes_shorter_is_told(command, folder, tmp_path):
-    run = tmp_path / "run"
-    trained(command, folder, run, *BLOCKS)
-    np.save(folder / "X.npy", np.load(folder / "X.npy")[:-10])
-    result = command("train", "--resume", run, "--epochs", "4")
-    assert result.code == 2
-    assert "Traceback" not in result.err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", [pytest.param("replaced", marks=pytest.mark.slow), "written to"])
+@pytest.mark.parametrize("how", ["replaced", "written to"])
 def test_a_file_that_changes_during_training_ends_it(command, folder, tmp_path, how):
     """What other rows would be trained on does not have the hash that the certificate states."""
     run, other = tmp_path / "run", np.load(folder / "X.npy")[::-1].copy()

@@ -13,29 +13,18 @@ from tests.cli.children import running
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of POSIX shells")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 
-QUICK = ("train",)
-"""What stands for the others in the default suite."""
-
-
-def quick_first(names):
-    """Return the names, all but the quick ones marked as slow."""
-    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]
-
-
 COMMANDS = {
     "help": (["--help"], 0),
-    "version": (["--version"], 0),
-    "backends": (["backends"], 0),
     "train": (["train", "--epochs", 1], 0),
-    "evaluate": (["evaluate", "RUN"], 0),
     "predict": (["predict", "RUN", "RUN/x.npy"], 0),
-    "verify": (["verify", "RUN/certificate.json"], 0),
     "a failed verification": (["verify", "RUN/other.json"], 1),
-    "compare": (["compare", "--backends", "numpy,numpy", "--steps", 1], 0),
-    "a wrong argument": (["train", "--epochs", 0], 2),
-    "a wrong option": (["train", "--bakend", "numpy"], 2),
     "a missing backend": (["train", "--backend", "numpy:1"], 2),
 }
+
+
+def quick_first(*names):
+    """Return the names, all but one marked as slow."""
+    return [names[0], *(pytest.param(name, marks=pytest.mark.slow) for name in names[1:])]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +49,7 @@ def ended(saved: Path, name: str, redirection: str) -> tuple[int, str, str]:
 
 
 @needs_full
-@pytest.mark.parametrize(
-    "name", quick_first(["help", "backends", "train", "evaluate", "predict", "verify"])
-)
+@pytest.mark.parametrize("name", quick_first("train", "help", "predict"))
 def test_a_full_standard_output_is_reported(saved, name):
     code, _, err = ended(saved, name, ">/dev/full")
     assert code == 2
@@ -73,9 +60,7 @@ def test_a_full_standard_output_is_reported(saved, name):
 
 
 @needs_full
-@pytest.mark.parametrize(
-    "name", quick_first(["train", "a failed verification", "a missing backend"])
-)
+@pytest.mark.parametrize("name", quick_first("train", "a failed verification", "a missing backend"))
 def test_a_standard_error_that_cannot_be_written_changes_nothing(saved, name):
     code, out, _ = ended(saved, name, "2>/dev/full")
     assert code == COMMANDS[name][1]

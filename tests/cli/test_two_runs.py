@@ -85,7 +85,7 @@ def place_of(tmp_path_factory):
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("first", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pause", [5, pytest.param("all", marks=pytest.mark.slow)])
 def test_one_pauses_while_the_other_runs(server, whole, tmp_path_factory, pair, first, pause):
     """From one of its operations on, until the other has ended.
@@ -114,11 +114,4 @@ kept = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_
 @settings(max_examples=5, derandomize=True, **kept)
 @given(pair=st.sampled_from(list(PAIRS)), turns=turns)
 def test_they_take_turns(server, whole, tmp_path_factory, pair, turns):
-    check_turns(server, whole, tmp_path_factory, pair, turns)
-
-
-@pytest.mark.slow
-@settings(max_examples=60, **kept)
-@given(pair=st.sampled_from(list(PAIRS)), turns=turns)
-def test_they_take_many_more_turns(server, whole, tmp_path_factory, pair, turns):
     check_turns(server, whole, tmp_path_factory, pair, turns)

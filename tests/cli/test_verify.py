@@ -7,13 +7,12 @@ import warnings
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 import pluggable_mlp
 from pluggable_mlp import MLP, SGD, first_state, get_backend, load_dataset, training_step
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.serialization import write_tree
 from tests.cli.certificates import edited, sealed
+from tests.conftest import present
 
 SETTINGS = ("--quiet", "--epochs", 2, "--hidden", 12, "--batch-size", 256)
 
@@ -84,12 +83,14 @@ def certified_records(parameters):
     return records
 
 
-@pytest.mark.parametrize("backend", ["numpy", "array_api_strict:device1", "torch", "jax"])
+EVERYWHERE = ["numpy", "array_api_strict:device1", "torch", "jax", "cupy"]
+
+
+@pytest.mark.parametrize("backend", EVERYWHERE)
 def test_the_same_bits_everywhere(command, certificate, backend):
-    pytest.importorskip(backend.split(":")[0])
+    place = present(backend)
     outcome = command("verify", certificate, "--backend", backend)
     assert (outcome.code, outcome.err) == (0, "")
-    place = get_backend(backend)
     assert outcome.out.startswith(f"same bits: 2 epochs on {place.name} ({place.device}) in rep")
     assert "parameters, which the model holds, final SHA-256" in outcome.out
 
@@ -111,14 +112,19 @@ def test_a_certificate_alone_and_a_whole_folder(command, certificate, tmp_path):
     assert "model.safetensors is missing" in outcome.err
 
 
-@pytest.mark.parametrize("epoch", [1, 2])
-@pytest.mark.parametrize("what", ["train_loss", "parameters_sha256"])
+@pytest.mark.parametrize(
+    ("epoch", "what"),
+    [
+        (0, "initial_parameters_sha256"), (1, "train_loss"), (1, "parameters_sha256"),
+        (2, "train_loss"), (2, "parameters_sha256"), (2, "test_loss"),
+    ],
+)  # fmt: skip
 def test_another_number_is_found_with_its_epoch(command, certificate, what, epoch):
     """A loss that is off by its last bit, another hash of parameters."""
 
     def edit(content):
-        one = content["epochs"][epoch - 1]
-        if what == "parameters_sha256":
+        one = content if what in content else content["epochs"][epoch - 1]
+        if what.endswith("sha256"):
             one[what] = "0" * 64
         else:
             one[what] = math.nextafter(float.fromhex(one[what]), math.inf).hex()
@@ -129,13 +135,6 @@ def test_another_number_is_found_with_its_epoch(command, certificate, what, epoc
     outcome = command("verify", certificate)
     assert outcome.code == 1
     assert outcome.out.startswith(f"the run differs at epoch {epoch}, {what}: certified 0")
-
-
-def test_another_test_loss_is_found(command, certificate):
-    edited(certificate, lambda content: content.update(test_loss=(1.0).hex()))
-    outcome = command("verify", certificate)
-    assert outcome.code == 1
-    assert outcome.out.startswith("the run differs at epoch 2, test_loss: certified 0x1.00000")
 
 
 def test_a_run_that_stopped_early_is_repeated(command, tmp_path):
@@ -164,20 +163,9 @@ def test_a_model_of_another_run_is_found_before_training(command, certificate, t
     assert "model.safetensors holds parameters of SHA-256" in outcome.err
 
 
-def test_a_model_of_another_shape_is_found(command, certificate):
-    """The same bytes in the same order."""
-    tensors = load_file(certificate.parent / "model.safetensors")
-    tensors["0.W"] = tensors["0.W"].reshape(32, 24)
-    layers = [{name: tensors[f"{k}.{name}"] for name in "Wb"} for k in range(2)]
-    write_tree(certificate.parent / "model.safetensors", layers)
-    outcome = command("verify", certificate)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "parameters[0]['W'] has shape (32, 24)" in outcome.err
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("class_labels", [*range(9), 10]), ("settings", {"activation": "relu"}), ("extra", 1)],
+    [("class_labels", [*range(9), 10]), ("settings", {"activation": "relu"})],
 )
 def test_an_edited_config_is_found_before_training(command, certificate, name, value):
     config = certificate.with_name("config.json")
@@ -203,42 +191,6 @@ def test_a_native_run_says_that_it_is_native(command, tmp_path):
         assert "in native arithmetic" in outcome.out
         assert outcome.err.startswith("The certificate is of a native run: its bits are promised")
         assert "alone, numpy (cpu), pluggable-mlp " in outcome.err
-
-
-def test_data_at_another_place_are_asked_for(command, tmp_path, monkeypatch):
-    rows = "".join(f"{k % 2},{k % 3},{k % 2}\n" for k in range(70))
-    (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "data.csv").write_text(rows)
-    monkeypatch.chdir(tmp_path / "here")
-    command("train", *SETTINGS, "--data", "data.csv", "--output", "run")
-    monkeypatch.chdir(tmp_path)
-    for name in ("verify", "evaluate"):
-        outcome = command(name, "here/run")
-        assert outcome.code == 2
-        assert "data.csv" in outcome.err
-        assert "or say with --data, and --test, where those of the run are" in outcome.err
-    assert command("verify", "here/run", "--data", "here/data.csv").code == 0
-
-
-def test_a_repetition_that_diverges_differs(command, certificate, monkeypatch):
-    """As on a device that is broken: no wrong argument."""
-    from pluggable_mlp.training import divergence
-
-    monkeypatch.setattr(divergence, "is_finite", lambda loss: False)
-    outcome = command("verify", certificate)
-    assert (outcome.code, outcome.err) == (1, "")
-    certified = json.loads(certificate.read_text())["epochs"][0]["parameters_sha256"]
-    assert outcome.out.startswith(
-        f"the run differs at epoch 1, parameters_sha256: certified {certified}, on numpy (cpu) in "
-        "reproducible arithmetic none, as its loss is "
-    )
-
-
-def test_other_initial_parameters_are_found(command, certificate):
-    edited(certificate, lambda content: content.update(initial_parameters_sha256="0" * 64))
-    outcome = command("verify", certificate)
-    assert outcome.code == 1
-    assert "the run differs at epoch 0, initial_parameters_sha256" in outcome.out
 
 
 def test_edited_settings_and_other_data_are_refused(command, certificate, tmp_path):
@@ -271,35 +223,17 @@ def test_certificates_of_estimators_are_none_of_a_run(command, tmp_path):
     ("edit", "fault"),
     [
         (lambda content: content.update(epochs=[]), "it has 0 epochs"),
-        (lambda content: content["epochs"][1].update(epoch=6), "it has 6 epochs"),
         (lambda content: content["epochs"][0].update(extra="1"), "an epoch holds"),
         (lambda content: content["epochs"][0].pop("train_loss"), "required field `train_loss`"),
         (lambda content: content["epochs"][0].update(train_loss="0x1p99999"), "too large"),
         (lambda content: content.update(final_parameters_sha256="0" * 64), "of the epoch that"),
-        (lambda content: content.update(kept_epoch=3), "kept_epoch is 3, of 2 epochs"),
         (lambda content: content.update(kept_epoch=1), "kept_epoch is 1, of 2 epochs"),
-        (
-            lambda content: content.update(record_every=0),
-            "Expected `int` >= 1",
-        ),
         (lambda content: content["epochs"].pop(0), "its epochs are not those of a certificate of"),
-        (
-            lambda content: content["epochs"].insert(0, content["epochs"][0]),
-            "its epochs are not those of a certificate of 2 epochs",
-        ),
         (lambda content: content["records"].pop("4"), "has other records than a run of its"),
-        (lambda content: content.update(records={}), "has other records than a run of its"),
-        (lambda content: content.update(tensors=[], records={}), "has other records than a run"),
         (lambda content: content.pop("test_loss"), "is not a certificate"),
         (lambda content: content.update(format=1), "its format is 1, expected 4"),
-        (lambda content: content.update(data_sha256=5), "is not a certificate"),
-        (
-            lambda content: content["records"].update({"4": "0"}),
-            "has other records than a run of its",
-        ),
+        (lambda content: content["records"].update({"4": "0"}), "has other records than a run of"),
         (lambda content: content["records"].update({"four": "0"}), "is not a certificate"),
-        (lambda content: content.pop("made_on"), "is not a certificate"),
-        (lambda content: content["epochs"][0].update(parameters_sha256=5), "is not a certificate"),
     ],
 )
 def test_a_certificate_that_contradicts_itself_is_refused(command, certificate, edit, fault):
@@ -307,27 +241,6 @@ def test_a_certificate_that_contradicts_itself_is_refused(command, certificate, 
     outcome = command("verify", certificate)
     assert outcome.code == 2
     assert fault in outcome.err
-
-
-def test_a_certificate_with_more_records_than_its_run_is_refused(command, tmp_path):
-    """Each record waits for the losses of the epoch so far: their number would be squared."""
-    run = tmp_path / "run"
-    given = ("--quiet", "--epochs", 3, "--hidden", 4, "--batch-size", 16)
-    command("train", *given, "--output", run)
-    certificate = json.loads((run / "certificate.json").read_text())
-    assert certificate["record_every"] == 4
-
-    def edit(content):
-        (hashes,) = set(map(len, content["records"].values()))
-        content["record_every"] = 1
-        content["records"] = {str(t): "0" * hashes for t in range(1, 292)}
-
-    edited(run / "certificate.json", edit)
-    outcome = command("verify", run)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert "has other records than a run of its settings, expected them after each 4 steps" in (
-        outcome.err
-    )
 
 
 def test_of_very_many_epochs_every_other_is_certified(command, tmp_path):
@@ -342,34 +255,12 @@ def test_of_very_many_epochs_every_other_is_certified(command, tmp_path):
     assert [one["epoch"] for one in many] == [*range(2, 1025, 2), 1025]
 
 
-def test_a_run_that_was_to_be_longer_is_told(command, certificate):
-    """It is that of an interrupted run, bit by bit; the settings may say so by an edit."""
-    assert "same bits: 2 epochs on" in command("verify", certificate).out
-
-    def edit(content):
-        content["settings"]["epochs"] = 9
-        text = json.dumps(content["settings"], sort_keys=True, separators=(",", ":"))
-        content["settings_sha256"] = hashlib.sha256(text.encode()).hexdigest()
-
-    edited(certificate, edit)
-    refused = command("verify", certificate.parent)
-    assert refused.code == 2
-    assert "config.json is not what was certified" in refused.err
-    alone = certificate.rename(certificate.parent.parent / "certificate.json")
-    outcome = command("verify", alone)
-    assert outcome.code == 0, outcome.err
-    assert "same bits: 2 epochs of the 9 of the settings on" in outcome.out
-
-
 @pytest.mark.parametrize(
     ("file", "name"),
     [
         ("summary.json", "test_loss"),
-        ("summary.json", "parameters_sha256"),
-        ("summary.json", "epochs"),
         ("summary.json", "test_accuracy"),
         ("summary.json", "seed"),
-        ("metrics.jsonl", "train_loss"),
         ("metrics.jsonl", "parameters_sha256"),
         ("metrics.jsonl", "validation_loss"),
         ("metrics.jsonl", "validation_accuracy"),

@@ -61,26 +61,10 @@ def test_one_wrong_bit_of_a_backend_is_found_with_its_step_and_tensor(run, tmp_p
     assert out.endswith(f"; step {before} is the same\n")
 
 
-@pytest.mark.slow
-def test_every_step_of_a_short_run_is_recorded(command, tmp_path):
-    short = [f"--{name}={value}" for name, value in {"epochs": 1, "hidden": 12}.items()]
-    command("train", *short, "--quiet", "--output", tmp_path / "run")
-    source = FAULTY.replace(str(FAULTY_STEP - 1), "36")
-    environment = write_plug_in(tmp_path, "glass = glass:GlassBackend", glass=source)
-    with running("verify", tmp_path / "run", "--backend", "glass", env=environment) as child:
-        out, _ = child.communicate(timeout=300)
-    hashes = content(tmp_path / "run")["records"]["37"]
-    assert out.startswith(
-        f"the run differs at step 37, layer 1, tensor b: certified {hashes[48:]}, on glass (cpu)"
-    )
-    assert out.endswith("; step 36 is the same\n")
-
-
-@pytest.mark.parametrize(("tensor", "name"), [(0, "layer 0, tensor W"), (3, "layer 1, tensor b")])
-def test_an_altered_hash_is_a_changed_file_or_a_run_that_differs(command, run, tensor, name):
+def test_an_altered_hash_is_a_changed_file_or_a_run_that_differs(command, run):
     path, altered = run / "certificate.json", content(run)
     records = altered["records"]
-    at = 16 * tensor
+    at = 16 * 3
     records["200"] = records["200"][:at] + "0" * 16 + records["200"][at + 16 :]
     path.write_text(json.dumps(altered))
     outcome = command("verify", run)
@@ -89,7 +73,9 @@ def test_an_altered_hash_is_a_changed_file_or_a_run_that_differs(command, run, t
     path.write_text(json.dumps(sealed(altered)))
     outcome = command("verify", run)
     assert outcome.code == 1
-    assert outcome.out.startswith(f"the run differs at step 200, {name}: certified {'0' * 16}, on")
+    assert outcome.out.startswith(
+        f"the run differs at step 200, layer 1, tensor b: certified {'0' * 16}, on"
+    )
     assert outcome.out.endswith("; step 196 is the same\n")
 
 
