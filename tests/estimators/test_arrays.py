@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn import config_context
-from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -92,14 +92,6 @@ def test_classifier(backend, dtype, classes):
     assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-4)
 
 
-def test_booleans_are_labels(backend):
-    X = backend.asarray(np.arange(12.0).reshape(6, 2))
-    y = backend.asarray(np.array([True, False, True, True, False, False]))
-    model = MLPClassifier((4,), random_state=0, max_iter=2).fit(X, y)
-    assert backend.to_numpy(model.classes_).tolist() == [False, True]
-    assert backend.to_numpy(model.predict(X)).dtype == bool
-
-
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "int32", "float32"])
 def test_numbers_of_any_type_are_labels(backend, dtype):
     X = backend.asarray(np.arange(12.0).reshape(6, 2))
@@ -111,40 +103,6 @@ def test_numbers_of_any_type_are_labels(backend, dtype):
     predicted = backend.to_numpy(model.predict(X))
     assert np.issubdtype(predicted.dtype, np.integer) == (dtype != "float32")
     assert model.score(X, y) == np.mean(predicted == backend.to_numpy(y))
-
-
-def test_multilabel_classifier(backend):
-    X, y = make_multilabel_classification(40, 5, n_classes=3, random_state=0)
-    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 30}
-    expected = MLPClassifier(**settings).fit(X, y)
-    inputs, targets = backend.asarray(X), backend.asarray(y)
-    model = MLPClassifier(**settings).fit(inputs, targets)
-    close(model.predict(inputs), expected.predict(X), backend)
-    close(model.predict_proba(inputs), expected.predict_proba(X), backend)
-    assert model.score(inputs, targets) == pytest.approx(expected.score(X, y))
-
-
-def test_regressor(backend):
-    X, y = make_regression(50, 4, n_targets=2, noise=1.0, random_state=0)
-    y = y / y.std()
-    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 20, "solver": "sgd"}
-    expected = MLPRegressor(**settings, learning_rate_init=0.01).fit(X, y)
-    inputs, targets = backend.asarray(X), backend.asarray(y)
-    model = MLPRegressor(**settings, learning_rate_init=0.01).fit(inputs, targets)
-    close(model.predict(inputs), expected.predict(X), backend)
-    weight = np.arange(50.0)
-    score = model.score(inputs, targets, backend.asarray(weight))
-    assert score == pytest.approx(expected.score(X, y, weight), abs=1e-6)
-
-
-def test_partial_fit_and_warm_start(backend):
-    X, y = make_classification(60, 6, random_state=0)
-    inputs, targets = backend.asarray(X), backend.asarray(y)
-    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 2, "warm_start": True}
-    models = [MLPClassifier(**settings), MLPClassifier(**settings)]
-    for data, model in zip(((X, y), (inputs, targets)), models, strict=True):
-        model.partial_fit(*data, classes=[0, 1]).partial_fit(*data).fit(*data)
-    close(models[1].predict_proba(inputs), models[0].predict_proba(X), backend)
 
 
 def test_strings_and_arrays_of_another_library_are_labels():
@@ -198,20 +156,6 @@ def test_sparse_rows_are_trained_on_elsewhere(name, settings):
     np.testing.assert_allclose(model.predict_proba(rows), expected.predict_proba(rows), rtol=1e-6)
 
 
-def test_the_same_bits_on_two_libraries():
-    pytest.importorskip("torch")
-    X, y = make_classification(60, 6, random_state=0)
-    settings = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 5}
-    models = [
-        MLPClassifier(**settings, arithmetic="reproducible", backend=name).fit(X, y)
-        for name in ("numpy", "torch")
-    ]
-    for first, second in zip(models[0].coefs_, models[1].coefs_, strict=True):
-        assert first.tobytes() == second.tobytes()
-    assert models[0].loss_curve_ == models[1].loss_curve_
-    assert models[0].predict_proba(X).tobytes() == models[1].predict_proba(X).tobytes()
-
-
 def test_balanced_classes_with_weights_have_the_same_bits_on_two_libraries():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(2)  # sums of these weights in float32 differ between the two
@@ -222,14 +166,6 @@ def test_balanced_classes_with_weights_have_the_same_bits_on_two_libraries():
     here = MLPClassifier(**settings).fit(*data)
     there = MLPClassifier(**settings).fit(*map(torch.asarray, data))
     assert here.coefs_[0].tobytes() == there.coefs_[0].numpy().tobytes()
-
-
-def test_errors_name_the_backend():
-    X, y = make_classification(60, 6, random_state=0)
-    with pytest.raises(ValueError, match="backend is 'tensorflow', expected one of numpy, cupy"):
-        MLPClassifier(backend="tensorflow").fit(X, y)
-    with pytest.raises(ValueError, match="device is 'cuda': NumPy has one device, 'cpu'"):
-        MLPClassifier(device="cuda").fit(X, y)
 
 
 def test_pipelines_and_searches_with_dispatch():
@@ -251,12 +187,3 @@ def test_pipelines_and_searches_with_dispatch():
     np.testing.assert_allclose(
         search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
     )
-
-
-def test_inputs_that_pytorch_would_differentiate_leave_no_graph():
-    torch = pytest.importorskip("torch")
-    X, y = make_classification(60, 6, random_state=0)
-    inputs = torch.asarray(X).requires_grad_()
-    model = MLPClassifier((8,), max_iter=2, random_state=0).fit(inputs, torch.asarray(y))
-    assert not any(of.requires_grad for of in (*model.coefs_, *model.intercepts_))
-    assert not model.predict_proba(inputs).requires_grad

@@ -67,6 +67,7 @@ CASES = {
     "callback": MLPClassifier(class_weight={0: 2.0}, callbacks=lambda model: model.n_iter_ == 2),
     "lbfgs": MLPClassifier(solver="lbfgs"),
     "early stopping": MLPClassifier(early_stopping=True, batch_size=8, dropout=0.1),
+    "members": MLPClassifier(n_members=2),
     "regression": MLPRegressor(HuberLoss(0.5), activation=["gelu"], solver="sgd"),
 }
 

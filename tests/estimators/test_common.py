@@ -20,12 +20,8 @@ CONFIGURATIONS = [
         learning_rate_init=0.01,
         max_iter=50,
     ),
-    MLPClassifier(solver="sgd", class_weight="balanced", learning_rate_init=0.1, max_iter=50),
-    MLPRegressor(solver="sgd", learning_rate="adaptive", max_iter=50),
     MLPRegressor("huber", norm="batch", max_iter=50),
-    MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", max_iter=50),
     MLPClassifier(n_members=2, max_iter=50),
-    MLPRegressor(n_members=2, max_iter=50),
 ]
 
 

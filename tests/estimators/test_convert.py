@@ -3,7 +3,6 @@
 import copy
 import pickle
 
-import joblib
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
@@ -74,19 +73,6 @@ def test_a_model_of_scikit_learn_becomes_ours():
         MLPRegressor.from_sklearn(known)
 
 
-def test_classes_derived_from_ours_have_their_parents_counterpart():
-    class Shared(MLPClassifier):
-        pass
-
-    known = fitted(Shared(), IRIS).to_sklearn()
-    assert type(known) is theirs.MLPClassifier
-    back = Shared.from_sklearn(known)
-    assert type(back) is Shared
-    assert_predicts_the_same(known, back, IRIS[0])
-    with pytest.raises(TypeError, match="expected scikit-learn's MLPClassifier"):
-        Shared.from_sklearn(theirs.MLPRegressor().fit(*IRIS))
-
-
 def test_what_scikit_learn_lacks_is_refused():
     model = fitted(MLPClassifier(norm="layer"), IRIS)
     with pytest.raises(ValueError, match="norm is 'layer', which scikit-learn's does not have"):
@@ -110,13 +96,6 @@ def test_torch(activation, norm):
     assert sum(type(module).__name__ == "Linear" for module in network) == 3
 
 
-def test_torch_takes_no_function_of_your_own():
-    pytest.importorskip("torch")
-    model = fitted(MLPClassifier(activation=lambda xp, x: (x, lambda dy: dy)), IRIS, max_iter=1)
-    with pytest.raises(ValueError, match="for which PyTorch has no module"):
-        model.to_torch()
-
-
 def run_onnx(path, X):
     runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(path)
@@ -126,8 +105,9 @@ def run_onnx(path, X):
     return dict(zip(names, results[1], strict=True))
 
 
-@EVERY_CASE
-def test_onnx(estimator, data, tmp_path):
+@pytest.mark.parametrize("case", [0, 2, 3, 4, 6])
+def test_onnx(case, tmp_path):
+    estimator, data = CASES[case]
     pytest.importorskip("ndonnx")
     X = data[0].astype("float32")
     model = fitted(estimator, (X, data[1]))
@@ -142,19 +122,12 @@ def test_onnx(estimator, data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("activation", "norm"),
-    [
-        *((each, None) for each in (*ACTIVATIONS, LeakyReLU(0.3))),
-        ("elu", "layer"),
-        ("mish", "batch"),
-    ],
-    ids=str,
-)
-def test_every_component_has_its_graph(activation, norm, tmp_path):
+@pytest.mark.parametrize(("part", "norm"), [(0, None), (1, "layer"), (2, "batch")])
+def test_every_component_has_its_graph(part, norm, tmp_path):
+    """Each activation in a layer of one of three networks."""
     pytest.importorskip("ndonnx")
-    X = IRIS[0].astype("float32")
-    estimator = MLPClassifier((70, 6), activation, norm=norm, dropout=0.1)
+    X, activations = IRIS[0].astype("float32"), [*ACTIVATIONS, LeakyReLU(0.3)][part::3]
+    estimator = MLPClassifier((70,) * len(activations), activations, norm=norm, dropout=0.1)
     model = fitted(estimator, (X, IRIS[1]), max_iter=5)
     model.to_onnx(str(tmp_path / "model.onnx"))
     found = run_onnx(tmp_path / "model.onnx", X)
@@ -184,12 +157,6 @@ def test_classes_are_saved_in_their_type(classes, tmp_path):
     assert loaded.classes_.dtype == classes.dtype
     assert loaded.predict(TWO[0]).dtype == model.predict(TWO[0]).dtype
     np.testing.assert_array_equal(loaded.classes_, classes)
-
-
-def test_numpys_integers_are_saved_as_random_state(tmp_path):
-    model = MLPClassifier((4,), max_iter=2, random_state=np.int64(3)).fit(*NAMES)
-    model.save(tmp_path / "model.safetensors")
-    assert MLPClassifier.load(tmp_path / "model.safetensors").random_state == 3
 
 
 def test_components_are_saved(tmp_path):
@@ -238,28 +205,14 @@ def test_files_that_are_no_model_are_refused(tmp_path):
         model.save(path)
 
 
-def from_joblib(model, path):
-    joblib.dump(model, path)
-    return joblib.load(path)
-
-
-@pytest.mark.parametrize(
-    "copied",
-    [
-        pytest.param(lambda model, path: copy.deepcopy(model), marks=pytest.mark.slow),
-        lambda model, path: pickle.loads(pickle.dumps(model)),
-        pytest.param(from_joblib, marks=pytest.mark.slow),
-    ],
-    ids=["deepcopy", "pickle", "joblib"],
-)
-def test_copies_train_on_as_the_original(copied, backend, tmp_path):
+def test_a_pickle_trains_on_as_the_original(backend):
     X, y = backend.asarray(TWO[0]), backend.asarray(TWO[1])
     try:
         pickle.loads(pickle.dumps(y))
     except TypeError:  # before array-api-strict 2.4
         pytest.skip("the library cannot pickle its arrays")
     model = MLPClassifier((8,), random_state=0, max_iter=3, dropout=0.1).fit(X, y)
-    other = copied(model, tmp_path / "model.joblib")
+    other = pickle.loads(pickle.dumps(model))
     for each in (model, other):
         each.partial_fit(X, y)
     first, second = (backend.to_numpy(each.predict_proba(X)) for each in (model, other))

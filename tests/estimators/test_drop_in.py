@@ -178,16 +178,6 @@ def test_lbfgs_reaches_their_loss(kind, data):
     )
 
 
-@pytest.mark.slow
-def test_lbfgs_ends_where_theirs_gains_nothing():
-    """With relu there are many minima, and the two find others."""
-    settings = {"solver": "lbfgs", "max_iter": 1000, "hidden_layer_sizes": (20,), "alpha": 0.1}
-    for seed in range(3):
-        ours = MLPClassifier(**settings, random_state=seed).fit(*IRIS)
-        known = ours.to_sklearn().set_params(warm_start=True).fit(*IRIS)
-        assert ours.loss_ == pytest.approx(known.loss_, rel=1e-4)
-
-
 def test_learning_rates_follow_their_rules():
     """What two of scikit-learn's own tests read of a private attribute."""
     X, y = [[3, 2], [1, 6], [5, 6], [-2, -4]], [1, 1, 1, 0]

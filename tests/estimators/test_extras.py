@@ -4,14 +4,10 @@ import subprocess
 import sys
 import warnings
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from pluggable_mlp import (
     MLP,
@@ -110,15 +106,6 @@ def test_dropout_belongs_to_training_and_to_the_seed(name):
     assert np.any(without.coefs_[0] != model.coefs_[0])
 
 
-@pytest.mark.parametrize("name", ["input_dropout", "input_noise"])
-def test_what_changes_the_inputs_is_that_of_the_seed(name):
-    """A dropout below 2**-17 drops nothing; it takes the same seed from the random numbers."""
-    settings = {name: 0.5, "max_iter": 3, "random_state": 0}
-    model = MLPClassifier(**settings).fit(X, Y)
-    same = MLPClassifier(**settings, dropout=1e-9).fit(X, Y)
-    np.testing.assert_array_equal(same.coefs_[0], model.coefs_[0])
-
-
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_callbacks_see_the_model_and_may_stop_it(solver):
     seen = []
@@ -135,22 +122,6 @@ def test_callbacks_see_the_model_and_may_stop_it(solver):
     MLPClassifier(callbacks=callback).fit(X, Y)
     with pytest.raises(TypeError, match=r"callbacks\[1\] is 3, expected a function of the estim"):
         MLPClassifier(callbacks=[callback, 3]).fit(X, Y)
-
-
-@pytest.mark.parametrize("batch_size", [40, 150])
-@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
-def test_later_steps_do_not_write_over_what_a_callback_kept(library, batch_size):
-    xp = pytest.importorskip("jax.numpy" if library == "jax" else library)
-    kept = []
-
-    def callback(model):
-        kept.append((model.coefs_[0], np.asarray(model.coefs_[0]).copy()))
-
-    model = MLPClassifier((4,), max_iter=4, batch_size=batch_size, callbacks=callback)
-    model.fit(xp.asarray(X), xp.asarray(Y)).partial_fit(xp.asarray(X), xp.asarray(Y))
-    assert len(kept) == 5
-    for array, copied in kept:
-        np.testing.assert_array_equal(np.asarray(array), copied)
 
 
 def test_the_held_out_part_has_a_curve_of_losses():
@@ -187,36 +158,6 @@ def test_a_bar_shows_the_epochs_on_a_terminal(terminal, capsys, monkeypatch):
     assert ("MLPClassifier" in err) == terminal
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_floats_keep_their_precision(dtype):
-    model = MLPClassifier(max_iter=2, early_stopping=True).fit(X.astype(dtype), Y)
-    assert {of.dtype.name for of in (*model.coefs_, *model.intercepts_)} == {dtype}
-    assert model.predict_proba(X.astype(dtype)).dtype == dtype
-
-
-def test_grid_search_in_a_pipeline():
-    pipeline = make_pipeline(StandardScaler(), MLPClassifier(max_iter=30, random_state=0))
-    grid = {"mlpclassifier__hidden_layer_sizes": [(5,), (20,)]}
-    search = GridSearchCV(pipeline, grid, cv=2).fit(X, Y)
-    assert search.best_params_["mlpclassifier__hidden_layer_sizes"] == (20,)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("parallel", ["loky", "threading"])
-@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-def test_jobs_give_the_scores_of_one_process(parallel, arithmetic):
-    estimator = MLPClassifier(max_iter=10, random_state=0, arithmetic=arithmetic)
-    grid = {"hidden_layer_sizes": [(5,), (20,)], "learning_rate_init": [0.001, 0.1]}
-    expected = GridSearchCV(estimator, grid, cv=2).fit(X, Y)
-    with joblib.parallel_config(parallel), warnings.catch_warnings(action="ignore"):
-        search = GridSearchCV(estimator, grid, cv=2, n_jobs=2).fit(X, Y)
-    found, scores = search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"]
-    np.testing.assert_array_equal(found, scores)
-    tolerance = 1e-9 if arithmetic == "native" else 0.0
-    probabilities = expected.predict_proba(X)
-    np.testing.assert_allclose(search.predict_proba(X), probabilities, tolerance, tolerance)
-
-
 def test_without_scikit_learn_the_error_has_the_remedy_and_the_rest_works():
     code = """
 import sys
@@ -246,11 +187,6 @@ def test_lbfgs_refuses_what_changes_its_loss(parameters):
     message = f"{name} is {value!r}, and lbfgs needs the same loss at every evaluation"
     with pytest.raises(ValueError, match=message):
         MLPClassifier(solver="lbfgs", **parameters).fit(X, Y)
-
-
-def test_lbfgs_refuses_to_clip():
-    with pytest.raises(ValueError, match=r"clip_norm is 1\.0, and lbfgs clips no gradients"):
-        MLPClassifier(solver="lbfgs", clip_norm=1.0).fit(X, Y)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

@@ -19,7 +19,7 @@ X = _RNG.standard_normal((120, 6))
 Y = (X[:, 0] > X[:, 1]).astype(np.int64)
 
 
-@pytest.fixture(params=["loky", "dask"])
+@pytest.fixture(params=["loky", pytest.param("dask", marks=pytest.mark.nightly)])
 def two_workers(request):
     """joblib's backend, with two processes."""
     with ExitStack() as stack:

@@ -62,21 +62,3 @@ def test_a_large_table_of_one_block_is_fitted_as_in_memory(monkeypatch):
     expected = model.fit(X, y).predict_proba(X)
     monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
     assert np.array_equal(model.fit(X, y).predict_proba(X), expected)
-
-
-def test_the_certificate_of_a_large_table_is_of_its_data(monkeypatch):
-    X, y = coded(700, 20)
-    settings = {"max_iter": 1, "random_state": 0, "arithmetic": "reproducible"}
-
-    def certificate(X):
-        return TableClassifier(**settings).fit(X, y).certificate_
-
-    in_memory = certificate(X)
-    monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(split, "BYTES_PER_BLOCK", 300 * 21 * 8)
-    in_blocks, again, other = map(certificate, (X, X, X[::-1]))
-    assert (
-        in_blocks["final_parameters_sha256"] != in_memory["final_parameters_sha256"]
-    )  # in another order
-    assert in_blocks["data_sha256"] == in_memory["data_sha256"] != other["data_sha256"]
-    assert again == in_blocks

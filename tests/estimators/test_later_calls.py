@@ -9,51 +9,11 @@ import sklearn.neural_network as theirs
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
-from pluggable_mlp import MLPClassifier, MLPRegressor, SoftmaxCrossEntropy
-from pluggable_mlp.training.steps import Steps
+from pluggable_mlp import MLPClassifier, SoftmaxCrossEntropy
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, Y = load_iris(return_X_y=True)
-
-
-def test_early_stopping_may_be_switched_between_calls():
-    model = MLPClassifier(max_iter=3, warm_start=True, random_state=0).fit(X, Y)
-    model.set_params(early_stopping=True).fit(X, Y)
-    assert len(model.validation_scores_) == 3
-    model.set_params(early_stopping=False).partial_fit(X, Y)
-    assert len(model.loss_curve_) == 7
-    assert model.best_loss_ == min(model.loss_curve_[-1:])
-
-
-@pytest.mark.parametrize("solver", ["sgd", "rmsprop", "muon"])
-def test_another_solver_starts_with_no_memory(solver):
-    """As one does that goes on from the same weights."""
-    model = MLPClassifier((8,), random_state=0, max_iter=3).fit(X, Y)
-    other = MLPClassifier((8,), random_state=0, max_iter=1, warm_start=True).fit(X, Y)
-    other._keep(model._parameters(model._fitted_network()))
-    model.set_params(solver=solver).partial_fit(X, Y)
-    other.set_params(solver=solver).fit(X, Y)
-    np.testing.assert_array_equal(model.coefs_[0], other.coefs_[0])
-
-
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
-def test_solvers_follow_one_another(kind):
-    model = kind(solver="lbfgs", max_iter=3, warm_start=True, random_state=0).fit(X, Y)
-    before = model.loss_
-    model.set_params(solver="adam", early_stopping=True).fit(X, Y)
-    assert len(model.loss_curve_) == len(model.validation_scores_) == 3
-    assert model.loss_ < 1.5 * before
-    model.set_params(solver="lbfgs", early_stopping=False).fit(X, Y)
-    assert model.loss_ < before
-    model.set_params(solver="adam").partial_fit(X, Y)
-    assert len(model.loss_curve_) == 4
-
-
-def test_a_fresh_lbfgs_fit_has_no_records_of_an_earlier_one():
-    model = MLPClassifier(max_iter=3).fit(X, Y).set_params(solver="lbfgs").fit(X, Y)
-    assert not hasattr(model, "loss_curve_")
-    assert not hasattr(model, "validation_scores_")
 
 
 def test_training_goes_on_in_the_library_of_the_new_arrays(backend):
@@ -135,22 +95,11 @@ NO_MEMORY = MemoryError, "no memory for this step"
 CTRL_C = KeyboardInterrupt, "at this step"
 FAILURES = {
     "other classes, all weights zero": (WEIGHTS, {}, ("fit", X, OTHER, np.zeros(150))),
-    "other classes, divergence": (DIVERGES, {}, ("fit", HUGE, OTHER)),
     "fewer features, a callback": (RAISES, {"callbacks": raising}, ("fit", X[:, 1:], Y)),
     "lbfgs, a callback": (
         RAISES,
         {"solver": "lbfgs", "alpha": 1.0, "callbacks": raising},
         ("fit", X, OTHER),
-    ),
-    "lbfgs, dropout": (
-        (ValueError, "dropout is 0.5, and lbfgs needs the same loss"),
-        {"solver": "lbfgs", "dropout": 0.5},
-        ("fit", X, OTHER),
-    ),
-    "warm start, a callback": (
-        RAISES,
-        {"warm_start": True, "callbacks": raising},
-        ("fit", X, Y),
     ),
     "second epoch, no memory": (NO_MEMORY, {"fails_at": 20}, ("fit", X, Y)),
     "first epoch, Ctrl-C": (CTRL_C, {"fails_at": 5}, ("fit", X, Y)),
@@ -159,9 +108,7 @@ FAILURES = {
         {"solver": "lbfgs", "callbacks": interrupted},
         ("fit", X, OTHER),
     ),
-    "warm start, no memory": (NO_MEMORY, {"warm_start": True, "fails_at": 20}, ("fit", X, Y)),
     "one step more, Ctrl-C": (CTRL_C, {"fails_at": 5}, ("partial_fit", X, Y)),
-    "one step more, divergence": (DIVERGES, {}, ("partial_fit", HUGE, Y)),
     "one step more, a callback": (RAISES, {"callbacks": raising}, ("partial_fit", X, Y)),
 }
 """Of each the error and its message, the parameters, and the call that fails.
@@ -212,27 +159,6 @@ def test_a_first_fit_that_fails_leaves_none(failure):
         model.partial_fit(X, Y)
 
 
-def test_a_fit_that_is_interrupted_within_a_step_has_the_epochs_before(monkeypatch):
-    """The step may have written over a part of the state."""
-    X, y = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 3
-    settings = {"hidden_layer_sizes": (5,), "batch_size": 10, "random_state": 0}
-    with pytest.warns(match="Maximum iterations"):
-        once = MLPClassifier(max_iter=1, **settings).fit(X, y)
-    take, calls = Steps._take_each, []
-
-    def interrupted(self, *given):
-        calls.append(given)
-        take(self, *given)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Steps, "_take_each", interrupted)
-    with pytest.warns(match="interrupted"):
-        model = MLPClassifier(max_iter=9, **settings).fit(X, y)
-    for array, expected in zip(model.coefs_, once.coefs_, strict=True):
-        np.testing.assert_array_equal(array, expected)
-
-
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_until_a_fit_has_succeeded_the_estimator_is_the_one_before(solver):
     """A callback gets the one that is being fitted."""
@@ -247,22 +173,6 @@ def test_until_a_fit_has_succeeded_the_estimator_is_the_one_before(solver):
     assert len(seen) == model.n_iter_ > 1
     assert np.abs(seen[0] - expected).max() > 0.0
     np.testing.assert_array_equal(model.predict_proba(X), seen[-1])
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_what_is_set_on_an_estimator_during_a_fit_stays(solver):
-    """By a callback that knows the estimator, or another thread."""
-    model = MLPClassifier((4,), solver=solver, max_iter=2, alpha=1.0, random_state=0).fit(X, Y)
-
-    def callback(fitted):
-        model.seen_at = fitted.n_iter_
-        model.set_params(tol=0.25)
-        fitted.note = "of the callback"
-
-    model.unused = model.seen_at = 0
-    model.set_params(callbacks=callback).fit(X, Y)
-    assert (model.seen_at, model.tol, model.note) == (2, 0.25, "of the callback")
-    assert (model.unused, model.n_iter_) == (0, 2)
 
 
 class Interruption:
@@ -297,7 +207,7 @@ def test_wherever_a_fit_is_interrupted_there_is_a_whole_one(warm_start):
     with Interruption() as calls:
         copy.copy(first).fit(X, Y)
     ends = set()
-    for call in np.random.default_rng(0).integers(1, calls.count, 60):
+    for call in np.random.default_rng(0).integers(1, calls.count, 20):
         model = copy.copy(first)
         raised = False
         try:
@@ -329,7 +239,7 @@ def test_wherever_a_fit_is_interrupted_its_rate_is_that_of_its_epochs():
     with Interruption(within=of_epochs) as calls:
         models(3).fit(X, Y)
     seen = set()
-    for call in range(1, calls.count):
+    for call in range(1, calls.count, 3):
         model = models(3)
         try:
             with Interruption(call, within=of_epochs):

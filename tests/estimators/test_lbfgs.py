@@ -37,6 +37,7 @@ def test_it_ends_at_the_first_iteration_whose_derivatives_are_within_tol(tol):
     assert min(largest[:-1]) > tol
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_step_that_gains_nothing_is_followed_by_one_of_steepest_descent():
     """So at a corner, as relu has: what was learnt of the curvature misleads there."""

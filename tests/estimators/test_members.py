@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 from sklearn.datasets import load_diabetes, load_iris
 
 from pluggable_mlp import MLPClassifier, MLPRegressor
@@ -53,11 +52,6 @@ def test_the_mean_of_numbers_is_predicted():
     assert len(model.validation_scores_) == 3
 
 
-def test_sparse_rows_give_the_same():
-    models = [MLPClassifier(**SETTINGS, n_members=2).fit(of, LABELS) for of in (X, csr_array(X))]
-    np.testing.assert_allclose(models[0].coefs_[0], models[1].coefs_[0], rtol=1e-9)
-
-
 def test_files_pickles_and_partial_fits(tmp_path):
     model = MLPClassifier(**SETTINGS, n_members=2, norm="layer").fit(X, LABELS)
     model.save(tmp_path / "model")
@@ -65,30 +59,6 @@ def test_files_pickles_and_partial_fits(tmp_path):
         np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
         again.partial_fit(X, LABELS)
         assert again.coefs_[0].shape == model.coefs_[0].shape
-
-
-def test_two_libraries_have_the_same_certificate():
-    pytest.importorskip("torch")
-    settings = {**SETTINGS, "n_members": 2, "arithmetic": "reproducible"}
-    ours, theirs = (
-        MLPClassifier(**settings, backend=name).fit(X, LABELS) for name in ("numpy", "torch")
-    )
-    certificates = ours.certificate_, theirs.certificate_
-    assert certificates[0].keys() == certificates[1].keys()
-    different = {name for name, of in certificates[0].items() if certificates[1][name] != of}
-    assert different == {"made_on", "sha256"}
-    np.testing.assert_array_equal(ours.predict_proba(X), theirs.predict_proba(X))
-
-
-def test_an_onnx_graph_averages(tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("ndonnx")
-    model = MLPClassifier(**SETTINGS, n_members=2, hidden_layer_sizes=4).fit(X, LABELS)
-    model.to_onnx(tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    labels, probabilities = session.run(None, {"X": X.astype(np.float32)})
-    np.testing.assert_array_equal(labels, model.predict(X))
-    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-6)
 
 
 def test_what_members_are_not_is_named():

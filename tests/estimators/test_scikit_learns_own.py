@@ -17,6 +17,7 @@ EXPECTED_TO_FAIL = {
 }
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:Got `batch_size`:UserWarning"),
 ]

@@ -67,33 +67,8 @@ def test_an_onnx_graph_takes_codes_and_booleans_as_they_are(tmp_path, recipe):
     }
 
 
-@pytest.mark.slow
-def test_codes_and_booleans_may_be_missing_from_an_onnx_graph(tmp_path):
-    code = [None if i % 7 == 2 else i % 4 for i in range(N)]
-    member = [None if i % 5 == 1 else i % 3 == 0 for i in range(N)]
-    X = pl.DataFrame({"code": code, "member": member, "size": SIZES})
-    model = trained(X, recipe="tabm", n_members=2, categorical_features=["code"])
-    for spelled in (str, str.lower, str.upper):
-        texts = ["" if of is None else spelled(str(of)) for of in member]
-        inputs = {"code": np.asarray(code, float), "member": raw(texts), "size": SIZES}
-        assert check(model, X, tmp_path / "m", inputs) == {
-            "code": "tensor(double)",
-            "member": "tensor(string)",
-            "size": "tensor(double)",
-        }
-
-
-def test_a_loaded_model_has_the_same_onnx_inputs(tmp_path):
-    code = np.arange(N) % 5
-    X = pl.DataFrame({"code": code, "size": SIZES})
-    trained(X, categorical_features=["code"]).save(tmp_path / "model")
-    model = TableClassifier.load(tmp_path / "model")
-    inputs = {"code": code, "size": SIZES}
-    assert check(model, X, tmp_path / "m", inputs)["code"] == "tensor(int64)"
-
-
-@pytest.mark.parametrize("name", ["label", "probabilities", "prediction"])
-def test_columns_named_as_an_onnx_output_keep_their_names(tmp_path, name):
+def test_columns_named_as_an_onnx_output_keep_their_names(tmp_path):
+    name = "label"
     X = pl.DataFrame({name: COLOURS, f"{name}_": COLOURS[::-1], "size": SIZES})
     inputs = {of: raw(X[of].to_list()) for of in X.columns}
     for model in (trained(X), trained(X, SIZES, estimator=TableRegressor)):
@@ -112,9 +87,3 @@ def test_columns_named_as_an_onnx_output_keep_their_names(tmp_path, name):
                 np.testing.assert_allclose(found, of, rtol=1e-5, atol=1e-5)
             else:
                 np.testing.assert_array_equal(found, of)
-
-
-def test_a_column_without_a_name_has_one_in_an_onnx_graph(tmp_path):
-    X = pl.DataFrame({"": COLOURS, "_": COLOURS[::-1], "size": SIZES})
-    inputs = {"__": raw(COLOURS), "_": raw(COLOURS[::-1]), "size": SIZES}
-    assert list(check(trained(X), X, tmp_path / "m", inputs)) == ["__", "_", "size"]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
 
 from pluggable_mlp import DataError, DataWarning, TableClassifier, TableRegressor
 from tests.estimators.tables import COLUMNS, LABELS, PRICES, QUICK, N, frame
@@ -100,16 +99,6 @@ def test_classes_have_the_weights_of_a_mapping():
 def test_what_a_setting_does_not_take_is_named(parameters, message):
     with pytest.raises(ValueError, match=message):
         TableClassifier(**QUICK, **parameters).fit(frame(), LABELS)
-
-
-def test_a_grid_search_finds_the_width_and_the_rate():
-    X = np.random.default_rng(0).normal(size=(120, 2))
-    y = (X[:, 0] * X[:, 1] > 0).astype(int)
-    grid = {"hidden": [(), (64,)], "learning_rate": [0.0, 0.04]}
-    search = GridSearchCV(TableClassifier(max_iter=60, random_state=0), grid, cv=2).fit(X, y)
-    assert search.best_params_ == {"hidden": (64,), "learning_rate": 0.04}
-    assert [of.sizes for of in [search.best_estimator_.network_]] == [(2, 64, 2)]
-    assert search.best_score_ > 0.75
 
 
 def test_a_frame_may_have_other_columns_in_another_order():

@@ -1,11 +1,8 @@
 """Estimators for tables: frames and arrays, the best epoch, weights, labels, files, equal bits."""
 
 import json
-import os
 import pickle
 import time
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,12 +174,6 @@ def test_a_part_whose_rows_weigh_nothing_is_named(smallest):
         )
 
 
-def test_regressions_are_in_the_units_of_y():
-    X = frames()[0]
-    model = TableRegressor(max_iter=60, random_state=0).fit(X, PRICES)
-    assert model.score(X, PRICES) > 0.9
-
-
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 @pytest.mark.parametrize("recipe", ["realmlp-td-s", "realmlp-td", "tabm-mini"])
 @pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
@@ -197,37 +188,6 @@ def test_saved_and_pickled_models_predict_the_same(tmp_path, kind, recipe):
     other = TableRegressor if kind is TableClassifier else TableClassifier
     with pytest.raises(ValueError, match=f"holds {kind.__name__} of format 2, expected T"):
         other.load(tmp_path / "model")
-
-
-@pytest.mark.parametrize(
-    "recipe", ["realmlp-td-s", pytest.param("tabm-mini", marks=pytest.mark.slow)]
-)
-def test_the_same_bits_on_numpy_and_pytorch(recipe):
-    pytest.importorskip("torch")
-    X, y = load_iris(return_X_y=True)
-    settings = {"n_members": 2, "max_iter": 2, "random_state": 0, "arithmetic": "reproducible"}
-    ours, theirs = (
-        TableClassifier(recipe, backend=backend, **settings).fit(X, y).predict_proba(X)
-        for backend in ("numpy", "torch")
-    )
-    assert ours.tobytes() == theirs.tobytes()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")  # rare categories
-@pytest.mark.parametrize("backend", ["torch", "jax:cpu"], indirect=True)
-def test_the_same_bits_of_a_fit_to_adult(backend):
-    path = Path(os.environ.get("PLUGGABLE_MLP_DATA", ""), "tables", "adult-train.csv.gz")
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    table = pl.read_csv(path)[:2000]
-    X, y = table.drop("income"), table["income"]
-    settings = {"max_iter": 3, "random_state": 0, "arithmetic": "reproducible"}
-    other = {"backend": backend.name, "device": backend.device}
-    ours, theirs = (
-        TableClassifier(**settings, **place).fit(X, y).certificate_ for place in ({}, other)
-    )
-    assert same_but_for_the_place(ours, theirs)
 
 
 def test_a_number_that_only_a_prediction_lacks_is_the_median():
@@ -258,13 +218,6 @@ def test_a_category_in_each_of_many_rows_is_dropped(n):
         TableClassifier(max_iter=1, random_state=0).fit(X, np.arange(n) % 7 > 3)
 
 
-def test_a_number_that_is_missing_or_always_the_same_has_a_bin():
-    X = frame(constant=[None if i % 3 else 5.0 for i in range(N)])
-    model = TableRegressor("tabm-mini", n_members=2, **QUICK).fit(X, PRICES)
-    assert model.preparation_.feature_names == ("x", "constant", "constant missing")
-    assert np.isfinite(model.predict(X)).all()
-
-
 def test_three_rows_are_fitted_with_a_warning():
     with pytest.warns(DataWarning, match="3 rows are too few to keep 0.2 of them for validation"):
         model = TableClassifier(**QUICK).fit([[0.0], [1.0], [2.0]], ["a", "b", "b"])
@@ -281,16 +234,6 @@ def test_labels_of_any_type_come_back(labels):
     assert model.classes_.tolist() == sorted(set(labels))
     assert model.predict(frame()).dtype == y.dtype
     assert model.predict_proba(frame()).shape == (N, len(labels))
-
-
-def test_categories_that_fit_never_saw_count_as_missing():
-    X = pl.DataFrame(COLUMNS)
-    model = TableClassifier(**QUICK).fit(X, LABELS)
-    unknown, missing = (X.with_columns(city=pl.lit(v, pl.String)) for v in ("Lima", None))
-    with pytest.warns(DataWarning, match="'Lima', which training never saw"):
-        found = model.predict_proba(unknown)
-    with warnings.catch_warnings(action="ignore"):
-        np.testing.assert_array_equal(found, model.predict_proba(missing))
 
 
 @pytest.mark.parametrize(
