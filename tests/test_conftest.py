@@ -5,14 +5,11 @@ Most tests run it in a child process in which JAX cannot be imported.
 
 import gzip
 import os
-import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tests.conftest import pytest_configure, pytest_make_parametrize_id
 from tests.plug_ins import write_plug_in
@@ -69,38 +66,6 @@ def test_a_required_name_that_no_backend_has_stops_the_suite(typo, monkeypatch):
     message = f"{VARIABLE} names {typo.split(',')[-1]}: expected some of"
     with pytest.raises(pytest.UsageError, match=message):
         pytest_configure()
-
-
-def test_hypothesis_is_deterministic_and_without_deadline():
-    assert settings.default.derandomize
-    assert settings.default.deadline is None
-
-
-@pytest.mark.slow
-def test_the_twins_of_stricter_members_are_slow_but_where_they_matter():
-    """And JAX has every other cell of a product of parameters, with each of their values."""
-    files = ["training/test_trees.py", "backends/test_conformance.py", "cli/test_verify.py"]
-    files.append("test_nan.py")
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, *(f"tests/{file}" for file in files)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    member = r"(numpy-readonly|numpy|array_api_strict:device1|array_api_strict)\b"
-    found = {file: re.findall(rf"{file}::.*[\[-]{member}", done.stdout) for file in files}
-    stricter = {"numpy-readonly", "array_api_strict:device1"}
-    assert set(found[files[0]]) == stricter
-    assert set(found[files[1]]) == stricter | {"numpy", "array_api_strict"}
-    assert set(found[files[2]]) == {"numpy", "array_api_strict:device1"}  # names them itself
-    cells = {"native-float32", "native-float64", "reproducible-float32", "reproducible-float64"}
-    of_products = re.findall(r"test_products_.*\[(numpy-readonly|jax:cpu)-(.*)\]", done.stdout)
-    assert {cell for member, cell in of_products if member == "numpy-readonly"} == cells
-    if find_spec("jax"):
-        on_jax = {cell for member, cell in of_products if member == "jax:cpu"}
-        assert on_jax == {"native-float32", "reproducible-float64"}
 
 
 @pytest.mark.slow

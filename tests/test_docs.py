@@ -191,13 +191,14 @@ def test_every_mark_of_a_plot_is_above_a_block_of_python():
 WITH_COMMANDS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # tests/docs runs them
 
 
-CHECKS_A_BACKEND = "docs/how-to/backends.md"  # for as long as the other pages together
+QUICK = ("README.md", "docs/index.md")
+"""Whose examples the default suite runs."""
 
 
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=[pytest.mark.slow] * (page == CHECKS_A_BACKEND))
+        pytest.param(page, marks=[pytest.mark.slow] * (page not in QUICK))
         for page in TEXTS
         if page not in WITH_COMMANDS
     ],
@@ -293,11 +294,6 @@ def unknown_installs(text):
 @together("page", [*TEXTS, "CONTRIBUTING.md"])
 def test_named_extras_and_packages_exist(page):
     assert unknown_installs((ROOT / page).read_text("utf-8")) == set()
-
-
-def test_an_install_that_does_not_exist_is_noticed():
-    text = "`pip install -e '.[pytorch,jax]'`, `'.[cupy12]'`, `pip install array-api-script`"
-    assert unknown_installs(text) == {"pytorch", "cupy12", "array-api-script"}
 
 
 def test_the_page_on_the_command_line_names_every_exit_code():

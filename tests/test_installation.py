@@ -1,14 +1,11 @@
 """Installations from the checkout: what type checkers see of them, and what the packages hold."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import venv
-import zipfile
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
@@ -77,29 +74,6 @@ def test_an_editable_install_has_its_types(checkout, tmp_path):
     assert '"sizes"' in lines[2]  # an int is no sequence
     assert code == 1
     assert len(lines) == 4
-
-
-def test_the_packages_hold_the_backends_once(checkout, tmp_path):
-    """The wheel is built from the sdist; it works alone."""
-    pytest.importorskip("build")
-    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path]
-    succeed([*build, checkout], tmp_path)
-    (sdist,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        members = [member for member in archive if member.name.endswith(".py")]
-    assert all(member.isfile() for member in members)
-    assert backends(member.name.partition("/")[2] for member in members) == Counter(BACKENDS)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        assert backends(archive.namelist()) == Counter(BACKENDS)
-        archive.extractall(tmp_path / "wheel")
-    program = [sys.executable, "-m", "pluggable_mlp", "train", "--quiet", "--epochs", "1"]
-    alone = {"PYTHONPATH": tmp_path / "wheel"}
-    succeed([*program, "--output", "run"], tmp_path, **alone)
-    assert json.loads((tmp_path / "run/summary.json").read_text())["epochs"] == 1
-    code = "import pluggable_mlp.backends as b; print(b.__file__)"
-    found = succeed([sys.executable, "-c", code], tmp_path, **alone)
-    assert Path(found.strip()) == tmp_path / "wheel/pluggable_mlp/backends/__init__.py"
 
 
 def backends(names):

@@ -143,18 +143,11 @@ def written(content, arrays):
     "content",
     [
         {"array": "b"},
-        {"array": []},
-        {"tuple": 3},
         {"dict": [1]},
-        {"dict": [[[], 1]]},
         {"component": "Path", "parameters": {}},
-        {"component": [], "parameters": {}},
         {"component": "LeakyReLU"},
-        {"component": "LeakyReLU", "parameters": 5},
         {"component": "LeakyReLU", "parameters": {"slope": "steep"}},
-        {"component": "LeakyReLU", "parameters": {"slop": 0.1}},
         {"component": "Pair", "parameters": {"first": 1}},
-        {"component": "Pair", "parameters": {"first": 1, "second": 2, "third": 3}},
         [{"array": "a"}, {"array": "a"}],
         [],
     ],
@@ -172,15 +165,6 @@ def test_what_is_no_tree_is_refused(tmp_path, content):
 )
 def test_metadata_of_something_else_are_refused(tmp_path, text):
     (tmp_path / "a").write_bytes(save({}, {"pluggable_mlp": text}))
-    with pytest.raises(ValueError, match="a is damaged: "):
-        read_tree(tmp_path / "a", "a tree")
-
-
-def test_a_deep_tree_is_refused(tmp_path):
-    deep = []
-    for _ in range(900):
-        deep = [deep]
-    (tmp_path / "a").write_bytes(written(deep, {}))
     with pytest.raises(ValueError, match="a is damaged: "):
         read_tree(tmp_path / "a", "a tree")
 

@@ -1,21 +1,15 @@
 """The benchmarks of networks for tables run from end to end, on small tables; no time decides."""
 
 import json
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tests.published import is_installed
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("polars")
 from benchmarks import score_table, scores, table_bits  # noqa: E402  # they import pandas
 
-BENCHMARKS = Path(scores.__file__).parent
 ROWS = 420
 """Of which four fifths, the training part, are more than a batch."""
 
@@ -65,19 +59,6 @@ def test_scores_are_computed_once_and_shown_as_a_table(folder, call):
         "| mean",
         "| adult, s",
     ]
-
-
-@pytest.mark.slow
-def test_the_package_tabm_has_a_score(folder, call):
-    pytest.importorskip("torch")
-    if not is_installed("tabm"):
-        pytest.skip("tabm is not installed, whose score this is")
-    asked = ["--data", "iris", "diabetes", "--models", "tabm-package", "--seeds", 0]
-    call(scores, *asked, "--output", folder / "scores.jsonl")
-    iris, diabetes = map(json.loads, (folder / "scores.jsonl").read_text().splitlines())
-    assert iris["score"] > 0.85
-    assert diabetes["score"] > 0.2
-    assert diabetes["rmse"] < 65.0
 
 
 @pytest.mark.parametrize(
@@ -133,33 +114,3 @@ def test_bits_of_libraries_are_compared(folder, call, monkeypatch):
     monkeypatch.setattr(table_bits, "fitted", lambda _, **settings: settings["backend"])
     status, shown = call(table_bits, "--backends", "numpy", "torch")
     assert (status, shown.splitlines()[-1]) == (1, "the bits differ")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("recipe", "packages", "names"),
-    [
-        ("realmlp-td-s", ("pytorch_lightning", "pytabkit"), {"pytabkit, plain loop", "pytabkit"}),
-        ("tabm-mini", ("tabm",), {"tabm, plain loop"}),
-    ],
-)
-def test_times_are_of_all_contenders(recipe, packages, names, folder):
-    pytest.importorskip("torch")
-    if absent := [name for name in packages if not is_installed(name)]:
-        pytest.skip(f"{', '.join(absent)} are not installed, whose times these are")
-    output = folder / "times.json"
-    arguments = ["--turns=2", "--epochs=1", "--predictions=50", "--threads=1", "--recipes"]
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / "table_times.py", *arguments, recipe, "--output", output],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(output.read_text())[recipe]
-    loops = {name for name in names if "loop" in name}
-    estimators = {"numpy", "torch"} | names - loops
-    assert set(found["fit"]) == estimators
-    assert set(found["epoch"]) == {"numpy", "torch"} | loops
-    assert set(found["predictions"]) == estimators | loops
-    taken = [of for by_name in found.values() for of in by_name.values()]
-    assert all(len(of) == 2 and min(of) > 0.0 for of in taken)
-    assert f"{recipe}, predictions, numpy:" in done.stdout
