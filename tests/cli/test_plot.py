@@ -34,11 +34,14 @@ def points(ax):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_plot_writes_images(command, folders, tmp_path, name):
-    outcome = command("plot", folders / name, "--output", tmp_path)
+    options, suffix, start = ([], "png", b"\x89PNG")
+    if name == "labels":
+        options, suffix, start = ["--format", "svg"], "svg", b"<?xml"
+    outcome = command("plot", folders / name, "--output", tmp_path, *options)
     assert outcome.code == 0, outcome.err
-    files = [tmp_path / f"{figure}.png" for figure in FIGURES[name]]
+    files = [tmp_path / f"{figure}.{suffix}" for figure in FIGURES[name]]
     assert outcome.out.split() == [str(file) for file in files]
-    assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
+    assert all(file.read_bytes().startswith(start) for file in files)
     assert plt.get_fignums() == []
 
 
