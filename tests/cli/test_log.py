@@ -41,6 +41,12 @@ def test_every_number_of_an_epoch_is_logged(command, tmp_path):
     assert command(*given, "--overwrite").code == 0
 
 
+def test_it_needs_the_folder_of_a_run(command):
+    outcome = command("train", "--log", "tensorboard")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "expected --output, where it is written" in outcome.err
+
+
 def test_without_tensorboardx_the_extra_is_named(tmp_path):
     code = (
         "import sys; sys.modules['tensorboardX'] = None; from pluggable_mlp.cli import main;"

@@ -59,7 +59,6 @@ REFUSED = [
     (["--label-smoothing", "2"], "label_smoothing is 2.0"),
     (["--learning-rate", "nan"], "learning_rate is nan"),
     (["--log", "tensorbord", "--output", "run"], "log is 'tensorbord'"),
-    (["--log", "tensorboard"], "expected --output, where it is written"),
     (["--loss", "mse"], "did you mean 'squared_error'?"),
     (["--norm", "group"], "norm is 'group'"),
     (["--optimizer", "adma"], "optimizer is 'adma'"),
