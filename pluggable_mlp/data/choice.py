@@ -72,7 +72,7 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
         target(source, frame[name], as_text if len(chosen) == 1 else False, decimal=decimal)
         for name in chosen
     ]
-    inputs = _inputs(source, frame, header, decimal, preparation, chosen)
+    inputs = inputs_of(source, frame, header, decimal, preparation, chosen)
     splits = {"train": Split(inputs, _as_array(source, targets))}
     return Source(source, splits, target_names=tuple(chosen), header=header)
 
@@ -93,16 +93,16 @@ def read_table_inputs(
     frame, header = open_table(options, preparation)
     beside = [] if header is False else [name for name in frame.columns if name in targets]
     decimal = (preparation or options).decimal
-    return _inputs(source_of(data), frame, header, decimal, preparation, beside)
+    return inputs_of(source_of(data), frame, header, decimal, preparation, beside)
 
 
-def _inputs(
+def inputs_of(
     source: str,
     frame: Any,
     header: bool | None,
     decimal: Any,
     preparation: Preparation | None,
-    targets: Sequence[str],
+    targets: Sequence[str] = (),
 ) -> Any:
     """Return the features of a table, as numbers or texts as training knew them."""
     rest = [name for name in frame.columns if name not in targets]
@@ -233,6 +233,7 @@ def typed(
     column : polars.Series
     kind : {"numbers", "texts"}, optional
         What training saw in it; by default numbers where all that are not missing are such.
+        Numbers stay numbers: `encode` takes them for the texts of the same categories.
     decimal : {"point", "comma"}
         Of numbers that are written as texts.
     header : bool, optional
@@ -244,8 +245,13 @@ def typed(
         If it holds a text among numbers, infinity, or what is neither, such as lists.
     """
     polars = import_polars()
-    if column.dtype.is_numeric() and kind != TEXTS:
-        return _finite(source, column.cast(polars.Float64))
+    if column.dtype.is_numeric():
+        numbers = _finite(source, column.cast(polars.Float64))
+        beyond = numbers.filter(numbers.abs() > LARGEST_EXACT)
+        if kind == TEXTS and len(beyond):
+            fault = f"column {column.name!r} holds {beyond[0]:.0f}, a category beyond 2**53"
+            raise DataError(source, fault, "convert the column to texts")
+        return numbers
     texts = _texts(source, column)
     texts = texts.set(texts.is_in(_SPELLINGS), None)
     if kind == TEXTS:

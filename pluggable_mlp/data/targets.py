@@ -35,7 +35,10 @@ CHOOSE = (
     "task='classification')"
 )
 
-REGRESSION = "to predict measurements, train with --task regression (in Python, task='regression')"
+REGRESSION = (
+    "to predict measurements, train with --task regression (in Python, task='regression' or "
+    "TableRegressor)"
+)
 
 
 def as_task(task: str) -> Task:

@@ -8,8 +8,7 @@ if find_spec("sklearn") is None:
         "is not installed; install it with: pip install 'pluggable-mlp[sklearn]'"
     )
 
-from pluggable_mlp.estimators.classifier import MLPClassifier
-from pluggable_mlp.estimators.regressor import MLPRegressor
+from pluggable_mlp.estimators.mlp import MLPClassifier, MLPRegressor
 from pluggable_mlp.estimators.tables import TableClassifier, TableRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"]

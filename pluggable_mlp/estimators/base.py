@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import _fit_context
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -26,10 +27,10 @@ from pluggable_mlp.estimators.validation import (
     check_targets,
     check_X,
     computed_at_X,
+    host_copy,
     moved,
     moved_tree,
     namespace_for,
-    on_device,
     place_of,
 )
 from pluggable_mlp.fit import certified, made_on
@@ -98,10 +99,10 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         return True
 
     @abstractmethod
-    def _encoded(self, y: Array, home: Backend, dtype: str) -> Array:
-        """Return what the loss compares with, on the backend of X; set what is known of y.
+    def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
+        """Return what the loss compares with: class indices, or numbers in the dtype of X.
 
-        Where these are no class indices, they are of the dtype of X.
+        What is known of y is set, the classes on the backend of X.
         """
 
     @abstractmethod
@@ -112,7 +113,9 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
     def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
         """Return what an ONNX graph gives, by name, for the outputs z (examples, outputs)."""
 
-    def _weights(self, targets: Array, sample_weight: Array | None, dtype: str) -> Array | None:
+    def _weights(
+        self, targets: NDArray[Any], sample_weight: NDArray[Any] | None, dtype: str
+    ) -> NDArray[Any] | None:
         """Return how much each example counts, (examples,) of a dtype, or None."""
         return sample_weight
 
@@ -132,7 +135,7 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
             X = _cast(home.xp, X, self.coefs_[0].dtype)
         dtype = type_name(home.xp, X)
         targets = self._encoded(y, home, dtype)
-        sample_weight = check_sample_weight(X.shape[0], sample_weight, home, dtype)
+        sample_weight = check_sample_weight(X.shape[0], sample_weight, dtype)
         weights = self._weights(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
@@ -247,14 +250,9 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         return xp, network.objective, z
 
     def _score(self, predicted: Array, y: object, sample_weight: object) -> float:
-        """Return the score of what `predict` gave: scikit-learn's, or the same on a device."""
-        if not on_device(predicted):
-            y = place_of(y).to_numpy(y) if on_device(y) else y
-            return float(self._metric(y, predicted, sample_weight=sample_weight))
-        place = place_of(predicted)
-        targets = moved(check_targets(self, predicted, y, numeric=self._numeric_targets), place)
-        weights = check_sample_weight(predicted.shape[0], sample_weight, place, "float64")
-        return self._score_of(place.xp, predicted, targets, weights, place.xp.float64)
+        """Return scikit-learn's score of what `predict` gave, computed on the host."""
+        weights = check_sample_weight(predicted.shape[0], sample_weight, "float64")
+        return float(self._metric(host_copy(y), host_copy(predicted), sample_weight=weights))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

@@ -7,13 +7,13 @@ scikit-learn's.
 import math
 import warnings
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
 from typing import Any, cast
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -23,11 +23,12 @@ from pluggable_mlp.estimators.fitted import OF_THE_CALLER, FittedMLP
 from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
 from pluggable_mlp.estimators.parameters import SteppedRate
 from pluggable_mlp.estimators.validation import moved_tree, place_of
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import take_epochs
-from pluggable_mlp.training.step import TrainState, initial_state
+from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.trees import map_arrays
@@ -42,7 +43,6 @@ RECORDS: dict[str, list[float] | int | None] = {
 }
 """The attributes that epochs add to, as they are before the first."""
 
-_CURVES = ("loss_curve_", "validation_scores_", "validation_loss_curve_")
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
 
@@ -93,11 +93,12 @@ class EpochsMixin(FittedMLP):
     def _hold_out(self, xp: Namespace, place: Backend, given_weight: Array | None) -> None:
         """Hold a part of the examples out, as scikit-learn does."""
         examples = self._examples
+        two_classes = is_classifier(self) and self.n_outputs_ == 1
         parts = train_test_split(
             np.arange(len(examples)),
             random_state=self._random_state,
             test_size=self.validation_fraction,
-            stratify=self._strata(place, unwrapped(examples.targets)),
+            stratify=on_host(unwrapped(examples.targets)) if two_classes else None,
         )
         if parts[1].shape[0] < 2:
             raise ValueError(
@@ -116,9 +117,9 @@ class EpochsMixin(FittedMLP):
         self._held = kept, weight
 
     def _begin_records(self) -> None:
-        """Set what epochs add to: copies of what an earlier fit left, or empty ones."""
+        """Set what epochs add to, unless an earlier fit left it."""
         for name, first in RECORDS.items():
-            setattr(self, name, copy(getattr(self, name, first)))
+            vars(self).setdefault(name, first)
         if not self.early_stopping:
             if self.best_loss_ is None:
                 self.best_loss_ = math.inf
@@ -176,30 +177,22 @@ class EpochsMixin(FittedMLP):
                     losses = end.losses.mean()  # of several members a list
                     loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
                     end.followed = loss
-                    self._record(loss)
-                    whole = self._reached()
+                    is_last = self._record(loss)
+                    whole = dict(vars(self)), self._steps.state, self._rate.value
                     advance()
-                    if self._is_over():
+                    if self.callbacks is not None:
+                        is_last |= self._is_stopped(self._parameters_so_far())
+                    if is_last:
                         break
-                    if self._rate.value != whole[-1]:
-                        whole = self._reached()
                 else:
                     if not incremental:
                         self._warn_of_the_limit()
         except KeyboardInterrupt:
             if whole is None:  # nothing was learnt
                 raise
-            attributes, lengths, self._steps.state, self._rate.value = whole
-            self.__dict__.update(attributes)
-            for name, length in lengths.items():
-                del attributes[name][length:]
+            attributes, self._steps.state, self._rate.value = whole
+            vars(self).update(attributes)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER + 1)
-
-    def _reached(self) -> tuple[dict[str, Any], dict[str, int], TrainState, float]:
-        """Return what an interrupt goes back to: attributes, lengths of curves, state and rate."""
-        attributes = dict(vars(self))
-        lengths = {name: len(attributes[name]) for name in _CURVES if attributes[name] is not None}
-        return attributes, lengths, self._steps.state, self._rate.value
 
     def _warn_of_the_limit(self) -> None:
         warnings.warn(
@@ -215,24 +208,34 @@ class EpochsMixin(FittedMLP):
 
     def _validate(self, held: Examples, given_weight: Array | None) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""
-        xp, network, own = self._steps.xp, self._steps.mlp, self._steps.backend.xp
+        xp, network = self._steps.xp, self._steps.mlp
         batch = held.inputs, held.targets, held.sample_weight
         given = map_arrays(xp.asarray, self._parameters_so_far()), *batch
-        found, z = run(xp, loss_and_outputs, (network.general,), *given)
-        loss = float(found)
-        z, targets, weight = map(unwrapped, (z, held.targets, given_weight))
-        if not bool(own.all(own.isfinite(z))):
-            return math.nan, loss
-        predicted = own.astype(network.objective.predict(own, z), targets.dtype, copy=False)
-        return self._score_of(own, predicted, targets, weight, z.dtype), loss
+        loss, z = run(xp, loss_and_outputs, (network.general,), *given)
+        predicted = network.objective.predict(self._steps.backend.xp, unwrapped(z))
+        z, predicted, targets, weight = (
+            None if of is None else on_host(unwrapped(of))
+            for of in (z, predicted, held.targets, given_weight)
+        )
+        if not np.isfinite(z).all():
+            return math.nan, float(loss)
+        return float(self._metric(targets, predicted, sample_weight=weight)), float(loss)
 
-    def _record(self, loss: float) -> None:
-        """Record the loss of an epoch, and the score and the loss of what is held out."""
+    def _record(self, loss: float) -> bool:
+        """Record the loss of an epoch, and the score and the loss of what is held out.
+
+        Curves are new lists: an interrupt goes back to the attributes of an epoch before.
+
+        Returns
+        -------
+        bool
+            Whether to stop.
+        """
         validation = None if self._held is None else self._validate(*self._held)
         self.loss_ = loss
         self.n_iter_ += 1
         self.t_ += len(self._examples)
-        self.loss_curve_.append(loss)
+        self.loss_curve_ = [*self.loss_curve_, loss]
         self._print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
         if validation is None:
             assert self.best_loss_ is not None
@@ -243,14 +246,15 @@ class EpochsMixin(FittedMLP):
             assert self.validation_scores_ is not None
             assert self.validation_loss_curve_ is not None
             assert self.best_validation_score_ is not None
-            self.validation_scores_.append(score)
-            self.validation_loss_curve_.append(held_loss)
+            self.validation_scores_ = [*self.validation_scores_, score]
+            self.validation_loss_curve_ = [*self.validation_loss_curve_, held_loss]
             self._print(f"Validation score: {score:f}")
             self._count(score < self.best_validation_score_ + self.tol)
             if score > self.best_validation_score_:
                 self.best_validation_score_, self._best = score, self._parameters_so_far()
         if self._has_rate("invscaling"):
             self._set_rate(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
+        return self._no_improvement_count > self.n_iter_no_change and self._is_over()
 
     def _seed_of_steps(self) -> int:
         """Return the seed of dropout and noise; draw none without either, as scikit-learn."""
@@ -262,11 +266,7 @@ class EpochsMixin(FittedMLP):
         self._no_improvement_count = self._no_improvement_count + 1 if stalled else 0
 
     def _is_over(self) -> bool:
-        """Return whether to stop; or lower the rate, where it is adaptive."""
-        if self.callbacks is not None and self._is_stopped(self._parameters_so_far()):
-            return True
-        if self._no_improvement_count <= self.n_iter_no_change:
-            return False
+        """Return whether an epoch that improves nothing is the last; or lower an adaptive rate."""
         what = "Training loss" if self._held is None else "Validation score"
         message = (
             f"{what} did not improve more than tol={self.tol:f} for "

@@ -4,7 +4,7 @@ The solvers are in `epochs.py` and `lbfgs.py`.  Shapes: inputs (examples, featur
 (examples,) or (examples, outputs).
 """
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from pluggable_mlp.arrays import Array, DType, LibraryArray, LibraryArrays, Namespace
-from pluggable_mlp.backends import Backend
+from pluggable_mlp.arrays import LibraryArray, LibraryArrays
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import EstimatorParameters, SteppedRate
 from pluggable_mlp.estimators.validation import moved_tree, place_of
@@ -75,21 +74,6 @@ class FittedMLP(EstimatorParameters, ABC):
     _optimizer_state: tuple[Slots, int] | None = None
     """The optimizer's slots, on the backend of the attributes, and the count of its updates."""
 
-    @abstractmethod
-    def _score_of(
-        self,
-        xp: Namespace,
-        predicted: Array,
-        targets: Array,
-        sample_weight: Array | None,
-        dtype: DType,
-    ) -> float:
-        """Return the score, computed in a dtype, of predictions that the loss or `predict` made."""
-
-    def _strata(self, place: Backend, targets: Array) -> NDArray[np.bool_] | None:
-        """Return what the held-out part is stratified by: nothing."""
-        return None
-
     def _keep(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters."""
         dense = [of for of in parameters if "W" in of]
@@ -99,14 +83,17 @@ class FittedMLP(EstimatorParameters, ABC):
 
     def _parameters(self, network: PenalizedMLP) -> Parameters:
         """Return the parameters in the order of the network's layers."""
-        given = getattr(self, "norms_", [])  # who sets `coefs_` by hand may know of none
+        arrays = iter(zip(self.coefs_, self.intercepts_, strict=True))
+        norms = iter(getattr(self, "norms_", []))  # who sets `coefs_` by hand may know of none
         shapes = [layer.shapes() for layer in network.layers if layer.shapes()]
+        parameters = [
+            dict(zip("Wb", next(arrays, ()), strict=False)) if "W" in of else next(norms, {})
+            for of in shapes
+        ]
         members = (self.n_members,) if self.n_members > 1 else ()
-        expected = (
-            [(*members, *of["W"]) for of in shapes if "W" in of],
-            [set(of) for of in shapes if "W" not in of],
-        )
-        if ([tuple(W.shape) for W in self.coefs_], [set(of) for of in given]) != expected:
+        found = [{name: tuple(of.shape) for name, of in layer.items()} for layer in parameters]
+        expected = [{name: (*members, *of[name]) for name in of} for of in shapes]
+        if found != expected or [*arrays, *norms]:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r}, "
                 f"n_members={self.n_members} and loss={self.loss!r} describe another network than "
@@ -114,11 +101,7 @@ class FittedMLP(EstimatorParameters, ABC):
                 f"{[*(W.shape[-2] for W in self.coefs_), self.coefs_[-1].shape[-1]]}; fit it "
                 "again, with warm_start=False"
             )
-        dense = zip(self.coefs_, self.intercepts_, strict=True)
-        norms = iter(given)
-        return [
-            dict(zip("Wb", next(dense), strict=True)) if "W" in of else next(norms) for of in shapes
-        ]
+        return parameters
 
     def _keep_at_home(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters, which may be of another place."""

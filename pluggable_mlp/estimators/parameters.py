@@ -34,6 +34,7 @@ from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer
 from pluggable_mlp.training.optimizers import SGD, Adam
 from pluggable_mlp.training.schedules import Schedule
+from pluggable_mlp.training.trees import map_arrays
 
 Widths: TypeAlias = int | Sequence[int] | NDArray[Any]
 Activation: TypeAlias = str | Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]]
@@ -257,15 +258,11 @@ class EstimatorParameters(BaseEstimator):
             [layer.initial(draw) for layer in network.layers if layer.shapes()]
             for _ in range(self.n_members)
         ]
-        if self.n_members == 1:
-            return [
-                {name: np.asarray(array, dtype=dtype) for name, array in layer.items()}
-                for layer in members[0]
-            ]
-        return [
-            {name: np.stack([of[name] for of in layers]).astype(dtype) for name in layers[0]}
-            for layers in zip(*members, strict=True)
-        ]
+
+        def joined(*arrays: Array) -> Array:
+            return np.asarray(np.stack(arrays) if arrays[1:] else arrays[0], dtype=dtype)
+
+        return map_arrays(joined, *members)
 
 
 def _hidden_widths(hidden_layer_sizes: Widths) -> list[int]:

@@ -9,7 +9,7 @@ Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY
+from dataclasses import KW_ONLY, replace
 from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
@@ -25,18 +25,16 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.choice import NUMBERS, TEXTS
 from pluggable_mlp.data.dataset import Dataset, Source, Split
-from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
-from pluggable_mlp.data.targets import REGRESSION, Task
+from pluggable_mlp.data.targets import Task, as_targets
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.fitted import fitted_apart
 from pluggable_mlp.estimators.parameters import Arithmetic, Count, RandomState, with_parameters
 from pluggable_mlp.estimators.saving import FilesMixin, described
-from pluggable_mlp.estimators.table_inputs import frame_of, kind_of
-from pluggable_mlp.estimators.validation import check_sample_weight
+from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
+from pluggable_mlp.estimators.validation import check_sample_weight, require_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
@@ -211,67 +209,48 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         self, X: Any, y: Any, sample_weight: Any, eval_set: Any, settings: Settings
     ) -> tuple[Dataset, dict[str, Array | None]]:
         """Return the data set with its parts, and the weights of each."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y "
-                "is None."
-            )
-        frame, categorical = frame_of(self, X, categorical_features=self.categorical_features)
+        require_targets(self, y)
+        frame, categorical = frame_to_fit(self, X)
         if len(frame) < 2:
             raise ValueError("X has n_samples = 1, expected two rows or more")
         targets = self._targets_of(frame, y, is_new=True)
-        host = get_backend("numpy")
-        given = check_sample_weight(len(frame), sample_weight, host, "float64")
+        given = check_sample_weight(len(frame), sample_weight, "float64")
         if given is not None and given.min() < 0.0:
             raise ValueError(f"sample_weight holds {given.min():g}, expected numbers of at least 0")
-        if eval_set is not None:
-            validation = self._evaluated(eval_set, frame, categorical)
-            parts = {"train": Split(frame, targets), "validation": validation}
-            weights: dict[str, Array | None] = {"train": given}
-        else:
-            parts, weights = self._divided(frame, targets, given, settings.seed)
+        rows = {"train": np.ones(len(frame), np.bool_)}
+        if eval_set is None and self.validation_fraction:
+            chosen = self._chosen(targets, settings.seed)
+            rows = {"train": ~chosen, "validation": chosen} if chosen.any() else rows
+        parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
+        weights = {name: None if given is None else given[mask] for name, mask in rows.items()}
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
         self._refuse_zeros(weights)
-        try:
-            dataset = build_dataset(
-                Source("X", parts, categorical=categorical),
-                settings.data_options().completed(
-                    Facts(self._task),
-                    validation=None if "validation" in parts else 0.0,
-                    block_size=1,  # categories are codes until the fit has their rows
-                    test_share=0.0,
-                ),
-            )
-        except DataError as error:  # whose remedy is one of the command line
-            source, fault, remedy = error.args
-            own = remedy.replace(REGRESSION, "to predict measurements, take TableRegressor")
-            raise DataError(source, fault, own) from None
+        dataset = build_dataset(
+            Source("X", parts, categorical=categorical),
+            settings.data_options().completed(
+                Facts(self._task),
+                validation=None if "validation" in parts else 0.0,
+                block_size=1,  # categories are codes until the fit has their rows
+                test_share=0.0,
+            ),
+        )
+        if eval_set is not None:
+            assert dataset.preparation is not None
+            validation = self._evaluated(eval_set, dataset.preparation)
+            splits = {**dataset.splits, "validation": validation}
+            dataset = replace(dataset, splits=splits, validation_share=None)
         return dataset, weights
 
-    def _divided(
-        self, frame: Any, targets: Array, sample_weight: Array | None, seed: int
-    ) -> tuple[dict[str, Split], dict[str, Array | None]]:
-        """Return the rows for training and, if there are any, for validation, and their weights."""
-        chosen = self._chosen(targets, seed)
-        rows = {"train": ~chosen, "validation": chosen} if chosen.any() else {"train": ~chosen}
-        parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
-        weights = {
-            name: None if sample_weight is None else sample_weight[mask]
-            for name, mask in rows.items()
-        }
-        return parts, weights
-
-    def _evaluated(self, eval_set: Any, like: Any, categorical: set[str]) -> Split:
-        """Return the rows for validation that were given, with columns like those of training."""
+    def _evaluated(self, eval_set: Any, preparation: Preparation) -> Split:
+        """Return the rows for validation that were given, prepared as those of training."""
         if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
             raise ValueError(f"eval_set is {type(eval_set).__name__}, expected a tuple (X, y)")
         X, y = eval_set
-        kinds = [
-            (of.name, NUMBERS if of.dtype.is_numeric() and of.name not in categorical else TEXTS)
-            for of in like
-        ]
-        frame, _ = frame_of(self, X, kinds=kinds)
-        return Split(frame, self._targets_of(frame, y, is_new=False))
+        frame = frame_like(self, X, preparation)
+        targets = as_targets(
+            "eval_set", "validation", self._targets_of(frame, y, is_new=False), self._task
+        )
+        return preparation.apply("eval_set", Split(frame, targets), block_size=1)
 
     def _targets_of(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         """Return the targets of the rows of a frame, as `_targets` does."""
@@ -282,8 +261,6 @@ class BaseTable(FilesMixin, TableParameters, ABC):
     def _chosen(self, targets: Array, seed: int) -> Array:
         """Return which rows (n,) are kept for validation."""
         share, rows = float(self.validation_fraction), len(targets)
-        if not share:
-            return np.zeros(rows, np.bool_)
         classes = targets if self._task == "classification" else np.zeros(rows, np.int64)
         return choose_usual_validation("X", classes, seed, share)
 
@@ -336,9 +313,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
     def _outputs(self, X: object, method: str) -> Array:
         """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
         check_is_fitted(self)
-        columns = self.preparation_.columns or ()
-        kinds = [(of.name, kind_of(of) if of.is_used else None) for of in columns]
-        frame, _ = frame_of(self, X, kinds=kinds)
+        frame = frame_like(self, X, self.preparation_)
         prepared = self.preparation_.inputs("X", frame, "float64")
         answers = predict_rows(
             self.network_,

@@ -1,32 +1,39 @@
 """The estimators' door: data of any kind are checked here once, in scikit-learn's words.
 
-What comes from the host (NumPy arrays, lists, frames, SciPy's sparse arrays) is checked by
-scikit-learn itself, arrays of another library by the same rules, where they are, whether or not
-scikit-learn is told to dispatch.  Shapes: X (examples, features), y (examples,) or
-(examples, outputs), sample_weight (examples,).
+scikit-learn itself checks what is on the host (NumPy arrays, lists, frames, SciPy's sparse arrays);
+y and sample_weight of another library are copied there.  X of another library is checked where it
+is, by the same rules, whether or not scikit-learn is told to dispatch.
+
+Shapes: X (examples, features), y (examples,) or (examples, outputs), sample_weight (examples,).
 """
 
 from collections.abc import Callable
 from functools import partial, wraps
-from numbers import Real
 from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
 from array_api_compat import is_array_api_obj
+from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+)
 from sklearn.utils.validation import validate_data as _validate_data
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, dtype_name, without_graph
 from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
+from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import all_within
 from pluggable_mlp.training.trees import Tree, map_arrays
 
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
+"""scikit-learn's words for the kinds of labels."""
 
 _FLOATS = (np.float64, np.float32)
 
@@ -103,8 +110,9 @@ def check_X(estimator: object, X: object, *, reset: bool) -> Array:
         As scikit-learn's `validate_data`.
     """
     if on_device(X):
-        X = _check_on_device(X, type(estimator).__name__)
-        _validate_data(estimator, X, reset=reset, skip_check_array=True)
+        X = _floats_on_device(X)
+        stand_in = np.broadcast_to(0.0, tuple(X.shape))
+        _validate_data(estimator, stand_in, reset=reset, ensure_all_finite=False)
         return X
     rows = _validate_data(
         estimator, X, accept_sparse=["csr", "csc"], dtype=_FLOATS, order="C", reset=reset
@@ -112,8 +120,26 @@ def check_X(estimator: object, X: object, *, reset: bool) -> Array:
     return SparseRows(csr_array(rows)) if issparse(rows) else rows
 
 
-def check_targets(estimator: object, X: Array, y: object, *, numeric: bool) -> Array:
-    """Return y as an array, (examples,) or (examples, outputs) with more than one output.
+def host_copy(data: Any) -> Any:
+    """Return an array of another library as NumPy's, and all else as it is."""
+    if not on_device(data):
+        return data
+    array = on_host(without_graph(data))
+    # PyTorch computes little with unsigned integers, which classes would be there.
+    return array.astype(np.int64) if array.dtype.kind == "u" else array
+
+
+def require_targets(estimator: object, y: object) -> None:
+    """Raise ValueError if there is no y."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
+            "y is None."
+        )
+
+
+def check_targets(estimator: object, X: Array, y: Any, *, numeric: bool) -> NDArray[Any]:
+    """Return y (examples,) or (examples, outputs), with more than one output, on the host.
 
     Parameters
     ----------
@@ -122,7 +148,7 @@ def check_targets(estimator: object, X: Array, y: object, *, numeric: bool) -> A
     X : array or SparseRows
         Already checked.
     y
-        Where it came from: an array of NumPy, or of its own library.
+        Of any place.
     numeric : bool
         Whether y must be numbers.
 
@@ -131,107 +157,38 @@ def check_targets(estimator: object, X: Array, y: object, *, numeric: bool) -> A
     ValueError
         As scikit-learn's `check_X_y`.
     """
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
-            "y is None."
-        )
-    if on_device(y):
-        targets = _check_targets_on_device(y)
-    else:
-        targets = check_array(
-            y,
-            accept_sparse="csr",
-            ensure_2d=False,
-            dtype="numeric" if numeric else None,
-            ensure_all_finite=True,
-            input_name="y",
-            estimator=estimator,
-        )
-        targets = targets.toarray() if issparse(targets) else targets
-        if targets.ndim == 2 and targets.shape[1] == 1:
-            targets = column_or_1d(targets, warn=True)
-        if numeric and targets.dtype.kind == "O":
-            targets = targets.astype(np.float64)
-    if X.shape[0] != targets.shape[0]:
-        check_consistent_length(np.empty(X.shape[0]), np.empty(targets.shape[0]))
+    require_targets(estimator, y)
+    targets = check_array(
+        host_copy(y),
+        accept_sparse="csr",
+        ensure_2d=False,
+        dtype="numeric" if numeric else None,
+        input_name="y",
+        estimator=estimator,
+    )
+    targets = targets.toarray() if issparse(targets) else targets
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = column_or_1d(targets, warn=True)
+    if numeric and targets.dtype.kind == "O":
+        targets = targets.astype(np.float64)
+    check_consistent_length(np.empty(X.shape[0]), targets)
     return targets
 
 
-def _check_targets_on_device(y: Array) -> Array:
-    xp, y = array_namespace(y), without_graph(y)
-    if xp.isdtype(y.dtype, "complex floating"):
-        raise ValueError("Complex data not supported: y")
-    if xp.isdtype(y.dtype, "real floating"):
-        _refuse_infinities(xp, y, "y")
-    if xp.isdtype(y.dtype, "unsigned integer"):
-        y = xp.astype(y, xp.int64)  # PyTorch computes little with the others
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = xp.reshape(y, (-1,))
-    if y.ndim not in (1, 2):
-        raise ValueError(f"y should be a 1d array, got an array of shape {tuple(y.shape)} instead.")
-    return y
-
-
-def kind_of_labels(y: Array) -> str:
-    """Return `BINARY`, `MULTICLASS` or `MULTILABEL`, scikit-learn's words, for checked targets.
+def check_sample_weight(count: int, sample_weight: Any, dtype: str) -> NDArray[Any] | None:
+    """Return the weights of so many examples in a dtype, (examples,) on the host, or None.
 
     Raises
     ------
     ValueError
-        If y does not consist of class labels.
-    """
-    if on_device(y):
-        kind = _kind_on_device(array_namespace(y), y)
-    else:
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-    if "multioutput" in kind:
-        raise ValueError("Multioutput target data is not supported with label binarization")
-    return kind
-
-
-def _kind_on_device(xp: Namespace, y: Array) -> str:
-    if xp.isdtype(y.dtype, "real floating") and not bool(xp.all(xp.floor(y) == y)):
-        raise ValueError(
-            "Unknown label type: continuous. Maybe you are trying to fit a classifier, which "
-            "expects discrete classes on a regression target with continuous values."
-        )
-    if y.ndim == 2:
-        indicator = bool(xp.all((y == 0) | (y == 1)))
-        return MULTILABEL if indicator else "multiclass-multioutput"
-    return BINARY if xp.unique_values(y).shape[0] <= 2 else MULTICLASS
-
-
-def check_sample_weight(
-    count: int, sample_weight: Any, backend: Backend, dtype: str
-) -> Array | None:
-    """Return the weights of so many examples on the backend and of a dtype, (examples,), or None.
-
-    Raises
-    ------
-    ValueError
-        If they are not a number, or one for each example, or not finite or below 0, or all 0.
+        If they are not a number, or one for each example, or not finite, or all 0.
     """
     if sample_weight is None:
         return None
-    if not on_device(sample_weight):
-        if isinstance(sample_weight, Real):
-            sample_weight = np.full(count, float(sample_weight))
-        sample_weight = check_array(
-            sample_weight, ensure_2d=False, dtype=_FLOATS, input_name="sample_weight"
-        ).astype(dtype)
-    if sample_weight.ndim != 1:
-        raise ValueError(
-            f"Sample weights must be 1D array or scalar, got {sample_weight.ndim}D array."
-        )
-    if sample_weight.shape[0] != count:
-        raise ValueError(
-            f"sample_weight.shape == {tuple(sample_weight.shape)}, expected {(count,)}!"
-        )
-    weights = backend.asarray(moved(without_graph(sample_weight), backend), dtype=dtype)
-    _refuse_infinities(backend.xp, weights, "sample_weight")
-    if bool(backend.xp.all(weights == 0)):
+    weights: NDArray[Any] = _check_sample_weight(
+        host_copy(sample_weight), np.empty(count), dtype=getattr(np, dtype)
+    )
+    if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
 
@@ -257,7 +214,7 @@ def check_same_place(estimator: object, X: Array, fitted: Array, method: str) ->
     )
 
 
-def _check_on_device(X: Array, name: str) -> Array:
+def _floats_on_device(X: Array) -> Array:
     """Return an array (examples, features) of another library as finite floats."""
     xp = array_namespace(X)
     X = without_graph(X)
@@ -267,26 +224,12 @@ def _check_on_device(X: Array, name: str) -> Array:
             "Reshape your data either using array.reshape(-1, 1) if your data has a single "
             "feature or array.reshape(1, -1) if it contains a single sample."
         )
-    for axis, what in enumerate(("sample(s)", "feature(s)")):
-        if X.shape[axis] < 1:
-            raise ValueError(
-                f"Found array with 0 {what} (shape={tuple(X.shape)}) while a minimum of 1 is "
-                f"required by {name}."
-            )
     if xp.isdtype(X.dtype, "complex floating"):
         raise ValueError("Complex data not supported")
     if X.dtype not in (xp.float64, xp.float32):
-        kinds = xp.__array_namespace_info__().dtypes(device=X.device, kind="real floating")
-        X = xp.astype(X, kinds.get("float64", xp.float32))
-    _refuse_infinities(xp, X, "X")
-    return X
-
-
-def _refuse_infinities(xp: Namespace, array: Array, name: str) -> None:
-    if all_within(array, float(xp.finfo(array.dtype).max)):
-        return
-    if bool(xp.any(xp.isnan(array))):
-        raise ValueError(f"Input {name} contains NaN.")
-    raise ValueError(
-        f"Input {name} contains infinity or a value too large for {dtype_name(array.dtype)}."
-    )
+        X = xp.astype(X, xp.float64)
+    if 0 in X.shape or all_within(X, float(xp.finfo(X.dtype).max)):
+        return X
+    if bool(xp.any(xp.isnan(X))):
+        raise ValueError("Input X contains NaN.")
+    raise ValueError(f"Input X contains infinity or a value too large for {dtype_name(X.dtype)}.")

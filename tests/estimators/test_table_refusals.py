@@ -29,7 +29,7 @@ WRONG = {
     "measurements": (
         frame(),
         [5 * (i // 2) for i in range(N)],
-        "labels .*; to predict .*TableRegressor$",
+        r"labels .*; to predict .*TableRegressor\)$",
     ),
 }
 
