@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -225,7 +225,7 @@ def _train(
                     else:
                         attempt(folder.record)
                         attempt(folder.keep_epoch)
-                        write_log(line)
+                        attempt(partial(write_log, line))
                         attempt(partial(report.epoch, line, bar.visible))
                 else:
                     code = processes.stop_code()
@@ -245,18 +245,34 @@ def _tensorboard(folder: Path | None) -> Iterator[Callable[[Json], None]]:
     if folder is None:
         yield lambda _: None
         return
-    from tensorboardX import SummaryWriter
+    # Not a SummaryWriter, whose thread would meet the errors.
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.summary import scalar
 
-    # A name of its own, or a run resumed within a second would write over the file.
-    with SummaryWriter(str(folder), filename_suffix=f".{time.time_ns()}") as writer:
+    writers: list[EventsWriter] = []  # none before the first epoch
 
-        def write(line: Json) -> None:
+    def write(line: Json) -> None:
+        try:
+            if not writers:
+                folder.mkdir(exist_ok=True)
+                # A name of its own, or a run resumed within a second would write over the file.
+                writers.append(EventsWriter(str(folder / "events"), f".{time.time_ns()}"))
             for key, value in line.items():
                 if isinstance(value, float):
-                    writer.add_scalar(key.replace("_", "/", 1), value, line["epoch"])
-            writer.flush()
+                    summary = scalar(key.replace("_", "/", 1), value)
+                    event = Event(wall_time=time.time(), step=line["epoch"], summary=summary)
+                    writers[0].write_event(event)
+            writers[0].flush()
+        except OSError as error:
+            raise OSError(f"--log tensorboard cannot be written: {error.strerror}") from None
 
+    try:
         yield write
+    finally:
+        for writer in writers:
+            with suppress(OSError):  # which `write` has raised
+                writer.close()
 
 
 class _Report:

@@ -41,6 +41,17 @@ def test_every_number_of_an_epoch_is_logged(command, tmp_path):
     assert command(*given, "--overwrite").code == 0
 
 
+def test_a_log_that_cannot_be_written_does_not_end_training(command, tmp_path):
+    run = tmp_path / "run"
+    assert command("train", "--epochs", 1, "--output", run).code == 0
+    (run / "tensorboard").write_text("not a folder")
+    outcome = command("train", "--resume", run, "--epochs", 3, "--log", "tensorboard")
+    assert outcome.code == 0
+    assert outcome.err.count("--log tensorboard cannot be written: ") == 1
+    assert "Traceback" not in outcome.err
+    assert json.loads((run / "summary.json").read_text())["epochs"] == 3
+
+
 def test_it_needs_the_folder_of_a_run(command):
     outcome = command("train", "--log", "tensorboard")
     assert (outcome.code, outcome.out) == (2, "")
