@@ -240,15 +240,14 @@ class Settings(Options):
         task = self._task() or "classification"
         text = self.loss or LOSS_OF_TASK[task]
         name, parameters = parse_component(text, "loss")
-        if self.label_smoothing:
-            parameters["label_smoothing"] = self.label_smoothing
-        loss = make(LOSSES, name, "loss", **parameters)
-        if _TASK_OF_TARGETS[loss.targets] != task:
+        if _TASK_OF_TARGETS[choose(LOSSES, name, "loss").targets] != task:
             fitting = [key for key, of in LOSSES.items() if _TASK_OF_TARGETS[of.targets] == task]
             raise ValueError(
                 f"loss is {text!r}, expected one for the task {task}: {', '.join(fitting)}"
             )
-        return loss
+        if self.label_smoothing:
+            parameters["label_smoothing"] = self.label_smoothing
+        return make(LOSSES, name, "loss", **parameters)
 
     def make_mlp(self, form: TableForm, outputs: int) -> MLP:
         """Return the network for inputs of a form, and so many outputs.

@@ -50,6 +50,12 @@ def test_what_cannot_be_used_is_named(case):
         TableClassifier(**QUICK).fit(X, y)
 
 
+def test_a_loss_of_another_task_is_named():
+    message = "^loss is 'squared_error', expected one for the task classification: softmax_cross_e"
+    with pytest.raises(ValueError, match=message):
+        TableClassifier(loss="squared_error").fit(frame(), LABELS)
+
+
 def test_a_target_with_holes_or_of_texts_is_refused():
     with pytest.raises(ValueError, match="Input y contains NaN"):
         TableRegressor(**QUICK).fit(frame(), [float("nan"), *PRICES[1:]])
