@@ -141,16 +141,17 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         network = self._describe()
         self._begin(network, home, dtype if first else None)
         initial = self._parameters(network)
-        place, there = self._placed(home, (X, targets, weights, sample_weight))
+        place, there = self._placed(home, (X, targets, weights))
         with on_device_of(there[0]):
             xp = namespace_for(self.arithmetic, place, there[0])
             x, *others = (None if of is None else _wrapped(xp, of) for of in there)
             examples = Examples(x, others[0], there[0].dtype, None, others[1])
+            truth = targets, sample_weight
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:
                     self._fit_by_lbfgs(xp, network, examples, place)
                 else:
-                    self._fit_by_epochs(xp, network, examples, place, others[2], incremental)
+                    self._fit_by_epochs(xp, network, examples, place, truth, incremental)
             self._refuse_divergence(home)
             if self.arithmetic == "reproducible":
                 self._warn_of_lost_numbers(xp, network, examples, place)

@@ -13,11 +13,12 @@ from statistics import fmean
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Namespace, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.fitted import OF_THE_CALLER, FittedMLP
 from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
@@ -52,7 +53,7 @@ class EpochsMixin(FittedMLP):
 
     _steps: Steps
     _examples: Examples
-    _held: tuple[Examples, Array | None] | None
+    _held: tuple[Examples, NDArray[Any], NDArray[Any] | None] | None
     _best: Parameters
     _at_work = ("_steps", "_examples", "_held", "_best")
     """The attributes of a fit that goes on."""
@@ -68,17 +69,17 @@ class EpochsMixin(FittedMLP):
         network: PenalizedMLP,
         examples: Examples,
         place: Backend,
-        given_weight: Array | None,
+        truth: tuple[NDArray[Any], NDArray[Any] | None],
         incremental: bool,
     ) -> None:
         """Fit by epochs, a single one if the fit is incremental; set the attributes.
 
-        The weights of the examples contain those of their classes; scores count those given.
+        Scores compare with the truth: targets, and weights without those of classes.
         """
         self._best = moved_tree(self._parameters(network), place)
         self._examples, self._held = examples, None
         if self.early_stopping:
-            self._hold_out(xp, place, given_weight)
+            self._hold_out(xp, place, *truth)
         self._begin_records()
         self._begin_steps(xp, network, place, incremental)
         self._take_epochs(incremental)
@@ -90,31 +91,36 @@ class EpochsMixin(FittedMLP):
         for name in self._at_work:
             delattr(self, name)
 
-    def _hold_out(self, xp: Namespace, place: Backend, given_weight: Array | None) -> None:
+    def _hold_out(
+        self,
+        xp: Namespace,
+        place: Backend,
+        targets: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+    ) -> None:
         """Hold a part of the examples out, as scikit-learn does."""
-        examples = self._examples
         two_classes = is_classifier(self) and self.n_outputs_ == 1
         parts = train_test_split(
-            np.arange(len(examples)),
+            np.arange(len(targets)),
             random_state=self._random_state,
             test_size=self.validation_fraction,
-            stratify=on_host(unwrapped(examples.targets)) if two_classes else None,
+            stratify=targets if two_classes else None,
         )
         if parts[1].shape[0] < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
                 "your dataset."
             )
-        data = (examples.inputs, examples.targets, examples.sample_weight, given_weight)
-        (*train, _), (*held, weight) = (
-            [None if of is None else xp.take(of, place.asarray(part), axis=0) for of in data]
-            for part in parts
-        )
-        self._examples, kept = (
-            replace(examples, inputs=inputs, targets=targets, sample_weight=sample_weight)
-            for inputs, targets, sample_weight in (train, held)
-        )
-        self._held = kept, weight
+        examples = self._examples
+
+        def part_of(rows: NDArray[Any]) -> Examples:
+            places = place.asarray(rows)
+            arrays = map_nested(lambda of: xp.take(of, places, axis=0), examples.arrays)
+            return examples.with_arrays(arrays)
+
+        self._examples, held = map(part_of, parts)
+        weight = None if sample_weight is None else sample_weight[parts[1]]
+        self._held = held, targets[parts[1]], weight
 
     def _begin_records(self) -> None:
         """Set what epochs add to, unless an earlier fit left it."""
@@ -206,20 +212,19 @@ class EpochsMixin(FittedMLP):
         """Return the parameters, which are where training is."""
         return unwrapped(self._steps.state.inference_parameters)
 
-    def _validate(self, held: Examples, given_weight: Array | None) -> tuple[float, float]:
+    def _validate(
+        self, held: Examples, targets: NDArray[Any], sample_weight: NDArray[Any] | None
+    ) -> tuple[float, float]:
         """Return the score and the loss of what is held out."""
         xp, network = self._steps.xp, self._steps.mlp
         batch = held.inputs, held.targets, held.sample_weight
-        given = map_arrays(xp.asarray, self._parameters_so_far()), *batch
-        loss, z = run(xp, loss_and_outputs, (network.general,), *given)
+        arrays = map_arrays(xp.asarray, self._parameters_so_far()), *batch
+        loss, z = run(xp, loss_and_outputs, (network.general,), *arrays)
         predicted = network.objective.predict(self._steps.backend.xp, unwrapped(z))
-        z, predicted, targets, weight = (
-            None if of is None else on_host(unwrapped(of))
-            for of in (z, predicted, held.targets, given_weight)
-        )
-        if not np.isfinite(z).all():
+        if not np.isfinite(on_host(unwrapped(z))).all():
             return math.nan, float(loss)
-        return float(self._metric(targets, predicted, sample_weight=weight)), float(loss)
+        score = self._metric(targets, on_host(predicted), sample_weight=sample_weight)
+        return float(score), float(loss)
 
     def _record(self, loss: float) -> bool:
         """Record the loss of an epoch, and the score and the loss of what is held out.

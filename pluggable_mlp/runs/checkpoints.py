@@ -12,7 +12,6 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import sync_folder
 from pluggable_mlp.hashing import HASH_DIGITS
 from pluggable_mlp.serialization import (
@@ -23,7 +22,6 @@ from pluggable_mlp.serialization import (
 )
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
-from pluggable_mlp.training.sharding import check_same
 from pluggable_mlp.training.step import TrainState
 
 FOLDER = "checkpoints"
@@ -107,16 +105,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> b
     return True
 
 
-def check_same_checkpoint(communicator: Communicator, checkpoint: Checkpoint | None) -> None:
-    """Raise a ValueError on all processes if one of them has another checkpoint, or has none.
-
-    Its arrays are NumPy's.
-    """
-    own = "none"
-    if checkpoint is not None:
-        sha = tree_sha256(checkpoint, _COMPONENTS)[:HASH_DIGITS]
-        own = f"{sha} after step {checkpoint.position.state.t}"
-    check_same(communicator, {"the checkpoint": own})
+def in_short(checkpoint: Checkpoint | None) -> str:
+    """Return a hash of a checkpoint whose arrays are NumPy's, and its step; or "none"."""
+    if checkpoint is None:
+        return "none"
+    sha = tree_sha256(checkpoint, _COMPONENTS)[:HASH_DIGITS]
+    return f"{sha} after step {checkpoint.position.state.t}"
 
 
 def checkpoint_steps(folder: Path) -> list[int]:

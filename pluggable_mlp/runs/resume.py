@@ -14,14 +14,15 @@ from pluggable_mlp.runs.checkpoints import (
     FOLDER,
     Checkpoint,
     CheckpointWarning,
-    check_same_checkpoint,
     checkpoint_steps,
+    in_short,
     read_checkpoint,
 )
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import load_own_data, read_history, read_settings, read_summary
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.schedules import SCHEDULES
+from pluggable_mlp.training.sharding import check_same
 
 _WHERE = ("data", "test")
 """Settings that say where something is: it may be elsewhere now."""
@@ -67,7 +68,7 @@ def resumed_run(
     history = read_history(folder / "metrics.jsonl", validated=settings.keeps_best)
     checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
     if communicator is not None:
-        check_same_checkpoint(communicator, checkpoint)
+        check_same(communicator, {"the checkpoint": in_short(checkpoint)})
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
         more = (epochs or settings.epochs) > len(history)
