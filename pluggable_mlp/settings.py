@@ -16,7 +16,7 @@ from pluggable_mlp.files import Json
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
 from pluggable_mlp.registry import choose, did_you_mean, make, parse_component, parse_components
@@ -272,10 +272,8 @@ class Settings(Options):
             sizes,
             activation=made[0] if len(made) == 1 else made,
             loss=self._make_loss(),
-            dropout=self.dropout,
-            input_dropout=self.input_dropout,
-            input_noise=self.input_noise,
             norm=norm,
+            **{name: getattr(self, name) for name in DRAWING},
             **self.made_recipe.parts(form),
         )
 

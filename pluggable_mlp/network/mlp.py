@@ -38,6 +38,10 @@ LossAndGradients: TypeAlias = tuple[LibraryArray, LibraryArrays]
 LossGradientsBuffers: TypeAlias = tuple[LibraryArray, LibraryArrays, LibraryArrays]
 
 
+DRAWING = ("dropout", "input_dropout", "input_noise")
+"""The parameters of a network by which training draws random numbers."""
+
+
 @dataclass(frozen=True)
 class MLP(LayeredNetwork):
     """A multilayer perceptron, which describes the network but does not hold its parameters.

@@ -10,7 +10,7 @@ from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
 from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.passes import Parameters, first_array, networks_of
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
@@ -266,7 +266,7 @@ def check_optimizer(
             f"batch_size is {batch_size}, expected at least the {count} examples: "
             "lbfgs takes them all at once"
         )
-    changing = [name for name in ("dropout", "input_dropout", "input_noise") if getattr(mlp, name)]
+    changing = [name for name in DRAWING if getattr(mlp, name)]
     if any(mlp.buffers):
         changing.append("norm")
     if changing:
