@@ -194,14 +194,6 @@ def _copied(model: BaseEstimator) -> dict[str, object]:
     return {name: list(of) if isinstance(of, list) else of for name, of in found.items()}
 
 
-_TORCH = {
-    "identity": "Identity", "sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "ReLU",
-    "gelu": "GELU", "silu": "SiLU", "softplus": "Softplus", "hardswish": "Hardswish",
-    "mish": "Mish", "selu": "SELU",
-}  # fmt: skip
-"""PyTorch's modules by the names of our activations that take no parameters."""
-
-
 def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) -> "torch.nn.Module":
     """Return the module that computes what a layer does, with its parameters."""
     if isinstance(layer, Dropout):
@@ -240,7 +232,8 @@ def _torch_activation(nn: ModuleType, function: Activation) -> "torch.nn.Module"
         return nn.ELU(function.alpha)
     if function is gelu_tanh:
         return nn.GELU("tanh")
-    for name, module in _TORCH.items():
-        if function is ACTIVATIONS[name]:
-            return getattr(nn, module)()
+    modules = {name.lower(): module for name, module in vars(nn).items()}
+    for name, own in ACTIVATIONS.items():  # PyTorch's have the same names
+        if function is own and name in modules:
+            return modules[name]()
     raise ValueError(f"activation is {function!r}, for which PyTorch has no module")

@@ -125,7 +125,7 @@ class EpochsMixin(FittedMLP):
     def _begin_records(self) -> None:
         """Set what epochs add to, unless an earlier fit left it."""
         for name, first in RECORDS.items():
-            vars(self).setdefault(name, first)
+            self.__dict__.setdefault(name, first)
         if not self.early_stopping:
             if self.best_loss_ is None:
                 self.best_loss_ = math.inf
@@ -197,7 +197,7 @@ class EpochsMixin(FittedMLP):
             if whole is None:  # nothing was learnt
                 raise
             attributes, self._steps.state, self._rate.value = whole
-            vars(self).update(attributes)
+            self.__dict__.update(attributes)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER + 1)
 
     def _warn_of_the_limit(self) -> None:

@@ -129,9 +129,7 @@ class FittedMLP(EstimatorParameters, ABC):
         from rich.progress import Progress as Bar
 
         console = Console(stderr=True)
-        if not (console.is_terminal or console.is_jupyter):
-            yield lambda: None
-            return
-        with Bar(console=console, transient=True) as bar:
+        is_shown = console.is_terminal or console.is_jupyter
+        with Bar(console=console, transient=True, disable=not is_shown) as bar:
             task = bar.add_task(type(self).__name__, total=self.max_iter)
             yield lambda: bar.advance(task)

@@ -56,6 +56,7 @@ class LBFGSMixin(FittedMLP):
                 _, trained, memory = minimizer.minimize_step(
                     xp, loss_and_gradients, trained, memory
                 )
+                assert memory.loss is not None
                 self.loss_, self.n_iter_ = memory.loss, self.n_iter_ + (not memory.finished)
                 self._print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
                 advance()

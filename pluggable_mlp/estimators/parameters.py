@@ -169,14 +169,10 @@ class EstimatorParameters(BaseEstimator):
     def _list_of_callbacks(self) -> list[Callback]:
         """Return the callbacks, or raise a TypeError."""
         given: Any = self.callbacks
-        if not isinstance(given, list | tuple):
-            given = () if given is None else (given,)
-        for index, callback in enumerate(given):
-            if not callable(callback):
-                raise TypeError(
-                    f"callbacks[{index}] is {callback!r}, expected a function of the estimator"
-                )
-        return list(given)
+        callbacks = [given] if callable(given) else [*(given or ())]
+        if not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks is {given!r}, expected functions of the estimator")
+        return callbacks
 
     def _network(self, inputs: int, outputs: int, loss: Loss) -> PenalizedMLP:
         """Return the network that the parameters describe."""
@@ -203,33 +199,25 @@ class EstimatorParameters(BaseEstimator):
             What "constant", "invscaling" and "adaptive" change; a schedule takes its place.
         """
         solver: Any = self.solver
-        if isinstance(solver, str):
-            solver = self._named_optimizer(solver, rate)
+        learning_rate = rate if isinstance(self.learning_rate, str) else self.learning_rate
+        if solver == "sgd":
+            nesterov = bool(self.nesterovs_momentum) and self.momentum > 0.0
+            solver = SGD(learning_rate, self.momentum, nesterov)
+        elif solver == "adam":
+            solver = _Adam(learning_rate, self.beta_1, self.beta_2, self.epsilon)
+        elif isinstance(solver, str):
+            solver = make_optimizer(solver, learning_rate=learning_rate)
         if self.clip_norm is not None:
             solver = TRANSFORMS["clip_norm"](solver, self.clip_norm)
         return solver
 
-    def _named_optimizer(self, name: str, rate: SteppedRate) -> AnyOptimizer:
-        learning_rate = rate if isinstance(self.learning_rate, str) else self.learning_rate
-        if name == "sgd":
-            nesterov = bool(self.nesterovs_momentum) and self.momentum > 0.0
-            return SGD(learning_rate, self.momentum, nesterov)
-        if name == "adam":
-            return _Adam(learning_rate, self.beta_1, self.beta_2, self.epsilon)
-        return make_optimizer(name, learning_rate=learning_rate)
-
     def _minimizer(self) -> LBFGS:
         """Return the L-BFGS that the solver names or is."""
-        if self.n_members > 1:
-            raise ValueError(
-                f"n_members is {self.n_members}, and lbfgs follows the loss of one network; take "
-                "1, or another solver"
-            )
-        if self.clip_norm is not None:
-            raise ValueError(
-                f"clip_norm is {self.clip_norm}, and lbfgs clips no gradients; take None, or "
-                "another solver"
-            )
+        for name, none in (("n_members", 1), ("clip_norm", None)):
+            if getattr(self, name) != none:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, expected {none} with the solver lbfgs"
+                )
         return self.solver if isinstance(self.solver, LBFGS) else LBFGS()
 
     def _has_rate(self, learning_rate: str) -> bool:

@@ -110,10 +110,10 @@ def check_X(estimator: object, X: object, *, reset: bool) -> Array:
         As scikit-learn's `validate_data`.
     """
     if on_device(X):
-        X = _floats_on_device(X)
-        stand_in = np.broadcast_to(0.0, tuple(X.shape))
+        array = _floats_on_device(X)
+        stand_in = np.broadcast_to(0.0, tuple(array.shape))
         _validate_data(estimator, stand_in, reset=reset, ensure_all_finite=False)
-        return X
+        return array
     rows = _validate_data(
         estimator, X, accept_sparse=["csr", "csc"], dtype=_FLOATS, order="C", reset=reset
     )
