@@ -57,8 +57,7 @@ class Settings(Options):
     Raises
     ------
     ValueError
-        If a value is out of range, a name unknown, or a parameter not one of the component's: the
-        message names it.
+        If a value is out of range, or the recipe unknown: the message names it.
     """
 
     def __post_init__(self) -> None:
@@ -74,6 +73,9 @@ class Settings(Options):
             raise ValueError(
                 f"test_share is {self.test_share}, expected none with test {self.test}"
             )
+
+    def check_components(self) -> None:
+        """Raise ValueError if a component or its parameter does not fit: before data are read."""
         example = self.completed(Facts(self._task() or "classification", True, False))
         mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
         example.make_optimizer(1_000_000 * self.batch_size, mlp)
@@ -150,6 +152,7 @@ class Settings(Options):
         """
         from pluggable_mlp.data.load import read_dataset
 
+        self.check_components()
         return read_dataset(self.data_options(), preparation, in_files=in_files)
 
     def data_options(self) -> "Settings":
