@@ -80,7 +80,8 @@ class EpochsMixin(FittedMLP):
         self._examples, self._held = examples, None
         if self.early_stopping:
             self._hold_out(xp, place, *truth)
-        self._begin_records()
+        for name, first in RECORDS.items():  # unless an earlier fit left them
+            self.__dict__.setdefault(name, first)
         self._begin_steps(xp, network, place, incremental)
         self._take_epochs(incremental)
         self._keep_at_home(self._parameters_so_far() if self._held is None else self._best)
@@ -121,17 +122,6 @@ class EpochsMixin(FittedMLP):
         self._examples, held = map(part_of, parts)
         weight = None if sample_weight is None else sample_weight[parts[1]]
         self._held = held, targets[parts[1]], weight
-
-    def _begin_records(self) -> None:
-        """Set what epochs add to, unless an earlier fit left it."""
-        for name, first in RECORDS.items():
-            self.__dict__.setdefault(name, first)
-        if not self.early_stopping:
-            if self.best_loss_ is None:
-                self.best_loss_ = math.inf
-        elif self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
-            self.best_validation_score_ = -math.inf
 
     def _begin_steps(
         self, xp: Namespace, network: PenalizedMLP, place: Backend, incremental: bool
@@ -243,20 +233,19 @@ class EpochsMixin(FittedMLP):
         self.loss_curve_ = [*self.loss_curve_, loss]
         self._print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
         if validation is None:
-            assert self.best_loss_ is not None
-            self._count(loss > self.best_loss_ - self.tol)
-            self.best_loss_ = min(self.best_loss_, loss)
+            best = math.inf if self.best_loss_ is None else self.best_loss_
+            stalled, self.best_loss_ = loss > best - self.tol, min(best, loss)
         else:
             score, held_loss = validation
-            assert self.validation_scores_ is not None
-            assert self.validation_loss_curve_ is not None
-            assert self.best_validation_score_ is not None
-            self.validation_scores_ = [*self.validation_scores_, score]
-            self.validation_loss_curve_ = [*self.validation_loss_curve_, held_loss]
             self._print(f"Validation score: {score:f}")
-            self._count(score < self.best_validation_score_ + self.tol)
-            if score > self.best_validation_score_:
-                self.best_validation_score_, self._best = score, self._parameters_so_far()
+            self.validation_scores_ = [*(self.validation_scores_ or ()), score]
+            self.validation_loss_curve_ = [*(self.validation_loss_curve_ or ()), held_loss]
+            best = self.best_validation_score_
+            best = -math.inf if best is None else best
+            stalled, self.best_validation_score_ = score < best + self.tol, max(best, score)
+            if score > best:
+                self._best = self._parameters_so_far()
+        self._no_improvement_count = self._no_improvement_count + 1 if stalled else 0
         if self._has_rate("invscaling"):
             self._set_rate(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
         return self._no_improvement_count > self.n_iter_no_change and self._is_over()
@@ -265,10 +254,6 @@ class EpochsMixin(FittedMLP):
         """Return the seed of dropout and noise; draw none without either, as scikit-learn."""
         draws = max(self.dropout, self.input_dropout, self.input_noise) > 0.0
         return int(self._random_state.randint(2**31)) if draws else 0
-
-    def _count(self, stalled: bool) -> None:
-        """Count the epochs since the last one that improved by at least `tol`."""
-        self._no_improvement_count = self._no_improvement_count + 1 if stalled else 0
 
     def _is_over(self) -> bool:
         """Return whether an epoch that improves nothing is the last; or lower an adaptive rate."""

@@ -29,6 +29,7 @@ from pluggable_mlp.estimators.validation import (
     moved,
     on_device,
     place_of,
+    weights_by_index,
 )
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import unwrapped
@@ -122,11 +123,7 @@ class ClassifierBase(BaseMLP):
         if class_weight is None:
             return sample_weight
         if isinstance(class_weight, dict):
-            names = on_host(self.classes_).tolist()
-            unknown = [name for name in class_weight if name not in names]
-            if unknown:
-                raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
-            class_weight = {names.index(name): w for name, w in class_weight.items()}
+            class_weight = weights_by_index(class_weight, on_host(self.classes_))
         loss, outputs = self._loss_and_outputs()
         if class_weight == "balanced" and sample_weight is not None:
             columns = targets if targets.ndim == 2 else targets[:, None]

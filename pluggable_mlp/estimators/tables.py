@@ -21,6 +21,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.targets import Task
 from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
+from pluggable_mlp.estimators.validation import weights_by_index
 
 
 @with_parameters
@@ -154,11 +155,10 @@ class TableClassifier(ClassifierMixin, BaseTable):
         """See `BaseTable`; "balanced" is a setting."""
         if not isinstance(self.class_weight, Mapping):
             return weights
-        names = self.classes_.tolist()
-        if unknown := [name for name in self.class_weight if name not in names]:
-            raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
-        factors = np.asarray([float(self.class_weight.get(name, 1.0)) for name in names])
-        ordered = _for_preparation(self.classes_, np.arange(len(names)))
+        factors = np.ones(len(self.classes_))
+        for index, weight in weights_by_index(self.class_weight, self.classes_).items():
+            factors[index] = weight
+        ordered = _for_preparation(self.classes_, np.arange(len(factors)))
         own: Array = factors[np.searchsorted(ordered, targets)]
         return own if weights is None else own * weights
 

@@ -7,7 +7,7 @@ is, by the same rules, whether or not scikit-learn is told to dispatch.
 Shapes: X (examples, features), y (examples,) or (examples, outputs), sample_weight (examples,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -191,6 +191,14 @@ def check_sample_weight(count: int, sample_weight: Any, dtype: str) -> NDArray[A
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
+
+
+def weights_by_index(class_weight: Mapping[Any, float], classes: NDArray[Any]) -> dict[int, float]:
+    """Return the weights of classes by their indices; ValueError for what is not a class."""
+    names = classes.tolist()
+    if unknown := [name for name in class_weight if name not in names]:
+        raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
+    return {names.index(name): float(weight) for name, weight in class_weight.items()}
 
 
 def check_same_place(estimator: object, X: Array, fitted: Array, method: str) -> None:
