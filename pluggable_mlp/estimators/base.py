@@ -16,9 +16,9 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.epochs import RECORDS, EpochsMixin
-from pluggable_mlp.estimators.fitted import OF_THE_CALLER, fitted_apart
 from pluggable_mlp.estimators.lbfgs import LBFGSMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
+from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fitted_apart
 from pluggable_mlp.estimators.saving import described
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (

@@ -20,9 +20,8 @@ from sklearn.model_selection import train_test_split
 
 from pluggable_mlp.arrays import Namespace, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.fitted import OF_THE_CALLER, FittedMLP
 from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
-from pluggable_mlp.estimators.parameters import SteppedRate
+from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP, SteppedRate
 from pluggable_mlp.estimators.validation import moved_tree, place_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped

@@ -7,8 +7,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from pluggable_mlp.arrays import Namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.fitted import OF_THE_CALLER, FittedMLP
 from pluggable_mlp.estimators.objective import PenalizedMLP
+from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP
 from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.training.examples import Examples

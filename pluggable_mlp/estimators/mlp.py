@@ -16,10 +16,9 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from pluggable_mlp.arrays import Array, LibraryArray, Namespace, array_namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.base import BaseMLP, checks_parameters, takes_steps
-from pluggable_mlp.estimators.fitted import fitted_apart
 from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.objective import scaled
-from pluggable_mlp.estimators.parameters import ClassWeight, with_parameters
+from pluggable_mlp.estimators.parameters import ClassWeight, fitted_apart, with_parameters
 from pluggable_mlp.estimators.validation import computed_at_X
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss

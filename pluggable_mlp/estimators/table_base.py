@@ -30,8 +30,13 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
 from pluggable_mlp.data.targets import Task, as_targets
 from pluggable_mlp.estimators.base import checks_parameters
-from pluggable_mlp.estimators.fitted import fitted_apart
-from pluggable_mlp.estimators.parameters import Arithmetic, Count, RandomState, with_parameters
+from pluggable_mlp.estimators.parameters import (
+    Arithmetic,
+    Count,
+    RandomState,
+    fitted_apart,
+    with_parameters,
+)
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
 from pluggable_mlp.estimators.validation import check_sample_weight, require_targets
