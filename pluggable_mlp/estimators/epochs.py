@@ -239,8 +239,8 @@ class EpochsMixin(FittedMLP):
             self._print(f"Validation score: {score:f}")
             self.validation_scores_ = [*(self.validation_scores_ or ()), score]
             self.validation_loss_curve_ = [*(self.validation_loss_curve_ or ()), held_loss]
-            best = self.best_validation_score_
-            best = -math.inf if best is None else best
+            before = self.best_validation_score_
+            best = -math.inf if before is None else before
             stalled, self.best_validation_score_ = score < best + self.tol, max(best, score)
             if score > best:
                 self._best = self._parameters_so_far()
