@@ -69,12 +69,11 @@ def moved(data: object, backend: Backend) -> Array:
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
     if on_device(data):
-        its_own = place_of(data)
-        if (its_own.name, its_own.device) == (backend.name, backend.device):
+        own = place_of(data)
+        if (own.name, own.device) == (backend.name, backend.device):
             return data
-        with on_device_of(data):  # to move an array may change it, too
-            return backend.asarray(its_own.to_numpy(data))
-    return backend.asarray(np.asarray(data))
+    with on_device_of(data):  # to move an array may change it, too
+        return backend.asarray(on_host(data))
 
 
 def moved_tree(tree: Tree, backend: Backend) -> Tree:
