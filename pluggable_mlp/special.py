@@ -196,7 +196,8 @@ def cos_and_sin_of_turns(xp: Namespace, x: Array) -> tuple[Array, Array]:
 def where_positive(xp: Namespace, x: Array, a: Array, b: Array | None = None) -> Array:
     """Return `a` where x > 0, else `b` (0 without one): finite floats of the shape of x.
 
-    Where x is NaN, whose loss is NaN, without `b` it is `a`.
+    Where x is NaN, whose loss is NaN, without `b` it is `a`.  Where `a` or `b` is infinite, it may
+    be NaN, as if 0 times infinity were added.
     """
     function = own(xp, "where_positive")
     return xp.where(x <= 0.0, 0.0 if b is None else b, a) if function is None else function(x, a, b)

@@ -10,6 +10,7 @@ import pytest
 
 from pluggable_mlp import get_backend, special
 from pluggable_mlp.namespaces import ARITHMETICS
+from pluggable_mlp.network.activations import ACTIVATIONS
 from tests.consistency.libraries import InArithmetic
 from tests.together import together
 
@@ -71,6 +72,16 @@ def test_where_positive_chooses_by_the_sign(backend, arithmetic, dtype):
     nan = library.asarray([math.nan], dtype=dtype)
     chosen = special.where_positive(library.xp, nan, library.xp.ones_like(nan))
     assert library.to_numpy(chosen).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "tanh"])
+def test_an_infinite_gradient_never_becomes_finite(backend, name):
+    """Libraries differ in whether it becomes NaN."""
+    x = backend.asarray([1.0, 0.5, -1.0])
+    dy = backend.asarray([math.inf, -math.inf, math.inf])
+    dx = backend.to_numpy(ACTIVATIONS[name](backend.xp, x)[1](dy))
+    assert not np.isfinite(dx[:2]).any()
+    assert not (np.isfinite(dx[2]) and (name != "relu" or dx[2] != 0.0))
 
 
 @pytest.mark.parametrize("spec", ["numpy", "torch"])  # other libraries may flush it
