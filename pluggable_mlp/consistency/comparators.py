@@ -19,10 +19,11 @@ from pluggable_mlp.consistency import report as reports
 from pluggable_mlp.consistency.runs import BackendRun, Tensors, Unit, units_of_step, whole_step
 from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
 from pluggable_mlp.training.components import as_single_steps
-from pluggable_mlp.training.examples import Batch
 
 # Layer by layer a correct sum exceeds its bound with a probability of 2 exp(-8^2 / 2) = 2.5e-14.
 _DEVIATIONS = 8.0
+
+_BATCH = ("inputs", "targets", "sample_weight")
 
 Bounds = dict[str, Bounded]
 
@@ -110,8 +111,8 @@ class BoundComparator:
 
     - layer by layer in the dtype, from the values that NumPy computes there, against bounds that a
       correct sum exceeds with a probability of `Precision.improbability`;
-    - as a whole in float64, if this is not the dtype and the devices have it, against the worst
-      case, which is small there for most networks;
+    - as a whole in float64, if this is not the dtype, against the worst case, which is small there
+      for most networks;
     - as a whole in the dtype, each run on its own batch, against the worst case.
 
     Parameters
@@ -130,7 +131,13 @@ class BoundComparator:
         reference = runs[0]
         state = map_nested(reference.backend.to_numpy, reference.state)
         on_host = [run.batch_on_host() for run in runs]
-        self._compare_batches(t, runs, on_host)
+        batches = [
+            {name: x for name, x in zip(_BATCH, batch, strict=True) if x is not None}
+            for batch in on_host
+        ]
+        # They involve no rounding.
+        bounds = {name: exact(x, self._probable) for name, x in batches[0].items()}
+        self._compare(_Check(reports.LAYER_BY_LAYER, t, bounds, {}), runs, batches)
 
         steps = reference.steps
         about = steps.mlp, as_single_steps(steps.optimizer), state, on_host[0], steps.seed
@@ -138,24 +145,24 @@ class BoundComparator:
             worst_case = cache(partial(_bounds, unit, BoundedNamespace(self._dtype)))
             bounds = _bounds(unit, self._probable)
             check = _Check(reports.LAYER_BY_LAYER, t, bounds, unit.before, worst_case)
-            self._compare_unit(check, unit, runs)
+            self._compare(check, runs, [run.compute(unit) for run in runs])
         self._improbability = (
             self._probable.sums * len(runs) * self._probable.precision.improbability
         )
 
         whole = whole_step(*about)
-        if self._dtype != "float64" and reference.has_float64:
+        if self._dtype != "float64":
             wide = whole.in_float64()
             bounds = _bounds(wide, BoundedNamespace("float64"))
             check = _Check(reports.WHOLE_STEP, t, bounds, wide.before)
-            self._compare_unit(check, wide, [run for run in runs if run.has_float64])
+            self._compare(check, runs, [run.compute(wide) for run in runs])
 
         bounds = _bounds(whole, BoundedNamespace(self._dtype))
-        check = _Check(reports.WHOLE_STEP, t, bounds, whole.before)
-        expected = reference.step()
+        results = [reference.step()]
         for run in runs[1:]:
             run.state = map_nested(run.backend.asarray, state)
-            self._compare(check, run.name, expected, run.step())
+            results.append(run.step())
+        self._compare(_Check(reports.WHOLE_STEP, t, bounds, whole.before), runs, results)
 
     def complete(self, report: reports.Report) -> reports.Report:
         """Return the report with the agreements."""
@@ -165,40 +172,24 @@ class BoundComparator:
         )
         return replace(report, agreements=agreements, improbability=self._improbability)
 
-    def _compare_batches(
-        self, t: int, runs: Sequence[BackendRun], on_host: Sequence[Batch]
+    def _compare(
+        self, check: _Check, runs: Sequence[BackendRun], results: Sequence[Tensors]
     ) -> None:
-        """Compare the batches with that of the reference; they involve no rounding."""
-        names = ("inputs", "targets", "sample_weight")
-        expected, *results = (
-            {name: x for name, x in zip(names, batch, strict=True) if x is not None}
-            for batch in on_host
-        )
-        bounds = {name: exact(x, self._probable) for name, x in expected.items()}
-        check = _Check(reports.LAYER_BY_LAYER, t, bounds, {})
-        for run, result in zip(runs[1:], results, strict=True):
-            self._compare(check, run.name, expected, result)
-
-    def _compare_unit(self, check: _Check, unit: Unit, runs: Sequence[BackendRun]) -> None:
-        """Compute the unit in all runs, and compare the others with the first."""
-        expected, *results = (run.compute(unit) for run in runs)
-        for run, result in zip(runs[1:], results, strict=True):
-            self._compare(check, run.name, expected, result)
-
-    def _compare(self, check: _Check, name: str, expected: Tensors, result: Tensors) -> None:
-        """Record the difference of each tensor of a run from the expected one."""
+        """Record the difference of each tensor of a run from that of the reference."""
         for tensor, bounded in check.bounds.items():
-            a, b = expected[tensor], result[tensor]
-            part = part_of_bound(a, b, bounded)
-            part_of_worst: float | None = part
-            if check.worst_case is not None:
-                part_of_worst = None
-                if part > 1.0:
-                    part_of_worst = part_of_bound(a, b, check.worst_case()[tensor])
-            parts = difference_in_ulps(a, b), part, part_of_worst
-            faults = sharpness(a, b, bounded, check.before.get(tensor, 0.0))
-            key = check.name, bounded.dtype.name, tensor, name
-            self._add(key, reports.Agreement(*key, *parts, check.step, *faults))
+            a = results[0][tensor]
+            for run, result in zip(runs[1:], results[1:], strict=True):
+                b = result[tensor]
+                part = part_of_bound(a, b, bounded)
+                part_of_worst: float | None = part
+                if check.worst_case is not None:
+                    part_of_worst = None
+                    if part > 1.0:
+                        part_of_worst = part_of_bound(a, b, check.worst_case()[tensor])
+                parts = difference_in_ulps(a, b), part, part_of_worst
+                faults = sharpness(a, b, bounded, check.before.get(tensor, 0.0))
+                key = check.name, bounded.dtype.name, tensor, run.name
+                self._add(key, reports.Agreement(*key, *parts, check.step, *faults))
 
     def _add(self, key: tuple[str, ...], new: reports.Agreement) -> None:
         """Keep the worst step, the most ulps of any, and the sharpness of the sharpest step.

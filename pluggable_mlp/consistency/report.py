@@ -5,12 +5,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 from pluggable_mlp.wording import counted
 
 LAYER_BY_LAYER, WHOLE_STEP = "layer by layer", "whole step"
-_NAMED = 4  # so many tensors are named in a line, more are counted
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class Report:
         """Those agreements of which some element, in some step, could not be checked."""
         return tuple(x for x in self.agreements if x.unchecked_part > 0.0)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return all of it as dictionaries, lists, strings and finite numbers: None if infinite."""
         report = {"passes": self.passes, **asdict(self)}
         report["agreements"] = [
@@ -148,7 +146,7 @@ class Report:
         return report
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -215,7 +213,7 @@ def _cell(x: Agreement | None, width: int) -> str:
     """Return the three numbers of an agreement; one that was not made is a dash."""
     if x is None:
         return f"{'-':>{width}}"
-    sees = "blind" if x.blind_part == 1.0 else f"{x.smallest_fault:.1e}"
+    sees = "blind" if x.blind_part >= 0.5 else f"{x.smallest_fault:.1e}"
     ulps = f"{x.ulps:.1f}" if x.ulps < 1e6 else f"{x.ulps:.1e}"
     return f"{ulps:>{width - 20}}{x.part_of_bound:>10.1e}{sees:>10}"
 
@@ -228,83 +226,35 @@ def _hash_lines(report: Report) -> list[str]:
 
 
 def _verdict(report: Report) -> list[str]:
-    """Return what it comes to: how sharp each check was, what fails, and whether any does."""
+    """Return what it comes to: what was not seen, what fails, and whether any does."""
     reference, backends = report.backends[0], ", ".join(report.backends[1:])
     if report.hashes:
         return _different_bits(report) or [f"same bits: {reference}, {backends}"]
-    sharpness = [_sharpness(check, agreements) for check, agreements in _checks(report)]
-    sharpness.append(
+    remarks = [
         f"{LAYER_BY_LAYER}: roundings of mean zero exceed a bound with a probability of at most "
         f"{report.improbability:.1e}"
-    )
-    if report.dtype != "float64" and (narrow := _without_float64(report)):
-        sharpness.append(f"{WHOLE_STEP}, float64: not on {', '.join(narrow)}, for want of float64")
-    sharpness += _unchecked(report)
+    ]
+    remarks += [
+        f"{check}: not checked: up to {last.unchecked_part:.2%} of a tensor ({last.tensor}), where "
+        "rounding could take numbers out of the range of their dtype, or divisors to 0"
+        for check, agreements in _checks(report)
+        if (last := max(agreements, key=attrgetter("unchecked_part"))).unchecked_part > 0.0
+    ]
     if any(x.blind_part >= 0.5 for x in report.agreements):
-        sharpness.append(
+        remarks.append(
             "blind: rounding could explain faults as large as the values themselves; the bounds of "
             "a whole step grow from layer to layer"
         )
+    improbable = "; improbable, but within the worst case"
     beyond = [
         f"beyond the bound: {x.backend}, {x.tensor}, {x.check} in {x.dtype}, step {x.step}: "
-        f"{x.part_of_bound:.3g} times what rounding can make it differ from {reference}{_doubt(x)}"
+        f"{x.part_of_bound:.3g} times what rounding can make it differ from {reference}"
+        + (improbable if x.part_of_worst_case is not None and x.part_of_worst_case <= 1.0 else "")
         for x in report.agreements
         if x.part_of_bound > 1.0
     ]
     within = [f"within the bounds of rounding errors around {reference}: {backends}"]
-    return [*sharpness, "", *(beyond or within)]
-
-
-def _without_float64(report: Report) -> list[str]:
-    """Return the backends of which no step in float64 was compared."""
-    wide = {x.backend for x in report.agreements if (x.check, x.dtype) == (WHOLE_STEP, "float64")}
-    return [name for name in report.backends[1:] if name not in wide]
-
-
-def _sharpness(check: str, agreements: list[Agreement]) -> str:
-    """Return from which size on a fault is seen in any tensor, and in which tensors none is."""
-    tensors = dict.fromkeys(x.tensor for x in agreements)
-    blind = dict.fromkeys(x.tensor for x in agreements if x.blind_part == 1.0)
-    dim = dict.fromkeys(x.tensor for x in agreements if 0.5 <= x.blind_part < 1.0)
-    seeing = [x for x in agreements if x.tensor not in blind | dim]
-    parts = []
-    if seeing:
-        last = max(seeing, key=attrgetter("smallest_fault"))
-        parts.append(f"sees relative faults from {last.smallest_fault:.1e} on ({last.tensor})")
-    for extent, names in (("most of ", dim), ("", blind)):
-        counted = "all" if len(names) == len(tensors) else f"{len(names)} of {len(tensors)}"
-        if names:
-            named = ", ".join(names) if len(names) <= _NAMED else f"{counted} tensors"
-            parts.append(f"blind to {extent}{named}")
-    return f"{check}: {'; '.join(parts)}"
-
-
-def _unchecked(report: Report) -> list[str]:
-    """Return which tensors of which check were not checked, and how much of all tensors that is."""
-    lines = []
-    for check, agreements in _checks(report):
-        shares: dict[str, float] = {}
-        for x in agreements:
-            shares[x.tensor] = max(x.unchecked_part, shares.get(x.tensor, 0.0))
-        parts = [f"{share:.2%} of {name}" for name, share in shares.items() if share > 0.0]
-        if parts:
-            counted = f"parts of {len(parts)} of {len(shares)} tensors"
-            named = ", ".join(parts) if len(parts) <= _NAMED else counted
-            total = sum(shares.values()) / len(shares)
-            lines.append(f"{check}: not checked: {named}; {total:.2%} of all tensors")
-    if lines:
-        lines.append(
-            "not checked: rounding could take numbers out of the range of their dtype, or divisors "
-            "to 0"
-        )
-    return lines
-
-
-def _doubt(x: Agreement) -> str:
-    """Return what is said of a difference that the worst case would still allow."""
-    if x.part_of_worst_case is None or x.part_of_worst_case > 1.0:
-        return ""
-    return "; improbable, but within the worst case"
+    return [*remarks, "", *(beyond or within)]
 
 
 def _different_bits(report: Report) -> list[str]:

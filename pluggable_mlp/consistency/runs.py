@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -34,6 +33,9 @@ from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.trees import Tree, merge
 
 Tensors = dict[str, Array]
+Arguments: TypeAlias = Any
+"""Arrays in dicts, lists and tuples, or None."""
+Compute = Callable[[Namespace, Arguments, Any], Tensors]
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Unit:
         The tensors that the step updates, before it, by the same names.
     """
 
-    compute: Callable[[Namespace, Any, Any], Tensors]
-    arguments: Any
+    compute: Compute
+    arguments: Arguments
     rows: tuple[Array | None, ...] = ()
     before: Tensors = field(default_factory=dict)
 
@@ -80,11 +82,6 @@ def _widened(array: Array) -> Array:
     return array.astype(np.float64) if np.isdtype(array.dtype, "real floating") else array
 
 
-def named_step(loss: Array, gradients: Tree, after: TrainState) -> Tensors:
-    """Return the results of a step by name: "loss", "layer 1 dW", "layer 1 W", …"""
-    return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
-
-
 def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: Seed) -> Tree:
     """Return the gradients of a batch before the step from a state."""
     rng = Rng(seed, state.t, numbers=mlp.numbers_at(state.t))
@@ -94,13 +91,14 @@ def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed:
 def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: Seed) -> Unit:
     """Return the step from this state, on the host, as one unit."""
 
-    def compute(xp: Namespace, arrays: Any, batch: Any) -> Tensors:
+    def compute(xp: Namespace, arrays: Arguments, batch: Batch) -> Tensors:
         before = TrainState._make([*arrays, state.t])
         gradients = gradients_of(xp, mlp, before, batch, seed)
         numbers = state.t, as_words(seed), mlp.numbers_at(state.t)
         model, c = StepModel(mlp, optimizer), optimizer.coefficients_at(state.t)
-        loss, _, after = step(xp, model, arrays, c, StepInput(*numbers, batch))
-        return named_step(loss, gradients, TrainState(*after, state.t + 1))
+        loss, _, arrays = step(xp, model, arrays, c, StepInput(*numbers, batch))
+        after = TrainState(*arrays, state.t + 1)
+        return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
 
     return Unit(compute, state[:-1], batch, _named_state(state))
 
@@ -113,8 +111,13 @@ def units_of_step(
     Their arguments are computed by NumPy, in the dtype of the arrays.
     """
     witness = copy(mlp)
+    arguments: list[tuple[Array, ...]] = []
+
+    def objective(xp: Namespace, *arrays: Array) -> tuple[Array, Array]:
+        arguments.append(arrays)
+        return mlp.objective(xp, *arrays)
+
     layers = tuple(_WitnessedLayer(layer) for layer in mlp.layers)
-    objective = _WitnessedLoss(mlp.objective)
     vars(witness).update(layers=layers, objective=objective)
     gradients = gradients_of(array_namespace(batch[0]), witness, state, batch, seed)
     rng = Rng(seed, state.t, numbers=mlp.numbers_at(state.t))
@@ -122,15 +125,23 @@ def units_of_step(
         Unit(_layer(layer.layer, label, layer.with_dx, rng), *layer.arguments)
         for layer, label in zip(layers, _labels(mlp), strict=True)
     ]
-    units.append(Unit(_loss(mlp), None, objective.arguments))
-    arguments = (state.parameters, gradients, state.slots)
-    return [*units, Unit(_update(optimizer, state.t), arguments, before=_named_state(state))]
+
+    def loss(xp: Namespace, _: None, rows: tuple[Array, ...]) -> Tensors:
+        return dict(zip(("loss", "dz"), mlp.objective(xp, *rows), strict=True))
+
+    def update(xp: Namespace, trees: Arguments, _: tuple[()]) -> Tensors:
+        coefficients = optimizer.coefficients_at(state.t)
+        return _named_trees(*optimizer.update(UpdateArguments(xp, coefficients, *trees)))
+
+    units.append(Unit(loss, None, *arguments))
+    trees = state.parameters, gradients, state.slots
+    return [*units, Unit(update, trees, before=_named_state(state))]
 
 
 class _WitnessedLayer:
     """A layer that records its arguments, forward and backward, in a step."""
 
-    arguments: Any
+    arguments: tuple[dict[str, Array], tuple[Array, Array]]
     with_dx: bool
 
     def __init__(self, layer: Layer) -> None:
@@ -155,20 +166,6 @@ class _WitnessedLayer:
         return y, witnessed
 
 
-class _WitnessedLoss:
-    """A loss that keeps its arguments."""
-
-    arguments: Any
-
-    def __init__(self, loss: Any) -> None:
-        self.loss = loss
-
-    def __call__(self, xp: Namespace, *arguments: Any) -> tuple[Array, Array]:
-        self.arguments = arguments
-        loss: tuple[Array, Array] = self.loss(xp, *arguments)
-        return loss
-
-
 def _labels(mlp: MLP) -> list[str]:
     """Return a name for each layer: "layer 2" for one with parameters, "activation 1", …"""
     counts: Counter[str] = Counter()
@@ -180,10 +177,8 @@ def _labels(mlp: MLP) -> list[str]:
     return labels
 
 
-def _layer(
-    layer: Layer, label: str, with_dx: bool, rng: Rng
-) -> Callable[[Namespace, Any, Any], Tensors]:
-    def compute(xp: Namespace, parameters: Any, rows: Any) -> Tensors:
+def _layer(layer: Layer, label: str, with_dx: bool, rng: Rng) -> Compute:
+    def compute(xp: Namespace, parameters: Arguments, rows: tuple[Array, Array]) -> Tensors:
         x, dy = rows
         y, backward = layer.forward(xp, parameters, x, rng)
         dx, gradients = backward(dy, with_dx=with_dx)
@@ -191,23 +186,6 @@ def _layer(
         for name, array in gradients.items():
             tensors[f"{label} {'' if name in layer.buffers else 'd'}{name}"] = array
         return tensors
-
-    return compute
-
-
-def _loss(mlp: MLP) -> Callable[[Namespace, Any, Any], Tensors]:
-    def compute(xp: Namespace, _: Any, rows: Any) -> Tensors:
-        loss, dz = mlp.objective(xp, *rows)
-        return {"loss": loss, "dz": dz}
-
-    return compute
-
-
-def _update(optimizer: Optimizer, t: int) -> Callable[[Namespace, Any, Any], Tensors]:
-    coefficients = optimizer.coefficients_at(t)
-
-    def compute(xp: Namespace, arguments: Any, _: Any) -> Tensors:
-        return _named_trees(*optimizer.update(UpdateArguments(xp, coefficients, *arguments)))
 
     return compute
 
@@ -277,15 +255,6 @@ class BackendRun:
                 self._starts = range(0, len(self._epoch), size)
             return self._epoch.batch(self.steps.xp, self._starts[0], size)
 
-    @cached_property
-    def has_float64(self) -> bool:
-        """Whether the device computes in float64."""
-        try:
-            x = self.backend.asarray(1.0, dtype="float64")
-        except (TypeError, ValueError, RuntimeError):  # depends on the library
-            return False
-        return bool(x.dtype == self.backend.xp.float64)
-
     def step(self) -> dict[str, Array]:
         """Take the next step; return its results as NumPy arrays, by name.
 
@@ -293,12 +262,14 @@ class BackendRun:
         are computed again.
         """
         steps, before, batch = self.steps, self.state, self.batch
-        losses = _LastLoss(steps.xp, self.backend)
+        losses = LossRecord(steps.xp, self.backend)
         with on_device_of(self._here):
             steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
             self._starts = self._starts[1:]
             gradients = gradients_of(steps.xp, steps.mlp, before, batch, steps.seed)
-            return self._on_host(named_step(losses.last, gradients, self.state))
+            tensors = self._on_host(named(gradients, "d") | _named_state(self.state))
+        (loss,), _ = losses.read()
+        return {"loss": np.asarray(loss, next(iter(tensors.values())).dtype), **tensors}
 
     def compute(self, unit: Unit) -> dict[str, Array]:
         """Return the results of the unit as NumPy arrays, by name."""
@@ -329,19 +300,3 @@ class BackendRun:
         if isinstance(x, ShardedArray):
             x = x.namespace.gathered(x)
         return None if x is None else self.backend.to_numpy(unwrapped(x))
-
-
-class _LastLoss(LossRecord):
-    """Losses, the last of them as the array that the step returned."""
-
-    last: Array
-
-    def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
-        """See `LossRecord.add`."""
-        self.last = loss
-        super().add(loss, count, weight)
-
-    def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
-        """See `LossRecord.add_stack`."""
-        self.last = losses[len(counts) - 1, ...]
-        super().add_stack(losses, counts, weights)
