@@ -11,12 +11,20 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from unittest import SkipTest
 
+import numpy as np
+
 from pluggable_mlp.backends import Abilities, Backend
+from pluggable_mlp.backends.transfer import HostArray
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import offers_of
+
+if TYPE_CHECKING:
+    from pytest import MarkDecorator  # noqa: PT013
+
+Function: TypeAlias = Callable[[Backend], None]
 
 PASSED, FAILED, EXPECTED = "passed", "failed", "expected to fail"
 LEFT_OUT, UNEXPECTED = "not offered", "passed unexpectedly"
@@ -69,7 +77,7 @@ class Check:
 
     name: str
     grade: Grade
-    function: Callable[[Backend], None]
+    function: Function
 
     def __call__(self, backend: Backend) -> None:
         """Check a backend."""
@@ -80,10 +88,10 @@ CHECKS: dict[str, Check] = {}
 """All checks by their names, in the order in which they are made."""
 
 
-def check(grade: Grade, name: str = "") -> Callable[[Callable[[Backend], None]], Any]:
+def check(grade: Grade, name: str = "") -> Callable[[Function], Function]:
     """Return a decorator that adds a function to the checks, under this name or its own."""
 
-    def add(function: Callable[[Backend], None]) -> Callable[[Backend], None]:
+    def add(function: Function) -> Function:
         key = name or function.__name__
         CHECKS[key] = Check(key, grade, function)
         return function
@@ -95,6 +103,22 @@ def expect(condition: bool, message: str) -> None:
     """Raise `Fault` with the message unless the condition holds."""
     if not condition:
         raise Fault(message)
+
+
+def expect_bits(what: str, actual: HostArray, expected: HostArray) -> None:
+    """Raise `Fault` unless an array is NumPy's, with this dtype, this shape and these bits."""
+    kinds = [(type(x).__name__, x.dtype.name, x.shape) for x in (actual, expected)]
+    expect(kinds[0] == kinds[1], f"{what}: {kinds[0]}, expected {kinds[1]}")
+    bits = [x.tobytes() for x in (actual, expected)]
+    if bits[0] != bits[1]:
+        by_element = f"V{expected.itemsize}"
+        (places,) = np.nonzero(np.not_equal(*(np.frombuffer(x, by_element) for x in bits)))
+        first, right = (repr(x.reshape(-1)[places[0]]) for x in (actual, expected))
+        expect(
+            False,
+            f"{what} differs in {len(places)} of {expected.size} elements, the first is {first}, "
+            f"expected {right}",
+        )
 
 
 @dataclass(frozen=True)
@@ -298,7 +322,7 @@ def parametrize_with_checks(
     backends: Iterable[Backend],
     *,
     expected_failures: Mapping[str, str] = {},
-) -> Any:
+) -> "MarkDecorator":
     """Return a decorator of pytest that makes a test for each backend and each check.
 
     Parameters

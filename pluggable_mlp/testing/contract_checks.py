@@ -7,20 +7,20 @@ import inspect
 import operator
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of
 from pluggable_mlp.backends import Abilities, Backend, BackendUnavailable
-from pluggable_mlp.backends.transfer import DTYPES
-from pluggable_mlp.testing.conformance import ABILITIES, Grade, NotOffered, ability, check, expect
+from pluggable_mlp.backends.tape import Tree
+from pluggable_mlp.backends.transfer import DTYPES, HostArray
+from pluggable_mlp.testing import conformance
+from pluggable_mlp.testing.conformance import Grade, NotOffered, ability, check, expect, expect_bits
 
 _MEMBERS = frozenset(name for name in vars(Backend) if not name.startswith("_"))
 
 
-def _signature(method: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
+def _signature(method: Callable[..., object]) -> list[tuple[object, ...]]:
     """Return names, kinds and defaults of the parameters that a caller sees."""
     parameters = inspect.signature(method).parameters.values()
     return [(p.name, p.kind, p.default) for p in parameters if p.name != "self"]
@@ -33,10 +33,12 @@ def members(backend: Backend) -> None:
     public = {name for name in names if getattr(backend, name) is not None}
     if lacking := sorted(_MEMBERS - public):
         expect(False, f"it lacks {', '.join(lacking)}")
-    if unknown := sorted(public - _MEMBERS - set(ABILITIES)):
+    if unknown := sorted(public - _MEMBERS - set(conformance.ABILITIES)):
         expect(False, f"{', '.join(unknown)}: the contract has no such members; begin with _")
     for name in sorted(public - {"name", "device", "xp", "queued"}):
-        expected = _signature(getattr(Abilities if name in ABILITIES else Backend, name))
+        expected = _signature(
+            getattr(Abilities if name in conformance.ABILITIES else Backend, name)
+        )
         actual = _signature(getattr(backend, name))
         expect(actual == expected, f"{name} takes {actual}, expected {expected}")
 
@@ -142,7 +144,7 @@ class _OtherLibrary:
 
 
 def _expect_error(
-    kind: type[Exception], what: str, function: Callable[[Any], Any], argument: Any
+    kind: type[Exception], what: str, function: Callable[..., object], argument: object
 ) -> None:
     try:
         function(argument)
@@ -153,7 +155,7 @@ def _expect_error(
     expect(False, f"{what} was accepted, expected a {kind.__name__}")
 
 
-def _of_trees(xp: Namespace, tree: Any, factor: Any, nothing: None) -> Any:
+def _of_trees(xp: Namespace, tree: Tree, factor: Array, nothing: None) -> Tree:
     """Take and return trees; a backend may compile functions of this package alone."""
     (x, y), n = tree["pair"], tree["n"]
     return {"sum": [x + y * factor, (nothing,)], "power": x * n}
@@ -173,19 +175,13 @@ def compiled_functions(backend: Backend) -> None:
             result = compiled({"pair": (x, y), "n": n}, 0.5 * n, None)
             added, (nothing,) = result["sum"]
             expect(nothing is None, f"None came back as {nothing!r}")
-            for array, expected in (
-                (added, [1 + 0.5 * n, n + 0.5 * n**2]),
-                (result["power"], [n, n**2]),
-            ):
-                actual = backend.to_numpy(array)
-                expect(
-                    actual.dtype == np.float32 and actual.tolist() == expected,
-                    f"call {n}, exact={exact}: {actual.tolist()} of {actual.dtype}, "
-                    f"expected {expected} of float32",
-                )
+            expected = {"sum": [1 + 0.5 * n, n + 0.5 * n**2], "power": [n, n**2]}
+            for name, array in {"sum": added, "power": result["power"]}.items():
+                what = f"{name} of call {n}, exact={exact}"
+                expect_bits(what, backend.to_numpy(array), np.asarray(expected[name], "float32"))
 
 
-def _of_calls(xp: Namespace, carry: Any, index: Any, row: Any, shared: Any) -> Any:
+def _of_calls(xp: Namespace, carry: Tree, index: Array, row: Tree, shared: Tree) -> Tree:
     """Return powers as carry, and their sums."""
     (power,), (x,) = carry, shared
     return (power * x,), {"sum": xp.sum(power) + row["n"], "index": index + row["n"]}
@@ -208,8 +204,7 @@ def compiled_loops(backend: Backend) -> None:
             "indices": (results["index"][:count], [2 * n + 0.5 for n in range(count)]),
         }
         for name, (array, values) in expected.items():
-            actual = backend.to_numpy(array).tolist()
-            expect(actual == values, f"{name} of {count} calls: {actual}, expected {values}")
+            expect_bits(f"{name} of {count} calls", backend.to_numpy(array), np.asarray(values))
 
 
 @check(Grade.RUNS)
@@ -238,21 +233,12 @@ def errors_of_memory(backend: Backend) -> None:
 # Transfer: nothing is lost, nothing converted
 
 
-def _expect_bits(backend: Backend, host: NDArray[np.generic], what: str) -> None:
-    """Expect that an array comes back with its shape, its dtype and all of its bits."""
-    array = backend.asarray(host)
-    back = backend.to_numpy(array)
-    expect(type(back) is np.ndarray, f"{what}: to_numpy returned a {type(back).__name__}")
-    native = host.astype(host.dtype.newbyteorder("="))
-    expect(
-        (back.dtype, back.shape) == (native.dtype, native.shape),
-        f"{what}: {back.dtype} of shape {back.shape} came back for {native.dtype}, {native.shape}",
-    )
-    if back.tobytes() != native.tobytes():
-        differ = np.frombuffer(back.tobytes(), "u1") != np.frombuffer(native.tobytes(), "u1")
-        first = int(np.argmax(differ)) // host.itemsize
-        received, sent = back.reshape(-1)[first], native.reshape(-1)[first]
-        expect(False, f"{what}: {sent!r} came back as {received!r}")
+def _expect_return(backend: Backend, *hosts: HostArray) -> None:
+    """Expect that arrays come back with their shapes, dtypes and all of their bits."""
+    for host in hosts:
+        native = host.astype(host.dtype.newbyteorder("="))
+        what = f"to_numpy of an array of {host.dtype} with strides {host.strides}"
+        expect_bits(what, backend.to_numpy(backend.asarray(host)), native)
 
 
 @check(Grade.RUNS)
@@ -260,39 +246,41 @@ def transfer_of_dtypes(backend: Backend) -> None:
     """Arrays of every dtype of the standard come back bit for bit, and are of its namespace."""
     for dtype in DTYPES:
         host = (np.arange(64) % 2).astype(dtype).reshape(8, 8)
-        _expect_bits(backend, host, dtype)
+        _expect_return(backend, host)
         array = backend.asarray(host)
         xp = array_namespace(array)
         expect(xp is backend.xp, f"arrays have the namespace {xp}, and xp is {backend.xp}")
         expect(array.dtype == getattr(backend.xp, dtype), f"an array of {dtype} has {array.dtype}")
-    _expect_bits(backend, np.asarray([2**63 - 1, -(2**63), 2**32 + 1]), "integers of 64 bits")
+    _expect_return(backend, np.asarray([2**63 - 1, -(2**63), 2**32 + 1]))
 
 
 @check(Grade.RUNS)
 def transfer_of_zeros_and_infinities(backend: Backend) -> None:
     """Infinities, zeros of both signs and the largest numbers come back bit for bit."""
     for dtype in (np.float32, np.float64):
-        most = np.finfo(dtype).max
-        host = np.asarray([0.0, -0.0, np.inf, -np.inf, most, -most, 1 / 3], dtype)
-        _expect_bits(backend, host, str(host.dtype))
+        info = np.finfo(dtype)
+        host = [0.0, -0.0, np.inf, -np.inf, info.max, info.min, 1 / 3]
+        _expect_return(backend, np.asarray(host, dtype))
 
 
 @check(Grade.RUNS)
 def transfer_of_denormal_numbers(backend: Backend) -> None:
     """Denormal numbers come back bit for bit: they are not flushed to zero."""
     for dtype in (np.float32, np.float64):
-        tiny = np.finfo(dtype).tiny
-        host = np.asarray([tiny, tiny / 2, -tiny / 4, np.finfo(dtype).smallest_subnormal], dtype)
-        _expect_bits(backend, host, str(host.dtype))
+        info = np.finfo(dtype)
+        host = [info.tiny, info.tiny / 2, -info.tiny / 4, info.smallest_subnormal]
+        _expect_return(backend, np.asarray(host, dtype))
 
 
 @check(Grade.RUNS)
 def transfer_of_nan(backend: Backend) -> None:
     """NaN comes back, of any sign and payload."""
-    words = {np.float32: [0x7FC00000, 0xFFC00001], np.float64: [0x7FF8 << 48, (0xFFF8 << 48) + 7]}
-    for dtype, bits in words.items():
-        host = np.asarray(bits, f"u{np.dtype(dtype).itemsize}").view(dtype)
-        _expect_bits(backend, host, str(host.dtype))
+    single, double = [0x7FC00000, 0xFFC00001], [0x7FF8 << 48, (0xFFF8 << 48) + 7]
+    _expect_return(
+        backend,
+        np.asarray(single, np.uint32).view(np.float32),
+        np.asarray(double, np.uint64).view(np.float64),
+    )
 
 
 @check(Grade.RUNS)
@@ -301,16 +289,8 @@ def transfer_of_layouts(backend: Backend) -> None:
     x = np.arange(12.0).reshape(3, 4)
     read_only = np.arange(3.0)
     read_only.flags.writeable = False
-    for what, host in {
-        "negative strides": x[::-1, ::-1],
-        "a transposed array": x.T,
-        "every second row": x[::2, 1:],
-        "an empty array": x[:0],
-        "an array without axes": x[1:2, 2:3].reshape(()),
-        "an array in big-endian order": x.astype(">f8"),
-        "a read-only array": read_only,
-    }.items():
-        _expect_bits(backend, host, what)
+    whole = x[::-1, ::-1], x.T, x.astype(">f8"), read_only
+    _expect_return(backend, *whole, x[::2, 1:], x[:0], x[1:2, 2:3].reshape(()))
 
 
 @check(Grade.RUNS)
@@ -318,13 +298,9 @@ def transfer_of_lists(backend: Backend) -> None:
     """Numbers and nested lists get the dtype that NumPy gives them, or the one asked for."""
     cases: tuple[object, ...] = ([[1, 2], [3, 4]], [1.5, 2], (True, False), 3, 2.5, [[]])
     for data in cases:
-        actual, expected = backend.to_numpy(backend.asarray(data)), np.asarray(data)
-        expect(
-            actual.dtype == expected.dtype and actual.tolist() == expected.tolist(),
-            f"{data!r} became {actual!r}, expected {expected!r}",
-        )
+        expect_bits(repr(data), backend.to_numpy(backend.asarray(data)), np.asarray(data))
     actual = backend.to_numpy(backend.asarray([1, 2], dtype="float32"))
-    expect(actual.dtype == np.float32, f"asarray(…, dtype='float32') made {actual.dtype}")
+    expect_bits("[1, 2] as float32", actual, np.asarray([1, 2], "float32"))
 
 
 @check(Grade.RUNS)
