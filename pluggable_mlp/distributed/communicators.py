@@ -11,7 +11,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.distributed.process import process_within
+from pluggable_mlp.distributed.process import this_process
 from pluggable_mlp.fields import Positive, convert
 
 _BACKEND = "cupy"
@@ -19,6 +19,7 @@ _BACKEND = "cupy"
 
 Operation: TypeAlias = Literal["sum", "max"]
 Value = TypeVar("Value")
+Function: TypeAlias = Callable[..., Any]
 
 
 class Communicator(Protocol):
@@ -89,7 +90,8 @@ class MPI:
 
     def __init__(self, *, time_limit: float = 600.0) -> None:
         self._limit = convert("time_limit", time_limit, Positive)
-        self.process = process_within(self._limit)
+        self.process = this_process()
+        self.process.join(self._limit)
         self.rank, self.size = self.process.rank, self.process.size
         mpi = self.process.mpi
         self._world, self._operations = mpi.COMM_WORLD, {"sum": mpi.SUM, "max": mpi.MAX}
@@ -183,7 +185,7 @@ class NCCL(MPI):
         return total
 
 
-def _with_gpu(device: int) -> Callable[..., Any]:
+def _with_gpu(device: int) -> Function:
     """Return what makes a group, on the current device, which is that GPU from here on."""
     get_backend(f"{_BACKEND}:{device}")  # says why it is not here
     try:
@@ -194,7 +196,7 @@ def _with_gpu(device: int) -> Callable[..., Any]:
             "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
         ) from error
     cupy.cuda.Device(device).use()
-    make_group: Callable[..., Any] = init_process_group
+    make_group: Function = init_process_group
     return make_group
 
 

@@ -5,8 +5,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from threading import Thread
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 Value = TypeVar("Value")
 
@@ -24,13 +25,6 @@ _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM
 """Environment variables in which launchers of MPI libraries say how many processes there are."""
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 """Those in which they say which of them this one is."""
-
-
-class _Waiting(NamedTuple):
-    """An exchange that goes on: how many seconds it may take, and from when on it is too late."""
-
-    limit: float
-    too_late: float
 
 
 class Process:
@@ -55,9 +49,10 @@ class Process:
     def __init__(self) -> None:
         self.mpi = _mpi4py()
         self._name = f"process {launched_rank()}"
-        self._waiting: list[_Waiting] = []  # exchanges that go on, of any thread
+        # Of exchanges that go on, in any thread: the seconds allowed, and the end of these.
+        self._waiting: list[tuple[float, float]] = []
         self._failures: Any = None  # a communicator for the messages of processes that fail
-        self._told: list[Any] = []  # those that are on their way
+        self._told: list[object] = []  # those that are on their way
         Thread(target=self._watch, name="time limit of MPI", daemon=True).start()
 
     def join(self, limit: float) -> None:
@@ -90,7 +85,7 @@ class Process:
 
     def within(self, limit: float, exchange: Callable[[], Value]) -> Value:
         """Return what an exchange gives; where it takes more seconds, all processes are ended."""
-        waiting = _Waiting(limit, time.monotonic() + limit)
+        waiting = limit, time.monotonic() + limit
         self._waiting.append(waiting)
         try:
             return exchange()
@@ -101,7 +96,7 @@ class Process:
         while True:
             time.sleep(_PACE)
             now = time.monotonic()
-            late = [waiting.limit for waiting in self._waiting.copy() if now > waiting.too_late]
+            late = [limit for limit, end in self._waiting.copy() if now > end]
             if late:
                 self.end(
                     f"{self._name} waited for {late[0]:g} s for another process, which has "
@@ -153,23 +148,10 @@ class Process:
             os._exit(code)
 
 
-_processes: list[Process] = []
-"""This one, when a communicator has been made."""
-
-
-def process_within(limit: float) -> Process:
-    """Return this process, which may wait for so many seconds for the others to begin.
-
-    Raises
-    ------
-    ModuleNotFoundError, RuntimeError
-        As `Process` and its `join`.
-    """
-    if not _processes:
-        _processes.append(Process())
-    [process] = _processes
-    process.join(limit)
-    return process
+@cache
+def this_process() -> Process:
+    """Return this process: MPI begins and ends once in it."""
+    return Process()
 
 
 def launched_rank() -> int:
