@@ -1,10 +1,10 @@
 """When a function is captured as a CUDA graph, and whether the graph is used.
 
-What a graph is, of CuPy or of PyTorch, is in `cupy_graphs.py` and `torch_graphs.py`.
+What a graph is, of CuPy or of PyTorch, is in `cupy_graphs.py` and `torch_compile.py`.
 """
 
 from threading import Lock
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from pluggable_mlp.compiling import Fallback, Unsuitable
@@ -27,10 +27,10 @@ _latest_lock = Lock()
 class Graph(Protocol):
     """A function, captured with arguments of one kind."""
 
-    def inputs(self, arguments: tuple[Tree, ...]) -> Any:
+    def inputs(self, arguments: tuple[Tree, ...]) -> Tree:
         """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
 
-    def launch(self, inputs: Any) -> Tree:
+    def launch(self, inputs: Tree) -> Tree:
         """Return what the function returns, in memory of its own."""
 
 

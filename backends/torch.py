@@ -14,8 +14,7 @@ from pluggable_mlp.shortcuts import offer
 from .contract import BackendUnavailable
 from .memory import keep_freed_blocks, with_free_memory
 from .tape import Function
-from .torch_compile import CompiledFunction
-from .torch_graphs import CapturedFunction
+from .torch_compile import CapturedFunction, CompiledFunction
 from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 

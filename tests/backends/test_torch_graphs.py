@@ -11,7 +11,7 @@ from tests.training.compilers import Wrapped
 
 torch = pytest.importorskip("torch")
 
-from pluggable_mlp.backends.torch_graphs import CapturedFunction  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.torch_compile import CapturedFunction  # noqa: E402 (only if it is there)
 from tests.backends.simulated_torch_cuda import SimulatedGraph, simulate_cuda  # noqa: E402
 
 LARGE = 2**18  # rows of more than are copied
