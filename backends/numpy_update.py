@@ -69,16 +69,16 @@ class _Group:
             self._joined = [joined.copy() for joined in self._joined]
             self._renew(columns, in_place)
         w, *slots = self._columns
+        for place, decay in enumerate(rule.decay):
+            if decay is not None:
+                w[place] *= decay
         for place in self._large:
             arrays = w[place], gradients[place], *[slot[place] for slot in slots]
-            _part_by_part(_in_place(rule, rule.decay[place], w[place].dtype), *arrays)
+            _part_by_part(_in_place(rule, w[place].dtype), *arrays)
         if self._small:
-            for place in self._small:
-                if (decay := rule.decay[place]) is not None:
-                    w[place] *= decay
             joined_w, *joined_slots = self._joined
             gradient = _join(gradients, self._small)
-            _part_by_part(_in_place(rule, None, joined_w.dtype), joined_w, gradient, *joined_slots)
+            _part_by_part(_in_place(rule, joined_w.dtype), joined_w, gradient, *joined_slots)
         return [*self._columns]
 
     def _join_small(self, columns: Columns) -> None:
@@ -106,22 +106,15 @@ class _Group:
                     column[place] = column[place].copy(order="K")
 
 
-def _in_place(rule: Any, decay: float | None, dtype: DType) -> Update:
+def _in_place(rule: Any, dtype: DType) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
-    if rule.kernel == "adam":
-        # NumPy makes an array of a number at each operation, which takes longer.
-        numbers = {name: np.asarray(number, dtype) for name, number in rule.numbers.items()}
-        for beta in ("beta1", "beta2"):
-            numbers[f"1 - {beta}"] = np.asarray(1.0 - rule.numbers[beta], dtype)
-        update = partial(_adam, numbers)
-    else:
-        update = partial(_write_over, rule.function)
-    return update if decay is None else partial(_decayed, update, decay)
-
-
-def _decayed(update: Update, decay: float, w: Array, *arrays: Array) -> None:
-    w *= decay
-    update(w, *arrays)
+    if rule.kernel != "adam":
+        return partial(_write_over, rule.function)
+    # NumPy makes an array of a number at each operation, which takes longer.
+    numbers = {name: np.asarray(number, dtype) for name, number in rule.numbers.items()}
+    for beta in ("beta1", "beta2"):
+        numbers[f"1 - {beta}"] = np.asarray(1.0 - rule.numbers[beta], dtype)
+    return partial(_adam, numbers)
 
 
 def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> None:
