@@ -126,9 +126,8 @@ def get_backend(spec: str) -> Backend:
     maker = _load_built_in(name) if name in _BUILT_IN else _load_plug_in(name)
     backend = maker(device or None)
     if not isinstance(backend, Backend):
-        missing = ", ".join(
-            member for member in _members() if getattr(backend, member, None) is None
-        )
+        members = sorted(member for member in vars(Backend) if not member.startswith("_"))
+        missing = ", ".join(name for name in members if getattr(backend, name, None) is None)
         raise TypeError(f"plug-in {name} ({maker!r}) is not a backend: it lacks {missing}")
     return backend
 
@@ -264,8 +263,3 @@ def _version(library: str) -> str | None:
         return metadata.version(library.replace("_", "-"))
     except metadata.PackageNotFoundError:
         return None
-
-
-def _members() -> list[str]:
-    """Return the names that a backend must have."""
-    return sorted(member for member in vars(Backend) if not member.startswith("_"))

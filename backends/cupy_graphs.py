@@ -12,14 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Any, cast
+from typing import cast
 
 import array_api_compat.cupy
 import cupy
 import numpy as np
 from cupyx.scipy import special
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compiling import Unsuitable
 
 from .cupy_kernels import elementwise_kernel, erf, have_same_bits, short_sum
@@ -101,7 +101,7 @@ class _Graph:
         results = leaves(self._results)
         self._copy_out = _copier(results, results)
 
-    def inputs(self, arguments: tuple[Tree, ...]) -> Any:
+    def inputs(self, arguments: tuple[Tree, ...]) -> Tree:
         """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
         leaves = self._before(*arguments)
         if leaves is NotImplemented:
@@ -110,7 +110,7 @@ class _Graph:
         # There may be fewer rows of an array than it was asked for.
         return inputs if [x.shape for x in inputs] == self._shapes else NotImplemented
 
-    def launch(self, inputs: Sequence[Any]) -> Tree:
+    def launch(self, inputs: Sequence[Array]) -> Tree:
         """Return what the function returns, in memory of its own."""
         self._copy_in(self._held, inputs)
         self._graph.launch()
@@ -158,7 +158,7 @@ class _Elementwise:
 
     function: Function
 
-    def __call__(self, xp: Any, *operands: Any) -> Any:
+    def __call__(self, xp: Namespace, *operands: Array) -> Array:
         """Return what NumPy's function returns, on a tape."""
         return self.function(*operands)
 
@@ -263,9 +263,9 @@ class _Plan:
 
     def run(self, inputs: list[Array], matmul: Function) -> Tree:
         """Run the operations on arrays in the places of the inputs, and return the result."""
-        values: dict[int, Any] = dict(zip(self.inputs, inputs, strict=True))
+        values: dict[int, Array] = dict(zip(self.inputs, inputs, strict=True))
 
-        def value(leaf: Any) -> Any:
+        def value(leaf: Tree) -> Tree:
             return values[leaf.number] if isinstance(leaf, Place) else leaf
 
         for function, args, settings, result, _, _ in self.operations:
@@ -278,7 +278,7 @@ def _is_array(leaf: object) -> bool:
     return type(leaf) is cupy.ndarray
 
 
-def _constant(leaf: Any) -> Any:
+def _constant(leaf: Tree) -> Tree:
     """Return an array of the function's own on the device."""
     if not isinstance(leaf, np.ndarray):
         return leaf
@@ -301,7 +301,7 @@ def _of_library(function: Function) -> Function:
 # Copies
 
 
-def _as_arrays(leaves: Sequence[Any]) -> list[Array]:
+def _as_arrays(leaves: Sequence[Array]) -> list[Array]:
     """Return arrays as they are, and numbers as arrays of NumPy without axes."""
     return [leaf if _is_array(leaf) else np.asarray(leaf) for leaf in leaves]
 

@@ -12,20 +12,19 @@ import operator
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import array_api_compat.cupy
 import cupy
 import numpy as np
-import numpy.typing as npt
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.compiling import Unsuitable, trusted
 
 from .numpy_tracing import UFUNCS, Tracer
 from .tape import Function, Operation, Place, Tree, leaves
+from .transfer import HostArray
 
-HostArray: TypeAlias = npt.NDArray[Any]
 Kind: TypeAlias = str | type
 """The dtype of an array, or the type of a Python number."""
 
@@ -58,7 +57,7 @@ def elementwise_kernel(inputs: str, outputs: str, body: str, name: str) -> Funct
     return kernel
 
 
-def erf(x: Any) -> Any:
+def erf(x: Array) -> Array:
     """Stand for the error function: of its values nothing depends on the host."""
     return x.tape.record(erf, x) if isinstance(x, Tracer) else +x
 
@@ -148,7 +147,7 @@ class KernelWriter:
             return f"{self._text(operands[0], 'bool')} ^ true"
         return self._computed(np.rint if function is np.round else function, operands, dtype)
 
-    def _entry(self, table: HostArray, index: Any) -> str:
+    def _entry(self, table: HostArray, index: object) -> str:
         """Return the expression for an entry of a table of the function's own."""
         if not isinstance(table, np.ndarray) or table.ndim != 1:
             raise Unsuitable
@@ -157,7 +156,7 @@ class KernelWriter:
         self.tables.append(table)
         return f"{name}[wrapped({self._text(index, 'int64')}, {table.size})]"
 
-    def _computed(self, function: Function, operands: Sequence[Any], dtype: str) -> str:
+    def _computed(self, function: Function, operands: Sequence[object], dtype: str) -> str:
         """Return the expression for a function that computes in the common dtype."""
         common = np.result_type(*map(self._promoted, operands))
         if common.kind != "f" and function in _OF_FLOATS:
@@ -176,14 +175,14 @@ class KernelWriter:
         is_cast = dtype not in ("bool", common.name)
         return f"{dtype}({result})" if is_cast else result
 
-    def _promoted(self, operand: Any) -> Any:
+    def _promoted(self, operand: Tree) -> DType:
         """Return what `numpy.result_type` takes for an operand: a dtype, or a Python number."""
         if isinstance(operand, Place):
             kind = self._kinds[operand.number]
             return kind(1) if isinstance(kind, type) else np.dtype(kind)
         return operand.dtype if isinstance(operand, np.ndarray | np.generic) else operand
 
-    def _text(self, operand: Any, dtype: str) -> str:
+    def _text(self, operand: Tree, dtype: str) -> str:
         """Return the text of an operand in a dtype."""
         if isinstance(operand, Place):
             name = self._names[operand.number]
@@ -230,7 +229,7 @@ _SPECIAL = (
 _NUMBERS = (0.37, 1.5, 1e-3, 0.9, 3.0, 0.999, 1e-8)
 
 
-def _hard(number: int, kind: Kind) -> Any:
+def _hard(number: int, kind: Kind) -> Array:
     """Return hard values for an operand of a kernel; each operand has them in another order."""
     if isinstance(kind, type):
         return kind(_NUMBERS[number % len(_NUMBERS)]) if kind is float else kind(3 + number)
@@ -255,7 +254,7 @@ def _hard_values(dtype: str) -> HostArray:
     return np.concatenate([special, near, normal, bits])[:_HARD_COUNT]
 
 
-def have_same_bits(x: Any, y: Any) -> bool:
+def have_same_bits(x: Array, y: Array) -> bool:
     """Return whether two arrays, of CuPy or NumPy, have the same bits, but for those of NaN."""
     x, y = cupy.asnumpy(x), cupy.asnumpy(y)
     if x.dtype != y.dtype or x.shape != y.shape:

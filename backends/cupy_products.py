@@ -41,7 +41,7 @@ class Products:
         # Bytes, as cuBLAS takes by itself: another size may lead to other kernels, and bits.
         self.workspace_size = 2**25 if capability >= 90 else 2**22
 
-    def use(self, stream: Any, workspace: "cupy.cuda.MemoryPointer") -> None:
+    def use(self, stream: "cupy.cuda.Stream", workspace: "cupy.cuda.MemoryPointer") -> None:
         """Let all that follows run on a stream, with `workspace_size` bytes for as long."""
         self._call("cublasSetStream_v2", self._handle, _pointer(stream.ptr))
         size = ctypes.c_size_t(self.workspace_size)  # to be set again: another stream resets it
@@ -88,7 +88,7 @@ class Products:
         operands = b, a, c  # by columns
         if {math.prod(x.shape[:-2]) for x in operands} == {count}:
             name, ends = "cublasGemmStridedBatchedEx", [count, compute, _DEFAULT]
-            matrices: list[tuple[Any, ...]] = [
+            matrices: list[tuple[object, ...]] = [
                 (_pointer(x.data.ptr), _integer(real), _integer(x.shape[-1]), _step(x))
                 for x in operands
             ]
@@ -107,7 +107,7 @@ class Products:
         )
         return c
 
-    def _call(self, name: str, *arguments: Any) -> None:
+    def _call(self, name: str, *arguments: object) -> None:
         if status := getattr(self._library, name)(*arguments):
             raise RuntimeError(f"{name} of cuBLAS gives status {status}")
 

@@ -10,21 +10,21 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from types import ModuleType
-from typing import Any
 
 import array_api_compat.cupy
 import array_api_compat.numpy
 import cupy
 import numpy as np
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.compiling import Unsuitable
 from pluggable_mlp.shortcuts import offer
 
 from . import cupy_kernels as kernels
-from .cupy_kernels import HostArray, Kind, erf
+from .cupy_kernels import Kind, erf
 from .numpy_tracing import UFUNCS, NumpyTape, Tracer
-from .tape import Function, leaves, map_tree
+from .tape import Function, Tree, leaves, map_tree
+from .transfer import HostArray
 
 # Functions whose result has the shape that all arguments broadcast to.
 _BROADCASTING = {np.where, np.clip, np.full_like, np.ones_like, np.zeros_like, np.round}
@@ -50,12 +50,12 @@ class StandInTape(NumpyTape):
         self.keeps_kernels = keeps_kernels
         self.kinds: list[Kind] = []
 
-    def tracer(self, value: Any, owner: int | None = None, layout: Hashable = None) -> Tracer:
+    def tracer(self, value: Array, owner: int | None = None, layout: Hashable = None) -> Tracer:
         """Return a tracer for a value in a new place."""
         self.kinds.append(kind_of(value))
         return super().tracer(value, owner, layout)
 
-    def evaluate(self, function: Function, args: Any, settings: dict[str, Any]) -> Any:
+    def evaluate(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Array:
         """Return what stands for the result, without the work where that is much."""
         if isinstance(function, Kernel):
             return function.stand_in(args)
@@ -73,7 +73,7 @@ class StandInTape(NumpyTape):
         is_new = isinstance(value, np.ndarray) and value.ndim and value.base is None
         return _stand_in(value.shape, value.dtype) if is_new else value
 
-    def overwrite(self, ufunc: Function, inputs: Any, target: Array) -> None:
+    def overwrite(self, ufunc: Function, inputs: Tree, target: Array) -> None:
         """Leave the target, whose shape and dtype stay."""
 
 
@@ -83,23 +83,23 @@ def _is_broadcasting(function: Function) -> bool:
     return function in _BROADCASTING or isinstance(function, operator.methodcaller)
 
 
-def _stand_in(shape: tuple[int, ...], dtype: Any) -> HostArray:
+def _stand_in(shape: tuple[int, ...], dtype: DType) -> HostArray:
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
-def stand_in_of(leaf: Any) -> Any:
+def stand_in_of(leaf: Tree) -> Tree:
     """Return what stands for an array of CuPy; a number as it is."""
     return _stand_in(leaf.shape, leaf.dtype) if isinstance(leaf, cupy.ndarray) else leaf
 
 
-def _one_element(leaf: Any) -> Any:
+def _one_element(leaf: Tree) -> Tree:
     return np.zeros((1,) * leaf.ndim, leaf.dtype) if isinstance(leaf, np.ndarray) else leaf
 
 
 # Kernels
 
 
-def kind_of(value: Any) -> Kind:
+def kind_of(value: Array) -> Kind:
     """Return the dtype of an array, or of a number of NumPy, or the type of a Python number."""
     if type(value) in _NUMBERS:
         return type(value)
@@ -127,7 +127,7 @@ class Kernel:
     dtypes: list[Kind]
     is_tuple: bool
 
-    def __call__(self, *operands: Any, out: Array | None = None) -> Any:
+    def __call__(self, *operands: Array, out: Array | None = None) -> Tree:
         """Return what the function returns."""
         outputs = () if out is None else (out,)
         results = self._launch(*operands, *self.tables, *outputs)
@@ -137,14 +137,14 @@ class Kernel:
     def _launch(self) -> Function:
         return kernels.elementwise_kernel(*self.source)
 
-    def stand_in(self, operands: Sequence[Any]) -> Any:
+    def stand_in(self, operands: Sequence[Array]) -> Tree:
         """Return what stands for the results on a tape."""
         shape = np.broadcast_shapes(*map(np.shape, operands))
         results = tuple(_stand_in(shape, dtype) for dtype in self.dtypes)
         return results if self.is_tuple else results[0]
 
 
-def in_one_kernel(function: Function, *operands: Any) -> Any:
+def in_one_kernel(function: Function, *operands: Array) -> Tree:
     """Return function(xp, *operands), elementwise, of arrays and numbers, in one launch."""
     try:
         kernel = kernel_of(function, map(kind_of, operands))
@@ -213,14 +213,14 @@ def _namespace() -> Namespace:
     return traced
 
 
-def _entries(table: Array, indices: Any) -> Array:
+def _entries(table: Array, indices: Array) -> Array:
     """Return `np.take(table, indices)`, which NumPy asks no indices for."""
     if isinstance(indices, Tracer):
         return indices.tape.record(np.ndarray.take, table, indices)
     return np.take(table, indices)
 
 
-def _recorded_kernel(function: Function, *operands: Any) -> Any:
+def _recorded_kernel(function: Function, *operands: Array) -> Tree:
     tape = next((leaf.tape for leaf in operands if isinstance(leaf, Tracer)), None)
     kernel = None
     if isinstance(tape, StandInTape) and tape.keeps_kernels:

@@ -5,21 +5,20 @@ from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 from jax.scipy import special
 
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .jax_compile import CompiledFunction, Function, RecognizingFunction, compiled_loop
+from .jax_compile import CompiledFunction, RecognizingFunction, compiled_loop
 from .jax_exact import exact_jit, is_exact_on
 from .memory import in_words, keep_freed_blocks, with_free_memory
-from .transfer import ArrayLibrary
+from .tape import Function, Tree
+from .transfer import ArrayLibrary, HostArray
 
 
 def _largest(x: jax.Array, *, axis: int | tuple[int, ...] | None) -> jax.Array:
@@ -138,10 +137,10 @@ class JaxBackend(ArrayLibrary):
         """See `Backend.device`."""
         return _text(self._device)
 
-    def _upload(self, host: npt.NDArray[Any]) -> jax.Array:
+    def _upload(self, host: HostArray) -> jax.Array:
         return jax.device_put(host, self._device)
 
-    def _download(self, array: jax.Array) -> npt.NDArray[Any]:
+    def _download(self, array: jax.Array) -> HostArray:
         return np.asarray(array)
 
     def synchronize(self) -> None:
@@ -206,7 +205,7 @@ def _text(device: jax.Device) -> str:
     return f"{device.platform}:{device.id}"
 
 
-def _with_settings_checked(function: Function, *arguments: Any) -> Any:
+def _with_settings_checked(function: Function, *arguments: Tree) -> Tree:
     require_settings()  # whenever it is traced: JAX does so anew where one of them is another
     return function(*arguments)
 

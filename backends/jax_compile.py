@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +11,10 @@ import numpy.typing as npt
 
 from pluggable_mlp.compiling import Fallback
 
+from .tape import Constants, Function, Tree
 from .tracing import TracedFunction
 
-Function = Callable[..., Any]
-Tree = Any
-"""Nested lists, tuples and dicts of arrays."""
-Rows = dict[str, Any]
+Rows = dict[str, Tree]
 """An array (most,) of numbers, or a list of them, by name, perhaps in nested dicts."""
 
 # Raised by a function that looks at values, which are missing while it is traced; and by exact
@@ -71,7 +68,7 @@ class CompiledFunction:
             _CANNOT_COMPILE,
         )
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
         result = self._fallback.attempt(self.run, *arguments)
         if result is not NotImplemented:
@@ -96,16 +93,16 @@ class RecognizingFunction(TracedFunction):
     def __init__(self, function: Function) -> None:
         super().__init__(CompiledFunction(function, ()))
 
-    def trace(self, arguments: Any) -> tuple[list[str], dict[str, Any]]:
+    def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """See `TracedFunction.trace`: the compiled function is one operation."""
-        compiled: Any = self.function
-        return ["return run(*arguments)"], {"run": compiled.run}
+        assert isinstance(self.function, CompiledFunction)
+        return ["return run(*arguments)"], {"run": self.function.run}
 
-    def has_same_bits(self, program: Callable[..., Any], arguments: Any) -> bool:
+    def has_same_bits(self, program: Function, arguments: Tree) -> bool:
         """See `TracedFunction.has_same_bits`: it is the function."""
         return True
 
-    def is_array(self, leaf: Any) -> bool:
+    def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`: what is traced is none."""
         return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
 

@@ -18,23 +18,21 @@ compilation four times, and still XLA takes (x + c) - c for x.
 relied on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 from jax.extend import core
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compiling import trusted
 
-Function = Callable[..., Any]
-_HostArray: TypeAlias = npt.NDArray[Any]
-_Value: TypeAlias = Any
-"""An array, traced or not, or what else a primitive takes."""
+from .tape import Function, Tree
+from .transfer import HostArray
+
 _Atom: TypeAlias = core.Var | core.Literal
 
 _ROUNDED = ("mul", "div", "dot_general", "reduce_sum", "integer_pow", "square")
@@ -67,7 +65,7 @@ def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
         The places of the arguments whose memory may be written over.
     """
 
-    def guarded(z: jax.Array, *arguments: Any) -> Any:
+    def guarded(z: jax.Array, *arguments: Tree) -> Tree:
         traced, shapes = jax.make_jaxpr(function, return_shape=True)(*arguments)
         results = _Guard(z).evaluate(traced.jaxpr, traced.consts, jax.tree.leaves(arguments))
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
@@ -96,12 +94,12 @@ class _Guard:
         return self._unknown(jnp.asarray(literal.val, dtype=dtype))
 
     def evaluate(
-        self, jaxpr: core.Jaxpr, consts: Sequence[_Value], arguments: Sequence[_Value]
-    ) -> list[_Value]:
+        self, jaxpr: core.Jaxpr, consts: Sequence[Tree], arguments: Sequence[Tree]
+    ) -> list[Tree]:
         """Return the results of a jaxpr, as `jax.core.eval_jaxpr` would."""
-        values: dict[core.Var, _Value] = {}
+        values: dict[core.Var, Tree] = {}
 
-        def value(atom: _Atom) -> _Value:
+        def value(atom: _Atom) -> Tree:
             if not isinstance(atom, core.Literal):
                 return values[atom]
             return self._constant(atom) if _is_floating(atom) else atom.val
@@ -113,7 +111,7 @@ class _Guard:
             values |= zip(equation.outvars, results, strict=True)
         return [value(atom) for atom in jaxpr.outvars]
 
-    def _apply(self, equation: core.JaxprEqn, operands: list[_Value]) -> Sequence[_Value]:
+    def _apply(self, equation: core.JaxprEqn, operands: list[Tree]) -> Sequence[Tree]:
         primitive, parameters = equation.primitive, equation.params
         if primitive.name in _CALLS:
             inner = parameters.get("jaxpr") or parameters["call_jaxpr"]
@@ -140,7 +138,7 @@ def _is_floating(atom: _Atom) -> bool:
     return bool(jnp.issubdtype(atom.aval.dtype, jnp.floating))
 
 
-def _inner(parameters: dict[str, Any]) -> list[core.Jaxpr]:
+def _inner(parameters: dict[str, object]) -> list[core.Jaxpr]:
     """Return the jaxprs among the parameters of a primitive: of loops and branches."""
     values = [x for value in parameters.values() for x in _as_tuple(value)]
     return [getattr(x, "jaxpr", x) for x in values if isinstance(x, core.ClosedJaxpr | core.Jaxpr)]
@@ -176,7 +174,7 @@ def _keeps_bits(device: jax.Device) -> bool:
     return all(x.tobytes() == y.tobytes() for x, y in zip(results, expected, strict=True))
 
 
-def _probes() -> list[list[_HostArray]]:
+def _probes() -> list[list[HostArray]]:
     """Return arrays a, b (64, 96), d (96,) and r (64, 1) in each dtype."""
     rng = np.random.default_rng(0)
     shapes = ((64, 96), (64, 96), (96,), (64, 1))

@@ -2,7 +2,6 @@
 
 import math
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 
@@ -111,7 +110,7 @@ not fewer than the latter of each key, as calls take time, too."""
 
 _LOWER = 0xFFFFFFFF
 
-Words = tuple[Any, ...]
+Words = tuple[int | Array, ...]
 
 
 def philox_halves(

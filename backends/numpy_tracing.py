@@ -7,15 +7,15 @@ it is.
 
 import operator
 from collections.abc import Hashable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.compiling import Unsuitable
 
-from .tape import Function, Place, Tape, Tree, Writer, leaves, map_tree
+from .tape import Constants, Function, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction
 
 _OPERATORS: dict[Function, Function] = {
@@ -53,7 +53,7 @@ class TracedNumpyFunction(TracedFunction):
     specialized_on = ("shape", "strides", "dtype")
     calls_before_tracing = 32
 
-    def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
+    def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """See `TracedFunction.trace`."""
         tape = NumpyTape()
         writer = Writer(tape, tape.run(self.function, arguments))
@@ -74,32 +74,32 @@ class Tracer(NDArrayOperatorsMixin):
     __hash__ = object.__hash__
     device = "cpu"
 
-    def __init__(self, tape: "NumpyTape", value: Any, place: int) -> None:
+    def __init__(self, tape: "NumpyTape", value: Array, place: int) -> None:
         self.tape, self.value, self.place = tape, value, place
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Array:
         if name in ("shape", "dtype", "ndim", "size", "nbytes", "itemsize"):
             return getattr(np.asarray(self.value), name)  # numbers have them, too
         if name in ("T", "mT"):
             return self.tape.record(operator.attrgetter(name), self)
         raise AttributeError(name)
 
-    def __getitem__(self, key: Any) -> "Tracer":
+    def __getitem__(self, key: Tree) -> "Tracer":
         if any(np.asarray(tracer.value).dtype == bool for tracer in _tracers(key)):
             raise Unsuitable  # values determine the shape
         return self.tape.record(operator.getitem, self, key)
 
-    def astype(self, dtype: Any, copy: bool = True, device: str | None = None) -> "Tracer":
+    def astype(self, dtype: DType, copy: bool = True, device: str | None = None) -> "Tracer":
         """Return the array in a dtype."""
         if not copy and self.value.dtype == dtype:
             return self
         return self.tape.record(operator.methodcaller("astype", dtype), self)
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+    def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:
         return np
 
     def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **settings: Any
+        self, ufunc: np.ufunc, method: str, *inputs: Tree, out: Tree = None, **settings: Tree
     ) -> "Tracer":
         if method not in ("__call__", "reduce") or (out and (settings or len(out) > 1)):
             raise Unsuitable
@@ -117,7 +117,7 @@ class Tracer(NDArrayOperatorsMixin):
         return self.tape.record(operator.pow, base, self)
 
     def __array_function__(
-        self, function: Function, types: Any, args: Any, settings: dict[str, Any]
+        self, function: Function, types: object, args: Tree, settings: dict[str, Tree]
     ) -> "Tracer":
         if function is np.astype:
             traced: Tracer = args[0]
@@ -129,7 +129,7 @@ class Tracer(NDArrayOperatorsMixin):
             function, settings = _REDUCTIONS[function], {"axis": None, **settings}
         return self.tape.record(_METHODS.get(function, function), *args, **settings)
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise Unsuitable
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse
@@ -147,24 +147,24 @@ class NumpyTape(Tape):
             raise Unsuitable  # an array of the function's own, which callers would share
         return map_tree(self.operand, result)
 
-    def argument(self, value: Any) -> Tracer:
+    def argument(self, value: Array) -> Tracer:
         """Return a tracer for an argument."""
         self.argument_count += 1
         return self.tracer(value)
 
-    def tracer(self, value: Any, owner: int | None = None, layout: Hashable = None) -> Tracer:
+    def tracer(self, value: Array, owner: int | None = None, layout: Hashable = None) -> Tracer:
         """Return a tracer for a value in a new place."""
         return Tracer(self, value, self.add_place(owner, layout))
 
-    def evaluate(self, function: Function, args: Any, settings: dict[str, Any]) -> Any:
+    def evaluate(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Array:
         """Return what a function returns for values."""
         return function(*args, **settings)
 
-    def overwrite(self, ufunc: Function, inputs: Any, target: Array) -> None:
+    def overwrite(self, ufunc: Function, inputs: Tree, target: Array) -> None:
         """Let a ufunc overwrite an array."""
         ufunc(*inputs, out=target)
 
-    def record(self, function: Function, *args: Any, **settings: Any) -> Tracer:
+    def record(self, function: Function, *args: Tree, **settings: Tree) -> Tracer:
         """Call a function that changes nothing, and return a tracer for its result."""
         value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
         if not isinstance(value, _RECORDABLE):
@@ -184,7 +184,7 @@ class NumpyTape(Tape):
         self._add_call(function, args, settings, result, is_new=True)
         return result
 
-    def record_in_place(self, ufunc: Function, target: Any, *inputs: Any) -> Tracer:
+    def record_in_place(self, ufunc: Function, target: object, *inputs: Tree) -> Tracer:
         """Call a ufunc that overwrites an array, and return the array's tracer."""
         if not isinstance(target, Tracer) or self.is_argument(self.owners[target.place]):
             raise Unsuitable  # an argument, or an array that may be on the tape as it was
@@ -193,21 +193,26 @@ class NumpyTape(Tape):
         return target
 
     def _add_call(
-        self, function: Function, args: Any, settings: dict[str, Any], result: Tracer, is_new: bool
+        self,
+        function: Function,
+        args: Tree,
+        settings: dict[str, Tree],
+        result: Tracer,
+        is_new: bool,
     ) -> None:
         if isinstance(function, np.ufunc) and settings.keys() <= {"out"}:
             args = _with_arrays(function, args)
         operands = map_tree(self.operand, args), map_tree(self.operand, settings)
         self.add(function, *operands, result.place, is_new)
 
-    def operand(self, leaf: Any) -> Any:
+    def operand(self, leaf: object) -> object:
         """Return the place of a tracer; of an array a copy: the function may change its own."""
         if isinstance(leaf, Tracer):
             return Place(leaf.place)
         return leaf.copy(order="K") if isinstance(leaf, np.ndarray) else leaf
 
 
-def _value(leaf: Any) -> Any:
+def _value(leaf: Tree) -> Array:
     return leaf.value if isinstance(leaf, Tracer) else leaf
 
 
@@ -215,7 +220,7 @@ def _tracers(tree: Tree) -> list[Tracer]:
     return [leaf for leaf in leaves(tree) if isinstance(leaf, Tracer)]
 
 
-def _with_arrays(ufunc: np.ufunc, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _with_arrays(ufunc: np.ufunc, args: tuple[Tree, ...]) -> tuple[Tree, ...]:
     """Return operands with 0-d arrays for numbers, which NumPy makes of them at each call.
 
     Where all others are arrays of one floating dtype, of which numbers take the dtype.
@@ -230,6 +235,6 @@ def _with_arrays(ufunc: np.ufunc, args: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-def _has_loop(ufunc: np.ufunc, dtype: Any) -> bool:
+def _has_loop(ufunc: np.ufunc, dtype: DType) -> bool:
     """Return whether a ufunc computes with operands that are all of this dtype."""
     return any(types.startswith(f"{dtype.char * ufunc.nin}->") for types in ufunc.types)

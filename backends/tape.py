@@ -15,6 +15,8 @@ import numpy as np
 Function: TypeAlias = Callable[..., Any]
 Tree: TypeAlias = Any
 """Nested dicts, lists and tuples of arrays, numbers and None."""
+Constants: TypeAlias = dict[str, Any]
+"""Those of a program, by their names in its code."""
 
 
 class Place(NamedTuple):
@@ -126,7 +128,7 @@ class Writer:
     def __init__(self, tape: Tape, result: Tree) -> None:
         self._tape, self._result = tape, result
         self._names: dict[int, str] = {}  # of constants, by their ids
-        self.constants: dict[str, Any] = {}
+        self.constants: Constants = {}
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each operation, deletions of what is no longer needed, and the return.
@@ -199,7 +201,7 @@ class Writer:
         return name
 
 
-def compiled_program(lines: list[str], constants: dict[str, Any]) -> Function:
+def compiled_program(lines: list[str], constants: Constants) -> Function:
     """Return the function of *arguments that consists of these lines.
 
     A loop over the operations would take as long for each as the Python code between them does:
@@ -219,7 +221,7 @@ def _places(tree: Tree) -> Iterator[Place]:
     return (leaf for leaf in leaves(tree) if isinstance(leaf, Place))
 
 
-def map_tree(function: Callable[[Any], Any], tree: Tree) -> Tree:
+def map_tree(function: Function, tree: Tree) -> Tree:
     """Return nested dicts, lists, tuples and slices with function(leaf) for each leaf but None."""
     container = type(tree)
     if container is dict:
@@ -233,8 +235,8 @@ def map_tree(function: Callable[[Any], Any], tree: Tree) -> Tree:
     return None if tree is None else function(tree)
 
 
-def leaves(tree: Tree) -> list[Any]:
+def leaves(tree: Tree) -> list[Tree]:
     """Return the leaves of a tree but None, in order."""
-    flat: list[Any] = []
+    flat: list[Tree] = []
     map_tree(flat.append, tree)
     return flat

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -65,7 +65,7 @@ class _Threads:
         self, function: Callable[[Item], Result], items: Sequence[Item], count: int
     ) -> list[Result]:
         places = deque(range(len(items)))  # a free thread takes the next
-        results: list[Any] = [None] * len(items)
+        results: dict[int, Result] = {}
 
         def take_tasks() -> None:
             try:
@@ -83,7 +83,7 @@ class _Threads:
         try:
             take_tasks()
             [*map(Future.result, others)]
-            return results
+            return [results[place] for place in range(len(items))]
         finally:
             wait(others)
             others.clear()  # an error of theirs knows this frame, and so all results

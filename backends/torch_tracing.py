@@ -9,7 +9,7 @@ takes more than a second and 70 MB in the midst of predictions.
 """
 
 from types import BuiltinFunctionType, MethodDescriptorType
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.compiling import Unsuitable
 
-from .tape import Function, Place, Tape, Tree, Writer, leaves, map_tree
+from .tape import Constants, Function, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction
 
+_Operation: TypeAlias = torch._ops.OpOverload
 _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 """Tags of operations whose results are numbers, or have shapes that values determine."""
 
@@ -30,7 +31,7 @@ class TracedTorchFunction(TracedFunction):
     specialized_on = ("shape", "stride()", "dtype", "device", "requires_grad")
     calls_before_tracing = 100
 
-    def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
+    def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """See `TracedFunction.trace`."""
         tensors = map_tree(as_tensor, arguments)
         flat = leaves(tensors)
@@ -68,7 +69,7 @@ class TracedTorchFunction(TracedFunction):
         return array.detach().cpu().numpy()
 
 
-def as_tensor(leaf: Any) -> Any:
+def as_tensor(leaf: Tree) -> Tree:
     """Return a number as a 0-d tensor, which takes no part in the promotion of dtypes.
 
     It stays on the host: a kernel is given its value, and nothing waits for a copy.
@@ -106,8 +107,8 @@ class _PythonNumbers(_Mode):
         self._numbers = {id(number): number for number in numbers}  # alive, their ids are their own
 
     def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+        self, function: _Operation, types: object, args: Tree = (), kwargs: Tree = None
+    ) -> Tree:
         """Run an operation, on numbers in the dtype that they take beside the arrays."""
         operands = args, kwargs or {}
         tensors = [leaf for leaf in leaves(operands) if isinstance(leaf, torch.Tensor)]
@@ -121,7 +122,7 @@ class _PythonNumbers(_Mode):
             self._numbers[id(result)] = result
         return result
 
-    def _in_dtype(self, leaf: Any, dtype: torch.dtype) -> Any:
+    def _in_dtype(self, leaf: Tree, dtype: torch.dtype) -> Tree:
         is_float = id(leaf) in self._numbers and leaf.is_floating_point()
         return leaf.to(dtype) if is_float else leaf
 
@@ -140,8 +141,8 @@ class _Recorder(_Mode):
         self._read_only = {*self._owners}
 
     def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+        self, function: _Operation, types: object, args: Tree = (), kwargs: Tree = None
+    ) -> Tree:
         """Run an operation and record it."""
         settings = kwargs or {}
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
@@ -160,7 +161,7 @@ class _Recorder(_Mode):
         self.tape.add(_plain(function), *operands, self._places[id(result)], is_new)
         return result
 
-    def _operand(self, leaf: Any) -> Any:
+    def _operand(self, leaf: object) -> object:
         """Return the place of a tensor; of the function's own a copy: it may change its own."""
         if not isinstance(leaf, torch.Tensor):
             return leaf
@@ -181,7 +182,7 @@ def _memory(tensor: Array) -> int:
     return address
 
 
-def _overwritten(operation: Any, args: Any, settings: dict[str, Any]) -> list[Array]:
+def _overwritten(operation: _Operation, args: Tree, settings: dict[str, Tree]) -> list[Array]:
     """Return the tensors that an operation overwrites."""
     arguments = operation._schema.arguments
     values = {argument.name: value for argument, value in zip(arguments, args, strict=False)}
@@ -194,7 +195,7 @@ def _overwritten(operation: Any, args: Any, settings: dict[str, Any]) -> list[Ar
     return leaves(overwritten)
 
 
-def _plain(operation: Any) -> Function:
+def _plain(operation: _Operation) -> Function:
     """Return PyTorch's function or method of that name, which is called in less time, or itself."""
     name = operation._schema.name.partition("::")[2]
     for owner, type_ in ((torch, BuiltinFunctionType), (torch.Tensor, MethodDescriptorType)):

@@ -11,14 +11,14 @@ import weakref
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from threading import Lock
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.provenance import is_builtin_call
 
-from .tape import Function, Tree, compiled_program, leaves, map_tree
+from .tape import Constants, Function, Tree, compiled_program, leaves, map_tree
 
 _MOST_PROGRAMS = 8
 """Of a function: each is for arguments of certain shapes."""
@@ -65,7 +65,7 @@ class TracedFunction:
         """Return the function traced; None for code of users, which may have side effects."""
         return cls(function) if is_builtin_call(function) else None
 
-    def trace(self, arguments: Tree) -> tuple[list[str], dict[str, Any]]:
+    def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """Return what the function does, as lines of Python, and their constants.
 
         v0, v1, … are the arrays and numbers among the arguments, in order.
@@ -121,7 +121,7 @@ class TracedFunction:
         expected = self._digest(self.function(*arguments))  # no two results are in memory at once
         return self._digest(program(*arguments)) == expected
 
-    def _kind_of(self, leaf: Array) -> tuple[Any, ...]:
+    def _kind_of(self, leaf: Array) -> tuple[object, ...]:
         """Return the kind of an array or a number."""
         names = self.specialized_on if self.is_array(leaf) else ()
         return type(leaf), *(_attribute(leaf, name) for name in names)
@@ -146,7 +146,7 @@ def guard(
     arguments: Tree,
     is_array: Callable[[object], bool],
     attributes: tuple[str, ...],
-    constants: dict[str, Any],
+    constants: Constants,
 ) -> Iterator[str]:
     """Yield the lines that name the arguments of a program, and reject those of another kind.
 
@@ -206,12 +206,12 @@ def _is_number(leaf: object) -> bool:
     return isinstance(leaf, np.generic | int | float)
 
 
-def _attribute(array: Array, name: str) -> Any:
+def _attribute(array: Array, name: str) -> object:
     value = getattr(array, name.removesuffix("()"))
     return value() if name.endswith("()") else value
 
 
-def _paths(tree: Tree, path: str) -> Iterator[tuple[Any, str]]:
+def _paths(tree: Tree, path: str) -> Iterator[tuple[Tree, str]]:
     """Yield what is in nested dicts, lists and tuples, and these themselves, with its path."""
     yield tree, path
     if type(tree) in _CONTAINERS:

@@ -4,16 +4,19 @@ This module decides what counts as host data; nothing else is converted.  It doe
 the array library.
 """
 
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import array_api_compat
 import numpy as np
+import numpy.typing as npt
 
-from pluggable_mlp.arrays import Array, Namespace, array_namespace, library_of
+from pluggable_mlp.arrays import Array, Device, Namespace, array_namespace, library_of
 
 from .contract import Abilities
 
-__all__ = ["DTYPES", "ArrayLibrary", "host_array"]
+__all__ = ["DTYPES", "ArrayLibrary", "HostArray", "host_array"]
+
+HostArray: TypeAlias = npt.NDArray[Any]
 
 # The dtypes of the array API standard.
 DTYPES = (
@@ -33,11 +36,11 @@ class ArrayLibrary(Abilities):
 
     name: str
     xp: Namespace
-    _device: Any
+    _device: Device
     _own_classes: frozenset[type] = frozenset()  # of arrays that are known to be of this library
 
     @classmethod
-    def _at(cls, device: Any) -> Self:
+    def _at(cls, device: Device) -> Self:
         """Return the backend on a device as arrays have it; no setting of the process changes."""
         backend = cls.__new__(cls)
         backend._device = device
@@ -154,7 +157,7 @@ def _check_dtype(dtype: str | None) -> None:
         raise ValueError(f"dtype is {dtype!r}: expected one of {', '.join(DTYPES)}")
 
 
-def _refuse_other_items(items: list[Any] | tuple[Any, ...]) -> None:
+def _refuse_other_items(items: list[object] | tuple[object, ...]) -> None:
     """Raise if nested lists contain a device array or the like, which NumPy would convert."""
     if {int, float}.issuperset(map(type, items)):  # most lists: nine times as quick
         return

@@ -27,7 +27,7 @@ _trials: dict[Hashable, bool] = {}
 
 
 def compiled(
-    backend: Any, function: Callable[..., Any], *used_up: int, **settings: Any
+    backend: object, function: Function, *used_up: int, **settings: object
 ) -> Function | None:
     """Return `Abilities.compile` of a function, or the result of an earlier call with an equal one.
 

@@ -20,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import is_array_api_obj
 
+from pluggable_mlp.arrays import DType
 from pluggable_mlp.backends import Backend, backend_of
+from pluggable_mlp.backends.transfer import HostArray as Array
 from pluggable_mlp.shortcuts import on_device_of
 
-Array = npt.NDArray[Any]
 Prepare = Callable[[Array], Array]
 Places = npt.NDArray[np.int64]
 Range = tuple[int, int]
@@ -41,7 +42,7 @@ class Rows(Protocol):
         """(n, …)."""
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> DType:
         """Of all values."""
 
     def __getitem__(self, rows: Any, /) -> Any:
@@ -60,7 +61,7 @@ class LazyArray(ABC):
     """
 
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: DType
     ndim: int
 
     def __len__(self) -> int:
@@ -74,16 +75,16 @@ class LazyArray(ABC):
     def map(self, function: Prepare) -> "LazyArray":
         """Return what a function makes of rows, each by itself, when they are taken."""
 
-    def min(self) -> Any:
+    def min(self) -> np.generic:
         """Return the smallest of all values; NaN where one is."""
         return self._range[0]
 
-    def max(self) -> Any:
+    def max(self) -> np.generic:
         """Return the largest of all values; NaN where one is."""
         return self._range[1]
 
     @cached_property
-    def _range(self) -> tuple[Any, Any]:
+    def _range(self) -> tuple[np.generic, np.generic]:
         ends = [(block.min(), block.max()) for block in blocks(self)]
         low, high = np.asarray(ends).T
         return low.min(), high.max()
@@ -111,7 +112,7 @@ class StoredArray(LazyArray):
     def __init__(
         self,
         path: str,
-        dtype: np.dtype[Any],
+        dtype: DType,
         shape: tuple[int, ...],
         offset: int,
         version: Version | None = None,
@@ -197,7 +198,7 @@ def _version(of: os.stat_result) -> Version:
     return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
 
 
-def rows_within(size: int, shape: tuple[int, ...], dtype: Any) -> int:
+def rows_within(size: int, shape: tuple[int, ...], dtype: DType) -> int:
     """Return how many rows of an array (n, …) take so many bytes; at least 1."""
     row: int = math.prod(shape[1:]) * np.dtype(dtype).itemsize
     return max(1, size // max(1, row))
@@ -253,7 +254,7 @@ def lazy_map(values: Array | LazyArray, function: Prepare) -> Array | LazyArray:
     return values.map(function) if isinstance(values, LazyArray) else function(values)
 
 
-def on_host(data: Any) -> npt.NDArray[Any]:
+def on_host(data: object) -> Array:
     """Return an array of any library, or what NumPy makes one of, as NumPy's."""
     if is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic):
         with on_device_of(data):  # to make a backend may change the current device
@@ -261,7 +262,7 @@ def on_host(data: Any) -> npt.NDArray[Any]:
     return np.asarray(data)
 
 
-def rows_on_host(values: Any, backend: Backend) -> Rows:
+def rows_on_host(values: object, backend: Backend) -> Rows:
     """Return `as_lazy` of values, of arrays of the backend's library in NumPy."""
     rows = as_lazy(values)
     is_of_library = is_array_api_obj(rows) and not isinstance(rows, np.ndarray)
