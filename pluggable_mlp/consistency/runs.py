@@ -96,8 +96,8 @@ def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, 
         gradients = gradients_of(xp, mlp, before, batch, seed)
         numbers = state.t, as_words(seed), mlp.numbers_at(state.t)
         model, c = StepModel(mlp, optimizer), optimizer.coefficients_at(state.t)
-        loss, _, arrays = step(xp, model, arrays, c, StepInput(*numbers, batch))
-        after = TrainState(*arrays, state.t + 1)
+        loss, _, updated = step(xp, model, arrays, c, StepInput(*numbers, batch))
+        after = TrainState(*updated, state.t + 1)
         return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
 
     return Unit(compute, state[:-1], batch, _named_state(state))
@@ -133,7 +133,8 @@ def units_of_step(
         coefficients = optimizer.coefficients_at(state.t)
         return _named_trees(*optimizer.update(UpdateArguments(xp, coefficients, *trees)))
 
-    units.append(Unit(loss, None, *arguments))
+    [rows] = arguments
+    units.append(Unit(loss, None, rows))
     trees = state.parameters, gradients, state.slots
     return [*units, Unit(update, trees, before=_named_state(state))]
 
