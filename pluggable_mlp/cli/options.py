@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pluggable_mlp.fields import Field, field_of, fields_of
-from pluggable_mlp.options import GROUPS, OFTEN_USED, DataOptions, Options, written
+from pluggable_mlp.options import GROUPS, OFTEN_USED, Options, written
 from pluggable_mlp.registry import did_you_mean
 
 BackendOption = Annotated[
@@ -32,7 +32,7 @@ RunArgument = Annotated[
 
 
 def with_settings(
-    owner: type[DataOptions] = Options, *, without: tuple[str, ...] = (), **defaults: object
+    owner: type = Options, *, without: tuple[str, ...] = (), **defaults: object
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each of the settings, and pass it their values in a dict.
 
