@@ -60,6 +60,7 @@ def _outcome(processes: "Processes") -> tuple[int, str]:
             warnings.showwarning = _warn  # type: ignore[assignment]
             # NumPy's of overflow: what comes of it is said where it matters, in our words.
             warnings.simplefilter("ignore", RuntimeWarning)
+            processes.begin()
             code: int | None = program()(obj=processes, standalone_mode=False)
             sys.stdout.flush()
     except Interrupted as request:

@@ -4,10 +4,9 @@ Each process runs the whole command.  Process 0 alone is heard and writes files;
 them stops all at the same step; an error that one of them meets alone ends all.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _OPTION = "--distributed"
-_STDERR = 2
 _SECONDS = 0.25
 """About so often the processes ask each other whether one of them is to stop."""
 
@@ -41,7 +39,7 @@ class Processes:
     Parameters
     ----------
     arguments : sequence of str
-        Of the command line: if they ask for several processes, all but the first are silenced.
+        Of the command line.
 
     Attributes
     ----------
@@ -55,17 +53,24 @@ class Processes:
     def __init__(self, arguments: Sequence[str]) -> None:
         self.communicator: MPI | None = None
         self.writes, self.request = True, StopRequest()
-        self._launched_as: int | None = None
+        self._are_several = any(one.partition("=")[0] == _OPTION for one in arguments)
         self._calls, self._left, self._since = 1, 0, time.monotonic()
-        if any(one.partition("=")[0] == _OPTION for one in arguments):
-            from pluggable_mlp.distributed import launched_rank
 
-            self._launched_as = launched_rank()
-            if self._launched_as:
-                silence()
+    def begin(self) -> None:
+        """Meet the others at once if the arguments ask for several: an error of one ends all.
+
+        Raises
+        ------
+        ValueError, BackendUnavailable
+            As `join`.
+        """
+        if self._are_several:
+            from pluggable_mlp.distributed import MPI
+
+            self._connect(MPI)
 
     def join(self, distributed: str | None, command: str) -> None:
-        """Connect the processes of this command, if it asks for several.
+        """Connect the processes of this command as the option says.
 
         Raises
         ------
@@ -77,25 +82,30 @@ class Processes:
         """
         if distributed is None:
             return
-        from pluggable_mlp.backends import BackendUnavailable
         from pluggable_mlp.distributed import COMMUNICATORS
         from pluggable_mlp.registry import choose
         from pluggable_mlp.training.sharding import check_same
 
-        kind = choose(COMMUNICATORS, distributed, "distributed")
+        communicator = self._connect(choose(COMMUNICATORS, distributed, "distributed"))
+        check_same(communicator, {"the command": command})
+
+    def _connect(self, kind: "type[MPI]") -> "MPI":
+        """Connect the processes, and silence all but the first."""
+        from pluggable_mlp.backends import BackendUnavailable
+
         try:
             self.communicator = kind()
         except ModuleNotFoundError as error:
             reason, _, remedy = str(error).partition(": ")
-            raise BackendUnavailable(distributed, reason, remedy) from error
+            raise BackendUnavailable(kind.__name__.lower(), reason, remedy) from error
         except BackendUnavailable:
             raise
         except RuntimeError as error:
-            raise ValueError(f"distributed is {distributed!r}, but {error}") from error
+            raise ValueError(f"{_OPTION} is given, but {error}") from error
         self.writes = self.communicator.rank == 0
         if not self.writes:
             silence()
-        check_same(self.communicator, {"the command": command})
+        return self.communicator
 
     def done_first(self, action: Callable[[], Value]) -> Value | None:
         """Return what process 0 makes of an action before any goes on; None on the others."""
@@ -142,22 +152,7 @@ class Processes:
 
     def end_all(self, error: str, code: int) -> None:
         """End all processes if this one has failed alone, with its error and exit code."""
-        communicator = self.communicator or self._joined_late(error)
-        if communicator is not None and not communicator.process.all_fail():
-            process = communicator.process
+        if self.communicator is not None and not self.communicator.process.all_fail():
+            process = self.communicator.process
             who = f"process {process.rank} of {process.size} failed; all processes end"
             process.end(f"Error: {error}\nError: {who}" if error else who, code)
-
-    def _joined_late(self, error: str) -> "MPI | None":
-        """Return what connects a process that fails before it has joined; the others wait."""
-        if self._launched_as is None:
-            return None
-        from pluggable_mlp.distributed import MPI
-
-        try:
-            return MPI()
-        except (ModuleNotFoundError, RuntimeError):
-            if self._launched_as and error:
-                with suppress(OSError):
-                    os.write(_STDERR, f"Error: process {self._launched_as}: {error}\n".encode())
-        return None

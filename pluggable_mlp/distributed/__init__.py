@@ -12,7 +12,6 @@ from pluggable_mlp.distributed.communicators import (
     backend_of_process,
     check_moves,
 )
-from pluggable_mlp.distributed.process import launched_rank
 
 __all__ = [
     "COMMUNICATORS",
@@ -21,5 +20,4 @@ __all__ = [
     "Communicator",
     "backend_of_process",
     "check_moves",
-    "launched_rank",
 ]

@@ -18,7 +18,8 @@ DISTURBED = """
 import os, signal, sys, time
 from pluggable_mlp.cli import main
 from pluggable_mlp.cli.processes import Processes
-from pluggable_mlp.distributed import launched_rank, process
+from pluggable_mlp.distributed import process
+from pluggable_mlp.distributed.process import launched_rank
 from pluggable_mlp.runs.run import Run
 
 process._PATIENCE = 600.0
