@@ -1,11 +1,11 @@
 """Commands on saved runs: `evaluate`, `predict`, `export`, `plot`, `report` and `verify`."""
 
-import io
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -23,8 +23,8 @@ from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import aligned, counted
 
 if TYPE_CHECKING:
-    from pluggable_mlp.arrays import Array
-    from pluggable_mlp.runs.run import Run
+    from _typeshed import SupportsWrite
+
     from pluggable_mlp.runs.verify import Difference, Verification
     from pluggable_mlp.training.evaluation import Counts
 
@@ -104,6 +104,8 @@ def predict(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Predict classes or labels, with their probabilities, or numbers."""
+    import numpy as np
+
     from pluggable_mlp.backends import get_backend
     from pluggable_mlp.runs.predict import load_run
 
@@ -111,36 +113,31 @@ def predict(
         raise ValueError(f"--output {output} ends in {output.suffix}, expected .csv or .npy")
     saved = load_run(run, get_backend(backend))
     with saved_input(str(inputs), suffix) as named:
-        if output is not None and output.suffix.lower() == ".npy":
-            _save_array(output, saved.predict(named))
+        if output is None:
+            _write_table(sys.stdout, saved.header(), saved.rows(named))
+        elif output.suffix.lower() == ".npy":
+            predictions = saved.predict(named)
+            with _open_output(output) as file:
+                np.save(file, predictions)
         else:
-            _write_table(output, saved.header(), saved.rows(named))
+            rows = saved.rows(named)
+            with _open_output(output) as file:
+                _write_table(codecs.getwriter("utf-8")(file), saved.header(), rows)
 
 
-def _write_table(output: Path | None, header: list[str], rows: Iterator[list[object]]) -> None:
+def _write_table(
+    file: "SupportsWrite[str]", header: list[str], rows: Iterator[list[object]]
+) -> None:
     """Write predictions as CSV, row by row."""
     import csv
 
-    with nullcontext(sys.stdout) if output is None else _open_output(output) as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        table.writerows(rows)
-
-
-def _save_array(output: Path, predictions: "Array") -> None:
-    """Write the predictions without probabilities as .npy."""
-    import numpy as np
-
-    from pluggable_mlp.files import write_file
-
-    content = io.BytesIO()
-    np.save(content, predictions)
-    with _naming_output(output):
-        write_file(output, content.getvalue())
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(header)
+    table.writerows(rows)
 
 
 @contextmanager
-def _open_output(output: Path) -> Iterator[TextIO]:
+def _open_output(output: Path) -> Iterator[BinaryIO]:
     """Yield an open file of predictions: a device, a pipe, or a file that is renamed when whole."""
     from pluggable_mlp.files import part_of, whole_file
 
@@ -148,12 +145,8 @@ def _open_output(output: Path) -> Iterator[TextIO]:
     with _naming_output(output):
         path = output.resolve()
         opened = output.open("wb") if in_place else whole_file(path)
-        with removed_at_end(part_of(path)), opened as binary:
-            file = io.TextIOWrapper(binary, "utf-8", newline="")
-            try:
-                yield file
-            finally:
-                file.detach()
+        with removed_at_end(part_of(path)), opened as file:
+            yield file
 
 
 @contextmanager
@@ -287,8 +280,11 @@ def verify(
     if difference is not None:
         typer.echo(_in_words(difference, here))
         raise typer.Exit(1)
+    part = counted(len(again.run.history), "epoch")
+    if not again.run.is_done:
+        part += f" of the {settings.epochs} of the settings"
     typer.echo(
-        f"same bits: {_repeated_part(again.run)} on {here} give the certified losses and "
+        f"same bits: {part} on {here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
@@ -300,12 +296,6 @@ def _in_words(difference: "Difference", here: str) -> str:
         f"the run differs at {difference.place}: {difference.source} {difference.certified}, on "
         f"{here} {difference.computed}{last_same}"
     )
-
-
-def _repeated_part(run: "Run") -> str:
-    """Describe what was trained again."""
-    part = counted(len(run.history), "epoch")
-    return part if run.is_done else f"{part} of the {run.settings.epochs} of the settings"
 
 
 def _first_difference(certificate: Json, again: "Verification") -> "Difference | None":
