@@ -13,10 +13,12 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from pluggable_mlp import __version__
+from pluggable_mlp.backends import BackendUnavailable, out_of_memory
 from pluggable_mlp.cli.backends import backends, check, compare
 from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
+from pluggable_mlp.namespaces import ArithmeticUnavailable
 from pluggable_mlp.registry import did_you_mean
 
 app = typer.Typer(
@@ -61,8 +63,6 @@ def described(error: Exception) -> tuple[int, str]:
     that is not available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen
     way.
     """
-    from pluggable_mlp.backends import BackendUnavailable, out_of_memory
-    from pluggable_mlp.namespaces import ArithmeticUnavailable
     from pluggable_mlp.training.divergence import DivergenceError
 
     if hasattr(error, "format_message"):

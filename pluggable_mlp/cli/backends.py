@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pluggable_mlp.backends import available_backends, get_backend
 from pluggable_mlp.cli.options import number, with_settings
 from pluggable_mlp.fields import PositiveCount
 from pluggable_mlp.files import Json
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 def backends() -> None:
     """List the available backends, and why the others are not available."""
     from threadpoolctl import threadpool_info
-
-    from pluggable_mlp.backends import available_backends
 
     rows = [("backend", "here", "version", "devices, or why not")]
     for status in available_backends():
@@ -49,7 +48,6 @@ def check(
     The grades are "runs", "agrees within bounds" and "same bits as the recordings".  The checks
     take from seconds to minutes.
     """
-    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.testing.conformance import ConformanceReport, line_of, results_of
 
     made = get_backend(backend)
@@ -93,7 +91,6 @@ def compare(
 
 def _compared(settings: "Settings", specs: list[str], steps: int) -> "Report":
     """Return the report on training steps of these settings, on backends given by name."""
-    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.consistency import compare as compare_backends
 
     backends = [get_backend(spec.strip()) for spec in specs]

@@ -10,6 +10,7 @@ from pluggable_mlp.cli.options import SuffixOption, with_settings
 from pluggable_mlp.fields import fields_of
 from pluggable_mlp.files import Json
 from pluggable_mlp.options import DataOptions
+from pluggable_mlp.wording import aligned
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -32,8 +33,6 @@ def data(
     settings: Json,
 ) -> None:
     """Show how data are prepared: what becomes of each column, the task, the examples."""
-    from pluggable_mlp.wording import aligned
-
     folder = Path(file)
     if (folder / "config.json").is_file():
         preparation = _saved(folder, settings)

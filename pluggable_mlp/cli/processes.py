@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from pluggable_mlp.backends import BackendUnavailable
 from pluggable_mlp.cli.console import StopRequest, silence
+from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed import MPI
@@ -83,7 +85,6 @@ class Processes:
         if distributed is None:
             return
         from pluggable_mlp.distributed import COMMUNICATORS
-        from pluggable_mlp.registry import choose
         from pluggable_mlp.training.sharding import check_same
 
         communicator = self._connect(choose(COMMUNICATORS, distributed, "distributed"))
@@ -91,8 +92,6 @@ class Processes:
 
     def _connect(self, kind: "type[MPI]") -> "MPI":
         """Connect the processes, and silence all but the first."""
-        from pluggable_mlp.backends import BackendUnavailable
-
         try:
             self.communicator = kind()
         except ModuleNotFoundError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from pluggable_mlp.backends import get_backend
 from pluggable_mlp.cli.console import (
     Interrupted,
     ending_when_asked,
@@ -18,7 +19,7 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption
-from pluggable_mlp.files import Json
+from pluggable_mlp.files import Json, part_of, to_json, whole_file, write_file
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import aligned, counted
 
@@ -55,11 +56,9 @@ def evaluate(
     If other data have a test part, such as mnist or an .npz with X_test and y_test, only that part
     is used, otherwise all examples.
     """
-    from pluggable_mlp.backends import get_backend
-    from pluggable_mlp.files import to_json
     from pluggable_mlp.runs.predict import load_run
 
-    saved = load_run(run, get_backend(backend))
+    saved = load_run(run, backend)
     with saved_input(data, suffix) as named:
         measured, counts = saved.evaluate_classes(named)
     if as_json:
@@ -106,12 +105,11 @@ def predict(
     """Predict classes or labels, with their probabilities, or numbers."""
     import numpy as np
 
-    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.runs.predict import load_run
 
     if output is not None and output.suffix.lower() not in ("", ".csv", ".npy"):
         raise ValueError(f"--output {output} ends in {output.suffix}, expected .csv or .npy")
-    saved = load_run(run, get_backend(backend))
+    saved = load_run(run, backend)
     with saved_input(str(inputs), suffix) as named:
         if output is None:
             _write_table(sys.stdout, saved.header(), saved.rows(named))
@@ -139,8 +137,6 @@ def _write_table(
 @contextmanager
 def _open_output(output: Path) -> Iterator[BinaryIO]:
     """Yield an open file of predictions: a device, a pipe, or a file that is renamed when whole."""
-    from pluggable_mlp.files import part_of, whole_file
-
     in_place = output.exists() and not output.is_file()
     with _naming_output(output):
         path = output.resolve()
@@ -172,13 +168,12 @@ def export(
     Its outputs are label and probabilities, or prediction, with an underscore at the end where a
     column has that name; its inputs are listed on standard error.
     """
-    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.exporting import need_ndonnx, write_onnx
     from pluggable_mlp.runs.folder import GRAPH
     from pluggable_mlp.runs.predict import load_run
 
     need_ndonnx()
-    saved = load_run(run, get_backend("numpy"))
+    saved = load_run(run)
     log("Recording the graph; the libraries for it take some seconds to load.")
     place = output or run / GRAPH
     with _naming_output(place):
@@ -199,7 +194,6 @@ def plot(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
-    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.figures.displays import need_matplotlib
     from pluggable_mlp.figures.report import draw_figures
     from pluggable_mlp.runs.folder import PLOTS
@@ -207,7 +201,7 @@ def plot(
 
     need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
-    figures = draw_figures(load_run(run, get_backend(backend)), data)
+    figures = draw_figures(load_run(run, backend), data)
     folder = output or run / PLOTS
     with _naming_output(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -231,14 +225,12 @@ def report(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Write one HTML page about runs, which opens without a server or a network."""
-    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.figures.displays import need_matplotlib
     from pluggable_mlp.figures.report import report_page
-    from pluggable_mlp.files import write_file
     from pluggable_mlp.runs.folder import REPORT
 
     need_matplotlib()
-    page = report_page(runs, get_backend(backend), data)
+    page = report_page(runs, backend, data)
     place = output or (runs[0] if len(runs) == 1 else Path()) / REPORT
     with _naming_output(place):
         write_file(place, page.encode())
@@ -262,7 +254,6 @@ def verify(
 
     Of a folder all files of the run are checked, beside a certificate its model and config.json.
     """
-    from pluggable_mlp.backends import get_backend
     from pluggable_mlp.runs.certificate import read_certificate
     from pluggable_mlp.runs.verify import Verification
 

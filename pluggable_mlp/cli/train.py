@@ -26,7 +26,7 @@ from pluggable_mlp.cli.options import (
 )
 from pluggable_mlp.cli.processes import DistributedOption, Processes
 from pluggable_mlp.fields import NonNegative
-from pluggable_mlp.files import Json
+from pluggable_mlp.files import Json, to_json
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import counted, require
 
@@ -299,7 +299,7 @@ class _Report:
         if self.quiet:
             return
         if self._as_json:
-            _echo_json(line)
+            typer.echo(to_json(line))
         elif not (bar and os.isatty(1)):
             typer.echo(f"{self.describe(line)}  {line['seconds']:.2f} s")
 
@@ -316,7 +316,7 @@ class _Report:
         """Print the summary."""
         summary = self._run.summary()
         if self._as_json:
-            _echo_json(summary)
+            typer.echo(to_json(summary))
             return
         kept = summary["kept_epoch"]
         best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
@@ -327,12 +327,6 @@ class _Report:
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"
         )
-
-
-def _echo_json(content: Json) -> None:
-    from pluggable_mlp.files import to_json
-
-    typer.echo(to_json(content))
 
 
 def _quality(measured: Json, part: str) -> str:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pluggable_mlp.backends import Backend
 from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.columns import Described
 from pluggable_mlp.figures.displays import (
@@ -145,7 +144,7 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(min(width, 24.0), height), layout="constrained")
 
 
-def report_page(folders: Sequence[Path], backend: Backend, data: str | None = None) -> str:
+def report_page(folders: Sequence[Path], backend: str, data: str | None = None) -> str:
     """Return a page about runs.
 
     If the data of a run are not there, or have changed, a warning and the page say so, and the
@@ -154,7 +153,7 @@ def report_page(folders: Sequence[Path], backend: Backend, data: str | None = No
     Parameters
     ----------
     folders : sequence of Path
-    backend : Backend
+    backend : str
         Which computes the predictions.
     data : str, optional
         Where the data of the runs are now; by default where they were.
