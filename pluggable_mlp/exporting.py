@@ -77,11 +77,8 @@ def write_onnx(
     outputs = {_free(name, inputs): of for name, of in named.items()}
     model = ndx.build(inputs, outputs)
     write_file(path, model.SerializeToString())
-    return {name: f"{of.dtype} {_shape(preparation, of)}" for name, of in inputs.items()}
-
-
-def _shape(preparation: Preparation, array: Array) -> str:
-    return f"(N, {preparation.features})" if array.ndim > 1 else "(N,)"
+    shape = "(N,)" if not preparation.plain else f"(N, {preparation.features})"
+    return {name: f"{of.dtype} {shape}" for name, of in inputs.items()}
 
 
 def _free(name: str, taken: Collection[str]) -> str:
