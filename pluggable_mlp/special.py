@@ -29,6 +29,7 @@ __all__ = [
     "softmax",
     "softplus",
     "sum",
+    "tanh_of_softplus",
     "times_transposed",
     "transposed_times",
 ]
@@ -169,6 +170,19 @@ def _softplus(xp: Namespace, x: Array) -> Array:
     y = xp.log1p(xp.exp(-xp.abs(x)))
     y += xp.maximum(x, 0.0)
     return y
+
+
+def tanh_of_softplus(xp: Namespace, x: Array) -> Array:
+    """Return tanh(log(1 + exp(x))), of the shape of x: n / (n + 2), n = e (e + 2), e = exp(x)."""
+    if own(xp, "softplus") is not None:  # which rounds almost once
+        return xp.tanh(softplus(xp, x))
+    return in_one_kernel(xp, _tanh_of_softplus, x)
+
+
+def _tanh_of_softplus(xp: Namespace, x: Array) -> Array:
+    e = xp.exp(xp.minimum(x, 20.0))  # 1 to the last bit from there on
+    n = e * (e + 2.0)
+    return n / (n + 2.0)
 
 
 def erf(xp: Namespace, x: Array) -> Array:

@@ -255,7 +255,7 @@ def mish(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     tanh' = 1 - tanh² and softplus' = sigmoid, t' = (1 - t²) sigmoid(x): y' = t + x t'.
     """
     c = xp.maximum(x, -800.0)  # exp(-800) is zero in float64, too
-    t = xp.tanh(special.softplus(xp, x))
+    t = special.tanh_of_softplus(xp, x)
 
     def backward(dy: Array) -> Array:
         return (t + c * (1.0 - t * t) * special.sigmoid(xp, x)) * dy
