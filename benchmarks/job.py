@@ -20,18 +20,20 @@ ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 class Job:
     """The work to be measured, the same for all contenders; arrays are made at each call."""
 
-    sizes: tuple[int, ...]  # inputs, hidden widths, outputs; the hidden layers are sigmoids
+    sizes: tuple[int, ...]  # inputs, hidden widths, outputs
     batch: int
     optimizer: str = "sgd"  # without momentum; or "adam", with its usual betas
     examples: int = 0  # for training in whole batches: no contender meets a smaller last one
     test_examples: int = 0
     dtype: str = "float32"
     standardised: bool = False  # floats of mean 0 and deviation 1, else the pixels times `SCALE`
+    activation: str = "sigmoid"  # of the hidden layers; each with its usual parameters
 
     @property
     def network(self) -> str:
-        """The sizes as text: 784-100-10."""
-        return "-".join(map(str, self.sizes))
+        """The sizes as text, and the activation but for sigmoids: 784-100-10 relu."""
+        sizes = "-".join(map(str, self.sizes))
+        return sizes if self.activation == "sigmoid" else f"{sizes} {self.activation}"
 
     @property
     def learning_rate(self) -> float:

@@ -12,14 +12,28 @@ from benchmarks.job import Job
 
 __all__ = ["fit", "inference", "steps"]
 
-NETWORKS = ((784, 100, 10), (784, 1024, 10), (784, 1024, 1024, 10), (64, 64, 64, 64, 10))
-BATCHES = (1, 32, 128, 256, 1024)
+SIGMOIDS = {
+    (784, 100, 10): (1, 32, 128, 1024),
+    (784, 1024, 10): (32, 256),
+    (784, 1024, 1024, 10): (256,),
+    (64, 64, 64, 64, 10): (1, 32),
+}
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "selu", "gelu", "mish", "tanh")
+USERS = [
+    *(Job((784, 512, 10), 256, "adam", activation=name) for name in ACTIVATIONS),
+    *(Job((30, 100, 4), 200, "adam", activation=name) for name in ACTIVATIONS),
+    Job((14, 256, 256, 256, 2), 256, "adam", activation="selu"),
+    Job((14, 256, 256, 256, 2), 256, "adam", activation="mish"),
+    Job((784, 512, 512, 10), 256, "adam", activation="relu"),
+    Job((784, 512, 512, 10), 256, "adam", activation="gelu"),
+]
+"""The activations, and the networks of scikit-learn's defaults, of tables and of images."""
 GRID = [
     Job(sizes, batch, optimizer)
-    for sizes in NETWORKS
-    for batch in BATCHES
+    for sizes, batches in SIGMOIDS.items()
+    for batch in batches
     for optimizer in ("sgd", "adam")
-]
+] + USERS
 QUICK = [
     Job((784, 100, 10), 128),
     Job((784, 100, 10), 1024),
@@ -27,6 +41,7 @@ QUICK = [
     Job((784, 1024, 10), 32, "adam"),
     Job((784, 100, 10), 1),
     Job((64, 64, 64, 64, 10), 1, "adam"),
+    Job((30, 100, 4), 200, "adam", activation="relu"),
 ]
 FITS = [
     Job((784, 100, 10), 128, "sgd", 59904, 10000),
@@ -37,6 +52,7 @@ FITS = [
     Job((784, 1024, 1024, 10), 256, "adam", 10240, 10000),
     Job((784, 100, 10), 1, "sgd", 5000, 10000),
     Job((64, 64, 64, 64, 10), 32, "adam", 20480, 10000),
+    Job((30, 100, 4), 200, "adam", 6000, 2000, activation="relu"),
 ]
 _TEST_EXAMPLES = 64  # for the proof of the same work
 _SECONDS_OF_PRODUCTS = 0.1  # a sample is as many steps as the limit takes in this time
@@ -51,7 +67,7 @@ def steps(backend: str, quick: bool) -> dict[str, Any]:
 
 def inference(backend: str, quick: bool) -> dict[str, Any]:
     """Measure class probabilities, batch by batch."""
-    jobs = [job for job in (QUICK if quick else GRID) if job.optimizer == "sgd"]
+    jobs = [job for job in (QUICK if quick else GRID) if job.optimizer == "sgd" or job in USERS]
     return _measure("inference", backend, jobs)
 
 

@@ -17,24 +17,25 @@ from benchmarks.job import ADAM, LEARNING_RATES, Job
 __all__ = ["JaxJit"]
 
 
-def logits_of(parameters: list[Any], x: Any) -> Any:
+def logits_of(activation: str, parameters: list[Any], x: Any) -> Any:
     """Return the logits (batch, classes) for x (batch, in)."""
+    exact = {"approximate": False} if activation == "gelu" else {}
     for W, b in parameters[:-1]:
-        x = jax.nn.sigmoid(x @ W + b)
+        x = getattr(jax.nn, activation)(x @ W + b, **exact)
     W, b = parameters[-1]
     return x @ W + b
 
 
-def loss_of(parameters: list[Any], x: Any, labels: Any) -> Any:
+def loss_of(parameters: list[Any], activation: str, x: Any, labels: Any) -> Any:
     """Return the mean loss of a batch."""
-    logarithms = jax.nn.log_softmax(logits_of(parameters, x))
+    logarithms = jax.nn.log_softmax(logits_of(activation, parameters, x))
     return -jnp.take_along_axis(logarithms, labels[:, None], axis=1).mean()
 
 
-@jax.jit
-def probabilities_of(parameters: list[Any], x: Any) -> Any:
+@partial(jax.jit, static_argnums=0)
+def probabilities_of(activation: str, parameters: list[Any], x: Any) -> Any:
     """Return the probabilities (batch, classes) for x (batch, in)."""
-    return jax.nn.softmax(logits_of(parameters, x))
+    return jax.nn.softmax(logits_of(activation, parameters, x))
 
 
 def descend(optimizer: str, parameters: Any, moments: Any, count: Any, gradients: Any) -> Any:
@@ -54,27 +55,27 @@ def descend(optimizer: str, parameters: Any, moments: Any, count: Any, gradients
     return parameters, (m, v)
 
 
-def step(optimizer: str, state: Any, inputs: Any, labels: Any, rows: Any) -> Any:
+def step(job: Job, state: Any, inputs: Any, labels: Any, rows: Any) -> Any:
     """Return the state after a step on the examples of these rows (batch,)."""
     parameters, moments, count, total = state
     x = jnp.take(inputs, rows, axis=0, mode="clip")
-    loss, gradients = jax.value_and_grad(loss_of)(parameters, x, labels[rows])
-    parameters, moments = descend(optimizer, parameters, moments, count + 1, gradients)
+    loss, gradients = jax.value_and_grad(loss_of)(parameters, job.activation, x, labels[rows])
+    parameters, moments = descend(job.optimizer, parameters, moments, count + 1, gradients)
     return parameters, moments, count + 1, total + loss
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
-def one_step(optimizer: str, state: Any, inputs: Any, labels: Any, order: Any, i: Any) -> Any:
+def one_step(job: Job, state: Any, inputs: Any, labels: Any, order: Any, i: Any) -> Any:
     """Return the state after the i-th of the steps of order (steps, batch)."""
-    return step(optimizer, state, inputs, labels, order[i])
+    return step(job, state, inputs, labels, order[i])
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=1)
-def all_steps(optimizer: str, state: Any, inputs: Any, labels: Any, order: Any) -> Any:
+def all_steps(job: Job, state: Any, inputs: Any, labels: Any, order: Any) -> Any:
     """Return the state after all steps of order (steps, batch)."""
 
     def body(state: Any, rows: Any) -> Any:
-        return step(optimizer, state, inputs, labels, rows), None
+        return step(job, state, inputs, labels, rows), None
 
     return jax.lax.scan(body, state, order)[0]
 
@@ -101,15 +102,15 @@ class JaxJit(Contender):
         self._count = jnp.zeros((), dtype=jnp.float32)
 
     def epoch(self) -> float:
-        batch, optimizer = self.job.batch, self.job.optimizer
+        batch = self.job.batch
         steps = self.count // batch
         order = jnp.asarray(self.order().astype(np.int32).reshape(-1, batch))
         state = (self._parameters, self._moments, self._count, jnp.zeros((), dtype=jnp.float32))
         if self._whole_epoch:
-            state = all_steps(optimizer, state, self._inputs, self._labels, order)
+            state = all_steps(self.job, state, self._inputs, self._labels, order)
         else:
             for i in range(steps):
-                state = one_step(optimizer, state, self._inputs, self._labels, order, i)
+                state = one_step(self.job, state, self._inputs, self._labels, order, i)
         self._parameters, self._moments, self._count, total = state
         loss = float(total) / steps
         jax.block_until_ready(self._parameters)
@@ -121,5 +122,5 @@ class JaxJit(Contender):
         return batches
 
     def predict(self, batches: list[Any]) -> list[Any]:
-        parts = [probabilities_of(self._parameters, x) for x in batches]
+        parts = [probabilities_of(self.job.activation, self._parameters, x) for x in batches]
         return [np.asarray(part) for part in parts]

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contenders.contender import Contender
+from benchmarks.contenders.numpy_activations import ACTIVATIONS
 from benchmarks.job import ADAM, Job
 
 __all__ = ["NumpyLoop"]
@@ -18,6 +19,7 @@ class NumpyLoop(Contender):
         self._inputs, self.test_inputs = job.floats()
         self._targets = np.eye(job.sizes[-1], dtype=job.dtype)[job.labels()]
         self._initial = job.parameters()
+        self._activate, self._slope = ACTIVATIONS[job.activation]
 
     def start(self, *, shuffle: bool, steps: int | None = None) -> None:
         super().start(shuffle=shuffle, steps=steps)
@@ -35,7 +37,7 @@ class NumpyLoop(Contender):
 
     def _step(self, x: Any, t: Any) -> Any:
         """Take a step on x (batch, in), t (batch, classes), and return the loss before it."""
-        hidden, z = self._forward(x)
+        hidden, kept, z = self._forward(x)
         d = np.exp(z)
         total = d.sum(axis=1, keepdims=True)
         loss = (np.log(total).sum() - np.vdot(t, z)) / len(x)
@@ -49,28 +51,24 @@ class NumpyLoop(Contender):
             gradients_b.append(d.sum(axis=0))
             if layer:
                 d = d @ self._Ws[layer].T
-                d *= y
-                np.subtract(1.0, y, out=y)
-                d *= y
+                self._slope(d, y, kept[layer - 1])
         gradients = gradients_W[::-1] + gradients_b[::-1]
         self._update(gradients)
         return loss
 
-    def _forward(self, x: Any) -> tuple[list[Any], Any]:
-        """Return the inputs of each layer, and the logits less the largest of each row."""
-        hidden = [x]
+    def _forward(self, x: Any) -> tuple[list[Any], list[Any], Any]:
+        """Return the inputs of each layer, what slopes need, and logits less each row's largest."""
+        hidden, kept = [x], []
         for W, b in zip(self._Ws[:-1], self._bs[:-1], strict=True):
             z = hidden[-1] @ W
             z += b
-            np.negative(z, out=z)
-            np.exp(z, out=z)
-            z += 1.0
-            np.reciprocal(z, out=z)
-            hidden.append(z)
+            y, of_slope = self._activate(z)
+            hidden.append(y)
+            kept.append(of_slope)
         z = hidden[-1] @ self._Ws[-1]
         z += self._bs[-1]
         z -= z.max(axis=1, keepdims=True)
-        return hidden, z
+        return hidden, kept, z
 
     def _update(self, gradients: list[Any]) -> None:
         self._updates += 1
@@ -101,7 +99,7 @@ class NumpyLoop(Contender):
     def predict(self, batches: list[Any]) -> list[Any]:
         parts = []
         for x in batches:
-            _, z = self._forward(x)
+            *_, z = self._forward(x)
             np.exp(z, out=z)
             z /= z.sum(axis=1, keepdims=True)
             parts.append(z)

@@ -28,7 +28,7 @@ class Ours(Contender):
     ) -> None:
         super().__init__(job)
         self._backend, self._arithmetic = get_backend(backend), arithmetic
-        self._mlp = MLP(job.sizes, activation="sigmoid")
+        self._mlp = MLP(job.sizes, activation=job.activation)
         self._scale = SCALE if pixels else None
         inputs, test_inputs = job.pixels() if pixels else job.floats()
         settings: dict[str, Any] = {"backend": self._backend, "arithmetic": arithmetic}

@@ -4,6 +4,7 @@ Batches are gathered by `index_select` from data that are on the device already;
 would cost more.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,23 @@ __all__ = ["PyTorch", "PyTorchGraph"]
 _WARM_UP = 3  # steps before a capture, as PyTorch's notes on CUDA graphs have it
 
 
-def forward(parameters: list[Any], x: Any) -> Any:
+def forward(activation: str, parameters: list[Any], x: Any) -> Any:
     """Return the logits (batch, classes) for x (batch, in)."""
+    function = torch.tanh if activation == "tanh" else getattr(functional, activation)
     *hidden, (W, b) = zip(parameters[::2], parameters[1::2], strict=True)
     for hidden_W, hidden_b in hidden:
-        x = torch.sigmoid(functional.linear(x, hidden_W, hidden_b))
+        x = function(functional.linear(x, hidden_W, hidden_b))
     return functional.linear(x, W, b)
 
 
-def loss_of(parameters: list[Any], x: Any, labels: Any) -> Any:
+def loss_of(activation: str, parameters: list[Any], x: Any, labels: Any) -> Any:
     """Return the mean loss of a batch."""
-    return functional.cross_entropy(forward(parameters, x), labels)
+    return functional.cross_entropy(forward(activation, parameters, x), labels)
 
 
-def probabilities_of(parameters: list[Any], x: Any) -> Any:
+def probabilities_of(activation: str, parameters: list[Any], x: Any) -> Any:
     """Return the probabilities (batch, classes) for x (batch, in)."""
-    return torch.softmax(forward(parameters, x), dim=1)
+    return torch.softmax(forward(activation, parameters, x), dim=1)
 
 
 class PyTorch(Contender):
@@ -55,13 +57,14 @@ class PyTorch(Contender):
         self._inputs, self.test_inputs = (torch.from_numpy(x).to(device) for x in job.floats())
         self._labels = torch.from_numpy(job.labels()).to(device)
         self._total = torch.zeros((), device=device)
-        self._loss, self._probabilities = loss_of, probabilities_of
+        self._loss = partial(loss_of, job.activation)
+        self._probabilities = partial(probabilities_of, job.activation)
         if compiled:
             torch.compiler.reset()  # or it gives up after so many shapes
             mode = "default" if device == "cpu" else "reduce-overhead"
             self._loss, self._probabilities = (
                 torch.compile(function, fullgraph=True, dynamic=False, mode=mode)
-                for function in (loss_of, probabilities_of)
+                for function in (self._loss, self._probabilities)
             )
         torch.manual_seed(0)
 
