@@ -15,7 +15,7 @@ tests = ["tests/test_registry.py"]
 only = "another_form or single"
 plant = [
     ["two for one", "if len(components) != 1:", "if False:"],
-    ["numbers become floats", "(int, float):", "(float,):"],
+    ["numbers become floats", "convert(text, Value,", "convert(text, bool | float,"],
     ["gone", "what is not there", ""],
     ["there twice", "components[", ""],
 ]
