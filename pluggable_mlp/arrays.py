@@ -75,6 +75,8 @@ class LibraryArray(Protocol):  # noqa: PLW1641 - some can be hashed, some not
 LibraryArrays: TypeAlias = list[dict[str, LibraryArray]]
 """Arrays by layer and name, such as the parameters of a network."""
 
+__all__ = ["Array", "DType", "Device", "LibraryArray", "LibraryArrays", "Namespace"]
+
 _FEW_COLUMNS, _MANY_ROWS = 32, 64
 
 

@@ -236,8 +236,7 @@ def check_commands(text):
             assert data in ("digits", *PUBLISHED) or Path(data).suffix, f"{data} is not a data set"
             if name == "train":
                 fields = fields_of(Settings)
-                values = {key: of for key, of in given.items() if key in fields and of is not None}
-                Settings(**{key: fields[key].parse(of) for key, of in values.items()})
+                Settings(**{key: of for key, of in given.items() if key in fields})
         elif name not in ("-m", "-c", "--help"):
             script = (ROOT / name).read_text("utf-8")
             assert all(f'"{word}"' in script for word in arguments if word.startswith("--")), name
