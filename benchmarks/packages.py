@@ -159,7 +159,7 @@ class TabM:
     def predict(self, X: Any) -> Any:
         """Return labels, or numbers in their own units."""
         preparation = self._preparation
-        x = preparation.inputs("later", load_inputs(X, preparation), "float32")[:]
+        x = preparation.inputs("later", load_inputs(X, preparation))[:]
         z = predict_all(self._network, torch.tensor(x.astype(np.float32))).numpy()
         if self._is_regression:
             return preparation.in_own_units(z.astype(np.float64))[:, 0]

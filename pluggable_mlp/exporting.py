@@ -15,8 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from pluggable_mlp.arrays import Array, DType, LibraryArrays, Namespace
-from pluggable_mlp.data.columns import NUMBER, SIGN, Column
-from pluggable_mlp.data.encoded import Block, in_order
+from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.files import write_file
@@ -95,8 +94,9 @@ def _inputs(ndx: Namespace, preparation: Preparation) -> tuple[dict[str, Array],
         values = [ndx.argument(shape=("N",), dtype=_dtype(ndx, column)) for column in used]
         names = [of.name or _free("", preparation.used_names) for of in used]
         inputs = dict(zip(names, values, strict=True))
-        blocks = [block for of in map(partial(_features, ndx), used, values) for block in of]
-        x = ndx.stack([block.values for block in in_order(blocks, preparation.order)], axis=1)
+        features = [pair for of in map(partial(_features, ndx), used, values) for pair in of]
+        features.sort(key=lambda pair: pair[0].rank(preparation.order))
+        x = ndx.stack([values for _, values in features], axis=1)
     else:
         is_pixels = preparation.scale is not None
         x = ndx.argument(
@@ -131,24 +131,21 @@ def _dtype(ndx: Namespace, column: Column) -> DType:
     return ndx.int64 if whole and not column.missing else ndx.float64
 
 
-def _features(ndx: Namespace, column: Column, values: Array) -> list[Block]:
-    """Return what a column becomes, as `encode` does; an empty text is a missing one."""
-    if column.kind == NUMBER:
+def _features(ndx: Namespace, column: Column, values: Array) -> list[tuple[Column, Array]]:
+    """Return the features of a column, each with its block, as `encode`; "" is missing."""
+    if column.kind == "number":
         missing = ndx.isnan(values)
         parts = [ndx.where(missing, ndx.asarray(column.fill, dtype=ndx.float64), values)]
     else:
         is_text = values.dtype == ndx.utf8
         missing = values == "" if is_text else ndx.isnan(ndx.astype(values, ndx.float64))
         parts = [_is_in(ndx, column, category, values) for category in column.categories]
-        if column.kind == SIGN:
+        if column.kind == "sign":
             first, second = (ndx.astype(part, ndx.float64) for part in parts)
-            return [Block(column.features, values=second - first)]
+            return [(column, second - first)]
     parts = [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
-    count = len(column.categories)
-    return [
-        Block([name], column.kind == NUMBER and place == 0, count if place < count else 0, values)
-        for place, (name, values) in enumerate(zip(column.features, parts, strict=True))
-    ]
+    blocks = [block for block in column.blocks for _ in block.features]
+    return list(zip(blocks, parts, strict=True))
 
 
 def _is_in(ndx: Namespace, column: Column, category: str, values: Array) -> Array:

@@ -129,9 +129,12 @@ def test_the_core_knows_of_backends_their_interface_alone():
     assert findings(backends_by_name, sources("network", "training", "namespaces")) == {}
 
 
-def test_no_file_of_the_namespaces_is_in_a_circle_of_imports():
+@pytest.mark.parametrize(
+    "places", [("namespaces", "elementary", "special.py", "shortcuts.py", "arrays.py"), ("data",)]
+)
+def test_no_file_is_in_a_circle_of_imports(places):
     """Those for type checkers are imports, too: each file is understood from what it imports."""
-    files = sources("namespaces", "elementary", "special.py", "shortcuts.py", "arrays.py")
+    files = sources(*places)
     paths = {file: file.relative_to(ROOT.parent).with_suffix("") for file in files}
     modules = {".".join(path.parts).removesuffix(".__init__"): file for file, path in paths.items()}
 

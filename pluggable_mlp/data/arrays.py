@@ -15,19 +15,14 @@ import os
 import pickle
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import PIXEL_SCALE, Source, Split, as_bytes
 from pluggable_mlp.data.errors import DataError
-
-if TYPE_CHECKING:
-    from zipfile import ZipFile
+from pluggable_mlp.data.values import PIXEL_SCALE, Source, Split, as_bytes
 
 PAIRS = {
     "train": ("X", "y"),
@@ -37,12 +32,10 @@ PAIRS = {
 """The names of the inputs and the targets of each split."""
 
 IDX_NAMES = {
-    "train_inputs": "train-images-idx3-ubyte",
-    "train_labels": "train-labels-idx1-ubyte",
-    "test_inputs": "t10k-images-idx3-ubyte",
-    "test_labels": "t10k-labels-idx1-ubyte",
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-"""The published names of the four IDX files, by what each holds."""
+"""The published names of the four IDX files, by their split."""
 
 CHUNK = 2**20
 GZIP_MAGIC = b"\x1f\x8b"
@@ -75,29 +68,26 @@ def read_bytes(path: str) -> bytearray:
         If it is not a readable regular file, not a whole gzip file, or becomes too large.
     """
     compressed = first_bytes(path, 2) == GZIP_MAGIC
-    data, most = bytearray(), most_bytes(path)
+    data, most = bytearray(), _most_bytes(path)
     try:
         with gzip.open(path) if compressed else open(path, "rb") as stream:
-            while chunk := stream.read(CHUNK):
+            while len(data) <= most and (chunk := stream.read(CHUNK)):
                 data += chunk
-                if len(data) > most:
-                    break
     except (OSError, EOFError, zlib.error) as error:
-        raise _not_read(path, error) from error
+        raise DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY) from error
     check_unpacked(path, len(data))
     return data
 
 
 def check_unpacked(path: str, size: int) -> None:
     """Raise `DataError` if a file becomes so many bytes in memory, and that is too many."""
-    most = most_bytes(path)
+    most = _most_bytes(path)
     if size > most:
         fault = f"becomes more than {most / 2**20:,.0f} MiB in memory, the most for its size"
-        remedy = f"if you trust it, set the environment variable {UNPACKED_GIB} to more, such as 4"
-        raise DataError(path, fault, remedy)
+        raise DataError(path, fault, f"if you trust it, set {UNPACKED_GIB} to more, such as 4")
 
 
-def most_bytes(path: str) -> float:
+def _most_bytes(path: str) -> float:
     """Return how many bytes a file may become: 64 MiB, or 256 times its size if that is more."""
     text = os.environ.get(UNPACKED_GIB, _DEFAULT_GIB)
     try:
@@ -116,11 +106,7 @@ def first_bytes(path: str, count: int) -> bytes:
         with open(path, "rb") as file:
             return file.read(count)
     except OSError as error:
-        raise _not_read(path, error) from error
-
-
-def _not_read(path: str, error: Exception) -> DataError:
-    return DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY)
+        raise DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY) from error
 
 
 def read_arrays(path: str) -> Source:
@@ -131,90 +117,54 @@ def read_arrays(path: str) -> Source:
     DataError
         If a file is missing or damaged, or holds anything but arrays of numbers or texts.
     """
-    if os.path.isdir(path):
-        has_pairs = os.path.isfile(os.path.join(path, "X.npy"))
-        return _pairs_of_folder(path) if has_pairs else _idx_of_folder(path)
     if path.lower().endswith(".npz"):
-        needed, *optional = PAIRS.values()
-        return _source(path, read_npz(path, needed, optional))
-    return _read_pickle(path)
+        arrays = read_npz(path, [name for pair in PAIRS.values() for name in pair])
+        return Source(path, _splits(path, arrays, arrays.__getitem__))
+    if not os.path.isdir(path):
+        return _read_pickle(path)
+    if not os.path.isfile(os.path.join(path, "X.npy")):
+        return read_idx_folder(path)
+    names = [name.removesuffix(".npy") for name in os.listdir(path) if name.endswith(".npy")]
+    return Source(path, _splits(path, names, lambda name: read_npy(f"{path}/{name}.npy")))
 
 
-def _pairs_of_folder(folder: str) -> Source:
-    there = set(os.listdir(folder))
-    arrays: dict[str, Array] = {}
+def _splits(path: str, names: Collection[str], read: Callable[[str], Array]) -> dict[str, Split]:
+    """Return the splits whose arrays are among the names of a file or a folder."""
+    splits = {}
     for part, pair in PAIRS.items():
-        missing = [f"{name}.npy" for name in pair if f"{name}.npy" not in there]
+        missing = [name for name in pair if name not in names]
         if len(missing) == 1 or (missing and part == "train"):
-            fault = f"the folder has no {' and no '.join(missing)}"
-            raise DataError(folder, fault, "write it with numpy.save")
+            fault = f"has no {' and no '.join(missing)}; it has {', '.join(sorted(names)[:20])}"
+            raise DataError(path, fault, "write numpy.savez(path, X=X, y=y), or X.npy and y.npy")
         if not missing:
-            arrays |= {name: read_npy(os.path.join(folder, f"{name}.npy")) for name in pair}
-    return _source(folder, arrays)
+            splits[part] = Split(*map(read, pair))
+    return splits
 
 
-def _source(path: str, arrays: dict[str, Array]) -> Source:
-    splits = {part: Split(arrays[x], arrays[y]) for part, (x, y) in PAIRS.items() if x in arrays}
-    return Source(path, splits)
-
-
-def read_npz(
-    path: str, needed: Sequence[str], optional: Iterable[Sequence[str]] = ()
-) -> dict[str, Array]:
-    """Read arrays of an .npz file by their names.
-
-    The needed ones, and of the optional groups each that has one of its arrays there.
+def read_npz(path: str, names: Sequence[str]) -> dict[str, Array]:
+    """Read those arrays of an .npz file that have one of these names.
 
     Raises
     ------
     DataError
-        If the file is damaged, an array is missing, or holds objects instead of numbers.
+        If the file is damaged, or holds objects instead of numbers.
     """
     check_file(path)
-    remedy = f"write it with numpy.savez(path, {', '.join(f'{name}={name}' for name in needed)})"
-    from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile  # it takes time to import
-
     try:
-        with ZipFile(path) as archive:
-            present = {name.removesuffix(".npy") for name in archive.namelist()}
-            groups = [group for group in optional if present & set(group)]
-            wanted = [*needed, *chain.from_iterable(groups)]
-            missing = " and no ".join(name for name in wanted if name not in present)
-            if missing:
-                fault = f"has no {missing}; it has {', '.join(sorted(present)[:20])}"
-                raise DataError(path, fault, remedy)
-            members = [archive.getinfo(f"{name}.npy") for name in wanted]
+        with np.load(path, allow_pickle=False) as archive:
+            wanted = [name for name in names if name in archive.files]
+            members = [archive.zip.getinfo(f"{name}.npy") for name in wanted]
             check_unpacked(path, sum(member.file_size for member in members))
-            if any(member.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for member in members):
-                raise DataError(path, "is compressed in a way that NumPy does not use", remedy)
-            return {name: _member(path, archive, name) for name in wanted}
+            return {name: np.asarray(archive[name]) for name in wanted}
     except DataError:
         raise
     except Exception as error:  # zipfile and numpy.lib.format do not say what a bad file raises
-        raise _unreadable(path, ".npz", error, remedy) from error
+        raise _unreadable(path, ".npz", error) from error
 
 
-def _member(path: str, archive: "ZipFile", name: str) -> Array:
-    with archive.open(f"{name}.npy") as member:
-        try:
-            array = np.lib.format.read_array(member, allow_pickle=False)
-        except ValueError as error:
-            raise _of_objects(path, name, error) or error from None
-        if member.read(1):  # at its end the checksum is compared, too
-            raise DataError(path, f"bytes follow after the end of {name}", GET_A_NEW_COPY)
-    return array
-
-
-def _of_objects(path: str, name: str, error: Exception) -> DataError | None:
-    """Return an error for an array of Python objects; None where it is another fault."""
-    if not ("Object arrays" in str(error) or "Python objects" in str(error)):
-        return None
-    remedy = f"save {name}.astype(str), or {name}.astype(float) of numbers"
-    return DataError(path, f"{name} holds Python objects, which only pickle could read", remedy)
-
-
-def _unreadable(path: str, kind: str, error: Exception, remedy: str) -> DataError:
+def _unreadable(path: str, kind: str, error: Exception) -> DataError:
     reason = str(error).partition("\n")[0] or type(error).__name__
+    remedy = "write it with numpy.save or savez, objects by .astype(float) or .astype(str)"
     return DataError(path, f"is not a readable {kind} file: {reason}", remedy)
 
 
@@ -226,16 +176,11 @@ def read_npy(path: str) -> Array:
     DataError
         If the file is damaged, or holds anything but numbers or texts.
     """
-    from zipfile import is_zipfile
-
     check_file(path)
     try:
-        if is_zipfile(path):
-            raise ValueError("it holds no single array of numbers; name it .npz")
         return np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy.lib.format does not say what a damaged header raises
-        unreadable = _unreadable(path, ".npy", error, "write it with numpy.save(path, X)")
-        raise _of_objects(path, Path(path).stem, error) or unreadable from error
+        raise _unreadable(path, ".npy", error) from error
 
 
 def read_idx(path: str) -> Array:
@@ -276,33 +221,22 @@ def read_idx(path: str) -> Array:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def idx_header(shape: tuple[int, ...]) -> bytes:
-    """Return what an IDX file of unsigned bytes of this shape begins with."""
-    return struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
-
-
 def find_idx(folder: str, file_name: str) -> str | None:
     """Return the path of a file in the folder, plain or with .gz; None where there is none."""
     paths = (os.path.join(folder, file_name + suffix) for suffix in ("", ".gz"))
     return next(filter(os.path.isfile, paths), None)
 
 
-def _idx_of_folder(folder: str) -> Source:
+def read_idx_folder(folder: str, name: str | None = None) -> Source:
     """Read a folder with the four IDX files that MNIST and its successors consist of."""
-    arrays = {}
-    for field, file_name in IDX_NAMES.items():
-        path = find_idx(folder, file_name)
-        if path is None:
-            fault = f"the folder has no {file_name} and no {file_name}.gz"
+    splits = {}
+    for part, file_names in IDX_NAMES.items():
+        paths = [find_idx(folder, file_name) or file_name for file_name in file_names]
+        if missing := [path for path in paths if path in file_names]:
+            fault = f"the folder has no {missing[0]} and no {missing[0]}.gz"
             raise DataError(folder, fault, "put all four IDX files of the data set into it")
-        arrays[field] = read_idx(path)
-    return idx_source(folder, arrays)
-
-
-def idx_source(name: str, arrays: dict[str, Array]) -> Source:
-    """Return the arrays of the four files, by the keys of `IDX_NAMES`, as what a reader gives."""
-    parts = ("train", "test")
-    return Source(name, {p: Split(arrays[f"{p}_inputs"], arrays[f"{p}_labels"]) for p in parts})
+        splits[part] = Split(*map(read_idx, paths))
+    return Source(name or folder, splits)
 
 
 def _read_pickle(path: str) -> Source:
@@ -313,7 +247,7 @@ def _read_pickle(path: str) -> Source:
     worth 1/256 each: the same values.  Other floats are kept as they are.
     """
     try:
-        pairs = [(x.values, y.values) for x, y in _Unpickler(read_bytes(path)).load()]
+        pairs = [Split(x.values, y.values) for x, y in _Unpickler(read_bytes(path)).load()]
         if len(pairs) != len(PAIRS):
             raise ValueError(f"it has {len(pairs)} pairs")
     except DataError:
@@ -322,20 +256,15 @@ def _read_pickle(path: str) -> Source:
         fault = f"is not a pickle of three pairs of NumPy arrays: {str(error)[:200]}"
         raise DataError(path, fault, "save X and y with numpy.savez instead") from error
     pixels = [as_bytes(inputs, PIXEL_SCALE) for inputs, _ in pairs]
-    are_pixels = all(values is not None for values in pixels)
-    splits = {
-        name: Split(own if are_pixels else inputs, targets)
-        for name, (inputs, targets), own in zip(
-            ("train", "validation", "test"), pairs, pixels, strict=True
-        )
-    }
-    return Source(path, splits)
+    if all(values is not None for values in pixels):
+        pairs = [Split(values, y) for values, (_, y) in zip(pixels, pairs, strict=True)]
+    return Source(path, dict(zip(("train", "validation", "test"), pairs, strict=True)))
 
 
 class _DType:
     """Stands for numpy.dtype, of numbers alone."""
 
-    def __init__(self, code: Any, *_: Any) -> None:
+    def __init__(self, code: str, *_: object) -> None:
         self.dtype = np.dtype(code)
         if self.dtype.kind not in "fiu":
             raise ValueError("a dtype is not one of numbers")
@@ -349,7 +278,7 @@ class _Array:
 
     values: Array
 
-    def __init__(self, *_: Any) -> None: ...
+    def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, is_fortran, data = state
@@ -388,7 +317,7 @@ class _Unpickler(pickle._Unpickler):
     def __init__(self, data: bytearray) -> None:
         super().__init__(io.BytesIO(data), encoding="bytes")
 
-    def find_class(self, module: Any, name: Any) -> Any:
+    def find_class(self, module: str, name: str) -> type:
         """Return what stands for an admitted name; refuse any other."""
         if (module, name) not in _NAMES:
             raise ValueError(f"it names {f'{module}.{name}'[:100]!r}, which is refused")

@@ -7,31 +7,20 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import FEW, NUMBER, Column, as_array, encode, fit_columns
-from pluggable_mlp.data.dataset import Dataset, Source, Split, as_inputs, as_values
-from pluggable_mlp.data.encoded import AS_THEY_COME, EncodedArray, Order
+from pluggable_mlp.data import scaling, values
+from pluggable_mlp.data.columns import Column, Order, fit_columns
+from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.encoded import EncodedArray, encode
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.scaling import (
-    LINEAR,
-    QUANTILE,
-    SCALINGS,
-    SMOOTH_CLIP,
-    QuantileTransform,
-    Scaling,
-    bin_edges,
-    fit_quantiles,
-    fit_scaling,
-    whole_pixels,
-)
+from pluggable_mlp.data.scaling import QuantileTransform, Scaling
 from pluggable_mlp.data.split import block_of, divide, in_memory, keep_on_disk, needs_blocks
-from pluggable_mlp.data.targets import Task, as_task, class_indices, classes_of, find_task
-from pluggable_mlp.lazy import blocks, lazy_map
+from pluggable_mlp.data.values import Source, Split, Task, as_inputs, as_values
+from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
@@ -57,7 +46,7 @@ def build_dataset(
 ) -> Dataset:
     """Convert what a file holds to a `Dataset`.
 
-    Where the source has no split for testing, `choose_test_examples` divides it; a share of the
+    Where the source has no split for testing, `choose_examples` divides it; a share of the
     examples for training is kept for validation where that is asked for.
 
     uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  All others
@@ -87,17 +76,16 @@ def build_dataset(
     if preparation is not None:
         task = preparation.task
     elif options.task is None:
-        task = find_task(name, source.splits["train"].targets)
+        task = values.find_task(name, source.splits["train"].targets)
     else:
-        task = as_task(options.task)
+        task = values.as_task(options.task)
     recipe = make_recipe(options.recipe or NONE)
     splits, shares = divide(source, options, task, recipe.validation)
     if preparation is None:
         splits, preparation = _fit(source, splits, task, options, recipe)
     else:
         splits = {
-            part: preparation.apply(name, split, block_size=block_size)
-            for part, split in splits.items()
+            part: preparation.apply(name, split, block_size) for part, split in splits.items()
         }
     return Dataset(
         splits,
@@ -142,7 +130,7 @@ def _fit(
         plain=not isinstance(arrays["train"], EncodedArray),
         scaling=fitted if isinstance(fitted, Scaling) else None,
         quantiles=fitted if isinstance(fitted, QuantileTransform) else None,
-        order=_order(recipe) if source.is_table else AS_THEY_COME,
+        order=_order(recipe) if source.is_table else (False, None),
         edges=_edges(arrays["train"], train, unit, recipe.bins),
         target_range=_ends(targets["train"], task) if recipe.keeps_range else None,
         pixels=kind == PIXEL_SCALING,
@@ -158,16 +146,21 @@ def _edges(encoded: Array, inputs: Array, unit: float, bins: int) -> tuple[tuple
     """Return the edges of bins of the training inputs (n, features) that are numbers."""
     numbers = inputs.shape[1]
     if isinstance(encoded, EncodedArray):
-        numbers = int(encoded.is_number.sum())
+        _, are_numbers = encoded.only(_is_number)
+        numbers = int(are_numbers.sum())
     if not (bins and numbers):
         return ()
     # In float32, in which a network may be: different edges stay so.
-    values = np.concatenate([rows[:, :numbers].astype(np.float32) for rows in blocks(inputs)])
-    return bin_edges(values * np.float32(unit), bins)
+    floats = np.concatenate([rows[:, :numbers].astype(np.float32) for rows in blocks(inputs)])
+    return scaling.bin_edges(floats * np.float32(unit), bins)
+
+
+def _is_number(column: Column) -> bool:
+    return column.kind == "number"
 
 
 def _order(recipe: Recipe) -> Order:
-    return Order(recipe.pairs is not None, recipe.embedded)
+    return recipe.pairs is not None, recipe.embedded
 
 
 def _ends(targets: Array, task: Task) -> tuple[float, float] | None:
@@ -184,17 +177,17 @@ def _as_arrays(
     name = source.name
     if not source.is_table:
         return _as_inputs(source, splits), None
-    frames: dict[str, Any] = {part: split.inputs for part, split in splits.items()}
-    columns = fit_columns(name, frames["train"], categorical=source.categorical, pairs=recipe.pairs)
-    _warn_of_row_numbers(name, frames["train"])
+    frame = splits["train"].inputs
+    columns = fit_columns(name, frame, categorical=source.categorical, pairs=recipe.pairs)
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
     if left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
-    lacks = any(column.null_count() for frame in frames.values() for column in frame)
-    if not lacks and all(of.kind == NUMBER for of in columns):
-        return {part: as_array(frame) for part, frame in frames.items()}, columns
     order = _order(recipe)
-    return {part: encode(name, columns, of, order) for part, of in frames.items()}, columns
+    arrays = {part: encode(name, columns, of.inputs, order) for part, of in splits.items()}
+    lacks = any(column.null_count() for split in splits.values() for column in split.inputs)
+    if lacks or any(of.kind != "number" for of in columns):
+        return arrays, columns
+    return {part: encoded[:] for part, encoded in arrays.items()}, columns
 
 
 def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
@@ -216,45 +209,48 @@ def _scaled_inputs(
     The smooth clip is of all features but those of `embedded` columns, other scalings of the
     numbers of a table.
     """
-    choose(SCALINGS | dict.fromkeys([QUANTILE, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
+    name = source.name
+    choose(dict.fromkeys([*scaling.NAMES, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     if kind == PIXEL_SCALING:
-        return {part: whole_pixels(source.name, part, of) for part, of in inputs.items()}, None
+        return {part: scaling.whole_pixels(name, part, of) for part, of in inputs.items()}, None
     if kind == NO_SCALING:
         return inputs, None
     train, features = inputs["train"], None
+    if kind in scaling.SORTING and isinstance(train, StoredArray):
+        fault = f"is read in blocks, and {kind} scaling sorts all examples"
+        raise DataError(name, fault, "take --scaling standard, or --block-size 0")
     if not isinstance(train, EncodedArray):
         to_values = partial(as_values, unit=source.pixel_scale)
         inputs = {part: lazy_map(of, to_values) for part, of in inputs.items()}
-        values = inputs["train"]
-    elif kind == SMOOTH_CLIP:
-        features = None if embedded is None else ~train.are_of(embedded)
-        values = train.ordered(features)
+        scaled = inputs["train"]
+    elif kind == scaling.SMOOTH_CLIP:
+        scaled, features = train.only(lambda column: not column.is_embedded((True, embedded)))
     else:
-        values, features = train.numbers(), train.is_number
-    scaling: Scaling | QuantileTransform
-    if kind == QUANTILE:
-        scaling = fit_quantiles(source.name, values, seed, features)
+        numbers, features = train.only(_is_number)
+        scaled = numbers[:]
+    fitted: Scaling | QuantileTransform
+    if kind == scaling.QUANTILE:
+        fitted = scaling.fit_quantiles(scaled, seed, features)
     else:
-        scaling = fit_scaling(source.name, kind, values, features)
-    scaled = {part: lazy_map(array, scaling.apply_in_place) for part, array in inputs.items()}
-    return scaled, scaling
+        fitted = scaling.fit_scaling(name, kind, scaled, features)
+    return {part: lazy_map(of, fitted.apply_in_place) for part, of in inputs.items()}, fitted
 
 
 def _prepared_targets(
-    name: str, splits: dict[str, Split], task: Task, scaling: str | None
+    name: str, splits: dict[str, Split], task: Task, asked: str | None
 ) -> tuple[dict[str, Array], tuple[int, ...] | tuple[str, ...] | None, Scaling | None]:
     """Return the targets of all splits as a task takes them, the classes, and the scaling."""
     targets = {part: split.targets for part, split in splits.items()}
     if task == "classification":
-        classes = classes_of(name, targets["train"])
-        indices = {part: class_indices(name, part, of, classes) for part, of in targets.items()}
-        return indices, classes, None
-    kind = scaling or NO_SCALING
-    choose(LINEAR | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
+        classes = values.classes_of(name, targets["train"])
+        places = partial(values.class_indices, name, class_labels=classes)
+        return {part: places(part, labels=of) for part, of in targets.items()}, classes, None
+    kind = asked or NO_SCALING
+    choose(scaling.LINEAR | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
     if task == "multilabel" or kind == NO_SCALING:
         return targets, None, None
     train = targets["train"]
-    fitted = fit_scaling(f"{name}, target", kind, as_values(train).reshape(len(train), -1))
+    fitted = scaling.fit_scaling(f"{name}, target", kind, as_values(train).reshape(len(train), -1))
     return {part: fitted.apply(of) for part, of in targets.items()}, None, fitted
 
 
@@ -265,20 +261,6 @@ def _target_names(source: Source, task: Task, targets: Array) -> tuple[str, ...]
     if targets.ndim == 1 or targets.shape[1] == 1:
         return ("y",)
     return tuple(f"y{place + 1}" for place in range(targets.shape[1]))
-
-
-def _warn_of_row_numbers(name: str, train: Any) -> None:
-    """Warn of whole numbers that differ in all rows, and skip few: a part has not all of them."""
-    for column in train:
-        rows = len(column)
-        if not column.dtype.is_numeric() or column.null_count():
-            continue
-        values = column.to_numpy()
-        if not FEW < rows <= np.ptp(values) + 1 < 2 * rows:
-            continue
-        if (values == np.floor(values)).all() and len(np.unique(values)) == rows:
-            doubt = f"column {column.name!r} holds another whole number in each row, as row numbers"
-            warn(name, f"{doubt} are; leave it out if it says nothing of a row")
 
 
 def _warn_of_large_numbers(source: Source, train: Array) -> None:

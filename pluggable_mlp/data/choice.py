@@ -6,21 +6,23 @@ becomes of its columns in `columns.py`.
 Shapes: n rows, a column is (n,): Float64, null where a number is missing, or an Enum of texts.
 """
 
-from collections.abc import Collection, Sequence
-from itertools import product
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import as_enum, import_polars
-from pluggable_mlp.data.dataset import LARGEST_EXACT, Source, Split
-from pluggable_mlp.data.errors import DataError, rows_lack, warn
+from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.tables import MISSING, Decimal, open_table, source_of
+from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table, source_of
+from pluggable_mlp.data.values import LARGEST_EXACT, Source, Split
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import closest
 from pluggable_mlp.wording import listed
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Series
 
 Kind = Literal["numbers", "texts"]
 NUMBERS: Kind = "numbers"
@@ -28,15 +30,6 @@ TEXTS: Kind = "texts"
 
 MOSTLY = 0.9
 """A column of which so many values are numbers is one of numbers, and its texts are faults."""
-
-_SPELLINGS = sorted(
-    {
-        "".join(letters)
-        for word in MISSING
-        for letters in product(*zip(word, word.upper(), strict=True))
-    }
-)
-"""The same in upper and lower case: to compare is quicker than to lower the texts of a column."""
 
 _CODE = r"[+-]?0[0-9]+|\+[0-9]+"
 
@@ -59,9 +52,9 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
     source, columns = source_of(options.data), frame.columns
     if len(columns) < 2:
         fault = f"has one column, which begins with {str(frame.item(0, 0))[:50]!r}"
-        remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs: the "
-        raise DataError(source, fault, f"{remedy}features, then what to predict")
-    chosen = _targets(source, columns, header, options.target, preparation)
+        remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs"
+        raise DataError(source, fault, remedy)
+    chosen = _targets(source, columns, options.target, preparation)
     if len(chosen) == len(columns):
         raise DataError(source, "all columns are targets", "leave some for the features")
     as_text = (
@@ -77,9 +70,7 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
     return Source(source, splits, target_names=tuple(chosen), header=header)
 
 
-def read_table_inputs(
-    data: Any, preparation: Preparation | None = None, targets: Collection[str] = ()
-) -> Any:
+def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "DataFrame":
     """Read the features of a table for a network (polars.DataFrame).
 
     The arguments are those of `load_inputs`.
@@ -91,19 +82,19 @@ def read_table_inputs(
     """
     options = DataOptions(data=data)
     frame, header = open_table(options, preparation)
-    beside = [] if header is False else [name for name in frame.columns if name in targets]
+    beside = ((preparation and preparation.target_names) or ()) if header is not False else ()
     decimal = (preparation or options).decimal
     return inputs_of(source_of(data), frame, header, decimal, preparation, beside)
 
 
 def inputs_of(
     source: str,
-    frame: Any,
+    frame: "DataFrame",
     header: bool | None,
-    decimal: Any,
+    decimal: Decimal,
     preparation: Preparation | None,
     targets: Sequence[str] = (),
-) -> Any:
+) -> "DataFrame":
     """Return the features of a table, as numbers or texts as training knew them."""
     rest = [name for name in frame.columns if name not in targets]
     kinds: dict[str, Kind | None]
@@ -111,21 +102,27 @@ def inputs_of(
         kinds = dict.fromkeys(rest, None if preparation is None else NUMBERS)
         found = {name: name for name in rest}
     else:
-        choose = _by_place if header is False or not preparation.is_named else _by_name
-        found = choose(source, frame.columns, rest, preparation)
+        found = _places(source, frame.columns, rest, header, preparation)
         kinds = {of.name: TEXTS if of.is_text else NUMBERS for of in preparation.used_columns}
     return import_polars().DataFrame(
         {
-            name: typed(source, frame[place], kinds[name], decimal=decimal, header=header)
+            name: typed(source, frame[place], kinds[name], decimal=decimal)
             for name, place in found.items()
         }
     )
 
 
-def _by_name(
-    source: str, columns: Sequence[str], rest: Sequence[str], preparation: Preparation
+def _places(
+    source: str,
+    columns: Sequence[str],
+    rest: Sequence[str],
+    header: bool | None,
+    preparation: Preparation,
 ) -> dict[str, str]:
-    """Return where the features of training are: under their names.  A warning lists the others.
+    """Return where the features of training are: under their names, or in their order.
+
+    Their order counts if either table has no names, and this one has as many features.  A warning
+    lists columns that are not used.
 
     Raises
     ------
@@ -133,35 +130,17 @@ def _by_name(
         If one is missing.
     """
     used = preparation.used_names
-    missing = [name for name in used if name not in columns]
-    if missing:
-        word = "column" if len(missing) == 1 else "columns"
-        fault = f"has no {word} {_listed(missing)}; it has {', '.join(columns[:20])}"
+    every = [column.name for column in preparation.columns or ()]
+    is_bare = header is False or not preparation.is_named
+    if is_bare and len(rest) == len(every):
+        return {name: rest[every.index(name)] for name in used}
+    if missing := [name for name in used if name not in columns]:
+        fault = f"has no column {_listed(missing)}; it has {', '.join(columns[:20])}"
         raise DataError(source, fault, f"give the columns {', '.join(used[:20])}")
-    known = {column.name for column in preparation.columns or ()}
-    unused = [name for name in rest if name not in known]
-    if unused:
+    known = {*every, *(preparation.target_names or ())}
+    if unused := [name for name in rest if name not in known]:
         warn(source, f"columns that are not used: {_listed(unused)}")
     return {name: name for name in used}
-
-
-def _by_place(
-    source: str, columns: Sequence[str], rest: Sequence[str], preparation: Preparation
-) -> dict[str, str]:
-    """Return where the features of training are, of a table without names: in their order.
-
-    Raises
-    ------
-    DataError
-        If there are not as many.
-    """
-    every = [column.name for column in preparation.columns or ()]
-    if not preparation.is_named and len(rest) != len(every):
-        rest = every  # their places in training; maybe the target is among them
-    if len(rest) != len(every) or not set(rest) <= set(columns):
-        fault = f"has {len(rest)} features without names, training had {len(every)}"
-        raise DataError(source, fault, f"give {', '.join(every[:20])}, in this order")
-    return {name: rest[every.index(name)] for name in preparation.used_names}
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -171,15 +150,13 @@ def _listed(names: Sequence[str]) -> str:
 def _targets(
     source: str,
     columns: Sequence[str],
-    header: bool | None,
     asked: str | None,
     preparation: Preparation | None,
 ) -> list[str]:
     """Return the columns of the target: training's own, or those asked for, by default the last."""
     if preparation is not None and preparation.columns is not None:
-        named = header is not False and preparation.is_named
-        targets = preparation.target_names or ()
-        return [_target(source, columns, one, by_place=not named) for one in targets]
+        by_place = not preparation.is_named
+        return [_target(source, columns, one, by_place) for one in preparation.target_names or ()]
     if asked is None:
         return [columns[-1]]
     if asked in columns:  # which may hold a comma
@@ -187,7 +164,7 @@ def _targets(
     return [_target(source, columns, one.strip()) for one in asked.split(",")]
 
 
-def _target(source: str, columns: Sequence[str], one: str, *, by_place: bool = True) -> str:
+def _target(source: str, columns: Sequence[str], one: str, by_place: bool = True) -> str:
     """Return the column of a target, by its name or, counted from 1, its place."""
     if one in columns:
         return one
@@ -199,17 +176,17 @@ def _target(source: str, columns: Sequence[str], one: str, *, by_place: bool = T
     raise DataError(source, f"has no column {one!r}; it has {', '.join(columns[:20])}", remedy)
 
 
-def _as_array(source: str, columns: Sequence[Any]) -> Array:
+def _as_array(source: str, columns: Sequence["Series"]) -> Array:
     """Return texts (n,), numbers (n,), or rows of them (n, outputs); none may be missing."""
     for column in columns:
-        lacking = column.is_null().arg_true().to_list()
-        if lacking:
-            fault = rows_lack(lacking, f"the target {column.name!r}")
-            raise DataError(source, fault, "leave such rows out")
+        if column.null_count():
+            row = int(column.is_null().arg_true()[0]) + 1
+            fault = f"row {row} lacks the target {column.name!r}"
+            raise DataError(source, fault, "leave out rows without a target")
     texts = [column for column in columns if not column.dtype.is_numeric()]
     if texts and len(columns) > 1:
         fault = f"the target {texts[0].name!r} holds texts"
-        raise DataError(source, fault, "give one such column alone, or numbers")
+        raise DataError(source, fault, "give it alone, or numbers")
     if texts:
         return np.asarray(texts[0].cast(import_polars().String).to_list())
     arrays = [column.to_numpy() for column in columns]
@@ -218,12 +195,11 @@ def _as_array(source: str, columns: Sequence[Any]) -> Array:
 
 def typed(
     source: str,
-    column: Any,
+    column: "Series",
     kind: Kind | None = None,
     *,
     decimal: Decimal = "point",
-    header: bool | None = None,
-) -> Any:
+) -> "Series":
     """Return a column of a table as numbers, or as texts.
 
     Parameters
@@ -236,8 +212,6 @@ def typed(
         Numbers stay numbers: `encode` takes them for the texts of the same categories.
     decimal : {"point", "comma"}
         Of numbers that are written as texts.
-    header : bool, optional
-        As `open_table` returns it.
 
     Raises
     ------
@@ -253,10 +227,10 @@ def typed(
             raise DataError(source, fault, "convert the column to texts")
         return numbers
     texts = _texts(source, column)
-    texts = texts.set(texts.is_in(_SPELLINGS), None)
+    texts = texts.set(texts.str.to_lowercase().is_in(MISSING), None)
     if kind == TEXTS:
         return as_enum(texts)
-    numbers = _numbers(texts, decimal)
+    numbers = as_numbers(texts, decimal)
     count, right = (len(of) - of.null_count() for of in (texts, numbers))
     if right == count:
         return _finite(source, numbers)
@@ -265,16 +239,15 @@ def typed(
         fault = f"column {column.name!r} holds {texts[row][:50]!r} in row {row + 1}"
         whose = "else numbers" if kind is None else "where training saw numbers"
         remedy = "correct it, or leave the field empty if it is missing"
-        if row == 0 and header is False:
-            way = "leave it out" if kind is not None else "say --header yes (header=True)"
-            remedy += f"; if the first line names the columns, {way}"
+        if row == 0:
+            remedy = "leave the line out, or say --header yes (header=True), if it names columns"
         raise DataError(source, f"{fault}, {whose}", remedy)
     return as_enum(texts)
 
 
 def target(
-    source: str, column: Any, as_text: bool | None = None, *, decimal: Decimal = "point"
-) -> Any:
+    source: str, column: "Series", as_text: bool | None = None, *, decimal: Decimal = "point"
+) -> "Series":
     """Return a column of classes or of numbers to predict, or what training knew it to be.
 
     Integers are integers.  Texts are texts as they are written, where only an empty one is
@@ -284,7 +257,7 @@ def target(
     Raises
     ------
     DataError
-        As `typed`, and if it holds integers that no float64 holds.
+        As `typed`.
     """
     if as_text is False:
         return typed(source, column, decimal=decimal)
@@ -294,7 +267,7 @@ def target(
     texts = texts.set(texts.str.len_bytes() == 0, None)
     if as_text:
         return as_enum(texts)
-    numbers, whole = _numbers(texts, decimal), texts.str.contains(r"^[+-]?[0-9]+$")
+    numbers, whole = as_numbers(texts, decimal), texts.str.contains(r"^[+-]?[0-9]+$")
     are_numbers = numbers.null_count() == texts.null_count()
     if (numbers.is_not_null() & ~whole).any():
         return typed(source, column, decimal=decimal)
@@ -303,28 +276,16 @@ def target(
     return _whole(source, texts)
 
 
-def _whole(source: str, column: Any) -> Any:
-    """Return a column as Int64 where it holds integers alone, else as Float64.
-
-    Raises
-    ------
-    DataError
-        If an integer is beyond those that a float64 holds exactly, which no task takes.
-    """
+def _whole(source: str, column: "Series") -> "Series":
+    """Return a column as integers where it holds such alone, else as Float64."""
     polars = import_polars()
-    if column.null_count() or not (column.dtype.is_integer() or column.dtype == polars.String):
-        return typed(source, column)
-    whole = column.cast(polars.Int64, strict=False)
-    beyond = whole.is_null() | ~whole.is_between(-LARGEST_EXACT, LARGEST_EXACT)
-    if beyond.any():
-        row = int(beyond.arg_true()[0])
-        fault = f"column {column.name!r} holds {column[row]} in row {row + 1}"
-        remedy = "leave out such rows, or scale the numbers down"
-        raise DataError(source, f"{fault}, a target beyond 2**53", remedy)
-    return whole
+    whole = column
+    if column.dtype == polars.String:
+        whole = column.cast(polars.Int64, strict=False)
+    return whole if whole.dtype.is_integer() and not whole.null_count() else typed(source, column)
 
 
-def _finite(source: str, numbers: Any) -> Any:
+def _finite(source: str, numbers: "Series") -> "Series":
     """Return a column of floats, null where one is missing; DataError for infinity."""
     infinite = numbers.is_infinite().arg_true()
     if len(infinite):
@@ -334,7 +295,7 @@ def _finite(source: str, numbers: Any) -> Any:
     return numbers.fill_nan(None)
 
 
-def _texts(source: str, column: Any) -> Any:
+def _texts(source: str, column: "Series") -> "Series":
     """Return a column as texts without blanks around them; DataError for lists and the like."""
     polars = import_polars()
     try:
@@ -343,11 +304,3 @@ def _texts(source: str, column: Any) -> Any:
         fault = f"column {column.name!r} is of type {column.dtype}"
         remedy = "write it as numbers or as texts, or leave it out"
         raise DataError(source, fault, remedy) from None
-
-
-def _numbers(texts: Any, decimal: Decimal) -> Any:
-    """Return a column of texts as numbers, null where one is none."""
-    if decimal == "comma":
-        has_point = texts.str.contains(".", literal=True)
-        texts = texts.set(has_point, None).str.replace(",", ".", literal=True)
-    return texts.cast(import_polars().Float64, strict=False)

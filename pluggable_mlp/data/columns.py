@@ -17,29 +17,27 @@ Shapes: n examples, a column is (n,), features (n, features).
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.encoded import AS_THEY_COME, Block, EncodedArray, Order, in_order
-from pluggable_mlp.data.errors import DataError, warn
-from pluggable_mlp.data.targets import BOOLEANS
+from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.values import BOOLEANS
 from pluggable_mlp.training.recipes import Pairs
-from pluggable_mlp.wording import counted, listed
+from pluggable_mlp.wording import listed
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Series
+
+Order = tuple[bool, int | None]
+"""Whether the numbers of a table come first; columns of so many categories or more come last."""
 
 MOST_CATEGORIES = 10_000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
 
 FEW = 20
 """Up to half as many different texts are categories, however few the rows are."""
-
-NUMBER: Literal["number"] = "number"
-CATEGORY: Literal["category"] = "category"
-PRESENCE: Literal["presence"] = "presence"
-LEFT_OUT: Literal["left out"] = "left out"
-SIGN: Literal["sign"] = "sign"
-ONE_HOT: Literal["one-hot"] = "one-hot"
 
 
 class Described(NamedTuple):
@@ -85,7 +83,7 @@ class Column:
     @property
     def is_text(self) -> bool:
         """Whether it holds texts that are used."""
-        return self.kind in (CATEGORY, PRESENCE, SIGN, ONE_HOT)
+        return self.kind in ("category", "presence", "sign", "one-hot")
 
     @property
     def is_boolean(self) -> bool:
@@ -95,27 +93,41 @@ class Column:
     @property
     def is_used(self) -> bool:
         """Whether it becomes a feature."""
-        return self.kind != LEFT_OUT
+        return self.kind != "left out"
 
     @property
     def indicator(self) -> bool:
         """Whether a feature says where a value is missing."""
-        return self.kind in (NUMBER, CATEGORY, PRESENCE) and self.missing > 0
+        return self.kind in ("number", "category", "presence") and self.missing > 0
+
+    @property
+    def is_category(self) -> bool:
+        """Whether each of its categories becomes a feature."""
+        return self.kind in ("category", "one-hot")
+
+    @cached_property
+    def blocks(self) -> "list[Column]":
+        """A column for its number or its categories, and one for where a value is missing."""
+        blocks = [] if self.kind == "presence" else [replace(self, missing=0)]
+        return [*blocks, *[Column(self.name, "presence", self.missing)] * self.indicator]
 
     @cached_property
     def features(self) -> list[str]:
         """The names of the features that it becomes."""
-        is_one = self.kind in (NUMBER, SIGN)
-        own = [self.name] if is_one else [f"{self.name}={c}" for c in self.categories]
-        return [*own, f"{self.name} missing"] if self.indicator else own
+        if self.kind == "presence":
+            return [f"{self.name} missing"]
+        is_one = self.kind in ("number", "sign")
+        names = [self.name] if is_one else [f"{self.name}={c}" for c in self.categories]
+        return [*names, f"{self.name} missing"] if self.indicator else names
 
-    @cached_property
-    def blocks(self) -> list[Block]:
-        """The features in blocks: the number or the categories, and where one is missing."""
-        own = self.features[: len(self.features) - self.indicator]
-        count = len(own) if self.kind in (CATEGORY, ONE_HOT) else 0
-        blocks = [Block(own, self.kind == NUMBER, count)] if own else []
-        return [*blocks, *[Block(self.features[-1:])] * self.indicator]
+    def rank(self, order: Order) -> int:
+        """Return where it is in an order: columns of the same rank stay as they come."""
+        return 2 if self.is_embedded(order) else int(order[0] and self.kind != "number")
+
+    def is_embedded(self, order: Order) -> bool:
+        """Return whether it has as many categories as columns that come last."""
+        least = order[1]
+        return least is not None and self.is_category and len(self.categories) >= least
 
     def describe(self) -> Described:
         """Return what is shown of the column."""
@@ -123,14 +135,14 @@ class Column:
         return Described(self.name, self.missing, limits, self._in_words())
 
     def _in_words(self) -> str:
-        if self.kind == LEFT_OUT:
+        if self.kind == "left out":
             return f"left out: {self.note}"
-        if self.kind == PRESENCE:
+        if self.kind == "presence":
             return f"{self.note}; a feature says where they are missing"
-        if self.kind == SIGN:
+        if self.kind == "sign":
             first, second = self.categories
             return f"-1 for {first}, 1 for {second}, 0 for missing ones"
-        if self.kind == NUMBER:
+        if self.kind == "number":
             words, then = "number", f"missing ones become {self.fill:g}"
         else:
             words = f"one of {len(self.categories)} categories: {listed(self.categories)}"
@@ -139,7 +151,7 @@ class Column:
 
 
 def fit_columns(
-    name: str, frame: Any, *, categorical: Collection[str] = (), pairs: Pairs | None = None
+    name: str, frame: "DataFrame", *, categorical: Collection[str] = (), pairs: Pairs | None = None
 ) -> tuple[Column, ...]:
     """Return what training makes of the columns of its part of a table.
 
@@ -169,7 +181,7 @@ def fit_columns(
     return made
 
 
-def import_polars(source: str = "") -> Any:
+def import_polars(source: str = "") -> "Series":
     """Return the module; DataError where it is not installed."""
     try:
         import polars
@@ -179,52 +191,29 @@ def import_polars(source: str = "") -> Any:
     return polars
 
 
-def as_enum(texts: Any) -> Any:
+def as_enum(texts: "Series") -> "Series":
     """Return a column of texts as an Enum of those that occur, in order."""
     return texts.cast(import_polars().Enum(texts.drop_nulls().unique().sort()))
 
 
-def as_array(frame: Any) -> Array:
-    """Return columns of numbers as one array (n, columns), NaN where one is missing."""
-    return np.stack([values.to_numpy() for values in frame], axis=1)
-
-
-def encode(
-    name: str, columns: Iterable[Column], frame: Any, order: Order = AS_THEY_COME
-) -> EncodedArray:
-    """Return the features of a table (n, features).
-
-    The columns are found by their names; whatever else a table has is not used.  A warning
-    lists texts that training never saw, and values that are missing where none was.
-    """
-    used = [column for column in columns if column.is_used]
-    blocks: list[Block] = []
-    for column in used:
-        arrays = _ENCODE[column.kind](name, column, frame[column.name])
-        pairs = zip(column.blocks, arrays, strict=True)
-        blocks += [block._replace(values=values) for block, values in pairs]
-    return EncodedArray(in_order(blocks, order))
-
-
-def _fitted(values: Any, is_categorical: bool) -> Column:
+def _fitted(values: "Series", is_categorical: bool) -> Column:
     """Return what is made of a column of the training part (n,)."""
     present, missing = values.drop_nulls(), values.null_count()
     if not len(present):
-        return Column(values.name, LEFT_OUT, missing, note="it has no values")
+        return Column(values.name, "left out", missing, note="it has no values")
     ends = None
     if values.dtype.is_numeric():  # never -0.0, which is hashed
         ends = (present.min() + 0.0, present.max() + 0.0)
         if not is_categorical:
-            return Column(values.name, NUMBER, missing, ends, _median(present.to_numpy()))
+            return Column(values.name, "number", missing, ends, _median(present.to_numpy()))
     texts = as_texts(present.unique()).to_list()
     lower = {text.lower() for text in texts}
     categories = tuple(sorted(lower if _are_booleans(lower) else texts))
     count = len(categories)
     if count > MOST_CATEGORIES or 2 * count > max(len(present), FEW):
         note = f"{count} different texts, such as {categories[0][:50]!r}"
-        kind = PRESENCE if missing else LEFT_OUT
-        return Column(values.name, kind, missing, ends, note=note)
-    return Column(values.name, CATEGORY, missing, ends, categories=categories)
+        return Column(values.name, "presence" if missing else "left out", missing, ends, note=note)
+    return Column(values.name, "category", missing, ends, categories=categories)
 
 
 def _median(values: Array) -> float:
@@ -233,7 +222,7 @@ def _median(values: Array) -> float:
     return float(low + (high - low) / 2)
 
 
-def as_texts(values: Any) -> Any:
+def as_texts(values: "Series") -> "Series":
     """Return a column of numbers, or of an Enum, as texts: whole numbers without a point."""
     polars = import_polars()
     if not values.dtype.is_numeric():
@@ -245,65 +234,17 @@ def as_texts(values: Any) -> Any:
 
 def _for_networks(column: Column, pairs: Pairs) -> Column:
     """Return the same column as networks have it."""
-    if column.kind == NUMBER and not column.missing and column.range is not None:
+    if column.kind == "number" and not column.missing and column.range is not None:
         low, high = column.range
         if low == high:
-            return Column(column.name, LEFT_OUT, note=f"it is {low:g} in all rows")
-    if column.kind != CATEGORY:
+            return Column(column.name, "left out", note=f"it is {low:g} in all rows")
+    if column.kind != "category":
         return column
     if len(column.categories) == 1 and not column.missing:
-        return Column(column.name, LEFT_OUT, note=f"it is {column.categories[0]} in all rows")
-    return replace(column, kind=pairs if len(column.categories) == 2 else ONE_HOT)
-
-
-def _numbers(name: str, column: Column, values: Any) -> list[Array]:
-    """Return the features of a column of numbers (n,)."""
-    missing = values.is_null().to_numpy()
-    _warn_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
-    return [values.fill_null(column.fill).to_numpy(), *[missing] * column.indicator]
-
-
-def _categories(name: str, column: Column, values: Any) -> list[Array]:
-    """Return the features of a column of texts (n,)."""
-    if values.dtype.is_numeric():
-        values = as_enum(as_texts(values))
-    place = {category: index for index, category in enumerate(column.categories)}
-    distinct = values.dtype.categories.to_list()
-    places = [place.get(text.lower() if column.is_boolean else text, -1) for text in distinct]
-    codes = values.to_physical().cast(import_polars().Int32).fill_null(-1).to_numpy()
-    found = np.asarray([*places, -1], np.int32)[codes]
-    missing = codes < 0
-    unseen = (found < 0) & ~missing
-    if unseen.any():
-        texts = np.unique(codes[unseen]).tolist()
-        shown = listed([repr(distinct[code]) for code in texts], 5)
-        rows = counted(int(unseen.sum()), "row")
-        warn(name, f"column {column.name!r} holds {shown}, which training never saw, in "
-             f"{rows}: they count as none of its categories")  # fmt: skip
-    _warn_missing(name, column, missing, "they count as none of its categories")
-    if column.kind == SIGN:
-        return [np.where(found < 0, 0.0, 2.0 * found - 1.0)]
-    return [found, *[missing] * column.indicator]
-
-
-def _presence(_name: str, _column: Column, values: Any) -> list[Array]:
-    """Return the one feature that says where a value (n,) is missing."""
-    return [values.is_null().to_numpy()]
-
-
-_ENCODE = {
-    NUMBER: _numbers,
-    PRESENCE: _presence,
-    **dict.fromkeys((CATEGORY, SIGN, ONE_HOT), _categories),
-}
+        return Column(column.name, "left out", note=f"it is {column.categories[0]} in all rows")
+    return replace(column, kind=pairs if len(column.categories) == 2 else "one-hot")
 
 
 def _are_booleans(texts: Iterable[str]) -> bool:
     """Return whether texts are booleans in lower case, as those of Parquet are."""
-    return set(texts) <= set(BOOLEANS)
-
-
-def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
-    if missing.any() and not column.missing:
-        where = f"column {column.name!r} lacks values in {counted(int(missing.sum()), 'row')}"
-        warn(name, f"{where}, where training lacked none: {meaning}")
+    return {*texts} <= {*BOOLEANS}

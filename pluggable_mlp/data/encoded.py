@@ -1,65 +1,82 @@
-"""The features of a table whose categories are codes until rows are taken.
+"""A table's columns as features: each column's arrays, and an array that makes rows of them.
 
-Shapes: n examples, rows of them (m, features).
+What becomes of a column is fitted in `columns.py`.
+
+Shapes: n examples, a column is (n,), rows of features are (m, features).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.data.columns import Column, Order, as_enum, as_texts, import_polars
+from pluggable_mlp.data.errors import warn
 from pluggable_mlp.lazy import LazyArray, blocks
+from pluggable_mlp.wording import counted, listed
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Series
+
+Block = tuple[Column, Array]
+"""A column of one block of features, and its values (n,): of categories places, -1 for none."""
 
 
-class Block(NamedTuple):
-    """Features that say one thing of a column: a number, its categories, or where one is missing.
+def as_array(frame: "DataFrame") -> Array:
+    """Return columns of numbers as one array (n, columns), NaN where one is missing."""
+    return np.stack([values.to_numpy() for values in frame], axis=1)
 
-    Parameters
-    ----------
-    features : list of str
-        Their names.
-    is_number : bool
-        Whether it is a number of the table.
-    categories : int, default 0
-        How many there are; 0 for a single feature.
-    values : array, shape (n,)
-        Of float64 or bool; of categories their places, -1 where it is none of them.
+
+def encode(
+    name: str, columns: Iterable[Column], frame: "DataFrame", order: Order = (False, None)
+) -> "EncodedArray":
+    """Return the features of a table (n, features).
+
+    The columns are found by their names; whatever else a table has is not used.  A warning
+    lists texts that training never saw, and values that are missing where none was.
     """
-
-    features: list[str]
-    is_number: bool = False
-    categories: int = 0
-    values: Array = None
-
-
-class Order(NamedTuple):
-    """The order of a table's features.
-
-    Parameters
-    ----------
-    numbers_first : bool, default False
-        Whether numbers of the table come before its categories, and what says where values are
-        missing.
-    embedded : int, optional
-        Columns of so many categories or more come last.
-    """
-
-    numbers_first: bool = False
-    embedded: int | None = None
+    pairs: list[Block] = []
+    for column in columns:
+        if column.is_used:
+            missing = frame[column.name].is_null().to_numpy()
+            for block in column.blocks:
+                is_presence = block.kind == "presence"
+                values = missing if is_presence else _values(name, column, frame[column.name])
+                pairs.append((block, values))
+    return EncodedArray(sorted(pairs, key=lambda pair: pair[0].rank(order)))
 
 
-AS_THEY_COME = Order()
+def _values(name: str, column: Column, values: "Series") -> Array:
+    """Return the numbers of a column (n,), or the places of its categories."""
+    missing = values.is_null().to_numpy()
+    if column.kind == "number":
+        _warn_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
+        filled: Array = values.fill_null(column.fill).to_numpy()
+        return filled
+    if values.dtype.is_numeric():
+        values = as_enum(as_texts(values))
+    distinct = values.dtype.categories.to_list()
+    place = {category: index for index, category in enumerate(column.categories)}
+    places = [place.get(text.lower() if column.is_boolean else text, -1) for text in distinct]
+    codes = values.to_physical().cast(import_polars().Int32).fill_null(-1).to_numpy()
+    found = np.asarray([*places, -1], np.int32)[codes]
+    unseen = (found < 0) & ~missing
+    if unseen.any():
+        shown = listed([repr(distinct[code]) for code in np.unique(codes[unseen]).tolist()], 5)
+        fault = f"column {column.name!r} holds {shown}, which training never saw"
+        rows = counted(int(unseen.sum()), "row")
+        warn(name, f"{fault}, in {rows}: they count as none of its categories")
+    _warn_missing(name, column, missing, "they count as none of its categories")
+    return np.where(found < 0, 0.0, 2.0 * found - 1.0) if column.kind == "sign" else found
 
 
-def in_order(blocks: Sequence[Block], order: Order) -> list[Block]:
-    """Return blocks of a table's features in the order that a preparation has."""
-
-    def rank(block: Block) -> int:
-        last = order.embedded is not None and block.categories >= order.embedded
-        return 2 if last else int(order.numbers_first and not block.is_number)
-
-    return sorted(blocks, key=rank)
+def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
+    if missing.any() and not column.missing:
+        where = f"column {column.name!r} lacks values in {counted(int(missing.sum()), 'row')}"
+        warn(name, f"{where}, where training lacked none: {meaning}")
 
 
 class EncodedArray(LazyArray):
@@ -67,8 +84,8 @@ class EncodedArray(LazyArray):
 
     Parameters
     ----------
-    blocks : sequence of Block
-        In the order of their features.
+    pairs : sequence of (Column, array)
+        Blocks of features, in their order.
     prepare : callable, optional
         What is made of rows (m, features) in their place, each by itself.
     """
@@ -77,26 +94,26 @@ class EncodedArray(LazyArray):
     ndim = 2
 
     def __init__(
-        self, blocks: Sequence[Block], prepare: Callable[[Array], Array] | None = None
+        self, pairs: Sequence[Block], prepare: Callable[[Array], Array] | None = None
     ) -> None:
-        self._blocks, self._prepare = blocks, prepare
-        self.shape = (len(blocks[0].values), sum(block.categories or 1 for block in blocks))
+        self._pairs, self._prepare = pairs, prepare
+        self.shape = (len(pairs[0][1]), sum(len(column.features) for column, _ in pairs))
 
-    def __getitem__(self, rows: Any) -> Array:
+    def __getitem__(self, rows: slice) -> Array:
         """Return a slice of rows (m, features)."""
         start, stop, _ = rows.indices(len(self))
         made, at = np.zeros((max(stop - start, 0), self.shape[1])), 0
-        for _, _, categories, values in self._blocks:
-            own = values[start:stop]
-            if categories:
-                known = np.flatnonzero(own >= 0)
-                made[known, at + own[known]] = 1.0
+        for column, every in self._pairs:
+            values = every[start:stop]
+            if column.is_category:
+                known = np.flatnonzero(values >= 0)
+                made[known, at + values[known]] = 1.0
             else:
-                made[:, at] = own
-            at += categories or 1
+                made[:, at] = values
+            at += len(column.features)
         return made if self._prepare is None else self._prepare(made)
 
-    def astype(self, dtype: Any) -> Array:
+    def astype(self, dtype: DTypeLike) -> Array:
         """Return all rows (n, features) of a dtype: those of float64 are some at a time."""
         made, start = np.empty(self.shape, dtype), 0
         for rows in blocks(self):
@@ -108,67 +125,34 @@ class EncodedArray(LazyArray):
         """Return what a function makes of rows, each by itself, when they are taken."""
         before = self._prepare
         both = function if before is None else lambda rows: function(before(rows))
-        return EncodedArray(self._blocks, both)
+        return EncodedArray(self._pairs, both)
 
-    def numbers(self) -> Array:
-        """Return the features that are numbers of the table (n, numbers), as they are there."""
-        found = [block.values for block in self._blocks if block.is_number]
-        return np.stack(found, axis=1) if found else np.zeros((len(self), 0))
+    def only(self, chosen: Callable[[Column], bool]) -> tuple[Array, Array]:
+        """Return the features of chosen columns, and which they are, bool (features,)."""
+        pairs = [pair for pair in self._pairs if chosen(pair[0])]
+        flags = [chosen(column) for column, _ in self._pairs for _ in column.features]
+        none = np.zeros((len(self), 0))
+        return EncodedArray(pairs) if pairs else none, np.asarray(flags)
 
-    @property
-    def is_number(self) -> Array:
-        """Which features are numbers of the table, bool (features,)."""
-        widths = [block.categories or 1 for block in self._blocks]
-        return np.repeat([block.is_number for block in self._blocks], widths)
+    @cached_property
+    def _ordered(self) -> list[Array]:
+        """Of each block its values in increasing order, of categories how many rows have each."""
+        return [
+            np.bincount(values[values >= 0], minlength=len(column.features))
+            if column.is_category
+            else np.sort(values)
+            for column, values in self._pairs
+        ]
 
-    def are_of(self, categories: int) -> Array:
-        """Return which features are of columns of at least so many categories, bool (features,)."""
-        widths = [block.categories or 1 for block in self._blocks]
-        return np.repeat([block.categories >= categories for block in self._blocks], widths)
-
-    def ordered(self, features: Array | None = None) -> "OrderedFeatures":
-        """Return chosen features, bool (features,), by default all, each in increasing order."""
-        chosen = np.ones(self.shape[1], np.bool_) if features is None else features
-        return OrderedFeatures(self._blocks, chosen)
+    def ordered_row(self, place: int) -> Array:
+        """Return the values (features,) at a place from 0, each feature in increasing order."""
+        row = [
+            values >= len(self) - place if column.is_category else values[place : place + 1]
+            for (column, _), values in zip(self._pairs, self._ordered, strict=True)
+        ]
+        return np.concatenate(row).astype(np.float64)
 
     @property
     def nbytes(self) -> int:
         """What all rows together take in memory."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
-
-
-class OrderedFeatures:
-    """The values of each feature of a table in increasing order, of categories their counts alone.
-
-    Parameters
-    ----------
-    blocks : sequence of Block
-        In the order of their features.
-    chosen : array of bool, shape (features,)
-        The features that rows are of.
-    """
-
-    def __init__(self, blocks: Sequence[Block], chosen: Array) -> None:
-        self.shape = (len(blocks[0].values), int(chosen.sum()))
-        self._chosen = chosen
-        self._columns = [
-            (np.bincount(values[values >= 0], minlength=count) if count else np.sort(values), count)
-            for _, _, count, values in blocks
-        ]  # of categories how many rows have each
-
-    def __getitem__(self, place: int) -> Array:
-        """Return the values (features,) at a place of the order."""
-        place %= self.shape[0]
-        row = [
-            values >= self.shape[0] - place if categories else values[place : place + 1]
-            for values, categories in self._columns
-        ]
-        return np.concatenate(row).astype(np.float64)[self._chosen]
-
-    def min(self) -> float:
-        """Return the least of all."""
-        return float(self[0].min())
-
-    def max(self) -> float:
-        """Return the largest of all."""
-        return float(self[-1].max())

@@ -1,7 +1,7 @@
 """What is said of data that cannot be used, or perhaps not as they are meant."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 
@@ -62,14 +62,6 @@ class DataWarning(UserWarning):
 def warn(name: str, doubt: str) -> None:
     """Warn of data that can be used, but perhaps not as they are meant."""
     warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
-
-
-def rows_lack(places: Sequence[int], what: str) -> str:
-    """Return which rows lack something, by their places from 0, of which there is one at least."""
-    first = f"row {places[0] + 1}"
-    if len(places) == 1:
-        return f"{first} lacks {what}"
-    return f"{len(places)} rows lack {what}, {first} first"
 
 
 @contextmanager

@@ -4,17 +4,16 @@ The readers, and what prepares data, are imported where they are needed: `load_d
 """
 
 import os
-from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.values import Source, Split, Task
 from pluggable_mlp.training.recipes import NONE
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
-    from pluggable_mlp.data.targets import Task
     from pluggable_mlp.options import DataOptions
 
 ARRAYS = (".npz", ".pkl", ".pkl.gz")
@@ -23,7 +22,7 @@ ARRAYS = (".npz", ".pkl", ".pkl.gz")
 def load_dataset(
     spec: Any,
     seed: int = 0,
-    task: "Task | None" = None,
+    task: Task | None = None,
     *,
     target: str | None = None,
     scaling: str | None = None,
@@ -182,7 +181,7 @@ def load_for_testing(
 
     source = load_source_like(preparation, options.test)
     source = keep_on_disk(source, options.block_size, in_files)
-    return examples_like(preparation, source, block_size=options.block_size)
+    return examples_like(preparation, source, options.block_size)
 
 
 def load_source_like(preparation: "Preparation", data: Any) -> Source:
@@ -193,17 +192,14 @@ def load_source_like(preparation: "Preparation", data: Any) -> Source:
 
 
 def examples_like(
-    preparation: "Preparation",
-    source: Source,
-    dtype: str = "float64",
-    block_size: int | None = None,
+    preparation: "Preparation", source: Source, block_size: int | None = None
 ) -> Split:
     """Return the test part of other data, or all where they have none, as training had its own."""
     from pluggable_mlp.data.split import matched
 
     measured = source.splits.get("test", source.splits["train"])
     split = matched(source.name, "new", measured, preparation.task)
-    return preparation.apply(source.name, split, dtype, block_size)
+    return preparation.apply(source.name, split, block_size)
 
 
 def load_source(options: "DataOptions", preparation: "Preparation | None" = None) -> Source:
@@ -236,11 +232,7 @@ def load_source(options: "DataOptions", preparation: "Preparation | None" = None
     )
 
 
-def load_inputs(
-    path: Any,
-    preparation: "Preparation | None" = None,
-    targets: Collection[str] = (),
-) -> Any:
+def load_inputs(path: Any, preparation: "Preparation | None" = None) -> Any:
     """Read examples without targets, as their file holds them.
 
     Parameters
@@ -250,9 +242,7 @@ def load_inputs(
         gzipped.
     preparation : Preparation, optional
         What training made of its inputs: columns of a table are found by the names that they have
-        there.
-    targets : collection of str
-        Columns that training was to predict, and that may be there, too.
+        there, and those that it was to predict are left aside.
 
     Returns
     -------
@@ -269,11 +259,14 @@ def load_inputs(
     from pluggable_mlp.data.tables import is_table
 
     if is_table(path):
-        return read_table_inputs(path, preparation, targets)
+        return read_table_inputs(path, preparation)
     name = os.fspath(path)
     lower = name.lower()
     if lower.endswith(".npy"):
         return read_npy(name)
     if lower.endswith(".npz"):
-        return read_npz(name, ["X"])["X"]
+        arrays = read_npz(name, ["X"])
+        if not arrays:
+            raise DataError(name, "has no X", "write it with numpy.savez(path, X=X)")
+        return arrays["X"]
     return read_idx(name)

@@ -4,35 +4,25 @@ What is not on this machine is downloaded with pooch, an optional extra, from th
 has it (pooch knows one address per file: https://github.com/fatiando/pooch/issues/310).
 """
 
-import hashlib
 import os
-import sys
-from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.arrays import (
-    GET_A_NEW_COPY,
     IDX_NAMES,
     find_idx,
-    idx_header,
-    idx_source,
     read_arrays,
-    read_idx,
+    read_idx_folder,
     read_npz,
 )
-from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.errors import DataError
+from pluggable_mlp.data.values import Source, Split
 
 ENVIRONMENT = "PLUGGABLE_MLP_DATA"
 CLASSIC = "mnist.pkl.gz"
 DIGIT_SCALE = 1 / 16
 """The pixels of the digits are 0 to 16."""
-
-TIMEOUT_SECONDS = 30
 
 
 class Published(NamedTuple):
@@ -42,12 +32,12 @@ class Published(NamedTuple):
     ----------
     mirrors : tuple of str
         The addresses of folders with the four gzipped files, each with a "/" at its end.
-    sha256 : dict of str
-        The SHA-256 of each file, uncompressed, by the keys of `IDX_NAMES`.
+    sha256 : tuple of str
+        The SHA-256 of each gzipped file, in the order of `IDX_NAMES`.
     """
 
     mirrors: tuple[str, ...]
-    sha256: dict[str, str]
+    sha256: tuple[str, ...]
 
 
 PUBLISHED = {
@@ -56,24 +46,24 @@ PUBLISHED = {
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
         ),
-        sha256={
-            "train_inputs": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "train_labels": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "test_inputs": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "test_labels": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        },
+        sha256=(
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        ),
     ),
     "fashion-mnist": Published(
         mirrors=(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         ),
-        sha256={
-            "train_inputs": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            "train_labels": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            "test_inputs": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        },
+        sha256=(
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
     ),
 }
 
@@ -102,8 +92,8 @@ def load_named(name: str) -> Source:
 
     Looked for in the folder of the environment variable PLUGGABLE_MLP_DATA, by default the user's
     cache: a sub-folder of that name with the four IDX files or, for MNIST, `mnist.pkl.gz` (whose
-    training and validation parts are the 60,000).  What is not there is downloaded to it.  The
-    images and labels are compared with the SHA-256 of the published files, and are the same.
+    training and validation parts are the 60,000).  What is not there is downloaded to it, if its
+    SHA-256 is that of the published file.
 
     Parameters
     ----------
@@ -112,94 +102,39 @@ def load_named(name: str) -> Source:
     Raises
     ------
     DataError
-        If the data are damaged, or neither here nor to be had; says what to put where.
+        If the data are damaged, or neither here nor to be had.
     """
-    place = os.environ.get(ENVIRONMENT) or cache_folder()
+    place = os.environ.get(ENVIRONMENT) or str(_pooch(name).os_cache("pluggable-mlp"))
     folder, classic = os.path.join(place, name), os.path.join(place, CLASSIC)
-    missing = [field for field, file_name in IDX_NAMES.items() if not find_idx(folder, file_name)]
+    file_names = [file_name for pair in IDX_NAMES.values() for file_name in pair]
+    hashes = dict(zip(file_names, PUBLISHED[name].sha256, strict=True))
+    missing = [file_name for file_name in file_names if find_idx(folder, file_name) is None]
     if missing and name == "mnist" and os.path.isfile(classic):
-        return _from_classic(name, classic)
-    if missing:
-        _download(name, folder, missing)
-    return idx_source(name, {field: _read(name, folder, field) for field in IDX_NAMES})
+        train, validation, test = read_arrays(classic).splits.values()
+        both = zip(train, validation, strict=True)
+        return Source(name, {"train": Split(*map(np.concatenate, both)), "test": test})
+    for file_name in missing:
+        _download(name, folder, f"{file_name}.gz", hashes[file_name])
+    return read_idx_folder(folder, name)
 
 
-def cache_folder() -> str:
-    """Return the folder of this project among the user's caches, as pooch would have it."""
-    home = Path(os.path.expanduser("~"))
-    if sys.platform == "win32":
-        return str(Path(os.environ.get("LOCALAPPDATA", home), "pluggable-mlp", "Cache"))
-    if sys.platform == "darwin":
-        return str(home / "Library" / "Caches" / "pluggable-mlp")
-    return str(Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "pluggable-mlp"))
-
-
-def _read(name: str, folder: str, field: str) -> Array:
-    """Return what one of the four files holds."""
-    path = find_idx(folder, IDX_NAMES[field]) or os.path.join(folder, IDX_NAMES[field])
-    return _genuine(name, path, field, read_idx(path))
-
-
-def _from_classic(name: str, path: str) -> Source:
-    train, validation, test = read_arrays(path).splits.values()
-    whole = {
-        "train_inputs": [train.inputs, validation.inputs],
-        "train_labels": [train.targets, validation.targets],
-        "test_inputs": [test.inputs],
-        "test_labels": [test.targets],
-    }
-    arrays = {}
-    for field, values in whole.items():
-        try:
-            shape = (-1, 28, 28) if field.endswith("inputs") else (-1,)
-            array = np.concatenate(values).astype(np.uint8).reshape(shape)
-        except ValueError as error:  # of other shapes
-            fault = f"does not hold MNIST's images and labels: {error}"
-            raise DataError(path, fault, GET_A_NEW_COPY) from None
-        arrays[field] = _genuine(name, path, field, array)
-    return idx_source(name, arrays)
-
-
-def _genuine(name: str, path: str, field: str, values: Array) -> Array:
-    """Return an array; DataError where it is not what an IDX file of the published ones holds."""
-    digest = hashlib.sha256(idx_header(values.shape))
-    digest.update(np.ascontiguousarray(values).data)
-    found, published = digest.hexdigest(), PUBLISHED[name].sha256[field]
-    if found != published:
-        fault = (
-            f"the {field.replace('_', ' ')} have SHA-256 {found}, the published ones {published}"
-        )
-        remedy = "remove the file or get a new copy; to use other data, give their path"
-        raise DataError(path, fault, remedy)
-    return values
-
-
-def _download(name: str, folder: str, missing: list[str]) -> None:
-    """Download files to the folder, each from the first mirror that has the published one."""
-    mirrors = PUBLISHED[name].mirrors
-    files = {field: f"{IDX_NAMES[field]}.gz" for field in missing}
-    remedy = (
-        f"put {', '.join(files.values())} (from {mirrors[0]}) into {folder}, or into the "
-        f"sub-folder {name} of a folder that {ENVIRONMENT} names"
-    )
+def _pooch(name: str) -> Any:
     try:
         import pooch
     except ImportError:
         fault = "is not on this machine, and downloading it needs pooch"
-        install = "python -m pip install 'pluggable-mlp[download]'"
-        raise DataError(name, fault, f"{install}, or {remedy}") from None
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
-    for field, file_name in files.items():
-        faults = []
-        for mirror in mirrors:
-            url = mirror + file_name
-            try:
-                pooch.retrieve(url, None, file_name, folder, downloader=downloader)
-                _read(name, folder, field)
-                break
-            except (OSError, ValueError) as error:  # what requests raises are OSErrors
-                faults.append(f"{mirror}: {error}")
-                with suppress(OSError):
-                    os.unlink(os.path.join(folder, file_name))
-        else:
-            raise DataError(name, f"could not be downloaded ({' | '.join(faults)})", remedy)
+        raise DataError(name, fault, "python -m pip install 'pluggable-mlp[download]'") from None
+    return pooch
+
+
+def _download(name: str, folder: str, file_name: str, sha256: str) -> None:
+    """Download a file to the folder, from the first mirror that has the published one."""
+    pooch, faults = _pooch(name), []
+    for mirror in PUBLISHED[name].mirrors:
+        try:
+            pooch.retrieve(mirror + file_name, sha256, file_name, folder)
+            return
+        except (OSError, ValueError) as error:  # what requests raises are OSErrors
+            faults.append(f"{mirror}: {error}")
+    fault = f"{file_name} could not be downloaded ({' | '.join(faults)})"
+    raise DataError(name, fault, f"put it into {folder}")

@@ -16,13 +16,12 @@ from typing import Any, Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Column, Described, as_array, encode
-from pluggable_mlp.data.dataset import Split, as_inputs, as_values, is_frame
-from pluggable_mlp.data.encoded import AS_THEY_COME, Block, EncodedArray, Order, in_order
+from pluggable_mlp.data.columns import Column, Described, Order
+from pluggable_mlp.data.encoded import EncodedArray, as_array, encode
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
 from pluggable_mlp.data.split import in_memory
-from pluggable_mlp.data.targets import Task, class_indices
+from pluggable_mlp.data.values import Split, Task, as_inputs, as_values, class_indices, is_frame
 from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
 from pluggable_mlp.wording import aligned, counted, listed
@@ -55,8 +54,9 @@ class Preparation:
         Of the features, pixels times their scale.
     quantiles : QuantileTransform or None
         Of the features, in the place of a scaling.
-    order : Order
-        Of the features of a table.
+    order : tuple of bool and of int or None
+        Of the features of a table: whether numbers come first, and how many categories a column
+        that comes last has at least.
     edges : tuple of tuple of float
         Of the bins of each number, for a network that has embeddings of them.
     target_range : tuple of float or None
@@ -84,7 +84,7 @@ class Preparation:
     plain: bool = True
     scaling: Scaling | None = None
     quantiles: QuantileTransform | None = None
-    order: Order = AS_THEY_COME
+    order: Order = (False, None)
     edges: tuple[tuple[float, ...], ...] = ()
     target_range: tuple[float, float] | None = None
     pixels: bool = False
@@ -169,22 +169,26 @@ class Preparation:
         return tuple(feature for block in self._blocks for feature in block.features)
 
     @cached_property
-    def _blocks(self) -> list[Block]:
-        """The blocks of features of the columns, in the order of the features."""
+    def _blocks(self) -> list[Column]:
+        """The columns in blocks, in the order of the features."""
         blocks = [block for column in self.used_columns for block in column.blocks]
-        return in_order(blocks, self.order)
+        return sorted(blocks, key=lambda block: block.rank(self.order))
 
     @property
     def form(self) -> TableForm:
         """What a network has to know of the inputs."""
         if self.columns is None:
             return TableForm((1,) * self.features, self.edges, self.features, (), self.target_range)
-        blocks, least = self._blocks, self.order.embedded
+        widths = tuple(len(block.features) for block in self._blocks)
         return TableForm(
-            tuple(len(block.features) for block in blocks),
+            widths,
             self.edges,
-            sum(block.is_number for block in blocks),
-            tuple(of.categories for of in blocks if least is not None and of.categories >= least),
+            sum(block.kind == "number" for block in self._blocks),
+            tuple(
+                width
+                for width, block in zip(widths, self._blocks, strict=True)
+                if block.is_embedded(self.order)
+            ),
             self.target_range,
         )
 
@@ -230,9 +234,7 @@ class Preparation:
             )
         return lines
 
-    def apply(
-        self, name: str, split: Split, dtype: str = "float64", block_size: int | None = None
-    ) -> Split:
+    def apply(self, name: str, split: Split, block_size: int | None = None) -> Split:
         """Return examples as training would have had them: `inputs` and `targets` of both.
 
         Raises
@@ -240,10 +242,10 @@ class Preparation:
         DataError
             If they do not fit.
         """
-        inputs = self.inputs(name, split.inputs, dtype, block_size)
+        inputs = self.inputs(name, split.inputs, block_size)
         return Split(inputs, self.targets(name, split.targets))
 
-    def inputs(self, name: str, values: Any, dtype: str, block_size: int | None = None) -> Array:
+    def inputs(self, name: str, values: Any, block_size: int | None = None) -> Array:
         """Return inputs (n, ...) of any file as training would have had them, (n, features).
 
         uint8 inputs are pixels where training saw pixels, and so are all numbers if training's own
@@ -256,16 +258,14 @@ class Preparation:
             Where they come from, for errors.
         values : array (n, ...) or polars.DataFrame
             Of a table those columns that training used, in its order.
-        dtype : {"float32", "float64"}
-            Of the network, whose range values must keep to.
         block_size : int, optional
             As for `load_dataset`.
 
         Returns
         -------
         array (n, features)
-            uint8 pixels, or float32 or float64 values, not yet rounded to the dtype: how to is for
-            the arithmetic.
+            uint8 pixels, or float32 or float64 values, not yet rounded to the dtype of the
+            network: how to is for the arithmetic.
 
         Raises
         ------
@@ -283,12 +283,6 @@ class Preparation:
             inputs = lazy_map(inputs, self.transform.apply_in_place)
         inputs = in_memory({"new": inputs}, block_size)["new"]
         self._compare_range(name, inputs)
-        largest = max(-float(inputs.min()), float(inputs.max()))
-        if largest > float(np.finfo(dtype).max):
-            way = ", scaled as in training," if self.transform else ","
-            raise DataError(
-                name, f"holds {largest:g}{way} which is beyond {dtype}", "scale it down"
-            )
         is_value = self.scale is None and inputs.dtype == np.uint8
         return lazy_map(inputs, as_values) if is_value else inputs
 
@@ -299,24 +293,15 @@ class Preparation:
                 fault = "holds no table, as the network was trained on"
                 raise DataError(name, fault, f"give the columns {', '.join(self.used_names)}")
             return values
-        if not self.plain:
-            return encode(name, self.columns or (), values, self.order)
-        lacking = [column for column in values if column.null_count()]
-        if not lacking:
+        if self.columns is None:  # trained on an array; check_finite names what is missing
             return as_array(values)
-        if self.columns is not None:
-            return encode(name, self.columns, values, self.order)[:]
-        row = int(lacking[0].is_null().arg_true()[0])
-        fault = f"column {lacking[0].name!r} lacks a value in row {row + 1}"
-        raise DataError(name, fault, "give numbers, as training had")
+        encoded = encode(name, self.columns, values, self.order)
+        return encoded[:] if self.plain else encoded
 
     def _check_features(self, name: str, count: int) -> None:
         if count != self.features:
-            own = counted(count, "feature")
-            fault = f"its examples have {own}, the network takes {self.features}"
-            one_more = count == self.features + 1
-            remedy = "leave the labels out" if one_more else "give those that it was trained on"
-            raise DataError(name, fault, remedy)
+            fault = f"its examples have {counted(count, 'feature')}"
+            raise DataError(name, fault, f"the network takes {self.features}, without labels")
 
     def scale_of(self, inputs: Array) -> float | None:
         """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""
@@ -356,9 +341,8 @@ class Preparation:
         if least - width <= low and high <= most + width:
             return
         scaled = "scaled as in training, " if self.transform else ""
-        fault = (
-            f"{scaled}the inputs run from {low:g} to {high:g}, training saw {least:g} to {most:g}"
-        )
+        fault = f"{scaled}the inputs run from {low:g} to {high:g}"
+        fault = f"{fault}, training saw {least:g} to {most:g}"
         remedy = "prepare them as the training inputs were"
         if inputs.dtype == np.uint8 and self.scale is None:
             raise DataError(name, f"holds integers of 8 bits, but {fault}", remedy)

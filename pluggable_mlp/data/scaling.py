@@ -16,10 +16,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.data.dataset import as_bytes
-from pluggable_mlp.data.encoded import OrderedFeatures
+from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.lazy import StoredArray, blocks, rows_within
+from pluggable_mlp.data.values import as_bytes
+from pluggable_mlp.lazy import blocks, rows_within
 from pluggable_mlp.randomness import normal, normal_quantile, normal_quantile_by
 from pluggable_mlp.registry import choose
 
@@ -91,13 +91,6 @@ class Scaling:
         return rows.reshape(values.shape)
 
 
-def refuse_blocks(name: str, kind: str, values: Array) -> None:
-    """Raise a DataError if the values, which this scaling has to sort, are read in blocks."""
-    if isinstance(values, StoredArray):
-        fault = f"is read in blocks, and {kind} scaling sorts all examples"
-        raise DataError(name, fault, "use --scaling standard or minmax, or --block-size 0")
-
-
 def fit_scaling(name: str, kind: str, values: Array, features: Array | None = None) -> Scaling:
     """Return the scaling of training inputs; a feature that never varies is divided by 1.
 
@@ -107,7 +100,7 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
         Of the data, for errors.
     kind : str
         A name of `SCALINGS`.
-    values : array, StoredArray or OrderedFeatures, of float64, shape (n, features that are scaled)
+    values : array, StoredArray or EncodedArray, of float64, shape (n, features that are scaled)
         The last for the smooth clip alone.
     features : array of bool, shape (features,), optional
         Which of all features are scaled; by default all.
@@ -117,8 +110,6 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
     DataError
         If they spread beyond what float64 holds.
     """
-    if kind in SORTING:
-        refuse_blocks(name, kind, values)
     with np.errstate(over="ignore", invalid="ignore"):
         offsets, divisors = choose(SCALINGS, kind, "scaling")(values)
     if not (np.isfinite(offsets).all() and np.isfinite(divisors).all()):
@@ -151,19 +142,20 @@ def _minmax(values: Array) -> tuple[Array, Array]:
 
 def _robust(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles."""
-    return _quartiles(np.sort(values, axis=0))
+    return _quartiles(np.sort(values, axis=0).__getitem__, len(values))
 
 
-def _quartiles(ordered: Array) -> tuple[Array, Array]:
-    low, median, high = (quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75))
+def _quartiles(row: Callable[[int], Array], count: int) -> tuple[Array, Array]:
+    low, median, high = (quantile(row, count, fraction) for fraction in (0.25, 0.5, 0.75))
     return median, high - low
 
 
 def _smooth_clip(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles, or half the range where it is 0."""
-    ordered = values if isinstance(values, OrderedFeatures) else np.sort(values, axis=0)
-    median, distance = _quartiles(ordered)
-    half = 0.5 * (ordered[-1] - ordered[0])
+    is_encoded = isinstance(values, EncodedArray)
+    row = values.ordered_row if is_encoded else np.sort(values, axis=0).__getitem__
+    median, distance = _quartiles(row, len(values))
+    half = 0.5 * (row(len(values) - 1) - row(0))
     return median, np.where(distance > 0, distance, half)
 
 
@@ -175,18 +167,21 @@ LINEAR: dict[str, Callable[[Array], tuple[Array, Array]]] = {
 """How the offset and the divisor of each feature come from the training values; for targets too."""
 
 SCALINGS = {**LINEAR, SMOOTH_CLIP: _smooth_clip}
+"""Those and one for features alone."""
+
+NAMES = (*SCALINGS, QUANTILE)
 """All of them, for features."""
 
-SORTING = ("robust", SMOOTH_CLIP)
+SORTING = ("robust", SMOOTH_CLIP, QUANTILE)
 """Those that need all values at once."""
 
 
-def quantile(ordered: Array, fraction: float) -> Array:
-    """Return a quantile of each column, linear between two values of the sorted rows."""
-    place = fraction * (ordered.shape[0] - 1)
+def quantile(row: Callable[[int], Array], count: int, fraction: float) -> Array:
+    """Return a quantile of each column, linear between two of so many sorted rows."""
+    place = fraction * (count - 1)
     below = math.floor(place)
-    above = min(below + 1, ordered.shape[0] - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+    low, high = row(below), row(min(below + 1, count - 1))
+    return low + (high - low) * (place - below)
 
 
 def _sums(values: Array) -> Array:
@@ -237,27 +232,17 @@ class QuantileTransform:
         return xp.stack(columns, axis=1)
 
 
-def fit_quantiles(
-    name: str, values: Array, seed: int, features: Array | None = None
-) -> QuantileTransform:
+def fit_quantiles(values: Array, seed: int, features: Array | None = None) -> QuantileTransform:
     """Return the transform of training inputs.
 
     Parameters
     ----------
-    name : str
-        Of the data, for errors.
     values : array of float64, shape (n, features that are transformed)
     seed : int
         Of the noise.
     features : array of bool, shape (features,), optional
         Which of all features are transformed; by default all.
-
-    Raises
-    ------
-    DataError
-        If the values are read in blocks.
     """
-    refuse_blocks(name, "quantile", values)
     n = len(values)
     ordered = np.sort(values + NOISE * normal(seed, "quantiles", 0, values.shape), axis=0)
     found = _quantiles(ordered, min(max(min(n // PER_QUANTILE, MOST), FEWEST), n))
@@ -279,7 +264,8 @@ def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
 
 def _quantiles(ordered: Array, count: int) -> Array:
     """Return quantiles (count, features) of sorted rows, at evenly spaced probabilities."""
-    found = np.stack([quantile(ordered, place) for place in _probabilities(count)])
+    row, rows = ordered.__getitem__, len(ordered)
+    found = np.stack([quantile(row, rows, place) for place in _probabilities(count)])
     return np.maximum.accumulate(found, axis=0)  # which rounding may have decreased
 
 

@@ -7,7 +7,6 @@ Shapes: n examples, inputs (n, ...), targets (n,) or (n, outputs), classes (n,).
 """
 
 import math
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -15,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.dataset import Source, Split, is_frame
 from pluggable_mlp.data.encoded import EncodedArray
-from pluggable_mlp.data.errors import DataError, DataWarning, warn
-from pluggable_mlp.data.targets import Task, as_targets
+from pluggable_mlp.data.errors import DataError, warn
+from pluggable_mlp.data.values import Source, Split, Task, as_targets, is_frame
 from pluggable_mlp.fields import BelowOne, convert
-from pluggable_mlp.lazy import LazyArray, StoredArray, as_lazy
+from pluggable_mlp.lazy import LazyArray, as_lazy
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.randomness import permutation
 
@@ -54,21 +52,20 @@ def divide(
     if validation and "validation" in splits:
         remedy = "leave --validation out, or give 0 to leave that part alone"
         raise DataError(name, "has a validation part of its own", remedy)
-    drawn = {
-        "test": (choose_test_examples, test_share),
-        "validation": (choose_validation_examples, validation),
-    }
-    if validation is None and "validation" not in splits:
-        drawn["validation"] = choose_usual_validation, usual_validation
-    for part, (choose, share) in drawn.items():
+    is_usual = validation is None and "validation" not in splits
+    shares = {"test": test_share, "validation": usual_validation if is_usual else validation}
+    for part, share in shares.items():
         if share:
             inputs, targets = splits["train"]
             classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
-            chosen = choose(name, classes, options.seed, share)
+            if part == "validation" and is_usual:
+                chosen = choose_usual_validation(name, classes, options.seed, share)
+            else:
+                chosen = choose_examples(name, part, classes, options.seed, share)
             if chosen.any():
                 splits["train"] = Split(rows_of(inputs, ~chosen), targets[~chosen])
                 splits[part] = Split(rows_of(inputs, chosen), targets[chosen])
-    return splits, {part: share for part, (_, share) in drawn.items()}
+    return splits, shares
 
 
 def rows_of(inputs: Any, chosen: Array) -> Any:
@@ -93,17 +90,20 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
     return Split(inputs, targets)
 
 
-def choose_test_examples(name: str, classes: Array, seed: int, share: float = TEST_SHARE) -> Array:
-    """Return which examples are for testing: by default every seventh, stratified by class.
+def choose_examples(
+    name: str, part: str, classes: Array, seed: int, share: float = TEST_SHARE
+) -> Array:
+    """Return which examples are for testing or validation: a share, stratified by class.
 
     The examples are shuffled by the seed, sorted by class, and a share of this order, evenly
-    spaced, is for testing.  A class of one example is left to training.  Only the raw words of a
+    spaced, is chosen.  A class of one example is left to training.  Only the raw words of a
     counter-based generator and stable sorts are used: the same on every platform.
 
     Parameters
     ----------
     name : str
         Of the source, for errors.
+    part : {"test", "validation"}
     classes : array of int64, shape (n,)
         All the same where there are no classes.
     seed : int
@@ -119,41 +119,24 @@ def choose_test_examples(name: str, classes: Array, seed: int, share: float = TE
     DataError
         If there are too few examples.
     """
-    order = _by_class(seed, "split", classes)
-    chosen = _share_of(order, share, classes.shape[0])
-    if not chosen.any():
-        fault = f"holds {classes.shape[0]} examples"
-        if order.shape[0] < classes.shape[0]:
-            fault += f", {order.shape[0]} of them in classes of two or more"
-        remedy = f"give at least {math.ceil(1 / share)} of these: {share:.3g} are kept for testing"
-        raise DataError(name, fault, f"{remedy} (see --test-share)")
-    return chosen
-
-
-def choose_validation_examples(name: str, classes: Array, seed: int, share: float) -> Array:
-    """Return which training examples (n,) are for validation, a share above 0, below 1.
-
-    They are drawn as `choose_test_examples` draws, whose arguments these are, in another order.
-    """
-    order = _by_class(seed, "validation", classes)
-    chosen = _share_of(order, share, classes.shape[0])
+    chosen = _share_of(_by_class(seed, part, classes), share, len(classes))
     if not chosen.any() or chosen.all():
-        fault = f"{share:g} of {order.shape[0]} training examples are {int(chosen.sum())}"
-        raise DataError(name, fault, "give more examples, or another --validation")
+        fault = f"{share:.3g} of {len(classes)} examples are {int(chosen.sum())} for {part}"
+        option = {"test": "--test-share"}.get(part, "--validation")
+        raise DataError(name, fault, f"give more examples, or another {option}")
     return chosen
 
 
 def choose_usual_validation(name: str, classes: Array, seed: int, share: float) -> Array:
-    """Return what `choose_validation_examples` does; none, with a warning, where too few are there.
+    """Return the examples (n,) for validation, a share that nobody asked for.
 
-    It is for a share that nobody asked for.
+    None, with a warning, where too few are there.
     """
-    chosen = _share_of(_by_class(seed, "validation", classes), share, len(classes))
-    if not chosen.any() or chosen.all():
-        doubt = f"{len(classes)} rows are too few to keep {share:g} of them for validation: the"
-        warn(name, f"{doubt} last epoch is kept, not the best; give more rows")
-        return np.zeros_like(chosen)
-    return chosen
+    try:
+        return choose_examples(name, "validation", classes, seed, share)
+    except DataError as error:
+        warn(name, f"{error.args[1]}: the last epoch is kept, not the best")
+        return np.zeros(len(classes), np.bool_)
 
 
 def _share_of(order: Array, share: float, examples: int) -> Array:
@@ -164,9 +147,10 @@ def _share_of(order: Array, share: float, examples: int) -> Array:
     return chosen
 
 
-def _by_class(seed: int, purpose: str, classes: Array) -> Array:
+def _by_class(seed: int, part: str, classes: Array) -> Array:
     """Return examples shuffled by the seed, then sorted by class, without classes of one."""
     _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    purpose = {"test": "split"}.get(part, part)
     order = permutation(seed, purpose, 0, classes.shape[0])
     order = order[sizes[places[order]] > 1]
     return order[np.argsort(places[order], kind="stable")]
@@ -182,7 +166,10 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
     block_size : int or None
         0: they are not; None: if all together take more than `LARGEST_IN_MEMORY`.
     """
-    return bool(block_size) or (block_size is None and _are_large(*inputs))
+    if block_size is not None:
+        return bool(block_size)
+    size = sum(v.nbytes for v in inputs if isinstance(v, np.ndarray | EncodedArray))
+    return size > LARGEST_IN_MEMORY
 
 
 def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False) -> Source:
@@ -191,14 +178,9 @@ def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False)
     if not (in_files or needs_blocks(inputs, block_size)):
         return source
     splits = {
-        part: given._replace(inputs=_in_file(given.inputs)) for part, given in source.splits.items()
+        part: given._replace(inputs=in_file(given.inputs)) for part, given in source.splits.items()
     }
     return replace(source, splits=splits)
-
-
-def keep_on_disk_if_large(values: Any) -> Any:
-    """Return inputs that stay in their file, where they take more than `LARGEST_IN_MEMORY`."""
-    return _in_file(values) if _are_large(values) else values
 
 
 def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
@@ -231,21 +213,11 @@ def block_of(inputs: Array, needed: bool) -> int:
     return max(1, BYTES_PER_BLOCK // row)
 
 
-def _are_large(*inputs: Any) -> bool:
-    size = sum(v.nbytes for v in inputs if isinstance(v, np.ndarray | EncodedArray))
-    return size > LARGEST_IN_MEMORY
-
-
-def _in_file(values: Any) -> Any:
+def in_file(values: Any) -> Any:
     """Return inputs that stay in their file, if they can; warn of those in Fortran order."""
     if not isinstance(values, np.memmap):
         return values
-    rows = as_lazy(values)
-    if not isinstance(rows, StoredArray) and not values.flags.c_contiguous:
-        warnings.warn(
-            f"{values.filename} is in Fortran order, of which no rows can be read alone: all of "
-            "it is held in memory; to read it in blocks, save numpy.ascontiguousarray(X)",
-            DataWarning,
-            stacklevel=3,
-        )
-    return rows
+    if values.flags.f_contiguous and not values.flags.c_contiguous:
+        doubt = "is in Fortran order, so all of it is held in memory"
+        warn(str(values.filename), f"{doubt}; save numpy.ascontiguousarray(X)")
+    return as_lazy(values)

@@ -13,10 +13,8 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from threading import Lock
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 from pluggable_mlp.data.arrays import GET_A_NEW_COPY, check_file, check_unpacked, read_bytes
 from pluggable_mlp.data.columns import import_polars
@@ -24,6 +22,9 @@ from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.wording import counted
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Series
 
 Decimal = Literal["point", "comma"]
 
@@ -33,35 +34,27 @@ _COLUMNAR = {".parquet": "parquet", ".feather": "ipc"}
 
 TABLES = (*TEXT_FILES, *_COLUMNAR)
 
-VALUE_BYTES = 16
-"""What a value of a table takes: polars' view of a text, or a number and its copy."""
-
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none", "?", "-", "."))
+MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", ".")
 """What stands for a missing value, in lower case."""
 
 FEWEST_COUNTED = 3
 """So many of a first line's numbers have to count the columns, if it names them."""
 
-_ONE_LINE_PER_EXAMPLE = "give a line per example, all with as many fields as the first"
-_SILENCING = Lock()
 
-
-def is_table(data: Any) -> bool:
+def is_table(data: object) -> bool:
     """Return whether this is a data frame, or the path of a table, by its end."""
-    is_path = isinstance(data, str | os.PathLike)
-    return os.fspath(data).lower().endswith(TABLES) if is_path else True
+    return not isinstance(data, str | os.PathLike) or os.fspath(data).lower().endswith(TABLES)
 
 
-def is_number(field: str) -> bool:
-    """Return whether a field of a table reads as a number; NaN and infinity do."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return "_" not in field  # which is Python's alone
+def as_numbers(texts: "Series", decimal: Decimal) -> "Series":
+    """Return a column of texts as numbers, null where one is none."""
+    if decimal == "comma":
+        has_point = texts.str.contains(".", literal=True)
+        texts = texts.set(has_point, None).str.replace(",", ".", literal=True)
+    return texts.cast(import_polars().Float64, strict=False)
 
 
-def source_of(data: Any) -> str:
+def source_of(data: object) -> str:
     """Return what errors call a table."""
     if isinstance(data, str | os.PathLike):
         return os.fspath(data)
@@ -70,7 +63,7 @@ def source_of(data: Any) -> str:
 
 def open_table(
     options: DataOptions, preparation: Preparation | None = None
-) -> tuple[Any, bool | None]:
+) -> tuple["DataFrame", bool | None]:
     """Return a table (polars.DataFrame), and whether its first line names the columns.
 
     Columns without names are "1", "2", …; those of a text are texts.  The second is None for files
@@ -92,24 +85,26 @@ def open_table(
     return frame, header
 
 
-def _refuse_repeated(source: str, names: Iterable[str]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        fault = f"two columns are named {repeated[0]!r}"
-        raise DataError(source, fault, "name each column once")
+def _check_names(source: str, names: Iterable[str]) -> None:
+    """Raise DataError unless each column has a name of its own."""
+    for name, count in Counter(names).items():
+        if not name:  # pandas' index, which is no feature
+            raise DataError(source, "a column has no name", "name it, or to_csv(…, index=False)")
+        if count > 1:
+            raise DataError(source, f"two columns are named {name!r}", "name each column once")
 
 
-def _from_frame(source: str, frame: Any) -> Any:
+def _from_frame(source: str, frame: Any) -> "DataFrame":
     """Return a data frame of any library."""
     names = getattr(frame, "column_names", getattr(frame, "columns", None))  # of pyarrow, of others
     if names is None:
         fault = f"the data are of type {type(frame).__name__}, expected a path or a data frame"
         raise DataError(repr(frame)[:80], fault, "load_run(…).predict takes arrays, too")
     polars = import_polars(source)
-    _refuse_repeated(source, map(str, names))
+    _check_names(source, map(str, names))
     import narwhals
 
-    def series(column: Any) -> Any:
+    def series(column: Any) -> "Series":
         missing = column.is_null()
         if column.dtype.is_integer() and not missing.any():
             values: Any = column.to_numpy()
@@ -124,62 +119,33 @@ def _from_frame(source: str, frame: Any) -> Any:
     return polars.DataFrame({str(column.name): series(column) for column in columns})
 
 
-def _from_columns(path: str) -> Any:
+def _from_columns(path: str) -> "DataFrame":
     """Read a file of columns that have types, if it says itself that they are not too many."""
     polars = import_polars(path)
     check_file(path)
     kind = _COLUMNAR[os.path.splitext(path)[1].lower()]
     damaged = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError)
     try:
-        with _without_stderr():
-            lazy = getattr(polars, f"scan_{kind}")(glob.escape(path))
-            rows = lazy.select(polars.len()).collect().item()
-            check_unpacked(path, VALUE_BYTES * rows * len(lazy.collect_schema()))
-            frame = lazy.collect()
+        lazy = getattr(polars, f"scan_{kind}")(glob.escape(path))
+        rows = lazy.select(polars.len()).collect().item()
+        check_unpacked(path, 16 * rows * len(lazy.collect_schema()))
+        return lazy.collect()
     except damaged as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
-    check_unpacked(path, sum(map(_text_bytes, frame.get_columns())))
-    return frame
-
-
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Silence the standard error of the process, of all threads: polars writes its panics there."""
-    with _SILENCING, open(os.devnull, "wb") as nowhere:
-        try:
-            kept = os.dup(2)
-        except OSError:  # there is none
-            kept = os.dup(nowhere.fileno())
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-def _text_bytes(column: Any) -> int:
-    """Return how many bytes the texts of a column take if each row has its own copy."""
-    polars = import_polars()
-    if column.dtype == polars.String:
-        return int(column.str.len_bytes().sum())
-    if column.dtype in (polars.Categorical, polars.Enum):
-        return len(column) * (column.unique().cast(polars.String).str.len_bytes().max() or 0)
-    return 0
 
 
 def _from_text(
     path: str, options: DataOptions, preparation: Preparation | None
-) -> tuple[Any, bool]:
+) -> tuple["DataFrame", bool]:
     """Read comma-, semicolon- or tab-separated text, and whether its first line is a header."""
     asked = options if preparation is None else preparation
     text = _decoded(path, "utf-8" if asked.encoding is None else asked.encoding)
-    tabs = ".tsv" in path.lower()[-7:]
-    blank = re.match(r"[ \r\n]*\n" if tabs else r"\s*\n", text)
-    before = blank.end() if blank else 0
-    first = re.sub(r'"[^"]*("|$)', "", text[before:].partition("\n")[0])
-    frame = _parsed(path, text, before, "\t" if tabs else ";" if ";" in first else ",")
-    fields = [(field or "").strip() for field in (frame.row(0) if frame.height else [""])]
+    is_tabs = ".tsv" in path.lower()[-7:]
+    blank = r"^[ \r]*(\n|\Z)" if is_tabs else r"^\s*(\n|\Z)"
+    filled = re.sub(rf'(?m)("[^"]*")|{blank}', r"\1", text)  # not within quotation marks
+    first = re.sub(r'"[^"]*("|$)', "", filled.partition("\n")[0])
+    frame = _parsed(path, text, filled, "\t" if is_tabs else ";" if ";" in first else ",")
+    fields = [(field or "").strip() for field in frame.row(0)]
     fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
     header = options.header == "yes"
     if options.header is None:
@@ -202,34 +168,27 @@ def _decoded(path: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         fault = f"is not text in {encoding}: line {line} holds the byte {data[error.start]:#04x}"
-        remedy = "save it as CSV in UTF-8, or name its encoding: --encoding latin-1"
-        raise DataError(path, fault, f"{remedy} (encoding='latin-1')") from None
+        remedy = "name its encoding: --encoding latin-1 (encoding='latin-1')"
+        raise DataError(path, fault, remedy) from None
     return text if "\n" in text else text.replace("\r", "\n")
 
 
-def _parsed(path: str, text: str, before: int, delimiter: str) -> Any:
-    """Return the fields of a text from a place on, all lines that are not blank, as texts."""
+def _parsed(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
+    """Return the fields of the lines of a text that are not blank, as texts."""
     polars = import_polars(path)
-    data = text[before:]
-    separators = data.count(delimiter)
-    check_unpacked(path, len(data) + VALUE_BYTES * (separators + data.count("\n") + 1))
+    fault = ""
     try:
         frame = polars.read_csv(
-            data.encode(), separator=delimiter, has_header=False, infer_schema=False
+            filled.encode(), separator=delimiter, has_header=False, infer_schema=False
         )
     except polars.exceptions.NoDataError:
         raise DataError(path, "holds no rows", "give a line for each example") from None
     except polars.exceptions.PolarsError as error:
-        _check_lines(path, text, before, delimiter)
-        reason = _first_line(error)
-        raise DataError(path, f"cannot be read: {reason}", "write a plain table") from None
-    last = frame[:, -1]
-    gaps = last.null_count()  # of an empty field, of a line that is blank or too short
-    if frame.width == 1:  # a line of spaces is blank
-        gaps += (last.str.strip_chars() == "").sum()
-    is_plain = frame.width > 1 and '"' not in data
-    if gaps and not (is_plain and separators == frame.height * (frame.width - 1)):
-        frame = frame.filter(_check_lines(path, text, before, delimiter))
+        fault = _first_line(error)
+    if fault or frame[:, -1].null_count():  # of a line that is too short, or of an empty field
+        _check_lines(path, text, delimiter)
+    if fault:
+        raise DataError(path, f"cannot be read: {fault}", "write a plain table")
     return frame
 
 
@@ -246,11 +205,12 @@ def _has_header(
         return False
     if preparation is not None and not set(fields).isdisjoint(preparation.used_names):
         return True
-    plain = [field.replace(",", ".") if decimal == "comma" else field for field in fields]
-    rest = plain[1:] if plain[0] == "" else plain
-    numbers = [field for field in rest if is_number(field)]
-    if any(field.lower() in MISSING for field in rest if not is_number(field)):
+    polars = import_polars()
+    rest = polars.Series(fields[1:] if fields[0] == "" else fields, dtype=polars.String)
+    is_number = as_numbers(rest, decimal).is_not_null()
+    if rest.filter(~is_number).str.to_lowercase().is_in(MISSING).any():
         return False
+    numbers = rest.filter(is_number).to_list()
     if preparation is None or not numbers:
         return not numbers or _count(numbers)
     if preparation.columns is None and _count(numbers):
@@ -265,42 +225,23 @@ def _count(numbers: list[str]) -> bool:
     return len(numbers) >= FEWEST_COUNTED and numbers in counted
 
 
-def _check_names(path: str, fields: list[str]) -> None:
-    """Raise DataError unless each column has a name of its own."""
-    unnamed = [k for k, name in enumerate(fields, 1) if not name or name.startswith("Unnamed: ")]
-    if unnamed:
-        fault = f"column {unnamed[0]} of the header has no name"
-        index = " (pandas' index, which is no feature: to_csv(path, index=False))"
-        remedy = f"name it{index if unnamed[0] == 1 else ''}, or say --header no (header=False)"
-        raise DataError(path, fault, remedy)
-    _refuse_repeated(path, fields)
-
-
-def _check_lines(path: str, text: str, before: int, delimiter: str) -> list[bool]:
-    """Return of each line from a place on whether it is a row: more than blank.
-
-    Raises
-    ------
-    DataError
-        If a row has another number of fields than the first, or a quotation is not closed.
-    """
-    filled: list[bool] = []
-    reader = csv.reader(io.StringIO(text[before:], newline=""), delimiter=delimiter, strict=True)
-    width, line = 0, 1 + text.count("\n", 0, before)
-    start = line
+def _check_lines(path: str, text: str, delimiter: str) -> None:
+    """Raise DataError where a line has another number of fields than the first, or is unquoted."""
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    width, line = 0, 1
     try:
-        for fields in reader:
-            is_row = len(fields) > 1 or any(not field or field.strip() for field in fields)
-            width = width or len(fields) * is_row
-            if is_row and len(fields) != width:
-                fault = f"line {line} has {counted(len(fields), 'field')}, the first has {width}"
-                raise DataError(path, fault, _ONE_LINE_PER_EXAMPLE)
-            filled.append(is_row)
-            line = start + reader.line_num
+        for fields in lines:
+            if len(fields) > 1 or "".join(fields).strip():
+                width = width or len(fields)
+                if len(fields) != width:
+                    fault = f"line {line} has {counted(len(fields), 'field')}"
+                    raise DataError(path, f"{fault}, the first has {width}", _ALIKE)
+            line = lines.line_num + 1
     except csv.Error as error:
-        remedy = f"close or remove its quotation marks, or {_ONE_LINE_PER_EXAMPLE}"
-        raise DataError(path, f"line {line} cannot be read: {error}", remedy) from None
-    return filled
+        raise DataError(path, f"line {line} cannot be read: {error}", _ALIKE) from None
+
+
+_ALIKE = "give a line per example, with as many fields as the first, and close its quotation marks"
 
 
 def _first_line(error: Exception) -> str:

@@ -25,10 +25,10 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.dataset import Dataset, Source, Split
+from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
-from pluggable_mlp.data.targets import Task, as_targets
+from pluggable_mlp.data.values import Source, Split, Task, as_targets
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.parameters import (
     Arithmetic,
@@ -319,7 +319,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
         check_is_fitted(self)
         frame = frame_like(self, X, self.preparation_)
-        prepared = self.preparation_.inputs("X", frame, "float64")
+        prepared = self.preparation_.inputs("X", frame)
         answers = predict_rows(
             self.network_,
             self.parameters_,

@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.targets import Task
+from pluggable_mlp.data.values import Task
 from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import weights_by_index

@@ -12,16 +12,16 @@ from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.errors import DataError, DataWarning, no_data_warnings
 from pluggable_mlp.data.load import examples_like, load_inputs, load_source_like, read_dataset
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import (
     block_of,
+    in_file,
     keep_on_disk,
-    keep_on_disk_if_large,
     needs_blocks,
 )
+from pluggable_mlp.data.values import Source, Split
 from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
@@ -178,7 +178,7 @@ class SavedRun:
                     "were kept for testing are measured"
                 )
             warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
-        return examples_like(self.preparation, source, self.settings.dtype)
+        return examples_like(self.preparation, source)
 
     def _was_trained_on(self, source: Source) -> bool:
         try:
@@ -241,10 +241,9 @@ class SavedRun:
             name, examples = "data", on_host(data)
         else:
             name = str(data) if isinstance(data, str | os.PathLike) else "data"
-            examples = keep_on_disk_if_large(
-                load_inputs(data, self.preparation, self.preparation.target_names or ())
-            )
-        inputs = self.preparation.inputs(name, examples, self.settings.dtype)
+            examples = load_inputs(data, self.preparation)
+            examples = in_file(examples) if needs_blocks([examples], None) else examples
+        inputs = self.preparation.inputs(name, examples)
         return inputs, self.preparation.scale_of(inputs) or 1.0
 
     def answers_on_test_part(self, data: str | None = None) -> tuple[Array, Array]:

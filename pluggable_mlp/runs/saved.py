@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.data.dataset import Dataset, Split
+from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, no_data_warnings
 from pluggable_mlp.data.load import load_for_testing
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.values import Split
 from pluggable_mlp.files import check_kind, damaged, json_sha256, read_file, read_json
 from pluggable_mlp.hashing import parameters_sha256
 from pluggable_mlp.serialization import read_tree

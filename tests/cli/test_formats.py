@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from pluggable_mlp.data.arrays import IDX_NAMES, idx_header
+from pluggable_mlp.data.arrays import IDX_NAMES
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content
 
@@ -23,7 +23,8 @@ PIXELS = ("--scaling", "pixels", "--recipe", "none", "--hidden", "", "--epochs",
 
 
 def idx(array):
-    return idx_header(array.shape) + array.tobytes()
+    lengths = b"".join(length.to_bytes(4, "big") for length in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + lengths + array.tobytes()
 
 
 def frame(images, **columns):
@@ -49,8 +50,8 @@ def write_npy(folder, parts):
 def write_idx(folder, parts):
     folder.mkdir()
     for part in parts:
-        for kind, array in (("inputs", IMAGES[part]), ("labels", LABELS[part])):
-            (folder / IDX_NAMES[f"{part}_{kind}"]).write_bytes(idx(array))
+        for name, array in zip(IDX_NAMES[part], (IMAGES[part], LABELS[part]), strict=True):
+            (folder / name).write_bytes(idx(array))
 
 
 def write_pickle(path, parts):

@@ -2,11 +2,11 @@
 
 import os
 import re
+import struct
 
 import numpy as np
 import pytest
 
-from pluggable_mlp.data.arrays import idx_header
 from tests.cli.processes import DISTRIBUTED, TRAIN, on
 from tests.cli.saved_runs import content, told
 from tests.distributed.processes import mpiexec
@@ -77,8 +77,8 @@ def test_a_process_reads_its_rows_from_the_file(tmp_path, form):
         for name, shape in {"train": (600, 4, 4), "t10k": (100, 4, 4)}.items():
             pixels, labels = rng.bytes(shape[0] * features), np.arange(shape[0]) % 2
             for kind, header, values in (
-                ("images-idx3", idx_header(shape), pixels),
-                ("labels-idx1", idx_header(shape[:1]), labels.astype(np.uint8).tobytes()),
+                ("images-idx3", struct.pack(">4B3I", 0, 0, 8, 3, *shape), pixels),
+                ("labels-idx1", struct.pack(">4BI", 0, 0, 8, 1, shape[0]), bytes(labels.tolist())),
             ):
                 (folder / f"{name}-{kind}-ubyte").write_bytes(header + values)
     given = ("--data", folder, "--hidden", "4", "--batch-size", "300", "--epochs", "2")

@@ -155,7 +155,7 @@ def test_what_is_in_fortran_order_is_held_in_memory(command, folder, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         told = command("train", "--data", folder, "--output", tmp_path / "columns", *BLOCKS).err
-    assert "X.npy is in Fortran order, of which no rows can be read alone" in told
+    assert "X.npy: is in Fortran order, so all of it is held in memory" in told
     summary = json.loads((tmp_path / "columns" / "summary.json").read_text())
     assert summary["parameters_sha256"] == found
 

@@ -97,7 +97,7 @@ def test_the_target_is_named_or_counted(trained, tmp_path, target):
 
 
 @pytest.mark.parametrize("target", ["1", "a", "-3", "1,2"])
-def test_the_target_of_later_files_is_found_by_its_name(command, trained, tmp_path, target):
+def test_the_target_of_later_files_is_found_by_its_name(told, trained, tmp_path, target):
     """However it was given for training: by its name or its place, alone or among several."""
     x = np.random.default_rng(0).normal(size=(COUNT, 3)).round(3)
     table = dict(zip("abc", x.T.tolist(), strict=True))
@@ -106,7 +106,7 @@ def test_the_target_of_later_files_is_found_by_its_name(command, trained, tmp_pa
     _, run = trained(path, "--target", target)
     named = "a,b" if "," in target else "a"
     assert content(run, "config.json")["settings"]["target"] == named
-    measured = [command("evaluate", "--json", run, "--data", data).out for data in (path, moved)]
+    measured = [told("evaluate", "--json", run, "--data", data).out for data in (path, moved)]
     assert measured[0] == measured[1]
     assert json.loads(measured[0])["examples"] == COUNT
 

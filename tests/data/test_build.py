@@ -7,8 +7,8 @@ import pytest
 
 from pluggable_mlp.data import DataError, DataWarning, Split
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.dataset import Source
-from pluggable_mlp.data.split import choose_test_examples
+from pluggable_mlp.data.split import choose_examples
+from pluggable_mlp.data.values import Source
 from pluggable_mlp.options import DataOptions
 from tests.together import together
 
@@ -131,7 +131,10 @@ def test_regression_targets_are_kept_as_floats(check_rules, targets, kept, outpu
         (np.float64(1), "the train targets have shape ()"),
         (np.zeros((3, 0)), "the train targets have shape (3, 0)"),
         (np.zeros(2), "inputs have shape (3, 1), the targets (2,); give one of the targets"),
-        (np.array([0, 1, 2**53 + 1]), "the train targets hold integers beyond 2**53"),
+        (
+            np.array([0, 1, 2**53 + 1]),
+            "the train targets go from 0 to 90071992",
+        ),
         (np.array([0, np.nan, 1]), "example 1 of the train targets is nan"),
         (np.array([[0, 0], [0, 0], [0, -np.inf]]), "output 1 of example 2 of the train targets"),
     ],
@@ -155,13 +158,13 @@ def test_regression_targets_are_divided_only_by_the_seed():
     for split in first.splits.values():
         assert (split.inputs[:, 0] * 8).tolist() == split.targets.tolist()
     assert first.sha256() == again.sha256() != other.sha256()
-    with pytest.raises(DataError, match="example: holds 6 examples; give at least 7"):
+    with pytest.raises(DataError, match="example: 0.143 of 6 examples are 0 for test; give more"):
         build_dataset(source((inputs[:6], numbers[:6])), DataOptions(task="regression"))
 
 
 def test_one_of_seven_is_for_testing_stratified_by_class():
     labels = np.repeat([5, 1, 3], [70, 140, 700])
-    test = choose_test_examples("example", labels, 0)
+    test = choose_examples("example", "test", labels, 0)
     assert test.dtype == np.bool_
     assert [int(test[labels == label].sum()) for label in (5, 1, 3)] == [10, 20, 100]
     # Sorted as the rows are, a division that did not shuffle would take every seventh.
@@ -170,7 +173,7 @@ def test_one_of_seven_is_for_testing_stratified_by_class():
 
 def test_the_division_never_changes():
     """Recorded once: an old run must find its own test part again, on any machine."""
-    chosen = choose_test_examples("example", np.arange(1000) % 10, 2**64 - 1)
+    chosen = choose_examples("example", "test", np.arange(1000) % 10, 2**64 - 1)
     digest = hashlib.sha256(chosen.tobytes()).hexdigest()
     assert digest == "8ce29321890d91a1a0175e4f39ea56ec4f0c6a8d1a2ce0da2246e8ee479849fc"
 
@@ -178,25 +181,17 @@ def test_the_division_never_changes():
 @together("seed", range(20))
 def test_training_sees_every_class(seed):
     labels = np.repeat(np.arange(12), [1, 1, 2, 2, 2, 2, 3, 3, 4, 5, 6, 7])
-    test = choose_test_examples("example", labels, seed)
+    test = choose_examples("example", "test", labels, seed)
     assert test.any()
     assert set(labels[~test]) == set(labels)
 
 
-@pytest.mark.parametrize(
-    ("labels", "fault"),
-    [
-        ([0, 1] * 3, "holds 6 examples; give at least 7 of these: 0.143 are kept for testing"),
-        (
-            [0, 1, 2, 3, 4, 5, 5, 5],
-            "holds 8 examples, 3 of them in classes of two or more; give at least 7 of these",
-        ),
-    ],
-)
-def test_too_few_examples_are_refused(labels, fault):
-    with pytest.raises(DataError, match=f"example: {fault}"):
-        choose_test_examples("example", np.asarray(labels), 0)
-    assert choose_test_examples("example", np.asarray([0, 1] * 4)[:7], 0).sum() == 1
+@pytest.mark.parametrize("labels", [[0, 1] * 3, [0, 1, 2, 3, 4, 5, 5, 5]])
+def test_too_few_examples_are_refused(labels):
+    fault = rf"example: 0.143 of {len(labels)} examples are 0 for test; .* another --test-share"
+    with pytest.raises(DataError, match=fault):
+        choose_examples("example", "test", np.asarray(labels), 0)
+    assert choose_examples("example", "test", np.asarray([0, 1] * 4)[:7], 0).sum() == 1
 
 
 @pytest.mark.parametrize("block_size", [0, 7])

@@ -9,8 +9,8 @@ import pytest
 
 from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.choice import typed
-from pluggable_mlp.data.columns import Column, encode, fit_columns
-from pluggable_mlp.data.encoded import Order
+from pluggable_mlp.data.columns import Column, fit_columns
+from pluggable_mlp.data.encoded import encode
 
 polars = pytest.importorskip("polars")
 SimpleImputer = pytest.importorskip("sklearn.impute").SimpleImputer
@@ -46,7 +46,7 @@ def test_it_agrees_with_scikit_learn():
     heights = np.array(HEIGHTS)[:, None]
     expected = np.hstack([ages, heights, cities, [[0], [0], [1], [0], [0], [0]]])
     np.testing.assert_array_equal(applied(columns, TABLE, "example"), expected)
-    numeric = encode("example", columns, TABLE).is_number
+    _, numeric = encode("example", columns, TABLE).only(lambda column: column.kind == "number")
     assert numeric.tolist() == [True, False, True, False, False, False, False]
 
 
@@ -56,7 +56,7 @@ def test_numbers_come_first_and_embedded_columns_last():
     floors = ["0", "1", "2", "3", "3", None]
     frame = frame_of(floor=floors, sex=sexes, age=AGES, city=CITIES, height=HEIGHTS)
     columns = fit_columns("example", frame, pairs="sign")
-    made = encode("example", columns, frame, Order(numbers_first=True, embedded=4))
+    made = encode("example", columns, frame, (True, 4))
     signs = [[1], [-1], [0], [1], [-1], [-1]]
     cities = [[0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
     of_floors = np.eye(5)[[0, 1, 2, 3, 3, 4], :4]

@@ -42,7 +42,10 @@ def changed(dataset, part, **arrays):
         ({"scale": 0.3}, "power of two"),
         ({"scale": 0.5}, "float64"),
         ({"splits": {"dev": TEST}}, "has the splits dev; give it one named train"),
-        ({"splits": {"train": TEST, "test": ([[1.0]], [0])}}, "the test split is list and list"),
+        (
+            {"splits": {"train": TEST, "test": ([[1.0]], [0])}},
+            "the test inputs are of type list",
+        ),
     ],
 )
 def test_a_broken_rule_is_named(dataset, changes, fault):
@@ -56,14 +59,14 @@ def test_a_broken_rule_is_named(dataset, changes, fault):
     [
         ("train", {"inputs": PIXELS}, "uint8"),
         ("train", {"inputs": INPUTS.astype(np.float32)}, "test inputs are float64"),
-        ("test", {"inputs": np.zeros((1, 3))}, "3 features"),
-        ("test", {"inputs": np.zeros((0, 2))}, "at least one example"),
+        ("test", {"inputs": np.zeros((1, 3))}, "float64 of shape (1, 3); give all splits"),
+        ("test", {"inputs": np.zeros((0, 2))}, "of shape (0, 2)"),
         (
             "test",
             {"inputs": np.array([[1.0, np.nan]])},
             "feature 1 of example 0 of the test inputs",
         ),
-        ("test", {"targets": np.array([1, 2])}, "int64 of shape (2,) for 1 inputs"),
+        ("test", {"targets": np.array([1, 2])}, "targets are 2; give 1, as inputs"),
         ("test", {"targets": np.array([2.0])}, "float64"),
         ("test", {"targets": np.array([-1])}, "targets go from -1"),
         ("validation", {"targets": np.array([3])}, "the validation targets go from 3 to 3"),
@@ -98,15 +101,19 @@ def test_targets_are_numbers_or_rows_of_them(check_rules, train, outputs):
 @pytest.mark.parametrize(
     ("train", "test", "fault"),
     [
-        (np.zeros(2), np.zeros(1), "the train targets are float64 of shape (2,) for 3 inputs"),
-        (np.float64(1.0), np.zeros(1), "the train split is ndarray and float64"),
-        (np.zeros(3), np.zeros((1, 1)), "the test targets have shape (1, 1), the training's (3,)"),
+        (np.zeros(2), np.zeros(1), "the train targets are 2; give 3"),
+        (np.float64(1.0), np.zeros(1), "the train targets are of type float64"),
+        (np.zeros(3), np.zeros((1, 1)), "the test targets are float64 of shape (1, 1)"),
         (
             np.zeros(3),
             np.zeros(1, np.float32),
-            "the test targets are float32, the training targets",
+            "the test targets are float32 of shape (1,)",
         ),
-        (np.zeros(3, np.int32), np.zeros(1, np.int32), "give all splits int64, float32 or float64"),
+        (
+            np.zeros(3, np.int32),
+            np.zeros(1, np.int32),
+            "all splits int64 or float32 or float64",
+        ),
         (np.array([0, np.nan, 0]), np.zeros(1), "example 1 of the train targets is nan"),
         (
             np.zeros((3, 2)),

@@ -3,34 +3,38 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.data.encoded import Block, EncodedArray
+from pluggable_mlp.data.columns import Column
+from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.scaling import fit_scaling
 
 GENERATOR = np.random.default_rng(0)
 N = 41
 CODES = GENERATOR.integers(-1, 4, N)
 CODES[CODES == 2] = 3  # a category that no row has
-BLOCKS = [
-    Block(["x"], is_number=True, values=GENERATOR.normal(size=N)),
-    Block([*"abcd"], categories=4, values=CODES),
-    Block(["x missing"], values=GENERATOR.random(N) < 0.2),
-    Block(["e"], categories=1, values=np.zeros(N, np.int64)),  # a category that all rows have
+PAIRS = [
+    (Column("x", "number"), GENERATOR.normal(size=N)),
+    (Column("city", "category", categories=tuple("abcd")), CODES),
+    (Column("x", "presence"), GENERATOR.random(N) < 0.2),
+    (Column("e", "one-hot", categories=("e",)), np.zeros(N, np.int64)),  # that all rows have
 ]
 
 
-@pytest.mark.parametrize("chosen", [None, [True, False, True, True, False, True, True]])
-def test_ordered_features_are_the_sorted_columns(chosen):
-    encoded = EncodedArray(BLOCKS)
-    features = None if chosen is None else np.asarray(chosen)
-    ordered = encoded.ordered(features)
-    expected = np.sort(encoded[:] if features is None else encoded[:][:, features], axis=0)
-    assert ordered.shape == expected.shape
-    for place in (*range(N), -1):
-        np.testing.assert_array_equal(ordered[place], expected[place])
-    assert (ordered.min(), ordered.max()) == (expected.min(), expected.max())
+def test_ordered_rows_are_those_of_sorted_columns():
+    encoded = EncodedArray(PAIRS)
+    expected = np.sort(encoded[:], axis=0)
+    for place in range(N):
+        np.testing.assert_array_equal(encoded.ordered_row(place), expected[place])
+
+
+@pytest.mark.parametrize("kinds", [{"number"}, {"category", "presence"}, {"sign"}])
+def test_only_the_chosen_columns_are_left(kinds):
+    encoded = EncodedArray(PAIRS)
+    left, chosen = encoded.only(lambda column: column.kind in kinds)
+    np.testing.assert_array_equal(left[:], encoded[:][:, chosen])
+    assert chosen.sum() == {"number": 1, "category": 5, "sign": 0}[min(kinds)]
 
 
 def test_the_smooth_clip_is_fitted_to_them_as_to_a_matrix():
-    encoded = EncodedArray(BLOCKS)
+    encoded = EncodedArray(PAIRS)
     of_matrix = fit_scaling("X", "smooth_clip", encoded[:])
-    assert fit_scaling("X", "smooth_clip", encoded.ordered()) == of_matrix
+    assert fit_scaling("X", "smooth_clip", encoded) == of_matrix

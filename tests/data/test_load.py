@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, arrays, choice, load_dataset, mnist
-from pluggable_mlp.data.columns import as_array
-from pluggable_mlp.data.dataset import as_inputs, is_frame
+from pluggable_mlp.data.encoded import as_array
 from pluggable_mlp.data.load import load_inputs, load_source
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.values import as_inputs, is_frame
 from pluggable_mlp.options import DataOptions
 
 
@@ -136,13 +136,13 @@ def test_every_format_is_the_array_that_it_holds(tmp_path, name):
 FAULTS = {
     "objects.npy": (
         written(np.save, np.asarray([[None] * 3]), allow_pickle=True),
-        "objects holds Python objects",
+        "Python objects in dtype",
     ),
-    "several.npy": (written(np.savez, X=TABLE), "it holds no single array of numbers"),
+    "several.npy": (written(np.savez, X=TABLE), "is not a readable .npy file: "),
     "short.npy": (written(np.save, TABLE)[:-1], "is not a readable .npy file: "),
     "header.npy": (b"\x93NUMPY", "is not a readable .npy file: "),
     "text.npy": (b"1,2,3\n", "is not a readable .npy file: "),
-    "y.npz": (written(np.savez, y=TABLE), "has no X; it has y"),
+    "y.npz": (written(np.savez, y=TABLE), "has no X"),
     "words.csv": (
         b"1,1,3\n1,2,three\n",
         "column '3' holds 'three' in row 2, where training saw numbers",

@@ -9,10 +9,10 @@ import pytest
 
 from pluggable_mlp import DataError, load_dataset
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.dataset import Source, Split
 from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, bin_edges, fit_quantiles
+from pluggable_mlp.data.values import Source, Split
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.randomness import normal
 from tests.published import recorded
@@ -44,7 +44,7 @@ def test_it_is_fitted_as_scikit_learn_fits_it_to_the_same_noisy_values():
     values, later = rounded(900, 3), rounded(500, 4) * 1.5
     theirs = QuantileTransformer(n_quantiles=30, output_distribution="normal", subsample=None)
     theirs.fit(values + 1e-5 * normal(5, "quantiles", 0, values.shape))
-    ours = fit_quantiles("example", values, seed=5)
+    ours = fit_quantiles(values, seed=5)
     np.testing.assert_allclose(
         ours.apply_in_place(later.copy()), theirs.transform(later), rtol=1e-9, atol=1e-9
     )
@@ -54,7 +54,7 @@ def test_a_frequent_least_value_is_no_end():
     """Of 0 in 60 % of the rows the middle is at 30 %; without noise it is the first quantile."""
     values = np.concatenate([np.zeros(600), np.arange(1.0, 401.0)])[:, None]
     for seed in range(5):
-        found = fit_quantiles("example", values, seed).apply_in_place(np.array([[0.0], [-1.0]]))
+        found = fit_quantiles(values, seed).apply_in_place(np.array([[0.0], [-1.0]]))
         assert found[0, 0] == pytest.approx(statistics.NormalDist().inv_cdf(0.3), abs=0.2)
         assert found[1, 0] == pytest.approx(statistics.NormalDist().inv_cdf(1e-7), abs=1e-6)
 

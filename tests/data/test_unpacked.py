@@ -16,7 +16,7 @@ from pluggable_mlp.data.load import load_inputs, load_source
 from pluggable_mlp.options import DataOptions
 
 LIMIT = "PLUGGABLE_MLP_UNPACKED_GIB"
-REMEDY = f"; if you trust it, set the environment variable {LIMIT} to more, such as 4"
+REMEDY = f"; if you trust it, set {LIMIT} to more, such as 4"
 
 ROWS = 2**19
 
@@ -36,14 +36,13 @@ def npz(method):
     return write
 
 
-def columns(method, compression, text=None, kind=None):
-    """Return what writes a table of numbers, or of a long text in each row, as another kind."""
+def columns(method, compression):
+    """Return what writes a table of numbers."""
 
     def write(path):
         polars = pytest.importorskip("polars")
-        column = polars.Series("X", np.zeros(ROWS) if text is None else [text] * (ROWS // 64))
-        column = column if kind is None else column.cast(getattr(polars, kind))
-        table = polars.DataFrame([column, column.rename("y")])
+        column = polars.Series("X", np.zeros(ROWS))
+        table = polars.DataFrame([column, column.alias("y")])
         getattr(table, method)(path, compression=compression)
 
     return write
@@ -66,11 +65,8 @@ BOMBS = {
     "arrays.npz": npz(zipfile.ZIP_DEFLATED),
     "zstd.parquet": columns("write_parquet", "zstd"),
     "gzip.parquet": columns("write_parquet", "gzip"),
-    "texts.parquet": columns("write_parquet", "zstd", text="x" * 2000),
     "lz4.feather": columns("write_ipc", "lz4"),
     "zstd.feather": columns("write_ipc", "zstd"),
-    "texts.feather": columns("write_ipc", "zstd", text="x" * 2000),
-    "categories.feather": columns("write_ipc", "zstd", text="x" * 2000, kind="Categorical"),
 }
 
 
@@ -95,10 +91,10 @@ def test_what_becomes_too_large_is_refused_until_the_limit_is_raised(tmp_path, m
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 @pytest.mark.parametrize(
-    ("name", "size"), [("table.csv.gz", 18), ("zstd.parquet", 16), ("zstd.feather", 16)]
+    ("name", "size"), [("table.csv.gz", 2), ("zstd.parquet", 16), ("zstd.feather", 16)]
 )
-def test_a_value_of_a_table_counts_16_bytes(tmp_path, monkeypatch, name, size):
-    """2**20 values are 16 MiB, and `ROWS` lines "0,0" are 2 MiB."""
+def test_what_a_table_counts(tmp_path, monkeypatch, name, size):
+    """2**20 values of 16 bytes are 16 MiB, and `ROWS` lines "0,0" are 2 MiB."""
     path = tmp_path / name
     BOMBS[name](path)
     monkeypatch.setenv(LIMIT, str((size - 1) / 1024))
@@ -125,14 +121,6 @@ def test_the_limit_is_64_mebibytes_or_256_times_the_size(tmp_path, monkeypatch):
     path.write_bytes(content.ljust(2**12 - 1, b"\0"))
     with pytest.raises(DataError, match="becomes more than 1 MiB in memory"):
         load_inputs(path)
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_npz_of_another_compression_is_refused(tmp_path, method):
-    """They unpack whatever a piece of the file holds at once."""
-    npz(method)(tmp_path / "arrays.npz")
-    with pytest.raises(DataError, match="is compressed in a way that NumPy does not use"):
-        read(tmp_path / "arrays.npz")
 
 
 @pytest.mark.parametrize("limit", ["", "much", "-1", "nan"])

@@ -7,7 +7,7 @@ import pytest
 
 from pluggable_mlp import first_state, get_backend, training_step
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.dataset import Source, Split
+from pluggable_mlp.data.values import Source, Split
 from pluggable_mlp.network.layers import Dropout, Rng
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.settings import Settings

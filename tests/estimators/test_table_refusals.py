@@ -26,11 +26,6 @@ WRONG = {
     "some holes": (frame(), [*LABELS[2:], None, None], f"y holds None in row {N - 1}"),
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
     "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
-    "measurements": (
-        frame(),
-        [5 * (i // 2) for i in range(N)],
-        r"labels .*; to predict .*TableRegressor\)$",
-    ),
 }
 
 

@@ -219,7 +219,7 @@ def test_a_category_in_each_of_many_rows_is_dropped(n):
 
 
 def test_three_rows_are_fitted_with_a_warning():
-    with pytest.warns(DataWarning, match="3 rows are too few to keep 0.2 of them for validation"):
+    with pytest.warns(DataWarning, match="0.2 of 3 examples are 0 for validation"):
         model = TableClassifier(**QUICK).fit([[0.0], [1.0], [2.0]], ["a", "b", "b"])
     assert model.predict([[0.0], [2.0]]).tolist() == ["a", "b"]
 
