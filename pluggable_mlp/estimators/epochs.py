@@ -104,7 +104,7 @@ class EpochsMixin(FittedMLP):
             np.arange(len(targets)),
             random_state=self._random_state,
             test_size=self.validation_fraction,
-            stratify=targets if two_classes else None,
+            stratify=targets.astype(bool) if two_classes else None,
         )
         if parts[1].shape[0] < 2:
             raise ValueError(

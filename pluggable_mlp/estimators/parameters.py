@@ -193,8 +193,9 @@ class EstimatorParameters(BaseEstimator):
         """Return the callbacks, or raise a TypeError."""
         given: Any = self.callbacks
         callbacks = [given] if callable(given) else [*(given or ())]
-        if not all(map(callable, callbacks)):
-            raise TypeError(f"callbacks is {given!r}, expected functions of the estimator")
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks holds {callback!r}, expected functions of estimators")
         return callbacks
 
     def _network(self, inputs: int, outputs: int, loss: Loss) -> PenalizedMLP:

@@ -45,7 +45,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
         places |= _categorical_columns(X)
     names = {table.columns[place] for place in places}
     try:
-        columns = [typed(source, of, TEXTS if of.name in names else None) for of in table]
+        columns = {of.name: typed(source, of, TEXTS if of.name in names else None) for of in table}
     except DataError as error:
         if is_frame:
             raise
