@@ -43,7 +43,7 @@ def written(value: object) -> str:
 
 def _default(name: str) -> str:
     """Return the words for the default of a setting that recipes have a value for."""
-    return f"; by default the recipe's, without one {written(_PLAIN[name])}"
+    return f"; by default the recipe's, else {written(_PLAIN[name])}"
 
 
 @dataclass(frozen=True)
@@ -71,27 +71,27 @@ class DataOptions:
     scaling: Annotated[str | None,
         "Scaling of the features, fitted on the training part: standard, minmax, robust, "
         "smooth_clip, quantile, pixels (whole numbers from 0 to 255) or none; by default the "
-        "recipe's, without one standard for tables, otherwise none."] = None
+        "recipe's, else standard for tables and none for arrays."] = None
     target_scaling: Annotated[str | None,
-        "Scaling of the numbers to predict of a regression, in which the loss is computed: "
-        "standard, minmax, robust or none; by default standard, for the loss poisson none. "
-        "Predictions and errors are in the original units."] = None
+        "Scaling of the targets of a regression, in which the loss is computed: standard, minmax, "
+        "robust or none; by default standard, for the loss poisson none. Predictions and errors "
+        "are in the original units."] = None
     test: Annotated[str | None,
-        "Data for testing only, as for --data: their test part, or else all examples. By default "
-        "the test part of the data, or --test-share."] = None
+        "Other data for testing, as for --data: their test part, if they have one, else all "
+        "examples."] = None
     test_share: Annotated[BelowOne | None,
-        "Share of the data that is held out for testing; 0 to train on all examples. By default "
-        "one in seven, unless the data have a test part or there is --test."] = None
+        "Share of the data to hold out for testing, or 0 to train on all examples; by default one "
+        "seventh, unless the data have a test part or --test is given."] = None
     validation: Annotated[BelowOne | None,
-        "Share of the training part that is held out for validation; by default the validation "
-        "part of the data, if there is one, else the recipe's share."] = None
+        "Share of the training part to hold out for validation; by default the validation part of "
+        "the data, else the recipe's share."] = None
     recipe: Annotated[str,
-        "Published recipe, whose values hold unless an option says otherwise: "
-        f"{catalogue(RECIPES, leave_out=[NONE])}; or none. By default {DEFAULT} for tables, "
+        "Published recipe, whose values other options replace: "
+        f"{catalogue(RECIPES, leave_out=[NONE])}. By default {DEFAULT} for tables, "
         "otherwise none."] = _OF_RECIPE
     block_size: Annotated[Count | None,
-        "Number of examples whose features are in memory at once, the rest stays in .npy files, or "
-        "codes of a table; 0 for all. By default all, unless they take more than 1 GiB."] = None
+        "Number of examples whose features are in memory at once; the rest stays in .npy files, or "
+        "as codes of a table. 0 for all; by default all, unless they take more than 1 GiB."] = None
     seed: Annotated[Count, "Seed of all random numbers."] = 0
     # fmt: on
 
@@ -132,8 +132,8 @@ class Options(DataOptions):
         "Learning rate; by default the recipe's with its optimizer, otherwise that of the "
         "optimizer (sgd: 0.1, regression 0.01)."] = None
     weight_decay: Annotated[NonNegative | None,
-        "Weight decay: decoupled if the optimizer or the recipe has it so, otherwise L2; by "
-        "default the recipe's with its optimizer, otherwise that of the optimizer."] = None
+        "Weight decay, decoupled or L2 as in the optimizer or the recipe; by default the recipe's "
+        "with its optimizer, otherwise that of the optimizer."] = None
     clip_norm: Annotated[Annotated[float, Meta(ge=1e-30)] | _Off | None,
         "Maximum norm of all gradients together, or none; by default the recipe's with its "
         "optimizer, otherwise none."] = None
@@ -146,14 +146,14 @@ class Options(DataOptions):
     batch_size: Annotated[PositiveCount,
         f"Number of examples per update{_default('batch_size')}."] = _OF_RECIPE
     micro_batch: Annotated[PositiveCount | None,
-        "Number of examples of a batch that are computed at once, for batches that do not fit into "
-        "the memory; by default all."] = None
+        "Number of examples of a batch to compute at once, if a batch does not fit into memory; by "
+        "default all."] = None
     epochs: Annotated[PositiveCount,
         f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
     early_stopping: Annotated[PositiveCount | _Off | None,
-        "Stop after this many epochs without a better validation part, and keep the best "
-        "parameters; or none, to train for all epochs. By default the recipe's, otherwise none. "
-        "The plain network is measured by its loss, a recipe of classes by their accuracy."] = None
+        "Stop after this many epochs without a better validation loss (with a recipe for classes, "
+        "accuracy), and keep the best parameters; or none, to train for all epochs. By default the "
+        "recipe's, otherwise none."] = None
     dtype: Annotated[Literal["float32", "float64"], "float32 or float64."] = "float32"
     arithmetic: Annotated[Literal["native", "reproducible"],
         "native (the library's own, fast) or reproducible (the same bits on every "

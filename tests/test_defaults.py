@@ -132,6 +132,6 @@ def test_the_defaults_of_the_command_line_are_those_of_the_settings():
     of_settings = {name: TRAIN[name] for name in defaults_of(Settings) if name in TRAIN}
     fields = fields_of(Settings)
     for name, text in WITHOUT_A_RECIPE.items():
-        assert f"by default the recipe's, without one {text}" in fields[name].help
+        assert f"by default the recipe's, else {text}" in fields[name].help
         of_settings[name] = fields[name].parse(text)
     assert Settings() == Settings(**of_settings)

@@ -3,8 +3,8 @@
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
 comparison or a verification failed, 2 a wrong argument or input, or training that diverged, 3 the
 backend is not available, out of memory, or failed, 130 interrupted, 143 terminated, 141 the
-output pipe was closed (all three after saving).  This file imports next to nothing, so that
-Ctrl-C is answered from the first moment on.
+output pipe was closed (all three after saving).  This file imports almost nothing, to handle Ctrl-C
+from the start.
 """
 
 try:
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _run() -> tuple[int, str]:
-    """Run a command; return its exit code and the error, empty where there is none."""
+    """Run a command; return its exit code and the error, empty if there is none."""
     from pluggable_mlp.cli.processes import Processes
 
     processes = Processes(sys.argv)

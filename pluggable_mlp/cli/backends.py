@@ -75,11 +75,10 @@ def compare(
 ) -> None:
     """Compare training steps on several backends; exit 1 if they disagree.
 
-    With native arithmetic, layer by layer from common values and as whole steps, each row shows for
-    a tensor the largest difference from the first backend, in ulps and relative to the bound on
-    rounding errors, and the smallest relative fault that would have been detected.  With
-    reproducible arithmetic, the result is a hash per tensor, and "same bits" or the first step,
-    layer and tensor that differ.
+    With native arithmetic, each row shows for a tensor the largest difference from the first
+    backend, in ulps and relative to the bound on rounding errors, and the smallest relative fault
+    that would have been detected.  With reproducible arithmetic, the result is a hash per tensor,
+    and "same bits" or the first step, layer and tensor that differ.
     """
     from pluggable_mlp.consistency import format_report
     from pluggable_mlp.settings import Settings

@@ -58,7 +58,7 @@ def _fitted(file: str, suffix: str, settings: Json) -> "Preparation":
 
 
 def _saved(folder: Path, settings: Json) -> "Preparation":
-    """Return the preparation of a run; ValueError where settings of another one are given."""
+    """Return the preparation of a run; ValueError if settings are given, too."""
     from pluggable_mlp.runs.saved import read_settings, read_summary
 
     for name, value in settings.items():

@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 _OPTION = "--distributed"
 _SECONDS = 0.25
-"""About so often the processes ask each other whether one of them is to stop."""
+"""The interval at which processes ask each other whether to stop, roughly."""
 
 DistributedOption = Annotated[
     str | None,

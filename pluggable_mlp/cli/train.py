@@ -57,8 +57,8 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="A folder written by train --output: go on from its last checkpoint, with its "
-            "settings; --epochs may be raised, --data and --test may be elsewhere.",
+            help="Folder written by train --output: go on from its last checkpoint, with its "
+            "settings. --epochs may be raised, --data and --test name new paths of the same data.",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -102,7 +102,7 @@ def train(
         choose({"tensorboard": 0}, log, "log")
         require("tensorboardX", "tensorboard", "the log is written")
         if output is None and resume is None:
-            raise ValueError(f"log is {log!r}, expected --output, where it is written")
+            raise ValueError(f"log is {log!r}, expected --output, the folder to write it to")
     processes: Processes = context.obj
     processes.join(distributed, "train" if resume is None else "train --resume")
     communicator, writes = processes.communicator, processes.writes

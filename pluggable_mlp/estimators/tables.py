@@ -34,8 +34,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
         Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified or whole;
         or Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).
     hidden : int or sequence of int, optional
-        The widths of the hidden layers; by default the recipe's, as of all settings down to
-        `class_weight`, which are those of `pluggable-mlp train --help`.
+        The widths of the hidden layers; by default the recipe's.  This and the settings down to
+        `class_weight` are those of `pluggable-mlp train --help`.
     activation : str, optional
         "relu", or one for each layer, separated by commas.
     dropout, input_dropout, input_noise : float, optional
@@ -44,7 +44,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
     optimizer : str, optional
         "adamw" or "sgd:momentum=0.9".
     learning_rate, weight_decay : float, optional
-        Of another optimizer than the recipe's by default its own.
+        With an optimizer other than the recipe's, its own by default.
     clip_norm : float or "none", optional
         The largest norm of a step's gradients.
     schedule : str, optional
@@ -52,20 +52,20 @@ class TableClassifier(ClassifierMixin, BaseTable):
     warmup : int, default 0
     batch_size : int, optional
     early_stopping : int or "none", optional
-        After how many epochs without a better one to stop.
+        Stop after this many epochs without a better one.
     scaling : str, optional
         Of the numbers: "standard", "quantile", ….
     label_smoothing : float, optional
     class_weight : "balanced" or mapping of labels to floats, optional
         How much the rows of a class count in training.
     n_members : int, default 32
-        Of the two recipes that average members.
+        For the two recipes that average members.
     max_iter : int, optional
-        The most epochs; by default the recipe's.
+        The maximum number of epochs; by default the recipe's.
     validation_fraction : float, default 0.2
-        The share of the rows by which the best epoch is found, at most 0.5; 0 for none.
+        The share of the rows that finds the best epoch, at most 0.5; 0 for none.
     time_limit : float, optional
-        The most seconds that the epochs may take.
+        The maximum number of seconds for the epochs.
     categorical_features : sequence of int or of str, optional
         The columns that hold categories, by place or name, besides texts, booleans of frames and
         columns whose type is categorical.
@@ -97,7 +97,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
     feature_names_in_ : array of str
         Of data frames.
     certificate_ : dict
-        Of a reproducible fit: hashes of the data, of the parameters and of steps, and the losses.
+        After a reproducible fit: hashes of the data, the parameters and steps, and the losses.
 
     See Also
     --------
@@ -131,8 +131,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
         Parameters
         ----------
         X : data frame or array (n, columns)
-            As for `fit`; categories that it did not see count as missing.  The columns of a frame
-            are found by their names: they may be in another order, and others among them.
+            As for `fit`; categories that it did not see count as missing.  Columns of a frame are
+            found by name, in any order; others are ignored.
         """
         indices = self._outputs(X, "predict")
         predicted: NDArray[Any] = self.classes_[indices]
@@ -171,7 +171,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
             if len(self.classes_) < 2:
                 raise ValueError(
                     f"y has one class, {self.classes_.tolist()[0]!r}, expected two classes or "
-                    "more: give rows of another one"
+                    "more: give rows of another class"
                 )
             return _for_preparation(labels, indices)
         indices = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
@@ -193,7 +193,7 @@ class TableRegressor(RegressorMixin, BaseTable):
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
         Of y, by default "standard"; "none" with the loss "poisson".
     **others
-        As `TableClassifier` has them, but label_smoothing and class_weight.
+        As in `TableClassifier`, except label_smoothing and class_weight.
 
     Attributes
     ----------
@@ -261,7 +261,7 @@ def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
 
 
 def _refuse_unusable(labels: NDArray[Any]) -> None:
-    """Raise ValueError where a label (n,) is missing, or of a type that no saved model can hold."""
+    """Raise ValueError if a label (n,) is missing, or of a type that no saved model can hold."""
     if labels.dtype.kind in "USiub":
         return
     for row, label in enumerate(labels.tolist(), 1):

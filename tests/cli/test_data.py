@@ -57,12 +57,13 @@ def test_every_column_is_shown_with_what_becomes_of_it(command, table):
         "age": [
             "7",
             f"{min(ages)} to {max(ages)}",
-            f"number; missing ones become {statistics.median(ages):g}, and a feature says so",
+            f"number; missing ones become {statistics.median(ages):g}, and a feature indicates "
+            "them",
         ],
         "city": [
             "2",
             "one of 3 categories: Bern, Oslo, Rome; missing ones are in none, and a feature "
-            "says so",
+            "indicates them",
         ],
         "income": ["0", f"{min(given['income']):g} to {max(given['income']):g}", "number"],
     }

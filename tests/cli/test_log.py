@@ -55,7 +55,7 @@ def test_a_log_that_cannot_be_written_does_not_end_training(command, tmp_path):
 def test_it_needs_the_folder_of_a_run(command):
     outcome = command("train", "--log", "tensorboard")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "expected --output, where it is written" in outcome.err
+    assert "expected --output, the folder to write it to" in outcome.err
 
 
 def test_without_tensorboardx_the_extra_is_named(tmp_path):
