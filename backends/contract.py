@@ -206,7 +206,7 @@ class Abilities:
             dicts of these.  It may branch on shapes and dtypes, but not on numbers or on values of
             arrays: it may be called with 0-d arrays in place of the numbers, and with arrays that
             do not have values or a device yet.  Where it is a `functools.partial` that binds a
-            namespace first, it may be called with another one, whose arrays are tracers.
+            namespace first, it may be called with another, whose arrays are tracers.
             `pluggable_mlp.provenance.is_builtin_call` tells whether it consists of this package's
             code alone; code of users may have side effects.
         used_up : tuple of int
@@ -249,6 +249,6 @@ class Abilities:
         Parameters
         ----------
         error : Exception
-            Raised by an operation on arrays of this library or of another one.
+            Raised by an operation on arrays of this library or of another.
         """
         return None

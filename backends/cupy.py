@@ -35,7 +35,7 @@ class CupyBackend(ArrayLibrary):
     """CuPy arrays on the CUDA device "0" (the default), "1" or "cuda:1".
 
     CuPy computes on the *current* device of the calling thread, wherever the operands are: on
-    another one, elementwise operations fail or warn, and matrix products fail inside CUDA
+    another, elementwise operations fail or warn, and matrix products fail inside CUDA
     (cupy issue 1389).  Therefore creating a backend, and each `asarray`, makes its device the
     current one of the calling thread and does not restore the previous one.  Callers that use two
     CuPy devices in one thread must finish on one before they upload to the other.  Networks and

@@ -256,7 +256,7 @@ class _Plan:
         lines = [*writer.lines()]
         kind = "shape", "dtype", "device"
         guarding = guard(arguments, _is_array, kind, writer.constants)
-        # It computes on the current device, which may be another one than that of the arrays.
+        # It computes on the current device, which may differ from that of the arrays.
         writer.constants["current"] = cupy.cuda.Device
         device = f"if current().id != {cupy.cuda.Device().id}: return NotImplemented"
         return compiled_program([*guarding, device, *lines], writer.constants)

@@ -208,7 +208,7 @@ class KernelWriter:
 def works(key: Hashable, trial: Callable[[], bool]) -> bool:
     """Return whether a trial succeeds on the current device, where it is made once; warn if not."""
     consequence = (
-        f"CuPy {cupy.__version__} goes on operation by operation where a fused kernel cannot be "
+        f"CuPy {cupy.__version__} goes on operation by operation if a fused kernel cannot be "
         "used here"
     )
     return trusted((key, cupy.cuda.Device().id), trial, consequence)

@@ -157,8 +157,8 @@ class JaxBackend(ArrayLibrary):
     ) -> Function | None:
         """See `Abilities.compile`: XLA makes one call of many, each of some microseconds.
 
-        Loops are `jax.lax.fori_loop`, compiled once for all counts.  None, after a warning, where
-        a trial on this device shows that exact compilation changes bits.
+        Loops are `jax.lax.fori_loop`, compiled once for all counts.  None, after a warning, if a
+        trial on this device shows that exact compilation changes bits.
         """
         if exact:
             is_single = isinstance(self._device, jax.Device)  # arrays on several have a sharding

@@ -159,8 +159,8 @@ def _require_no_rounding(jaxpr: core.Jaxpr, name: str) -> None:
 def is_exact_on(device: jax.Device) -> bool:
     """Return whether `exact_jit` keeps the bits on a device, after one trial; warn if not."""
     consequence = (
-        f"JAX {jax.__version__} does not keep the bits of what it compiles here, and reproducible "
-        "arithmetic goes on operation by operation, which is slower"
+        f"JAX {jax.__version__} changes bits when it compiles here, so reproducible arithmetic "
+        "runs operation by operation, which is slower"
     )
     return trusted(("exact_jit", device), partial(_keeps_bits, device), consequence)
 

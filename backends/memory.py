@@ -18,7 +18,7 @@ _LARGEST_KEPT = 2**25 - 2**17
 
 
 def keep_freed_blocks() -> None:
-    """Make the C library keep what is freed for the next array, where it is glibc."""
+    """Make the C library keep freed memory for the next array, if it is glibc."""
     import numpy as np  # here: to import the backends imports no array library
 
     np.empty(_LARGEST_KEPT, dtype=np.uint8)  # freed at once, its pages never touched
@@ -29,7 +29,7 @@ def host_memory() -> int | None:
     limits = []
     with suppress(AttributeError, ValueError, OSError):  # systems without sysconf, or these names
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with suppress(OSError, ValueError):  # "max" where there is no limit
+    with suppress(OSError, ValueError):  # "max" if there is no limit
         limits.append(int(_CONTAINER.read_text()))
     return min(limits, default=None)
 

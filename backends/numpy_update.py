@@ -49,7 +49,7 @@ class Updater:
 
 
 class _Group:
-    """The arrays of one group of parameters, and what is joined of them."""
+    """The arrays of one group of parameters, and the joined ones."""
 
     def __init__(self) -> None:
         self._columns: list[list[Array]] = []

@@ -55,7 +55,7 @@ class Tape:
     ----------
     operations : list of Operation
     owners : list of int
-        For each place, the number of the place that owns its memory: another one for a view.
+        For each place, the number of the place that owns its memory: another for a view.
     layouts : list
         For each place, what an array that takes its memory must have in common with it; None if
         none may.

@@ -27,7 +27,7 @@ _BYTES = 16  # of a number: compiled code copies arrays that begin elsewhere tha
 
 
 class CompiledFunction:
-    """A function that is compiled for each kind of arguments; where that fails, it runs as it is.
+    """A function that is compiled for each kind of arguments; if that fails, it runs as it is.
 
     `torch.compile` of the function itself would read its Python code, and gives up at the first
     line of array-api-compat that asks for a common dtype.  So the operations are traced first.

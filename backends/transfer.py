@@ -143,7 +143,7 @@ def host_array(data: Any, dtype: str | None = None) -> Array:
     if array.dtype.name not in DTYPES:
         raise TypeError(
             f"data has dtype {array.dtype}: expected one of {', '.join(DTYPES)}; "
-            "where numbers can be made of it, ask for one with dtype="
+            "if it holds numbers, ask for one with dtype="
         )
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 

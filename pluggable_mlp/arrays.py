@@ -22,7 +22,7 @@ class LibraryArray(Protocol):  # noqa: PLW1641 - some can be hashed, some not
     """What is computed, for type checkers: an array of the library of the inputs.
 
     It has what the array API standard says of arrays.  Its other attributes are the library's own,
-    of which a checker knows nothing; `numpy.asarray(…)` or `cast(torch.Tensor, …)` tells it more.
+    unknown to a checker; `numpy.asarray(…)` or `cast(torch.Tensor, …)` tells it more.
     """
 
     @property
@@ -168,7 +168,7 @@ def has_values(array: Array) -> bool:
 
 
 def device_of(array: Array) -> Device:
-    """Return the device of an array, on which to create those that are to be combined with it.
+    """Return the device of an array, for others that it is combined with.
 
     It is None within a function that JAX compiles: the arrays there do not have a device yet, and
     new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).

@@ -1,4 +1,4 @@
-"""The door to compiled functions, and what goes on without a faster way that cannot be relied on.
+"""The door to compiled functions; without a reliable one, operations run one at a time.
 
 `compiled` asks a backend for a faster function, and keeps it for the next computation, as compiling
 takes seconds.  `trusted` tries in this process whether a way keeps all bits, and `Fallback` gives
@@ -69,7 +69,7 @@ def compiled(
 def call_compiled(
     xp: Namespace, function: Callable[..., Array], x: Array, *constants: Hashable
 ) -> Array:
-    """Return function(xp, x, *constants), compiled where a library compiles each operation.
+    """Return function(xp, x, *constants), compiled if a library compiles each operation.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> 
 
 
 class Unsuitable(Exception):  # noqa: N818 (it is no error)
-    """A function that a faster way is not for, of which no warning need tell."""
+    """A function that cannot be compiled, which needs no warning."""
 
 
 class Fallback:

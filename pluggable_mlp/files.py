@@ -35,7 +35,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        If it cannot be written; whatever is raised, a file that was there before is as it was.
+        If it cannot be written; after any error, an existing file is unchanged.
     """
     part = part_of(path)
     try:
@@ -52,7 +52,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def part_of(path: Path) -> Path:
-    """Return where a file is until it is whole."""
+    """Return the path of a file while it is written."""
     return path.with_name(f"{path.name}.part")
 
 
@@ -65,7 +65,7 @@ def remove(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk, where the system can do that."""
+    """Have the names in a folder on the disk, if the system can do that."""
     with suppress(OSError):  # Windows opens no folders, some file systems do not flush them
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -107,7 +107,7 @@ def to_json(content: object, indent: int | None = None) -> str:
 
 
 def json_sha256(content: object) -> str:
-    """Return the SHA-256 of what JSON says, however it is laid out.
+    """Return the SHA-256 of a JSON value, independent of its layout.
 
     It is that of the text in ASCII with sorted keys and without spaces.
     """

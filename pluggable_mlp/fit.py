@@ -248,7 +248,7 @@ class Fit:
         return not self.settings.keeps_best or self._best.is_best(line["epoch"], self.error(line))
 
     def error(self, line: dict[str, Any]) -> float:
-        """Return what is least in the best epoch, by the line of an epoch."""
+        """Return the measure that is least in the best epoch, from the line of an epoch."""
         measured = {name.removeprefix("validation_"): value for name, value in line.items()}
         return self._recipe.error(self.dataset.task, measured)
 
@@ -333,7 +333,7 @@ def _records_of_whole_epochs(fit: Fit) -> dict[str, str]:
 
 
 def made_on(backend: Backend, processes: int = 1) -> str:
-    """Return where a training took place, with the versions that determine the results."""
+    """Return the place of a training, with the versions that determine the results."""
     named = [f"{name} {number}" for name, number in versions(backend).items()]
     if processes > 1:
         named.append(f"{processes} processes")

@@ -50,7 +50,7 @@ class Rows(Protocol):
 
 
 class LazyArray(ABC):
-    """An array whose rows are made when slices of them are taken.
+    """An array that makes rows when they are sliced.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class StoredArray(LazyArray):
     chosen : array of int64, optional
         The places of the rows that belong to it, increasing; by default all.
     prepare : callable, optional
-        What is made of rows (m, …) that were read, each by itself.
+        Converts rows (m, …) that were read, each on its own.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ def rows_within(size: int, shape: tuple[int, ...], dtype: DType) -> int:
 
 
 def as_lazy(values: Any) -> Rows:
-    """Return what slices of rows can be taken of without keeping them in memory, where it is known.
+    """Return an object to slice rows from without keeping them in memory, if known.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 _OF_ITS_OPTIMIZER = (*_OF_OPTIMIZER, "schedule")
-"""What a recipe's optimizer has: another one has its own rate and decay, and a constant rate."""
+"""What a recipe's optimizer has: another has its own rate and decay, and a constant rate."""
 _TASK_OF_TARGETS = {
     "classes": "classification",
     "labels": "multilabel",
@@ -81,7 +81,7 @@ class Settings(Options):
         example.make_optimizer(1_000_000 * self.batch_size, mlp)
 
     def completed(self, facts: Facts, **known: object) -> "Settings":
-        """Return the settings with the recipe's values for what is not given and facts decide.
+        """Fill in the recipe's values for settings that were not given.
 
         What is known of the data takes the place of a setting as it is: nothing is checked again.
         """
@@ -106,7 +106,7 @@ class Settings(Options):
         return make_recipe(self.recipe)
 
     def used(self, name: str) -> Any:
-        """Return the value of an optional setting; None where it is not given, or switched off."""
+        """Return the value of an optional setting; None if it is not given, or switched off."""
         value = getattr(self, name)
         return None if value == OFF else value
 
@@ -319,7 +319,7 @@ class Settings(Options):
     def to_dict(self) -> Json:
         """Return the settings for JSON, with the values that the optimizer uses.
 
-        None stands for what is not used, "none" for what is switched off.
+        None stands for an unused value, "none" for one that is switched off.
         """
         values = asdict(self)
         name, parameters = self._optimizer()

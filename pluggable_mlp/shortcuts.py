@@ -47,11 +47,11 @@ class Offers(TypedDict, total=False):
     function that JAX compiles, arrays have no device: None.
     """
     check_process: Callable[[], None]
-    """(): raises where a setting of the process forbids right results."""
+    """(): raises if a setting of the process forbids right results."""
     clip: Callable[..., Array]
     """(x, low, high): `x` within the bounds; NaN stays."""
     compiles_operations: bool
-    """True where the library compiles each operation, anew for each shape."""
+    """True if the library compiles each operation, anew for each shape."""
     entries: Callable[..., Array]
     """(table, indices): the entries of a table (n,)."""
     erf: Callable[..., Array]
@@ -193,7 +193,7 @@ def compiles_operations(xp: Namespace) -> bool:
 
 
 def in_one_kernel(xp: Namespace, function: Function, *operands: Any) -> Any:
-    """Return function(xp, *operands) of an elementwise function, at once where a library can.
+    """Return function(xp, *operands) of an elementwise function, at once if a library can.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
 
 
 def _zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
-    """Return what `zero_below` does, where a library has no function of its own."""
+    """Return what `zero_below` does, if a library has no function of its own."""
     # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
     # slows down several times when the pattern cannot be predicted (as after relu).
     kept = xp.astype(xp.abs(x) >= threshold, x.dtype)

@@ -1,4 +1,4 @@
-"""Words of messages and of what is shown: counts, short lists, rows as lines, missing extras."""
+"""Words of messages and output: counts, short lists, rows as lines, missing extras."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec

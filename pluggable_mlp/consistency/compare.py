@@ -45,7 +45,7 @@ def compare(
     seed: int = 0,
     communicator: Communicator | None = None,
 ) -> Report:
-    """Take the same training steps on every backend, and compare what they make.
+    """Take the same training steps on every backend, and compare the results.
 
     Parameters
     ----------

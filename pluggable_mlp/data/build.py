@@ -53,11 +53,11 @@ def build_dataset(
     are values: float32 and float64 stay, float16 becomes float32, other integers and booleans
     float64, exactly.  The axes after the first are flattened.
 
-    Columns of texts, and what is missing in columns of numbers, become what `fit_columns` says.
-    Where a scaling is asked for, inputs of any dtype are scaled features, float64; "pixels" makes
-    whole numbers from 0 to 255 of any dtype the pixels that uint8 are.  All is fitted on the
-    training part; a preparation that is given is applied instead, and says the task, too.  Columns
-    that a recipe embeds are not scaled: no number of theirs is between 0.1 and 0.9.
+    `fit_columns` says what becomes of texts and of missing numbers.  Where a scaling is asked for,
+    inputs of any dtype are scaled features, float64; "pixels" makes whole numbers from 0 to 255 of
+    any dtype the pixels that uint8 are.  All is fitted on the training part; a preparation that is
+    given is applied instead, and says the task, too.  Columns that a recipe embeds are not scaled:
+    no number of theirs is between 0.1 and 0.9.
 
     The classes are the labels that occur for training, in increasing order.  Numbers to predict
     become floats as inputs do.
@@ -164,7 +164,7 @@ def _order(recipe: Recipe) -> Order:
 
 
 def _ends(targets: Array, task: Task) -> tuple[float, float] | None:
-    """Return the least and the largest number to predict; None where there is more than one."""
+    """Return the least and the largest number to predict; None if there is more than one."""
     if task != "regression" or (targets.ndim > 1 and targets.shape[1] > 1):
         return None
     return float(targets.min()), float(targets.max())

@@ -29,7 +29,7 @@ NUMBERS: Kind = "numbers"
 TEXTS: Kind = "texts"
 
 MOSTLY = 0.9
-"""A column of which so many values are numbers is one of numbers, and its texts are faults."""
+"""A column with this share of numbers is numeric, and its texts are faults."""
 
 _CODE = r"[+-]?0[0-9]+|\+[0-9]+"
 

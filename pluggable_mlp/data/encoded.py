@@ -87,7 +87,7 @@ class EncodedArray(LazyArray):
     pairs : sequence of (Column, array)
         Blocks of features, in their order.
     prepare : callable, optional
-        What is made of rows (m, features) in their place, each by itself.
+        Changes rows (m, features) in place, each on its own.
     """
 
     dtype = np.dtype(np.float64)

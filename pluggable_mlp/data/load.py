@@ -49,9 +49,9 @@ def load_dataset(
         A path: a folder of IDX files, or with `X.npy` and `y.npy`; or a file `*.pkl.gz` or `*.pkl`
         (the classic MNIST pickle), `*.npz` (`X` and `y`, perhaps with `_test` or `_validation` at
         their end), or a table, such as `*.csv`, `*.tsv` (each perhaps with `.gz`) or `*.parquet`.
-        A data frame: of pandas, polars, pyarrow or what else narwhals knows.
+        A data frame of pandas, polars, pyarrow or another library that narwhals supports.
     seed : int, default 0
-        Of the division into examples for training and for testing, where the data have none.
+        Seed of the split into training and test part, if the data have no test part.
     task : {"classification", "multilabel", "regression"}, optional
         Whether targets are class labels, rows of yes or no, or numbers to predict; by default
         determined by the targets (see `find_task`).
@@ -63,15 +63,15 @@ def load_dataset(
         How features are scaled, as fitted on the training part; by default "standard" for tables,
         else "none".  "pixels": whole numbers from 0 to 255 are 8-bit pixels, as uint8 always are.
     validation : float, optional
-        The share of the training examples that is kept for validation; by default none, but what
-        the data have as such.
+        The share of the training examples that is kept for validation; by default none, unless the
+        data have a validation part.
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
-        How the numbers to predict of a regression are scaled; by default not at all.  The command
-        line scales them by default.
+        How the targets of a regression are scaled; by default not at all, unlike on the command
+        line.
     block_size : int or None, default 0
-        Whether the inputs of .npy files stay there, and the categories of tables codes, read a
-        block at a time for `train(…, block_size=…)`: 0, no; more, yes; None, if they take more
-        than 1 GiB.
+        Whether inputs of .npy files stay there, and categories of tables stay codes, until
+        `train(…, block_size=…)` reads them a block at a time: 0, no; more, yes; None, if they take
+        more than 1 GiB.
     test : str, path or data frame, optional
         Other data for testing, as for `spec`: their test part, or all their examples if they have
         none.  They are prepared as the training part is.
@@ -79,8 +79,8 @@ def load_dataset(
         The share of the examples that is kept for testing, at least 0 and below 1; by default one
         in seven, unless the data have a test part of their own.
     header : bool, optional
-        Whether the first line of a .csv or .tsv names the columns; by default it does where no
-        field is a number, or where its numbers, three or more, count from 0 or 1.
+        Whether the first line of a .csv or .tsv names the columns; by default it does if no field
+        is a number, or if its numbers, three or more, count from 0 or 1.
     encoding : str, optional
         Of a .csv or .tsv, by default UTF-8.
     decimal : {"point", "comma"}, default "point"

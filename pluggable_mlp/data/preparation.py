@@ -29,7 +29,7 @@ from pluggable_mlp.wording import aligned, counted, listed
 
 @dataclass(frozen=True)
 class Preparation:
-    """What training made of its inputs and targets, and makes of all later ones.
+    """How inputs and targets are prepared, in training and later.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Preparation:
         return made
 
     def derived(self) -> dict[str, Any]:
-        """Return, as JSON knows it, how numbers were made of others; empty where none were."""
+        """Return, as JSON knows it, how numbers were made of others; empty if none were."""
         from msgspec import to_builtins
 
         made = {
@@ -163,7 +163,7 @@ class Preparation:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of the features; empty where they have none."""
+        """The names of the features; empty if they have none."""
         if not (self.is_named or not self.plain):
             return ()
         return tuple(feature for block in self._blocks for feature in block.features)
@@ -200,7 +200,7 @@ class Preparation:
         return [Described("all inputs", 0, limits, self._features_in_words())]
 
     def in_words(self) -> list[str]:
-        """Return in lines what becomes of the features and the targets, where it is not plain."""
+        """Return lines on what becomes of the features and targets, unless it is plain."""
         rows = [] if self.plain else [(row.column, row.becomes) for row in self.describe()]
         lines = aligned(rows)
         if self.transform is not None:
@@ -329,7 +329,7 @@ class Preparation:
 
     @property
     def target_units(self) -> tuple[float, ...] | None:
-        """What one unit of each scaled output is worth; None where none is scaled."""
+        """What one unit of each scaled output is worth; None if none is scaled."""
         return None if self.target_scaling is None else self.target_scaling.divisors
 
     def _compare_range(self, name: str, inputs: Array) -> None:

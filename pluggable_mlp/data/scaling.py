@@ -34,16 +34,16 @@ MOST, FEWEST, PER_QUANTILE = 1000, 10, 30
 """Of n training values n / 30 quantiles are taken, at least 10 and at most 1,000."""
 
 NOISE = 1e-5
-"""The deviation of what is added to the values before, so that equal ones are told apart."""
+"""The deviation of the noise that tells equal values apart."""
 
 OUTSIDE = 1e-7
 """Values so near to the first or the last quantile count as beyond it."""
 
 _SMALLEST = OUTSIDE - 2.0**-52
-"""The probabilities of what is beyond the quantiles are this one and its complement."""
+"""This and its complement are the probabilities beyond the quantiles."""
 
 BLOCK = 2**18
-"""So many bytes of rows are scaled at once: they and what is made of them fit a cache."""
+"""So many bytes of rows are scaled at once: they and their results fit a cache."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Scaling:
         return self.apply_in_place(rows).reshape(values.shape)
 
     def apply_in_place(self, values: Array) -> Array:
-        """Scale float64 values (n, features), which nobody else holds; return them."""
+        """Scale float64 values (n, features) in place; return them."""
         at_once = rows_within(BLOCK, values.shape, values.dtype)
         for start in range(0, len(values), at_once):
             rows = values[start : start + at_once]
@@ -215,7 +215,7 @@ class QuantileTransform:
     kind: ClassVar[str] = QUANTILE
 
     def apply_in_place(self, values: Array) -> Array:
-        """Transform float64 values (n, features), which nobody else holds; return them."""
+        """Transform float64 values (n, features) in place; return them."""
         for index, of in enumerate(self.quantiles):
             if of:
                 p = _probability(np, np.asarray(of), values[:, index])

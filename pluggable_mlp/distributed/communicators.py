@@ -57,18 +57,18 @@ class Communicator(Protocol):
 class MPI:
     """The processes that `mpiexec` started, as a `Communicator`.
 
-    Arrays travel through the memory of the host.  An error that nothing catches ends all processes.
+    Arrays travel through the memory of the host.  An uncaught error ends all processes.
 
     Parameters
     ----------
     time_limit : float, default 600.0
-        For how many seconds an exchange, and the beginning, may wait for another process.  Then all
-        processes are ended with a message: one of them has failed or hangs.
+        How many seconds an exchange, or the start, may wait for another process; then all processes
+        end with a message, since one has failed or hangs.
 
     Attributes
     ----------
     process : Process
-        By which all end together; that of every communicator.
+        Ends all processes together; every communicator has the same.
 
     Raises
     ------
@@ -134,17 +134,17 @@ class NCCL(MPI):
     device : int, optional
         The GPU of this process; by default the number of this process among those of its machine.
     time_limit : float, default 600.0
-        As for `MPI`.  It holds for what goes by MPI, and for the beginning.
+        As for `MPI`, for exchanges by MPI and for the start.
 
     Attributes
     ----------
     device : int
-        Of which backend arrays have to be: `get_backend(f"cupy:{device}")`.
+        Arrays must be of the backend `get_backend(f"cupy:{device}")`.
 
     Raises
     ------
     BackendUnavailable
-        If CuPy or the GPU is not here.
+        If CuPy or the GPU is not available.
     ModuleNotFoundError
         If NCCL, mpi4py or an MPI library is not installed.
     RuntimeError

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 _STDERR = 2
 
 UNCAUGHT, LATE = 1, 3
-"""Exit codes of all processes where one raises an error that nothing catches, or does not come."""
+"""Exit codes of all processes if one raises an uncaught error, or does not come."""
 
 _PATIENCE = 2.0
 """For so many seconds a process that failed waits for others that may have failed alike."""
@@ -105,7 +105,7 @@ class Process:
                 )
 
     def _fail(self, *error: Any) -> None:
-        """Report an error that nothing caught, and end all processes."""
+        """Report an uncaught error, and end all processes."""
         try:
             self._report(*error)
         finally:
@@ -155,7 +155,7 @@ def this_process() -> Process:
 
 
 def launched_rank() -> int:
-    """Return the number of this process, as the launcher says it; 0 where there is none."""
+    """Return the number of this process, as the launcher says it; 0 if there is none."""
     ranks = (os.environ.get(name, "") for name in _RANKS)
     return next((int(rank) for rank in ranks if rank.isdecimal()), 0)
 

@@ -48,7 +48,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
 _FITTED = ("certificate_", "classes_", "coefs_", "_optimizer_state", *RECORDS)
-"""The attributes that decide how a fit goes on from an earlier one."""
+"""The attributes from which a fit continues an earlier one."""
 
 
 def checks_parameters(method: Method) -> Method:

@@ -48,33 +48,33 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     alpha : float, default 0.0001
         The strength of the penalty alpha/2 |W|² / n in the loss of n examples.
     batch_size : int or "auto", default "auto"
-        Examples of a step, not of lbfgs; "auto" means min(200, examples).
+        Examples per step, for all solvers except lbfgs; "auto" means min(200, examples).
     learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default "constant"
-        The first three as in scikit-learn, "invscaling" and "adaptive" of sgd alone; or a schedule
-        from `make_schedule`, or a function of the count of updates.
+        The first three as in scikit-learn ("invscaling" and "adaptive" for sgd alone), or a
+        schedule from `make_schedule`, or a function of the count of updates.
     learning_rate_init : float, default 0.001
         The rate, unless there is a schedule.
     power_t : float, default 0.5
         The exponent of "invscaling".
     max_iter : int, default 200
-        The most epochs, or iterations of lbfgs.
+        The maximum number of epochs, or of iterations of lbfgs.
     shuffle : bool, default True
         Take the examples in a new order in each epoch.
     random_state : int, RandomState or None, default None
         Of the initial weights, the held-out part, the shuffles, dropout and noise.
     tol : float, default 0.0001
-        The improvement of the loss, or of the score of the held-out part, that an epoch must bring;
-        of lbfgs the largest derivative at which it ends.
+        The least improvement of the loss, or of the held-out score, that counts; lbfgs ends if no
+        derivative is larger.
     verbose : bool or int, default False
         Print the loss of each iteration.
     warm_start : bool, default False
-        Let `fit` go on from the last solution.
+        Start `fit` from the last solution.
     momentum : float, default 0.9
-        Of sgd, at least 0 and below 1.
+        For sgd, at least 0 and below 1.
     nesterovs_momentum : bool, default True
-        Of sgd with a momentum.
+        For sgd with a momentum.
     early_stopping : bool, default False
-        Hold a part of the examples out, stop when its score improves no more, and keep the best
+        Hold out a part of the examples, stop when its score stops improving, and keep the best
         parameters.
     validation_fraction : float, default 0.1
         The part that is held out.
@@ -83,11 +83,11 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     n_iter_no_change : int, default 10
         How many epochs may fail to improve.
     max_fun : int, default 15000
-        The most evaluations of the loss by lbfgs.
+        The maximum number of evaluations of the loss by lbfgs.
     loss : "log_loss" or Loss, default "log_loss"
         `SoftmaxCrossEntropy(label_smoothing=0.1)`, or your own.
     class_weight : "balanced", dict, list or None, default None
-        As elsewhere in scikit-learn: {label: weight}; of multilabel targets a list of dicts.
+        As elsewhere in scikit-learn: {label: weight}; for multilabel targets a list of dicts.
     dropout : float, default 0.0
         The probability with which training drops an output of a hidden layer.
     input_dropout : float, default 0.0
@@ -99,16 +99,16 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     clip_norm : float or None, default None
         The largest norm of a step's gradients.
     n_members : int, default 1
-        How many networks, which differ in their initial weights, are trained at once by the same
-        batches; the mean of their probabilities is predicted.  Not with lbfgs.
+        How many networks are trained on the same batches, from different initial weights; their
+        probabilities are averaged.  Not with lbfgs.
     callbacks : callable or list of callables, optional
         Each is called after each iteration with the model so far, a copy of the estimator; one that
         returns True ends the fit.
     progress_bar : bool, default False
         Show the iterations on a terminal.
     backend : str or None, default None
-        Train with this array library, "torch" or "torch:cuda", in the place of X's.  Attributes and
-        predictions are of X's library all the same.
+        Train with this array library, "torch" or "torch:cuda", instead of X's.  Attributes and
+        predictions still belong to X's library.
     device : str or None, default None
         Train on this device of the library: "cuda".
     arithmetic : {"native", "reproducible"}, default "native"
@@ -135,14 +135,14 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     best_validation_score_ : float or None
         The best of these scores.
     certificate_ : dict
-        Of a reproducible fit: hashes of the data and of the parameters, and the losses.
+        After a reproducible fit: hashes of the data and the parameters, and the losses.
     t_ : int
         How many examples training has taken.
     n_iter_, n_layers_, n_outputs_, n_features_in_ : int
     feature_names_in_ : array of str
         The names of a frame's columns.
     out_activation_ : str
-        "softmax", or "logistic" of two classes and of multilabel targets.
+        "softmax", or "logistic" for two classes and for multilabel targets.
 
     See Also
     --------
@@ -195,7 +195,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         Parameters
         ----------
         X : array (examples, features)
-            Of the library and on the device of those that the model was fitted on.
+            In the library and on the device of the X of `fit`.
         """
         xp, loss, z = self._outputs(X, "predict")
         return self._labels(unwrapped(loss.predict(xp, z)))
@@ -207,7 +207,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         Parameters
         ----------
         X : array (examples, features)
-            Of the library and on the device of those that the model was fitted on.
+            In the library and on the device of the X of `fit`.
         """
         return self._probabilities(X, "predict_proba")
 
@@ -218,7 +218,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         Parameters
         ----------
         X : array (examples, features)
-            Of the library and on the device of those that the model was fitted on.
+            In the library and on the device of the X of `fit`.
         """
         probabilities = self._probabilities(X, "predict_log_proba")
         with np.errstate(divide="ignore"):
@@ -226,7 +226,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
 
     @computed_at_X
     def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """Return the accuracy of `predict(X)`: the share of examples all of whose labels are right.
+        """Return the accuracy of `predict(X)`: the share of examples with all labels right.
 
         Parameters
         ----------

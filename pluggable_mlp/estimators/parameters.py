@@ -130,7 +130,7 @@ def with_parameters(kind: type[Kind]) -> type[Kind]:
 
 @with_parameters
 class EstimatorParameters(BaseEstimator):
-    """The parameters of every estimator on arrays, and what is made of them."""
+    """The parameters of every estimator on arrays, and the objects made from them."""
 
     hidden_layer_sizes: Annotated[
         Widths, "array-like", Interval(Integral, 1, None, closed="left")

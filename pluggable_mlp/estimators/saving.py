@@ -34,7 +34,7 @@ COMPONENTS: Components = {
     for kind in (each if isinstance(each, type) else type(each) for each in table.values())
     if dataclasses.is_dataclass(kind)
 }
-"""What an estimator's parameters may be made of."""
+"""The types of an estimator's parameters that can be saved."""
 
 
 class FilesMixin(BaseEstimator):
@@ -87,7 +87,7 @@ class FilesMixin(BaseEstimator):
         ----------
         path : str or Path
         backend : str, default "numpy"
-            Where the parameters are to be and to compute, such as "torch:cuda".
+            The backend of the parameters, such as "torch:cuda".
 
         Raises
         ------
@@ -155,7 +155,7 @@ def described(estimator: Any) -> dict[str, Any]:
 
 
 def _named(name: str, value: Any) -> Any:
-    """Return a parameter as JSON, or the name of what JSON cannot hold."""
+    """Return a parameter as JSON, or its name if JSON cannot hold it."""
     try:
         return tree_to_json(value, COMPONENTS, place=name)
     except ValueError:

@@ -270,7 +270,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         return choose_usual_validation("X", classes, seed, share)
 
     def _refuse_zeros(self, weights: dict[str, Array | None]) -> None:
-        """Raise ValueError where no row of a part counts."""
+        """Raise ValueError if no row of a part counts."""
         for name, of in weights.items():
             if of is not None and not (of >= np.finfo(self.dtype).smallest_normal).any():
                 part = {"train": "training"}.get(name, name)

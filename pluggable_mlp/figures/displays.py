@@ -140,7 +140,7 @@ class _PredictionsDisplay(_Display):
 class ConfusionMatrixDisplay(_PredictionsDisplay):
     """How often each class (down) was predicted as each other (across).
 
-    The color is the share of the class; of up to 20 classes the counts are written.
+    Colors show shares of the true class; counts are written for up to 20 classes.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ class WeightsDisplay(_Display):
     feature_names : sequence of str, optional
         Of the inputs; up to 30 are shown.
     image_shape : tuple of two ints, optional
-        Height and width, where the inputs are the pixels of an image.
+        Height and width, if the inputs are the pixels of an image.
 
     Attributes
     ----------
@@ -365,8 +365,8 @@ class WeightsDisplay(_Display):
     ) -> Self:
         """Plot the first dense layer of what `train` returned, of a fitted estimator, or of a run.
 
-        Of a run pixels, and features without names, are shown as images if their count is that of
-        a square.
+        Pixels of a run, and features without names, are shown as images if their number is a
+        square.
         """
         W, names, side = sources.first_layer_of(source)
         return cls(W, feature_names=names, image_shape=image_shape or side).plot(ax)

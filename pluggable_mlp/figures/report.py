@@ -156,7 +156,7 @@ def report_page(folders: Sequence[Path], backend: str, data: str | None = None) 
     backend : str
         Which computes the predictions.
     data : str, optional
-        Where the data of the runs are now; by default where they were.
+        New path of the data of the runs, if they were moved.
     """
     runs = [load_run(folder, backend) for folder in folders]
     title = escape(", ".join(map(str, folders)))

@@ -71,7 +71,7 @@ class WrappedArray:
 
     @property
     def device(self) -> Device:
-        """The library's device; None where a library traces a function."""
+        """The library's device; None if a library traces a function."""
         return device_of(self._array)
 
     @property

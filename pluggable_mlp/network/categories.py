@@ -74,14 +74,14 @@ class Categories(Layer, Component):
         Parameters
         ----------
         widths : sequence of int
-            How many features each of the inputs has become before.
+            The number of features of each input so far.
         embedded : int, default 0
-            How many of the first inputs have another embedding.
+            How many of the first inputs have a different embedding.
 
         Raises
         ------
         ValueError
-            If the network has fewer inputs that are left for them.
+            If the network has too few inputs left for them.
         """
         columns, free = sum(self.blocks), len(widths) - embedded
         if columns > free:

@@ -43,7 +43,7 @@ class Rng:
     t : int or pair of int
         The count of previous updates, likewise.
     first : int, default 0
-        Which row of the batch is the first: what is computed is a micro-batch of it.
+        The index of the first row in its batch, for a micro-batch.
     numbers : tuple of number, default ()
         Of the step, for layers: by default `MLP.loss_and_gradients` computes them from t.
 

@@ -107,7 +107,7 @@ def scaled(xp: Namespace, derivatives: Array, share: Array | float) -> Array:
 def average_of_elements(
     xp: Namespace, values: Array, derivatives: Array, sample_weight: Array | None
 ) -> tuple[Array, Array]:
-    """Return the loss and dz where an example's loss is the mean over its outputs.
+    """Return the loss and dz if an example's loss is the mean over its outputs.
 
     Parameters
     ----------

@@ -195,7 +195,7 @@ class MemberDense(Layer):
     ----------
     members : int
     dense : Dense
-        What each of them is.
+        The layer of one member.
     """
 
     members: int

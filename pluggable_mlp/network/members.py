@@ -80,7 +80,7 @@ class TabMMini(Component):
         dense : sequence of Dense
             Those of a single network.
         widths : sequence of int
-            How many features each input has become.
+            The number of features of each input.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class TabMMini(Component):
         return self._with_first(self._first_scaling(widths), layers)
 
     def _first_scaling(self, widths: Sequence[int]) -> member_layers.FirstMemberScaling:
-        """Return the first layer, for inputs of which each has become so many features.
+        """Return the first layer, for inputs with these numbers of features.
 
         Raises
         ------

@@ -63,8 +63,8 @@ class MLP(LayeredNetwork):
     initializer : str, default "glorot_uniform"
         A name in `INITIALIZERS`.
     dropout : float, Schedule or callable, default 0.0
-        The probability with which training drops an output of a hidden layer; maybe a function of
-        the count of updates.
+        The probability with which training drops an output of a hidden layer, or a function of the
+        count of updates.
     input_dropout : float, default 0.0
         The probability with which training drops an input.
     input_noise : float, default 0.0

@@ -134,7 +134,7 @@ def read_checkpoint(folder: Path, step: int) -> Checkpoint:
 
 
 def remove_checkpoints(folder: Path, but: Collection[int]) -> None:
-    """Remove all checkpoints but those after these steps, and what was half written."""
+    """Remove all checkpoints except those after these steps, and unfinished files."""
     for path in folder.iterdir():
         name = _NAME.fullmatch(path.name)
         if name and (name[2] or int(name[1]) not in but):

@@ -29,7 +29,7 @@ SHORTEST_SECONDS = 1.0
 KEPT_CHECKPOINTS = 2
 
 GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
-"""By `export`, `plot` and `report`, where no other place is named."""
+"""By `export`, `plot` and `report`, if no other place is named."""
 
 _LOCK = "lock"
 _CONFIG, _SUMMARY = "config.json", "summary.json"
@@ -57,7 +57,7 @@ class FolderLock:
     Raises
     ------
     OSError
-        If it cannot be made or written.
+        If it cannot be created or written.
     Timeout
         If another process has it.
     """
@@ -112,8 +112,8 @@ class RunFolder:
     Raises
     ------
     ValueError
-        If something else is there, another process trains there, or the folder cannot be made and
-        written.
+        If something else is there, another process trains there, or the folder cannot be created
+        or written.
     """
 
     def __init__(
@@ -298,7 +298,7 @@ class RunFolder:
         return message
 
     def _leave(self) -> None:
-        """Give the folder up; remove what this run wrote where nothing can be made of it."""
+        """Give the folder up; remove what this run wrote if it is of no use."""
         with suppress(OSError):
             is_nothing = self._old is not None or not self._run.history
             if self._lock.is_held and not self._is_saved and is_nothing:
@@ -341,7 +341,7 @@ def lock_run(path: Path) -> FolderLock:
 
 
 def old_run(path: Path) -> Path:
-    """Return where a run is until the one that replaces it has a checkpoint."""
+    """Return the path of a run until its replacement has a checkpoint."""
     path = path.resolve()
     return path.with_name(f"{path.name}.old")
 

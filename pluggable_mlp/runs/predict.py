@@ -133,7 +133,7 @@ class SavedRun:
         ------
         DataError
             If the data cannot be read, do not fit the network, hold a label that training never
-            saw, or are no longer what the run was trained on.
+            saw, or have changed since the run was trained.
         """
         return self.evaluate_classes(data)[0]
 
@@ -255,7 +255,7 @@ class SavedRun:
         Raises
         ------
         DataError
-            If the data cannot be read, or are no longer what the run was trained on.
+            If the data cannot be read, or have changed since the run was trained.
         """
         inputs, targets = self._own_test_part(data)
         parts = [*self._answers(inputs, self.preparation.scale_of(inputs) or 1.0)]
@@ -305,7 +305,7 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     ValueError
         If a file is missing or damaged, or the parameters do not fit the settings.
     BackendUnavailable
-        If the backend is not here.
+        If the backend is not available.
 
     See Also
     --------

@@ -62,7 +62,7 @@ class Run(Fit):
         return (self.position.epoch - 1) * self.training_examples + self.position.start
 
     def checkpoint(self, position: Position) -> Checkpoint:
-        """Return what is needed to go on from a position of this run, beside its history."""
+        """Return the state, beside the history, to continue from a position of this run."""
         return Checkpoint(
             position=position,
             epochs=len(self.history),
@@ -78,7 +78,7 @@ class Run(Fit):
         )
 
     def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:
-        """Take up the run where a checkpoint of it was made, on any backend and any processes."""
+        """Continue the run from a checkpoint, on any backend and any processes."""
         moved = map_nested(self.backend.asarray, checkpoint)
         self.kept_epoch = moved.kept_epoch
         self.position, self.records = moved.position, moved.records

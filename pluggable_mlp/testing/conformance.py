@@ -297,7 +297,7 @@ def _words_of(error: Exception) -> str:
 
 
 def ability(backend: Backend, name: str) -> Any:
-    """Return a member of `Abilities`; raise `NotOffered` where a backend has the default of it."""
+    """Return a member of `Abilities`; raise `NotOffered` if a backend has the default of it."""
     member, default = (getattr(owner, name, None) for owner in (type(backend), Abilities))
     is_default = getattr(member, "__func__", member) is getattr(default, "__func__", default)
     if is_default or getattr(backend, name, None) is None:

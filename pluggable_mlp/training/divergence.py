@@ -1,4 +1,4 @@
-"""Training that diverges: the error, and where what is not finite began.
+"""Training that diverges: the error, and the first place that is not finite.
 
 The loop sees it when it reads losses or parameters.  The state before the step in question is then
 computed again, and that step taken layer by layer, whatever compiled it before.
@@ -30,7 +30,7 @@ class DivergenceError(ArithmeticError):
     Attributes
     ----------
     epoch : int
-        The first epoch of which this is true; what the ones before reached is not touched.
+        The first such epoch; the results of earlier ones are kept.
     found : str
         What is not finite, from which step on, and in which layer it began.
     reached : Training or None
@@ -74,7 +74,7 @@ def _lost_loss(losses: Sequence[Loss]) -> int | None:
 
 
 class _Origin:
-    """Finds the layer in which what is not finite began, in an epoch so far."""
+    """Finds the first layer that is not finite, in an epoch so far."""
 
     def __init__(self, progress: "Progress") -> None:
         steps = progress.steps

@@ -60,7 +60,7 @@ class Counts(NamedTuple):
     right: list[int]
 
     def scores(self) -> list[tuple[float | None, float | None, float | None]]:
-        """Return precision, recall and F1 of each class, None where they divide by 0."""
+        """Return precision, recall and F1 of each class, None if they divide by 0."""
         rows = zip(*self, strict=True)
         return [
             (
@@ -221,7 +221,7 @@ def predict_rows(
 ) -> Iterator[Array]:
     """Yield what "predict" or "predict_proba" of a network gives for rows, a batch at a time.
 
-    Rows (n, features), times the scale, and what is yielded are on the host.  As many batches are
+    Rows (n, features), times the scale, and the results are on the host.  As many batches are
     computed at once as the backend likes.
     """
     xp, compute = namespace_of(arithmetic, backend), getattr(mlp, method)

@@ -75,7 +75,7 @@ class RateFactors(FactorsByName):
     TypeError
         If the optimizer has no learning rate, or the factors are not a dict.
     ValueError
-        If a factor is out of its range, or, where training begins, no parameter has the name.
+        If a factor is out of its range, or, when training begins, no parameter has the name.
 
     See Also
     --------
@@ -173,7 +173,7 @@ class DecayFactors(FactorsByName):
     TypeError
         If the optimizer has no learning rate, or the factors are not a dict.
     ValueError
-        If a value is out of its range, or, where training begins, no parameter has the name.
+        If a value is out of its range, or, when training begins, no parameter has the name.
 
     See Also
     --------

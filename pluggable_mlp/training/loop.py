@@ -62,8 +62,8 @@ class Epoch:
     state : TrainState
         What the next epoch begins with.
     train_loss : float, or list of float
-        The mean loss of the epoch's examples, each taken before its own step; where parameters
-        have leading axes, lists of their shape, a number for each network.
+        The mean loss of the epoch's examples, each taken before its own step; if parameters have
+        leading axes, lists of their shape, a number for each network.
     seconds : float
         Wall-clock time of the epoch.
 

@@ -35,7 +35,7 @@ class LossRecord:
     def __init__(
         self, xp: Namespace, backend: Backend, before: Recorded = NOTHING, *, by_weight: bool = True
     ) -> None:
-        """Begin with what was recorded before; a mean is `by_weight`, if there are weights."""
+        """Begin with earlier records; a mean is `by_weight`, if there are weights."""
         self._xp, self._backend, self._by_weight = xp, backend, by_weight
         self._losses, self._weights = [*before[0]], [*before[1]]  # on the host
         self._recent: list[tuple[Array, Array | int]] = []

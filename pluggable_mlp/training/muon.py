@@ -51,7 +51,7 @@ def orthogonalize(xp: Namespace, G: Array) -> Array:
 
 @dataclass(frozen=True)
 class Muon(GradientDescent):
-    """Muon, for every matrix W (…, in, out) but that of the output layer, and its gradient g:
+    """Muon, for every matrix W (…, in, out) except that of the output layer, and its gradient g:
 
         m = momentum m + (1 - momentum) g
         d = orthogonalize((1 - momentum) g + momentum m)

@@ -298,7 +298,7 @@ class GradientDescent(Optimizer):
 def columns(
     rows: Sequence[Coefficients], as_column: Callable[[list[Any]], Any] = list
 ) -> Coefficients:
-    """Return a column of each coefficient, of which some rows may lack the decay: 1."""
+    """Return a column of each coefficient; some rows may lack the decay: 1."""
     return {
         name: columns([row[name] for row in rows], as_column)
         if isinstance(rows[0].get(name), dict)

@@ -92,7 +92,7 @@ class SGD(GradientDescent):
 
     @elementwise()
     def rule(self, xp: Namespace, c: Coefficients, w: Array, g: Array, *slots: Array) -> Arrays:
-        """Return w - rate d, and v where there is momentum."""
+        """Return w - rate d, and v if there is momentum."""
         if not slots:
             return (_scale_and_add(g, -c["rate"], w),)
         v = _scale_and_add(slots[0], self.momentum, g)
@@ -369,7 +369,7 @@ class Lion(GradientDescent):
     slots: ClassVar[tuple[str, ...]] = ("mean",)
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
-        """Return the rate, and the decay where there is any."""
+        """Return the rate, and the decay if there is any."""
         decay = {"decay": 1.0 - rate * self.weight_decay} if self.weight_decay else {}
         return {**super().coefficients(t, rate), **decay}
 

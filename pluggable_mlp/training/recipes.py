@@ -152,7 +152,7 @@ class Recipe(Component):
         return optimizer  # L-BFGS has no rate
 
     def error(self, task: str, measured: Mapping[str, float]) -> float:
-        """Return what is least in the best epoch, of what `evaluate` measures: the loss."""
+        """Return the measure of `evaluate` that is least in the best epoch: the loss."""
         return measured["loss"]
 
 

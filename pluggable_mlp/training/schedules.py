@@ -213,7 +213,7 @@ class OneCycle(Constant):
 
 @dataclass(frozen=True)
 class Plateau(Constant):
-    """A rate that is multiplied by `factor` when the training loss no longer decreases.
+    """A rate that is multiplied by `factor` when the training loss stops decreasing.
 
     torch.optim's ReduceLROnPlateau with its relative threshold: an epoch is better if its loss is
     below best (1 - threshold); the rate changes after more than `patience` consecutive ones that

@@ -27,7 +27,7 @@ _BYTES_AT_ONCE = 2**24  # of inputs that are visited once
 _RUNS_PER_BLOCK = 32
 
 _FEW = 4096
-"""Examples on the device, whose order takes no longer to draw than a thread to start."""
+"""Examples on the device; drawing their order takes no longer than starting a thread."""
 
 Place = TypeVar("Place")
 Block = TypeVar("Block")

@@ -28,7 +28,7 @@ _OWN = ("dropout", "seed")
 
 @dataclass(frozen=True)
 class SweptNetwork:
-    """One network of a `Sweep`, as it is after a training by itself.
+    """One network of a `Sweep`, as if it had been trained alone.
 
     Attributes
     ----------
@@ -43,10 +43,10 @@ class SweptNetwork:
     history : list of float
         The mean training loss of each epoch.
     validation_history : list of float
-        The loss of the validation part after each epoch; empty without one.
+        The loss of the validation part after each epoch; empty if there is none.
     scores : dict of float
         Of the parameters on the validation part: "loss", and "accuracy", or "r2" and
-        "mean_absolute_error"; empty without one.
+        "mean_absolute_error"; empty if there is none.
     ended : {"epochs", "patience", "diverged"}
         Why training ended.
 
@@ -145,7 +145,7 @@ def sweep(
         `weight_decay`, `dropout` and `seed`.
     backend : Backend
     optimizer : str, default "sgd"
-        One of `OPTIMIZERS` but lbfgs.
+        One of `OPTIMIZERS`, except lbfgs.
     epochs : int, default 10
     batch_size : int, default 128
     dtype : {"float32", "float64"}, default "float32"

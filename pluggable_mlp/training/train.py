@@ -118,14 +118,14 @@ def train(
     block_size : int, optional
         How many examples are on the device at once, rounded down to whole batches; by default all.
         Inputs may then be larger than memory: a memory map, as of `numpy.load(…, mmap_mode="r")`,
-        or what has a shape, a dtype and slices of rows, as a data set of h5py.  The next block is
-        read while one is used.  The order is another one than without blocks, the same on all
-        backends: see `docs/how-to/data.md`.
+        or any object with a shape, a dtype and slices of rows, such as a data set of h5py.  The
+        next block is read while one is used.  The order differs from that without blocks; it is the
+        same on all backends: see `docs/how-to/data.md`.
     micro_batch : int, optional
-        How many examples of a batch are computed at once, for batches that do not fit into the
-        memory; by default all.  The sum of their gradients is that of the whole batch but for
-        rounding, dropout and sample_weight included.  Batch normalization uses the statistics of
-        each micro-batch.
+        How many examples of a batch to compute at once, if a batch does not fit into memory; by
+        default all.  Their gradients add up to that of the whole batch, except for rounding, also
+        with dropout and sample_weight.  Batch normalization uses the statistics of each
+        micro-batch.
     communicator : Communicator, optional
         The processes that each take a part of every batch, such as `MPI()`.  All of them call
         `train` with the same arguments, and return the same result; under `reproducible` it has

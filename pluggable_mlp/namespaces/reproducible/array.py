@@ -47,7 +47,7 @@ class Reproducible:
     kinds : mapping
         Of a dtype: "float32" or "float64", and "" for integers and booleans.
     run_all : callable or None
-        Runs the tasks that products of large matrices are cut into; None where nothing is cut.
+        Runs the tasks that products of large matrices are cut into; None if nothing is cut.
     queued : bool
         Whether each call is slow, as on a device with a queue: nothing is cut, computations are
         compiled.
@@ -192,7 +192,7 @@ class ReproducibleArray(WrappedArray):
         return f"ReproducibleArray({self.native!r})"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """Return the values as a NumPy array of their own, where the library gives one."""
+        """Return the values as a NumPy array of their own, if the library gives one."""
         if copy is False:
             raise ValueError("copy is False, but a NumPy array of the values is a copy")
         array = to_native(self).__array__()
@@ -239,7 +239,7 @@ class FixedPointArray(ReproducibleArray):
 
     @property
     def device(self) -> Device:
-        """The library's device; None where a library traces a function."""
+        """The library's device; None if a library traces a function."""
         return device_of(self._array if self.fixed_point is None else self.fixed_point.integers)
 
     def __setitem__(self, key: Key, value: ArrayOrScalar) -> None:

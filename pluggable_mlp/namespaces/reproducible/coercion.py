@@ -177,7 +177,7 @@ def pair(name: str, x: ArrayOrScalar, y: ArrayOrScalar) -> tuple[Array, Array]:
 
 
 def _flushed(value: Real | float, kind: str) -> float:
-    """Return a number as a float, 0 where it would be denormal in a type."""
+    """Return a number as a float, 0 if it would be denormal in a type."""
     number = float(value)
     return 0.0 if abs(number) < SMALLEST_NORMAL[kind] else number
 
@@ -255,7 +255,7 @@ def in_dtype(ns: Reproducible, value: object, dtype: DType) -> Scalar:
     """
     kind = ns.kinds[dtype]
     if not isinstance(value, Real):
-        raise TypeError(f"{value!r} is no real number: the reproducible namespace has no rule")
+        raise TypeError(f"{value!r} is not a real number: the reproducible namespace has no rule")
     if kind:
         return _flushed(value, kind)
     if dtype == ns.library.bool:

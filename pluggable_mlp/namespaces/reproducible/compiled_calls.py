@@ -1,4 +1,4 @@
-"""Functions of the namespace in one compiled call each, where a library compiles all that it does.
+"""Functions of the namespace in one compiled call each, if a library compiles all that it does.
 
 JAX compiles each operation anew for each shape, and a function of the namespace consists of dozens.
 Here it is compiled exactly, as a whole, for each kind of arguments.
@@ -119,7 +119,7 @@ def _compiled(
 ) -> Function | None:
     """Return a function of the operands.
 
-    None where no operand is floating-point, or the device does not keep bits.
+    None if no operand is floating-point, or the device does not keep bits.
     """
     arrays = [kind for kind in (*kinds, *dict(named).values()) if isinstance(kind, _ArrayKind)]
     floating = [kind for kind in arrays if library.isdtype(kind.dtype, "real floating")]

@@ -67,7 +67,7 @@ class DeviceScalar:
         return DeviceScalar(self.xp, self.value[key])
 
     def rounded(self, dtype: DType, kind: str) -> Array:
-        """Return it as array of a floating dtype, 0 where it would be denormal there."""
+        """Return it as array of a floating dtype, 0 if it would be denormal there."""
         xp = self.xp
         kept = xp.where(xp.abs(self.value) < SMALLEST_NORMAL[kind], 0.0, self.value)
         return xp.astype(kept, dtype, copy=False)

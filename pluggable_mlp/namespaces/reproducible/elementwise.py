@@ -77,7 +77,7 @@ def subtract(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapp
 
 
 def multiply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
-    """Return x1 x2, correctly rounded; 0 where it is below 2^-102 (2^-969).
+    """Return x1 x2, correctly rounded; 0 if it is below 2^-102 (2^-969).
 
     8-bit fixed point times a power of two stays fixed point.
     """

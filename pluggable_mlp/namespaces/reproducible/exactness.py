@@ -132,7 +132,7 @@ def _try(xp: Namespace, device: Device, left: int, right: int) -> None:
     every = take(xp, transpose(take(xp, c, many)), many)  # by columns
     if not bool(xp.all(transpose(product) == every)):
         reason = (
-            "its float64 products are not exact where IEEE 754 makes them so "
+            "its float64 products are not exact, although IEEE 754 makes them so "
             "(CUBLAS_EMULATE_DOUBLE_PRECISION, or another setting, may ask for a lower precision)"
         )
         raise _unavailable(device, reason)

@@ -88,7 +88,7 @@ class ReproducibleNamespace(Reproducible):
     beyond_standard = ("affine", "erf", "in_one_kernel", "rsqrt", "sigmoid", "softplus")
 
     def in_one_kernel(self, function: Function, *operands: Any) -> Any:
-        """Return function(self, *operands), elementwise, at once where the library can."""
+        """Return function(self, *operands), elementwise, at once if the library can."""
         at_once = own(self.library, "in_one_kernel")
         if at_once is None:
             return function(self, *operands)
@@ -275,13 +275,13 @@ def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> Reproduc
     xp : namespace
         An array API namespace with float64, such as `backend.xp` or `array_api_compat.torch`.
     run_all : callable, optional
-        Runs the tasks that a large product is cut into: `backend.run_all` where a backend has
-        it.  None where no operation is to be cut, as on a GPU.
+        Runs the tasks that a large product is cut into: `backend.run_all` if a backend has
+        it.  None if no operation is to be cut, as on a GPU.
 
     Returns
     -------
     ReproducibleNamespace
-        The same object whenever it is asked for with the same arguments.
+        The same object for the same arguments.
 
     Raises
     ------

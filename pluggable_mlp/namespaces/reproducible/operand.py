@@ -76,7 +76,7 @@ class FixedPoint:
         return FixedPoint(self.xp, choose(self.integers), self.scale, self.dtype, floats)
 
     def scaled(self, factor: float) -> "FixedPoint | None":
-        """Return the operand times a power of two; None where that is not fixed point any more."""
+        """Return the operand times a power of two; None if that is not fixed point any more."""
         scale = self.scale * factor
         return FixedPoint(self.xp, self.integers, scale, self.dtype) if is_scale(scale) else None
 
@@ -212,9 +212,9 @@ class Operand:
 
 
 def scale_back(xp: Namespace, r: Array, root: Array | float) -> Array:
-    """Return r root^2 for float64 r (…, m, n), 0 where that is below the smallest normal number.
+    """Return r root^2 for float64 r (…, m, n), 0 if that is below the smallest normal number.
 
-    One root is applied, then the comparison made where nothing is denormal, then the other.
+    One root is applied, then the comparison made if nothing is denormal, then the other.
     """
     r = r * root
     r = xp.where(xp.abs(r) < SMALLEST_NORMAL["float64"] * (1.0 / root), 0.0, r)

@@ -93,7 +93,7 @@ def matmul(xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor) -> Array
     xp : namespace
         That of the arrays.
     run_all : callable or None
-        Runs the tiles that a large product is cut into; None on a queue, where nothing is cut.
+        Runs the tiles that a large product is cut into; None on a queue, if nothing is cut.
     a : (…, m, k)
         A library's array of float32 or float64, or a `FixedPoint`. Leading axes broadcast.
     b : (…, k, n)

@@ -32,7 +32,7 @@ class Scaled(NamedTuple):
         return Scaled(x, k).renewed(xp).renewed(xp)
 
     def renewed(self, xp: Namespace) -> "Scaled":
-        """Return the numbers with m closer to 1 by a factor U, where it is out of its range."""
+        """Return the numbers with m closer to 1 by a factor U, if it is out of its range."""
         unit = _UNIT[type_name(xp, self.m)]
         magnitude = xp.abs(self.m)
         large, small = magnitude >= unit**0.5, magnitude < unit**-0.5
@@ -46,7 +46,7 @@ class Scaled(NamedTuple):
         return Scaled(self.m * other.m, self.k + other.k).renewed(xp)
 
     def value(self, xp: Namespace, smallest: float) -> Array:
-        """Return the numbers themselves, +0 where a magnitude is below `smallest`, a normal one."""
+        """Return the numbers themselves, +0 if a magnitude is below `smallest`, a normal one."""
         m, one = self.m, xp.ones_like(self.m)
         unit = _UNIT[type_name(xp, m)]
         m = xp.where((self.k <= -3) & xp.isfinite(m), 0.0, m)
@@ -76,6 +76,6 @@ def unit_near(xp: Namespace, largest: Array) -> Array:
 
 
 def scaled_back(xp: Namespace, x: Array, unit: Array) -> Array:
-    """Return `x` times powers of two (of one dtype), +0 where that is below the smallest normal."""
+    """Return `x` times powers of two (of one dtype), +0 if that is below the smallest normal."""
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     return xp.where(xp.abs(x) < smallest * (1.0 / unit), 0.0, x) * unit

@@ -89,7 +89,7 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
 
 
 def _tree_sum(xp: Namespace, x: Array, axis: int) -> Array:
-    """Return `_halved`, at once where a library can."""
+    """Return `_halved`, at once if a library can."""
     at_once = own(xp, "tree_sum")
     return _halved(xp, x, axis) if at_once is None else at_once(_halved, x, axis)
 

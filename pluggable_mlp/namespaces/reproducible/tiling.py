@@ -48,7 +48,7 @@ def run_tiles(
     Parameters
     ----------
     run_all
-        Who runs tiles that are handed out; None where the product is not to be cut.
+        Who runs tiles that are handed out; None if the product is not to be cut.
     part
         Computes the part between two ends of the side that is cut.
     length, across, inner

@@ -139,7 +139,7 @@ class ShardedArray(WrappedArray):
         """
         if self.axis is not None:
             raise ShardingError(
-                f"this would need all {self.shape} of an array of which each process has a part"
+                f"this would need all {self.shape} of an array that is cut over the processes"
             )
         return self.part
 
@@ -192,7 +192,7 @@ def part_of(inner: Namespace, x: Any, axis: int | None, layout: Layout | None) -
 
 
 def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
-    """Return the axes that a function is to reduce."""
+    """Return the axes that a function reduces."""
     if axis is None:
         return tuple(range(ndim))
     return axis if isinstance(axis, tuple) else (axis,)

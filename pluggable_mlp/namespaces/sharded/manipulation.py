@@ -56,7 +56,7 @@ def concat(arrays: Sequence[ShardedArray], /, *, axis: int | None = 0) -> Sharde
 
 
 def broadcast_to(x: ShardedArray, /, shape: tuple[int, ...]) -> ShardedArray:
-    """Return the array repeated along axes that it lacks, or of which it has one element."""
+    """Return the array repeated along axes that it lacks, or that have one element."""
     xp, lengths = x.namespace, [*shape]
     if x.axis is not None:
         lengths[x.axis] = x.part.shape[x.axis]

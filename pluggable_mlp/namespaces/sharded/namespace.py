@@ -71,7 +71,7 @@ class ShardedNamespace:
     # Cutting and joining
 
     def cut(self, part: Array, axis: int, layout: Layout) -> ShardedArray:
-        """Return an array of which this is the process's part.
+        """Return an array from the process's part.
 
         One example is made the same on all processes, as formulas treat a single row in a special
         way.
