@@ -130,7 +130,7 @@ class CapturedFunction(CompiledFunction):
         return map_tree(array, arguments)
 
     def run(self, compiled: Function, arguments: Tree, arrays: Tree) -> Tree:
-        """Return what compiled code returns, by a graph where there is one."""
+        """Return what compiled code returns, by a graph if there is one."""
         with torch.cuda.device(leaves(arrays)[0].device):
             result = NotImplemented
             if torch.cuda.current_stream() == torch.cuda.default_stream():

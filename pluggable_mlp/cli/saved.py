@@ -37,7 +37,7 @@ _NATIVE = (
 BackendAsForTrain = Annotated[str, typer.Option(help="As for train.")]
 DataOption = Annotated[
     str | None,
-    typer.Option(help="Where the data of the run are now; by default where they were."),
+    typer.Option(help="New path of the data of the run, if they were moved."),
 ]
 
 
@@ -165,8 +165,8 @@ def export(
 ) -> None:
     """Write a saved run as an ONNX graph, which takes rows as their file holds them.
 
-    Its outputs are label and probabilities, or prediction, with an underscore at the end where a
-    column has that name; its inputs are listed on standard error.
+    Its outputs are label and probabilities, or prediction, with an underscore appended if a column
+    has that name; its inputs are listed on standard error.
     """
     from pluggable_mlp.exporting import need_ndonnx, write_onnx
     from pluggable_mlp.runs.folder import GRAPH
@@ -217,7 +217,7 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="The page to write; by default report.html in the run's folder, of several runs "
+            help="The page to write; by default report.html in the run's folder, for several runs "
             "in the current one.",
         ),
     ] = None,
@@ -244,10 +244,10 @@ def verify(
     ],
     backend: BackendOption = "numpy",
     data: Annotated[
-        str | None, typer.Option(help="Path of the same data; by default as in the certificate.")
+        str | None, typer.Option(help="New path of the same data, if they were moved.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="Path of the same data for testing, if --test named them.")
+        str | None, typer.Option(help="New path of the same data for testing, if --test named them.")
     ] = None,
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.

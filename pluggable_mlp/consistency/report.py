@@ -32,7 +32,7 @@ class Agreement:
         whole steps is the worst that rounding can do, that of layers what it does but for
         `Report.improbability`.
     part_of_worst_case : float or None
-        The largest difference as a part of the worst that rounding can do; None where it is
+        The largest difference as a part of the worst that rounding can do; None if it is
         within the probable bound.
     step : int
         The step, from 1, with this part of the bound.
@@ -133,7 +133,7 @@ class Report:
 
     @property
     def unchecked(self) -> tuple[Agreement, ...]:
-        """Those agreements of which some element, in some step, could not be checked."""
+        """The agreements with an element that could not be checked in some step."""
         return tuple(x for x in self.agreements if x.unchecked_part > 0.0)
 
     def to_dict(self) -> dict[str, object]:

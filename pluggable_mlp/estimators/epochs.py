@@ -204,7 +204,7 @@ class EpochsMixin(FittedMLP):
     def _validate(
         self, held: Examples, targets: NDArray[Any], sample_weight: NDArray[Any] | None
     ) -> tuple[float, float]:
-        """Return the score and the loss of what is held out."""
+        """Return the score and the loss of the held-out part."""
         xp, network = self._steps.xp, self._steps.mlp
         batch = held.inputs, held.targets, held.sample_weight
         arrays = map_arrays(xp.asarray, self._parameters_so_far()), *batch
@@ -216,7 +216,7 @@ class EpochsMixin(FittedMLP):
         return float(score), float(loss)
 
     def _record(self, loss: float) -> bool:
-        """Record the loss of an epoch, and the score and the loss of what is held out.
+        """Record the loss of an epoch, and the score and the loss of the held-out part.
 
         Curves are new lists: an interrupt goes back to the attributes of an epoch before.
 
