@@ -247,7 +247,7 @@ def verify(
         str | None, typer.Option(help="New path of the same data, if they were moved.")
     ] = None,
     test: Annotated[
-        str | None, typer.Option(help="New path of the same data for testing, if --test named them.")
+        str | None, typer.Option(help="New path of the data for testing, if --test named them.")
     ] = None,
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.
