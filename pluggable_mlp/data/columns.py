@@ -147,7 +147,7 @@ class Column:
         else:
             words = f"one of {len(self.categories)} categories: {listed(self.categories)}"
             then = "missing ones are in none"
-        return f"{words}; {then}, and a feature says so" if self.indicator else words
+        return f"{words}; {then}, and a feature indicates them" if self.indicator else words
 
 
 def fit_columns(
