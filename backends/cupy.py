@@ -16,7 +16,7 @@ from pluggable_mlp.shortcuts import offer
 from .contract import BackendUnavailable
 from .cupy_graphs import CapturedFunction
 from .cupy_kernels import tree_sum
-from .cupy_tracing import affine, in_one_kernel, vecdot
+from .cupy_tracing import affine, in_one_kernel, vecdot, zero_below
 from .memory import in_words
 from .tape import Function
 from .transfer import ArrayLibrary
@@ -200,4 +200,5 @@ offer(
     sign=cupy.sign,
     tree_sum=partial(tree_sum, array_api_compat.cupy),
     vecdot=partial(vecdot, array_api_compat.cupy),
+    zero_below=partial(in_one_kernel, zero_below),
 )

@@ -144,6 +144,11 @@ class Kernel:
         return results if self.is_tuple else results[0]
 
 
+def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
+    """Return what that of `shortcuts.py` does, for one kernel."""
+    return xp.where(xp.abs(x) < threshold, 0.0, x)
+
+
 def in_one_kernel(function: Function, *operands: Array) -> Tree:
     """Return function(xp, *operands), elementwise, of arrays and numbers, in one launch."""
     try:
@@ -209,6 +214,7 @@ def _namespace() -> Namespace:
         sign=np.sign,
         tree_sum=partial(kernels.tree_sum, traced),
         vecdot=partial(vecdot, traced),
+        zero_below=partial(_recorded_kernel, zero_below),
     )
     return traced
 

@@ -79,8 +79,7 @@ def call_compiled(
     x : array
     *constants : hashable
     """
-    device = device_of(x)
-    if device is None or not compiles_operations(xp):  # no device: it is traced
+    if not compiles_operations(xp) or (device := device_of(x)) is None:  # none: it is traced
         return function(xp, x, *constants)
     call = partial(_with_constants, xp, function, constants)
     return (compiled(backend_at(xp, device), call, exact=True) or call)(x)

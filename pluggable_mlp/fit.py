@@ -28,7 +28,7 @@ from pluggable_mlp.hashing import (
 )
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.passes import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.shortcuts import take
@@ -39,7 +39,6 @@ from pluggable_mlp.training.loop import Epoch, Position, Progress, training_prog
 from pluggable_mlp.training.sharding import check_agreement, order_of_processes
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps
-from pluggable_mlp.training.trees import map_arrays, merge
 
 FORMAT = 4
 """Of certificates."""
@@ -234,7 +233,7 @@ class Fit:
     def _record(self, steps: Steps) -> None:
         """Record the hashes of the parameters and buffers."""
         state = unwrapped(steps.state)
-        tensors = merge(state.parameters, state.buffers)
+        tensors = merged(state.parameters, state.buffers)
         self.records[state.t] = tensor_hashes(tensors, self.backend)
 
     @property

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD
+from pluggable_mlp.network.loss import one_hot
 from pluggable_mlp.network.losses import softmax_cross_entropy
-from pluggable_mlp.network.targets import one_hot
 from pluggable_mlp.special import sigmoid, softmax
 from pluggable_mlp.training.optimizer import UpdateArguments
 from tests.network import reference

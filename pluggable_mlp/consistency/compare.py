@@ -21,8 +21,9 @@ from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.training.components import AnyOptimizer, as_single_steps
+from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.optimizer import as_single_steps
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.sharding import check_agreement
 from pluggable_mlp.training.train import first_steps

@@ -21,7 +21,7 @@ from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
 from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
 from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import first_array
+from pluggable_mlp.network.passes import Tree, first_array, merged
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import AnyExamples, Batch
@@ -30,7 +30,6 @@ from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
 from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.step import StepInput, StepModel, TrainState, step
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.trees import Tree, merge
 
 Tensors = dict[str, Array]
 Arguments: TypeAlias = Any
@@ -192,7 +191,7 @@ def _layer(layer: Layer, label: str, with_dx: bool, rng: Rng) -> Compute:
 
 
 def _named_state(state: TrainState) -> Tensors:
-    return _named_trees(merge(state.parameters, state.buffers), state.slots)
+    return _named_trees(merged(state.parameters, state.buffers), state.slots)
 
 
 def _named_trees(parameters: Tree, slots: dict[str, Tree]) -> Tensors:

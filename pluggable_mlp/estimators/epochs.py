@@ -25,13 +25,12 @@ from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP, Steppe
 from pluggable_mlp.estimators.validation import moved_tree, place_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
-from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.passes import Parameters, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Examples
-from pluggable_mlp.training.loop import take_epochs
+from pluggable_mlp.training.loop import training_progress
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
-from pluggable_mlp.training.trees import map_arrays
 
 RECORDS: dict[str, list[float] | int | None] = {
     "loss_curve_": [],
@@ -157,11 +156,12 @@ class EpochsMixin(FittedMLP):
         """Take epochs until one rule says stop; if interrupted, the whole epochs before count."""
         self.n_iter_, whole = 0, None
         order: Order = partial(_shuffled, self._random_state if self.shuffle else None)
-        training = take_epochs(
+        training = training_progress(
             self._steps,
             self._examples,
             order=order,
             epochs=1 if incremental else self.max_iter,
+            measures=False,
             by_weight=False,  # as in scikit-learn: it is the steps that count weights
         )
         try:

@@ -15,7 +15,6 @@ from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import loss_and_gradients_of
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.train import check_optimizer
-from pluggable_mlp.training.trees import Tree
 
 # SciPy's L-BFGS-B stops where a step lowers the loss by less than this part of it.
 _SMALLEST_DECREASE = 2.220446049250313e-09

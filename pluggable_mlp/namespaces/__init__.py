@@ -1,20 +1,25 @@
 """Namespaces, which determine how plain array-API code rounds.
 
 The `arithmetic` of the command line and of `MLP` selects the namespace in which the formulas of the
-network, the losses and the optimizers run.
+network, the losses and the optimizers run.  A reproducible namespace looks at no value, so what it
+computes can be compiled or recorded: `run` does so where that is quicker, and no bit changes.
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from pluggable_mlp.arrays import Array, Namespace, map_nested
+from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.compiling import compiled
 from pluggable_mlp.executor import RunAll, one_by_one
-from pluggable_mlp.namespaces.calls import compiles, run
 from pluggable_mlp.namespaces.reproducible import ReproducibleArray, reproducible, to_native
-from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.namespaces.reproducible.array import native_of
+from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable, traced
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.sharded import ShardedArray, ShardedNamespace
+from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.registry import choose
-from pluggable_mlp.shortcuts import check_process, queued
+from pluggable_mlp.shortcuts import backend_at, check_process, queued
 
 __all__ = [
     "ARITHMETICS",
@@ -73,17 +78,89 @@ def arithmetic_namespace(
 def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:
     """Return `arithmetic_namespace` for arrays of `xp` on the device of x, and its queue."""
     if name == "native":  # to ask for the queue costs as much as a small operation
-        return _native(xp, None)
+        check_process(xp)
+        return xp
     return arithmetic_namespace(name, xp, None if queued(xp, x) else one_by_one)
 
 
-def namespace_of(name: str, backend: Any) -> Namespace:
+def namespace_of(name: str, backend: Backend) -> Namespace:
     """Return `arithmetic_namespace` for a backend's arrays, its threads and its queue."""
     run_all = None if getattr(backend, "queued", False) else getattr(backend, "run_all", one_by_one)
     return arithmetic_namespace(name, backend.xp, run_all)
 
 
-def unwrapped(value: Any) -> Any:
+def compiles(xp: Namespace) -> bool:
+    """Return whether the namespace is a reproducible one on a queue, where many calls are slow."""
+    return isinstance(xp, ReproducibleNamespace) and xp.queued
+
+
+def run(
+    xp: Namespace,
+    function: Callable[..., Nested],
+    components: tuple[object, ...],
+    *trees: Nested,
+    numbers: tuple[Nested, ...] = (),
+) -> Nested:
+    """Return function(xp, *components, *numbers, *trees) of a pure function.
+
+    Parameters
+    ----------
+    xp
+        Any namespace: a reproducible one on a queue compiles it.
+    function : callable
+        It must be defined at the top of a module to be compiled.
+    components : tuple
+        Constants of the compiled function: networks, optimizers, names.
+    *trees
+        Tuples, lists and dicts with arrays of `xp`.
+    numbers : tuple
+        Python numbers, or tuples and dicts of numbers, which may change from call to call.
+
+    Raises
+    ------
+    ArithmeticUnavailable
+        If JAX traces the arrays, so that they have no values.
+    """
+    exact = _compiled(xp, function, components, trees) if compiles(xp) else None
+    if exact is None:
+        return function(xp, *components, *numbers, *trees)
+    return xp.wrap(exact(numbers, *native_of(trees)))
+
+
+def _compiled(
+    xp: ReproducibleNamespace,
+    function: Callable[..., Nested],
+    components: tuple[object, ...],
+    trees: Nested,
+) -> Callable[..., Nested] | None:
+    """Return the exactly compiled function of native arrays, or None.
+
+    Functions of user-defined components are not cached; they would be compiled at each call.  Fixed
+    point determines bits, and is lost if unwrapped.
+    """
+    arrays: list[ReproducibleArray] = []
+    map_nested(arrays.append, trees, ReproducibleArray)
+    if not all(x.device is not None for x in arrays):
+        raise traced()
+    call = partial(_on_native, xp, function, components)
+    if any(x.fixed_point is not None for x in arrays) or not is_builtin_call(call):
+        return None
+    backend = backend_at(xp.library, device_of(arrays[0].native))
+    return compiled(backend, call, exact=True)
+
+
+def _on_native(
+    base: ReproducibleNamespace,
+    function: Callable[..., Nested],
+    components: tuple[object, ...],
+    numbers: tuple[Nested, ...],
+    *trees: Nested,
+) -> Nested:
+    xp = base.for_tracing()
+    return native_of(function(xp, *components, *xp.as_numbers(numbers), *xp.wrap(trees)))
+
+
+def unwrapped(value: Nested) -> Nested:
     """Return a structure of tuples, lists and dicts with the library's arrays, and one NaN.
 
     Raises
@@ -94,6 +171,6 @@ def unwrapped(value: Any) -> Any:
     return map_nested(_library_array, value, (ShardedArray, ReproducibleArray))
 
 
-def _library_array(value: Any) -> Any:
+def _library_array(value: Array) -> Array:
     whole = value.whole if isinstance(value, ShardedArray) else value
     return to_native(whole) if isinstance(whole, ReproducibleArray) else whole

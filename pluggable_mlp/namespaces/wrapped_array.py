@@ -7,22 +7,22 @@ Each wraps an array, and its operators call the functions of the same meaning: `
 import math
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-from pluggable_mlp.arrays import Array, Device, device_of, dtype_name
+from pluggable_mlp.arrays import Array, Device, Namespace, device_of, dtype_name
 
-Operator = Callable[[Any, Any], Any]
+Operator = Callable[[Array, Array], Array]
 
 
 def _operators(name: str) -> tuple[Operator, Operator]:
     """Return the operator that calls the namespace's function of a name, and the reflected one."""
 
-    def forward(self: "WrappedArray", other: object) -> Any:
+    def forward(self: "WrappedArray", other: object) -> Array:
         if isinstance(other, self.operands):
             return getattr(self.namespace, name)(self, other)
         return NotImplemented
 
-    def reflected(self: "WrappedArray", other: object) -> Any:
+    def reflected(self: "WrappedArray", other: object) -> Array:
         if not isinstance(other, self.scalars):
             return NotImplemented
         return getattr(self.namespace, name)(other, self)
@@ -48,11 +48,11 @@ class WrappedArray:
     __array_ufunc__ = None  # NumPy's operators then leave mixed operands to ours
 
     _array: Array
-    namespace: Any
+    namespace: Namespace
     scalars: ClassVar[tuple[type, ...]] = (int, float)
     operands: ClassVar[tuple[type, ...]]
 
-    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+    def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:
         """Return the namespace; see the array API standard."""
         return self.namespace
 
@@ -75,18 +75,18 @@ class WrappedArray:
         return device_of(self._array)
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Array:
         """The matrix (n, m) of a matrix (m, n)."""
         if self.ndim != 2:
             raise ValueError(f"x has {self.ndim} axes, expected 2 for x.T; use x.mT for stacks")
         return self.mT
 
     @property
-    def mT(self) -> Any:
+    def mT(self) -> Array:
         """The array (…, n, m) of an array (…, m, n)."""
         return self.namespace.matrix_transpose(self)
 
-    def __getitem__(self, key: Any) -> Self:
+    def __getitem__(self, key: object) -> Self:
         array: Self = self.namespace._getitem(self, key)
         return array
 
@@ -95,7 +95,7 @@ class WrappedArray:
             raise TypeError("x has no axis, and so no len()")
         return self.shape[0]
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Array]:
         if not self.ndim:
             raise TypeError("x has no axis to iterate over")
         return (self[index, ...] for index in range(self.shape[0]))
@@ -104,7 +104,7 @@ class WrappedArray:
         """Return the array within, for its value."""
         return self._array
 
-    def _as(self, number: Callable[[Array], Any]) -> Any:
+    def _as(self, number: Callable[[Array], Array]) -> Array:
         """Return the value as a Python number: libraries disagree on which arrays have one."""
         whole = self._whole()
         if self.ndim:
@@ -152,14 +152,14 @@ class WrappedArray:
     __gt__ = _operators("greater")[0]
     __ge__ = _operators("greater_equal")[0]
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Array:
         return self.namespace.negative(self)
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> Array:
         return self.namespace.positive(self)
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Array:
         return self.namespace.abs(self)
 
-    def __invert__(self) -> Any:
+    def __invert__(self) -> Array:
         return self.namespace.bitwise_invert(self)

@@ -5,11 +5,8 @@ x is (…, batch, in); targets are (…, batch) or rows (…, batch, outputs); s
 (…, batch).
 """
 
-import math
-import operator
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING
 
 from pluggable_mlp import arrays
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
@@ -17,33 +14,23 @@ from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.fields import Count, as_seed, convert
 from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.network.passes import first_array, networks_of
-from pluggable_mlp.network.targets import TargetKind
-
-if TYPE_CHECKING:
-    from pluggable_mlp.network.mlp import MLP
-    from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.loss import TargetKind
+from pluggable_mlp.network.passes import (
+    LayeredNetwork,
+    Parameters,
+    first_array,
+    map_arrays,
+    networks_of,
+)
 
 # The sum of a row of probabilities may differ from 1 by this much.
 _ROW_SUM_TOLERANCE = 1e-3
 
 
-def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the widths of the layers as a tuple of at least two positive integers, or raise."""
-    try:  # NumPy's integers count, True does not
-        checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in sizes)
-    except TypeError:
-        checked = ()
-    if len(checked) < 2 or min(checked) < 1:
-        raise ValueError(
-            f"sizes is {sizes!r}, expected at least two positive integers: "
-            "the inputs, the hidden layers' widths, the outputs, as in MLP([784, 100, 10])"
-        )
-    return checked
-
-
-def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
-    """Return the namespace of the parameters; raise if their structure or dtypes do not fit.
+def check_parameters(
+    mlp: LayeredNetwork, parameters: Parameters
+) -> tuple[Namespace, tuple[int, ...]]:
+    """Return the namespace of the parameters, and their leading axes; raise if they do not fit.
 
     Raises
     ------
@@ -63,7 +50,7 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
             f"parameters is a list of {len(parameters)}, expected {len(expected)} dicts of arrays "
             f"for a network of {mlp.sizes}; {remedy}"
         )
-    named = {}
+    named, shapes_by_name = {}, {}
     for index, (shapes, layer) in enumerate(zip(expected, parameters, strict=True)):
         if not isinstance(layer, dict):
             kind = type(layer).__name__
@@ -72,14 +59,16 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
             raise ValueError(
                 f"parameters[{index}] holds {sorted(map(str, layer))}, expected {sorted(shapes)}"
             )
-        for name, shape in shapes.items():
-            named[f"parameters[{index}][{name!r}]"] = (layer[name], shape)
-    xp = arrays.common_namespace(**{name: array for name, (array, _) in named.items()})
+        for key, shape in shapes.items():
+            name = f"parameters[{index}][{key!r}]"
+            named[name], shapes_by_name[name] = layer[key], shape
+    xp = arrays.common_namespace(**named)
     dtype = first_array(parameters).dtype
     if dtype not in (xp.float32, xp.float64):
         raise ValueError(f"parameters are {dtype}, expected float32 or float64")
     networks = networks_of(parameters)
-    for name, (array, shape) in named.items():
+    for name, array in named.items():
+        shape = shapes_by_name[name]
         if array.shape[-len(shape) :] != shape:
             raise ValueError(f"{name} has shape {tuple(array.shape)}, expected (…, {shape})")
         if array.shape[: -len(shape)] != networks:
@@ -89,10 +78,10 @@ def check_parameters(mlp: "MLP", parameters: "Parameters") -> Namespace:
             )
         if array.dtype != dtype:
             raise ValueError(f"{name} is {array.dtype}, but the first parameter is {dtype}")
-    return xp
+    return xp, networks
 
 
-def check_buffers(mlp: "MLP", parameters: "Parameters", buffers: "Parameters") -> None:
+def check_buffers(mlp: LayeredNetwork, parameters: Parameters, buffers: Parameters) -> None:
     """Raise if buffers are not a list with a dict for each of the parameters'.
 
     Raises
@@ -109,7 +98,9 @@ def check_buffers(mlp: "MLP", parameters: "Parameters", buffers: "Parameters") -
         )
 
 
-def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
+def check_inputs(
+    mlp: LayeredNetwork, parameters: Parameters, x: Array, networks: tuple[int, ...]
+) -> None:
     """Raise if x (…, batch, in) does not fit parameters that were checked.
 
     Raises
@@ -129,7 +120,7 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
             f"x has shape {tuple(x.shape)}, expected (batch, {mlp.sizes[0]}) with a batch of "
             "at least 1"
         )
-    leading, networks = x.shape[:-2], networks_of(parameters)
+    leading = x.shape[:-2]
     if leading and networks and leading != networks:
         raise ValueError(
             f"x has shape {tuple(x.shape)}, expected no leading axes or the parameters' {networks}"
@@ -137,18 +128,39 @@ def check_inputs(mlp: "MLP", parameters: "Parameters", x: Array) -> None:
 
 
 def checked_inputs(
-    mlp: "MLP", parameters: "Parameters", x: Array, arithmetic: str
-) -> "tuple[Namespace, Parameters, Array]":
+    mlp: LayeredNetwork, parameters: Parameters, x: Array, arithmetic: str
+) -> tuple[Namespace, Parameters, Array]:
     """Return the namespace of the arithmetic, with the arguments as its arrays, or raise."""
-    library = check_parameters(mlp, parameters)
-    check_inputs(mlp, parameters, x)
+    library, networks = check_parameters(mlp, parameters)
+    check_inputs(mlp, parameters, x, networks)
     xp = namespace_at(arithmetic, library, x)
-    own = [{name: xp.asarray(array) for name, array in layer.items()} for layer in parameters]
-    return xp, own, xp.asarray(x)
+    return xp, map_arrays(xp.asarray, parameters), xp.asarray(x)
+
+
+def checked_batch(
+    mlp: LayeredNetwork,
+    parameters: Parameters,
+    x: Array,
+    targets: Array,
+    sample_weight: Array | None,
+    arithmetic: str,
+) -> tuple[Namespace, tuple[Array, Array, Array | None]]:
+    """Return the namespace of the arithmetic, and a batch of its arrays; raise if they do not fit.
+
+    The arguments and the errors are those of `MLP.loss_and_gradients`.
+    """
+    library, networks = check_parameters(mlp, parameters)
+    check_inputs(mlp, parameters, x, networks)
+    targets = check_targets(mlp, x, targets, networks=networks)
+    xp = namespace_at(arithmetic, library, x)
+    if sample_weight is not None:
+        check_sample_weight(x, sample_weight, networks=networks)
+        sample_weight = xp.asarray(sample_weight)
+    return xp, (xp.asarray(x), xp.asarray(targets), sample_weight)
 
 
 def check_targets(
-    mlp: "MLP",
+    mlp: LayeredNetwork,
     x: Array,
     targets: Array,
     dtype: DType | None = None,
@@ -242,7 +254,7 @@ def _as_kind(
 def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
     """Raise if a number is not finite, or out of the range of its kind."""
     low, high = xp.min(targets), xp.max(targets)
-    if not arrays.has_values(low):
+    if device_of(low) is None:
         return
     low, high = float(low), float(high)
     least = -SMALLEST_NORMAL[type_name(xp, targets)]  # above, devices disagree on what is 0
@@ -282,7 +294,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
     if xp.isdtype(targets.dtype, "bool"):
         targets = xp.astype(targets, xp.int64)
     low, high = xp.min(targets), xp.max(targets)
-    if not arrays.has_values(low):
+    if device_of(low) is None:
         return targets
     low, high = int(low), int(high)
     if low < 0 or high >= classes:
@@ -301,7 +313,7 @@ def _are_distributions(xp: Namespace, rows: Array) -> bool:
     errors = xp.abs(xp.sum(rows, axis=-1) - 1.0)
     least = -SMALLEST_NORMAL[type_name(xp, rows)]  # above, devices disagree on what is 0
     right = xp.all(rows > least) & xp.all(errors <= _ROW_SUM_TOLERANCE)
-    return not arrays.has_values(right) or bool(right)
+    return device_of(right) is None or bool(right)
 
 
 def _check_shape(
@@ -311,30 +323,12 @@ def _check_shape(
 
     Broadcasting would turn one network into several.
     """
-    leading = x.shape[:-2] or networks
-    allowed = [(*before, *shape) for before in dict.fromkeys([(), leading]) for shape in shapes]
+    leading, allowed = x.shape[:-2] or networks, [*shapes]
+    if leading:
+        allowed += [(*leading, *shape) for shape in shapes]
     if tuple(array.shape) not in allowed:
         expected = " or ".join(map(str, allowed))
         raise ValueError(f"{what} shape {tuple(array.shape)}, expected {expected}")
-
-
-def check_output_range(output_range: object) -> tuple[float, float]:
-    """Return the least and the largest output as floats.
-
-    Raises
-    ------
-    ValueError
-        If they are not two numbers, the larger one last.
-    """
-    try:
-        low, high = (float(number) for number in output_range)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        low, high = math.nan, math.nan
-    if not -math.inf < low <= high < math.inf:
-        raise ValueError(
-            f"output_range is {output_range!r}, expected two numbers, the larger one last"
-        )
-    return low, high
 
 
 def check_rng(rng: object) -> None:
@@ -381,7 +375,7 @@ def check_sample_weight(
     _check_shape(f"{name} has", sample_weight, x, networks, (x.shape[-2],))
     smallest = SMALLEST_NORMAL[type_name(xp, sample_weight)]  # below, devices disagree on what is 0
     usable = xp.all((sample_weight > -smallest) & xp.isfinite(sample_weight))
-    if not arrays.has_values(usable):
+    if device_of(usable) is None:
         return
     if not bool(usable):
         raise ValueError(f"{name} holds negative numbers, NaN or infinity; expected at least 0")

@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -66,7 +66,7 @@ class Rng:
     seed: Seed
     t: Seed
     first: int = 0
-    numbers: tuple[Any, ...] = ()
+    numbers: tuple[Array, ...] = ()
 
 
 Mode = Rng | None

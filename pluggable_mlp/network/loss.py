@@ -1,4 +1,4 @@
-"""What a loss is: its interface, the average over a batch, and the base of most of them.
+"""What a loss is: its interface, its targets, the average over a batch, the base of most losses.
 
 Shapes: z, the outputs of the network, and dz are (…, batch, outputs); targets t have that shape, or
 (…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
@@ -8,15 +8,18 @@ loss is (…), one number per network.  The losses are in `losses.py`.
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from pluggable_mlp import special
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, by_columns, device_of, transpose
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.fields import Component
-from pluggable_mlp.network.targets import TargetKind, rows
 
 LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
+
+TargetKind = Literal["classes", "labels", "numbers", "counts"]
+"""The kinds of targets: one of several classes (indices or rows of probabilities); 0 or 1 for
+each output; numbers; numbers of at least 0."""
 
 
 class Loss(Protocol):
@@ -61,6 +64,36 @@ class FunctionLoss:
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return z."""
         return z
+
+
+def one_hot(xp: Namespace, targets: Array, like: Array) -> Array:
+    """Return targets as rows (…, batch, classes) of the dtype of `like` (…, batch, classes).
+
+    Integer class indices k (…, batch) become rows with 1 at k, counted from 0, and 0 elsewhere;
+    floats are rows, and come back in that dtype.  Either may lack leading axes that `like` has.
+    """
+    if not xp.isdtype(targets.dtype, "real floating"):
+        classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
+        if by_columns(*like.shape[-2:]):  # as outputs mostly are
+            targets = transpose(targets[..., None, :] == classes[:, None])
+        else:
+            targets = targets[..., None] == classes
+    return xp.astype(targets, like.dtype, copy=False)
+
+
+def rows(xp: Namespace, targets: Array, like: Array) -> Array:
+    """Return targets as rows (…, batch, outputs) of the dtype of `like` (…, batch, outputs).
+
+    For one output, (…, batch) becomes (…, batch, 1).
+    """
+    if targets.shape[-2:] != like.shape[-2:]:
+        targets = xp.expand_dims(targets, axis=-1)
+    return xp.astype(targets, like.dtype, copy=False)
+
+
+def total_weight(xp: Namespace, sample_weight: Array | None) -> Array | None:
+    """Return the sum (…) of the weights (…, batch) of a batch, if it has any."""
+    return None if sample_weight is None else xp.sum(sample_weight, axis=-1)
 
 
 def weighted_average(

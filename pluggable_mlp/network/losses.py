@@ -20,10 +20,11 @@ from pluggable_mlp.network.loss import (
     FunctionLoss,
     Loss,
     LossFunction,
+    TargetKind,
+    one_hot,
     scaled,
     weighted_average,
 )
-from pluggable_mlp.network.targets import TargetKind, one_hot
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import largest
 
@@ -74,7 +75,9 @@ class SoftmaxCrossEntropy(Component):
         self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
     ) -> tuple[Array, Array]:
         """Return the loss (…) and dz (…, batch, classes)."""
-        t = self._smoothed(one_hot(xp, targets, z))
+        t = one_hot(xp, targets, z)
+        if self.label_smoothing:
+            t = t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
         s = z - largest(xp, z, -1)
         exponentials = xp.exp(s)
         total = special.sum(xp, exponentials, -1, keepdims=True)
@@ -89,11 +92,6 @@ class SoftmaxCrossEntropy(Component):
     def predict_proba(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of each class, both (…, batch, classes)."""
         return special.softmax(xp, z)
-
-    def _smoothed(self, t: Array) -> Array:
-        if self.label_smoothing == 0.0:
-            return t
-        return t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
 
 
 class SigmoidCrossEntropy(ElementwiseLoss):

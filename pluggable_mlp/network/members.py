@@ -16,8 +16,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, PositiveCount, convert
 from pluggable_mlp.network import member_layers
 from pluggable_mlp.network.layers import Dense, Layer
-from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.targets import TargetKind
+from pluggable_mlp.network.loss import Loss, TargetKind
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import largest
 

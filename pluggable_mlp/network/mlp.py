@@ -8,9 +8,11 @@ predictions and the training step call, do not.
 """
 
 import itertools
+import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Self, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
 from pluggable_mlp.namespaces import run, unwrapped
@@ -20,12 +22,12 @@ from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
-from pluggable_mlp.network.layers import Arrays, Draw, Dropout, Layer, Rng, Shapes
+from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
 from pluggable_mlp.network.loss import Loss, LossFunction
 from pluggable_mlp.network.losses import as_loss
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import Normalization
-from pluggable_mlp.network.passes import LayeredNetwork, Parameters, merged, networks_of
+from pluggable_mlp.network.passes import LayeredNetwork, Parameters, map_arrays, merged
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
 from pluggable_mlp.registry import choose
@@ -137,7 +139,7 @@ class MLP(LayeredNetwork):
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", checks.check_sizes(self.sizes))
+        object.__setattr__(self, "sizes", _as_sizes(self.sizes))
         if isinstance(self.activation, list):  # the caller may change its own
             object.__setattr__(self, "activation", [*self.activation])
         object.__setattr__(self, "objective", as_loss(self.loss))
@@ -145,7 +147,7 @@ class MLP(LayeredNetwork):
         if self.output_initializer is not None:
             choose(INITIALIZERS, self.output_initializer, "output_initializer")
         if self.output_range is not None:
-            object.__setattr__(self, "output_range", checks.check_output_range(self.output_range))
+            object.__setattr__(self, "output_range", _as_range(self.output_range))
         object.__setattr__(self, "layers", tuple(layers_of(self)))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
@@ -155,13 +157,6 @@ class MLP(LayeredNetwork):
     def general(self) -> Self:
         """The network for which a step is compiled, which `numbers_at` tells all that may vary."""
         return replace(self, dropout=at_each_step) if callable(self.dropout) else self
-
-    def numbers_at(self, t: Seed) -> tuple[Any, ...]:
-        """Return the numbers of dropout of the step that follows t others, if they vary."""
-        if not callable(self.dropout):
-            return ()
-        low, high = as_words(t)
-        return Dropout(self.dropout((high << 32) + low)).numbers
 
     def initialize(self, *, seed: int, backend: "Backend", dtype: str = "float32") -> LibraryArrays:
         """Return initial parameters on the backend; a seed gives the same bits everywhere.
@@ -334,44 +329,24 @@ class MLP(LayeredNetwork):
             checks.check_buffers(self, parameters, buffers)
             parameters = merged(parameters, buffers)
         with on_device_of(x):
-            xp, parameters, batch = self.checked_batch(
-                parameters, x, targets, sample_weight, arithmetic
+            xp, batch = checks.checked_batch(
+                self, parameters, x, targets, sample_weight, arithmetic
             )
             at, first = None, 0
             if rng is not None:
                 numbers = rng.numbers or self.numbers_at(rng.t)
                 at, first = (as_words(rng.t), as_words(rng.seed), numbers), rng.first
-            trees = *self.split(parameters), *batch
+            trees = *self.split(map_arrays(xp.asarray, parameters)), *batch
             results = run(xp, _loss_gradients_and_buffers, (self, first), *trees, numbers=(at,))
             loss, gradients, new_buffers = unwrapped(results)
         return (loss, gradients) if buffers is None else (loss, gradients, new_buffers)
-
-    def checked_batch(
-        self,
-        parameters: Parameters,
-        x: Array,
-        targets: Array,
-        sample_weight: Array | None,
-        arithmetic: str,
-    ) -> tuple[Namespace, Parameters, tuple[Array, Array, Array | None]]:
-        """Return the namespace of the arithmetic, with the parameters and the batch as its arrays.
-
-        The arguments and the errors are those of `loss_and_gradients`.
-        """
-        xp, parameters, own_x = checks.checked_inputs(self, parameters, x, arithmetic)
-        networks = networks_of(parameters)
-        targets = checks.check_targets(self, x, targets, networks=networks)
-        if sample_weight is not None:
-            checks.check_sample_weight(x, sample_weight, networks=networks)
-            sample_weight = xp.asarray(sample_weight)
-        return xp, parameters, (own_x, xp.asarray(targets), sample_weight)
 
 
 def _loss_gradients_and_buffers(
     xp: Namespace,
     mlp: MLP,
     first: int,
-    at: tuple[Seed, Seed, tuple[Any, ...]] | None,
+    at: tuple[Seed, Seed, tuple[Array, ...]] | None,
     parameters: Parameters,
     buffers: Parameters,
     x: Array,
@@ -381,6 +356,39 @@ def _loss_gradients_and_buffers(
     """Call that of `MLP`; `at` is t, the seed and the numbers of a training step."""
     rng = None if at is None else Rng(at[1], at[0], first, at[2])
     return mlp.loss_gradients_and_buffers(xp, parameters, buffers, x, targets, sample_weight, rng)
+
+
+def _as_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the widths of the layers as a tuple of at least two positive integers, or raise."""
+    try:  # NumPy's integers count, True does not
+        checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in sizes)
+    except TypeError:
+        checked = ()
+    if len(checked) < 2 or min(checked) < 1:
+        raise ValueError(
+            f"sizes is {sizes!r}, expected at least two positive integers: "
+            "the inputs, the hidden layers' widths, the outputs, as in MLP([784, 100, 10])"
+        )
+    return checked
+
+
+def _as_range(output_range: object) -> tuple[float, float]:
+    """Return the least and the largest output as floats.
+
+    Raises
+    ------
+    ValueError
+        If they are not two numbers, the larger one last.
+    """
+    try:
+        low, high = (float(number) for number in output_range)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(
+            f"output_range is {output_range!r}, expected two numbers, the larger one last"
+        )
+    return low, high
 
 
 def at_each_step(t: int) -> float:

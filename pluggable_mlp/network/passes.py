@@ -1,20 +1,28 @@
-"""Forward and backward passes through layers, and the loss at their end.
+"""Forward and backward passes through layers, the loss at their end, and trees of arrays.
 
 Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs); sample_weight
-(…, batch); parameters are a list with one dict of arrays per layer that has any; gradients have
-the same structure.  Nothing is checked here: what users call is in `mlp.py`.
+(…, batch); parameters are a list with one dict of arrays per layer that has any; gradients, buffers
+and slots of optimizers are such trees, too.  Nothing is checked here: what users call is in
+`mlp.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
+from operator import itemgetter
 
-from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Layer, Rng, Shapes
+from pluggable_mlp.arrays import Array, Namespace, Nested
+from pluggable_mlp.network.layers import Dropout, Layer, Rng, Shapes
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
-from pluggable_mlp.network.names import core_axes
+from pluggable_mlp.network.philox import Seed, as_words
 
-Parameters = list[dict[str, Array]]
+Tree = list[dict[str, Array]]
+Parameters = Tree
+
+_MATRICES = ("W", "r", "s", "member_b", "embedding_w", "embedding_b", "embedding_c", "category_E")
+_BINS = ("left", "inverse_width", "low", "high")
+_CORE_AXES = {"member_W": 3, "embedding_V": 3, **dict.fromkeys(_MATRICES + _BINS, 2)}
+"""Other arrays are vectors: biases, gains, shifts."""
 
 
 class LayeredNetwork:
@@ -22,6 +30,10 @@ class LayeredNetwork:
 
     Attributes
     ----------
+    sizes : sequence of int
+        The number of inputs, the widths of the hidden layers, the number of outputs.
+    dropout : float or callable
+        The rate of dropout, maybe a function of the count of updates.
     layers : tuple of Layer
     objective : Loss
     ensemble : TabMMini, optional
@@ -30,6 +42,8 @@ class LayeredNetwork:
         The least and the largest output of evaluation; training is not clipped.
     """
 
+    sizes: Sequence[int]
+    dropout: float | Callable[[int], float]
     layers: tuple[Layer, ...]
     objective: Loss
     ensemble: TabMMini | None = None
@@ -53,6 +67,13 @@ class LayeredNetwork:
         """
         return tuple(bool(layer.shapes()) for layer in self.layers)
 
+    def numbers_at(self, t: Seed) -> tuple[Array, ...]:
+        """Return the numbers of dropout of the step that follows t others, if they vary."""
+        if not callable(self.dropout):
+            return ()
+        low, high = as_words(t)
+        return Dropout(self.dropout((high << 32) + low)).numbers
+
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
         """Return the parameters that have a gradient, and the buffers, which have none.
 
@@ -60,10 +81,7 @@ class LayeredNetwork:
         files and predictions have both in one tree, because a network that predicts needs both;
         training has them apart, because buffers are never among gradients.
         """
-        trained, buffers = [], []
-        for names, layer in zip(self.buffers, parameters, strict=True):
-            trained.append({name: array for name, array in layer.items() if name not in names})
-            buffers.append({name: layer[name] for name in names})
+        buffers, trained = split(parameters, self.buffers)
         return trained, buffers
 
     def outputs(self, name: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
@@ -103,15 +121,14 @@ class LayeredNetwork:
         for layer, has_parameters in zip(self.layers, self._have_parameters, strict=True):
             layer_parameters = next(remaining) if has_parameters else {}
             x, backward = layer.forward(xp, layer_parameters, x, rng)
-            backwards.append((backward, has_parameters))
+            backwards.append(backward)
 
         def backward_through_all(dy: Array) -> Parameters:
             gradients = []
-            first = [has_parameters for _, has_parameters in backwards].index(True)
+            first = self._have_parameters.index(True)
             for index in reversed(range(len(backwards))):
-                backward, has_parameters = backwards[index]
-                dy, layer_gradients = backward(dy, with_dx=index > first)
-                if has_parameters:
+                dy, layer_gradients = backwards[index](dy, with_dx=index > first)
+                if self._have_parameters[index]:
                     gradients.append(layer_gradients)
             return gradients[::-1]
 
@@ -132,7 +149,9 @@ class LayeredNetwork:
 
         The gradients, structured like the parameters, are those of the loss times `gradient_scale`.
         """
-        z, backward = self.forward(xp, merged(parameters, buffers), x, rng)
+        if any(buffers):
+            parameters = merged(parameters, buffers)
+        z, backward = self.forward(xp, parameters, x, rng)
         if self.ensemble is None:
             loss, dz = self.objective(xp, z, targets, sample_weight)
         else:
@@ -140,11 +159,12 @@ class LayeredNetwork:
         if gradient_scale is not None:
             dz = dz * gradient_scale
         gradients = backward(dz)
-        new_buffers = [
-            {name: layer_gradients.pop(name, old[name]) for name in old}
-            for old, layer_gradients in zip(buffers, gradients, strict=True)
-        ]
-        return loss, gradients, new_buffers
+        if any(buffers):
+            buffers = [
+                {name: layer_gradients.pop(name, old[name]) for name in old}
+                for old, layer_gradients in zip(buffers, gradients, strict=True)
+            ]
+        return loss, gradients, buffers
 
 
 def first_array(parameters: Parameters) -> Array:
@@ -158,8 +178,68 @@ def networks_of(parameters: Parameters) -> tuple[int, ...]:
     return tuple(array.shape[: -core_axes(name)])
 
 
-def merged(parameters: Parameters, buffers: Parameters) -> Parameters:
-    """Return the tree that `LayeredNetwork.split` divides."""
+def merged(first: Tree, second: Tree) -> Tree:
+    """Return the tree that was split: in each dict the first's arrays, then the second's."""
+    return [{**one, **other} for one, other in zip(first, second, strict=True)]
+
+
+def core_axes(name: str) -> int:
+    """Return how many of an array's last axes belong to one network, by the name of the array."""
+    return _CORE_AXES.get(name, 1)
+
+
+def is_weight(name: str) -> bool:
+    """Return whether an array consists of matrices of weights, which decay."""
+    return name in ("W", "member_W", "embedding_V")
+
+
+def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
+    """Return a tree of function(array of the first, its counterparts in the others …)."""
+    # Every step passes here several times: hence no generator for each array.
     return [
-        {**layer, **its_buffers} for layer, its_buffers in zip(parameters, buffers, strict=True)
+        {name: function(*map(itemgetter(name), together)) for name in together[0]}
+        for together in zip(first, *others, strict=True)
     ]
+
+
+def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
+    """Return `map_arrays` on the matrices "W" alone; the first's other arrays stay as they are."""
+    return [
+        {
+            name: function(array, *(other[index][name] for other in others))
+            if is_weight(name)
+            else array
+            for name, array in layer.items()
+        }
+        for index, layer in enumerate(first)
+    ]
+
+
+def leaves(tree: Tree, like: Tree) -> list[Array]:
+    """Return the arrays of a tree one after the other, in the order of the tree it is like."""
+    return [layer[name] for names, layer in zip(like, tree, strict=True) for name in names]
+
+
+def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
+    """Return a tree with these arrays, in the order of `leaves`, in the place of its own."""
+    remaining = iter(arrays)
+    # The names come first: where they end, no array is taken.
+    return [dict(zip(layer, remaining, strict=False)) for layer in like]
+
+
+def named_like(like: Nested, value: Nested) -> Nested:
+    """Return nested lists, tuples and dicts with names in the order of `like`: JAX sorts them."""
+    if isinstance(like, dict):
+        return {name: named_like(one, value[name]) for name, one in like.items()}
+    if isinstance(like, tuple | list):
+        return [named_like(*pair) for pair in zip(like, value, strict=True)]
+    return value
+
+
+def split(tree: Tree, names: Sequence[Collection[str]]) -> tuple[Tree, Tree]:
+    """Return a tree of the arrays of these names, given for each dict, and one of all others."""
+    chosen, others = [], []
+    for layer, its_names in zip(tree, names, strict=True):
+        chosen.append({name: array for name, array in layer.items() if name in its_names})
+        others.append({name: array for name, array in layer.items() if name not in its_names})
+    return chosen, others

@@ -5,17 +5,13 @@ Checks and calls of single operations cost more than a small network itself.
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import compiles, run, unwrapped
 from pluggable_mlp.network.checks import checked_inputs
+from pluggable_mlp.network.passes import LayeredNetwork, Parameters
 from pluggable_mlp.shortcuts import backend_at, on_device_of
-
-if TYPE_CHECKING:
-    from pluggable_mlp.network.mlp import MLP
-    from pluggable_mlp.network.passes import Parameters
 
 
 class PredictionCache:
@@ -36,7 +32,7 @@ class PredictionCache:
         self.known: dict[tuple[str, str, type], Callable[..., Array]] = {}
 
     def outputs(
-        self, mlp: "MLP", name: str, parameters: "Parameters", x: Array, arithmetic: str
+        self, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array, arithmetic: str
     ) -> Array:
         """Return `mlp.outputs`, checked.
 
@@ -56,7 +52,7 @@ class PredictionCache:
             return self._checked_outputs(mlp, name, parameters, x, arithmetic)
 
     def _checked_outputs(
-        self, mlp: "MLP", name: str, parameters: "Parameters", x: Array, arithmetic: str
+        self, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array, arithmetic: str
     ) -> Array:
         """Return `mlp.outputs` for arguments of another kind than before."""
         xp, own_parameters, own_x = checked_inputs(mlp, parameters, x, arithmetic)
@@ -73,5 +69,7 @@ class PredictionCache:
         return unwrapped(function(own_parameters, own_x))
 
 
-def _outputs(xp: Namespace, mlp: "MLP", name: str, parameters: "Parameters", x: Array) -> Array:
+def _outputs(
+    xp: Namespace, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array
+) -> Array:
     return mlp.outputs(name, xp, parameters, x)

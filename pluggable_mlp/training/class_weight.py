@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TypeGuard
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
-from pluggable_mlp.network.targets import TargetKind
+from pluggable_mlp.network.loss import TargetKind
 from pluggable_mlp.shortcuts import take
 
 

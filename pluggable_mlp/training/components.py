@@ -98,23 +98,3 @@ def without_rate(optimizer: AnyOptimizer) -> AnyOptimizer:
         elif isinstance(value, Optimizer):
             changed[field.name] = without_rate(value)
     return optimizer.replaced(**changed)
-
-
-def as_single_steps(optimizer: object) -> Optimizer:
-    """Return the optimizer if it uses a single batch at a time.
-
-    Raises
-    ------
-    TypeError
-        If it is not an optimizer, or lbfgs.
-    ValueError
-        If it has the schedule plateau.
-    """
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
-            "examples at every step: use train"
-        )
-    if optimizer.follows_losses:
-        raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
-    return optimizer

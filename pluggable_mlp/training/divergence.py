@@ -4,20 +4,18 @@ The loop sees it when it reads losses or parameters.  The state before the step 
 computed again, and that step taken layer by layer, whatever compiled it before.
 """
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.network.layers import Rng, layer_kind
-from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.passes import Parameters, Tree, merged
 from pluggable_mlp.shortcuts import backend_at
 from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState
-from pluggable_mlp.training.trees import Tree, merge
 
 if TYPE_CHECKING:
     from pluggable_mlp.training.loop import Progress
@@ -68,18 +66,13 @@ class DivergenceError(ArithmeticError):
         )
 
 
-def _lost_loss(losses: Sequence[Loss]) -> int | None:
-    """Return the place of the first loss that is not finite; None for none."""
-    return next((place for place, loss in enumerate(losses) if not is_finite(loss)), None)
-
-
 class _Origin:
     """Finds the first layer that is not finite, in an epoch so far."""
 
     def __init__(self, progress: "Progress") -> None:
         steps = progress.steps
         self._xp, self._mlp, self._seed = steps.xp, steps.mlp, steps.seed
-        self.count, self._before = progress.steps_of_epoch, progress.state_before
+        self._before = progress.state_before
 
     def of_loss(self, step: int) -> str:
         """Return in words where the loss of a step ceased to be finite; empty where unknown."""
@@ -89,11 +82,11 @@ class _Origin:
         state, batch = before
         spoilt = self._spoilt(state.parameters)
         if spoilt is not None:
-            return self._of_parameter(step - 1, *spoilt)
+            return self.of_parameter(step - 1, *spoilt)
         x, _, _ = batch
         if not self._finite(x):
             return ", whose inputs hold NaN or infinity"
-        place = self._first_output(merge(state.parameters, state.buffers), x, state.t)
+        place = self._first_output(merged(state.parameters, state.buffers), x, state.t)
         if place is not None:
             return f", where {place} is the first that is not finite"
         loss, _ = self._loss_and_gradients(state, batch)
@@ -101,11 +94,8 @@ class _Origin:
             return ""
         return ", where the outputs of all layers are finite, their loss is not"
 
-    def of_last_step(self, layer: int, name: str) -> str:
-        """Return in words how the epoch's last step spoilt a parameter; empty where unknown."""
-        return self._of_parameter(self.count - 1, layer, name)
-
-    def _of_parameter(self, step: int, layer: int, name: str) -> str:
+    def of_parameter(self, step: int, layer: int, name: str) -> str:
+        """Return in words how a step spoilt a parameter; empty where unknown."""
         before = self._before(step)
         if before is None or self._spoilt(before[0].parameters):
             return ""
@@ -169,10 +159,11 @@ def finite_mean(progress: "Progress") -> Loss:
     mean = progress.losses.mean()
     if not is_finite(mean):
         losses, _ = progress.losses.read()
-        step, since = _lost_loss(losses), ""
+        lost = (place for place, loss in enumerate(losses) if not is_finite(loss))
+        step, since = next(lost, None), ""
         if step is not None:
-            origin = _Origin(progress)
-            since = f" from step {step + 1} of {origin.count} on{origin.of_loss(step)}"
+            where = _Origin(progress).of_loss(step)
+            since = f" from step {step + 1} of {progress.steps_of_epoch} on{where}"
         raise DivergenceError(progress.epoch, f"its loss is {mean}{since}")
     return mean
 
@@ -191,23 +182,20 @@ def check_parameters_finite(
     xp = backend.xp
     places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
     counts = lost.counts(parameters)
-    finite = _finite(xp)([layer[name] for layer in parameters for name in layer])
+    call = partial(_are_finite, xp)
+    are_finite = compiled(backend_at(xp), call) or call
+    finite = are_finite([layer[name] for layer in parameters for name in layer])
     if counts:
         finite = xp.concat([finite, xp.stack([xp.astype(n, xp.int64) for n in counts.values()])])
     numbers = iter(backend.to_numpy(finite).tolist())
     for index, name in places:
         if not next(numbers):
             lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
-            since = _Origin(progress).of_last_step(index, name)
+            since = _Origin(progress).of_parameter(progress.steps_of_epoch - 1, index, name)
             raise DivergenceError(progress.epoch, f"{lost_one}{since}")
     lost.warn(dict(zip(counts, numbers, strict=True)))
 
 
-def _finite(xp: Namespace) -> Callable[[list[Array]], Array]:
-    """Return the function that tells which arrays are finite: 1 for each that is, as int64."""
-    function = partial(_are_finite, xp)
-    return compiled(backend_at(xp), function) or function
-
-
 def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
+    """Return which arrays are finite: 1 for each that is, as int64."""
     return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])

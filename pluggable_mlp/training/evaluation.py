@@ -18,15 +18,15 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
 from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, run, unwrapped
+from pluggable_mlp.network.loss import rows as as_lazy
+from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters
-from pluggable_mlp.network.targets import rows as as_lazy
+from pluggable_mlp.network.passes import Parameters, map_arrays
 from pluggable_mlp.training import metrics
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
-from pluggable_mlp.training.losses import Loss, LossRecord, total_weight
+from pluggable_mlp.training.losses import Loss, LossRecord
 from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.streaming import blocks_in_order
-from pluggable_mlp.training.trees import map_arrays
 
 
 class Outputs(NamedTuple):
@@ -130,7 +130,10 @@ def outputs_of(
         targets.append(whole(block.targets))
         if block.sample_weight is not None:
             weights.append(whole(block.sample_weight))
-        for loss, weight, z in _outputs(xp, mlp, parameters, block, batch_size):
+        components = mlp, dtype_name(block.dtype), block.scale
+        for start in range(0, len(block), batch_size):
+            rows = block.rows_of(xp, start, min(batch_size, len(block) - start))
+            loss, weight, z = run(xp, _outputs_of_rows, components, parameters, rows)
             record.add(loss, z.shape[-2], weight)
             logits.append(whole(z))
     z, y, sample_weight = xp.concat(logits, axis=-2), _joined(xp, targets), _joined(xp, weights)
@@ -210,7 +213,7 @@ def measure_classes(
 def predict_rows(
     mlp: MLP,
     parameters: Parameters,
-    rows: Any,
+    rows: Array,
     method: str,
     *,
     backend: Backend,
@@ -247,19 +250,6 @@ def _share(xp: Namespace, correct: Array, sample_weight: Array | None, backend: 
     is_correct, weights = (backend.to_numpy(unwrapped(x)) for x in (correct, sample_weight))
     share: float = math.fsum(weights[is_correct].tolist()) / math.fsum(weights.tolist())
     return share
-
-
-def _outputs(
-    xp: Namespace, mlp: MLP, parameters: Parameters, block: Examples, batch_size: int
-) -> list[tuple[Array, Array | None, Array]]:
-    """Return the loss, the total weight and the outputs (batch, out) of each batch."""
-    components = mlp, dtype_name(block.dtype), block.scale
-    starts = range(0, len(block), batch_size)
-
-    def rows(start: int) -> Batch:
-        return block.rows_of(xp, start, min(batch_size, len(block) - start))
-
-    return [run(xp, _outputs_of_rows, components, parameters, rows(start)) for start in starts]
 
 
 def _outputs_of_rows(

@@ -8,7 +8,6 @@ batch for examples.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pluggable_mlp import arrays as libraries
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of, map_nested
@@ -148,7 +147,7 @@ class Streamed:
     sample_weight: Rows | None
     block_size: int
     kind: Examples
-    moved: Callable[[Any, Any, Any], tuple[Array, Array, Array | None]]
+    moved: Callable[[Array, Array, Array | None], Batch]
 
     def __len__(self) -> int:
         return int(self.inputs.shape[0])
@@ -158,14 +157,14 @@ class Streamed:
         """By what integers are multiplied."""
         return self.kind.scale
 
-    def read(self, ranges: Iterable[Range]) -> tuple[Any, Any, Any]:
+    def read(self, ranges: Iterable[Range]) -> Batch:
         """Return inputs, targets and sample_weight of ranges of rows, on the host."""
         ranges = list(ranges)
         arrays = self.inputs, self.targets, self.sample_weight
-        rows: tuple[Any, Any, Any] = map_nested(lambda rows: gather(rows, ranges), arrays)
+        rows: Batch = map_nested(lambda rows: gather(rows, ranges), arrays)
         return rows
 
-    def on_device(self, block: tuple[Any, Any, Any], order: Array | None = None) -> Examples:
+    def on_device(self, block: Batch, order: Array | None = None) -> Examples:
         """Return what was read as examples on the device, in an order (examples,) there."""
         return self.kind.with_arrays((*self.moved(*block), order))
 
@@ -175,14 +174,14 @@ AnyExamples = Examples | Streamed
 
 def make_examples(
     mlp: MLP,
-    inputs: Any,
-    targets: Any,
+    inputs: Array,
+    targets: Array,
     *,
     backend: Backend,
     dtype: str,
     scale: float | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
+    sample_weight: Array | None = None,
+    class_weight: object = None,
     arithmetic: str = "native",
     block_size: int | None = None,
     communicator: Communicator | None = None,
@@ -221,8 +220,8 @@ def _streamed(
     mlp: MLP,
     xp: Namespace,
     rows: Rows,
-    targets: Any,
-    weights: tuple[Any, Any],
+    targets: Array,
+    weights: tuple[Array | None, object],
     block_size: int,
     kind: Examples,
     backend: Backend,
@@ -240,7 +239,7 @@ def _streamed(
     checked = _checked_targets(mlp, xp, stand_in, like, weights, backend, dtype)
     y, weight = map_nested(lambda x: backend.to_numpy(unwrapped(x)), checked)
 
-    def moved(x: Any, *others: Any) -> tuple[Array, Array, Array | None]:
+    def moved(x: Array, *others: Array | None) -> Batch:
         on_device = map_nested(lambda rows: xp.asarray(backend.asarray(rows)), others)
         return _as_floats(xp, backend.asarray(x), dtype), *on_device
 
@@ -251,8 +250,8 @@ def _checked_targets(
     mlp: MLP,
     xp: Namespace,
     moved: Array,
-    targets: Any,
-    weights: tuple[Any, Any],
+    targets: Array,
+    weights: tuple[Array | None, object],
     backend: Backend,
     dtype: str,
 ) -> tuple[Array, Array | None]:

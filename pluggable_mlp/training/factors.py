@@ -9,6 +9,7 @@ from functools import cached_property
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.fields import NonNegative, convert
+from pluggable_mlp.network.passes import Tree
 from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.training.optimizer import (
     Coefficients,
@@ -21,7 +22,6 @@ from pluggable_mlp.training.optimizer import (
 )
 from pluggable_mlp.training.schedules import LearningRate
 from pluggable_mlp.training.transforms import Transform
-from pluggable_mlp.training.trees import Tree
 
 _DECAY = "decay by name"
 
@@ -119,35 +119,29 @@ class RateFactors(FactorsByName):
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
         self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
-        groups = {factor: self._update_of_group(factor, before) for factor in self._optimizers}
-        parameters = {factor: updated for factor, (updated, _) in groups.items()}
-        updated = self._joined(before.parameters, parameters)
-        return updated, {
-            slot: self._joined(tree, {factor: slots[slot] for factor, (_, slots) in groups.items()})
-            for slot, tree in before.slots.items()
-        }
-
-    def _update_of_group(self, factor: float, before: UpdateArguments) -> tuple[Tree, Slots]:
-        group = before._replace(
-            c=before.c[str(factor)],
-            parameters=self._group(before.parameters, factor),
-            gradients=self._group(before.gradients, factor),
-            slots={slot: self._group(tree, factor) for slot, tree in before.slots.items()},
+        parameters, *slots = (
+            [dict.fromkeys(layer) for layer in tree]
+            for tree in (before.parameters, *before.slots.values())
         )
-        return self._optimizers[factor].update(group)
+        for factor, optimizer in self._optimizers.items():
+            group = before._replace(
+                c=before.c[str(factor)],
+                parameters=self._group(before.parameters, factor),
+                gradients=self._group(before.gradients, factor),
+                slots={slot: self._group(tree, factor) for slot, tree in before.slots.items()},
+            )
+            updated, moved = optimizer.update(group)
+            parts = updated, *(moved[slot] for slot in before.slots)
+            for tree, part in zip((parameters, *slots), parts, strict=True):
+                for layer, arrays in zip(tree, part, strict=True):
+                    layer.update(arrays)
+        return parameters, dict(zip(before.slots, slots, strict=True))
 
     def _group(self, tree: Tree, factor: float) -> Tree:
         """Return a tree of the arrays with this factor."""
         return [
             {name: array for name, array in layer.items() if self.by_name.get(name, 1.0) == factor}
             for layer in tree
-        ]
-
-    def _joined(self, like: Tree, groups: Mapping[float, Tree]) -> Tree:
-        """Return one tree of those of the groups, in the order of the one it is like."""
-        return [
-            {name: groups[self.by_name.get(name, 1.0)][index][name] for name in layer}
-            for index, layer in enumerate(like)
         ]
 
 

@@ -6,7 +6,6 @@ determines.
 """
 
 import math
-from functools import lru_cache
 
 from pluggable_mlp.elementary.polynomials import COSINE, SINE
 
@@ -72,44 +71,32 @@ def integer_power(base: float, exponent: int) -> float:
     Each rounding error propagates through the remaining squarings, so that the relative error is
     less than exponent * 2^-52.
     """
-    low, _ = _powers(base)  # most products are those of the step before
-    result = low[exponent % len(low)]
-    for factor in _factors(base, exponent // len(low)):
-        result *= factor
-    return result
+    power, square = 1.0, base
+    while exponent:
+        if exponent % 2:
+            power *= square
+        square *= square
+        exponent //= 2
+    return power
 
 
 def integer_powers(base: float, exponents: range) -> list[float]:
     """Return `integer_power` for each of the exponents, which follow each other."""
-    low, _ = _powers(base)
-    powers: list[float] = []
-    while len(powers) < len(exponents):
-        high, first = divmod(exponents[len(powers)], len(low))
-        some = low[first : first + len(exponents) - len(powers)]
-        for factor in _factors(base, high):
-            some = [power * factor for power in some]
-        powers += some
-    return powers
-
-
-@lru_cache
-def _factors(base: float, high: int) -> list[float]:
-    """Return the squares in `_powers` whose product is base to 256 high."""
-    _, squares = _powers(base)
-    return [square for place, square in enumerate(squares) if high >> place & 1]
-
-
-@lru_cache(maxsize=32)
-def _powers(base: float) -> tuple[list[float], list[float]]:
-    """Return base to the powers from 0 to 255, and base to 256, 512, 1024, … by squaring."""
     low, square = [1.0], base
     for _ in range(8):
         low += [power * square for power in low]
         square *= square
-    squares = [square]
-    for _ in range(63):
-        squares.append(squares[-1] * squares[-1])
-    return low, squares
+    powers: list[float] = []
+    while len(powers) < len(exponents):
+        high, first = divmod(exponents[len(powers)], len(low))
+        some, factor = low[first : first + len(exponents) - len(powers)], square
+        while high:
+            if high % 2:
+                some = [power * factor for power in some]
+            factor *= factor
+            high //= 2
+        powers += some
+    return powers
 
 
 def real_power(base: float, exponent: float) -> float:

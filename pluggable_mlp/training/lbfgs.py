@@ -14,7 +14,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, PositiveCount
 from pluggable_mlp.namespaces import run
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.training.trees import Tree, map_arrays
+from pluggable_mlp.network.passes import Tree, map_arrays
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
@@ -123,7 +123,10 @@ class LBFGS(Component):
             Of the step before; `Memory()` at the first.
         """
         line = _Line(xp, loss_and_gradients)
-        here = line.first_point(parameters, memory)
+        loss, gradients = memory.loss, memory.gradients
+        if loss is None:
+            loss, gradients = line.evaluate(parameters)
+        here = Point(0.0, loss, 0.0, parameters, gradients)
         if memory.finished:
             return here.loss, parameters, memory
         pairs = memory.pairs
@@ -205,13 +208,6 @@ class _Line:
         loss, gradients = self._loss_and_gradients(parameters)
         # The product with 1 takes away what is so small that differences would be denormal.
         return float(loss), self.scale(gradients, 1.0)
-
-    def first_point(self, parameters: Tree, memory: Memory) -> Point:
-        """Return the loss and gradients at the parameters, from the memory if it has them."""
-        loss, gradients = memory.loss, memory.gradients
-        if loss is None:
-            loss, gradients = self.evaluate(parameters)
-        return Point(0.0, loss, 0.0, parameters, gradients)
 
     def along(self, parameters: Tree, direction: Tree) -> Callable[[float], Point]:
         """Return the function from a step to the point there."""

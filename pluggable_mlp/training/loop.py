@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.network.passes import named_like
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import check_parameters_finite, finite_mean
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
@@ -23,7 +24,6 @@ from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
-from pluggable_mlp.training.trees import named_like
 
 
 class Position(NamedTuple):
@@ -225,64 +225,16 @@ def training_progress(
     examples: AnyExamples,
     *,
     order: Order,
-    epochs: int,
-    start: Position | None = None,
-    every: int | None = None,
-    whole_batches: bool = False,
-) -> Iterator[Progress]:
-    """Train, and yield after each call of `steps` and after each epoch, which has a `result`.
-
-    The caller may stop, save or measure then, and set the `followed` loss.  The arguments are those
-    of `take_epochs`.
-
-    Raises
-    ------
-    DivergenceError
-        In the place of an epoch whose loss or whose parameters are not finite.
-
-    Warns
-    -----
-    PrecisionWarning
-        Where products of the arithmetic take many numbers of the data or of the weights for 0.
-    """
-    lost = LostNumbers(steps.xp, examples)
-    begin = time.perf_counter()
-    for progress in take_epochs(
-        steps,
-        examples,
-        order=order,
-        epochs=epochs,
-        start=start,
-        every=every,
-        whole_batches=whole_batches,
-    ):
-        if progress.ended:
-            progress.result = _result(progress, lost, begin)
-            progress.followed = progress.result.train_loss
-        yield progress
-        if progress.ended:
-            begin = time.perf_counter()
-
-
-def epochs_of(training: Iterator[Progress]) -> Iterator[Epoch]:
-    """Yield the results of the epochs of `training_progress`."""
-    return (progress.result for progress in training if progress.result is not None)
-
-
-def take_epochs(
-    steps: Steps,
-    examples: AnyExamples,
-    *,
-    order: Order,
     epochs: int | None = None,
     start: Position | None = None,
     every: int | None = None,
     by_weight: bool = True,
     whole_batches: bool = False,
+    measures: bool = True,
 ) -> Iterator[Progress]:
-    """Take the steps of epoch after epoch; yield after each call, and at the end of each epoch.
+    """Train, and yield after each call of `steps` and after each epoch, which has a `result`.
 
-    Losses are neither read nor checked; the caller sets those that a schedule follows.
+    The caller may stop, save or measure then, and set the `followed` loss.
 
     Parameters
     ----------
@@ -300,7 +252,22 @@ def take_epochs(
         Whether the mean loss of an epoch counts examples by their sample_weight.
     whole_batches : bool, default False
         Whether a smaller last batch of an epoch is left out.
+    measures : bool, default True
+        Whether epochs have a result.  If not, losses are neither read nor checked, and the caller
+        sets those that a schedule follows.
+
+    Raises
+    ------
+    DivergenceError
+        In the place of an epoch whose loss or whose parameters are not finite.
+
+    Warns
+    -----
+    PrecisionWarning
+        Where products of the arithmetic take many numbers of the data or of the weights for 0.
     """
+    lost = LostNumbers(steps.xp, examples) if measures else None
+    begin = time.perf_counter()
     if start is not None:
         steps.state = map_nested(steps.xp.asarray, start.state)
     at = Position(steps.state) if start is None else start
@@ -323,9 +290,18 @@ def take_epochs(
             progress.count, progress.done = end - offset - starts[0], end
             yield progress
         progress.count, progress.ended = 0, True
+        if lost is not None:
+            progress.result = _result(progress, lost, begin)
+            progress.followed = progress.result.train_loss
         yield progress
+        begin = time.perf_counter()
         losses.append(progress.followed)
         at = Position(steps.state, epoch + 1)
+
+
+def epochs_of(training: Iterator[Progress]) -> Iterator[Epoch]:
+    """Yield the results of the epochs of `training_progress`."""
+    return (progress.result for progress in training if progress.result is not None)
 
 
 def _result(progress: Progress, lost: LostNumbers, begin: float) -> Epoch:

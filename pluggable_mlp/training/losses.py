@@ -24,11 +24,6 @@ NOTHING: Recorded = ((), ())
 _LOSSES_A_STACK = 128  # a fixed number: some libraries compile a kernel for each length
 
 
-def total_weight(xp: Namespace, sample_weight: Array | None) -> Array | None:
-    """Return the sum (…) of the weights (…, batch) of a batch, if it has any."""
-    return None if sample_weight is None else xp.sum(sample_weight, axis=-1)
-
-
 class LossRecord:
     """Losses of consecutive batches, kept on the device until they are read."""
 
@@ -39,7 +34,7 @@ class LossRecord:
         self._xp, self._backend, self._by_weight = xp, backend, by_weight
         self._losses, self._weights = [*before[0]], [*before[1]]  # on the host
         self._recent: list[tuple[Array, Array | int]] = []
-        self._stacks: list[list[Any]] = []  # of losses and weights
+        self._stacks: list[list[Array]] = []  # of losses and weights
 
     def add(self, loss: Array, count: int, weight: Array | None = None) -> None:
         """Note the mean loss (…) of `count` examples, and their total weight (…), if any.
@@ -87,14 +82,14 @@ class LossRecord:
         """Return arrays of one shape as one; small data feel what a stack of one costs."""
         return arrays[0][None, ...] if len(arrays) == 1 else self._xp.stack(arrays)
 
-    def _joined(self, parts: Sequence[Any]) -> list[Loss]:
+    def _joined(self, parts: Sequence[Array]) -> list[Loss]:
         """Return stacks, or tuples of counts, as numbers or lists of them: waits for the device."""
         if isinstance(parts[0], tuple):
             return [*itertools.chain(*parts)]
         values: list[Loss] = self._on_host(parts[0] if len(parts) == 1 else self._xp.concat(parts))
         return values
 
-    def _on_host(self, array: Array) -> Any:
+    def _on_host(self, array: Array) -> Array:
         return self._backend.to_numpy(unwrapped(array)).tolist()
 
 

@@ -7,8 +7,7 @@ correct (…, batch).
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.loss import shares, weighted_average
-from pluggable_mlp.network.targets import rows
+from pluggable_mlp.network.loss import rows, shares, weighted_average
 
 
 def correct_predictions(xp: Namespace, logits: Array, targets: Array) -> Array:

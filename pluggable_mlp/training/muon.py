@@ -8,7 +8,7 @@ from typing import ClassVar
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.fields import BelowOne, NonNegative
-from pluggable_mlp.network.names import is_weight
+from pluggable_mlp.network.passes import Tree, is_weight, merged, split
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficients,
@@ -19,7 +19,6 @@ from pluggable_mlp.training.optimizer import (
 )
 from pluggable_mlp.training.optimizers import AdamW
 from pluggable_mlp.training.schedules import LearningRate
-from pluggable_mlp.training.trees import Tree, merge, split
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
@@ -127,7 +126,7 @@ class Muon(GradientDescent):
         others, moments = self._others.update(
             before._replace(c=before.c["adamw"], parameters=others, gradients=d_others)
         )
-        return merge(hidden, others), {**momentum, **moments}
+        return merged(hidden, others), {**momentum, **moments}
 
     @cached_property
     def _others(self) -> AdamW:

@@ -9,16 +9,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
-from pluggable_mlp.network.names import is_weight
+from pluggable_mlp.network.passes import Tree, is_weight, leaves, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
-from pluggable_mlp.training.trees import Tree, leaves, with_leaves, zeros_like
 
 Arrays: TypeAlias = tuple[Array, ...]
 Slots: TypeAlias = dict[str, Tree]
@@ -95,10 +93,6 @@ class UpdateArguments(NamedTuple):
     apply: Update = each_array
 
 
-_kernels: WeakKeyDictionary[Callable[..., object], str] = WeakKeyDictionary()
-"""By the function itself: an attribute would be copied by `functools.wraps`."""
-
-
 def elementwise(kernel: str = "") -> Callable[[Function], Function]:
     """Mark a rule that does the same to each element, whatever array it is an element of.
 
@@ -109,7 +103,7 @@ def elementwise(kernel: str = "") -> Callable[[Function], Function]:
     """
 
     def mark(rule: Function) -> Function:
-        _kernels[rule] = kernel
+        vars(rule)["elementwise"] = rule, kernel  # `functools.wraps` copies it: of this rule alone
         return rule
 
     return mark
@@ -117,10 +111,11 @@ def elementwise(kernel: str = "") -> Callable[[Function], Function]:
 
 def kernel_of(rule: Callable[..., object]) -> str | None:
     """Return the kernel of a rule that is marked by `elementwise`, itself; None of others."""
-    return _kernels.get(rule)
+    owner, kernel = getattr(rule, "elementwise", (None, None))
+    return kernel if owner is rule else None
 
 
-def beside(number: Any, x: Array) -> Any:
+def beside(number: Array, x: Array) -> Array:
     """Return a number of each network (…) with the axes of x (…, *core); a single one as it is."""
     axes = getattr(number, "ndim", 0)
     return number[(..., *[None] * (x.ndim - axes))] if axes else number
@@ -227,18 +222,6 @@ class GradientDescent(Optimizer):
         """Return `coefficients` with the learning rate of the update that follows t others."""
         return self.coefficients(t, scheduled_rate(self.learning_rate, t))
 
-    def coefficients_of(self, counts: range) -> Coefficients:
-        """Return a list of each coefficient, at once if t changes nothing."""
-        its_class = type(self)
-        are_constant = (
-            its_class.coefficients is GradientDescent.coefficients
-            and its_class.coefficients_at is GradientDescent.coefficients_at
-            and not callable(self.learning_rate)
-        )
-        if not are_constant:
-            return super().coefficients_of(counts)
-        return {name: [c] * len(counts) for name, c in self.coefficients_at(counts[0]).items()}
-
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the coefficients of the rule for the update that follows t others.
 
@@ -259,7 +242,11 @@ class GradientDescent(Optimizer):
 
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return zeros for each slot."""
-        return {slot: zeros_like(parameters) for slot in self.slots}
+
+        def zeros(w: Array) -> Array:
+            return array_namespace(w).zeros_like(w)
+
+        return {slot: map_arrays(zeros, parameters) for slot in self.slots}
 
     def kernel_numbers(self, c: Coefficients) -> Coefficients:
         """Return the numbers of the rule's kernel, if it has one."""
@@ -282,7 +269,7 @@ class GradientDescent(Optimizer):
         if any(getattr(number, "ndim", 0) for number in c.values()):  # of each network
             function, kernel = partial(self._rule_of_networks, xp, c), None
         elif kernel is not None and (at_once := own(xp, "in_one_kernel")) is not None:
-            function = partial(at_once, _as_function(self.rule, tuple(c)), *c.values())
+            function = partial(at_once, _OfCoefficients(self.rule, tuple(c)), *c.values())
         decays = [
             beside(decay, w) if decay is not None and is_weight(name) else None
             for layer in parameters
@@ -295,8 +282,28 @@ class GradientDescent(Optimizer):
         return self.rule(xp, {name: beside(number, w) for name, number in c.items()}, w, *others)
 
 
+def as_single_steps(optimizer: object) -> Optimizer:
+    """Return the optimizer if it uses a single batch at a time.
+
+    Raises
+    ------
+    TypeError
+        If it is not an optimizer, or lbfgs.
+    ValueError
+        If it has the schedule plateau.
+    """
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer is {optimizer!r}, expected one such as SGD(0.1); lbfgs looks at all "
+            "examples at every step: use train"
+        )
+    if optimizer.follows_losses:
+        raise ValueError("the schedule plateau follows the loss of whole epochs: use train")
+    return optimizer
+
+
 def columns(
-    rows: Sequence[Coefficients], as_column: Callable[[list[Any]], Any] = list
+    rows: Sequence[Coefficients], as_column: Callable[[list[Array]], Array] = list
 ) -> Coefficients:
     """Return a column of each coefficient; some rows may lack the decay: 1."""
     return {
@@ -307,15 +314,16 @@ def columns(
     }
 
 
-@lru_cache(maxsize=64)
-def _as_function(rule: Callable[..., Arrays], names: tuple[str, ...]) -> Callable[..., Arrays]:
-    """Return a rule as a function of its coefficients, one by one, and of arrays."""
+class _OfCoefficients(NamedTuple):
+    """A rule as a function of its coefficients, one by one, and of arrays."""
 
-    def function(xp: Namespace, *operands: Any) -> Arrays:
-        c = dict(zip(names, operands, strict=False))
-        return rule(xp, c, *operands[len(names) :])
+    rule: Callable[..., Arrays]
+    names: tuple[str, ...]
 
-    return function
+    def __call__(self, xp: Namespace, *operands: Array) -> Arrays:
+        """Return what the rule returns."""
+        c = dict(zip(self.names, operands, strict=False))
+        return self.rule(xp, c, *operands[len(self.names) :])
 
 
 def as_rate(name: str, rate: LearningRate) -> LearningRate:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from pluggable_mlp.network.members import TabMMini
     from pluggable_mlp.network.mlp import MLP
 
+Values: TypeAlias = dict[str, Any]
+"""Values of settings, or arguments of `MLP`, by name."""
+
 Pairs: TypeAlias = Literal["sign", "one-hot"]
 """What a column of two categories becomes: one feature, -1 or 1, or two."""
 
@@ -111,7 +114,7 @@ class Recipe(Component):
     rows_at_once: ClassVar[int] = 1000
     rate_factors: ClassVar[Mapping[str, float]] = {}
 
-    def values(self, facts: Facts) -> dict[str, Any]:
+    def values(self, facts: Facts) -> Values:
         """Return values of settings by name; None for what depends on facts that are not known."""
         # With the rate of SGD itself, 0.1, squared errors of 100 sigmoids diverge.
         return {
@@ -125,7 +128,7 @@ class Recipe(Component):
             "epochs": 30,
         }
 
-    def parts(self, form: TableForm) -> dict[str, Any]:
+    def parts(self, form: TableForm) -> Values:
         """Return the arguments of `MLP` that are no settings."""
         return {}
 
@@ -181,7 +184,7 @@ class RealMLP(TableRecipe):
     whole_batches: ClassVar[bool] = True
     rate_factors: ClassVar[Mapping[str, float]] = {"scale": 6.0, "b": 0.1}
 
-    def values(self, facts: Facts) -> dict[str, Any]:
+    def values(self, facts: Facts) -> Values:
         """See `Recipe`."""
         is_regression, by_task = facts.task == "regression", facts.task is not None
         return {
@@ -198,7 +201,7 @@ class RealMLP(TableRecipe):
             "epochs": 256,
         }
 
-    def parts(self, form: TableForm) -> dict[str, Any]:
+    def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
         return {
             "initializer": "standard_normal",
@@ -224,12 +227,12 @@ class RealMLPWhole(RealMLP):
         "b": 0.1,
     }
 
-    def values(self, facts: Facts) -> dict[str, Any]:
+    def values(self, facts: Facts) -> Values:
         """See `Recipe`; the decay is decoupled, and follows a schedule, as the dropout does."""
         rate = {"learning_rate": 0.2} if facts.task == "regression" else {}
         return super().values(facts) | rate | {"dropout": 0.15, "weight_decay": 0.02}
 
-    def parts(self, form: TableForm) -> dict[str, Any]:
+    def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
         from pluggable_mlp.network.categories import Categories
         from pluggable_mlp.network.embeddings import Periodic
@@ -286,7 +289,7 @@ class TabMMiniRecipe(TableRecipe):
     scaling: ClassVar[str | None] = "quantile"
     bins: ClassVar[int] = 48
 
-    def values(self, facts: Facts) -> dict[str, Any]:
+    def values(self, facts: Facts) -> Values:
         """See `Recipe`."""
         layers = {True: 2, False: 3, None: None}[facts.has_edges]
         return {
@@ -303,7 +306,7 @@ class TabMMiniRecipe(TableRecipe):
             "early_stopping": 16 if facts.validates else None,
         }
 
-    def parts(self, form: TableForm) -> dict[str, Any]:
+    def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
         from pluggable_mlp.network.embeddings import PiecewiseLinear
 

@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -44,19 +44,6 @@ def check_count(name: str, count: int, communicator: Communicator) -> None:
         )
 
 
-def _layout(
-    xp: ShardedNamespace, count: int, batch_size: int, micro_batch: int | None = None
-) -> Layout:
-    """Return which of so many examples, in the order of their batches, are whose."""
-    edges = _edges(count, batch_size, micro_batch)
-    return Layout(edges, xp.communicator.rank, xp.communicator.size)
-
-
-def _sharded(xp: ShardedNamespace, kind: Examples, layout: Layout, arrays: Batch) -> Examples:
-    """Return examples of this process's inputs, targets and sample_weight."""
-    return kind.with_arrays((*map_nested(lambda x: xp.cut(x, -x.ndim, layout), arrays), None))
-
-
 def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
     """Return `seeded_order`; on several processes each has its part of every micro-batch."""
     if not isinstance(xp, ShardedNamespace):
@@ -80,10 +67,11 @@ def _blocks_of_epochs(
     count, size = len(examples), examples.block_size
     seed = None if batch_size >= count else seed  # a single batch needs no order
 
-    def read(place: tuple[int, int]) -> tuple[Layout, tuple[Any, Any, Any]]:
+    def read(place: tuple[int, int]) -> tuple[Layout, Batch]:
         epoch, block = place
         rows = streaming.rows_of_block(count, size, block, seed, epoch)
-        layout = _layout(xp, len(rows), batch_size, micro_batch)
+        edges = _edges(len(rows), batch_size, micro_batch)
+        layout = Layout(edges, xp.communicator.rank, xp.communicator.size)
         places = rows[places_of(layout.ranges(layout.rank))]
         arrays = examples.inputs, examples.targets, examples.sample_weight
         return layout, map_nested(lambda rows: rows_at(rows, places), arrays)
@@ -91,7 +79,12 @@ def _blocks_of_epochs(
     for layout, block in streaming.read_ahead(
         read, streaming.places_in_order(count, size, first, epochs)
     ):
-        yield _sharded(xp, examples.kind, layout, examples.moved(*block))
+        own = map_nested(partial(_cut, xp, layout), examples.moved(*block))
+        yield examples.kind.with_arrays((*own, None))
+
+
+def _cut(xp: ShardedNamespace, layout: Layout, rows: Array) -> Array:
+    return xp.cut(rows, -rows.ndim, layout)
 
 
 def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, ...]:
@@ -104,7 +97,7 @@ def _edges(count: int, batch_size: int, micro_batch: int | None) -> tuple[int, .
 
 
 def check_agreement(
-    communicator: Communicator, backend: Backend, arguments: Mapping[str, Any]
+    communicator: Communicator, backend: Backend, arguments: Mapping[str, object]
 ) -> None:
     """Compare the arguments of a training or comparison on all processes, and the library's code.
 
@@ -147,7 +140,6 @@ def _difference(value: str | None, expected: str | None) -> str:
     return "differs from that of process 0"
 
 
-@cache
 def _code_sha256() -> str:
     """Return the SHA-256 of this library's modules."""
     sha, root = hashlib.sha256(), Path(__file__).parents[1]
@@ -160,11 +152,11 @@ def _code_sha256() -> str:
     return sha.hexdigest()
 
 
-def _hash(values: Any, backend: Backend) -> str:
+def _hash(values: Array, backend: Backend) -> str:
     return sha256_of_rows(rows_on_host(values, backend))
 
 
-def _fingerprint(value: Any, backend: Backend) -> str:
+def _fingerprint(value: object, backend: Backend) -> str:
     """Return a text that is the same of equal values, arrays and functions included."""
     hidden = _hidden_within(value, set())
     return " ".join(
@@ -172,10 +164,10 @@ def _fingerprint(value: Any, backend: Backend) -> str:
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return the `repr` without addresses, arrays and the order of sets."""
 
-    def shown(x: Any) -> Any:
+    def shown(x: object) -> object:
         if isinstance(x, set | frozenset):
             return sorted(map(repr, x))
         return "array" if getattr(x, "ndim", 0) else x

@@ -7,51 +7,40 @@ changes it any more, and the others go on.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, LibraryArrays, Namespace, dtype_name, map_nested
+from pluggable_mlp.arrays import Array, LibraryArrays, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.network.layers import Dropout
 from pluggable_mlp.network.mlp import MLP, at_each_step
+from pluggable_mlp.network.passes import map_arrays, named_like
 from pluggable_mlp.network.philox import Seed, as_words
-from pluggable_mlp.randomness import permutations
 from pluggable_mlp.training import loop
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import without_rate
 from pluggable_mlp.training.evaluation import outputs_of
-from pluggable_mlp.training.examples import AnyExamples, Examples
+from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     Optimizer,
-    Slots,
-    UpdateArguments,
     columns,
 )
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.streaming import Order, seeded_order
-from pluggable_mlp.training.trees import Tree, map_arrays, named_like
+from pluggable_mlp.training.streaming import seeded_order
+from pluggable_mlp.training.transforms import Transform
 
-NumberMaker: TypeAlias = Callable[[Any], Array]
-
-
-def number_maker(xp: Namespace, backend: Backend, dtype: str) -> NumberMaker:
-    """Return what makes arrays of Python floats, for a namespace of this dtype.
-
-    The reproducible one rounds a float beside an array, after it was computed in float64.
-    """
-    kind = "float64" if isinstance(xp, ReproducibleNamespace) else dtype
-    return partial(backend.asarray, dtype=kind)
+NumberMaker: TypeAlias = Callable[[Sequence[object]], Array]
 
 
 @dataclass(frozen=True)
-class StackedOptimizer(Optimizer):
+class StackedOptimizer(Transform):
     """The optimizers of several networks, which differ in their coefficients alone.
 
     Parameters
@@ -83,62 +72,6 @@ class StackedOptimizer(Optimizer):
         """Return that of the optimizer, (networks, 1, 1), or None."""
         scale: Array | None = self.optimizer.gradient_scale(c)
         return None if scale is None else scale[..., None, None]
-
-    def initial_slots(self, parameters: Tree) -> Slots:
-        """Return the optimizer's."""
-        return self.optimizer.initial_slots(parameters)
-
-    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
-        """Return the optimizer's."""
-        return self.optimizer.update(before)
-
-
-def dropout_of_networks(
-    rates: Sequence[float], backend: Backend, as_array: NumberMaker
-) -> tuple[Array, Array]:
-    """Return the numbers (networks, 1, 1) of each network's `Dropout`."""
-    dropped, factors = zip(*(Dropout(rate).numbers for rate in rates), strict=True)
-    return (
-        backend.asarray([[[number]] for number in dropped], dtype="int64"),
-        as_array([[[factor]] for factor in factors]),
-    )
-
-
-def seed_of_networks(seeds: Sequence[int], backend: Backend) -> Seed:
-    """Return the seed of dropout and noise: one, or the words (networks, 1) of each network."""
-    if len(set(seeds)) == 1:
-        return seeds[0]
-    words = zip(*map(as_words, seeds), strict=True)
-    low, high = (backend.asarray([[word] for word in column], dtype="int64") for column in words)
-    return low, high
-
-
-def order_of_networks(seeds: Sequence[int] | None) -> Order:
-    """Return the order of each network by its own seed; None: as the examples come."""
-    if seeds is None or len(set(seeds)) == 1:
-        return seeded_order(None if seeds is None else seeds[0])
-    return partial(_orders_of_epochs, seeds)
-
-
-def _orders_of_epochs(
-    seeds: Sequence[int],
-    examples: AnyExamples,
-    first: tuple[int, int],
-    epochs: int | None,
-    *,
-    backend: Backend,
-    batch_size: int,
-) -> Iterator[Examples]:
-    """See `Order`; all examples are on the device."""
-    assert isinstance(examples, Examples)
-    assert epochs is not None
-    count = len(examples)
-    for epoch in range(first[0], epochs + 1):
-        if batch_size >= count:  # a single batch needs no order
-            yield examples
-            continue
-        drawn = permutations(seeds, "shuffle", epoch, count, batch_size)
-        yield replace(examples, order=backend.asarray(drawn))
 
 
 @dataclass
@@ -224,13 +157,15 @@ class StackedTraining:
         self, active: list[StackedNetwork], state: TrainState, epoch: int, lost: LostNumbers
     ) -> tuple[TrainState, int]:
         """Train up to the epoch in which a network ends; return the state and the next epoch."""
-        steps = self._steps(active, state)
-        training = loop.take_epochs(
+        steps, seeds = self._steps(active, state), [network.seed for network in active]
+        seed = seeds[0] if len({*seeds}) == 1 else seeds
+        training = loop.training_progress(
             steps,
             self.examples,
-            order=order_of_networks([one.seed for one in active] if self.shuffle else None),
+            order=seeded_order(seed if self.shuffle else None),
             epochs=self.epochs,
             start=loop.Position(unwrapped(state), epoch),
+            measures=False,
         )
         for progress in training:
             if progress.ended:
@@ -244,11 +179,17 @@ class StackedTraining:
     def _steps(self, active: list[StackedNetwork], state: TrainState) -> Steps:
         """Return the steps of a stack of networks."""
         xp, dtype = namespace_of(self.arithmetic, self.backend), dtype_name(self.examples.dtype)
-        as_array = number_maker(xp, self.backend, dtype)
+        # The reproducible one rounds a float beside an array, after it was computed in float64.
+        kind = "float64" if isinstance(xp, ReproducibleNamespace) else dtype
+        as_array = partial(self.backend.asarray, dtype=kind)
         first = without_rate(active[0].optimizer)
         assert isinstance(first, Optimizer)
         rates: list[Any] = [network.mlp.dropout for network in active]
-        numbers = dropout_of_networks(rates, self.backend, as_array) if any(rates) else ()
+        numbers: tuple[Array, ...] = ()
+        if any(rates):
+            dropped, factors = zip(*(Dropout(rate).numbers for rate in rates), strict=True)
+            whole = self.backend.asarray([[[number]] for number in dropped], dtype="int64")
+            numbers = whole, as_array([[[factor]] for factor in factors])
         return Steps(
             xp,
             replace(self.mlp, dropout=at_each_step if numbers else 0.0),
@@ -257,9 +198,19 @@ class StackedTraining:
             state,
             backend=self.backend,
             batch_size=self.batch_size,
-            seed=seed_of_networks([network.seed for network in active], self.backend),
+            seed=self._seed([network.seed for network in active]),
             numbers=numbers,
         )
+
+    def _seed(self, seeds: Sequence[int]) -> Seed:
+        """Return one seed of dropout and noise, or the words (networks, 1) of each network."""
+        if len({*seeds}) == 1:
+            return seeds[0]
+        words = zip(*map(as_words, seeds), strict=True)
+        low, high = (
+            self.backend.asarray([[word] for word in column], dtype="int64") for column in words
+        )
+        return low, high
 
     def _note(
         self, active: list[StackedNetwork], steps: Steps, losses: Any, lost: LostNumbers

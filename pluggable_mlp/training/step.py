@@ -7,26 +7,26 @@ It is one function, `step`, whoever takes it: `Steps` operation by operation, tr
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import iadd
 from typing import Any, NamedTuple, TypeAlias
 
 from pluggable_mlp import arrays as libraries
 from pluggable_mlp import namespaces, shortcuts
-from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
+from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, Nested, map_nested
 from pluggable_mlp.fields import as_seed
-from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network import passes
+from pluggable_mlp.network.checks import check_parameters, checked_batch
 from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters, first_array
+from pluggable_mlp.network.passes import Parameters, Tree, first_array, map_arrays
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.training import optimizer as optimizers
-from pluggable_mlp.training import trees
-from pluggable_mlp.training.components import AnyOptimizer, as_single_steps, without_rate
-from pluggable_mlp.training.examples import Batch, Examples
+from pluggable_mlp.training.components import AnyOptimizer, without_rate
+from pluggable_mlp.training.examples import Arrays, Batch, Examples
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
-from pluggable_mlp.training.losses import total_weight
-from pluggable_mlp.training.optimizer import Coefficients, Optimizer
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, as_single_steps
 from pluggable_mlp.training.transforms import averaged_parameters
-from pluggable_mlp.training.trees import Tree, map_arrays
 
 StateArrays: TypeAlias = tuple[Tree, Tree, optimizers.Slots]
 """Parameters, buffers and slots of a state."""
@@ -69,7 +69,7 @@ class TrainState(NamedTuple):
     @property
     def inference_parameters(self) -> LibraryArrays:
         """The parameters for predictions: with buffers, and averaged if the optimizer averages."""
-        return trees.merge(averaged_parameters(self.slots, self.parameters), self.buffers)
+        return passes.merged(averaged_parameters(self.slots, self.parameters), self.buffers)
 
 
 class StepInput(NamedTuple):
@@ -91,8 +91,8 @@ class StepInput(NamedTuple):
 
     t: int
     seed: Seed
-    numbers: tuple[Any, ...]
-    data: Any
+    numbers: tuple[Array, ...]
+    data: Nested
     start: int | None = None
 
 
@@ -119,7 +119,7 @@ class StepModel:
     scale: float | None = None
     size: int = 0
 
-    def examples(self, xp: Namespace, arrays: Any) -> Examples:
+    def examples(self, xp: Namespace, arrays: Arrays) -> Examples:
         """Return examples of these arrays."""
         return Examples(None, None, getattr(xp, self.dtype), self.scale).with_arrays(arrays)
 
@@ -137,7 +137,7 @@ def step(
     c: Coefficients,
     step_input: StepInput,
     *,
-    traced: Callable[..., Any] | None = None,
+    traced: Callable[..., tuple[Array, Array | None, Tree, Tree]] | None = None,
     update: optimizers.Update = optimizers.each_array,
     fused: bool = False,
 ) -> Result:
@@ -170,7 +170,7 @@ def differentiate(
     parameters: Tree,
     buffers: Tree,
     scale: float | Array | None,
-    *step_input: Any,
+    *step_input: Nested,
 ) -> tuple[Array, Array | None, Tree, Tree]:
     """Return the loss of a batch, its weight, the buffers after it, and the gradients.
 
@@ -188,7 +188,7 @@ def differentiate(
             xp, model, parameters, buffers, batch, rng, scale
         )
     if scale is not None:
-        gradients = map_arrays(_add, parameters, gradients)
+        gradients = map_arrays(iadd, gradients, parameters)  # made here: quicker than new memory
     return loss, total_weight(xp, batch[2]), buffers, gradients
 
 
@@ -231,13 +231,8 @@ def _in_micro_batches(
             share if scale is None else share * scale,
         )
         loss = part * share if loss is None else loss + part * share
-        gradients = map_arrays(_add, of_part, gradients) if gradients else of_part
+        gradients = map_arrays(iadd, gradients, of_part) if gradients else of_part
     return loss, gradients, buffers
-
-
-def _add(x: Array, total: Array) -> Array:
-    total += x  # made for this step: writing over it is quicker than new memory
-    return total
 
 
 def initial_state(
@@ -287,7 +282,7 @@ def first_state(
     0
     """
     optimizer = as_single_steps(optimizer)
-    library = check_parameters(mlp, parameters)
+    library, _ = check_parameters(mlp, parameters)
     with shortcuts.on_device_of(first_array(parameters)):
         xp = namespaces.arithmetic_namespace(arithmetic, library)
         state: TrainState = namespaces.unwrapped(initial_state(xp, mlp, parameters, optimizer))
@@ -357,26 +352,25 @@ def training_step(
     optimizer = as_single_steps(optimizer)
     _check_state(state, optimizer)
     x, targets, sample_weight = map(libraries.without_graph, (x, targets, sample_weight))
-    parameters = trees.merge(state.parameters, state.buffers)
     with shortcuts.on_device_of(x):
-        xp, parameters, batch = mlp.checked_batch(parameters, x, targets, sample_weight, arithmetic)
-        slots = {name: map_arrays(xp.asarray, tree) for name, tree in state.slots.items()}
+        parameters = passes.merged(state.parameters, state.buffers)
+        xp, batch = checked_batch(mlp, parameters, x, targets, sample_weight, arithmetic)
+        arrays = state[:-1] if arithmetic == "native" else map_nested(xp.asarray, state[:-1])
         is_compiled = namespaces.compiles(xp)
         model = StepModel(mlp, without_rate(optimizer) if is_compiled else optimizer)
         at = state.t, as_words(as_seed(seed)), mlp.numbers_at(state.t)
         numbers = at, optimizer.coefficients_at(state.t)
-        arrays = *mlp.split(parameters), slots
         loss, after = namespaces.run(xp, _step_on_batch, (model,), arrays, batch, numbers=numbers)
         if arithmetic != "native":
             loss, after = namespaces.unwrapped((loss, after))
-    after = trees.named_like(state[:-1], after) if is_compiled else after
+    after = passes.named_like(state[:-1], after) if is_compiled else after
     return loss, TrainState._make([*after, state.t + 1])
 
 
 def _step_on_batch(
     xp: Namespace,
     model: StepModel,
-    at: tuple[Any, ...],
+    at: tuple[Nested, ...],
     c: Coefficients,
     arrays: StateArrays,
     batch: Batch,

@@ -14,22 +14,22 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
-from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name, map_nested
+from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import run
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
+from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.names import is_weight
-from pluggable_mlp.network.passes import first_array
+from pluggable_mlp.network.passes import Tree, first_array, is_weight, merged
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.shortcuts import backend_at, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS, loss_and_gradients_of
-from pluggable_mlp.training.losses import LossRecord, total_weight
+from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
 from pluggable_mlp.training.step import (
     Result,
@@ -40,7 +40,6 @@ from pluggable_mlp.training.step import (
     differentiate,
     step,
 )
-from pluggable_mlp.training.trees import Tree, merge
 
 STEPS_PER_CALL = 4096
 """At most, in a loop, which is compiled once for all counts of steps.
@@ -104,7 +103,7 @@ class Steps:
         self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
         self.batch_size, self.seed = batch_size, seed
         self._state, self._is_owned = state, False
-        self.names = [dict.fromkeys(layer) for layer in merge(state.parameters, state.buffers)]
+        self.names = [dict.fromkeys(layer) for layer in merged(state.parameters, state.buffers)]
         self._words, self._numbers = as_words(seed), numbers
         examples = dtype_name(kind.dtype), kind.scale
         self._model = StepModel(mlp.general, without_rate(optimizer), micro_batch, *examples)
@@ -326,7 +325,7 @@ def _identities(arrays: StateArrays) -> set[int]:
 
 
 def _fused_step(
-    xp: Namespace, model: StepModel, arrays: StateArrays, c: Coefficients, *step_input: Any
+    xp: Namespace, model: StepModel, arrays: StateArrays, c: Coefficients, *step_input: Nested
 ) -> Result:
     """Return `step`, as compilers fuse it."""
     return step(xp, model, arrays, c, StepInput(*step_input), fused=True)
@@ -337,7 +336,7 @@ def _exact_step(
     model: StepModel,
     arrays: StateArrays,
     c: Coefficients,
-    *step_input: Any,
+    *step_input: Nested,
 ) -> Result:
     """Return `step` in a reproducible namespace, of the library's arrays."""
     xp = base.for_tracing()
@@ -359,7 +358,7 @@ def _step_of_loop(
     arrays: StateArrays,
     index: Array,
     row: Coefficients,
-    first: tuple[Any, ...],
+    first: tuple[Nested, ...],
 ) -> tuple[StateArrays, tuple[Array, Array | None]]:
     """Return the arrays of the state after a step of a loop, and its loss and weight.
 
@@ -379,5 +378,5 @@ def copier(xp: Namespace) -> Function:
     return compiled(backend_at(xp), partial(_copies, xp)) or partial(_copies, xp)
 
 
-def _copies(xp: Namespace, nested: Any) -> Any:
+def _copies(xp: Namespace, nested: Nested) -> Nested:
     return map_nested(partial(xp.asarray, copy=True), nested)

@@ -10,7 +10,7 @@ Shapes: as in `examples.py`.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Thread
@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import PositiveCount, convert
 from pluggable_mlp.lazy import Places, Range, places_of, rows_within
-from pluggable_mlp.randomness import permutation
+from pluggable_mlp.randomness import permutation, permutations
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
 _BYTES_AT_ONCE = 2**24  # of inputs that are visited once
@@ -96,13 +96,16 @@ class Order(Protocol):
         """
 
 
-def seeded_order(seed: int | None) -> Order:
-    """Return the order drawn anew from a seed in each epoch; None: as they come."""
+def seeded_order(seed: int | Sequence[int] | None) -> Order:
+    """Return the order drawn anew from a seed in each epoch; None: as they come.
+
+    Of several seeds, those of networks, each network has its own order of examples on the device.
+    """
     return partial(_blocks_of_epochs, seed)
 
 
 def _blocks_of_epochs(
-    seed: int | None,
+    seed: int | Sequence[int] | None,
     examples: AnyExamples,
     first: tuple[int, int],
     epochs: int | None,
@@ -117,6 +120,8 @@ def _blocks_of_epochs(
 
     def read(place: tuple[int, int]) -> tuple[Any, Any]:
         epoch, block = place
+        if isinstance(seed, Sequence):
+            return None, permutations(seed, "shuffle", epoch, count, batch_size)
         drawn = _shuffle(count, size, block, seed, epoch)
         if isinstance(examples, Examples):
             return None, drawn

@@ -123,9 +123,9 @@ def sweep(
     arithmetic: str = "native",
     shuffle: bool = True,
     scale: float | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
-    validation: tuple[Any, Any] | None = None,
+    sample_weight: Array | None = None,
+    class_weight: object = None,
+    validation: tuple[Array, Array] | None = None,
     patience: int | None = None,
 ) -> Sweep:
     """Train many networks of one form at once, each with its own settings.
@@ -191,7 +191,7 @@ def sweep(
     networks = _networks_of_settings(mlp, settings, optimizer, patience)
     place: dict[str, Any] = {"backend": backend, "arithmetic": arithmetic}
     data = {**place, "dtype": dtype, "scale": scale}
-    weighting = {"sample_weight": sample_weight, "class_weight": class_weight}
+    weighting: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
     examples = make_examples(mlp, inputs, targets, **data, **weighting)
     held = None if validation is None else make_examples(mlp, *_pair(validation), **data)
     assert isinstance(examples, Examples)  # not in blocks
@@ -206,19 +206,16 @@ def sweep(
         convert("epochs", epochs, PositiveCount),
         convert("shuffle", shuffle, Flag),
     ).train(networks)
-    return Sweep([_swept(network, held, place) for network in networks])
-
-
-def _swept(network: StackedNetwork, held: Examples | None, place: dict[str, Any]) -> SweptNetwork:
-    """Return what a network has reached."""
-    mlp, parameters = network.mlp, network.parameters
-    scores = {} if held is None else evaluate(mlp, parameters, held, **place)
-    reached = parameters, network.epoch, network.history, network.held_history
-    return SweptNetwork(network.settings, mlp, *reached, scores, network.ended)
+    swept = []
+    for one in networks:
+        scores = {} if held is None else evaluate(one.mlp, one.parameters, held, **place)
+        reached = one.parameters, one.epoch, one.history, one.held_history
+        swept.append(SweptNetwork(one.settings, one.mlp, *reached, scores, one.ended))
+    return Sweep(swept)
 
 
 def _networks_of_settings(
-    mlp: MLP, settings: Any, optimizer: str, patience: int | None
+    mlp: MLP, settings: object, optimizer: str, patience: int | None
 ) -> list[StackedNetwork]:
     """Return what the settings make of each network.
 
@@ -279,9 +276,10 @@ def _checked(name: str, values: Mapping[str, Any], mlp: MLP, optimizer: AnyOptim
     raise ValueError(f"{refused}; a sweep takes {taken}: train such networks alone")
 
 
-def _pair(validation: Any) -> tuple[Any, Any]:
-    is_sequence = isinstance(validation, tuple | list)
-    if not is_sequence or len(validation) != 2:
-        came = type(validation).__name__ + (f" of {len(validation)}" if is_sequence else "")
-        raise TypeError(f"validation is a {came}, expected a tuple (inputs, targets)")
-    return validation[0], validation[1]
+def _pair(validation: object) -> tuple[Array, Array]:
+    came = type(validation).__name__
+    if isinstance(validation, tuple | list):
+        if len(validation) == 2:
+            return validation[0], validation[1]
+        came += f" of {len(validation)}"
+    raise TypeError(f"validation is a {came}, expected a tuple (inputs, targets)")

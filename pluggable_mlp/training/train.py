@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
 from pluggable_mlp.backends import Backend
@@ -70,8 +70,8 @@ def train(
     seed: int = 0,
     shuffle: bool = True,
     scale: float | None = None,
-    sample_weight: Any = None,
-    class_weight: Any = None,
+    sample_weight: Array | None = None,
+    class_weight: object = None,
     callbacks: Sequence[Callback] = (),
     block_size: int | None = None,
     micro_batch: int | None = None,
@@ -313,14 +313,14 @@ def _asks_to_stop(callback: Callback, epoch: Epoch) -> bool:
     )
 
 
-def _as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+def _as_callbacks(callbacks: object) -> tuple[Callback, ...]:
     """Return the callbacks, or refuse what cannot be called."""
     if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks is {callbacks!r}, expected a list of functions of an Epoch")
     return tuple(callbacks)
 
 
-def check_kinds(mlp: Any, backend: Any, optimizer: Any, dtype: Any) -> None:
+def check_kinds(mlp: object, backend: object, optimizer: object, dtype: object) -> None:
     """Raise for a name or a class in place of an instance, and for other dtypes."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")

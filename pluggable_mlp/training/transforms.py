@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import BelowOne, NonNegative
-from pluggable_mlp.network.names import core_axes
+from pluggable_mlp.network.passes import Tree, core_axes, map_arrays, map_weights
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
@@ -23,7 +23,6 @@ from pluggable_mlp.training.optimizer import (
     UpdateArguments,
     beside,
 )
-from pluggable_mlp.training.trees import Tree, map_arrays, map_weights
 
 _AVERAGE, _PENALTY = "average", "l2"
 
@@ -59,6 +58,10 @@ class Transform(Optimizer):
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return the inner optimizer's."""
         return self.optimizer.initial_slots(parameters)
+
+    def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
+        """Return the inner optimizer's."""
+        return self.optimizer.update(before)
 
 
 class GradientTransform(Transform):

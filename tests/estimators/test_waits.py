@@ -5,9 +5,9 @@ import pytest
 import sklearn.neural_network
 
 from pluggable_mlp import MLP, MLPClassifier, get_backend, train
+from pluggable_mlp.network.passes import map_arrays
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers import Adam
-from pluggable_mlp.training.trees import map_arrays
 from tests.emulated_card import counting
 
 pytestmark = pytest.mark.usefixtures("cupy_backend")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, train
-from pluggable_mlp.network.checks import check_sample_weight, check_sizes, check_targets
+from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.layers import Rng
 from tests.together import together
 
@@ -67,8 +67,8 @@ def test_every_library_is_told_the_same(backend):
 
 
 def test_sizes_become_a_tuple():
-    assert check_sizes([3, 2]) == (3, 2)
-    checked = check_sizes(np.asarray([3, 2]))
+    assert MLP([3, 2]).sizes == (3, 2)
+    checked = MLP(np.asarray([3, 2])).sizes
     assert checked == (3, 2)
     assert all(type(n) is int for n in checked)
 

@@ -15,8 +15,8 @@ from pluggable_mlp.network.member_layers import (
     MemberDense,
     MemberScaling,
 )
-from pluggable_mlp.network.names import core_axes
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
+from pluggable_mlp.network.passes import core_axes
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 

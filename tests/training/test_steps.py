@@ -15,6 +15,7 @@ from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.network.passes import map_arrays
 from pluggable_mlp.network.philox import as_words, random_numbers
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
@@ -29,7 +30,6 @@ from pluggable_mlp.training.step import (
     step,
 )
 from pluggable_mlp.training.steps import Steps
-from pluggable_mlp.training.trees import map_arrays
 from tests.conftest import present
 from tests.consistency.libraries import BoundedLibrary
 from tests.training.compilers import (

@@ -103,7 +103,7 @@ class BoundedNamespace:
             return x
         return self.asarray(x.astype(dtype, copy=copy))
 
-    def argmax(self, x: ArrayOrScalar, **settings: Any) -> Array:
+    def argmax(self, x: ArrayOrScalar, **settings: Array) -> Array:
         """Return the places of the largest elements, of integers and booleans."""
         if isinstance(x, Bounded):
             raise NoBoundError("xp.argmax of floats")
@@ -215,7 +215,7 @@ class BoundedNamespace:
             return ALSO_OF_INTEGERS[name](self, *operands)
         return getattr(np, name)(*operands)
 
-    def _of_one_value(self, name: str, *arguments: Any, **settings: Any) -> Bounded | Array:
+    def _of_one_value(self, name: str, *arguments: Array, **settings: object) -> Bounded | Array:
         """Return zeros, ones and the like, without an error; on the host, whatever the device."""
         values = (x.value if isinstance(x, Bounded) else x for x in arguments)
         settings.pop("device", None)
@@ -241,8 +241,8 @@ def _rest(a: Bounded) -> Array:
 def _rearranged(
     function: Callable[..., Array],
     x: Bounded | Comparison | Array,
-    *arguments: Any,
-    **settings: Any,
+    *arguments: Array,
+    **settings: object,
 ) -> Bounded | Comparison | Array:
     """Return x with its elements moved by a function."""
 

@@ -19,12 +19,21 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, map_nested
+from pluggable_mlp.arrays import (
+    Array,
+    Device,
+    DType,
+    Namespace,
+    Nested,
+    device_of,
+    library_of,
+    map_nested,
+)
 from pluggable_mlp.compiling import call_compiled
 from pluggable_mlp.elementary.rounding import one_nan
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
-from pluggable_mlp.namespaces.reproducible.dtypes import kinds_of
+from pluggable_mlp.namespaces.reproducible.dtypes import Kinds
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.wrapped_array import WrappedArray
@@ -60,7 +69,7 @@ class Reproducible:
     ) -> None:
         require_float64(xp)
         self.library = xp
-        self.kinds = kinds_of(xp)
+        self.kinds = Kinds(xp)
         self.__name__ = f"reproducible({library_of(xp)})"
         self.run_all = run_all
         self.queued = run_all is None
@@ -81,10 +90,10 @@ class Reproducible:
     @overload
     def wrap(
         self, arrays: list[Any] | tuple[Any, ...] | dict[Any, Any], underflow: int = ...
-    ) -> Any: ...
+    ) -> Nested: ...
     @overload
     def wrap(self, arrays: Array, underflow: int = ...) -> "ReproducibleArray": ...
-    def wrap(self, arrays: Any, underflow: int = ANY) -> Any:
+    def wrap(self, arrays: Nested, underflow: int = ANY) -> Nested:
         """Return nested library's arrays that came out of a reproducible namespace, as they are."""
         return map_nested(lambda array: ReproducibleArray(array, self, underflow), arrays)
 
@@ -92,11 +101,11 @@ class Reproducible:
         """Return a 0-d float64 array of the library as a scalar that behaves as a Python float."""
         return DeviceScalar(self.library, value)
 
-    def as_numbers(self, values: Any) -> Any:
+    def as_numbers(self, values: Nested) -> Nested:
         """Return nested numbers, with traced ones as integers or floats of the namespace."""
         return map_nested(self._as_number, values)
 
-    def _as_number(self, value: Any) -> Any:
+    def _as_number(self, value: Array) -> Array:
         if isinstance(value, int | float | ReproducibleArray):
             return value
         is_whole = self.library.isdtype(value.dtype, "integral")
@@ -148,7 +157,7 @@ class ReproducibleArray(WrappedArray):
         """Return the array in another namespace over the same library."""
         return ReproducibleArray(self._array, namespace, self.underflow)
 
-    def to_device(self, device: Device, /, *, stream: Any = None) -> "ReproducibleArray":
+    def to_device(self, device: Device, /, *, stream: object = None) -> "ReproducibleArray":
         """Return the array on another device of the library."""
         moved = array_api_compat.to_device(self.native, device, stream=stream)
         return ReproducibleArray(moved, self.namespace, self.underflow)
@@ -156,11 +165,11 @@ class ReproducibleArray(WrappedArray):
     def __dlpack__(
         self,
         *,
-        stream: Any = None,
+        stream: object = None,
         max_version: tuple[int, int] | None = None,
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
-    ) -> Any:
+    ) -> object:
         options = {
             "stream": stream,
             "max_version": max_version,
@@ -179,7 +188,7 @@ class ReproducibleArray(WrappedArray):
     def __copy__(self) -> "ReproducibleArray":
         return self.in_namespace(self.namespace)
 
-    def __deepcopy__(self, memo: Any) -> "ReproducibleArray":
+    def __deepcopy__(self, memo: object) -> "ReproducibleArray":
         return self.namespace.asarray(self, copy=True)
 
     def __reduce__(self) -> str:
@@ -191,7 +200,7 @@ class ReproducibleArray(WrappedArray):
     def __repr__(self) -> str:
         return f"ReproducibleArray({self.native!r})"
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: DType = None, copy: bool | None = None) -> Array:
         """Return the values as a NumPy array of their own, if the library gives one."""
         if copy is False:
             raise ValueError("copy is False, but a NumPy array of the values is a copy")
@@ -247,7 +256,7 @@ class FixedPointArray(ReproducibleArray):
         self.fixed_point = None
 
 
-def native_of(value: Any) -> Any:
+def native_of(value: Nested) -> Nested:
     """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
     return map_nested(lambda x: x.native, value, ReproducibleArray)
 

@@ -136,9 +136,12 @@ def operands(name: str, x: ArrayOrScalar, y: ArrayOrScalar) -> tuple[Array, Arra
         if x.kind == y.kind != "" and x.namespace is y.namespace:
             return x.native, y.native, x.kind
     a, b = pair(name, x, y)
-    kinds = [z.kind for z in (x, y) if isinstance(z, ReproducibleArray)]
     check_numeric(name, x if isinstance(x, ReproducibleArray) else y)
-    return a, b, max(kinds)  # "float32" < "float64"
+    kind = ""
+    for z in (x, y):
+        if isinstance(z, ReproducibleArray):
+            kind = max(kind, z.kind)  # "float32" < "float64"
+    return a, b, kind
 
 
 def pair(name: str, x: ArrayOrScalar, y: ArrayOrScalar) -> tuple[Array, Array]:

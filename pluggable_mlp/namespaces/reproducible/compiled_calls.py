@@ -5,10 +5,10 @@ Here it is compiled exactly, as a whole, for each kind of arguments.
 """
 
 from collections.abc import Callable, Hashable, Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.arrays import Array, Device, DType, Namespace, Nested, device_of
 from pluggable_mlp.compiling import Unsuitable, compiled
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
@@ -40,7 +40,7 @@ class _ArrayKind(NamedTuple):
     is_wrapped: bool
     shape: tuple[int, ...]
     dtype: DType
-    device: Any
+    device: Device
 
 
 class _NumberKind(NamedTuple):
@@ -73,8 +73,8 @@ class _Calls:
         self._is_of_pairs = function in _OF_PAIRS
         self.__doc__ = bound.__doc__
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        operands: list[Any] = []
+    def __call__(self, *arguments: object, **keywords: object) -> Array:
+        operands: list[Array] = []
         try:
             kinds = tuple([self._kind(argument, operands) for argument in arguments])
             named = tuple([(name, self._kind(keywords[name], operands)) for name in keywords])
@@ -86,7 +86,7 @@ class _Calls:
             return self._bound(*arguments, **keywords)
         return ReproducibleArray(result, self._ns)
 
-    def _kind(self, argument: Any, operands: list[Any]) -> _Kind:
+    def _kind(self, argument: Array, operands: list[Array]) -> _Kind:
         """Return what of an argument is compiled into the call; add what is not to the operands."""
         ns = self._ns
         if type(argument) is ReproducibleArray:
@@ -104,8 +104,7 @@ class _Calls:
             return _kind_of_array(False, argument)
         if argument is None or isinstance(argument, int | float | str | tuple):
             return _Constant(type(argument), argument)
-        if argument not in _dtypes(ns.library):
-            raise Unsuitable
+        ns.kinds[argument]  # raises for all but dtypes
         return _Constant(type(argument), argument)
 
 
@@ -144,13 +143,8 @@ def _compiled(
     return compiled(backend_at(library, floating[0].device), call, exact=True)
 
 
-def _is_number(argument: Any) -> bool:
+def _is_number(argument: object) -> bool:
     return isinstance(argument, int | float) and not isinstance(argument, bool)
-
-
-@cache
-def _dtypes(library: Namespace) -> list[DType]:
-    return [*library.__array_namespace_info__().dtypes().values()]
 
 
 def _kind_of_array(is_wrapped: bool, array: Array) -> _ArrayKind:
@@ -160,7 +154,7 @@ def _kind_of_array(is_wrapped: bool, array: Array) -> _ArrayKind:
     return _ArrayKind(is_wrapped, array.shape, array.dtype, device)
 
 
-def _argument(xp: Reproducible, kind: _Kind, operands: Iterator[Array], number: Function) -> Any:
+def _argument(xp: Reproducible, kind: _Kind, operands: Iterator[Array], number: Function) -> Nested:
     """Return the argument of a kind, with the next operand if it is one."""
     if isinstance(kind, _NumberKind):
         return number(next(operands))

@@ -6,7 +6,6 @@ Every function takes the namespace first.  Denormal numbers and negative zeros b
 import math
 import numbers
 from collections.abc import Callable
-from typing import Any
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, flush_to
@@ -38,7 +37,7 @@ def entered(ns: Reproducible, array: Array) -> Wrapped:
 
 def asarray(
     ns: Reproducible,
-    obj: Any,
+    obj: object,
     /,
     *,
     dtype: DType = None,
@@ -205,7 +204,11 @@ def _filled(name: str, doc: str) -> Callable[..., Wrapped]:
     """Return a function of a shape, which the library's of that name fills with 0 or 1."""
 
     def make(
-        ns: Reproducible, *shape: Any, dtype: DType = None, device: Device = None, **settings: Any
+        ns: Reproducible,
+        *shape: object,
+        dtype: DType = None,
+        device: Device = None,
+        **settings: object,
     ) -> Wrapped:
         dtype = ns.library.float64 if dtype is None else dtype
         underflow = PRODUCTS if ns.kinds[dtype] else ANY
@@ -223,7 +226,12 @@ def _like(name: str) -> Callable[..., Wrapped]:
     """Return the function of an array, whose shape, dtype and device are those of the result."""
 
     def make(
-        ns: Reproducible, x: Wrapped, /, *fill_value: Scalar, dtype: DType = None, **settings: Any
+        ns: Reproducible,
+        x: Wrapped,
+        /,
+        *fill_value: Scalar,
+        dtype: DType = None,
+        **settings: object,
     ) -> Wrapped:
         place = settings.pop("device", None)
         place = device_of(x.native) if place is None else place
@@ -235,7 +243,7 @@ def _like(name: str) -> Callable[..., Wrapped]:
 
 
 def from_dlpack(
-    ns: Reproducible, x: Any, /, *, device: Device = None, copy: bool | None = None
+    ns: Reproducible, x: object, /, *, device: Device = None, copy: bool | None = None
 ) -> Wrapped:
     """Return an array of another library, taken over by DLPack."""
     options = {"device": device, "copy": copy}

@@ -1,7 +1,5 @@
 """The dtypes that have rules: their kinds, limits and defaults, the same on every library."""
 
-from functools import lru_cache
-
 from pluggable_mlp.arrays import Device, DType, Namespace, dtype_name
 
 # fmt: off
@@ -17,14 +15,13 @@ def default_dtypes(xp: Namespace) -> dict[str, DType]:
     return {"real floating": xp.float64, "integral": xp.int64, "indexing": xp.int64}
 
 
-@lru_cache(maxsize=64)  # of libraries, not of the namespaces of steps
 def limits(xp: Namespace, dtype: DType) -> tuple[int, int]:
     """Return the least and the greatest integer of a dtype of the library."""
     info = xp.iinfo(dtype)
     return int(info.min), int(info.max)
 
 
-class _Kinds(dict[DType, str]):
+class Kinds(dict[DType, str]):
     """ "float32", "float64" or "" by the dtype: asked at every operation, so looked up."""
 
     def __init__(self, xp: Namespace) -> None:
@@ -43,12 +40,6 @@ class _Kinds(dict[DType, str]):
             )
         self[dtype] = kind
         return kind
-
-
-@lru_cache(maxsize=32)
-def kinds_of(xp: Namespace) -> _Kinds:
-    """Return the kinds of the dtypes of a library: a mapping."""
-    return _Kinds(xp)
 
 
 class Inspection:

@@ -42,7 +42,8 @@ def _total(
     """Return a sum, without the denormal numbers that it may hold (`array.py` says when)."""
     if not kind:
         return Wrapped(total, ns)
-    one, other = _underflow(x1, kind), _underflow(x2, kind)
+    one = x1.underflow if isinstance(x1, Wrapped) else _underflow(x1, kind)
+    other = x2.underflow if isinstance(x2, Wrapped) else _underflow(x2, kind)
     if (one and other) or _LARGE in (one, other):
         return Wrapped(total, ns, LATTICE)
     if PRODUCTS not in (one, other):
@@ -53,9 +54,7 @@ def _total(
 _LARGE = PRODUCTS + 1  # a number from 2^-101 (2^-968) on: sums close to it are on the lattice
 
 
-def _underflow(x: ArrayOrScalar, kind: str) -> int:
-    if isinstance(x, Wrapped):
-        return x.underflow
+def _underflow(x: DeviceScalar | float, kind: str) -> int:
     if isinstance(x, DeviceScalar):
         return ANY
     size = abs(x)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name
 from pluggable_mlp.namespaces.reproducible import coercion
@@ -31,7 +31,7 @@ Wrapped = ReproducibleArray
 class _Key(NamedTuple):
     """What a library understands: x[items], then places along an axis, then axes backwards."""
 
-    items: tuple[Any, ...]
+    items: tuple[object, ...]
     taken: tuple[int, Array] | None
     backwards: tuple[int, ...]
 
@@ -79,7 +79,7 @@ def _expanded(items: list[KeyItem], shape: tuple[int, ...]) -> list[KeyItem]:
 
 
 def _key_with_array(
-    ns: Reproducible, parts: list[Any], axis: int, backwards: tuple[int, ...]
+    ns: Reproducible, parts: list[Array], axis: int, backwards: tuple[int, ...]
 ) -> _Key:
     """Return the key of slices and one array (n,): array-api-strict has no slices beside arrays."""
     places, parts[axis] = parts[axis], slice(None)
@@ -90,9 +90,9 @@ def _key_with_array(
 
 def _parts_of(
     ns: Reproducible, items: list[KeyItem], shape: tuple[int, ...]
-) -> tuple[list[Any], tuple[int, ...]]:
+) -> tuple[list[Array], tuple[int, ...]]:
     """Return the library's items for these, one for each axis, and the axes to be reversed."""
-    parts: list[Any] = []
+    parts: list[Array] = []
     backwards: list[int] = []
     axis = 0
     for item in items:
@@ -111,17 +111,20 @@ def _parts_of(
 
 def _is_plain(key: Key, shape: tuple[int, ...]) -> bool:
     """Whether every library understands a key as it is: a quick check for the keys of steps."""
-    if type(key) is not tuple or sum(item is ... for item in key) != 1:
+    if type(key) is not tuple:
         return False
-    axis = 0
+    is_of_axis = [item is not None for item in key]
+    axis, ellipses = 0, 0
     for place, item in enumerate(key):
         if item is ...:
-            axis = len(shape) + 1 - len(key) + place
+            axis, ellipses = len(shape) - sum(is_of_axis[place + 1 :]), ellipses + 1
+        elif item is None:
+            continue
         elif 0 <= axis < len(shape) and _is_within(item, shape[axis]):
             axis += 1
         else:
             return False
-    return axis == len(shape)
+    return ellipses == 1 and axis == len(shape)
 
 
 def _is_within(item: KeyItem, length: int) -> bool:

@@ -65,7 +65,7 @@ def _factors(x1: Wrapped, x2: Wrapped) -> tuple[products.Factor, products.Factor
 
 def affine(ns: Reproducible, x: Wrapped, W: Wrapped, b: Wrapped, /) -> Wrapped:
     """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out)."""
-    return Wrapped(products.affine(ns.library, ns.run_all, *_factors(x, W), b.native), ns)
+    return Wrapped(products.matmul(ns.library, ns.run_all, *_factors(x, W), b.native), ns)
 
 
 def vecdot(ns: Reproducible, x1: Wrapped, x2: Wrapped, /, *, axis: int = -1) -> Wrapped:

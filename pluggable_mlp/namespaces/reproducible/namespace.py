@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import array_api_compat
 
-from pluggable_mlp.arrays import Array, DType, Namespace, map_nested, unwrapped_namespace
+from pluggable_mlp.arrays import Array, DType, Namespace, Nested, map_nested, unwrapped_namespace
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import (
@@ -87,7 +87,7 @@ class ReproducibleNamespace(Reproducible):
 
     beyond_standard = ("affine", "erf", "in_one_kernel", "rsqrt", "sigmoid", "softplus")
 
-    def in_one_kernel(self, function: Function, *operands: Any) -> Any:
+    def in_one_kernel(self, function: Function, *operands: Array) -> Nested:
         """Return function(self, *operands), elementwise, at once if the library can."""
         at_once = own(self.library, "in_one_kernel")
         if at_once is None:
@@ -132,7 +132,7 @@ class ReproducibleNamespace(Reproducible):
             return function
 
         @wraps(function)
-        def guarded(*arguments: Any, **keywords: Any) -> Any:
+        def guarded(*arguments: Nested, **keywords: Nested) -> Nested:
             check_process(self.library)
             if not self.is_traced:
                 map_nested(_refuse_traced, arguments, ReproducibleArray)
@@ -157,7 +157,7 @@ class ReproducibleNamespace(Reproducible):
         takes_pair, check = name in _EXACT_PAIRS, _check_of(name)
 
         @wraps(function)
-        def apply(*arguments: Any, **keywords: Any) -> Any:
+        def apply(*arguments: Nested, **keywords: Nested) -> Nested:
             if check is not None:
                 for x in arguments:
                     check(name, x)
@@ -175,7 +175,7 @@ class ReproducibleNamespace(Reproducible):
         underflow = coercion.underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
         return ReproducibleArray(self._in_int64(name, function(a, b)), self, underflow)
 
-    def _in_int64(self, name: str, result: Any) -> Any:
+    def _in_int64(self, name: str, result: Nested) -> Nested:
         """Return the result of the library's function of a name with places and counts in int64.
 
         Some are of other integer dtypes on JAX.
@@ -220,7 +220,7 @@ class _OnLibrary(NamedTuple):
     function: Function
     are_arrays: tuple[bool, ...]
 
-    def __call__(self, library: Namespace, *values: Any) -> Any:
+    def __call__(self, library: Namespace, *values: Array) -> Nested:
         """Return the library's arrays."""
         ns = ReproducibleNamespace(library, run_all=None)
         operands = (
@@ -259,9 +259,9 @@ def _refuse_traced(x: ReproducibleArray) -> None:
         raise traced()
 
 
-def _flat(arguments: Sequence[Any]) -> list[Any]:
+def _flat(arguments: Sequence[object]) -> list[object]:
     """Return the arrays and numbers of arguments, also those in lists."""
-    flat: list[Any] = []
+    flat: list[object] = []
     for argument in arguments:
         flat += argument if isinstance(argument, list | tuple) else [argument]
     return flat

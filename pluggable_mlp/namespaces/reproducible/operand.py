@@ -139,6 +139,8 @@ class Operand:
         A library's array of float32 or float64, not empty, or a `FixedPoint`.
     axis
         The axis along which terms are added: each row (-1) or column (-2) has a grid of its own.
+    widths : tuple of int, default ()
+        Of the slices; a `FixedPoint` has its own single one.
     largest_of_all : (…, m, 1) or (…, 1, n), optional
         That of the whole, of which the array is a part: the terms are divided over processes.
 
@@ -146,6 +148,8 @@ class Operand:
     ----------
     largest : (…, m, 1) or (…, 1, n)
         The largest magnitude of each scaled row (column), float64; perhaps any if one is NaN.
+    slices : Slices
+        Of these widths; none of an empty array.
     root : (…, m, 1) or (…, 1, n), or 1.0
         Twice a factor of each row (column) of the result, see `scale_back`.
     stacked : (…, slices n, k) and (…, slices n, 1), or None
@@ -158,17 +162,21 @@ class Operand:
         xp: Namespace,
         x: Array | FixedPoint,
         axis: int,
+        widths: tuple[int, ...] = (),
         largest_of_all: Array | None = None,
     ) -> None:
         self.xp = xp
         self.x = x
         self.axis = axis
-        self._slices: dict[tuple[int, ...], Slices] = {}
+        self.slices = Slices((), ())
         self.stacked: tuple[Array, Array] | None = None
         self.fixed = isinstance(x, FixedPoint)
         self._scale: Array | float = 1.0
         self.root: Array | float = 1.0
-        if self.fixed or (largest_of_all is None and 0 in x.shape):
+        if isinstance(x, FixedPoint):
+            self.slices = Slices((x.floats,), (x.scale,))
+            return
+        if largest_of_all is None and 0 in x.shape:
             return
         if largest_of_all is None:
             # A library may lose NaN here: the slices have it.
@@ -180,6 +188,8 @@ class Operand:
             self._scale = xp.where(large, 2.0**-600, xp.where(small, 2.0**600, one))
             self.root = xp.where(large, 2.0**300, xp.where(small, 2.0**-300, one))
             self.largest = self.largest * self._scale
+        if widths:
+            self.slices = split(xp, x, self.largest, widths, self._scale)
 
     def floats(self) -> Array:
         """Return the values (…, m, n) in float64, scaled: a new array, but of a `FixedPoint`."""
@@ -188,25 +198,13 @@ class Operand:
             return x.floats
         return x * self._scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)
 
-    def split(self, widths: tuple[int, ...]) -> Slices:
-        """Return slices of the array, which is no `FixedPoint`."""
-        return split(self.xp, self.x, self.largest, widths, self._scale)
-
-    def slices(self, widths: tuple[int, ...]) -> Slices:
-        """Return the slices, kept for the next tile; a `FixedPoint` has its own single one."""
-        if self.fixed:
-            return Slices((self.x.floats,), (self.x.scale,))
-        if widths not in self._slices:
-            self._slices[widths] = self.split(widths)
-        return self._slices[widths]
-
-    def stack(self, widths: tuple[int, ...]) -> None:
-        """Set `stacked` from the slices of these widths.
+    def stack(self) -> None:
+        """Set `stacked` from the slices.
 
         Columns of the result then lie one after the other in memory, and so do rows of slices:
         operations on few columns run along many rows.
         """
-        transpose, (arrays, grids) = self.xp.matrix_transpose, self.slices(widths)
+        transpose, (arrays, grids) = self.xp.matrix_transpose, self.slices
         stack = partial(self.xp.concat, axis=-2)
         self.stacked = stack([*map(transpose, arrays)]), stack([*map(transpose, grids)])
 

@@ -41,7 +41,7 @@ from functools import partial
 from threading import Event
 from typing import TypeAlias
 
-from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.compiling import call_compiled
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT, one_nan, type_name
 from pluggable_mlp.executor import RunAll
@@ -85,8 +85,10 @@ WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = 
 }
 
 
-def matmul(xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor) -> Array:
-    """Return the matrix product of a (…, m, k) and b (…, k, n).
+def matmul(
+    xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor, bias: Array | None = None
+) -> Array:
+    """Return the matrix product of a (…, m, k) and b (…, k, n), plus a bias (…, n).
 
     Parameters
     ----------
@@ -98,18 +100,20 @@ def matmul(xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor) -> Array
         A library's array of float32 or float64, or a `FixedPoint`. Leading axes broadcast.
     b : (…, k, n)
         Of the same dtype.
+    bias : (…, n), optional
+        Added before the only rounding.
 
     Returns
     -------
     (…, m, n)
         Its bits depend on nothing but the values; the error bound is at the top of this file.
     """
-    return _product(xp, run_all, a, b, None)
-
-
-def affine(xp: Namespace, run_all: RunAll | None, x: Factor, W: Factor, b: Array) -> Array:
-    """Return x W + b, rounded once, for x (…, batch, in), W (…, in, out), b (…, out) or (out,)."""
-    return _product(xp, run_all, x, W, _without_tiny_bits(xp, b, type_name(xp, x)))
+    require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
+    name = type_name(xp, a)
+    if bias is not None:
+        bias = _without_tiny_bits(xp, bias, name)
+    parts, axis = _parts(xp, run_all, name, a, b, bias)  # the slices are gone when these are joined
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
 
 
 def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False) -> Array:
@@ -132,58 +136,45 @@ def _count_below(xp: Namespace, x: Array, axis: int, share: float) -> Array:
     return xp.sum(xp.astype((magnitudes > 0.0) & (magnitudes < smallest), xp.int64))
 
 
-def _product(
-    xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor, bias: Array | None
-) -> Array:
-    """Return a b + bias for a (…, m, k), b (…, k, n) and bias (…, 1, n) in float64, or none."""
-    require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
-    parts, axis = _parts(xp, run_all, a, b, bias)  # the slices are gone when these are joined
-    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)
-
-
 def _parts(
-    xp: Namespace, run_all: RunAll | None, a: Factor, b: Factor, bias: Array | None
+    xp: Namespace, run_all: RunAll | None, name: str, a: Factor, b: Factor, bias: Array | None
 ) -> tuple[list[Array], int]:
-    """Return the parts of `_product`, and the axis along which they follow each other.
+    """Return the parts of a product, and the axis along which they follow each other.
+
+    The bias is (…, 1, n) in float64, or none.
 
     One side of the output is cut into tiles, so that their temporaries stay in cache: the side of
     the operand that is not fixed point, so that its tiles are also split at once; else the longer.
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
-    name, fixed = type_name(xp, a), (isinstance(a, FixedPoint), isinstance(b, FixedPoint))
+    fixed = isinstance(a, FixedPoint), isinstance(b, FixedPoint)
     widths, tile = WIDTHS[name, *fixed], _tile
-    if run_all is not None and _by_single_products(xp, a, b):
+    if k == 1:  # no product is added to another
+        widths = (), ()
+    elif run_all is not None and _by_single_products(xp, a, b):
         widths, tile = (SLICE, SLICE), partial(_tile_by_single_product, Event())
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
-        stacked = n <= NARROW and run_all is not None  # on a queue, the copies take longer
-        right = _split_for_all(Operand(xp, b, -2), widths[1], stacked)
+        right = Operand(xp, b, -2, widths[1])
+        if n <= NARROW and run_all is not None and len(right.slices.arrays) > 1:
+            right.stack()  # on a queue, the copies take longer
 
         def part(ends: Ends) -> Array:
-            return tile(Operand(xp, cut(a, -2, *ends), -1), right, bias)
+            return tile(Operand(xp, cut(a, -2, *ends), -1, widths[0]), right, bias)
     else:
         axis, length, across = -1, n, m
-        left = _split_for_all(Operand(xp, a, -1), widths[0])
+        left = Operand(xp, a, -1, widths[0])
 
         def part(ends: Ends) -> Array:
-            return tile(left, Operand(xp, cut(b, -1, *ends), -2), cut(bias, -1, *ends))
+            return tile(left, Operand(xp, cut(b, -1, *ends), -2, widths[1]), cut(bias, -1, *ends))
 
     return run_tiles(run_all, part, length, across, k, axis=axis), axis
-
-
-def _split_for_all(operand: Operand, widths: tuple[int, ...], stacked: bool = False) -> Operand:
-    """Return an operand with its slices: concurrent tiles would each compute them."""
-    if 0 not in operand.x.shape and operand.x.shape[operand.axis] > 1:
-        operand.slices(widths)
-        if stacked and len(widths) > 1:
-            operand.stack(widths)
-    return operand
 
 
 def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
     """Return the product of two operands plus bias (…, 1, n) float64 or none, rounded."""
     xp, dtype = left.xp, left.x.dtype
-    r = _sum_of_products(left, right, type_name(xp, left.x))
+    r = _sum_of_products(left, right)
     if dtype == xp.float64:
         root = left.root * right.root
         if right.stacked is not None:  # in the order of the result, which NumPy keeps then
@@ -196,16 +187,11 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
 
 def _by_single_products(xp: Namespace, a: Factor, b: Factor) -> bool:
     """Return whether one product and a test of its rounding are likely to be quicker than two."""
-    if (
-        own(xp, "put") is None
-        or isinstance(a, FixedPoint)
-        or isinstance(b, FixedPoint)
-        or not a.ndim == b.ndim == 2
-    ):
+    if isinstance(a, FixedPoint) or isinstance(b, FixedPoint) or not a.ndim == b.ndim == 2:
         return False
     (m, k), n = a.shape, b.shape[1]
     is_large = m * k * n >= LARGE and min(m, k, n) > NARROW
-    return is_large and k <= BLOCK and type_name(xp, a) == "float32"
+    return is_large and k <= BLOCK and a.dtype == xp.float32 and own(xp, "put") is not None
 
 
 def _tile_by_single_product(
@@ -215,14 +201,14 @@ def _tile_by_single_product(
 
     `refused` is set by the first tile for which that is of no use: nor is it for others, then.
     """
-    if refused.is_set():
-        return _tile(left, right, bias)
     xp = left.xp
+    if refused.is_set():
+        return _tile(*_operands(xp, left.x, right.x), bias)
     finish = partial(rounded, xp, dtype=left.x.dtype, bias=bias)
     result = single_product(left, right, finish)
     if result is None:
         refused.set()
-        return _tile(left, right, bias)
+        return _tile(*_operands(xp, left.x, right.x), bias)
     r, places = result
     if places.shape[0]:
         n = r.shape[1]
@@ -231,28 +217,34 @@ def _tile_by_single_product(
         of_columns = xp.matrix_transpose(xp.take(right.x, columns, axis=1))[:, :, None]
         if bias is not None:
             bias = xp.take(bias, columns, axis=1)[0, :, None, None]
-        exact = _tile(Operand(xp, of_rows, -1), Operand(xp, of_columns, -2), bias)
+        exact = _tile(*_operands(xp, of_rows, of_columns), bias)
         own(xp, "put")(r, places, xp.reshape(exact, (-1,)))
     return r
 
 
+def _operands(xp: Namespace, a: Array, b: Array) -> tuple[Operand, Operand]:
+    """Return the operands of float32 as slices that are all multiplied."""
+    left, right = WIDTHS["float32", False, False]
+    return Operand(xp, a, -1, left), Operand(xp, b, -2, right)
+
+
 def rounded(xp: Namespace, r: Array, dtype: DType, bias: Array | None = None) -> Array:
     """Return r (…, m, n) in float64, which is changed, plus bias, rounded to the dtype."""
-    smallest = (SMALLEST_PRODUCT if bias is None else SMALLEST_NORMAL)[dtype_name(dtype)]
+    name = "float64" if dtype == xp.float64 else "float32"
+    smallest = (SMALLEST_PRODUCT if bias is None else SMALLEST_NORMAL)[name]
     if bias is not None:
         r += bias
     return xp.astype(zero_below(xp, r, smallest), dtype, copy=False)
 
 
-def _sum_of_products(left: Operand, right: Operand, name: str) -> Array:
+def _sum_of_products(left: Operand, right: Operand) -> Array:
     """Return the product of scaled operands in float64 (…, m, n)."""
     xp = left.xp
     if 0 in (*left.x.shape, *right.x.shape):  # nothing, or sums of nothing
         return xp.matmul(left.floats(), right.floats())
     if left.x.shape[-1] == 1:
         return left.floats() * right.floats()
-    widths = WIDTHS[name, left.fixed, right.fixed]
-    a, b = left.slices(widths[0]), right.slices(widths[1])
+    a, b = left.slices, right.slices
     reach = max(len(a.arrays), len(b.arrays))
     n = right.x.shape[-1]
     with_all: dict[int, Array] = {}  # those of the right by a slice of the left, transposed

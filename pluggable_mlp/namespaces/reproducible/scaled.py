@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
+from pluggable_mlp.shortcuts import in_one_kernel
 
 _UNIT = {"float32": 2.0**64, "float64": 2.0**512}
 
@@ -68,7 +69,8 @@ def unit_near(xp: Namespace, largest: Array) -> Array:
     """
     usable = xp.astype(xp.where(xp.isfinite(largest), largest, 1.0), xp.float64)
     large = usable > 2.0**400
-    near = power_of_two_at_least(xp, xp.where(large, usable * 2.0**-700, usable))
+    usable = xp.where(large, usable * 2.0**-700, usable)
+    near = in_one_kernel(xp, power_of_two_at_least, usable)
     least, most = _UNITS[type_name(xp, largest)]
     near = xp.where(large, xp.minimum(near, 2.0**300) * 2.0**700, near)
     near = xp.minimum(xp.maximum(near, least), most)

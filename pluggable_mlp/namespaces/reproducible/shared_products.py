@@ -10,7 +10,7 @@ of all processes are there.  The rest is as in `products`.
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.elementary.rounding import type_name
@@ -23,7 +23,7 @@ from pluggable_mlp.namespaces.reproducible.splitting import exact_ends
 class Exchange(Protocol):
     """Reduces the library's arrays over all processes, several in one exchange."""
 
-    def __call__(self, arrays: Sequence[Array], operation: str) -> list[Array]:
+    def __call__(self, arrays: Sequence[Array], operation: Literal["sum", "max"]) -> list[Array]:
         """Return the "sum" or the "max", of each array, of all processes."""
 
 
@@ -48,7 +48,7 @@ def shared_matmul(xp: Namespace, a: Factor, b: Factor, inner: int, exchange: Exc
     """
     require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
     left, right = _operands(xp, a, b, exchange)
-    r = _shared_sum(left, right, type_name(xp, a), inner, exchange)
+    r = _shared_sum(left, right, inner, exchange)
     if a.dtype == xp.float64:
         r = scale_back(xp, r, left.root * right.root)
     return rounded(xp, r, a.dtype)
@@ -59,9 +59,10 @@ def _operands(xp: Namespace, a: Factor, b: Factor, exchange: Exchange) -> tuple[
     sides = (a, -1), (b, -2)
     of_floats = [side for side in sides if not isinstance(side[0], FixedPoint)]
     largest = iter(exchange([_largest(xp, *side) for side in of_floats], "max"))
+    widths = WIDTHS[type_name(xp, a), isinstance(a, FixedPoint), isinstance(b, FixedPoint)]
     left, right = (
-        Operand(xp, x, axis, None if isinstance(x, FixedPoint) else next(largest))
-        for x, axis in sides
+        Operand(xp, x, axis, its_widths, None if isinstance(x, FixedPoint) else next(largest))
+        for (x, axis), its_widths in zip(sides, widths, strict=True)
     )
     return left, right
 
@@ -77,10 +78,9 @@ def _largest(xp: Namespace, x: Array, axis: int) -> Array:
     return xp.max(magnitudes, axis=axis, keepdims=True)
 
 
-def _shared_sum(left: Operand, right: Operand, name: str, inner: int, exchange: Exchange) -> Array:
+def _shared_sum(left: Operand, right: Operand, inner: int, exchange: Exchange) -> Array:
     """Return the sum of the products of slices over all processes, in float64 (…, m, n)."""
-    widths = WIDTHS[name, left.fixed, right.fixed]
-    a, b = left.slices(widths[0]), right.slices(widths[1])
+    a, b = left.slices, right.slices
     xp, is_long = left.xp, inner > BLOCK
     parts: list[Array] = []
     for i, j in pairs(a, b):

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary.tables import power_of_two
 from pluggable_mlp.namespaces.reproducible.operand import Operand
+from pluggable_mlp.namespaces.reproducible.splitting import split
 from pluggable_mlp.shortcuts import take
 
 SLICE = (29,)
@@ -45,12 +46,12 @@ def single_product(
     Parameters
     ----------
     left, right : Operand
-        Of float32: (m, k) and (k, n), k at most 1024.
+        Of float32, with slices of `SLICE`: (m, k) and (k, n), k at most 1024.
     finish : callable
         T, which may write over its argument.
     """
     xp = left.xp
-    (a,), (b,) = left.slices(SLICE).arrays, right.slices(SLICE).arrays
+    (a,), (b,) = left.slices.arrays, right.slices.arrays
     r = xp.matmul(a, b)
     error = _norms(xp, a, -1) * _norms(xp, b, -2)
     lowest = finish(r - error)
@@ -75,8 +76,8 @@ def _norms(xp: Namespace, x: Array, axis: int) -> Array:
 
 def _has_few_bits(operand: Operand) -> bool:
     """Return whether a slice of few bits holds as much of an operand as `SLICE` does."""
-    few = operand.split(_FEW_BITS)
-    return bool(operand.xp.all(few.arrays[0] == operand.slices(SLICE).arrays[0]))
+    (few,), _ = split(operand.xp, operand.x, operand.largest, _FEW_BITS)
+    return bool(operand.xp.all(few == operand.slices.arrays[0]))
 
 
 def _have_terms(xp: Namespace, a: Array, b: Array, places: Array) -> Array:

@@ -39,12 +39,8 @@ class Slices(NamedTuple):
 def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
     """Return the smallest power of two >= x for float64 0 <= x <= 2^900 (any shape).
 
-    It is 0 for 0, and NaN for infinity and NaN.
+    It is 0 for 0, and NaN for infinity and NaN; elementwise, for one kernel.
     """
-    return in_one_kernel(xp, _power_of_two_at_least, x)
-
-
-def _power_of_two_at_least(xp: Namespace, x: Array) -> Array:
     x = xp.where(x == float("inf"), float("nan"), x)  # no invalid operation, of which NumPy warns
     q = x * 2.0**53
     p = (q + x) - q
@@ -77,7 +73,7 @@ def split(
     Slices
         Of each element, at most half of the last grid is lost.
     """
-    grid = power_of_two_at_least(xp, largest)
+    grid = in_one_kernel(xp, power_of_two_at_least, largest)
     grids: list[Array | float] = []
     for place, width in enumerate(widths):
         grid = grid * 2.0 ** -(width if place == 0 else width + 1)

@@ -7,7 +7,6 @@ library's.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.elementary.roots import sqrt
@@ -39,17 +38,23 @@ def _axes(x: Wrapped, axis: Axis) -> tuple[int, ...]:
     ValueError
         If one is named twice.
     """
+    if isinstance(axis, int) and -x.ndim <= axis < x.ndim:
+        return (axis % x.ndim,)
     axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     for one in axes:
         if not -x.ndim <= one < max(x.ndim, 1):
             raise IndexError(f"axis is {one}, expected one of the {x.ndim} axes of {x.shape}")
-    places = sorted({one % x.ndim for one in axes}) if x.ndim else []
-    if len(places) < len(axes) and x.ndim:
+    if not x.ndim:
+        return ()
+    places = [one % x.ndim for one in axes]
+    if len({*places}) < len(places):
         raise ValueError(f"axis is {axis}, which names one of the {x.ndim} axes twice")
-    return tuple(places)
+    return tuple(sorted(places))
 
 
-def _of_library(ns: Reproducible, name: str, x: Wrapped, dtype: DType, **settings: Any) -> Wrapped:
+def _of_library(
+    ns: Reproducible, name: str, x: Wrapped, dtype: DType, **settings: object
+) -> Wrapped:
     """Return the library's reduction of integers or booleans, which wraps around.
 
     Without a dtype it is int64, or uint64 of unsigned ones; PyTorch has no sums of these.

@@ -26,8 +26,10 @@ _BLOCK = 2**20
 _WIDTH = 33
 
 
-def sum(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Return the sum along one axis.
+def sum(
+    xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False, divisor: int = 1
+) -> Array:
+    """Return the sum along one axis, times 1/divisor.
 
     Parameters
     ----------
@@ -39,26 +41,14 @@ def sum(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False
         The axis, or None for all elements.
     keepdims
         Whether summed axes stay, with length 1.
+    divisor
+        At least 0.
 
     Returns
     -------
     (…, …)
         Of the same dtype; the error bound is at the top of this file.
     """
-    return _sum_over(xp, x, axis, keepdims, 1)
-
-
-def mean(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Return the mean along one axis (see `sum`): the sum times 1/n; NaN for n = 0.
-
-    Beyond the error of the sum, the two roundings of float64 add at most 2^-52 |mean|.
-    """
-    count = math.prod(x.shape) if axis is None else x.shape[axis]
-    return _sum_over(xp, x, axis, keepdims, count)
-
-
-def _sum_over(xp: Namespace, x: Array, axis: int | None, keepdims: bool, divisor: int) -> Array:
-    """Return the sum of x (…, n, …) along the axis, times 1/divisor."""
     along = x if axis is not None else xp.reshape(x, (-1,))
     total = _sum_along(xp, along, 0 if axis is None else axis)
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
@@ -73,12 +63,22 @@ def _sum_over(xp: Namespace, x: Array, axis: int | None, keepdims: bool, divisor
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 
+def mean(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Return the mean along one axis (see `sum`): the sum times 1/n; NaN for n = 0.
+
+    Beyond the error of the sum, the two roundings of float64 add at most 2^-52 |mean|.
+    """
+    count = math.prod(x.shape) if axis is None else x.shape[axis]
+    return sum(xp, x, axis, keepdims, count)
+
+
 def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
     """Return the sum along the axis in float64, kept with length 1; it may be denormal or -0."""
     if 0 in x.shape:
         return xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
     if x.dtype == xp.float32:
-        return _tree_sum(xp, x, axis)
+        at_once = own(xp, "tree_sum")
+        return _halved(xp, x, axis) if at_once is None else at_once(_halved, x, axis)
     operand = Operand(xp, x, axis)
     terms = operand.floats()
     # Of scaled numbers, no order overflows: infinity or NaN is among the terms.
@@ -86,12 +86,6 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
     slices = split(xp, terms, operand.largest, (_WIDTH, _WIDTH))
     r = scale_back(xp, _exact_sum(xp, slices, axis), operand.root)
     return xp.where(xp.isnan(r), unbounded, r)
-
-
-def _tree_sum(xp: Namespace, x: Array, axis: int) -> Array:
-    """Return `_halved`, at once if a library can."""
-    at_once = own(xp, "tree_sum")
-    return _halved(xp, x, axis) if at_once is None else at_once(_halved, x, axis)
 
 
 def _halved(xp: Namespace, x: Array, axis: int) -> Array:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from types import EllipsisType
 from typing import Any, TypeAlias
 
-from pluggable_mlp.arrays import Array, Namespace, map_nested
+from pluggable_mlp.arrays import Array, Namespace, Nested, map_nested
 from pluggable_mlp.namespaces.wrapped_array import WrappedArray
 
 ArrayOrScalar: TypeAlias = "ShardedArray | bool | int | float"
@@ -154,7 +154,7 @@ class ShardedArray(WrappedArray):
 ShardedArray.operands = (ShardedArray, *ShardedArray.scalars)
 
 
-def wholes_of(value: Any) -> Any:
+def wholes_of(value: Nested) -> Nested:
     """Return a structure of tuples, lists and dicts with the wholes of sharded arrays.
 
     Raises
@@ -165,7 +165,7 @@ def wholes_of(value: Any) -> Any:
     return map_nested(lambda x: x.whole, value, ShardedArray)
 
 
-def cut_of(operands: Iterable[Any]) -> tuple[int | None, Layout | None]:
+def cut_of(operands: Iterable[object]) -> tuple[int | None, Layout | None]:
     """Return the axis that is cut, and its layout, of operands that are cut alike."""
     cuts = {
         (x.axis, x.layout) for x in operands if isinstance(x, ShardedArray) and x.axis is not None
@@ -175,7 +175,7 @@ def cut_of(operands: Iterable[Any]) -> tuple[int | None, Layout | None]:
     return cuts.pop() if cuts else (None, None)
 
 
-def part_of(inner: Namespace, x: Any, axis: int | None, layout: Layout | None) -> Any:
+def part_of(inner: Namespace, x: Array, axis: int | None, layout: Layout | None) -> Array:
     """Return what belongs to the parts of other operands: of a whole with all rows, its own."""
     if not isinstance(x, ShardedArray):
         return x

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pluggable_mlp.namespaces.sharded.array import ShardedArray, ShardingError, cut_of, part_of
 
@@ -63,7 +62,7 @@ def broadcast_to(x: ShardedArray, /, shape: tuple[int, ...]) -> ShardedArray:
     return ShardedArray(xp.inner.broadcast_to(x.part, tuple(lengths)), xp, x.axis, x.layout)
 
 
-def reshape(x: ShardedArray, /, shape: tuple[int, ...], **settings: Any) -> ShardedArray:
+def reshape(x: ShardedArray, /, shape: tuple[int, ...], **settings: object) -> ShardedArray:
     """Return the array in another shape: an example may become several rows, and the reverse.
 
     Raises

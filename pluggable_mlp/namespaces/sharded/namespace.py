@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from operator import attrgetter
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pluggable_mlp.arrays import Array, Namespace, device_of, map_nested
+from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.error_function import erf
 from pluggable_mlp.namespaces import kinds
@@ -118,7 +118,7 @@ class ShardedNamespace:
             whole = xp.take(whole, self.backend.asarray(places, dtype="int64"), axis=axis)
         return xp.astype(whole, xp.bool) if is_boolean else whole
 
-    def _exchange(self, arrays: Sequence[Array], operation: Any) -> list[Array]:
+    def _exchange(self, arrays: Sequence[Array], operation: Literal["sum", "max"]) -> list[Array]:
         """Return the sum or maximum of the library's arrays over all processes, in one exchange."""
         if not arrays:
             return []
@@ -177,7 +177,7 @@ class ShardedNamespace:
             portable = name == "erf"  # it gathers from tables, which a cut array cannot
             function = partial(erf, self.inner) if portable else getattr(self.inner, name)
 
-        def apply(*operands: Any, **settings: Any) -> ShardedArray:
+        def apply(*operands: Nested, **settings: Nested) -> ShardedArray:
             cut = cut_of([*operands, *settings.values()])
             parts = [part_of(self.inner, x, *cut) for x in operands]
             named = {key: part_of(self.inner, x, *cut) for key, x in settings.items()}
@@ -189,18 +189,18 @@ class ShardedNamespace:
         function = getattr(self.inner, name)
 
         @wraps(function)
-        def apply(x: ShardedArray, *arguments: Any, **settings: Any) -> ShardedArray:
+        def apply(x: ShardedArray, *arguments: object, **settings: object) -> ShardedArray:
             # A term has the shape and the dtype of the sum, which need not be exchanged for them.
             return ShardedArray(function(x.term, *arguments, **settings), self, x.axis, x.layout)
 
         return apply
 
-    def _of_wholes(self, name: str) -> Callable[..., Any]:
+    def _of_wholes(self, name: str) -> Callable[..., Nested]:
         """Return a function that has no rule for arrays that are cut."""
         function = attrgetter(name)(self.inner)
 
         @wraps(function)
-        def apply(*arguments: Any, **settings: Any) -> Any:
+        def apply(*arguments: Nested, **settings: Nested) -> Nested:
             try:
                 wholes, named = wholes_of((arguments, settings))
             except ShardingError:
@@ -212,12 +212,12 @@ class ShardedNamespace:
 
         return apply
 
-    def _of_dtypes(self, name: str) -> Callable[..., Any]:
+    def _of_dtypes(self, name: str) -> Callable[..., Nested]:
         """Return a function of dtypes, which may be given as arrays, cut or not."""
         function = getattr(self.inner, name)
 
         @wraps(function)
-        def apply(*arguments: Any, **settings: Any) -> Any:
+        def apply(*arguments: Nested, **settings: Nested) -> Nested:
             parts = (x.term if isinstance(x, ShardedArray) else x for x in arguments)
             return function(*parts, **settings)
 
@@ -232,7 +232,7 @@ class ShardedNamespace:
             *,
             axis: int | tuple[int, ...] | None = None,
             keepdims: bool = False,
-            **settings: Any,
+            **settings: object,
         ) -> ShardedArray:
             settings = {"axis": axis, "keepdims": keepdims, **settings}
             axes = {one % x.ndim - x.ndim for one in axes_of(axis, x.ndim)}
@@ -252,7 +252,7 @@ class ShardedNamespace:
 
     # Single functions
 
-    def asarray(self, x: Any, /, **settings: Any) -> ShardedArray:
+    def asarray(self, x: object, /, **settings: object) -> ShardedArray:
         """Return an array that all processes give alike; one of this namespace as it is cut."""
         if isinstance(x, ShardedArray):
             return ShardedArray(self.inner.asarray(x.part, **settings), self, x.axis, x.layout)

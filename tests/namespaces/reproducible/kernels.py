@@ -13,7 +13,7 @@ def matmul(xp, a, b, run_all=one_by_one):
 
 
 def affine(xp, x, W, b, run_all=one_by_one):
-    return _computed(xp, partial(products.affine, xp, run_all), x, W, b)
+    return _computed(xp, partial(products.matmul, xp, run_all), x, W, b)
 
 
 def sum(xp, x, axis=None, keepdims=False):

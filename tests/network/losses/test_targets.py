@@ -6,8 +6,8 @@ import pytest
 from pluggable_mlp import special
 from pluggable_mlp.arrays import by_columns
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
+from pluggable_mlp.network.loss import one_hot
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.targets import one_hot
 from tests.network.losses.cases import compute
 from tests.together import together
 
