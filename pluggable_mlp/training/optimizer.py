@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
+from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
-from pluggable_mlp.arrays import Array, Namespace, array_namespace
+from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
 from pluggable_mlp.network.passes import Tree, is_weight, leaves, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
@@ -23,7 +23,7 @@ Slots: TypeAlias = dict[str, Tree]
 Coefficient: TypeAlias = float | Array
 """A float; on the device perhaps a number of each network (…), an array or `DeviceScalar`."""
 
-Coefficients: TypeAlias = dict[str, Any]
+Coefficients: TypeAlias = dict[str, Nested]
 """Each a `Coefficient`, by name; those of an optimizer within another are a dict of their own."""
 
 Function = TypeVar("Function", bound=Callable[..., object])

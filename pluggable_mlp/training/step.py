@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import iadd
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pluggable_mlp import arrays as libraries
 from pluggable_mlp import namespaces, shortcuts
@@ -63,7 +63,7 @@ class TrainState(NamedTuple):
 
     parameters: Tree
     buffers: Tree
-    slots: Any
+    slots: Nested
     t: int
 
     @property

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
@@ -51,7 +50,7 @@ With 1 here XLA compiles no loop, and Muon's native bits on JAX are others; thos
 SECONDS_PER_CALL = 0.05
 """Target duration of one call of many steps.  The display is updated between calls."""
 
-Function = Callable[..., Any]
+Function = Callable[..., Nested]
 
 
 class Steps:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Thread
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import PositiveCount, convert
 from pluggable_mlp.lazy import Places, Range, places_of, rows_within
@@ -118,7 +119,7 @@ def _blocks_of_epochs(
     if batch_size >= count:  # a single batch needs no order
         seed = None
 
-    def read(place: tuple[int, int]) -> tuple[Any, Any]:
+    def read(place: tuple[int, int]) -> tuple[Array, Array]:
         epoch, block = place
         if isinstance(seed, Sequence):
             return None, permutations(seed, "shuffle", epoch, count, batch_size)

@@ -6,7 +6,7 @@ Here it is compiled exactly, as a whole, for each kind of arguments.
 
 from collections.abc import Callable, Hashable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, Nested, device_of
 from pluggable_mlp.compiling import Unsuitable, compiled
@@ -14,7 +14,7 @@ from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
 from pluggable_mlp.shortcuts import backend_at, compiles_operations
 
-Function = Callable[..., Any]
+Function = Callable[..., Nested]
 
 _MOST_CALLS = 1024
 """Compiled ones that are kept, of all functions."""

@@ -37,7 +37,7 @@ from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection
 from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.shortcuts import check_process, guards, load_offers, own, standard_function
 
-Function = Callable[..., Any]
+Function = Callable[..., Nested]
 
 _RULES: dict[str, Function] = (
     creation.FUNCTIONS

@@ -183,7 +183,7 @@ def part_of(inner: Namespace, x: Array, axis: int | None, layout: Layout | None)
         return x.part
     if x.shape[axis] == 1:
         return x.part
-    key: list[Any] = [slice(None)] * x.ndim
+    key: list[object] = [slice(None)] * x.ndim
     runs = []
     for start, stop in layout.ranges(layout.rank):
         key[axis] = slice(start, stop)
