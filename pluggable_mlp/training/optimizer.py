@@ -141,7 +141,7 @@ class Optimizer(Component, ABC):
     @property
     def follows_losses(self) -> bool:
         """Whether the learning rate depends on the losses of previous epochs."""
-        return False
+        return self.after(()) is not self
 
     def after(self, losses: Sequence[float]) -> "Optimizer":
         """Return the optimizer for the epoch that follows epochs with these mean losses."""
@@ -206,17 +206,11 @@ class GradientDescent(Optimizer):
             learning_rate=_Scaled(rate, factor) if callable(rate) else rate * factor
         )
 
-    @property
-    def follows_losses(self) -> bool:
-        """Whether the schedule does."""
-        return isinstance(self.learning_rate, Schedule) and self.learning_rate.follows_losses
-
     def after(self, losses: Sequence[float]) -> Self:
         """Return the optimizer with its schedule for the epoch after these mean losses."""
         schedule = self.learning_rate
-        if not (isinstance(schedule, Schedule) and schedule.follows_losses):
-            return self
-        return self.replaced(learning_rate=schedule.after(losses))
+        following = schedule.after(losses) if isinstance(schedule, Schedule) else schedule
+        return self if following is schedule else self.replaced(learning_rate=following)
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return `coefficients` with the learning rate of the update that follows t others."""

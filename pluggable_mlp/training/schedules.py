@@ -27,7 +27,7 @@ class Schedule(fields.Component):
     @property
     def follows_losses(self) -> bool:
         """Whether the rate depends on the losses of the epochs before."""
-        return False
+        return self.after(()) is not self
 
     def after(self, losses: Sequence[float]) -> "Schedule":
         """Return the schedule for the epoch that follows epochs with these mean losses."""
@@ -234,11 +234,6 @@ class Plateau(Constant):
     patience: fields.Count = 10
     threshold: fields.BelowOne = 1e-4
 
-    @property
-    def follows_losses(self) -> bool:
-        """True."""
-        return True
-
     def after(self, losses: Sequence[float]) -> "Plateau":
         """Return the schedule with the rate that follows these losses, of all epochs so far."""
         total, best, bad = 1.0, math.inf, 0
@@ -280,16 +275,11 @@ class WarmUp(Schedule):
             return self.schedule(0) * ((t + 1) / self.steps)
         return self.schedule(t - self.steps)
 
-    @property
-    def follows_losses(self) -> bool:
-        """Whether the schedule that follows does."""
-        return isinstance(self.schedule, Schedule) and self.schedule.follows_losses
-
     def after(self, losses: Sequence[float]) -> "WarmUp":
         """Return a warm-up to the schedule that these losses lead to."""
-        if isinstance(self.schedule, Schedule):
-            return replace(self, schedule=self.schedule.after(losses))
-        return self
+        schedule = self.schedule
+        following = schedule.after(losses) if isinstance(schedule, Schedule) else schedule
+        return self if following is schedule else replace(self, schedule=following)
 
 
 SCHEDULES: dict[str, type[Constant]] = {

@@ -40,16 +40,10 @@ class Transform(Optimizer):
             )
         super().__post_init__()
 
-    @property
-    def follows_losses(self) -> bool:
-        """Whether the inner optimizer's learning rate depends on losses."""
-        return self.optimizer.follows_losses
-
     def after(self, losses: Sequence[float]) -> Self:
         """Return the transform around the inner optimizer after these losses."""
-        if not self.follows_losses:
-            return self
-        return self.replaced(optimizer=self.optimizer.after(losses))
+        inner = self.optimizer.after(losses)
+        return self if inner is self.optimizer else self.replaced(optimizer=inner)
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the inner optimizer's."""
