@@ -183,7 +183,9 @@ class Steps:
     def _own(self) -> StateArrays:
         """Return the state's arrays, which no caller holds, to be written over."""
         if not self._is_owned:
-            self._state = TrainState._make([*copier(self.xp)(self._state[:-1]), self._state.t])
+            copies: Function = partial(_copies, self.xp)
+            copies = compiled(backend_at(self.xp), copies) or copies
+            self._state = TrainState._make([*copies(self._state[:-1]), self._state.t])
             self._is_owned = True
         return self._state[:-1]
 
@@ -370,11 +372,6 @@ def _step_of_loop(
     place = start + index * model.size
     loss, weight, after = _fused_step(xp, model, arrays, c, t + index, seed, numbers, data, place)
     return after, (loss, weight)
-
-
-def copier(xp: Namespace) -> Function:
-    """Return a function that copies all arrays in nested lists, tuples and dicts."""
-    return compiled(backend_at(xp), partial(_copies, xp)) or partial(_copies, xp)
 
 
 def _copies(xp: Namespace, nested: Nested) -> Nested:
