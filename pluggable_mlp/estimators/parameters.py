@@ -31,13 +31,12 @@ from pluggable_mlp.network.normalization import (
     LayerNorm,
     Normalization,
 )
-from pluggable_mlp.network.passes import Parameters
+from pluggable_mlp.network.passes import Parameters, map_arrays
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots
 from pluggable_mlp.training.optimizers import SGD, Adam
 from pluggable_mlp.training.schedules import Schedule
-from pluggable_mlp.training.trees import map_arrays
 
 Widths: TypeAlias = int | Sequence[int] | NDArray[Any]
 Activation: TypeAlias = str | Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]]
