@@ -8,7 +8,7 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.compiling import compiled
-from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
+from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespace_at
 from pluggable_mlp.shortcuts import (
     add_product,
     backend_at,
@@ -119,7 +119,8 @@ def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
     offer(xp, check_process=lambda: answers.append("checked"))
     for count in (1, 2):
         arithmetic_namespace(arithmetic, xp)
-        assert len(answers) == count
+        namespace_at(arithmetic, xp, np.zeros(1))
+        assert len(answers) == 2 * count
 
 
 def test_the_backend_of_an_array_is_found_by_its_device(backend):
