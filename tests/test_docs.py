@@ -236,7 +236,8 @@ def check_commands(text):
             assert data in ("digits", *PUBLISHED) or Path(data).suffix, f"{data} is not a data set"
             if name == "train":
                 fields = fields_of(Settings)
-                Settings(**{key: of for key, of in given.items() if key in fields})
+                settings = {key: of for key, of in given.items() if key in fields}
+                Settings(**settings).check_components()
         elif name not in ("-m", "-c", "--help"):
             script = (ROOT / name).read_text("utf-8")
             assert all(f'"{word}"' in script for word in arguments if word.startswith("--")), name
