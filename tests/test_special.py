@@ -79,7 +79,8 @@ def test_an_infinite_gradient_never_becomes_finite(backend, name):
     """Libraries differ in whether it becomes NaN."""
     x = backend.asarray([1.0, 0.5, -1.0])
     dy = backend.asarray([math.inf, -math.inf, math.inf])
-    dx = backend.to_numpy(ACTIVATIONS[name](backend.xp, x)[1](dy))
+    with np.errstate(invalid="ignore"):
+        dx = backend.to_numpy(ACTIVATIONS[name](backend.xp, x)[1](dy))
     assert not np.isfinite(dx[:2]).any()
     assert not (np.isfinite(dx[2]) and (name != "relu" or dx[2] != 0.0))
 
