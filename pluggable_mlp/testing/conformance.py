@@ -111,8 +111,8 @@ def expect_bits(what: str, actual: HostArray, expected: HostArray) -> None:
     expect(kinds[0] == kinds[1], f"{what}: {kinds[0]}, expected {kinds[1]}")
     bits = [x.tobytes() for x in (actual, expected)]
     if bits[0] != bits[1]:
-        by_element = f"V{expected.itemsize}"
-        (places,) = np.nonzero(np.not_equal(*(np.frombuffer(x, by_element) for x in bits)))
+        one, other = (np.frombuffer(x, f"V{expected.itemsize}") for x in bits)
+        (places,) = np.nonzero(one != other)
         first, right = (repr(x.reshape(-1)[places[0]]) for x in (actual, expected))
         expect(
             False,
