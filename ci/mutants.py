@@ -7,6 +7,8 @@ ignored, a state that is overwritten.  For any other fault in changed code: ci/m
     python ci/mutants.py --area network   those of ci/faults/network.toml
     python ci/mutants.py --name seed -j 2 those with "seed" in their name, in two copies at once
     python ci/mutants.py --list           what there is; a fault whose place is gone is stale
+    python ci/mutants.py --who-sees       which of a fault's test files see it, each run by itself
+    python ci/mutants.py --who-sees --tests tests/network/test_mlp.py    and whether this one does
 
 A file of faults holds groups of them, a table "[[faults]]" each:
 
@@ -33,7 +35,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -228,6 +231,44 @@ def run(faults: list[Fault], jobs: int, seconds: float) -> int:
     return int(any(verdicts[verdict] for verdict in (SURVIVED, STALE, BROKEN)))
 
 
+def candidates(fault: Fault, others: Iterable[str]) -> list[Tests]:
+    """Return the tests of a fault and other files, divided by file."""
+    places: dict[str, tuple[str, ...]] = {}
+    for place in fault.tests.places:
+        file = place.partition("::")[0]
+        places[file] = (*places.get(file, ()), place)
+    named = [Tests(group, fault.tests.only) for group in places.values()]
+    return named + [Tests((file,)) for file in others if file not in places]
+
+
+def who_sees(faults: list[Fault], others: Iterable[str], jobs: int, seconds: float) -> int:
+    """Print a table of the files that see each fault, and how many each sees alone; return 0."""
+    pairs = [
+        replace(fault, tests=tests)
+        for fault in faults
+        if not fault.is_stale(ROOT)
+        for tests in candidates(fault, others)
+    ]
+    sees, alone = Counter[str](), Counter[str]()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
+        copies = Copies(Path(scratch), jobs)
+        verdicts = copies.map(lambda copy, pair: judge(copy, pair, seconds)[0], pairs)
+        judged = zip(pairs, verdicts, strict=True)
+        print("| fault | seen by | not by |\n|---|---|---|")
+        for what, group in groupby(judged, lambda judgement: judgement[0].what):
+            by: dict[bool, list[str]] = {True: [], False: []}
+            for pair, verdict in group:
+                if verdict != BROKEN:  # its -k takes none of the file's tests, or they fail anyway
+                    by[verdict != SURVIVED].append(pair.tests.places[0].partition("::")[0])
+            sees.update(dict.fromkeys(by[False], 0) | dict.fromkeys(by[True], 1))
+            alone.update(by[True] if len(by[True]) == 1 else [])
+            print(f"| {what} | {', '.join(by[True])} | {', '.join(by[False])} |", flush=True)
+    print("\n| file | sees | alone |\n|---|---|---|")
+    for file in sorted(sees):
+        print(f"| {file} | {sees[file]} | {alone[file]} |")
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line asks for; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -236,6 +277,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--area", action="append", help="the name of a file of faults")
     parser.add_argument("--name", default="", help="a part of what a fault does")
     parser.add_argument("--list", action="store_true", help="plant nothing")
+    parser.add_argument("--who-sees", action="store_true", help="run one file at a time")
+    parser.add_argument("--tests", nargs="+", default=[], help="further files for --who-sees")
     parser.add_argument("--faults", type=Path, default=FAULTS, help="a folder of such files")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for the tests of a fault")
     parser.add_argument("-j", type=int, default=1, help="how many copies of the tree")
@@ -245,6 +288,8 @@ def main(arguments: list[str] | None = None) -> int:
         for fault in read_faults(options.faults)
         if options.name in fault.what and (options.area is None or fault.area in options.area)
     ]
+    if options.who_sees:
+        return who_sees(faults, options.tests, options.j, options.seconds)
     if not options.list:
         return run(faults, options.j, options.seconds)
     for fault in faults:

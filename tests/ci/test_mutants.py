@@ -58,6 +58,18 @@ def test_caught_surviving_and_stale_faults_are_distinguished(script):
 
 
 @copies_the_tree
+def test_who_sees_a_fault_is_asked_of_one_file_at_a_time(tmp_path, capsys):
+    (tmp_path / "own.toml").write_text(TABLE, encoding="utf-8")
+    others = ["tests/test_settings.py", "tests/test_registry.py", "tests/test_wording.py"]
+    arguments = ["--faults", str(tmp_path), "--name", "two", "--who-sees", "--tests", *others]
+    assert mutants.main(arguments) == 0
+    written = capsys.readouterr().out
+    no = "tests/test_settings.py, tests/test_wording.py"
+    assert f"| two for one | tests/test_registry.py | {no} |\n" in written
+    assert "| tests/test_registry.py | 1 | 1 |\n| tests/test_settings.py | 0 | 0 |" in written
+
+
+@copies_the_tree
 def test_tests_that_fail_without_a_fault_see_none(script):
     table = TABLE.replace("tests/test_registry.py", "tests/no_such_test.py")
     assert script("--name", "two", table=table) == (1, {"two for one": ["BROKEN"]})
