@@ -94,24 +94,17 @@ class Looping(Wrapped):
 
 
 class Counting(Wrapped):
-    """It counts how often functions were given to its compiler, run as Python code, and called.
-
-    Python code runs once a compilation.  A backend without a compiler runs it at each call.
-    """
+    """It counts how often functions were given to its compiler, and called."""
 
     def __init__(self, backend):
         super().__init__(backend)
-        self.given, self.runs, self.calls = 0, 0, 0
+        self.given, self.calls = 0, 0
 
     def compile(self, function, used_up=(), *, exact=False, most=1):
-        def run(*arguments):
-            self.runs += 1
-            return function(*arguments)
-
         if hasattr(self._backend, "compile"):
-            compiled = self._backend.compile(run, used_up, exact=exact, most=most)
+            compiled = self._backend.compile(function, used_up, exact=exact, most=most)
         else:
-            compiled = None if exact or most > 1 else run
+            compiled = None if exact or most > 1 else function
         if compiled is None:
             return None
         self.given += 1

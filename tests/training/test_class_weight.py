@@ -5,7 +5,6 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.training.class_weight import class_weights_of_examples
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
@@ -30,12 +29,6 @@ def test_class_weights_are_those_of_scikit_learn(backend, class_weight, rows):
     theirs = utils.compute_sample_weight(class_weight, CLASSES)
     # Two roundings on either side.
     np.testing.assert_allclose(ours, theirs, rtol=4 * 2.0**-53)
-
-
-def test_balanced_by_hand(backend):
-    """Three of class 0, five of class 2: 8 / (2 · 3) and 8 / (2 · 5)."""
-    ours = weights_of(backend, "softmax_cross_entropy", CLASSES, 3, class_weight="balanced")
-    assert ours.tolist() == [8 / 10, 8 / 6, 8 / 6, 8 / 10, 8 / 10, 8 / 10, 8 / 6, 8 / 10]
 
 
 @pytest.mark.parametrize(
@@ -63,24 +56,6 @@ def test_weights_in_an_array(backend):
         backend, "sigmoid_cross_entropy", YES_OR_NO[:, 0], 1, class_weight=given["labels"][0]
     )
     assert one.tolist() == [1.0, 5.0, 1.0, 1.0, 1.0]
-
-
-@pytest.mark.parametrize(
-    "class_weight", [np.ones((3, 2)), np.ones(2), {0: 1.0, 1: 2.0}, 3.0, "unfair"], ids=repr
-)
-def test_weights_of_several_labels_that_do_not_fit(class_weight):
-    with pytest.raises(ValueError, match=r"(?s)class_weight is .*, expected 'balanced'"):
-        weights_of(
-            get_backend("numpy"), "sigmoid_cross_entropy", YES_OR_NO, 2, class_weight=class_weight
-        )
-
-
-@pytest.mark.parametrize("axis", [False, True], ids=["(n,)", "(n, 1)"])
-def test_one_label(backend, axis):
-    labels = YES_OR_NO[:, :1] if axis else YES_OR_NO[:, 0]
-    for given in ([1.0, 4.0], {1: 4.0}):
-        ours = weights_of(backend, "sigmoid_cross_entropy", labels, 1, class_weight=given)
-        assert ours.tolist() == [1.0, 4.0, 1.0, 1.0, 1.0]
 
 
 def test_a_label_of_exactly_one_half_is_a_yes(backend):
@@ -191,21 +166,3 @@ def test_an_epochs_loss_is_the_weighted_mean_over_its_batches(backend):
         mlp, parameters, examples, backend=backend, arithmetic="native", batch_size=4
     )
     np.testing.assert_allclose(measured["loss"], expected, rtol=1e-14)
-
-
-class WithoutDevice(np.ndarray):
-    """An array that does not tell its device, as dask's."""
-
-    @property
-    def device(self):
-        raise AttributeError("device")
-
-
-@pytest.mark.parametrize("kind", ["classes", "labels"])
-def test_targets_need_not_tell_their_device(kind):
-    targets = np.asarray([0, 1, 1] if kind == "classes" else [[0, 1], [1, 0], [1, 1]])
-    weights = [
-        class_weights_of_examples(np, kind, array, 2, "balanced", np.float64)
-        for array in (targets, targets.view(WithoutDevice))
-    ]
-    np.testing.assert_array_equal(*weights)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pluggable_mlp import get_backend
 from pluggable_mlp.training.examples import Examples
 
 
@@ -47,20 +46,3 @@ def test_in_a_given_order(backend, rows):
     assert [len(x) for x, _ in parts] == [2, 2, 1]
     assert np.concatenate([x for x, _ in parts]).tolist() == inputs[order].tolist()
     assert np.concatenate([of for _, of in parts]).tolist() == labels[order].tolist()
-
-
-@pytest.mark.parametrize("order", [None, [2, 1, 0]], ids=["as they come", "ordered"])
-def test_pixels_are_scaled_batch_by_batch(backend, order):
-    pixels = np.asarray([[0, 1], [128, 255], [3, 7]], dtype=np.uint8)
-    parts = batches(backend, make(backend, pixels, np.arange(3), 1 / 256), 2, order)
-    expected = (pixels / 256)[order or [0, 1, 2]]
-    assert {x.dtype.name for x, _ in parts} == {"float32"}
-    assert np.concatenate([x for x, _ in parts]).tolist() == expected.tolist()
-
-
-def test_a_batch_as_it_comes_is_a_view():
-    """Nothing is copied where nothing has to be."""
-    backend = get_backend("numpy")
-    inputs = np.zeros((4, 2), dtype=np.float32)
-    for x, _, _ in make(backend, inputs, np.arange(4)).batches(backend.xp, 2):
-        assert np.shares_memory(x, inputs)

@@ -2,13 +2,10 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from pluggable_mlp.training.lbfgs import (
     Point,
-    _cubic_minimizer,
-    _quadratic_minimizer,
     strong_wolfe,
 )
 
@@ -89,35 +86,3 @@ def test_a_loss_that_falls_forever_is_followed_for_ten_doublings():
 
 def point(step, loss, slope=0.0):
     return Point(step, loss, slope, [], [])
-
-
-def test_quadratic_minimizer_by_hand():
-    # 3 (t - 2)^2 + 1, from t = 1 (loss 4, slope -6) and t = 4 (loss 13)
-    assert _quadratic_minimizer(point(1.0, 4.0, -6.0), point(4.0, 13.0)) == 2.0
-
-
-def test_cubic_minimizer_against_the_roots_of_the_fitted_cubic():
-    rng = np.random.default_rng(3)
-    seen = 0
-    for _ in range(50):
-        a, b, c = rng.uniform(-2.0, 2.0, size=3)
-        losses = rng.normal(size=3)
-        slope = rng.normal()
-        rows = [[t**k for k in range(4)] for t in (a, b, c)] + [[0.0, 1.0, 2.0 * a, 3.0 * a * a]]
-        cubic = np.polynomial.Polynomial(np.linalg.solve(rows, [*losses, slope]))
-        minima = [
-            root.real
-            for root in cubic.deriv().roots()
-            if abs(root.imag) < 1e-12 and cubic.deriv(2)(root.real) > 0.0
-        ]
-        got = _cubic_minimizer(point(a, losses[0], slope), point(b, losses[1]), point(c, losses[2]))
-        if minima:
-            seen += 1
-            assert got == pytest.approx(minima[0], rel=1e-6, abs=1e-6)
-        else:
-            assert math.isnan(got)
-    assert seen > 20
-
-
-def test_cubic_minimizer_of_equal_points_is_no_number():
-    assert math.isnan(_cubic_minimizer(point(0.0, 0.0, -1.0), point(1.0, 1.0), point(1.0, 1.0)))

@@ -19,13 +19,6 @@ LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, 
 LABELS = np.asarray([1, 0, 0, 2])  # the third is wrong
 
 
-@pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])
-def test_correct_predictions(backend, rows):
-    labels = one_hot(LABELS, 3) if rows else LABELS
-    correct = correct_predictions(backend.xp, backend.asarray(LOGITS), backend.asarray(labels))
-    assert backend.to_numpy(correct).tolist() == [True, True, False, True]
-
-
 @pytest.mark.parametrize(
     "first_is_right", [True, False], ids=["the first wins", "the last is right"]
 )
@@ -34,18 +27,6 @@ def test_of_equal_logits_the_first_counts_as_the_larger(backend, first_is_right)
     logits = backend.asarray(np.asarray([[1.0, 1.0, 0.0]]))
     labels = backend.asarray([0 if first_is_right else 1])
     assert bool(correct_predictions(backend.xp, logits, labels)[0]) == first_is_right
-
-
-def test_regression_metrics_of_stacked_networks(backend):
-    rng = np.random.default_rng(0)
-    predictions, targets = rng.normal(size=(2, 50, 6)), rng.normal(size=(2, 50, 6))
-    for metric in (r2, mean_absolute_error):
-        whole = backend.to_numpy(
-            metric(backend.xp, backend.asarray(predictions), backend.asarray(targets))
-        )
-        for index in range(2):
-            own = backend.asarray(predictions[index]), backend.asarray(targets[index])
-            assert abs(whole[index] - float(metric(backend.xp, *own))) <= 100 * 2.0**-53
 
 
 @pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])
@@ -64,32 +45,6 @@ def test_correct_labels_at_the_edge(backend):
     for labels, expected in (([0, 1, 1, 0], [1, 0, 1, 0]), ([0.5] * 4, [1, 1, 0, 0])):
         given = (backend.asarray(logits), backend.asarray(labels))
         assert backend.to_numpy(correct_labels(backend.xp, *given)).tolist() == expected
-
-
-def test_correct_labels_are_all_labels_of_an_example(backend):
-    """All right, one of them wrong, all wrong."""
-    logits = backend.asarray(np.asarray([[2.0, -1.0], [2.0, 1.0], [-2.0, 1.0]]))
-    labels = backend.asarray(np.asarray([[1, 0]] * 3))
-    correct = correct_labels(backend.xp, logits, labels)
-    assert backend.to_numpy(correct).tolist() == [True, False, False]
-
-
-# Sums of squares about the means 2.5 and 1 are 5 and 12, of the errors 4 and 9.
-TARGETS = np.asarray([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [4.0, 4.0]])
-GUESSES = np.asarray([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [6.0, 1.0]])
-
-
-@pytest.mark.parametrize("name", ARITHMETICS)
-def test_r2_and_mean_absolute_error_by_hand(backend, name):
-    xp = arithmetic_namespace(name, backend.xp)
-    for columns, of_r2, error in (
-        (slice(0, 1), 1 - 4 / 5, 2 / 4),
-        (slice(1, 2), 1 - 9 / 12, 3 / 4),
-        (slice(0, 2), (1 / 5 + 1 / 4) / 2, 5 / 8),
-    ):
-        arrays = [xp.asarray(backend.asarray(of[:, columns])) for of in (GUESSES, TARGETS)]
-        assert float(r2(xp, *arrays)) == pytest.approx(of_r2, rel=16 * 2.0**-53)
-        assert float(mean_absolute_error(xp, *arrays)) == error
 
 
 @pytest.mark.parametrize("off", [0.0, 1.0])
@@ -140,33 +95,6 @@ def test_correct_labels(backend, metrics):
     assert backend.to_numpy(ours).mean() == metrics.accuracy_score(labels, logits > 0)
     ours = correct_labels(backend.xp, backend.asarray(logits[:, :1]), backend.asarray(labels[:, 0]))
     assert backend.to_numpy(ours).mean() == metrics.accuracy_score(labels[:, 0], logits[:, 0] > 0)
-
-
-def test_evaluate_measures_by_the_kind_of_loss(backend, metrics):
-    """Accuracy of classes and labels, else R² and the mean absolute error of the predictions."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(7, 2))
-    for loss, labels in (
-        ("softmax_cross_entropy", rng.integers(0, 3, size=7)),
-        ("sigmoid_cross_entropy", rng.integers(0, 2, size=(7, 3))),
-        ("huber", rng.normal(size=(7, 3))),
-        ("poisson", rng.poisson(1.0, size=(7, 3))),
-    ):
-        mlp = MLP([2, 3], loss=loss)
-        parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
-        examples = make_examples(mlp, x, labels, backend=backend, dtype="float64")
-        result = evaluate(
-            mlp, parameters, examples, backend=backend, arithmetic="native", batch_size=3
-        )
-        own = backend.to_numpy(mlp.predict(parameters, backend.asarray(x)))
-        if loss in ("huber", "poisson"):
-            assert set(result) == {"loss", "r2", "mean_absolute_error"}
-            assert abs(result["r2"] - metrics.r2_score(labels, own)) <= 1e-14
-            error = metrics.mean_absolute_error(labels, own)
-            assert abs(result["mean_absolute_error"] - error) <= 1e-14
-        else:
-            assert set(result) == {"loss", "accuracy"}
-            assert result["accuracy"] == metrics.accuracy_score(labels, own)
 
 
 @pytest.mark.parametrize("loss", ["softmax_cross_entropy", "sigmoid_cross_entropy"])

@@ -1,15 +1,11 @@
 """A batch in parts: its loss and its gradient, less memory, the same bits everywhere."""
 
-import tracemalloc
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.network.philox import random_numbers
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.step import StepInput, StepModel, differentiate
 
@@ -66,14 +62,6 @@ def test_a_batch_whose_weights_are_all_0_moves_nothing(arithmetic):
         assert both.parameters[0][name].tolist() == first.parameters[0][name].tolist()
 
 
-@pytest.mark.parametrize("first", [0, 1, 8, 13])
-def test_random_numbers_may_begin_later(backend, first):
-    address = {"seed": 1, "stream": 2, "step": 3, "device": None}
-    every = random_numbers(NUMPY.xp, 40, **address)
-    found = random_numbers(NUMPY.xp, 20, first=first, **address)
-    assert found.tolist() == every[first : first + 20].tolist()
-
-
 def test_batch_normalization_measures_each_micro_batch():
     """The last running mean is by hand: momentum of each micro-batch, one after the other."""
     mlp = MLP([2, 3, 2], norm="batch")
@@ -124,72 +112,9 @@ def test_training_is_that_of_whole_batches_but_for_rounding(spec):
     assert parts != whole
 
 
-def test_it_takes_less_memory():
-    mlp = MLP([4, 500, 2])
-    x, y = np.zeros((4000, 4), "float32"), np.arange(4000) % 2
-
-    def peak(micro_batch):
-        tracemalloc.start()
-        train(mlp, x, y, backend=NUMPY, batch_size=4000, epochs=1, micro_batch=micro_batch)
-        found = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return found
-
-    peak(100)  # what is made once
-    assert peak(100) < peak(None) / 8
-
-
 def test_a_wrong_size_is_refused():
     with pytest.raises(ValueError, match="micro_batch is 0, expected"):
         trained(NUMPY, micro_batch=0)
-
-
-@dataclass(frozen=True)
-class Doubled(MLP):
-    factor: float = 1.0
-
-    def loss_gradients_and_buffers(self, *batch):
-        loss, gradients, buffers = super().loss_gradients_and_buffers(*batch)
-        doubled = [{name: self.factor * of for name, of in layer.items()} for layer in gradients]
-        return loss * self.factor, doubled, buffers
-
-
-def test_a_subclass_computes_each_micro_batch():
-    """Twice the loss: twice the gradients, and training by them."""
-    sizes, targets = [4, 9, 3], LOSSES["softmax_cross_entropy"]
-    plain = gradients_of(NUMPY, MLP(sizes), targets, None)
-    doubled = Doubled(sizes, factor=2.0)
-    assert_close(gradients_of(NUMPY, doubled, targets, None, 5), [2.0 * each for each in plain])
-    x = np.random.default_rng(0).normal(size=(COUNT, 4))
-    settings = {"backend": NUMPY, "batch_size": COUNT, "epochs": 1, "micro_batch": 5}
-    once = train(Doubled(sizes, factor=2.0), x, targets, **settings, optimizer=SGD(0.1))
-    other = train(MLP(sizes), x, targets, **settings, optimizer=SGD(0.2))
-    np.testing.assert_allclose(once.history, np.multiply(2.0, other.history), rtol=1e-6)
-    for mine, theirs in zip(once.parameters, other.parameters, strict=True):
-        np.testing.assert_allclose(mine["W"], theirs["W"], rtol=1e-5)
-
-
-def test_pixels_stay_pixels_in_micro_batches(monkeypatch):
-    """Their products take half of the work of floats."""
-    from pluggable_mlp.namespaces.reproducible import operand
-
-    made, fixed = [], operand.FixedPoint.part
-    monkeypatch.setattr(
-        operand.FixedPoint, "part", lambda *given: made.append(fixed(*given)) or made[-1]
-    )
-    x = np.random.default_rng(0).integers(0, 256, (COUNT, 4)).astype("uint8")
-    train(
-        MLP([4, 6, 3]),
-        x,
-        LOSSES["softmax_cross_entropy"],
-        backend=NUMPY,
-        epochs=1,
-        batch_size=COUNT,
-        scale=1 / 256,
-        arithmetic="reproducible",
-        micro_batch=5,
-    )
-    assert [len(part.integers) for part in made] == [5, 5, 5, 5, 3]
 
 
 def test_a_penalty_of_whole_batches_is_not_counted_for_each_part():

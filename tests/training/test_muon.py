@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.training.muon import Muon, orthogonalize
-from tests.training.optimizer_problem import NUMPY, START, assert_follows
+from tests.training.optimizer_problem import NUMPY, assert_follows
 
 
 def test_follows_torch():
@@ -38,12 +38,6 @@ def test_nearly_orthogonal(shape):
 
 def test_zero_stays_zero():
     assert not orthogonalize(NUMPY.xp, np.zeros((3, 2))).any()
-
-
-def test_output_layer_and_biases_are_adams():
-    slots = Muon().initial_slots(START)
-    assert [list(of) for of in slots["momentum"]] == [["W"], ["W"], []]
-    assert [list(of) for of in slots["mean"]] == [["b"], ["b"], ["W", "b"]]
 
 
 def test_out_of_range():

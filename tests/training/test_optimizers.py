@@ -1,12 +1,10 @@
 """Optimizers against the trajectories of torch.optim and optax, and by hand in powers of two."""
 
-import numpy as np
 import pytest
 
-from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
 from pluggable_mlp.training.schedules import Plateau, WarmUp
-from tests.training.optimizer_problem import after, assert_follows
+from tests.training.optimizer_problem import assert_follows
 
 TORCH = {
     "sgd": SGD(0.05),
@@ -79,44 +77,3 @@ def test_nesterov_without_momentum_raises():
 def test_learning_rate_out_of_range_raises(learning_rate):
     with pytest.raises(ValueError, match=r"learning_rate is .*, expected a finite number of at"):
         SGD(learning_rate)
-
-
-def update(backend, optimizer, parameters, gradients, steps):
-    """The parameters after some steps with the same gradients, on the host."""
-    w, g = (
-        [{name: backend.asarray(array) for name, array in layer.items()} for layer in tree]
-        for tree in (parameters, gradients)
-    )
-    w, _ = after(steps, optimizer, w, lambda parameters, t: g, backend.xp)
-    return [{name: backend.to_numpy(array).tolist() for name, array in of.items()} for of in w]
-
-
-PARAMETERS = [
-    {"W": np.asarray([[1.0, -2.0], [0.5, 0.0]]), "b": np.asarray([4.0, 0.0])},
-    {"W": np.asarray([[8.0], [16.0]]), "b": np.asarray([-1.0])},
-]
-GRADIENTS = [
-    {"W": np.asarray([[1.0, 2.0], [-4.0, 0.0]]), "b": np.asarray([16.0, -8.0])},
-    {"W": np.asarray([[0.5], [-0.5]]), "b": np.asarray([0.0])},
-]
-
-
-def test_by_hand(backend):
-    """w - g / 4, twice: w - g / 2.  Powers of two: nothing is rounded."""
-    assert update(backend, SGD(0.25), PARAMETERS, GRADIENTS, steps=1) == [
-        {"W": [[0.75, -2.5], [1.5, 0.0]], "b": [0.0, 2.0]},
-        {"W": [[7.875], [16.125]], "b": [-1.0]},
-    ]
-    twice = update(backend, SGD(0.25), PARAMETERS, GRADIENTS, steps=2)
-    assert twice[0]["W"] == [[0.5, -3.0], [2.5, 0.0]]
-    assert twice[1]["W"] == [[7.75], [16.25]]
-
-
-def test_a_learning_rate_of_zero_changes_nothing(backend):
-    assert update(backend, SGD(0.0), PARAMETERS, GRADIENTS, steps=1) == [
-        {name: array.tolist() for name, array in of.items()} for of in PARAMETERS
-    ]
-
-
-def test_the_table_knows_it_by_name():
-    assert OPTIMIZERS["sgd"] is SGD

@@ -8,7 +8,6 @@ import pytest
 from pluggable_mlp import MLP, SGD, PrecisionWarning, get_backend, train
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from pluggable_mlp.namespaces.reproducible.products import lost
-from tests.emulated_card import counting
 from tests.namespaces.reproducible.kernels import matmul
 from tests.together import together
 
@@ -114,21 +113,3 @@ def test_a_few_are_not_told_of():
     inputs[2, 2] = 1e-20
     (message,) = told(inputs)
     assert message.startswith("3 of the 3,000 numbers of inputs (0.1%)")
-
-
-def test_they_are_read_with_the_losses_of_an_epoch(cupy_backend):
-    """The device is asked as often as under native."""
-
-    def waits(arithmetic):
-        rng = np.random.default_rng(0)
-        inputs = rng.normal(size=(COUNT, SIZES[0])).astype("float32")
-        with counting() as counts:
-            settings = {"backend": cupy_backend, "arithmetic": arithmetic, "epochs": 2}
-            train(MLP(SIZES), inputs, np.arange(COUNT) % 3, **settings)
-        # Products and kernels are tried once in a process, by whichever test is the first.
-        trials = "exactness.py:", "cupy_tracing.py:", "cupy_kernels.py:"
-        return {line: n for line, n in counts.lines.items() if not line.startswith(trials)}
-
-    for arithmetic in ("native", "reproducible"):
-        waits(arithmetic)  # kernels are tried in a process's first calls
-    assert waits("reproducible") == waits("native")

@@ -16,7 +16,7 @@ from pluggable_mlp import (
     training_step,
 )
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.training.lbfgs import LBFGS, Memory
+from pluggable_mlp.training.lbfgs import LBFGS
 
 NUMPY = get_backend("numpy")
 _RNG = np.random.default_rng(0)
@@ -76,41 +76,7 @@ def test_its_steps_are_those_of_train(arithmetic, optimizer, weights):
         assert all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
-def test_it_runs_on_every_library(backend):
-    """Rounding apart, some hundred times, it is what it is on NumPy; the buffers moved."""
-    losses, parameters = own_loop(backend, FULL, SGD(0.5))
-    expected, on_numpy = own_loop(NUMPY, FULL, SGD(0.5))
-    np.testing.assert_allclose(losses, expected, rtol=1e-13)
-    for one, other in zip(parameters, on_numpy, strict=True):
-        for name, array in other.items():
-            np.testing.assert_allclose(backend.to_numpy(one[name]), array, rtol=0.0, atol=1e-13)
-    assert abs(on_numpy[1]["running_mean"]).max() > 0.01
-    probabilities = FULL.predict_proba(parameters, backend.asarray(X))
-    np.testing.assert_allclose(backend.to_numpy(probabilities).sum(axis=-1), 1.0, rtol=1e-15)
-
-
-def test_inputs_that_require_gradients_leave_no_graph():
-    torch = pytest.importorskip("torch")
-    backend, mlp = get_backend("torch"), MLP([3, 8, 1], loss="squared_error")
-    start = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    x, y, weights = (
-        torch.tensor(of, dtype=torch.float64, requires_grad=True) for of in (X, X[:, :1], WEIGHTS)
-    )
-    state = first_state(mlp, SGD(0.5), start)
-    loss, after = training_step(mlp, SGD(0.5), state, x, y, sample_weight=weights)
-    assert not loss.requires_grad
-    assert not any(array.requires_grad for of in after.parameters for array in of.values())
-
-
-def test_a_state_does_not_change():
-    """A step may be taken again from the same state: the same bits."""
-    state = first_state(FULL, SGD(0.5), FULL.initialize(seed=0, backend=NUMPY, dtype="float64"))
-    first, again = (training_step(FULL, SGD(0.5), state, X, LABELS)[1] for _ in range(2))
-    other = training_step(FULL, SGD(0.5), state, X, LABELS, seed=1)[1]
-    W, W_again, W_other = (of.parameters[0]["W"] for of in (first, again, other))
-    assert W.tobytes() == W_again.tobytes() != W_other.tobytes()
-
-
+@pytest.mark.slow
 def test_the_state_keeps_the_order_of_their_names():
     """JAX sorts the names of a dict in what it compiles."""
     pytest.importorskip("jax")
@@ -122,24 +88,6 @@ def test_the_state_keeps_the_order_of_their_names():
     _, state = training_step(mlp, optimizer, state, x, labels, arithmetic="reproducible")
     assert [[*layer] for layer in state.parameters] == [["b", "W"]]
     assert [[*layer] for layer in state.slots["velocity"]] == [["b", "W"]]
-
-
-def test_a_state_of_lbfgs_is_refused():
-    start = FULL.initialize(seed=0, backend=NUMPY, dtype="float64")
-    state = first_state(FULL, SGD(), start)._replace(slots=Memory())
-    with pytest.raises(ValueError, match="state is of another optimizer"):
-        training_step(FULL, SGD(), state, X, LABELS)
-
-
-def test_networks_may_be_stacked():
-    mlp = MLP([3, 4, 2])
-    alone = [mlp.initialize(seed=seed, backend=NUMPY, dtype="float64") for seed in (0, 1)]
-    stacked = [
-        {name: np.stack([of[i][name] for of in alone]) for name in alone[0][i]} for i in (0, 1)
-    ]
-    loss, _ = training_step(mlp, SGD(), first_state(mlp, SGD(), stacked), X, LABELS)
-    own = [training_step(mlp, SGD(), first_state(mlp, SGD(), p), X, LABELS)[0] for p in alone]
-    np.testing.assert_allclose(loss, own, rtol=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,10 @@ from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.passes import map_arrays
-from pluggable_mlp.network.philox import as_words, random_numbers
+from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
-from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import (
     StepInput,
@@ -244,40 +243,6 @@ def test_compiled_steps_are_within_the_bound(library, name, dtype, monkeypatch):
             assert part_of_bound(np.asarray(right), found[key], limits[key]) <= 1.0, (key, number)
         state = expected
     assert compiler.calls == 6
-
-
-@pytest.mark.parametrize("order", [None, [4, 0, 3, 1, 2]], ids=["as they come", "ordered"])
-@pytest.mark.parametrize("size", [2, 5])
-def test_a_batch_may_begin_at_an_array(order, size):
-    """Where a compiler traces its place; weights and pixels too; size 5 is all there is."""
-    pytest.importorskip("jax")
-    for backend in (NUMPY, get_backend("jax:cpu")):
-        data = np.arange(15, dtype=np.uint8).reshape(5, 3), np.arange(5), np.arange(5.0)
-        inputs, labels, weights = map(backend.asarray, data)
-        places = None if order is None else backend.asarray(order)
-        examples = Examples(inputs, labels, backend.xp.float64, 0.25, weights, places)
-        for start in range(0, 5, size)[: 5 // size]:
-            rows = (order or list(range(5)))[start : start + size]
-            for place in (start, backend.asarray(start)) if backend is not NUMPY else (start,):
-                x, targets, sample_weight = examples.batch_of(backend.xp, place, size)
-                assert backend.to_numpy(x).tolist() == (data[0][rows] * 0.25).tolist()
-                assert backend.to_numpy(targets).tolist() == rows
-                assert backend.to_numpy(sample_weight).tolist() == rows
-
-
-@pytest.mark.parametrize("number", [0, 7, 2**32 + 3])
-@pytest.mark.parametrize("library", ["jax", "torch"])
-def test_a_compiled_step_draws_the_same_random_numbers(library, number):
-    """For a count and words of a seed that it does not know."""
-    backend = compiler_of(library)
-
-    def draw(step, low, high):
-        address = {"stream": 1, "device": None, "step": step}
-        return random_numbers(backend.xp, 20, seed=(low, high), **address)
-
-    drawn = backend.compile(draw)(number, 5, 2**31)
-    expected = random_numbers(NUMPY.xp, 20, seed=2**63 + 5, stream=1, step=number, device=None)
-    assert backend.to_numpy(drawn).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])

@@ -7,7 +7,6 @@ from pluggable_mlp import MLP, SGD, Adam, get_backend
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
-from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import epochs_of as results_of
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import STEPS_PER_CALL, Steps
@@ -17,7 +16,6 @@ from tests.training.compilers import (
     SEED,
     Counting,
     Looping,
-    SingleSteps,
     Spoiling,
     Uncompiled,
     compiler_of,
@@ -35,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 def epochs(backend, optimizer, *, has="", arithmetic="native", heard=None, **settings):
     """The start of a training, and each of its epochs with a copy of what it yielded."""
-    norm = settings.pop("norm", "batch" if not isinstance(optimizer, LBFGS) else None)
+    norm = settings.pop("norm", "batch")
     mlp = MLP([4, 4, 4], norm=norm, dropout=settings.pop("dropout", 0.0))
     start = mlp.initialize(seed=0, backend=backend, dtype="float64")
     settings = {"batch_size": BATCH, "epochs": 3, "seed": SEED, **settings}
@@ -63,49 +61,9 @@ def noted(heard, progress):
 def contents(backend, epoch):
     """What an epoch yielded, as bytes."""
     parameters, buffers, slots, t = epoch.state
-    remembered = [*slots.values()] if isinstance(slots, dict) else [slots.gradients]
-    trees = [epoch.parameters, parameters, buffers, *remembered]
+    trees = [epoch.parameters, parameters, buffers, *slots.values()]
     arrays = [layer[name] for tree in trees for layer in tree for name in sorted(layer)]
     return t, epoch.train_loss, [backend.to_numpy(array).tobytes() for array in arrays]
-
-
-@pytest.mark.slow
-def test_neither_rate_nor_count_is_compiled_in():
-    compiler = Counting(SingleSteps(get_backend("jax" if pytest.importorskip("jax") else "")))
-    epochs(compiler, Adam(learning_rate=rate))
-    # Steps on 6 and on 4 examples, 2 and 1 of them in each epoch.
-    assert (compiler.given, compiler.runs, compiler.calls) == (2, 2, 9)
-
-
-@pytest.mark.parametrize(
-    "arithmetic", ["native", pytest.param("reproducible", marks=pytest.mark.slow)]
-)
-def test_a_grid_of_rates_and_seeds_compiles_once(arithmetic, monkeypatch):
-    """Dropout, too: the seed is an argument of what is compiled."""
-    pytest.importorskip("jax")
-    traced, forward = [], MLP.forward
-
-    def traced_forward(*arguments):
-        traced.append(arguments)
-        return forward(*arguments)
-
-    monkeypatch.setattr(MLP, "forward", traced_forward)
-    losses, counts = [], []
-    for place, learning_rate in enumerate([0.5, 0.1, 0.01, rate]):
-        _, found = epochs(
-            get_backend("jax:cpu"),
-            make_optimizer("sgd", learning_rate=learning_rate, momentum=0.9),
-            arithmetic=arithmetic,
-            seed=place,
-            norm=None,
-            dropout=0.5,
-            epochs=1,
-        )
-        losses.append(found[0][0].train_loss)
-        counts.append(len(traced))
-    assert counts[0] > 0
-    assert counts == [counts[0]] * 4
-    assert len({*losses}) == 4
 
 
 @pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1, "average": 0.9}], ids=str)
@@ -155,57 +113,7 @@ def test_what_was_yielded_is_not_used_up(optimizer, batch_size, arithmetic, monk
     assert all(np.isfinite(array).all() for layer in start for array in layer.values())
 
 
-def test_the_parameters_keep_the_order_of_their_names():
-    """JAX sorts the names of a dict, and hashes of parameters go by their order."""
-    start, yielded = epochs(compiler_of("jax"), SGD(), epochs=1)
-    names = [list(layer) for layer in start]
-    assert any(own != sorted(own) for own in names)
-    assert [list(layer) for layer in yielded[0][0].parameters] == names
-
-
-def test_a_line_search_is_not_compiled():
-    counting_compiler = Counting(NUMPY)
-    epochs(counting_compiler, LBFGS(), batch_size=COUNT)
-    assert counting_compiler.calls == 0
-
-
-@pytest.mark.parametrize("has", ["", "weights", "pixels"])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_what_is_compiled_is_written_in_the_standard(shuffle, has):
-    """A compiler that does nothing changes no bit, and one that declines is not missed."""
-    strict = get_backend("array_api_strict:device1")
-    counted = Counting(Uncompiled(strict))
-    declining = Uncompiled(strict)
-    declining.compile = lambda function, used_up=(), exact=False, most=1: None
-    for batch_size in (BATCH, COUNT):
-        settings = {"has": has, "shuffle": shuffle, "batch_size": batch_size}
-        found, *others = (
-            [then for _, then in epochs(place, Adam(), **settings)[1]]
-            for place in (counted, Uncompiled(strict), declining)
-        )
-        assert others == [found, found]
-    assert counted.calls == 3 * 3 + 3  # epochs of three steps, and of one
-
-
 # How many steps are taken together.
-
-
-def test_many_steps_are_taken_together_only_where_that_helps(cupy_backend):
-    """In one call of the backend; reproducible ones and those of L-BFGS never."""
-
-    def at_first(backend, arithmetic="native", optimizer=None):
-        kind = examples_on(backend, "", "float64").kind
-        mlp = MLP([4, 2])
-        start = mlp.initialize(seed=0, backend=backend, dtype="float64")
-        xp = namespace_of(arithmetic, backend)
-        optimizer = optimizer or SGD()
-        state = initial_state(xp, mlp, start, optimizer)
-        return Steps(xp, mlp, optimizer, kind, state, backend=backend, batch_size=4, seed=0).at_once
-
-    assert at_first(NUMPY) == at_first(cupy_backend) == 1
-    assert at_first(NUMPY, "reproducible") == at_first(cupy_backend, "reproducible") == 1
-    assert at_first(NUMPY, "native", LBFGS()) == 1
-    assert at_first(cupy_backend, "reproducible", LBFGS()) == 1
 
 
 def looping_steps(monkeypatch, batch_size=1):
@@ -229,15 +137,6 @@ def test_a_call_takes_about_a_twentieth_of_a_second(monkeypatch):
     for _ in range(9):
         steps._adapt(steps.at_once, 1e-9)
     assert steps.at_once == STEPS_PER_CALL
-
-
-@pytest.mark.parametrize(("seconds", "count"), [(0.01, 512), (1.0, 5)])
-def test_fewer_steps_than_were_allowed_only_lower_the_number(monkeypatch, seconds, count):
-    """As at the end of an epoch: most of a quick call may be the call itself."""
-    steps, _ = looping_steps(monkeypatch)
-    steps.at_once = 512
-    steps._adapt(100, seconds)
-    assert steps.at_once == count
 
 
 def test_callbacks_hear_of_each_call(monkeypatch):

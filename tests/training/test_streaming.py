@@ -12,7 +12,7 @@ from pluggable_mlp.lazy import StoredArray
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import Streamed, make_examples
+from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import epochs_of
 from pluggable_mlp.training.streaming import blocks_in_order, seeded_order
 from tests.training.loops import training
@@ -74,11 +74,6 @@ def test_blocks_are_made_from_all_of_the_set_and_shuffled():
             assert block == own[drawn].tolist()
 
 
-def test_without_shuffling_they_come_in_order(backend):
-    blocks = order_of(backend, streamed(backend), epochs=2, shuffle=False)
-    assert [*chain(*blocks)] == [*range(COUNT)] * 2
-
-
 @pytest.mark.parametrize("done", [0, BATCH])
 def test_a_visit_goes_on_at_any_block(done):
     """With the whole block in which the next example is."""
@@ -86,19 +81,6 @@ def test_a_visit_goes_on_at_any_block(done):
     for place in range(12):
         first = (1 + place // 4, place % 4 * BLOCK + done)
         assert order_of(NUMPY, streamed(NUMPY), epochs=3, first=first) == every[place:]
-
-
-@pytest.mark.parametrize("count", [81, 159, 160, 161, 240, 5000])
-def test_the_last_block_of_any_set_is_whole(count):
-    (*whole, last) = order_of(NUMPY, streamed(NUMPY, count))
-    assert {len(block) for block in whole} == {BLOCK}
-    assert len(last) == (count - 1) % BLOCK + 1
-    assert sorted([*chain(*whole), *last]) == list(range(count))
-
-
-def test_a_set_of_one_block_is_visited_as_without_blocks():
-    (block,) = order_of(NUMPY, streamed(NUMPY, COUNT, block_size=COUNT))
-    assert [block] == order_of(NUMPY, streamed(NUMPY, COUNT, block_size=None))
 
 
 def test_the_next_block_is_read_while_one_is_used():
@@ -122,23 +104,6 @@ def test_the_next_block_is_read_while_one_is_used():
             thread.join()
     assert [start for _, start in read] == [0, 80]
     assert all("reader" in thread for thread, _ in read)
-
-
-@pytest.mark.parametrize("count", [7, 4096, 4097])
-def test_only_a_large_set_starts_a_thread_to_draw_its_order(monkeypatch, count):
-    started = []
-
-    class Noted(module._Reading):
-        def __init__(self, read, place):
-            started.append(place)
-            super().__init__(read, place)
-
-    monkeypatch.setattr(module, "_Reading", Noted)
-    examples = make_examples(MLP_OF_NUMBERS, *numbered(count), backend=NUMPY, dtype="float64")
-    found = order_of(NUMPY, examples, epochs=2)
-    orders = [permutation(3, "shuffle", epoch, count).tolist() for epoch in (1, 2)]
-    assert found == orders
-    assert len(started) == (2 if count > 4096 else 0)
 
 
 def test_an_abandoned_visit_waits_for_no_read():
@@ -211,22 +176,6 @@ def bits(backend, training):
         for epoch in epochs_of(training)
         for of in [epoch.parameters]
     ]
-
-
-def same_bits_as_numpy(backend):
-    settings = {"arithmetic": "reproducible"}
-    found = bits(backend, run(backend, small(backend, "reproducible", 16), **settings))
-    assert found == bits(NUMPY, run(NUMPY, small(NUMPY, "reproducible", 16), **settings))
-
-
-def test_reproducible_training_in_blocks_has_the_same_bits_on_pytorch():
-    pytest.importorskip("torch")
-    same_bits_as_numpy(get_backend("torch"))
-
-
-@pytest.mark.slow
-def test_reproducible_training_in_blocks_has_the_same_bits(backend):
-    same_bits_as_numpy(backend)
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
@@ -304,33 +253,6 @@ def test_what_is_wrong_is_refused_before_training():
         train(mlp, x, y, block_size=BLOCK, **settings)
 
 
-class Counted:
-    """Rows that are read by slices, and how many were."""
-
-    def __init__(self, array):
-        self.array, self.shape, self.dtype = array, array.shape, array.dtype
-        self.ndim, self.read = array.ndim, 0
-
-    def __getitem__(self, rows):
-        found = self.array[rows]
-        self.read += len(found)
-        return found
-
-
-def test_parameters_of_ones_own_are_checked_by_a_row():
-    """All is read once to be checked, and once in each epoch."""
-    x, y = numbered()[0], np.arange(COUNT) % 2
-    mlp, settings = MLP([2, 2]), {"backend": NUMPY, "batch_size": BATCH, "block_size": BLOCK}
-    own = mlp.initialize(seed=0, backend=NUMPY)
-    for parameters, more in ((None, 0), (own, 1)):
-        rows = Counted(x)
-        train(mlp, rows, y, parameters=parameters, epochs=2, **settings)
-        assert rows.read == 3 * COUNT + more
-    wide = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
-    with pytest.raises(ValueError, match="parameters are float64, but dtype is float32"):
-        train(mlp, Counted(x), y, parameters=wide, **settings)
-
-
 @pytest.mark.parametrize("block_size", [81, 83])
 def test_a_block_that_is_no_multiple_of_the_batch(block_size):
     """Its batches are full, as those of 80: 75 in an epoch of 300, and the same bits."""
@@ -341,25 +263,3 @@ def test_a_block_that_is_no_multiple_of_the_batch(block_size):
     )
     assert found.history == expected.history
     assert found.parameters[0]["W"].tolist() == expected.parameters[0]["W"].tolist()
-
-
-def test_a_block_may_be_a_batch():
-    x, y = np.random.default_rng(0).normal(size=(COUNT, 2)), np.arange(COUNT) % 2
-    settings = {"backend": NUMPY, "batch_size": BATCH, "epochs": 1, "shuffle": False}
-    found = train(MLP([2, 2]), x, y, block_size=BATCH, **settings)
-    assert found.history == pytest.approx(train(MLP([2, 2]), x, y, **settings).history, rel=1e-6)
-    with pytest.raises(ValueError, match="block_size is 3, expected at least a batch, 4 examples"):
-        train(MLP([2, 2]), x, y, block_size=BATCH - 1, **settings)
-
-
-def test_a_block_is_rounded_down_to_whole_batches(monkeypatch):
-    seen = []
-    own = Streamed.on_device
-    monkeypatch.setattr(
-        Streamed,
-        "on_device",
-        lambda self, *block: seen.append(self.block_size) or own(self, *block),
-    )
-    x, _ = numbered()
-    train(MLP([2, 2]), x, np.arange(COUNT) % 2, backend=NUMPY, batch_size=BATCH, block_size=83)
-    assert set(seen) == {80}

@@ -110,13 +110,6 @@ def test_each_network_has_the_bits_that_it_has_alone(name, case):
     check_the_same_bits(case, get_backend(name))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["jax", "array_api_strict"])
-def test_each_network_has_the_bits_that_it_has_alone_elsewhere(name):
-    pytest.importorskip(name)
-    check_the_same_bits("one network, one batch" if name == "jax" else "lion", get_backend(name))
-
-
 @pytest.mark.parametrize("case", [case for case in CASES if case != "adamw, schedules"])
 def test_native_results_agree_up_to_rounding(case):
     """Batch normalization aside: gradients of biases before it are roundings alone."""
@@ -126,17 +119,6 @@ def test_native_results_agree_up_to_rounding(case):
         check_parameters(backend, one.parameters, expected.parameters, 1e-9)
         # No view keeps the stack of all networks alive.
         assert all(array.base is None for layer in one.parameters for array in layer.values())
-
-
-@pytest.mark.slow
-def test_native_results_of_compiled_loops_agree_up_to_rounding():
-    pytest.importorskip("jax")
-    backend = get_backend("jax")
-    # JAX compiles the training of each network alone, for each size of a batch.
-    case, batch = "momentum, decay, dropout", {"batch_size": len(X)}
-    networks, alone = swept_and_alone(case, backend, "native", "float64", most=2, **batch)
-    for one, expected in zip(networks, alone, strict=True):
-        np.testing.assert_allclose(one.history, expected.history, rtol=1e-9)
 
 
 @pytest.mark.parametrize("held", [pytest.param(None, marks=pytest.mark.slow), HELD])

@@ -7,8 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, Adam, RateFactors, get_backend, shortcuts, train
-from pluggable_mlp.backends import numpy_update
+from pluggable_mlp import MLP, SGD, Adam, get_backend, shortcuts, train
 from pluggable_mlp.backends.numpy_update import Updater
 from pluggable_mlp.consistency import part_of_bound
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
@@ -68,25 +67,6 @@ def test_in_parts_no_bit_differs(name, dtype, shapes):
                 np.testing.assert_array_equal(own, array)
 
 
-def test_a_matrix_by_columns_is_updated_as_it_lies():
-    optimizer = make_optimizer("adam")
-    columns = [[np.asfortranarray(array)] for (array,) in arrays_of([(300, 450)], 4, "float64")]
-    expected = each_array(rule_of(optimizer, 0, 1), *columns)
-    found = Updater()(rule_of(optimizer, 0, 1), *copies(columns), in_place=True)
-    for (array,), (own,) in zip(expected, found, strict=True):
-        np.testing.assert_array_equal(own, array)
-
-
-def test_what_training_owns_is_written_over():
-    """Two thirds of the time of Adam on a wide layer are memory that it need not take."""
-    w, g, m, v = arrays_of([(300, 450)], 4, "float32")
-    rule = rule_of(make_optimizer("adam"), 0, 1)
-    (own_w,), (own_m,), (own_v,) = Updater()(rule, w, g, m, v, in_place=True)
-    assert own_w is w[0]
-    assert own_m is m[0]
-    assert own_v is v[0]
-
-
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_what_others_hold_is_not_written_over(library, shapes):
@@ -139,21 +119,6 @@ def test_the_fused_adam_of_pytorch_is_within_the_bound(name, dtype):
         for column, mine, bound in zip(expected, found, bounds, strict=True):
             for array, other, limit in zip(column, mine, bound, strict=True):
                 assert part_of_bound(array, torch.to_numpy(other), limit) <= 1.0
-
-
-@pytest.mark.parametrize("by_columns", range(4), ids=["w", "g", "m", "v"])
-def test_the_fused_adam_of_pytorch_pairs_elements_however_they_lie(by_columns):
-    pytest.importorskip("torch")
-    torch, optimizer = get_backend("torch"), make_optimizer("adam")
-    columns = arrays_of([(5, 3)], 4, "float64")
-    given = [[torch.asarray(array.copy())] for (array,) in columns]
-    given[by_columns] = [given[by_columns][0].mT.contiguous().mT]
-    found = shortcuts.own(torch.xp, "updater")(given[0][0])(
-        rule_of(optimizer, 0, 1, torch.xp), *given, in_place=True
-    )
-    expected = each_array(rule_of(optimizer, 0, 1), *columns)
-    for (array,), (mine,) in zip(expected, found, strict=True):
-        np.testing.assert_allclose(torch.to_numpy(mine), array, rtol=1e-14)
 
 
 def trained(backend, optimizer, *, batch_size=3, by_columns=False):
@@ -222,61 +187,6 @@ def test_a_subclass_is_taken_at_its_own_rule(optimizer, library):
             assert not after.any()
         else:
             assert abs(np.linalg.norm(after - before) - 0.1) < 1e-9
-
-
-@dataclass(frozen=True)
-class Resting(SGD):
-    """One whose update changes nothing."""
-
-    def update(self, before):
-        return before.parameters, before.slots
-
-
-@dataclass(frozen=True)
-class Vanishing(SGD):
-    """One that multiplies each W by 0, and has a rate of 0."""
-
-    def coefficients(self, t, rate):
-        return {"rate": 0.0 * rate, "decay": 0.0}
-
-
-@pytest.mark.parametrize("library", ["numpy", "torch", "jax", "array_api_strict"])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_a_subclass_of_sgd_is_taken_at_its_own_update_and_decay(momentum, library):
-    pytest.importorskip(library)
-    backend = get_backend(library)
-    start = MLP([4, 5, 2]).initialize(seed=1, backend=NUMPY, dtype="float64")
-    arrays = [(name, array) for of in start for name, array in of.items()]
-    rested = trained(backend, Resting(0.1, momentum=momentum), batch_size=6)
-    vanished = trained(backend, Vanishing(0.1, momentum=momentum), batch_size=6)
-    for (name, before), same, after in zip(arrays, rested, vanished, strict=True):
-        np.testing.assert_array_equal(same, before)
-        np.testing.assert_array_equal(after, 0.0 if name == "W" else before)
-
-
-def test_weight_decay_joins_small_arrays_once(monkeypatch):
-    """Decayed in place, they stay the views that the updater knows."""
-    joins = []
-    join = numpy_update._join
-    monkeypatch.setattr(numpy_update, "_join", lambda *given: joins.append(given) or join(*given))
-    trained(NUMPY, make_optimizer("adamw", learning_rate=0.01), batch_size=1)
-    # w and two slots once, and the gradients of six steps.
-    assert len(joins) == 3 + 6
-
-
-def test_groups_of_parameters_join_their_small_arrays_once(monkeypatch):
-    """Each by itself, although they alternate; array by array, the bits are the same."""
-    optimizer = RateFactors(make_optimizer("adamw", learning_rate=0.01), {"b": 0.1})
-    with monkeypatch.context() as without:
-        without.setattr("pluggable_mlp.training.steps.own", lambda *_: None)
-        expected = trained(NUMPY, optimizer, batch_size=1)
-    joins = []
-    join = numpy_update._join
-    monkeypatch.setattr(numpy_update, "_join", lambda *given: joins.append(given) or join(*given))
-    for array, own in zip(expected, trained(NUMPY, optimizer, batch_size=1), strict=True):
-        np.testing.assert_array_equal(own, array)
-    # Of two groups, w and two slots once, and the gradients of six steps.
-    assert len(joins) == 2 * (3 + 6)
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])

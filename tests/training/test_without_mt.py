@@ -23,7 +23,6 @@ def trained(arithmetic, optimizer, batch_size):
 @pytest.mark.parametrize(
     ("optimizer", "batch_size"),
     [
-        (SGD(), 16),
         (SGD(), 64),
         # They take several times as long as the others together.
         pytest.param(Muon(), 64, marks=pytest.mark.slow),
