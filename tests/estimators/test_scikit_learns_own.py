@@ -11,7 +11,7 @@ THEIRS = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
 OURS = "from pluggable_mlp import MLPClassifier, MLPRegressor"
 
 EXPECTED_TO_FAIL = {
-    "test_gradient": "calls the private _loss_grad_lbfgs; tests/network/test_gradients.py has ours",
+    "test_gradient": "calls the private _loss_grad_lbfgs; tests/network has ours",
     "test_learning_rate_warmstart": "reads the private _optimizer.learning_rate",
     "test_adaptive_learning_rate": "reads the private _optimizer.learning_rate",
 }

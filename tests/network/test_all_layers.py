@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import ACTIVATIONS, MLP, get_backend
-from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.layers import (
     ActivationLayer,
     Dense,
@@ -14,7 +13,7 @@ from pluggable_mlp.network.layers import (
 )
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
-from tests.network.bounded import assert_near, with_bounds
+from tests.network.bounded import with_bounds
 from tests.network.differences import central_differences, on_grid
 
 RNG = Rng(seed=1, t=2)
@@ -117,65 +116,6 @@ def test_gradients_against_central_differences(norm, step):
             slopes, bounds = central_differences(loss, parameters[index][name], error)
             assert (abs(array - slopes) <= bounds).all(), f"{name} of {index}"
             assert (bounds < 1e-6).all(), "the bound is too wide to tell anything"
-
-
-@pytest.mark.parametrize(
-    "backend", ["numpy-readonly", "torch", "array_api_strict:device1"], indirect=True
-)
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_step_of_training(backend, dtype, arithmetic):
-    """A gradient of the same shape for each parameter but the buffers."""
-    mlp, _, x, labels = network("batch")
-    parameters = mlp.initialize(seed=0, backend=backend, dtype=dtype)
-    ours = [backend.asarray(x, dtype=dtype), backend.asarray(labels)]
-    weights = backend.asarray(WEIGHTS, dtype=dtype)
-    loss, gradients = mlp.loss_and_gradients(
-        parameters, *ours, sample_weight=weights, rng=RNG, arithmetic=arithmetic
-    )
-    assert loss.shape == ()
-    for layer, own in zip(gradients, parameters, strict=True):
-        assert {n: (a.shape, a.dtype) for n, a in layer.items()} == {
-            n: (a.shape, a.dtype) for n, a in own.items() if n not in BatchNorm.buffers
-        }
-    again = mlp.loss_and_gradients(
-        parameters, *ours, sample_weight=weights, rng=RNG, arithmetic=arithmetic
-    )
-    other = mlp.loss_and_gradients(
-        parameters, *ours, sample_weight=weights, rng=Rng(1, 3), arithmetic=arithmetic
-    )
-    assert float(again[0]) == float(loss) != float(other[0])
-
-
-def test_sample_weights_repeat_examples(backend):
-    """Weights 2, 0, 1 are the first example twice and the third once: within the bounds."""
-    mlp = MLP([3, 4, 2], activation="tanh")
-    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    x, labels = np.random.default_rng(0).normal(size=(3, 3)), np.asarray([0, 1, 1])
-    order = [0, 0, 2]
-    weighted = mlp.loss_and_gradients(
-        parameters,
-        backend.asarray(x),
-        backend.asarray(labels),
-        sample_weight=backend.asarray(np.asarray([2.0, 0.0, 1.0])),
-    )
-    repeated = mlp.loss_and_gradients(
-        parameters, backend.asarray(x[order]), backend.asarray(labels[order])
-    )
-    host = [{n: backend.to_numpy(a) for n, a in layer.items()} for layer in parameters]
-
-    def on(library):
-        own = [{n: library.asarray(a) for n, a in layer.items()} for layer in host]
-        batch = library.asarray(x[order]), labels[order]
-        return mlp.loss_gradients_and_buffers(library.xp, *mlp.split(own), *batch)[:2]
-
-    bounds = with_bounds(on, "float64")
-    # The weighted sum has two products and a reciprocal more than the plain one: three errors.
-    assert_near(float(weighted[0]), float(repeated[0]), bounds[0], 3 * bounds[0].error)
-    for ours, theirs, bounded in zip(weighted[1], repeated[1], bounds[1], strict=True):
-        for name, array in theirs.items():
-            expected, also = backend.to_numpy(array), 3 * bounded[name].error
-            assert_near(backend.to_numpy(ours[name]), expected, bounded[name], also)
 
 
 def test_initial_parameters(backend):

@@ -53,22 +53,6 @@ def test_moments(name):
         assert np.asarray(drawn["b"]).tobytes() == bytes(8 * M)  # and none is -0
 
 
-def test_zeros_are_not_drawn(monkeypatch):
-    """Neither a last layer's nor biases; none is -0."""
-    drawn = []
-    words = randomness.words
-    monkeypatch.setattr(randomness, "words", lambda *of: drawn.append(of[-1]) or words(*of))
-    shapes = {"W": (2, 3, 4), "b": (2, 4)}
-    found = INITIALIZERS["zeros"].draw(7, 0, shapes)
-    assert drawn == []
-    found["he"] = INITIALIZERS["he_normal"].draw(7, 0, shapes)["b"]
-    assert drawn == [24]
-    for name, shape in (shapes | {"he": shapes["b"]}).items():
-        assert found[name].shape == shape
-        assert found[name].dtype == np.float64
-        assert found[name].tobytes() == bytes(found[name].nbytes)
-
-
 @together("dtype", ["float32", "float64"])
 @together("name", INITIALIZERS)
 def test_the_same_bits_on_every_backend(backend, name, dtype):

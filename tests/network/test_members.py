@@ -165,21 +165,6 @@ def test_predictions_are_the_mean_of_the_members(loss):
         assert (mlp.predict(parameters, x) == (mean > 0.5)).all()
 
 
-@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "squared_error"])
-@pytest.mark.parametrize("kind", ENSEMBLES)
-def test_a_graph_of_onnx_averages_members(kind, loss):
-    ndx, runtime = pytest.importorskip("ndonnx"), pytest.importorskip("onnxruntime")
-    mlp = network(kind, loss)
-    parameters = mlp.initialize(seed=0, backend=NUMPY)
-    own = [{name: ndx.asarray(array) for name, array in layer.items()} for layer in parameters]
-    argument = ndx.argument(shape=("N", 5), dtype=ndx.float32)
-    model = ndx.build({"X": argument}, {"z": mlp.evaluate(ndx, own, argument)})
-    session = runtime.InferenceSession(model.SerializeToString())
-    x = data(loss)[0].astype(np.float32)
-    (z,) = session.run(None, {"X": x})
-    assert np.allclose(z, mlp.logits(parameters, x), rtol=1e-5, atol=1e-6)
-
-
 def test_huge_outputs_do_not_overflow():
     """Members that are certain of different classes: their probabilities are averaged."""
     mlp = MLP([1, 2], ensemble=TabMMini(2))
@@ -239,20 +224,6 @@ def test_networks_along_leading_axes(kind, loss):
         assert np.allclose(found, mlp.logits(own, x[index]), rtol=1e-12)
 
 
-def test_classes_of_as_many_networks_as_examples_and_classes_are_no_rows():
-    """Each of three networks has three examples of its own, of three classes."""
-    mlp, classes = MLP([5, 3], ensemble=TabMMini(2)), np.asarray([[0, 1, 2], [2, 2, 0], [1, 0, 1]])
-    each = [mlp.initialize(seed=seed, backend=NUMPY, dtype="float64") for seed in range(3)]
-    stacked = [
-        {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
-        for layers in zip(*each, strict=True)
-    ]
-    x = np.random.default_rng(0).normal(size=(3, 3, 5))
-    losses, _ = mlp.loss_and_gradients(stacked, x, classes)
-    alone = [mlp.loss_and_gradients(*of)[0] for of in zip(each, x, classes, strict=True)]
-    np.testing.assert_allclose(losses, alone, rtol=1e-13)
-
-
 def test_members_of_tabm_begin_with_the_same_random_biases():
     """As the package has them: one draw, uniform within 1 / sqrt(in)."""
     mlp = MLP([16, 400, 2], initializer="inverse_sqrt_uniform", ensemble=TabM(MEMBERS))
@@ -280,26 +251,21 @@ def test_blocks_begin_with_one_factor(scaling):
         (lambda: TabMMini(0), ValueError, "members is 0, expected an integer of at least 1"),
         (lambda: TabM(4, scaling="ones"), ValueError, "scaling is 'ones', expected one of signs"),
         (lambda: TabM(4, blocks=(2, 0)), ValueError, "blocks is 0, expected an integer of at"),
-        (
-            lambda: MLP([5, 2], ensemble=TabMMini(4, blocks=(2, 2))),
-            ValueError,
-            "blocks have 4 inputs together, expected the 5 of the network",
-        ),
-        (
-            lambda: MLP([5, 2], ensemble=TabMMini(4, blocks=())),
-            ValueError,
-            "blocks have 0 inputs together, expected the 5 of the network",
-        ),
         (lambda: TabM(4, blocks=3), TypeError, r"blocks is 3, expected .* such as \(1, 3\)"),
         (
-            lambda: MLP([5, 4, 2], parametrization="ntk", ensemble=TabM(4)),
+            lambda: MLP([5, 2], ensemble=TabM(4, blocks=())),
             ValueError,
-            "parametrization is 'ntk', which TabM does not have; take TabMMini",
+            "blocks have 0 inputs",
         ),
         (
             lambda: MLP([5, 2], ensemble=4),
             TypeError,
-            r"ensemble is 4, expected None or one such as TabM\(\)",
+            r"ensemble is 4, expected None or one such",
+        ),
+        (
+            lambda: MLP([5, 4, 2], parametrization="ntk", ensemble=TabM(4)),
+            ValueError,
+            "parametrization is 'ntk', which TabM does not have; take TabMMini",
         ),
     ],
 )

@@ -3,17 +3,12 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend
-from pluggable_mlp.namespaces import ARITHMETICS
+from pluggable_mlp import MLP
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
-from tests.network.bounded import InArithmetic, assert_near, with_bounds
-from tests.network.differences import central_differences, on_grid
-from tests.together import together
+from tests.network.differences import on_grid
 
 RNG = Rng(seed=0, t=0)
-MODES = pytest.mark.parametrize("step", [RNG, None], ids=["training", "evaluation"])
-REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
 
 
 def example(batch=6, features=4, seed=0):
@@ -100,108 +95,6 @@ def test_layer_norm_by_hand(backend):
     assert results["beta"].tolist() == [1.0, 4.0]
     # dx̂ = (4, 8), as above.
     assert results["dx"].tolist() == [[-0.75, 0.75]]
-
-
-@MODES
-@pytest.mark.parametrize("name", NORMALIZATIONS)
-def test_gradients_against_central_differences(name, step):
-    """L = sum of y c: its gradient with respect to x, gamma and beta, differences.py's bound."""
-    parameters, x, c = example()
-    backend = get_backend("numpy")
-    results = compute(NORMALIZATIONS[name], parameters, x, c, step)(backend)
-    bounds = with_bounds(compute(NORMALIZATIONS[name], parameters, x, c, step), "float64")
-    y = results["y"]
-    # The error of sum y c: of y, of the products, of the sum.
-    terms = y.size + 1
-    error = float((bounds["y"].error * abs(c)).sum() + terms * 2.0**-53 * abs(y * c).sum())
-
-    def loss(key):
-        def f(w):
-            inputs = w if key == "dx" else x
-            changed = parameters if key == "dx" else {**parameters, key: w}
-            return float(
-                (compute(NORMALIZATIONS[name], changed, inputs, c, step)(backend)["y"] * c).sum()
-            )
-
-        return f
-
-    for key, at in (("dx", x), ("gamma", parameters["gamma"]), ("beta", parameters["beta"])):
-        slopes, allowed = central_differences(loss(key), at, 1.01 * error)
-        assert (abs(results[key] - slopes) <= allowed).all(), key
-        assert (allowed < 1e-6).all(), "the bound is too wide to tell anything"
-
-
-@MODES
-@pytest.mark.parametrize("name", NORMALIZATIONS)
-def test_against_torch(backend, name, step):
-    """Outputs, gradients and buffers in float64: both within the formulas' derived bounds."""
-    torch = pytest.importorskip("torch")
-    parameters, x, dy = example()
-    leaves = {name: torch.tensor(array) for name, array in parameters.items()}
-    inputs = torch.tensor(x, requires_grad=True)
-    for key in ("gamma", "beta"):
-        leaves[key].requires_grad_()
-    functional = torch.nn.functional
-    if name == "layer":
-        y = functional.layer_norm(inputs, (4,), leaves["gamma"], leaves["beta"])
-    else:
-        y = functional.batch_norm(
-            inputs,
-            leaves["running_mean"],
-            leaves["running_variance"],
-            leaves["gamma"],
-            leaves["beta"],
-            training=step is not None,
-        )
-    y.backward(torch.tensor(dy))
-    theirs = {"y": y.detach(), "dx": inputs.grad}
-    theirs |= {key: leaves[key].grad for key in ("gamma", "beta")}
-    on = compute(NORMALIZATIONS[name], parameters, x, dy, step)
-    if name == "batch" and step is not None:
-        theirs |= {key: leaves[key] for key in ("running_mean", "running_variance")}
-    ours, bounds = on_host(backend, on(backend)), with_bounds(on, "float64")
-    assert set(ours) == set(theirs)
-    for key, array in theirs.items():
-        assert_near(ours[key], array.numpy(), bounds[key], also=bounds[key].error)
-        assert bounds[key].error.max() < 1e-13, "the bound is too wide to tell anything"
-
-
-@MODES
-@pytest.mark.parametrize("name", NORMALIZATIONS)
-def test_stacked_networks_give_what_each_gives_by_itself(backend, name, step):
-    examples = [example(seed=seed) for seed in (0, 1)]
-    parameters = {key: np.stack([own[key] for own, _, _ in examples]) for key in examples[0][0]}
-    x, dy = (np.stack([one[place] for one in examples]) for place in (1, 2))
-    before = x.tobytes(), dy.tobytes(), [array.tobytes() for array in parameters.values()]
-    whole = on_host(backend, compute(NORMALIZATIONS[name], parameters, x, dy, step)(backend))
-    for index, (own, inputs, dys) in enumerate(examples):
-        on = compute(NORMALIZATIONS[name], own, inputs, dys, step)
-        bounds = with_bounds(on, "float64")
-        for key, array in on_host(backend, on(backend)).items():
-            assert_near(whole[key][index], array, bounds[key], bounds[key].error)
-    after = x.tobytes(), dy.tobytes(), [array.tobytes() for array in parameters.values()]
-    assert after == before
-
-
-@pytest.mark.parametrize("arithmetic", REPRODUCIBLE)
-@together("scale", [1.0, 1e-37])
-@together("dtype", ["float32", "float64"])
-@MODES
-@together("name", NORMALIZATIONS)
-def test_same_bits(backend, name, step, dtype, scale, arithmetic):
-    """Under the reproducible arithmetic: NumPy's bytes, also where deviations are denormal."""
-    parameters, x, dy = example(batch=17)
-    parameters = {key: array.astype(dtype) for key, array in parameters.items()}
-    x, dy = (scale * x).astype(dtype), dy.astype(dtype)
-    tiny = float(np.finfo(dtype).smallest_normal)
-    x, dy = (np.where(abs(a) < tiny, 0.0, a).astype(dtype) for a in (x, dy))
-
-    def on(backend):
-        place = InArithmetic(arithmetic, backend)
-        results = compute(NORMALIZATIONS[name], parameters, x, dy, step)(place)
-        return {key: array.tobytes() for key, array in on_host(place, results).items()}
-
-    assert on(backend) == on(get_backend("numpy"))
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)

@@ -68,26 +68,6 @@ def test_jaxs_gradient_of_the_loss_is_the_one_by_hand(loss, weights, jit):
                 np.testing.assert_allclose(layer[name], gradient, rtol=1e-10, atol=1e-14)
 
 
-def test_everything_may_be_an_argument():
-    mlp, parameters = network()
-
-    @jax.jit
-    def both(parameters, x, labels, weights):
-        return mlp.loss_and_gradients(parameters, x, labels, sample_weight=weights)
-
-    loss, _ = both(parameters, X, LABELS, WEIGHTS)
-    expected, _ = mlp.loss_and_gradients(parameters, X, LABELS, sample_weight=WEIGHTS)
-    assert float(loss) == pytest.approx(float(expected), rel=1e-12)
-
-
-def test_shapes_and_dtypes_are_checked_there_too():
-    mlp, parameters = network()
-    with pytest.raises(ValueError, match=r"x has shape \(5, 2\), expected \(batch, 3\)"):
-        jax.jit(lambda x: mlp.logits(parameters, x))(X[:, :2])
-    with pytest.raises(ValueError, match=r"targets have shape \(4,\), expected \(5,\)"):
-        jax.jit(lambda y: mlp.loss_and_gradients(parameters, X, y))(LABELS[:4])
-
-
 @pytest.mark.parametrize("transform", [jax.jit, jax.grad])
 def test_the_reproducible_arithmetic_is_refused_there(transform):
     """A compiler rounds otherwise, and differentiation takes no notice of rounding."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, HuberLoss, PinballLoss, SoftmaxCrossEntropy, average_of_elements
+from pluggable_mlp import MLP, HuberLoss, PinballLoss, SoftmaxCrossEntropy
 
 
 @pytest.mark.parametrize(
@@ -32,28 +32,6 @@ def test_invalid_losses_raise(loss):
         TypeError, match=r"loss is .*, expected a name or a loss such as HuberLoss\(\)"
     ):
         MLP([2, 2], loss=loss)
-
-
-def test_function_is_a_loss_of_numbers(backend):
-    """Half the squared error by hand, the bits of `SquaredError` scaled by a power of two."""
-
-    def half_squares(xp, z, targets, sample_weight=None):
-        d = z - targets
-        return average_of_elements(xp, d * d * 0.5, d, sample_weight)
-
-    own, squares = MLP([2, 3, 2], loss=half_squares), MLP([2, 3, 2], loss="squared_error")
-    parameters = own.initialize(seed=0, backend=backend, dtype="float64")
-    x, t = (backend.asarray([[0.5, -1.0], [2.0, 0.25]], dtype="float64") for _ in range(2))
-    (loss, gradients), (twice, doubled) = (
-        mlp.loss_and_gradients(parameters, x, t, arithmetic="reproducible")
-        for mlp in (own, squares)
-    )
-    assert 2.0 * float(loss) == float(twice)
-    for ours, theirs in zip(gradients, doubled, strict=True):
-        for name, g in ours.items():
-            assert (backend.to_numpy(g) * 2.0 == backend.to_numpy(theirs[name])).all()
-    predicted = backend.to_numpy(own.predict(parameters, x))
-    assert (predicted == backend.to_numpy(own.logits(parameters, x))).all()
 
 
 @pytest.mark.parametrize(

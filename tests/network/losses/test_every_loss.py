@@ -4,12 +4,20 @@ Backends against each other are in tests/consistency.
 """
 
 import numpy as np
-import pytest
 
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.special import softmax
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences
-from tests.network.losses.cases import CASES, WEIGHTS, compute, example, link
+from tests.network.losses.cases import (
+    BATCH,
+    CASES,
+    OUTPUTS,
+    WEIGHTS,
+    compute,
+    example,
+    link,
+)
 from tests.network.losses.exact import EXACT, exact
 from tests.together import together
 
@@ -39,49 +47,20 @@ def test_values(backend, name, dtype, weights):
 def test_gradients_against_central_differences(name, weights):
     """differences.py derives the bound; the gradient's own rounding is of the order of f's."""
     backend = get_backend("numpy")
-    z, targets = example(CASES[name].targets)
-    dz = compute(CASES[name], z, targets, weights)(backend)["dz"]
-    error = float(with_bounds(compute(CASES[name], z, targets, weights), "float64")["loss"].error)
-    slopes, bounds = central_differences(
-        lambda moved: float(compute(CASES[name], moved, targets, weights)(backend)["loss"]),
-        z,
-        1.01 * error,  # near z
-    )
-    assert (abs(dz - slopes) <= bounds).all()
-    assert (bounds < 1e-6).all(), "the bound is too wide to tell anything"
-
-
-def torch_losses():
-    functional = pytest.importorskip("torch").nn.functional
-    return {
-        "softmax_cross_entropy": functional.cross_entropy,
-        "softmax_cross_entropy 0.1": lambda z, t: functional.cross_entropy(
-            z, t, label_smoothing=0.1
-        ),
-        "sigmoid_cross_entropy": functional.binary_cross_entropy_with_logits,
-        "squared_error": functional.mse_loss,
-        "absolute_error": functional.l1_loss,
-        "huber": functional.huber_loss,
-        "huber 0.25": lambda z, t: functional.huber_loss(z, t, delta=0.25),
-        "poisson": functional.poisson_nll_loss,
-    }
-
-
-@pytest.mark.parametrize("name", [name for name in CASES if "quantile" not in name])
-def test_against_torch_differentiation(name):
-    """Ours is within its bound; theirs within 32 u of numbers below 10: a few roundings each."""
-    function = torch_losses()[name]
-    import torch
-
-    z, targets = example(CASES[name].targets)
-    theirs = torch.tensor(z, requires_grad=True)
-    loss = function(theirs, torch.tensor(targets))
-    loss.backward()
-    on = compute(CASES[name], z, targets)
-    ours, bounds = on(get_backend("numpy")), with_bounds(on, "float64")
-    also = 32 * 2.0**-53 * 10
-    assert_near(ours["loss"], float(loss.detach()), bounds["loss"], also)
-    assert_near(ours["dz"], theirs.grad.numpy(), bounds["dz"], also)
+    z, own = example(CASES[name].targets)
+    probabilities = [np.random.default_rng(0).dirichlet(np.ones(OUTPUTS), BATCH)]
+    for targets in (own, *(probabilities if own.ndim == 1 else ())):
+        dz = compute(CASES[name], z, targets, weights)(backend)["dz"]
+        bounded = with_bounds(compute(CASES[name], z, targets, weights), "float64")
+        slopes, bounds = central_differences(
+            lambda moved, t=targets: float(
+                compute(CASES[name], moved, t, weights)(backend)["loss"]
+            ),
+            z,
+            1.01 * float(bounded["loss"].error),
+        )
+        assert (abs(dz - slopes) <= bounds).all()
+        assert (bounds < 1e-6).all(), "the bound is too wide to tell anything"
 
 
 @together("name", CASES)
@@ -114,3 +93,17 @@ def test_stacked_networks_give_what_each_gives_by_itself(backend, name, weights)
             part = backend.to_numpy(whole[key])[index, ...]
             assert_near(part, backend.to_numpy(array), bounds[key], bounds[key].error)
     assert [a.tobytes() for a in (z, targets)] == before
+
+
+def test_softmax_uses_the_maximum_of_each_row(backend):
+    """Rows 2e4 apart: against the other's maximum, one would be 0 / 0."""
+    z = np.asarray([[1e4, 1e4], [-1e4, -1e4], [1e4, -1e4]])
+    p = softmax(backend.xp, backend.asarray(z, dtype="float32"))
+    assert backend.to_numpy(p).tolist() == [[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]
+
+
+def test_a_rate_beyond_exp_80_counts_as_exp_80(backend):
+    z = np.asarray([[79.0], [80.0], [81.0], [1e4]])
+    poisson = CASES["poisson"].predict
+    below, *rates = backend.to_numpy(poisson(backend.xp, backend.asarray(z)))[:, 0]
+    assert below < rates[0] == rates[1] == rates[2]
