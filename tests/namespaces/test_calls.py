@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, first_state, get_backend, train, training_step
-from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.training.evaluation import measure
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
@@ -111,40 +110,3 @@ def test_extreme_data_have_the_same_bits(name, factor, cupy_backend):
     if name in ("lbfgs", "scores") and factor == np.inf:
         factor = 2.0**1000  # data sets with infinity are refused
     assert bits(name, cupy_backend, factor) == bits(name, NUMPY, factor)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*COMPUTATIONS])
-def test_extreme_data_on_every_backend(backend, name):
-    assert bits(name, backend, 2.0**500) == bits(name, NUMPY, 2.0**500)
-
-
-@pytest.mark.parametrize("spec", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])
-def test_addresses_of_random_numbers_may_be_large(spec):
-    pytest.importorskip(spec)
-    mlp, found = MLP([5, 4, 3], dropout=0.5), []
-    for backend in (NUMPY, get_backend(spec)):
-        x, y = map(backend.asarray, examples())
-        parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
-        rng = Rng(2**64 - 1, 2**63 + 2**32 + 1)
-        loss, _ = mlp.loss_and_gradients(parameters, x, y, rng=rng, arithmetic="reproducible")
-        found.append(backend.to_numpy(loss).tobytes())
-    assert found[0] == found[1]
-
-
-def test_what_a_user_defines_is_not_compiled_at_each_call(monkeypatch):
-    pytest.importorskip("jax")
-    from pluggable_mlp.backends import jax as jax_backend
-
-    compiled = []
-    original = jax_backend.CompiledFunction
-    monkeypatch.setattr(
-        jax_backend, "CompiledFunction", lambda *given: compiled.append(given) or original(*given)
-    )
-    backend = get_backend("jax:cpu")
-    mlp = MLP([5, 4, 3], activation=(lambda xp, x: x * 0.5, lambda xp, x, y: 0.5 + 0.0 * x))
-    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    mlp.predict(parameters, backend.asarray(examples()[0]), arithmetic="reproducible")
-    compiled.clear()  # single operations
-    mlp.predict(parameters, backend.asarray(examples()[0]), arithmetic="reproducible")
-    assert not compiled

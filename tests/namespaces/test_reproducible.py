@@ -19,7 +19,6 @@ from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)
 DTYPES = ("float32", "float64")
-SMALLEST = {"float32": 2.0**-126, "float64": 2.0**-1022}
 
 
 def of(backend: Backend) -> Any:
@@ -100,7 +99,7 @@ def test_every_library_gives_the_bits_of_numpy(backend: Backend, name: str, dtyp
 def test_no_operation_gives_denormal_numbers_or_negative_zeros(
     backend: Backend, dtype: str
 ) -> None:
-    xp, least = of(backend), SMALLEST[dtype]
+    xp, least = of(backend), float(np.finfo(dtype).smallest_normal)
     entering = np.asarray([1.5 * least, -1.25 * least, least / 2, -0.0, 0.0], dtype)
     x = xp.asarray(backend.asarray(entering))
     small = xp.asarray(backend.asarray(np.asarray([least], dtype)))
@@ -119,21 +118,6 @@ def test_no_operation_gives_denormal_numbers_or_negative_zeros(
         found = backend.to_numpy(to_native(result))
         assert not np.any((found != 0.0) & (np.abs(found) < least))
         assert not np.any(np.signbit(found) & (found == 0.0))
-
-
-def test_small_scalars_leave_no_denormal_differences() -> None:
-    """2^-120 is a number of float32, and so near to others that a difference may be denormal."""
-    zeros = NUMPY.zeros((1,), dtype=NUMPY.float32)
-
-    def written(number: float) -> Any:
-        x = NUMPY.zeros((1,), dtype=NUMPY.float32)
-        x[0] = number
-        return x
-
-    for make in (lambda n: zeros + n, lambda n: NUMPY.where(zeros == 0.0, n, zeros), written):
-        one, other = make(2.0**-120), make(2.0**-120 * (1.0 + 2.0**-20))
-        assert not bool(NUMPY.all(one == other))
-        np.testing.assert_array_equal(to_native(other - one), [0.0])
 
 
 def test_pixels_are_known_as_fixed_point() -> None:
@@ -222,29 +206,6 @@ def test_functions_without_a_rule_are_refused_by_name() -> None:
     ):
         with pytest.raises((TypeError, ValueError), match=match):
             wrong()
-
-
-def test_integers_and_booleans_are_those_of_the_library() -> None:
-    x = NUMPY.asarray(np.asarray([7, -3, 5]))
-    for found, expected in (
-        (x // 2, [3, -2, 2]),
-        (x % 4, [3, 1, 1]),
-        (x << 1, [14, -6, 10]),
-        (x > 0, [True, False, True]),
-        (~(x > 0), [False, True, False]),
-        (NUMPY.sum(x), 9),
-        (x[NUMPY.asarray([True, False, True])], [7, 5]),
-    ):
-        np.testing.assert_array_equal(to_native(found), expected)
-
-
-def test_assignment_writes_into_the_array() -> None:
-    x = NUMPY.zeros((2, 2))
-    x[0, ...] = NUMPY.asarray([1.0, 2.0 * SMALLEST["float64"]])
-    x[1, 1] = 1e-310  # denormal
-    np.testing.assert_array_equal(to_native(x), [[1.0, 2.0 * SMALLEST["float64"]], [0.0, 0.0]])
-    less = x[0, 1] - 1.5 * SMALLEST["float64"]
-    assert float(less) == 0.0
 
 
 def test_the_namespace_is_found_from_its_arrays() -> None:

@@ -29,65 +29,17 @@ def values_of(backend: Backend, x: Any) -> np.ndarray:
     return backend.to_numpy(to_native(x))
 
 
-# What may be written in place, on a copy with the right values, and as statements.
-def _iadd(x: Any, y: Any) -> Any:
-    x += y
-    return x
-
-
-def _isub(x: Any, y: Any) -> Any:
-    x -= y
-    return x
-
-
-def _imul(x: Any, y: Any) -> Any:
-    x *= y
-    return x
-
-
-def _itruediv(x: Any, y: Any) -> Any:
-    x /= y
-    return x
-
-
-@pytest.mark.parametrize("change", [_iadd, _isub, _imul, _itruediv])
-def test_operators_in_place_leave_aliases_and_views_alone(backend: Backend, change: Any) -> None:
+@pytest.mark.parametrize("change", ["iadd", "isub", "imul", "itruediv"])
+def test_operators_in_place_leave_aliases_and_views_alone(backend: Backend, change: str) -> None:
     given = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     xp, x = made(backend, given)
     views = [x, x[0:1, ...], x.mT, xp.reshape(x, (3, 2)), xp.asarray(x)]
     before = [values_of(backend, view).copy() for view in views]
     for view in views:
-        changed = change(view, 0.75)
+        changed = getattr(operator, change)(view, 0.75)
         assert changed is not view
     for view, expected in zip(views, before, strict=True):
         np.testing.assert_array_equal(values_of(backend, view), expected)
-
-
-def test_a_number_added_to_pixels_leaves_no_pixels() -> None:
-    """They would be multiplied as 8-bit integers, and what is beyond lost, kernel by kernel."""
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (16, 600), dtype=np.uint8)
-    W = generator.normal(size=(600, 8))
-    x = NUMPY.astype(NUMPY.asarray(pixels), NUMPY.float64)
-    y = x
-    y += 1.0 / 3.0
-    np.testing.assert_array_equal(to_native(x), pixels.astype(np.float64))
-    for found, of in ((x, pixels.astype(np.float64)), (y, pixels + 1.0 / 3.0)):
-        exact = np.asarray(
-            [[math.fsum(map(float.__mul__, row, column)) for column in W.T.tolist()]
-             for row in of.tolist()]
-        )  # fmt: skip
-        np.testing.assert_allclose(to_native(found @ NUMPY.asarray(W)), exact, rtol=1e-12)
-
-
-def test_a_sum_in_place_leaves_no_denormal_differences_of_its_aliases() -> None:
-    """Of zeros, as they are made, no difference is looked at."""
-    x, y = (NUMPY.zeros((4,), dtype=NUMPY.float32) for _ in range(2))
-    for array, number in ((x, 1.75 * LEAST), (y, LEAST)):
-        alias = array
-        alias += number
-    found = to_native(x - y)
-    assert not np.any((found != 0.0) & (np.abs(found) < LEAST))
 
 
 def test_assignment_changes_no_other_array(backend: Backend) -> None:
@@ -308,14 +260,6 @@ def test_floats_of_pixels_are_a_copy(backend: Backend) -> None:
     np.testing.assert_array_equal(values_of(backend, x), expected)
 
 
-def test_a_copy_of_floats_of_pixels_is_still_fixed_point() -> None:
-    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    x = NUMPY.astype(NUMPY.asarray(pixels), NUMPY.float32)
-    W = NUMPY.asarray(np.full((3, 1), 1.0 / 3.0, np.float32))
-    for copied in (NUMPY.asarray(x, copy=True), NUMPY.astype(x, x.dtype)):
-        np.testing.assert_array_equal(to_native(copied @ W), to_native(x @ W))
-
-
 def test_take_counts_negative_indices_from_the_end(backend: Backend) -> None:
     xp, x = made(backend, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     places = xp.asarray(backend.asarray(np.asarray([-1, 0, -3])))
@@ -359,36 +303,7 @@ def test_slices_of_pixels_are_pixels(key):
     assert (to_native(floats @ W) != whole[10:20]).any()
 
 
-def test_axes_mean_the_same_on_every_library(backend: Backend) -> None:
-    xp = reproducible(backend.xp)
-    x = xp.asarray(backend.asarray(np.arange(6.0).reshape(2, 3)))
-    assert xp.permute_dims(x, (-1, 0)).shape == (3, 2)
-    assert xp.expand_dims(x, axis=-3).shape == xp.expand_dims(x, axis=0).shape == (1, 2, 3)
-    for axis in (3, -4):
-        with pytest.raises(IndexError, match=f"axis is {axis}, out of bounds"):
-            xp.expand_dims(x, axis=axis)
-
-
 @pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "pow", "maximum"])
 def test_functions_of_two_numbers_ask_for_an_array(name: str) -> None:
     with pytest.raises(TypeError, match=f"{name} takes an array of the reproducible namespace"):
         getattr(NUMPY, name)(1.0, 2.0)
-
-
-@together("left", [1.0, 3.0, float("nan")])
-@together("right", [3.0, 0.1])
-@together("dtypes", [("float64", "float32"), ("float32", "float64"), ("float64",) * 2])
-def test_arrays_without_axes_are_divided_as_others_are(backend, left, right, dtypes) -> None:
-    xp, x = made(backend, left, dtypes[0])
-    y = made(backend, right, dtypes[1])[1]
-    quotient = values_of(backend, xp.divide(x, y))
-    longer = values_of(backend, xp.reshape(x, (1,)) / xp.reshape(y, (1,)))
-    assert (quotient.dtype, quotient.shape) == (longer.dtype, ())
-    assert quotient.tobytes() == longer.tobytes()
-
-
-def test_arrays_of_two_namespaces_are_refused(backend: Backend) -> None:
-    one, other = (reproducible(backend.xp).for_tracing() for _ in range(2))
-    x = one.wrap(backend.asarray([[1.0]]))
-    with pytest.raises(TypeError, match="expected one namespace"):
-        x * other.wrap(x.native)

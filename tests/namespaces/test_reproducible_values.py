@@ -190,15 +190,6 @@ def test_products_along_any_axes_agree_with_numpy() -> None:
         np.testing.assert_allclose(to_native(found), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("n", [-3, -1, 0, 1, 2, 5, 10])
-def test_integer_powers_agree_with_fractions(n: int) -> None:
-    x = np.asarray([1.5, -0.75, 3.0])
-    exact = [float(Fraction(value) ** n) for value in x.tolist()]
-    np.testing.assert_allclose(
-        to_native(NUMPY.asarray(x) ** n), exact, rtol=(abs(n) + 2) * 2.0**-52
-    )
-
-
 def _fraction(x: Any) -> list[Fraction]:
     return [Fraction(value) for value in x.tolist()]
 
@@ -237,25 +228,6 @@ def test_products_of_many_numbers_do_not_vanish_on_the_way(dtype: str, axis: int
                     assert abs(Fraction(value) / product - 1) <= n * u
 
 
-def test_products_by_hand() -> None:
-    for numbers, dtype, expected in (
-        ([1e-16, 1e16, 1e-16, 1e16], np.float32, 1.0),
-        ([1e-160, 1e160, 1e-160, 1e160], np.float64, 1.0),
-        ([1e30, 1e30, 0.0, 1e30], np.float32, 0.0),
-        ([1e30] * 4, np.float32, math.inf),
-        ([-1e30] * 5, np.float32, -math.inf),
-        ([1e-30] * 4, np.float32, 0.0),
-        ([math.inf, 1e-30, 1e-30, 1e-30, 1e-30, -1.0], np.float32, -math.inf),
-    ):
-        with np.errstate(over="ignore"):
-            found = NUMPY.prod(NUMPY.asarray(np.asarray(numbers, dtype)))
-        assert float(found) == pytest.approx(expected, rel=1e-6, abs=0.0)
-    for numbers in ([math.inf, 0.0], [1.0, math.nan]):
-        with np.errstate(invalid="ignore"):
-            assert math.isnan(float(NUMPY.prod(NUMPY.asarray(numbers))))
-    assert float(NUMPY.prod(NUMPY.zeros((0,)))) == 1.0
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["var", "std", "norm"])
 def test_squares_do_not_vanish_or_overflow_on_the_way(name: str, dtype: str) -> None:
@@ -285,25 +257,6 @@ def test_squares_do_not_vanish_or_overflow_on_the_way(name: str, dtype: str) -> 
             np.testing.assert_array_equal(
                 spread(np.ldexp(x, exponent)), np.ldexp(found, power), err_msg=str(exponent)
             )
-
-
-def test_variances_by_hand() -> None:
-    for numbers, dtype, variance in (
-        ([1e-16, 3e-16], np.float32, 1e-32),
-        ([1e-150, 3e-150], np.float64, 1e-300),
-        ([7.0, 7.0], np.float32, 0.0),
-    ):
-        x = NUMPY.asarray(np.asarray(numbers, dtype))
-        assert float(NUMPY.var(x)) == pytest.approx(variance, rel=1e-6, abs=0.0)
-        assert float(NUMPY.std(x)) == pytest.approx(math.sqrt(variance), rel=1e-6, abs=0.0)
-    tiny = NUMPY.asarray(np.asarray([1e-30, 3e-30], np.float32))
-    assert float(NUMPY.var(tiny)) == 0.0
-    assert float(NUMPY.std(tiny)) == pytest.approx(1e-30, rel=1e-6, abs=0.0)
-    large = NUMPY.asarray(np.asarray([3e38, 3e38, -3e38], np.float32))
-    assert float(NUMPY.std(large)) == pytest.approx(math.sqrt(8.0) * 1e38, rel=1e-6)
-    with np.errstate(invalid="ignore"):
-        for numbers in ([math.inf, 1.0], [math.nan, 1.0]):
-            assert math.isnan(float(NUMPY.var(NUMPY.asarray(numbers))))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

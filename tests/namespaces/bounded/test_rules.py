@@ -178,12 +178,15 @@ RULES = {
 }
 
 
+# An error far below, or some times as large as, or far above that of rounding.
+ERRORS = {"float32": (0.0, 1e-6, 1e-3), "float64": (0.0, 1e-14, 1e-6)}
+
+
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", RULES)
-def test_rule_holds_and_is_not_generous(name: str) -> None:
-    # An error far below, or some times as large as, or far above that of rounding.
-    for dtype, relative_errors in (("float32", (0.0, 1e-6, 1e-3)), ("float64", (0.0, 1e-14, 1e-6))):
-        for relative_error in relative_errors:
-            check_rule(name, relative_error, dtype)
+def test_rule_holds_and_is_not_generous(name: str, dtype: str) -> None:
+    for relative_error in ERRORS[dtype]:
+        check_rule(name, relative_error, dtype)
 
 
 def check_rule(name: str, relative_error: float, dtype: str) -> None:
@@ -241,18 +244,6 @@ def test_probable_sums(deviations: float, terms: int) -> None:
     assert precision.rounding(np.asarray(1.0), terms) < worst
 
 
-def test_few_roundings_use_the_worst_case() -> None:
-    for deviations, roundings in ((8.0, 64), (8.0, 1), (2.0, 4)):
-        probable = Precision(np.dtype("float32"), deviations)
-        u = 2.0**-24
-        assert probable.growth(roundings) == roundings * u / (1.0 - roundings * u)
-        assert probable.growth(2 * roundings) < 2 * roundings * u or roundings == 1
-    assert probable.growth(0) == 0.0
-    assert Precision(np.dtype("float32")).improbability == 0.0
-    # 2^24 roundings of float32 may lose everything.
-    assert Precision(np.dtype("float32")).growth(2**24) == math.inf
-
-
 @pytest.mark.parametrize("terms", [2, 5, 1000])
 def test_every_rounding_of_a_sum_is_in_its_bound(terms: int) -> None:
     """n - 1 additions of ones; a product before each term of an inner product."""
@@ -266,15 +257,6 @@ def test_a_quotient_may_be_two_ulps_off() -> None:
     """A compiler may multiply by the rounded reciprocal: 4 u of the quotient, and no more."""
     quotient = 1.0 / BoundedNamespace("float32").asarray(np.asarray([3.0, 5.0]))
     np.testing.assert_allclose(quotient.error, 4.0 * 2.0**-24 / np.asarray([3.0, 5.0]), rtol=1e-5)
-
-
-def test_every_sum_is_counted() -> None:
-    xp = BoundedNamespace("float32", 8.0)
-    x = np.ones((3, 5), dtype=np.float32)
-    xp.matmul(x, x.T)  # 9 inner products
-    xp.sum(x, axis=-1)  # 3 sums
-    xp.mean(x)  # 1
-    assert xp.sums == 13
 
 
 def test_a_root_next_to_zero() -> None:

@@ -14,7 +14,8 @@ from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.kernels import affine, matmul
 
-LENGTHS = [*range(1, 11), 16, 100, 256, 784, 1024, 4096]
+LENGTHS = [*range(1, 11), 16, 100, 256]
+SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in (784, 1024, 4096)]
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -62,7 +63,7 @@ def largest_relative(found, exact):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("k", [*LENGTHS[:-1], pytest.param(LENGTHS[-1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("k", [*LENGTHS, *SLOW])
 def test_errors_of_products_are_not_larger_than_native(dtype, k):
     random = np.random.default_rng(k)
     # Few elements where exact arithmetic is slow: a long product shows the same many times over.
@@ -74,17 +75,6 @@ def test_errors_of_products_are_not_larger_than_native(dtype, k):
         assert largest(ours) <= largest(native), kind
         relative = [largest_relative(found, exact) for found in (ours, native)]
         assert relative[0] <= relative[1], kind
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("k", [3, 256, 784])
-def test_errors_on_pixels_are_not_larger_than_native(dtype, k):
-    random = np.random.default_rng(k)
-    integers = random.integers(0, 256, (5, k), dtype=np.uint8)
-    W = random.standard_normal((k, 5)).astype(dtype)
-    x = fixed_point(np, integers, 1 / 256, W.dtype)
-    exact = exact_product(x.values, W)
-    assert largest(errors(matmul(np, x, W), exact)) <= largest(errors(x.values @ W, exact))
 
 
 # Of an element far below its row's largest, the slices hold nothing: the second term of the
@@ -123,25 +113,6 @@ def test_the_error_bound_holds_and_is_attained(dtype, pixels, side, below, eps, 
     # A little more, and it is not lost.
     small[0, 1:] *= 1.5
     assert product() > 0.0
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_error_bound_holds_for_wide_ranges(dtype):
-    random = np.random.default_rng(0)
-    u, eps = UNIT_ROUNDOFF[dtype], {"float32": 2.0**-29, "float64": 2.0**-65}[dtype]
-    for k in (2, 5, 40, 300):
-        a, b = (
-            (random.standard_normal(s) * 2.0 ** random.uniform(-40, 40, s)).astype(dtype)
-            for s in ((6, k), (k, 6))
-        )
-        exact, result = exact_product(a, b), matmul(np, a, b)
-        p = 2.0 ** np.ceil(np.log2(np.max(np.abs(a), axis=-1, keepdims=True).astype("float64")))
-        q = 2.0 ** np.ceil(np.log2(np.max(np.abs(b), axis=-2, keepdims=True).astype("float64")))
-        for i in range(6):
-            for j in range(6):
-                bound = Fraction(u * (1 + 2.0**-18)) * abs(exact[i][j])
-                bound += Fraction(float(eps * k * p[i, 0] * q[0, j]))
-                assert abs(Fraction(float(result[i, j])) - exact[i][j]) <= bound
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

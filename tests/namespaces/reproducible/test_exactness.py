@@ -5,11 +5,10 @@ import pickle
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, compiling, get_backend, train
+from pluggable_mlp import compiling, get_backend
 from pluggable_mlp.namespaces import ArithmeticUnavailable
 from pluggable_mlp.namespaces.reproducible import exactness, products
-from tests.emulated_card import counting
-from tests.namespaces.reproducible.kernels import affine, matmul
+from tests.namespaces.reproducible.kernels import matmul
 
 
 @pytest.fixture(autouse=True)
@@ -65,31 +64,6 @@ def test_inexact_products_are_refused(monkeypatch, wrong, cupy_backend):
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_training_and_predicting_on_inexact_devices_raise(monkeypatch, cupy_backend):
-    mlp, x = MLP([3, 2]), np.ones((4, 3), dtype=np.float32)
-    parameters = mlp.initialize(seed=0, backend=cupy_backend)
-    monkeypatch.setattr(cupy_backend.xp, "matmul", WRONG["float32"])
-    with pytest.raises(ArithmeticUnavailable):
-        train(mlp, x, [0, 1, 0, 1], backend=cupy_backend, epochs=1, arithmetic="reproducible")
-    with pytest.raises(ArithmeticUnavailable):
-        mlp.predict(parameters, cupy_backend.asarray(x), arithmetic="reproducible")
-    train(mlp, x, [0, 1, 0, 1], backend=cupy_backend, epochs=1)  # native promises nothing
-
-
-def test_exact_products_are_tried_once(cupy_backend):
-    xp = cupy_backend.xp
-    one, bias = cupy_backend.asarray([[1.0]]), cupy_backend.asarray([1.0])
-    affine(xp, one, one, bias)  # kernels are tried once, too
-    compiling._trials.pop((xp, str(one.device)))
-    with counting() as first:
-        affine(xp, one, one, bias)
-    with counting() as second:
-        affine(xp, one, one, bias)
-    tries = first.lines - second.lines
-    assert tries.total() == len(exactness.WIDTHS)
-    assert all(line.startswith("exactness.py") for line in tries)
-
-
 def no_float64(*_, dtype, **__):
     raise TypeError("this device does not support float64")
 
@@ -110,26 +84,6 @@ def test_a_device_without_float64_is_refused(monkeypatch, asarray, said, cupy_ba
     monkeypatch.setattr(xp, "asarray", asarray)
     with pytest.raises(ArithmeticUnavailable, match=said):
         products.matmul(xp, None, one, one)
-
-
-def test_a_device_that_dlpack_does_not_know_is_tried(monkeypatch, cupy_backend):
-    xp, one = cupy_backend.xp, cupy_backend.asarray([[1.0]])
-
-    def unknown(self):
-        raise ValueError("Unknown device type for DLPack")
-
-    monkeypatch.setattr(type(one), "__dlpack_device__", unknown)
-    monkeypatch.setattr(xp, "matmul", WRONG["float32"])
-    with pytest.raises(ArithmeticUnavailable):
-        matmul(xp, one, one)
-
-
-def test_the_host_is_not_tried(monkeypatch):
-    monkeypatch.setattr(exactness, "_try", None)
-    for name in ("numpy", "array_api_strict:device1"):
-        backend = get_backend(name)
-        one = backend.asarray([[1.0]])
-        assert float(matmul(backend.xp, one, one)[0, 0]) == 1.0
 
 
 def test_the_slices_are_those_of_products():

@@ -135,23 +135,20 @@ def _needs_openblas() -> None:
         pytest.skip(f"the kernels named here are OpenBLAS's for x86-64, NumPy has {blas()}")
 
 
-ENDS = RUNS[:1] + RUNS[-1:]  # the oldest kernel and the newest, for the default suite
+# The oldest kernel is in the default suite; all are compared with the newest.
+CASES = [RUNS[0], *(pytest.param(*run, marks=pytest.mark.slow) for run in RUNS[1:-1])]
 
 
-def in_suite(runs: list[tuple[str, int]]) -> list[object]:
-    """Return the runs as parameters, of which those of `ENDS` are in the default suite."""
-    return [run if run in ENDS else pytest.param(*run, marks=pytest.mark.slow) for run in runs]
-
-
-@pytest.mark.parametrize(("kernel", "threads"), in_suite(RUNS))
+@pytest.mark.parametrize(("kernel", "threads"), CASES)
 def test_every_kernel_and_number_of_threads_gives_the_same_bits(kernel, threads):
     assert hashes(kernel, threads)[0] == hashes(*RUNS[-1])[0]
 
 
-@pytest.mark.parametrize(("kernel", "threads"), in_suite(RUNS[::2]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("kernel", "threads"), RUNS[::2])
 def test_large_sums_next_to_midpoints_are_rounded_right(kernel, threads):
     output(MIDPOINTS, kernel, threads)
 
 
 def test_native_products_differ_between_kernels():
-    assert len({hashes(*run)[1] for run in ENDS}) > 1
+    assert len({hashes(*run)[1] for run in (RUNS[0], RUNS[-1])}) > 1

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pluggable_mlp.namespaces.reproducible import products, tiling
-from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand, fixed_point
+from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from tests.namespaces.reproducible.bits import same_bits
 from tests.namespaces.reproducible.kernels import affine, matmul
 
@@ -67,13 +66,6 @@ def test_padding_with_zeros_changes_no_bit(case, extra, before):
     ends = (extra, 0) if before else (0, extra)
     padded = product(case, np.pad(a, ((0, 0), ends)), np.pad(b, (ends, (0, 0))))
     assert same_bits(padded, product(case, a, b))
-
-
-def test_padding_an_outer_product_in_float32_changes_no_bit():
-    random = np.random.default_rng(4)
-    a, b = matrix(random, 60, 1, "float32"), matrix(random, 1, 60, "float32")
-    padded = matmul(np, np.pad(a, ((0, 0), (2, 0))), np.pad(b, ((2, 0), (0, 0))))
-    assert same_bits(padded, matmul(np, a, b))
 
 
 @given(cases, st.integers(-40, 40), st.integers(-40, 40))
@@ -226,90 +218,6 @@ def test_leading_axes_are_independent(dtype):
         assert same_bits(together[i], affine(np, a[i], b[i], bias[i]))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_the_cut_into_tiles_inside_changes_no_bit(dtype, monkeypatch):
-    random = np.random.default_rng(8)
-    a, b, bias = (matrix(random, *s, dtype) for s in ((300, 50), (50, 200), (1, 200)))
-    long_bias = matrix(random, 1, 300, dtype)[0]
-    whole = affine(np, a, b, bias[0]), affine(np, b.T, a.T, long_bias)
-    monkeypatch.setattr(tiling, "TILE", 500)
-    monkeypatch.setattr(tiling, "SHORTEST_TILE", {-2: 7, -1: 7})
-    monkeypatch.setattr(tiling, "SMALL", 1)
-    calls = []
-    tile = products._tile
-    monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
-    assert same_bits(affine(np, a, b, bias[0]), whole[0])
-    assert same_bits(affine(np, b.T, a.T, long_bias), whole[1])
-    assert len(calls) > 4
-
-    # Nor does the cut of what is small, and is not handed out.
-    monkeypatch.setattr(tiling, "SMALL", 2**22)
-    monkeypatch.setattr(tiling, "SMALL_TILE", 500)
-    monkeypatch.setattr(tiling, "SHORTEST_SMALL_TILE", 7)
-    calls.clear()
-    assert same_bits(affine(np, a, b, bias[0]), whole[0])
-    assert same_bits(affine(np, b.T, a.T, long_bias), whole[1])
-    assert same_bits(matmul(np, a, b[:, :10]), matmul(np, a, b)[:, :10])
-    assert len(calls) > 40
-
-
-def test_products_without_tasks_are_not_cut_into_narrow_tiles(monkeypatch):
-    """Each tile of a few columns would read all of many images again."""
-    calls = []
-    tile = products._tile
-    monkeypatch.setattr(products, "_tile", lambda *args: calls.append(1) or tile(*args))
-    images = fixed_point(np, np.ones((10_000, 8), np.uint8), 1 / 256, np.dtype("float32"))
-    assert (matmul(np, images, np.ones((8, 64), "float32")) == 8 / 256).all()
-    assert len(calls) == 1
-
-
-@pytest.mark.parametrize("k", [2, 300, 2500])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_stacked_slices_give_the_bits_of_one_product_for_each(dtype, k, monkeypatch):
-    random = np.random.default_rng(k)
-    a, b, bias = (matrix(random, *s, dtype) for s in ((40, k), (k, 10), (1, 10)))
-    stacked = []
-    stack = Operand.stack
-    monkeypatch.setattr(Operand, "stack", lambda *args: stacked.append(1) or stack(*args))
-    together = matmul(np, a, b), affine(np, a, b, bias[0])
-    assert len(stacked) == 2
-    monkeypatch.setattr(products, "NARROW", 0)
-    assert same_bits(matmul(np, a, b), together[0])
-    assert same_bits(affine(np, a, b, bias[0]), together[1])
-    assert len(stacked) == 2
-
-
-@pytest.mark.parametrize(("k", "asked"), [(3, [1]), (60_000, [])])
-def test_one_large_tile_is_left_to_the_librarys_own_threads(k, asked):
-    given = []
-
-    def run_all(function, items):
-        given.append(len(items))
-        return [function(item) for item in items]
-
-    a, b = np.ones((90, k), dtype="float32"), np.ones((k, 90), dtype="float32")
-    assert (matmul(np, a, b, run_all) == k).all()
-    assert given == asked
-
-
-@pytest.mark.parametrize(("many", "tiles"), [(None, 2), (4, 4), (100, 6)])
-def test_there_are_as_many_tiles_as_run_at_once(many, tiles):
-    """But no narrow ones, and none that are larger than the caches."""
-    given = []
-
-    class Runner:
-        def __call__(self, function, items):
-            given.append(len(items))
-            return [function(item) for item in items]
-
-    run_all = Runner()
-    if many is not None:
-        run_all.at_once = many
-    a, b = np.ones((20, 800), dtype="float32"), np.ones((800, 520), dtype="float32")
-    assert (matmul(np, a, b, run_all) == 800).all()
-    assert given == [tiles]
-
-
 def test_an_outer_product_is_rounded_correctly():
     random = np.random.default_rng(10)
     a, b = random.standard_normal((400, 1)), random.standard_normal((1, 400))
@@ -329,30 +237,9 @@ def test_long_products_have_no_order_where_blocks_reach_the_limit(size):
         assert same_bits(matmul(np, a[:, order], b[order]), expected)
 
 
-def test_fixed_point_shares_its_slice_with_its_transpose():
-    x = fixed_point(np, np.arange(6, dtype=np.uint8).reshape(2, 3), 1 / 256, np.dtype("float32"))
-    assert isinstance(x.mT, FixedPoint)
-    assert np.shares_memory(x.mT.integers, x.integers)
-    floats = x.floats  # made by the first product
-    assert np.shares_memory(x.mT.floats, floats)
-    assert x.floats is floats
-    assert x.mT.shape == (3, 2)
-    assert same_bits(x.values, np.arange(6, dtype="float32").reshape(2, 3) / 256)
-    assert same_bits(np.ascontiguousarray(x.mT.values), np.ascontiguousarray(x.values.T))
-
-
 def test_fixed_point_names_what_it_cannot_take():
     with pytest.raises(TypeError, match=r"integers is of dtype int64, expected uint8 or int8"):
         fixed_point(np, np.zeros((2, 2), np.int64), 1 / 256, np.dtype("float32"))
     for scale in (1 / 255, 0.0, -0.5, 2.0**-61, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="expected a power of two"):
             fixed_point(np, np.zeros((2, 2), np.uint8), scale, np.dtype("float32"))
-
-
-@pytest.mark.parametrize("count", [1, 7, 64, 65, 100, 200])
-def test_tiles_cover_the_axis(count):
-    """However many: a product of more than 64 tiles is a rare one."""
-    tiles = tiling._tiles(10_000, count, 48)
-    assert [stop for _, stop in tiles[:-1]] == [start for start, _ in tiles[1:]]
-    assert (tiles[0][0], tiles[-1][1]) == (0, 10_000)
-    assert len(tiles) == count - count % 2 or count == 1

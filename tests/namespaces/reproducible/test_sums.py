@@ -53,11 +53,6 @@ def test_shapes_and_dtypes_are_those_of_the_standard(shape, axis, keepdims, dtyp
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_mean_of_nothing_is_nan(dtype):
-    assert np.all(np.isnan(kernels.mean(np, np.ones((3, 0), dtype), -1)))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_nan_and_infinity_go_to_the_same_places_as_native(backend, dtype):
     inf, nan = np.inf, np.nan
     x = np.array(
@@ -88,14 +83,6 @@ def test_extreme_rows_elsewhere_change_no_bit():
     assert result[6] == pytest.approx(4e-299, rel=1e-15)
 
 
-def test_long_sums_are_cut_into_exact_blocks(monkeypatch):
-    x = numbers((2, 1000), "float64", 5)
-    expected = kernels.sum(np, x, -1)
-    monkeypatch.setattr(sums, "_BLOCK", 64)
-    assert same_bits(kernels.sum(np, x, -1), expected)
-    assert same_bits(kernels.sum(np, np.ascontiguousarray(x.T), 0), expected)
-
-
 def test_blocks_of_long_sums_have_no_order(monkeypatch):
     # 51 bits in blocks of 4: the sums of blocks reach 2^53 grids, adding them would round.
     monkeypatch.setattr(sums, "_BLOCK", 4)
@@ -116,13 +103,6 @@ def test_neither_denormal_numbers_nor_negative_zeros_come_out(backend, dtype):
     mean = np.asarray(backend.to_numpy(kernels.mean(backend.xp, here, -1)))
     # 2^-50 above the smallest normal number is as far down as a mean goes.
     assert same_bits(mean, np.array([0.0, 0.0, 0.0], dtype))
-
-
-def test_float32_is_not_added_in_float32():
-    x = np.array([1.0] + [2.0**-25] * 1024, "float32")
-    assert float(kernels.sum(np, x)) == 1.0 + 2.0**-15
-    assert float(np.sum(x.astype("float64"))) == 1.0 + 2.0**-15
-    assert math.isclose(float(kernels.mean(np, x)), (1 + 2.0**-15) / 1025, rel_tol=2.0**-24)
 
 
 def tree(x):
@@ -161,13 +141,3 @@ def test_float32_sums_are_those_of_the_tree(backend, n):
 def test_the_widths_use_all_of_float64():
     """A bit more would not be exact, a bit less would lose accuracy, and change bits."""
     assert sums._WIDTH + math.log2(sums._BLOCK) == 53
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_the_nan_of_sums_is_always_the_same(backend, dtype, sign):
-    x = np.array([[np.copysign(np.nan, sign), 1.0], [np.inf, -np.inf]], dtype)
-    for function in (kernels.sum, kernels.mean):
-        with np.errstate(invalid="ignore"):
-            result = function(backend.xp, backend.asarray(x), -1)
-        assert same_bits(np.asarray(backend.to_numpy(result)), np.full(2, np.nan, dtype))

@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp.elementary.sigmoid import sigmoid
 from pluggable_mlp.namespaces import reproducible, to_native
-from pluggable_mlp.namespaces.reproducible.tiling import BLOCK, MOST_BLOCKS, in_blocks
+from pluggable_mlp.namespaces.reproducible.tiling import BLOCK
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -14,18 +14,3 @@ def test_no_bit_depends_on_the_blocks(backend, dtype):
     ns = reproducible(backend.xp)
     found = ns.sigmoid(ns.asarray(backend.asarray(x)))
     assert backend.to_numpy(to_native(found)).tobytes() == sigmoid(np, x).tobytes()
-
-
-@pytest.mark.parametrize("size", [1, 2**15, 2**16, 5 * 2**15 + 3, 40 * 2**15])
-def test_every_element_is_in_one_block(size):
-    seen = []
-
-    def note(xp, x):
-        seen.append(x.size)
-        return -x
-
-    x = np.arange(size, dtype=np.float64)
-    assert (in_blocks(np, False, note, x) == -x).all()
-    assert sum(seen) == size
-    assert len(seen) <= MOST_BLOCKS
-    assert len(seen) == 1 or min(seen) >= BLOCK
