@@ -79,12 +79,7 @@ class Network:
 
 NETWORKS = {
     "64-100-10 sigmoid": Network((100,), "sigmoid", inputs=64),
-    "64-24x4-10 relu": Network((24,) * 4, "relu", inputs=64),
-    "784-100-10 sigmoid": Network((100,), "sigmoid"),
-    "784-512-10 relu": Network((512,), "relu"),
     "784-256-128-10 gelu": Network((256, 128), "gelu"),
-    "784-64x4-10 silu": Network((64,) * 4, "silu"),
-    "784-100x3-10 relu": Network((100,) * 3, "relu"),
     "784-32x8-10 relu": Network((32,) * 8, "relu"),
     "784-100-100-10 relu, batch norm": Network((100, 100), "relu", norm="batch"),
     "784-64x4-10 relu, layer norm": Network((64,) * 4, "relu", norm="layer"),

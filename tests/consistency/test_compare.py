@@ -2,7 +2,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.optimizer import Optimizer
 from tests.consistency.libraries import NUMPY
-from tests.consistency.planted import OtherBackend, Replaced, WatchedRule, right_backends
+from tests.consistency.planted import OtherBackend, Replaced, WatchedRule
 
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, size=(48, 6)).astype(np.uint8)
@@ -53,38 +53,6 @@ def test_backends_agree_within_the_bound(backend: Backend, dtype: str) -> None:
     assert all(one.smallest_fault < 0.02 for one in report.agreements)
     assert (report.hashes, report.differences) == ((), ())
     assert not math.isnan(sum(one.ulps for one in report.agreements))
-
-
-class Crooked(OtherBackend):
-    """NumPy, but one kind of arrays from the host comes in a little wrong."""
-
-    def __init__(self, shape: tuple[int, ...], change: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self._shape, self._change = shape, change
-
-    def asarray(self, data: Any, dtype: str | None = None) -> Any:
-        array = super().asarray(data, dtype)
-        return self._change(array) if array.shape == self._shape else array
-
-
-def test_float_inputs_and_rows_of_probabilities_are_compared() -> None:
-    rows = RNG.dirichlet(np.ones(3), size=48).astype(np.float32)
-    inputs = PIXELS / 256.0
-    given: dict[str, Any] = {"mlp": SMALL, "inputs": inputs, "targets": rows, "steps": 1}
-    honest = compare([NUMPY, OtherBackend()], **given)
-    assert honest.passes
-    nudged = Crooked(inputs.shape, lambda x: x * (1.0 + 1e-6))
-    other_way = Crooked(rows.shape, lambda y: y[:, ::-1])
-    wrong = {
-        tensor: {
-            one.tensor
-            for one in compare([NUMPY, side], **given).agreements
-            if one.part_of_bound > 1
-        }
-        for tensor, side in {"inputs": nudged, "targets": other_way}.items()
-    }
-    assert "inputs" in wrong["inputs"]
-    assert wrong["targets"] >= {"targets", "loss"}
 
 
 def test_a_backend_beyond_the_bound_is_named_with_its_worst_step() -> None:
@@ -163,25 +131,6 @@ def test_parameters_are_compared_by_their_change(rates: list[float], blind: floa
         if one.check == "layer by layer" and one.tensor in PARAMETERS
     }
     assert found == {"layer 1 W": blind, "layer 2 W": blind, "layer 1 b": 0.0, "layer 2 b": 0.0}
-
-
-def test_the_report_is_of_all_steps() -> None:
-    """More steps can only show larger differences, and smaller faults."""
-    other = right_backends()[-1]  # no kernel of BLAS rounds like extended precision
-    reports = [
-        compare([NUMPY, other], SMALL, PIXELS, LABELS, scale=1 / 256, batch_size=20, steps=steps)
-        for steps in (1, 2, 3, 4)
-    ]
-    for few, more in itertools.pairwise(reports):
-        for old, new in zip(few.agreements, more.agreements, strict=True):
-            assert new.ulps >= old.ulps
-            assert new.part_of_bound >= old.part_of_bound
-            assert new.smallest_fault <= old.smallest_fault
-            assert new.blind_part <= old.blind_part
-    first, last = reports[0].agreements, reports[-1].agreements
-    for name in ("ulps", "part_of_bound", "smallest_fault"):
-        changed = [getattr(a, name) != getattr(b, name) for a, b in zip(first, last, strict=True)]
-        assert sum(changed) > 5
 
 
 @pytest.mark.parametrize("batch_size", [20, 48, 100])
