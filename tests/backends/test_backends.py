@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-from pluggable_mlp.backends import BackendStatus, available_backends, get_backend
+from pluggable_mlp.backends import (
+    BackendStatus,
+    BackendUnavailable,
+    available_backends,
+    get_backend,
+)
 
 LIBRARIES = ["numpy", "cupy", "torch", "jax", "array_api_strict"]
 
@@ -68,6 +73,23 @@ def test_an_unknown_name_lists_the_known_ones(spec, hint):
 @pytest.mark.parametrize("spec", [None, 3, ["numpy"]])
 def test_invalid_names_raise(spec):
     with pytest.raises(TypeError, match=r"backend is .*: expected the name of one, such as 'nump"):
+        get_backend(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("numpy:gpu", ValueError, "device is 'gpu': NumPy has one device, 'cpu'"),
+        ("array_api_strict:device9", ValueError, "'device9': .* has cpu, device1, device2"),
+        ("torch:gpu0", ValueError, "device is 'gpu0': .*device string"),
+        ("jax:abacus", BackendUnavailable, "no abacus: Unknown backend.*; choose one of .*pu:0"),
+        ("jax:cpu:99", BackendUnavailable, "no cpu:99: JAX finds [0-9]+ of that platform"),
+        ("jax:cpu:one", ValueError, "device is 'cpu:one': expected a platform and a number"),
+    ],
+)
+def test_a_device_that_is_not_there(spec, error, message):
+    pytest.importorskip(spec.partition(":")[0])
+    with pytest.raises(error, match=message):
         get_backend(spec)
 
 
@@ -198,10 +220,3 @@ def test_listed_backends():
     assert strict.available
     assert strict.devices is not None
     assert strict.devices[:3] == ("cpu", "device1", "device2")
-
-
-@pytest.mark.parametrize("name", ["torch", "jax"])
-def test_a_slow_library_is_listed_without_importing_it(name):
-    library = pytest.importorskip(name)
-    (status,) = [status for status in available_backends() if status.name == name]
-    assert status == BackendStatus(name, True, library.__version__, None)

@@ -33,12 +33,6 @@ def test_every_backend_trains(backend, name):
     ALL[name](backend)
 
 
-@pytest.mark.parametrize("name", FAULTY)
-def test_a_fault_is_found_by_its_check(name):
-    with pytest.raises(AssertionError):
-        ALL[name](FAULTY[name])
-
-
 MESSAGES = {
     "dtype_promotion": "float32 * a Python number is float64, expected float32",
     "own_arrays_without_copies": "asarray of an array of its own returned a copy",

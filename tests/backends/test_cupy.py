@@ -71,41 +71,6 @@ def test_a_device_that_is_not_a_number_raises(device):
         get_backend(f"cupy:{device}")
 
 
-def test_its_device_is_current_wherever_cupy_allocates(monkeypatch):
-    """CuPy computes on the thread's current device, not on that of the operands."""
-    current = [0]
-
-    class Device:
-        def __init__(self, index):
-            self.id = index
-
-        def use(self):
-            current[0] = self.id
-
-        def __enter__(self):
-            self.before, current[0] = current[0], self.id
-
-        def __exit__(self, *_):
-            current[0] = self.before
-
-    backends = "pluggable_mlp.backends.cupy"
-    monkeypatch.setattr(cupy.cuda.runtime, "getDeviceCount", lambda: 2)
-    monkeypatch.setattr("pluggable_mlp.backends.cupy._need_libraries", lambda: None)
-    monkeypatch.setattr(cupy.cuda, "Device", Device)
-    monkeypatch.setattr(cupy, "asarray", lambda host: (current[0], host.tolist()))
-    monkeypatch.setattr(cupy, "asnumpy", lambda array: (current[0], array))
-    one = get_backend("cupy:1")
-    assert (one.device, current) == ("cuda:1", [1])
-    zero = get_backend("cupy:cuda:0")
-    assert (zero.device, current) == ("cuda:0", [0])
-    assert one.asarray([2.5]) == (1, [2.5])
-    assert current == [1], "what is computed next from this array is computed there"
-    current[0] = 0
-    monkeypatch.setattr(f"{backends}.CupyBackend._require_own", lambda *_: None)
-    assert one.to_numpy("x") == (1, "x")
-    assert current == [0], "bringing an array to the host changes nothing"
-
-
 @with_gpu
 def test_arrays_are_on_the_device():
     last = cupy.cuda.runtime.getDeviceCount() - 1

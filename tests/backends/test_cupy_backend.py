@@ -31,11 +31,6 @@ def test_memory_that_the_host_shares_is_refused(monkeypatch, value):
     assert not status.available
 
 
-def test_memory_of_its_own_is_not_refused(monkeypatch):
-    monkeypatch.setenv("CUPY_ENABLE_UMP", "0")
-    get_backend("cupy")
-
-
 def test_a_device_that_others_have_is_not_available(monkeypatch):
     class Busy(cupy.cuda.Device):
         def use(self):
@@ -45,20 +40,6 @@ def test_a_device_that_others_have_is_not_available(monkeypatch):
     with pytest.raises(BackendUnavailable, match="cuda:0 cannot be used: CUDA says") as caught:
         get_backend("cupy:0")
     assert "nvidia-smi" in caught.value.remedy
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_large_data_do_not_go_through_pinned_memory(order):
-    """Which is not given back, and of up to twice their size."""
-    backend = get_backend("cupy")
-    large = np.zeros((2, 2**25 + 1), "uint8", order=order)
-    large[1, -1] = 7
-    pool = cupy.get_default_pinned_memory_pool()
-    pool.free_all_blocks()
-    there = backend.asarray(large)
-    assert pool.n_free_blocks() == 0
-    assert there.strides == large.strides
-    assert int(there[1, -1]) == 7
 
 
 def test_parameters_are_hashed_by_one_wait():

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, first_state, get_backend, train
+from pluggable_mlp import MLP, SGD, first_state, get_backend
 from pluggable_mlp import training_step as take_step
 from pluggable_mlp.estimators import MLPClassifier, MLPRegressor
 
@@ -87,18 +87,6 @@ def test_networks_compute_where_their_arrays_are(door, arithmetic, run):
         on_host(found)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("door", DOORS)
-def test_networks_compute_there_when_they_know_the_arguments(door, arithmetic):
-    """No kernel is launched on the current device first."""
-    mlp = MLP([5, 4, 3])
-    start = mlp.initialize(seed=0, backend=get_backend("cupy:1"))
-    x, y = on_the_second(X, Y)
-    for _ in range(5):
-        on_host(DOORS[door](mlp, start, x, y, arithmetic=arithmetic))
-        assert current() == 0
-
-
 def values(value):
     if isinstance(value, dict):
         return {name: values(each) for name, each in value.items()}
@@ -134,33 +122,6 @@ def test_estimators_compute_where_their_data_are(kind, methods, arithmetic):
         np.testing.assert_allclose(on_host(found), getattr(known, method)(X), rtol=1e-4, atol=1e-5)
     assert model.score(x, y) == pytest.approx(known.score(X, Y), abs=1e-5)
     assert current() == 0
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_estimators_train_on_another_device_than_that_of_their_data(solver, arithmetic):
-    x, y = (get_backend("cupy").asarray(array) for array in (X, Y))
-    settings = SETTINGS | {"solver": solver, "arithmetic": arithmetic}
-    seen = []
-    model = MLPClassifier(
-        **settings, device="1", callbacks=[lambda model: seen.append(model.predict(x))]
-    )
-    early = {} if solver == "lbfgs" else {"early_stopping": True}
-    model.set_params(**early, warm_start=True).fit(x, y).fit(x, y)
-    assert {w.device.id for w in (*model.coefs_, *seen)} == {0}
-    assert current() == 0
-    known = MLPClassifier(**settings, **early, warm_start=True).fit(X, Y).fit(X, Y)
-    found = [w.get() for w in model.coefs_]
-    for w, expected in zip(found, known.coefs_, strict=True):
-        np.testing.assert_allclose(w, expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-def test_a_training_is_on_its_backends_device(arithmetic):
-    settings = {"epochs": 2, "batch_size": 16, "arithmetic": arithmetic}
-    done = train(NETWORK, X, Y, backend=get_backend("cupy:1"), **settings)
-    on_host(done.parameters)
 
 
 PROGRAM = """

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, MLPClassifier, get_backend, sweep, train
+from pluggable_mlp import MLP, SGD, get_backend, sweep, train
 from pluggable_mlp.training.optimizers import Adam
 from tests.backends.on_cupy import assert_same_bits
 from tests.emulated_card import counting
@@ -52,36 +52,6 @@ def test_training_by_graphs_is_that_on_numpy(early_graphs, case, arithmetic, cou
         else:
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
     assert graphs >= least
-
-
-def test_estimators_by_graphs_are_as_without(early_graphs):
-    rng = np.random.default_rng(1)
-    X, y = rng.normal(size=(64, 4)).astype("float32"), np.arange(64) % 3
-    settings = {"batch_size": 8, "max_iter": 3, "random_state": 0, "arithmetic": "reproducible"}
-    backend = get_backend("cupy")
-    with counting() as counts, pytest.warns(UserWarning, match="Maximum"):
-        model = MLPClassifier((5,), **settings).fit(backend.asarray(X), backend.asarray(y))
-    assert counts["graph launch"] > 10
-    with pytest.warns(UserWarning, match="Maximum"):
-        expected = MLPClassifier((5,), **settings).fit(X, y)
-    for one, other in zip(model.coefs_, expected.coefs_, strict=True):
-        assert_same_bits(one.get(), other)
-
-
-def test_members_of_an_ensemble_by_graphs_are_as_without(early_graphs):
-    """Their penalties are products of stacks of vectors."""
-    rng = np.random.default_rng(1)
-    X, y = rng.normal(size=(64, 4)).astype("float32"), np.arange(64) % 3
-    settings = {"batch_size": 8, "max_iter": 3, "random_state": 0, "n_members": 2}
-    backend = get_backend("cupy")
-    with counting() as counts, pytest.warns(UserWarning, match="Maximum") as said:
-        model = MLPClassifier((5,), **settings).fit(backend.asarray(X), backend.asarray(y))
-    assert len(said) == 1
-    assert counts["graph launch"] > 10
-    with pytest.warns(UserWarning, match="Maximum"):
-        expected = MLPClassifier((5,), **settings).fit(X, y)
-    for one, other in zip(model.coefs_, expected.coefs_, strict=True):
-        np.testing.assert_allclose(one.get(), other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

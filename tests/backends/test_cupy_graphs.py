@@ -129,25 +129,6 @@ def test_fewer_rows_than_before_are_no_call_of_the_graph():
     assert launches(call, state)["graph launch"] == 1
 
 
-def test_more_arrays_than_a_kernel_takes_are_copied_in_more_launches():
-    def many(ns, state, numbers, data, start):
-        return state["0"][0, 0], {name: x * numbers[1] for name, x in state.items()}
-
-    call = compiled(many)
-    state = {str(number): of_cupy(3, 2, seed=number) for number in range(50)}
-    for number in range(CALLS):
-        _, state = call(state, *arguments(number))
-    counts = launches(call, state)
-    assert (counts["graph launch"], counts["kernel copies"]) == (1, 4)  # of 32 arrays at most
-
-
-def test_reading_a_value_in_between_is_as_without_a_graph():
-    call, state = compiled(), first_state()
-    for number in range(CALLS):
-        loss, state = call(state, *arguments(number))
-        assert np.isfinite(float(loss))
-
-
 def assert_captured_with_the_same_bits(products, state):
     """Each call gives the bits of the function as it is; the last one is a graph."""
     call, expected = compiled(products), [x.get() for x in products(xp, state)]
@@ -298,23 +279,6 @@ def test_a_capture_that_runs_out_of_memory_is_made_later(monkeypatch):
     assert launches(call, state)["graph launch"] == 1
 
 
-def on_the_card():
-    """The bytes that are taken of it, by all pools."""
-    gc.collect()
-    cupy.get_default_memory_pool().free_all_blocks()
-    free, total = cupy.cuda.runtime.memGetInfo()
-    return total - free
-
-
-def test_the_memory_of_a_graph_is_given_back_with_it(pool):
-    """That of cuBLAS, too."""
-    before, call = on_the_card(), compiled()
-    all_calls(call, first_state())
-    assert on_the_card() >= before + 2**22
-    del call
-    assert on_the_card() == before
-
-
 def test_memory_that_runs_out_later_gives_that_of_the_graph_back(pool):
     """Which is enough for the step; later there may be a graph again."""
     call = compiled()
@@ -343,20 +307,6 @@ def test_the_memory_of_a_graph_is_bounded(only, monkeypatch):
     call = compiled()
     state = all_calls(call, first_state())
     assert launches(call, state)["graph launch"] == 0
-
-
-def test_few_functions_have_a_graph_at_a_time(early_graphs):
-    """Functions are kept for a later training."""
-    first, *others = calls = [compiled() for _ in range(5)]
-    for call in calls[:4]:
-        state = all_calls(call, first_state(), calls=12)
-    assert launches(first, state)["graph launch"] == 1
-    before = on_the_card()
-    all_calls(others[3], first_state(), calls=12)
-    assert on_the_card() == before
-    assert [launches(call, state)["graph launch"] for call in calls] == [0, 1, 1, 1, 1]
-    all_calls(first, first_state(), calls=12)
-    assert [launches(call, state)["graph launch"] for call in calls] == [1, 0, 1, 1, 1]
 
 
 def test_on_another_stream_steps_are_as_without_graphs():

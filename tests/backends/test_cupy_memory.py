@@ -24,25 +24,6 @@ def by_fit(backend, X, y):
     MLPClassifier((2,), batch_size=BATCH, max_iter=1).fit(X, y)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("run", [by_train, by_fit])
-def test_large_data_are_checked_part_by_part(run, monkeypatch):
-    """A mask of all would be a quarter of them."""
-    monkeypatch.setattr("pluggable_mlp.training.examples._BYTES_AT_ONCE", 2**16)
-    backend = get_backend("cupy")
-    X = backend.asarray(np.ones((256, 1024), "float32"))
-    y = backend.asarray(np.arange(256) % 3)
-    for _ in range(3):
-        run(backend, X, y)  # tries the kernels and captures the steps, which takes memory
-    pool = cupy.get_default_memory_pool()
-    pool.free_all_blocks()
-    pool.set_limit(pool.used_bytes() + X.nbytes // 5)
-    try:
-        run(backend, X, y)
-    finally:
-        pool.set_limit(0)
-
-
 @pytest.mark.parametrize("run", [by_train, by_fit])
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_no_part_is_left_unchecked(run, wrong, monkeypatch):

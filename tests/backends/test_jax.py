@@ -94,72 +94,6 @@ def test_functions_without_a_backend_check_the_settings(name):
     FUNCTIONS[name](mlp, state, x, y)
 
 
-@pytest.mark.parametrize(("name", "value", "message"), REFUSED)
-def test_a_prediction_like_the_last_checks_the_settings(name, value, message):
-    backend, mlp, before = get_backend("jax"), MLP([3, 2]), getattr(jax.config, name)
-    parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(np.ones((2, 3), "f4"))
-    expected = [mlp.logits(parameters, x).tolist() for _ in range(4)]
-    try:
-        jax.config.update(name, value)
-        with pytest.raises(BackendUnavailable, match=message):
-            mlp.logits(parameters, x)
-    finally:
-        jax.config.update(name, before)
-    assert [mlp.logits(parameters, x).tolist() for _ in range(4)] == expected
-
-
-def test_a_prediction_like_the_last_may_be_traced():
-    backend, mlp = get_backend("jax"), MLP([3, 4, 2])
-    parameters, x = mlp.initialize(seed=0, backend=backend), backend.asarray(np.ones((2, 3), "f4"))
-    expected = mlp.logits(parameters, x)
-    for _ in range(3):
-        assert jax.jit(lambda x: mlp.logits(parameters, x))(x).tolist() == expected.tolist()
-        assert jax.jit(lambda y: mlp.logits(parameters, x) * y)(1.0).tolist() == expected.tolist()
-        many = jax.vmap(lambda x: mlp.logits(parameters, x))(jax.numpy.stack([x, x]))
-        np.testing.assert_allclose(many[1], expected, rtol=1e-6)
-        by_x = jax.grad(lambda x: mlp.logits(parameters, x).sum())(x)
-        assert by_x.shape == x.shape
-        assert mlp.logits(parameters, x).tolist() == expected.tolist()
-    function = mlp._predictions.functions["logits", backend.xp, str(x.device)]
-    assert function.programs
-
-
-TWO_DEVICES = """
-import jax
-from pluggable_mlp import MLP, get_backend
-
-one, two = get_backend("jax:cpu:0"), get_backend("jax:cpu:1")
-mlp = MLP([3, 2])
-parameters = mlp.initialize(seed=0, backend=one)
-x = [[1.0, 2.0, 3.0]]
-for _ in range(4):
-    expected = mlp.logits(parameters, one.asarray(x, dtype="float32"))
-anywhere = [{name: jax.numpy.asarray(of.tolist(), dtype="float32") for name, of in layer.items()}
-            for layer in parameters]  # not committed: JAX would move them
-for given in parameters, anywhere:
-    for _ in range(4):
-        mlp.logits(given, one.asarray(x, dtype="float32"))
-    try:
-        mlp.logits(given, two.asarray(x, dtype="float32"))
-    except ValueError as error:
-        print(error)
-elsewhere = mlp.initialize(seed=0, backend=two)
-found = [mlp.logits(elsewhere, two.asarray(x, dtype="float32")) for _ in range(4)][-1]
-print(*(jax.devices().index(of.device) for of in (expected, found)))
-assert found.tolist() == expected.tolist()
-"""
-
-
-def test_a_prediction_like_the_last_checks_the_device():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
-    code = [sys.executable, "-c", TWO_DEVICES]
-    said = subprocess.check_output(code, env={**clean, **flags}, text=True, timeout=300)
-    *refused, after = said.splitlines()
-    assert ["x is on device" in error for error in refused] == [True, True]
-    assert after == "0 1"
-
-
 def test_without_64_bits_the_reproducible_arithmetic_is_refused_where_no_backend_was_made():
     code = "import jax.numpy as jnp; from pluggable_mlp import reproducible; reproducible(jnp)"
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
@@ -178,34 +112,6 @@ def test_arrays_are_committed_to_the_device(spec):
     assert backend.device == "cpu:0"
     assert array.device == jax.devices("cpu")[0]
     assert array.committed
-
-
-def test_synchronize_waits():
-    backend = get_backend("jax:cpu")
-    x = backend.asarray([[1e-3] * 1500] * 1500)
-    product = x
-    for _ in range(4):
-        product = product @ x
-    if product.is_ready():
-        pytest.skip("this machine was done before JAX could be asked")
-    backend.synchronize()
-    assert product.is_ready()
-
-
-def test_a_platform_that_is_not_here():
-    with pytest.raises(BackendUnavailable, match="no abacus: Unknown backend") as caught:
-        get_backend("jax:abacus")
-    assert "choose one of cpu:0" in caught.value.remedy or "gpu:0" in caught.value.remedy
-
-
-def test_a_device_out_of_range_says_how_many_there_are():
-    with pytest.raises(BackendUnavailable, match=r"no cpu:99: JAX finds [0-9]+ of that platform"):
-        get_backend("jax:cpu:99")
-
-
-def test_a_device_that_is_not_a_number_raises():
-    with pytest.raises(ValueError, match="device is 'cpu:one': expected a platform and a number"):
-        get_backend("jax:cpu:one")
 
 
 def test_a_compiled_function_overwrites_only_used_up_arguments():

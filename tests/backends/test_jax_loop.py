@@ -34,19 +34,3 @@ def test_rows_are_taken_one_after_the_other(function, count):
     assert before[:count].tolist() == expected[:count]
     assert index[:count].tolist() == [0, 1, 2, 3][:count]
     assert nothing is None
-
-
-def test_a_loop_is_traced_once_for_all_counts():
-    traced = []
-
-    def noting(carry, index, row, shared):
-        traced.append(row)
-        return carry + row["n"], carry
-
-    loop = compiled_loop(noting, 4)
-    counts, once = (1, 2, 4, 3), None
-    for count in counts:
-        start = jax.numpy.asarray(0.0)
-        assert float(loop(start, {"n": [1.0] * count}, None, count)[0]) == count
-        once = once or len(traced)
-    assert len(traced) == once <= 3

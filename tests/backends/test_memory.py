@@ -1,9 +1,6 @@
 """Out of memory, in the words of every library, and what this machine has."""
 
 import os
-import platform
-import subprocess
-import sys
 
 import pytest
 
@@ -45,17 +42,6 @@ def test_what_cupy_and_cuda_say(monkeypatch, number):
     assert (cuda is not None) == (number == 2)
 
 
-@pytest.mark.parametrize(("status", "memory"), [("ALLOC_FAILED", True), ("INVALID_VALUE", False)])
-def test_what_cupy_says_of_cublas(status, memory):
-    """Its error stands in a module that cannot be imported without the library."""
-    pytest.importorskip("cupy")
-    from pluggable_mlp.backends.cupy import CupyBackend
-
-    error = type("CUBLASError", (RuntimeError,), {"__module__": "cupy_backends.cuda.libs.cublas"})
-    said = CupyBackend.out_of_memory(error(f"CUBLAS_STATUS_{status}"))
-    assert (said is not None and "ALLOC_FAILED" in said) == memory
-
-
 def test_what_pytorch_says_of_a_gpu_is_cut_before_its_advice():
     torch = pytest.importorskip("torch")
     from pluggable_mlp.backends.torch import TorchBackend
@@ -94,32 +80,3 @@ def test_a_container_has_what_it_is_allowed(monkeypatch, tmp_path):
 )
 def test_numbers_of_bytes_in_words(size, words):
     assert memory.in_words(size) == words
-
-
-MAPPED = """
-import ctypes
-from pluggable_mlp import get_backend
-
-class Counts(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks rest".split()]
-    _fields_ += [("more" + str(k), ctypes.c_size_t) for k in range(5)]
-
-library = ctypes.CDLL(None)
-library.mallinfo2.restype, library.malloc.restype = Counts, ctypes.c_void_p
-get_backend({library!r})
-before = library.mallinfo2().hblks
-library.malloc(ctypes.c_size_t(2**24))
-print(library.mallinfo2().hblks - before)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is of glibc")
-@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
-def test_large_blocks_are_of_the_heap_which_keeps_them(library):
-    """16 MiB: mapped by itself it would go back to the system, and its pages with it."""
-    pytest.importorskip(library)
-    code = [sys.executable, "-c", MAPPED.format(library=library)]
-    mapped = {"GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=131072"}  # by this setting, always
-    assert int(subprocess.check_output(code, text=True, env={**os.environ, **mapped})) == 1
-    assert int(subprocess.check_output(code, text=True)) == 0

@@ -13,12 +13,6 @@ def test_host_arrays_are_not_copied():
     assert backend.to_numpy(host) is host
 
 
-def test_has_one_device():
-    assert get_backend("numpy:cpu").device == "cpu"
-    with pytest.raises(ValueError, match="device is 'gpu': NumPy has one device, 'cpu'"):
-        get_backend("numpy:gpu")
-
-
 def test_the_readonly_variant_catches_changes_in_place():
     host = np.ones(3)
     array = ReadonlyNumpyBackend().asarray(host)

@@ -68,36 +68,23 @@ def trained(backend, network, **settings):
     return result.history, [of[name].tobytes() for of in result.parameters for name in of]
 
 
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-def test_a_network_trains_to_the_same_bits(network, programs):
-    expected = trained(Uncompiled(NUMPY), network)
-    assert not programs
-    assert trained(NUMPY, network) == expected
-    assert len(programs) == 2
+CASES = {
+    **{name: (network, {}) for name, network in NETWORKS.items()},
+    **{name: ({}, {"optimizer": of}) for name, of in OPTIMIZERS_OF_TESTS.items()},
+    **{name: ({"dropout": 0.2}, settings) for name, settings in TRAININGS.items()},
+    **{
+        f"reproducible, {name}": (network, {"arithmetic": "reproducible", "optimizer": of})
+        for name, network, of in (
+            ("sgd", {"dropout": 0.2, "norm": "batch"}, make_optimizer("sgd")),
+            ("adam", {"activation": "gelu"}, make_optimizer("adam")),
+        )
+    },
+}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS_OF_TESTS.values(), ids=OPTIMIZERS_OF_TESTS)
-def test_an_optimizer_gives_the_same_bits(optimizer, programs):
-    expected = trained(Uncompiled(NUMPY), {}, optimizer=optimizer)
-    assert trained(NUMPY, {}, optimizer=optimizer) == expected
-    assert len(programs) == 2
-
-
-@pytest.mark.parametrize("settings", TRAININGS.values(), ids=TRAININGS)
-def test_a_training_gives_the_same_bits(settings, programs):
-    network = {"dropout": 0.2}
+@pytest.mark.parametrize(("network", "settings"), CASES.values(), ids=CASES)
+def test_training_gives_the_same_bits(network, settings, programs):
     expected = trained(Uncompiled(NUMPY), network, **settings)
+    assert not programs
     assert trained(NUMPY, network, **settings) == expected
     assert programs
-
-
-@pytest.mark.parametrize(
-    ("network", "optimizer"),
-    [({"dropout": 0.2, "norm": "batch"}, "sgd"), ({"activation": "gelu"}, "adam")],
-)
-def test_reproducible_steps_are_traced_as_well(network, optimizer, programs):
-    settings = {"arithmetic": "reproducible", "optimizer": make_optimizer(optimizer)}
-    expected = trained(Uncompiled(NUMPY), network, **settings)
-    assert not programs
-    assert trained(NUMPY, network, **settings) == expected
-    assert len(programs) == 2

@@ -1,11 +1,8 @@
 """Concurrent tasks give the results of the loop, and leave the threads of BLAS as before."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -51,27 +48,6 @@ def test_blas_has_one_thread_meanwhile_and_its_own_number_after():
     assert blas_threads() == before == {2}
 
 
-def test_afterwards_any_thread_may_set_the_number_again():
-    """OpenBLAS's threads belong to who set their number first, until it is given back."""
-    program = (
-        "import numpy; from threading import Thread; from threadpoolctl import *\n"
-        "from pluggable_mlp.backends.threads import run_all\n"
-        "run_all(str, [0, 1])\n"
-        "def elsewhere():\n"
-        "    with threadpool_limits(1, user_api='blas'):\n"
-        "        print({p['num_threads'] for p in threadpool_info() if p['user_api'] == 'blas'})\n"
-        "thread = Thread(target=elsewhere); thread.start(); thread.join()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "2"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout.strip(), done.stderr) == ("{1}", "")
-
-
 def test_an_interrupt_starts_no_other_task():
     begun = []
 
@@ -84,24 +60,6 @@ def test_an_interrupt_starts_no_other_task():
     with pytest.raises(KeyboardInterrupt):
         run_all(interrupt, range(200))
     assert len(begun) < 200  # all of them would take five seconds
-    assert blas_threads() == {2}
-
-
-def test_a_call_while_tasks_run_is_a_plain_loop():
-    inside, left = threading.Event(), threading.Event()
-
-    def long(item):
-        if item == 0:
-            inside.set()
-            assert left.wait(SOON)
-        return item
-
-    with ThreadPoolExecutor(1) as other:
-        waiting = other.submit(run_all, long, [0, 1])
-        assert inside.wait(SOON)
-        assert len(set(run_all(lambda _: threading.get_ident(), [0, 1, 2]))) == 1
-        left.set()
-        assert waiting.result(SOON) == [0, 1]
     assert blas_threads() == {2}
 
 
@@ -120,38 +78,6 @@ def test_an_error_comes_when_those_that_run_are_done(bad):
         run_all(fail, [0, 1])
     assert done == [1 - bad]
     assert blas_threads() == {2}
-
-
-def test_an_error_of_any_kind_is_the_one_of_the_task():
-    """An IndexError, too, which an empty queue of tasks raises itself."""
-    with pytest.raises(IndexError, match="task 2"):
-        run_all(lambda item: fail_at(2, item), range(4))
-    assert run_all(str, [5, 6]) == ["5", "6"]
-
-
-def fail_at(bad, item):
-    if item == bad:
-        raise IndexError(f"task {item}")
-
-
-def test_a_later_call_may_have_more_threads():
-    run_all(str, [0, 1])
-    with threadpool_limits(3, user_api="blas"):
-        if blas_threads() != {3}:
-            pytest.skip("this BLAS gives no more threads than there are processors")
-        meeting = threading.Barrier(3, timeout=SOON)
-        assert len({*run_all(lambda _: meeting.wait(), range(3))}) == 3
-
-
-def test_tasks_of_a_task_run_one_by_one():
-    def inner(item):
-        return item, threading.get_ident()
-
-    def outer(item):
-        own = threading.get_ident()
-        return run_all(inner, [item, item + 1]) == [(item, own), (item + 1, own)]
-
-    assert run_all(outer, [0, 10, 20]) == [True] * 3
 
 
 def test_what_is_done_about_overflow_holds_in_every_task():

@@ -37,11 +37,6 @@ def test_a_cuda_device_out_of_range_says_how_many_there_are(monkeypatch):
     assert caught.value.remedy == "choose one of cpu, cuda:0, cuda:1"
 
 
-def test_a_device_that_pytorch_does_not_know():
-    with pytest.raises(ValueError, match=r"device is 'gpu0': .*device string"):
-        get_backend("torch:gpu0")
-
-
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="PyTorch has Apple's GPU here")
 def test_a_device_that_this_build_does_not_drive():
     with pytest.raises(BackendUnavailable, match="mps does not work with PyTorch"):

@@ -1,12 +1,7 @@
 """PyTorch's compiler, on the processor: no test here claims to run on a GPU."""
 
-import os
-import shutil
-import subprocess
-import sys
 import warnings
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -74,27 +69,6 @@ def test_other_numbers_do_not_compile_again():
     compile_once("aot_eager")
 
 
-def test_numbers_take_the_dtype_of_arrays_without_axes():
-    compiled = CompiledFunction(lambda x, n: torch.sum(x) * (0.5 * n), "aot_eager")
-    for n in (0.5, 3.0):
-        found = compiled(torch.ones(4), n)
-        assert (found.dtype, float(found)) == (torch.float32, 2.0 * n)
-    assert not compiled._fallback.failed
-
-
-@pytest.mark.slow
-def test_inductor_does_not_compile_other_numbers_again():
-    """In a process of its own: setuptools, which it imports, has to come before distutils."""
-    if shutil.which(os.environ.get("CXX", "g++")) is None:
-        pytest.skip("inductor needs a C++ compiler")
-    code = "from tests.backends.test_torch_compile import compile_once; compile_once('inductor')"
-    root = Path(__file__).parents[2]
-    child = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
-    )
-    assert child.returncode == 0, child.stderr
-
-
 def test_functions_that_cannot_be_compiled_run_uncompiled_with_a_warning():
     def failing(graph, inputs):
         raise FileNotFoundError("no Triton here\n\nand much more")
@@ -124,36 +98,3 @@ def test_the_processor_does_not_compile_and_other_devices_do(monkeypatch):
     sigmoid = partial(special.sigmoid, backend.xp)  # tracing changes no bit, on any device
     for settings in ({"exact": True, "used_up": (0,)}, {}):
         assert isinstance(backend.compile(sigmoid, **settings), TracedTorchFunction)
-
-
-def test_arguments_of_other_kinds_are_compiled_anew():
-    """Shapes, and what is None, are constants of what is compiled."""
-
-    def function(x, weight):
-        return x.sum() if weight is None else (x * weight).sum() / x.shape[0]
-
-    compiled = CompiledFunction(function, "aot_eager")
-    x = torch.arange(6.0)
-    for given in [(x, None), (x[:4], None), (x, x), (x, None), (x[:3], x[3:])]:
-        assert torch.equal(compiled(*given), function(*given))
-    assert not compiled._fallback.failed
-
-
-def test_a_program_does_not_import_the_compiler():
-    """It takes PyTorch seconds, in the midst of predictions."""
-    program = (
-        "import sys\n"
-        "from pluggable_mlp import MLP, get_backend\n"
-        "backend = get_backend('torch')\n"
-        "mlp = MLP([3, 4, 2])\n"
-        "parameters = mlp.initialize(seed=0, backend=backend)\n"
-        "x = backend.asarray([[0.0, 1.0, 2.0]], dtype='float32')\n"
-        "for _ in range(200): mlp.predict(parameters, x)\n"
-        "(function,) = mlp._predictions.functions.values()\n"
-        "assert function.programs\n"
-        "print('torch._dynamo' in sys.modules)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == ("False\n", "")

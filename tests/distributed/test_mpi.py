@@ -57,47 +57,6 @@ def test_a_process_that_never_begins_ends_all():
     )
 
 
-MANY = """
-import sys, threading
-from pluggable_mlp import MPI
-limits = [600.0] * 99 + [2.0]
-found = [(MPI(time_limit=limit), threading.active_count(), sys.excepthook) for limit in limits]
-of_one, *others = [each[1:] for each in found]
-assert others == [of_one] * 99
-if found[0][0].rank == 1:
-    threading.Event().wait()
-found[-1][0].all_gather("a value")
-"""
-
-
-def test_a_hundred_communicators_take_what_one_takes():
-    """And each has its own time limit: that of the last is the shortest."""
-    done = mpiexec(2, "-c", MANY, timeout=300)
-    assert done.returncode == 3, done.stderr
-    assert re.search(r"process \d of 2 waited for 2 s", done.stderr)
-
-
-IN_A_THREAD = """
-import threading
-from pluggable_mlp import MPI
-first, second = MPI(time_limit=2.0), MPI(time_limit=600.0)
-if first.rank == 1:
-    second.all_gather("a value")
-    threading.Event().wait()
-else:
-    waiting = threading.Thread(target=lambda: first.process.within(2.0, threading.Event().wait))
-    waiting.start()
-    second.all_gather("a value")
-    waiting.join()
-"""
-
-
-def test_an_exchange_of_another_thread_leaves_the_limit_as_it_is():
-    done = mpiexec(2, "-c", IN_A_THREAD, timeout=300)
-    assert done.returncode == 3, done.stderr
-    assert re.search(r"process \d of 2 waited for 2 s", done.stderr)
-
-
 def test_it_has_to_be_started_by_mpiexec():
     pytest.importorskip("mpi4py")
     program = "from pluggable_mlp.distributed import MPI; MPI()"

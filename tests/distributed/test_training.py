@@ -75,65 +75,12 @@ def test_mpi_has_the_bits_of_one_process(dtype):
     assert on_processes(3, "numpy", "reproducible", dtype, *cases) == expected
 
 
-# The test of different libraries has three processes, PyTorch's in float32 among them.
-PROCESSES = [("numpy", 1, "float64"), ("numpy", 4, "float32"), ("torch", 2, "float64")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("backend", "count", "dtype"), PROCESSES)
-def test_any_number_of_processes_has_the_bits_of_one(backend, count, dtype):
-    pytest.importorskip(backend)
-    expected = alone("numpy", "reproducible", dtype, CASES)
-    assert on_processes(count, backend, "reproducible", dtype, *CASES) == expected
-
-
-@pytest.mark.slow
-def test_processes_with_jax_have_the_bits_of_one():
-    """JAX compiles for each shape of a part: one case, with a last batch of one."""
-    pytest.importorskip("jax")
-    case = "batch norm"
-    expected = alone("numpy", "reproducible", "float32", [case])
-    assert on_processes(2, "jax:cpu", "reproducible", "float32", case) == expected
-
-
 @pytest.mark.slow
 def test_processes_with_different_libraries_have_the_bits_of_one():
     pytest.importorskip("torch")
     expected = alone("numpy", "reproducible", "float32", CASES)
     libraries = "torch,array_api_strict,numpy"
     assert on_processes(3, libraries, "reproducible", "float32", *CASES) == expected
-
-
-class CountedRows:
-    """Rows that can only be read in slices, and how many were read."""
-
-    def __init__(self, values):
-        self.values, self.read = values, 0
-        self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
-
-    def __len__(self):
-        return len(self.values)
-
-    def __getitem__(self, rows):
-        found = self.values[rows]
-        self.read += len(found)
-        return found
-
-
-def test_a_process_reads_its_own_rows_only():
-    rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((90, 4)), rng.integers(0, 3, 90)
-
-    def read(communicator, epochs):
-        rows = CountedRows(x)
-        train(
-            MLP([4, 3]), rows, y, backend=get_backend("numpy"), epochs=epochs, batch_size=30,
-            communicator=communicator,
-        )  # fmt: skip
-        return rows.read
-
-    first, last = (on_threads(3, lambda each, n=n: read(each, n)) for n in (1, 5))
-    assert [more - less for less, more in zip(first, last, strict=True)] == [4 * 30] * 3
 
 
 def fit(communicator, x=None, mlp=None, **changes):
@@ -210,46 +157,6 @@ def test_arithmetic_must_be_the_same():
 def test_arguments_must_be_the_same():
     with pytest.raises(ValueError, match="^epochs of process 2 is 3, expected 2 as on process 0"):
         on_threads(3, lambda each: fit(each, epochs=2 + each.rank // 2))
-
-
-class Scaled:
-    """A loss of the user's."""
-
-    def __init__(self, factors):
-        self.factors = factors
-
-    def __call__(self, xp, z, targets, sample_weight):
-        """Return the loss and its gradient."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Table:
-    """An activation of the user's."""
-
-    values: object
-
-    def __call__(self, xp, x):
-        """Return the output and the backward."""
-        raise NotImplementedError
-
-
-@pytest.mark.parametrize(
-    "made",
-    [
-        lambda values: {"activation": Table(values)},
-        lambda values: {"activation": [Table({"of": [values]})]},
-        lambda values: {"loss": Scaled(values)},
-    ],
-)
-def test_long_arrays_in_arguments_must_be_the_same(made):
-    def trained(communicator):
-        values = np.zeros(2000)
-        values[1000] = communicator.rank
-        return fit(communicator, mlp=MLP([2, 3, 2], **made(values)))
-
-    with pytest.raises(ValueError, match="^mlp of process 1 differs"):
-        on_threads(2, trained)
 
 
 def linear(slope):
@@ -333,20 +240,6 @@ def test_functions_that_differ_are_refused(name):
         on_threads(2, lambda each: trained(each, [0.5, 0.25]))
     first, second = on_threads(2, lambda each: trained(each, [0.5, 0.5]).history)
     assert first == second
-
-
-@pytest.mark.parametrize("address", ["0x7f{}a0c", "0x00007FF{}A0C"])  # the latter on Windows
-def test_the_place_of_an_argument_in_memory_may_differ(address):
-    class Adam(SGD):
-        def __repr__(self):
-            return f"<Adam object at {self.place}>"
-
-    def trained(communicator):
-        optimizer = Adam(0.1)
-        object.__setattr__(optimizer, "place", address.format(communicator.rank))
-        return len(fit(communicator, optimizer=optimizer).history)
-
-    assert on_threads(2, trained) == [4, 4]
 
 
 def test_there_must_be_an_example_for_each_process():
