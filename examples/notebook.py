@@ -2,8 +2,7 @@
 
 The notebook that this project grew from, redone with the library: weights and biases from the
 standard normal distribution, stochastic gradient descent with learning rate 0.01 and one example
-a step, in order, in float64.  Its faults, and the tests that hold them mended, are in
-tests/test_notebook_faults.py.  Ten epochs over MNIST take a few minutes.
+a step, in order, in float64.  Ten epochs over MNIST take a few minutes.
 
     python -m pip install -e . && python examples/notebook.py --data mnist.pkl.gz
 """

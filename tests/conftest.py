@@ -5,6 +5,7 @@ A GPU of PyTorch or JAX, a second device and a plug-in are tested if they are na
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -53,6 +54,8 @@ array_api_strict._array_object._all_dtypes = frozenset(array_api_strict._array_o
 
 # The same library as a stricter member, which also refuses writes in place, or NumPy's functions.
 TWINS = {"numpy", "array_api_strict"}
+# Networks and optimizers run on these in the slow suite alone; operations have every library.
+SLOW_ON_NETWORKS = {"torch", "jax:cpu"}
 
 
 def to_collect() -> list[str]:
@@ -159,6 +162,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if any("backend" in mark.args[0] for mark in item.iter_markers("parametrize")):
             continue
         if backend in TWINS and "tests/backends/" not in item.nodeid:
+            item.add_marker(pytest.mark.slow)
+        if backend in SLOW_ON_NETWORKS and re.search("tests/(network|training)/", item.nodeid):
             item.add_marker(pytest.mark.slow)
         if backend.startswith("jax"):
             on_jax.setdefault(item.nodeid.partition("[")[0], []).append((item, cell_of(item)))

@@ -1,17 +1,14 @@
 """What is kept of compiled functions, and for whom; trials, and ways that fail."""
 
-import time
 import warnings
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, compiling
-from pluggable_mlp.compiling import Fallback, Unsuitable, compiled, trusted, words_of
-from pluggable_mlp.training.step import step
+from pluggable_mlp.compiling import Fallback, Unsuitable, compiled, trusted
 
 
 def some_function(xp, *components):
@@ -61,40 +58,6 @@ def test_equal_functions_are_compiled_once():
 
 
 @pytest.mark.usefixtures("builtin")
-def test_each_device_has_its_own():
-    other = Compiler()
-    other.device = "gpu"
-    assert compiled_of(backend=other) is not compiled_of()
-
-
-@pytest.mark.usefixtures("builtin")
-def test_the_one_used_last_is_kept_longest(kept):
-    first, second = compiled_of(1), compiled_of(2)
-    assert compiled_of(1) is first
-    compiled_of(3)
-    assert len(kept) == 2
-    assert compiled_of(1) is first
-    assert compiled_of(2) is not second
-
-
-@pytest.mark.usefixtures("builtin")
-def test_functions_of_the_same_components_are_others():
-    first = compiled_of(MLP([3, 2]), SGD())
-    assert compiled(Compiler(), partial(step, np, MLP([3, 2]), SGD())) is not first
-    assert compiled_of(MLP([3, 2]), SGD()) is first
-
-
-@pytest.mark.usefixtures("builtin")
-@pytest.mark.parametrize("settings", [{"exact": True}, {"used_up": (0,)}])
-def test_functions_compiled_with_other_settings_are_others(settings):
-    plain = compiled_of()
-    other = compiled_of(**settings)
-    assert other is not plain
-    assert compiled_of() is plain
-    assert compiled_of(**settings) is other
-
-
-@pytest.mark.usefixtures("builtin")
 def test_nothing_is_kept_where_nothing_compiles(kept):
     assert compiled_of(1, backend=Compiler(lambda: None)) is None
     assert compiled_of(1, backend=object()) is None
@@ -115,23 +78,6 @@ def test_components_of_a_user_are_not_compared(kept):
     mlp = MLP([3, 2], loss=Loss())
     assert compiled_of(mlp) is not compiled_of(mlp)
     assert not kept
-
-
-@pytest.mark.usefixtures("builtin")
-def test_what_several_threads_ask_for_is_compiled_once():
-    """Compiling takes seconds: who asks meanwhile waits for it."""
-    made = []
-
-    def make():
-        time.sleep(0.01)
-        made.append(object())
-        return made[-1]
-
-    backend = Compiler(make)
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: compiled_of(1, backend=backend), range(8)))
-    assert set(found) == {made[0]}
-    assert len(made) == 1
 
 
 def failing(error):
@@ -156,18 +102,6 @@ def test_a_trial_is_made_once_and_its_failure_told_once():
     assert len(trials) == 1
     assert trusted("another key", lambda: True)
     assert trusted("another key", trial)
-
-
-@pytest.mark.parametrize(
-    ("message", "words"),
-    [
-        ("", "ValueError: "),
-        ("no\nmore", "ValueError: no"),
-        ("why:\nno\nmore", "ValueError: why: no"),
-    ],
-)
-def test_the_words_of_an_error_are_one_line(message, words):
-    assert words_of(ValueError(message)) == words
 
 
 def test_an_error_of_a_trial_is_told_or_raised():

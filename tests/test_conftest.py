@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import pytest_configure, pytest_make_parametrize_id
-from tests.plug_ins import write_plug_in
 
 ROOT = Path(__file__).parents[1]
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
@@ -66,20 +65,6 @@ def test_a_required_name_that_no_backend_has_stops_the_suite(typo, monkeypatch):
     message = f"{VARIABLE} names {typo.split(',')[-1]}: expected some of"
     with pytest.raises(pytest.UsageError, match=message):
         pytest_configure()
-
-
-@pytest.mark.slow
-def test_a_plug_in_is_tested_where_it_is_named(tmp_path):
-    source = (ROOT / "examples/plugin/abacus.py").read_text(encoding="utf-8")
-    environment = write_plug_in(tmp_path, "abacus = abacus:AbacusBackend", abacus=source)
-    done = run("abacus, abacus:beads", **environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed, " in done.stdout
-    assert "required: abacus, abacus:beads" in done.stdout
-    (tmp_path / "abacus.py").write_text("import wooden_frame")
-    done = run("abacus", **environment)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert f"{VARIABLE} requires it, but backend abacus is not available" in done.stdout
 
 
 def test_what_is_packed_has_the_same_name_at_any_time():

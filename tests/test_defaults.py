@@ -90,28 +90,6 @@ def test_components_by_name_have_the_defaults():
                 assert getattr(made, field) == default, f"{name}: {field}"
 
 
-def test_the_table_of_callables_is_not_empty():
-    assert {"train", "MLP", "Muon", "Plateau", "BatchNorm", "HuberLoss"} <= set(WITH_DEFAULTS)
-
-
-def test_an_optional_parameter_without_its_word_is_noticed():
-    def spoilt(a=1, b=None, c=2):
-        """Do nothing.
-
-        Parameters
-        ----------
-        a : int, default 2
-        b : int
-        c : int, default 2
-
-        Returns
-        -------
-        d : int, default 3
-        """
-
-    assert documented(spoilt) == {"a": 2, "c": 2} != defaults_of(spoilt)
-
-
 # What `pluggable-mlp train --help` shows in square brackets, and what its texts say of the rest.
 TRAIN = {
     "data": "digits", "input_dropout": 0.0, "input_noise": 0.0, "norm": None, "class_weight": None,

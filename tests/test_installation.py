@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BACKENDS = sorted(path.name for path in (ROOT / "backends").glob("*.py"))
 SCRIPT = """
 from pluggable_mlp import MLP, get_backend
 reveal_type(MLP([2, 3]))

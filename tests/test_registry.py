@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.network.activations import ELU, LeakyReLU
-from pluggable_mlp.network.losses import HuberLoss, PinballLoss, SoftmaxCrossEntropy
-from pluggable_mlp.network.normalization import BatchNorm
+from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp.network.activations import LeakyReLU
 from pluggable_mlp.registry import (
     catalogue,
     choose,
@@ -18,8 +16,7 @@ from pluggable_mlp.registry import (
     parse_components,
 )
 from pluggable_mlp.training.components import make_optimizer
-from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.schedules import Cosine, Plateau, WarmUp
+from pluggable_mlp.training.schedules import WarmUp
 
 TABLE = {"sigmoid": 1, "tanh": 2}
 
@@ -119,77 +116,22 @@ def test_a_single_component_as_text():
         parse_component("adam,sgd", "optimizer")
 
 
-def everywhere(number):
-    """Trainings that meet a number in every place that takes one."""
-    around = {"weight_decay": 0.5, "l1": 0.25, "clip_norm": 1.0, "average": 0.5}
-    around = {name: number(value) for name, value in around.items()}
-    rates = {
-        "number": number(0.25),
-        "function": lambda step: number(0.25),
-        "cosine": Cosine(number(0.5), total_steps=number(9), final=number(0.25)),
-        "plateau": Plateau(number(0.5), patience=number(0), factor=number(0.5)),
-        "warm-up": WarmUp(lambda step: number(0.25), number(2)),
-    }
-    optimizers = {name: SGD(rate, momentum=number(0.5)) for name, rate in rates.items()}
-    optimizers |= {
-        name: make_optimizer(name, learning_rate=number(0.25), **around)
-        for name in ("rmsprop", "adam", "adamw", "lion", "muon")
-    }
-    networks = {
-        "dropout": MLP([3, 4, 2], dropout=number(0.25), norm=BatchNorm(number(0.5), number(0.25))),
-        "inputs": MLP([3, 4, 2], input_dropout=number(0.25), input_noise=number(0.5)),
-        "slopes": MLP([3, 4, 4, 2], activation=[LeakyReLU(number(0.25)), ELU(number(0.5))]),
-        "smoothing": MLP([3, 2], loss=SoftmaxCrossEntropy(number(0.125))),
-        "huber": MLP([3, 2], loss=HuberLoss(number(0.5))),
-        "quantile": MLP([3, 2], loss=PinballLoss(number(0.25))),
-    }
-    cases = {name: (MLP([3, 4, 2]), optimizer, 4) for name, optimizer in optimizers.items()}
-    cases |= {name: (mlp, SGD(0.25), 4) for name, mlp in networks.items()}
-    return cases | {"lbfgs": (MLP([3, 4, 2]), LBFGS(number(3)), 9)}
-
-
-@pytest.mark.parametrize("place", ["numpy", "array_api_strict"])
-def test_a_numpy_scale_is_kept_as_a_python_float(place):
-    backend, pixels = get_backend(place), np.asarray([[0, 128], [255, 1]], dtype=np.uint8)
-    results = [
-        train(MLP([2, 2]), pixels, [0, 1], backend=backend, scale=scale, epochs=1).history
-        for scale in (1 / 256, np.float64(1 / 256))
-    ]
-    assert results[0] == results[1]
-
-
-def as_numpy(value):
-    return np.int64(value) if isinstance(value, int) else np.float64(value)
-
-
-@pytest.mark.parametrize("place", ["numpy", "torch"])
-@pytest.mark.parametrize("name", everywhere(lambda value: value))
-def test_numpy_scalars_train_like_python_numbers(name, place):
+def test_numpy_scalars_train_like_python_numbers():
     """Beside an array of float32, numpy.float64 would make all that follows float64."""
-    pytest.importorskip(place)
-    backend = get_backend(place)
-    x = np.linspace(-1.0, 1.0, 27).reshape(9, 3)
-    y = np.arange(9) % 2
-
-    def bits(number):
-        mlp, optimizer, batch_size = everywhere(number)[name]
-        labels = y if mlp.objective.targets == "classes" else np.stack([y, 1 - y], axis=1) * 1.0
+    pixels, found = np.arange(27, dtype=np.uint8).reshape(9, 3), []
+    for real, whole in ((float, int), (np.float64, np.int64)):
+        rate = WarmUp(lambda step, real=real: real(0.25), whole(2))
+        around = {"weight_decay": real(0.5), "clip_norm": real(1.0)}
         parameters = train(
-            mlp,
-            x,
-            labels,
-            backend=backend,
-            optimizer=optimizer,
-            epochs=number(2),
-            batch_size=number(batch_size),
-            seed=number(3),
+            MLP([3, 4, 2], activation=LeakyReLU(real(0.25)), dropout=real(0.25)),
+            pixels,
+            np.arange(9) % 2,
+            backend=get_backend("numpy"),
+            optimizer=make_optimizer("adamw", learning_rate=rate, **around),
+            epochs=whole(2),
+            batch_size=whole(4),
+            seed=whole(3),
+            scale=real(1 / 256),
         ).parameters
-        return [
-            (key, array.dtype.name, array.tobytes())
-            for of in parameters
-            for key, array in ((key, backend.to_numpy(array)) for key, array in of.items())
-        ]
-
-    found = bits(as_numpy)
-    assert {dtype for _, dtype, _ in found} == {"float32"}
-    assert found == bits(lambda value: value)
+        found.append([array.tobytes() for layer in parameters for array in layer.values()])
+    assert found[0] == found[1]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespace_at
 from pluggable_mlp.shortcuts import (
     add_product,
@@ -15,7 +14,6 @@ from pluggable_mlp.shortcuts import (
     clip,
     largest,
     offer,
-    own,
     queued,
     sign,
     take,
@@ -91,26 +89,6 @@ def test_the_largest_is_nan_where_any_is(backend, dtype):
             np.testing.assert_array_equal(found, np.max(x, axis=axis, keepdims=True), strict=True)
 
 
-def test_cupy_has_them():
-    cupy, special = pytest.importorskip("cupy"), pytest.importorskip("cupyx.scipy.special")
-    import array_api_compat.cupy as xp
-
-    import pluggable_mlp.backends.cupy  # noqa: F401 (it offers them)
-
-    functions = {
-        "clip": cupy.clip,
-        "erf": special.erf,
-        "sign": cupy.sign,
-    }
-    for name, function in functions.items():
-        assert own(xp, name) is function
-
-
-def test_inner_products_of_pytorch_are_one_operation():
-    torch = pytest.importorskip("torch")
-    assert own(get_backend("torch").xp, "vecdot") is torch.linalg.vecdot
-
-
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
     answers = []
@@ -132,56 +110,3 @@ def test_the_backend_of_an_array_is_found_by_its_device(backend):
         return
     assert found.device == backend.device
     assert queued(backend.xp, x) is backend.queued
-
-
-def test_a_backend_that_is_found_compiles_and_tells_of_its_queue():
-    class Backend:
-        queued = True
-
-        def __init__(self, device):
-            self.device = device
-
-        def compile(self, function, used_up=(), *, exact=False, most=1):
-            return lambda: (self.device, function(), exact)
-
-    xp, without = ModuleType("found"), ModuleType("without")
-    offer(xp, backend_at=Backend)
-    assert queued(xp, np.ones(1))
-    assert compiled(backend_at(xp, "second"), int, exact=True)() == ("second", 0, True)
-    assert not queued(without, np.ones(1))
-    assert compiled(backend_at(without), int) is None
-
-
-def test_jax_has_an_error_function_of_its_own():
-    special = pytest.importorskip("jax.scipy.special")
-    assert own(get_backend("jax:cpu").xp, "erf") is special.erf
-
-
-@pytest.mark.parametrize("name", ["erf", "rsqrt", "sigmoid"])
-def test_pytorch_has_functions_of_its_own(name):
-    torch = pytest.importorskip("torch")
-    assert own(get_backend("torch").xp, name) is getattr(torch, name)
-
-
-def test_functions_are_one_operation_of_pytorch():
-    torch = pytest.importorskip("torch")
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Noting(TorchDispatchMode):
-        def __init__(self):
-            super().__init__()
-            self.called = []
-
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            self.called.append(str(function))
-            return function(*args, **(kwargs or {}))
-
-    backend = get_backend("torch")
-    x, places = backend.asarray([[1.0], [2.0]]), backend.asarray([1, 0])
-    with Noting() as noting:
-        take(backend.xp, x, places)
-        add_product(backend.xp, x * 1.0, x, x[0])
-    assert noting.called[0] == "aten.index_select.default"
-    assert noting.called[-1] == "aten.addcmul_.default"
-    assert len(noting.called) == 4  # with what makes the operands
-    assert torch.equal(take(backend.xp, x, places), x[[1, 0]])

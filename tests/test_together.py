@@ -1,7 +1,6 @@
 """Cases that run as one test: each runs, and those that fail are named."""
 
 import inspect
-from types import SimpleNamespace
 
 import pytest
 
@@ -26,27 +25,3 @@ def test_every_case_runs_and_those_that_fail_are_named():
     (error,) = caught.value.exceptions
     assert str(error).startswith("wrong")
     assert error.__notes__ == ["a = 3, b = 4, c = 'y'"]
-
-
-@pytest.mark.parametrize(("name", "count"), [("numpy", 6), ("jax", 3)])
-def test_jax_has_every_other_cell_with_each_value(name, count):
-    seen = []
-
-    @together("a", [1, 2])
-    @together("c", "xyz")
-    def check(backend, a, c):
-        seen.append((a, c))
-
-    check(backend=SimpleNamespace(name=name))
-    assert len({*seen}) == len(seen) == count
-    assert [{*values} for values in zip(*seen, strict=True)] == [{1, 2}, {*"xyz"}]
-
-
-@pytest.mark.parametrize("end", [pytest.skip, pytest.fail])
-def test_no_case_is_skipped_unseen(end):
-    @together("a", [1, 2])
-    def check(a):
-        end("no")
-
-    with pytest.raises(BaseExceptionGroup, match="2 of 2 cases"):
-        check()
