@@ -15,7 +15,6 @@ from pluggable_mlp.network.member_layers import (
 )
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
-from pluggable_mlp.network.passes import core_axes
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 from tests.together import together
