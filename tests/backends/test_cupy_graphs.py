@@ -279,6 +279,23 @@ def test_a_capture_that_runs_out_of_memory_is_made_later(monkeypatch):
     assert launches(call, state)["graph launch"] == 1
 
 
+def on_the_card():
+    """The bytes that are taken of it, by all pools."""
+    gc.collect()
+    cupy.get_default_memory_pool().free_all_blocks()
+    free, total = cupy.cuda.runtime.memGetInfo()
+    return total - free
+
+
+def test_the_memory_of_a_graph_is_given_back_with_it(pool):
+    """That of cuBLAS, too."""
+    before, call = on_the_card(), compiled()
+    all_calls(call, first_state())
+    assert on_the_card() >= before + 2**22
+    del call
+    assert on_the_card() == before
+
+
 def test_memory_that_runs_out_later_gives_that_of_the_graph_back(pool):
     """Which is enough for the step; later there may be a graph again."""
     call = compiled()

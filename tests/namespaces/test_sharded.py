@@ -68,7 +68,7 @@ REFUSED = {
     "half of the rows": ("rows 1:3:1 are not whole units", lambda xp, x: x[1:3, :]),
     "rows by rows": ("cut along axes", lambda xp, x: x @ xp.matrix_transpose(x)),
     "cut differently": ("operands are cut diff", lambda xp, x: x + xp.matrix_transpose(x)),
-    "a number of it": ("all .* of an array of which", lambda xp, x: float(x[:, 0])),
+    "a number of it": ("all .* of an array that is cut", lambda xp, x: float(x[:, 0])),
 }
 
 
