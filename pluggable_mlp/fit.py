@@ -28,8 +28,8 @@ from pluggable_mlp.hashing import (
 )
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
+from pluggable_mlp.network.trees import Parameters, map_arrays, merged
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training.callbacks import BestEpoch

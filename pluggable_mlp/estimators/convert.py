@@ -33,7 +33,7 @@ from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, Leak
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Noise
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
-from pluggable_mlp.network.passes import map_arrays
+from pluggable_mlp.network.trees import map_arrays
 
 if TYPE_CHECKING:
     import torch

@@ -25,7 +25,7 @@ from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP, Steppe
 from pluggable_mlp.estimators.validation import moved_tree, place_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
-from pluggable_mlp.network.passes import Parameters, map_arrays
+from pluggable_mlp.network.trees import Parameters, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import training_progress
 from pluggable_mlp.training.step import initial_state

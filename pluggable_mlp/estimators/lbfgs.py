@@ -11,7 +11,7 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP
 from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import run, unwrapped
-from pluggable_mlp.network.passes import Tree
+from pluggable_mlp.network.trees import Tree
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import loss_and_gradients_of
 from pluggable_mlp.training.step import initial_state

@@ -12,8 +12,8 @@ from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.loss import Loss, TargetKind
 from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters
 from pluggable_mlp.network.philox import Seed
+from pluggable_mlp.network.trees import Parameters
 from pluggable_mlp.shortcuts import add_product, vecdot
 
 

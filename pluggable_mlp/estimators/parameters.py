@@ -31,7 +31,7 @@ from pluggable_mlp.network.normalization import (
     LayerNorm,
     Normalization,
 )
-from pluggable_mlp.network.passes import Parameters, map_arrays
+from pluggable_mlp.network.trees import Parameters, map_arrays
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots

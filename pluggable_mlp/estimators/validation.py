@@ -28,7 +28,7 @@ from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
-from pluggable_mlp.network.passes import Tree, map_arrays
+from pluggable_mlp.network.trees import Tree, map_arrays
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import all_within
 

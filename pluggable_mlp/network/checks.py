@@ -15,13 +15,8 @@ from pluggable_mlp.fields import Count, as_seed, convert
 from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.loss import TargetKind
-from pluggable_mlp.network.passes import (
-    LayeredNetwork,
-    Parameters,
-    first_array,
-    map_arrays,
-    networks_of,
-)
+from pluggable_mlp.network.passes import LayeredNetwork
+from pluggable_mlp.network.trees import Parameters, first_array, map_arrays, networks_of
 
 # The sum of a row of probabilities may differ from 1 by this much.
 _ROW_SUM_TOLERANCE = 1e-3

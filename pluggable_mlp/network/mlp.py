@@ -27,9 +27,10 @@ from pluggable_mlp.network.loss import Loss, LossFunction
 from pluggable_mlp.network.losses import as_loss
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import Normalization
-from pluggable_mlp.network.passes import LayeredNetwork, Parameters, map_arrays, merged
+from pluggable_mlp.network.passes import LayeredNetwork
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
+from pluggable_mlp.network.trees import Parameters, map_arrays, merged
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 

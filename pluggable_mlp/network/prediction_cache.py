@@ -10,7 +10,8 @@ from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import compiles, run, unwrapped
 from pluggable_mlp.network.checks import checked_inputs
-from pluggable_mlp.network.passes import LayeredNetwork, Parameters
+from pluggable_mlp.network.passes import LayeredNetwork
+from pluggable_mlp.network.trees import Parameters
 from pluggable_mlp.shortcuts import backend_at, on_device_of
 
 

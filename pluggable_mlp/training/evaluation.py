@@ -21,7 +21,7 @@ from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, run, unwrap
 from pluggable_mlp.network.loss import rows as as_lazy
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters, map_arrays
+from pluggable_mlp.network.trees import Parameters, map_arrays
 from pluggable_mlp.training import metrics
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.fields import NonNegative, convert
-from pluggable_mlp.network.passes import Tree
+from pluggable_mlp.network.trees import Tree
 from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.training.optimizer import (
     Coefficients,

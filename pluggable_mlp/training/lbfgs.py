@@ -14,7 +14,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, PositiveCount
 from pluggable_mlp.namespaces import run
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.network.passes import Tree, map_arrays
+from pluggable_mlp.network.trees import Tree, map_arrays
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP

@@ -14,13 +14,13 @@ from pluggable_mlp import arrays as libraries
 from pluggable_mlp import namespaces, shortcuts
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, Nested, map_nested
 from pluggable_mlp.fields import as_seed
-from pluggable_mlp.network import passes
+from pluggable_mlp.network import trees
 from pluggable_mlp.network.checks import check_parameters, checked_batch
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Parameters, Tree, first_array, map_arrays
 from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.network.trees import Parameters, Tree, first_array, map_arrays
 from pluggable_mlp.training import optimizer as optimizers
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Arrays, Batch, Examples
@@ -69,7 +69,7 @@ class TrainState(NamedTuple):
     @property
     def inference_parameters(self) -> LibraryArrays:
         """The parameters for predictions: with buffers, and averaged if the optimizer averages."""
-        return passes.merged(averaged_parameters(self.slots, self.parameters), self.buffers)
+        return trees.merged(averaged_parameters(self.slots, self.parameters), self.buffers)
 
 
 class StepInput(NamedTuple):
@@ -353,7 +353,7 @@ def training_step(
     _check_state(state, optimizer)
     x, targets, sample_weight = map(libraries.without_graph, (x, targets, sample_weight))
     with shortcuts.on_device_of(x):
-        parameters = passes.merged(state.parameters, state.buffers)
+        parameters = trees.merged(state.parameters, state.buffers)
         xp, batch = checked_batch(mlp, parameters, x, targets, sample_weight, arithmetic)
         arrays = state[:-1] if arithmetic == "native" else map_nested(xp.asarray, state[:-1])
         is_compiled = namespaces.compiles(xp)
@@ -363,7 +363,7 @@ def training_step(
         loss, after = namespaces.run(xp, _step_on_batch, (model,), arrays, batch, numbers=numbers)
         if arithmetic != "native":
             loss, after = namespaces.unwrapped((loss, after))
-    after = passes.named_like(state[:-1], after) if is_compiled else after
+    after = trees.named_like(state[:-1], after) if is_compiled else after
     return loss, TrainState._make([*after, state.t + 1])
 
 

@@ -22,8 +22,8 @@ from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.passes import Tree, first_array, is_weight, merged
 from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.network.trees import Tree, first_array, is_weight, merged
 from pluggable_mlp.shortcuts import backend_at, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples

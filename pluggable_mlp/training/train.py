@@ -11,7 +11,7 @@ from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
 from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import DRAWING, MLP
-from pluggable_mlp.network.passes import Parameters, first_array, networks_of
+from pluggable_mlp.network.trees import Parameters, first_array, networks_of
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError

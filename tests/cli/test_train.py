@@ -73,7 +73,7 @@ REFUSED = [
     (["--task", "clasification"], "task is 'clasification'"),
     (["--task", "regression", "--label-smoothing", 0.1], "'squared_error' takes no label_smooth"),
     (["--test-share", "1"], "test_share is 1.0"),
-    (["--validation", "0.0001"], "0.0001 of 1541 training examples are 0"),
+    (["--validation", "0.0001"], "0.0001 of 1541 examples are 0"),
     (["--warmup", "-1"], "warmup is -1"),
     (["--bakend", "numpy"], "Error: No such option: --bakend"),
     (["--lr", "0.1"], "did you mean 'learning-rate'?"),
