@@ -326,6 +326,20 @@ def test_the_memory_of_a_graph_is_bounded(only, monkeypatch):
     assert launches(call, state)["graph launch"] == 0
 
 
+def test_few_functions_have_a_graph_at_a_time(early_graphs):
+    """Functions are kept for a later training."""
+    first, *others = calls = [compiled() for _ in range(5)]
+    for call in calls[:4]:
+        state = all_calls(call, first_state(), calls=12)
+    assert launches(first, state)["graph launch"] == 1
+    before = on_the_card()
+    all_calls(others[3], first_state(), calls=12)
+    assert on_the_card() == before
+    assert [launches(call, state)["graph launch"] for call in calls] == [0, 1, 1, 1, 1]
+    all_calls(first, first_state(), calls=12)
+    assert [launches(call, state)["graph launch"] for call in calls] == [1, 0, 1, 1, 1]
+
+
 def test_on_another_stream_steps_are_as_without_graphs():
     """A graph would not wait for what the default stream was given, nor that for the graph."""
     call = compiled()
