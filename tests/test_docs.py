@@ -193,6 +193,8 @@ WITH_COMMANDS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # tests
 
 QUICK = ("README.md", "docs/index.md")
 """Whose examples the default suite runs."""
+NEEDED = {"Display": "matplotlib", "to_onnx": "ndonnx"}
+"""What some examples call, and the package that it needs."""
 
 
 @pytest.mark.parametrize(
@@ -206,11 +208,11 @@ QUICK = ("README.md", "docs/index.md")
 def test_python_examples_run(page):
     """One after the other: those of a page belong together."""
     examples = re.findall(r"^```python\n(.*?)^```$", TEXTS[page], flags=re.DOTALL | re.MULTILINE)
-    drawing = [example for example in examples if "Display" in example]
-    run = examples if find_spec("matplotlib") else [one for one in examples if one not in drawing]
+    absent = {call: package for call, package in NEEDED.items() if not find_spec(package)}
+    run = [one for one in examples if not any(call in one for call in absent)]
     exec(compile("\n".join(run), page, "exec"), {"__name__": "example"})
     if len(run) < len(examples):
-        pytest.skip("all but the examples that draw have run: matplotlib is not installed")
+        pytest.skip(f"all examples have run that need none of {', '.join(absent.values())}")
 
 
 def commands(text):
