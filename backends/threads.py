@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -76,10 +77,12 @@ class _Threads:
                 raise
 
         # A context of its own for each: NumPy keeps there what is done about overflow.
-        others = [
-            self._others.submit(copy_context().run, take_tasks)
-            for _ in range(min(count, len(items)) - 1)
-        ]
+        others: list[Future[None]] = []
+        with suppress(RuntimeError):  # the main thread has ended: then this one takes all tasks
+            others.extend(
+                self._others.submit(copy_context().run, take_tasks)
+                for _ in range(min(count, len(items)) - 1)
+            )
         try:
             take_tasks()
             [*map(Future.result, others)]

@@ -1,6 +1,8 @@
 """Concurrent tasks give the results of the loop, and leave the threads of BLAS as before."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -110,6 +112,27 @@ def test_a_forked_process_has_threads_of_its_own():
     _, status = os.waitpid(child, 0)
     alarm.cancel()
     assert status == 0
+
+
+AT_EXIT = """
+import atexit
+from threadpoolctl import threadpool_limits
+from pluggable_mlp.backends import get_backend
+
+def run():
+    print(run_all(abs, [-1, -2, -3]))
+
+run_all = get_backend("numpy").run_all
+threadpool_limits(2, user_api="blas")
+atexit.register(run)
+"""
+
+
+def test_tasks_run_when_the_interpreter_ends():
+    run = subprocess.run(
+        [sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert run.stdout == "[1, 2, 3]\n", run.stderr
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
