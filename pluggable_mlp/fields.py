@@ -62,9 +62,9 @@ def convert(name: str, value: object, kind: object, text: str | None = None) -> 
         The message names the argument, its value and what was expected.
     """
     plain = value
-    if isinstance(value, Real) and type(value).__module__ != "builtins":
-        plain = int(value) if isinstance(value, Integral) else float(value)
-    with suppress(msgspec.ValidationError):
+    with suppress(msgspec.ValidationError, OverflowError):  # of fractions beyond floats
+        if isinstance(value, Real) and type(value).__module__ != "builtins":
+            plain = int(value) if isinstance(value, Integral) else float(value)
         converted = msgspec.convert(plain, kind)
         if not isinstance(converted, float) or math.isfinite(converted):
             return converted
