@@ -145,7 +145,8 @@ def common_namespace(**arrays: Array) -> Namespace:
                 "make one with backend.asarray(...)"
             ) from None
         if not first:
-            first, xp, kind = name, its_xp, type(array)
+            first, xp = name, its_xp
+            kind = None if hasattr(array, "namespace") else type(array)  # a wrapped one's may vary
         elif its_xp is not xp:
             raise TypeError(
                 f"{first} is an array of {library_of(xp)}, but {name} is an array of "

@@ -1,10 +1,12 @@
 """Arrays of a call must be of one library and on one device, or an error names both."""
 
+import array_api_compat.numpy
 import array_api_strict as strict
 import numpy as np
 import pytest
 
 from pluggable_mlp.arrays import common_namespace, dtype_name, library_of
+from pluggable_mlp.namespaces.reproducible import reproducible
 
 
 def test_the_namespace_is_the_backends_own(backend):
@@ -25,6 +27,13 @@ def test_arrays_of_two_libraries_are_named(backend):
     )
     with pytest.raises(TypeError, match=message):
         common_namespace(weights=backend.asarray([1.0]), x=other)
+
+
+def test_reproducible_arrays_of_two_libraries_are_named():
+    arrays = [reproducible(xp).zeros(1) for xp in (array_api_compat.numpy, strict)]
+    message = r"x is an array of reproducible\(array_api_strict\), but y is an array of reprod"
+    with pytest.raises(TypeError, match=message):
+        common_namespace(x=arrays[1], y=arrays[0])
 
 
 def test_arrays_of_two_devices_are_named():
