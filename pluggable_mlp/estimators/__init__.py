@@ -1,4 +1,4 @@
-"""Estimators with scikit-learn's parameters, attributes and methods: on any array, for tables."""
+"""Estimators with scikit-learn's interface, for arrays of any library and for tables."""
 
 from importlib.util import find_spec
 

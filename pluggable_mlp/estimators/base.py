@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: from data to fitted parameters, and to outputs."""
+"""Code shared by the classifier and the regressor: fitting parameters, computing outputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def checks_parameters(method: Method) -> Method:
 
 
 def takes_steps(method: Method) -> Method:
-    """Offer a method where the solver takes steps from batches; keep its type."""
+    """Offer a method only if the solver takes steps from batches; keep its type."""
     offered: Method = available_if(lambda estimator: estimator._takes_steps())(method)
     return offered
 
@@ -73,12 +73,12 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         Parameters
         ----------
         X : array, sparse array or frame (examples, features)
-            Of any array library; float32 and float64 are computed in as they are, all else in
+            From any array library.  float32 and float64 keep their dtype; all else is computed in
             float64.
         y : array (examples,) or (examples, outputs)
             Class labels, or numbers.
         sample_weight : array (examples,), optional
-            How much each example counts.
+            The weight of each example.
 
         Returns
         -------
@@ -99,9 +99,9 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
 
     @abstractmethod
     def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
-        """Return what the loss compares with: class indices, or numbers in the dtype of X.
+        """Return the targets of the loss: class indices, or numbers in the dtype of X.
 
-        What is known of y is set, the classes on the backend of X.
+        Also set the attributes that describe y, with the classes on the backend of X.
         """
 
     @abstractmethod
@@ -110,12 +110,12 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
 
     @abstractmethod
     def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
-        """Return what an ONNX graph gives, by name, for the outputs z (examples, outputs)."""
+        """Return an ONNX graph's outputs by name, from the network's z (examples, outputs)."""
 
     def _weights(
         self, targets: NDArray[Any], sample_weight: NDArray[Any] | None, dtype: str
     ) -> NDArray[Any] | None:
-        """Return how much each example counts, (examples,) of a dtype, or None."""
+        """Return the weight of each example, (examples,) in a dtype, or None."""
         return sample_weight
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:
@@ -160,7 +160,7 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
     def _warn_of_lost_numbers(
         self, xp: Namespace, network: PenalizedMLP, examples: Examples, place: Backend
     ) -> None:
-        """Warn where reproducible products take many numbers of the data or weights for 0."""
+        """Warn if reproducible products treat many numbers in the data or weights as 0."""
         lost = LostNumbers(xp, examples)
         counts = lost.counts(moved_tree(self._parameters(network), place))
         numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
@@ -169,7 +169,7 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
     def _certificate(
         self, data: tuple[Any, ...], place: Backend, initial: Parameters
     ) -> dict[str, Any]:
-        """Return the certificate of a fit; of lbfgs it has the last loss alone."""
+        """Return the certificate of a fit; for lbfgs it holds only the last loss."""
         home = place_of(self.coefs_[0])
         known = [on_host(array) for array in data if array is not None]
         final = self._parameters(self._fitted_network())
@@ -198,16 +198,16 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         return self._network(self.n_features_in_, outputs, loss)
 
     def _describe(self) -> PenalizedMLP:
-        """Return the network for the features and targets, and set the attributes of its form."""
+        """Return the network for the features and targets; set the attributes that describe it."""
         network = self._fitted_network()
         self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
         self.out_activation_ = _LINKS[network.objective.targets]
         return network
 
     def _begin(self, network: PenalizedMLP, home: Backend, dtype: str | None) -> None:
-        """Set the attributes of a model before its first step; of one that was fitted, move them.
+        """Initialize the attributes before the first step, or move those of a fitted model.
 
-        The dtype is that of a model that was not.
+        `dtype` is None for a fitted model.
         """
         if dtype is None:
             self._keep(moved_tree(self._parameters(network), home))
@@ -221,13 +221,13 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         place = home
         if self.backend is not None or self.device is not None:
             name = self.backend or home.name
-            with on_device_of(data[0]):  # to make a backend may change the current device
+            with on_device_of(data[0]):  # making a backend may change the current device
                 place = get_backend(name if self.device is None else f"{name}:{self.device}")
         return place, [None if each is None else moved(each, place) for each in data]
 
     def _refuse_divergence(self, home: Backend) -> None:
         xp, arrays = home.xp, (*self.coefs_, *self.intercepts_)
-        with on_device_of(arrays[0]):  # training was elsewhere, perhaps
+        with on_device_of(arrays[0]):  # training may have been elsewhere
             is_finite = all(bool(xp.all(xp.isfinite(array))) for array in arrays)
         if not is_finite:
             raise ValueError(
@@ -250,7 +250,7 @@ class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
         return xp, network.objective, z
 
     def _score(self, predicted: Array, y: object, sample_weight: object) -> float:
-        """Return scikit-learn's score of what `predict` gave, computed on the host."""
+        """Return scikit-learn's score of predictions, computed on the host."""
         weights = check_sample_weight(predicted.shape[0], sample_weight, "float64")
         return float(self._metric(host_copy(y), host_copy(predicted), sample_weight=weights))
 
@@ -272,5 +272,5 @@ def _cast(xp: Namespace, X: Array, dtype: DType) -> Array:
 
 
 def _wrapped(xp: Namespace, array: Array) -> Array:
-    """Return an array of the namespace; sparse rows are known to theirs as they are."""
+    """Return x as an array of the namespace; sparse rows stay as they are."""
     return array if isinstance(array, SparseRows) else xp.asarray(array)

@@ -1,7 +1,7 @@
 """Conversion of estimators to and from files, scikit-learn's own, PyTorch and ONNX.
 
-Weights are moved, formulas are not written again: PyTorch's modules are its own, and the ONNX graph
-is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.
+Only weights are copied; no formula is written twice.  PyTorch uses its own modules, and the ONNX
+graph is recorded by running our forward pass on ndonnx's arrays.
 """
 
 import math
@@ -46,7 +46,7 @@ _ATTRIBUTES = (
 
 
 class ConversionMixin(FilesMixin):
-    """Methods that convert an estimator, or make one of something else."""
+    """Methods that convert an estimator to another library's, or back."""
 
     _saved = (*_ATTRIBUTES, "validation_loss_curve_", "_no_improvement_count", "classes_",
               "_label_kind", "_outputs_of_y")  # fmt: skip
@@ -62,17 +62,17 @@ class ConversionMixin(FilesMixin):
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
-        """Return this kind of estimator with the parameters and the weights of scikit-learn's.
+        """Convert a fitted scikit-learn estimator, copying its parameters and weights.
 
         Parameters
         ----------
         model : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Fitted; its optimizer's memory is not taken.
+            Must be fitted.  Its optimizer's memory is not copied.
 
         Returns
         -------
         estimator
-            It predicts what the model predicts, to rounding.
+            Its predictions equal the model's, to rounding.
         """
         theirs = _kind_of_sklearn(cls)
         if not isinstance(model, theirs):
@@ -101,7 +101,7 @@ class ConversionMixin(FilesMixin):
         Raises
         ------
         ValueError
-            If a parameter is one that scikit-learn's does not have; the message names it.
+            If scikit-learn's estimator lacks a parameter; the message names it.
         """
         check_is_fitted(self)
         kind = _kind_of_sklearn(type(self))
@@ -128,13 +128,13 @@ class ConversionMixin(FilesMixin):
     def to_torch(self) -> "torch.nn.Sequential":
         """Return a `torch.nn.Sequential` on the processor, in evaluation mode, with copied weights.
 
-        Its outputs are those before the link: of a classifier logits, whose softmax (of two classes
-        and of multilabel ones the sigmoid) are the probabilities.
+        It returns the outputs before the link function.  For a classifier these are logits, whose
+        softmax (for two classes or multilabel targets, the sigmoid) gives the probabilities.
 
         Raises
         ------
         ValueError
-            If an activation is a function of your own, or there are several members.
+            If an activation is a user-defined function, or there are several members.
         """
         check_is_fitted(self)
         if self.n_members > 1:
@@ -155,8 +155,8 @@ class ConversionMixin(FilesMixin):
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file, float32, for batches of any size.
 
-        Its input is "X" (N, features).  Of a classifier the outputs are "label", as `predict`
-        gives it, and "probabilities"; of a regressor "prediction".
+        The input is "X" (N, features).  A classifier has the outputs "label", as from `predict`,
+        and "probabilities"; a regressor has "prediction".
 
         Parameters
         ----------
@@ -183,22 +183,22 @@ class ConversionMixin(FilesMixin):
 
 
 def _kind_of_sklearn(kind: type[ConversionMixin]) -> type[BaseEstimator]:
-    """Return scikit-learn's class of the same name as an estimator's, or as one it derives from."""
+    """Return scikit-learn's class with the name of the estimator's class or of one of its bases."""
     names = [of.__name__ for of in kind.__mro__ if issubclass(of, ConversionMixin)]
     return next(of for of in map(sklearn.neural_network.__dict__.get, names) if of is not None)
 
 
 def _copied(model: BaseEstimator) -> dict[str, object]:
-    """Return the attributes that both kinds of estimators have, lists as lists of their own."""
+    """Return the attributes that both kinds of estimators have, with lists copied."""
     found = {name: getattr(model, name) for name in _ATTRIBUTES if hasattr(model, name)}
     return {name: list(of) if isinstance(of, list) else of for name, of in found.items()}
 
 
 def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) -> "torch.nn.Module":
-    """Return the module that computes what a layer does, with its parameters."""
+    """Return PyTorch's module for a layer, with the layer's parameters."""
     if isinstance(layer, Dropout):
         return nn.Dropout(layer.rate)
-    if isinstance(layer, Noise):  # PyTorch has no such module, and in evaluation it is nothing
+    if isinstance(layer, Noise):  # PyTorch has no such module, and in evaluation it does nothing
         return nn.Identity()
     if isinstance(layer, ActivationLayer):
         return _torch_activation(nn, layer.function)

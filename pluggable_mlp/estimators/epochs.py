@@ -1,7 +1,6 @@
-"""Fits by epochs of the training loop, and when they end.
+"""Fits by epochs of the training loop, and the rules for stopping.
 
-The order of the examples, the changes of the learning rate and the rules of when to stop are
-scikit-learn's.
+The order of the examples, the learning rate and the stopping rules are scikit-learn's.
 """
 
 import math
@@ -72,7 +71,7 @@ class EpochsMixin(FittedMLP):
     ) -> None:
         """Fit by epochs, a single one if the fit is incremental; set the attributes.
 
-        Scores compare with the truth: targets, and weights without those of classes.
+        Scores use `truth`: the targets, and the weights without class weights.
         """
         self._best = moved_tree(self._parameters(network), place)
         self._examples, self._held = examples, None
@@ -124,10 +123,10 @@ class EpochsMixin(FittedMLP):
     def _begin_steps(
         self, xp: Namespace, network: PenalizedMLP, place: Backend, incremental: bool
     ) -> None:
-        """Set what takes the steps.
+        """Set up the object that takes the steps.
 
-        An incremental fit goes on with the optimizer's memory of the one before, and with its rate,
-        if the solver is of the same kind.
+        An incremental fit keeps the optimizer's memory and rate of the previous fit if the solver
+        is of the same kind.
         """
         batch_size = _batch_size(self.batch_size, len(self._examples))
         before, self._rate = getattr(self, "_rate", None), SteppedRate(self.learning_rate_init)
@@ -153,7 +152,7 @@ class EpochsMixin(FittedMLP):
         )
 
     def _take_epochs(self, incremental: bool) -> None:
-        """Take epochs until one rule says stop; if interrupted, the whole epochs before count."""
+        """Train until a stopping rule applies; after an interrupt, keep whole epochs."""
         self.n_iter_, whole = 0, None
         order: Order = partial(_shuffled, self._random_state if self.shuffle else None)
         training = training_progress(
@@ -162,14 +161,14 @@ class EpochsMixin(FittedMLP):
             order=order,
             epochs=1 if incremental else self.max_iter,
             measures=False,
-            by_weight=False,  # as in scikit-learn: it is the steps that count weights
+            by_weight=False,  # as in scikit-learn: only the steps use weights
         )
         try:
             with self._progress_bar() as advance:
                 for end in training:
                     if not end.ended:
                         continue
-                    losses = end.losses.mean()  # of several members a list
+                    losses = end.losses.mean()  # a list for several members
                     loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
                     end.followed = loss
                     is_last = self._record(loss)
@@ -198,7 +197,7 @@ class EpochsMixin(FittedMLP):
         )
 
     def _parameters_so_far(self) -> Parameters:
-        """Return the parameters, which are where training is."""
+        """Return the current parameters, on the backend that trains."""
         return unwrapped(self._steps.state.inference_parameters)
 
     def _validate(
@@ -218,7 +217,7 @@ class EpochsMixin(FittedMLP):
     def _record(self, loss: float) -> bool:
         """Record the loss of an epoch, and the score and the loss of the held-out part.
 
-        Curves are new lists: an interrupt goes back to the attributes of an epoch before.
+        Curves are new lists, because an interrupt restores the attributes of the epoch before.
 
         Returns
         -------
@@ -250,12 +249,12 @@ class EpochsMixin(FittedMLP):
         return self._no_improvement_count > self.n_iter_no_change and self._is_over()
 
     def _seed_of_steps(self) -> int:
-        """Return the seed of dropout and noise; draw none without either, as scikit-learn."""
+        """Return the seed of dropout and noise; without either draw none, as in scikit-learn."""
         draws = max(self.dropout, self.input_dropout, self.input_noise) > 0.0
         return int(self._random_state.randint(2**31)) if draws else 0
 
     def _is_over(self) -> bool:
-        """Return whether an epoch that improves nothing is the last; or lower an adaptive rate."""
+        """Return whether training, which has stopped improving, ends; or lower an adaptive rate."""
         what = "Training loss" if self._held is None else "Validation score"
         message = (
             f"{what} did not improve more than tol={self.tol:f} for "
@@ -274,10 +273,10 @@ class EpochsMixin(FittedMLP):
         return False
 
     def _set_rate(self, value: float) -> None:
-        """Give the steps to come another learning rate.
+        """Change the learning rate of the following steps.
 
-        In scikit-learn the rate is a factor of what momentum remembers, in ours it is not: so the
-        velocity is divided by as much as the rate is multiplied.
+        Unlike ours, scikit-learn's velocity includes the rate as a factor, so the velocity is
+        divided by the factor that multiplies the rate.
         """
         state = self._steps.state
         if "velocity" in state.slots and value != self._rate.value:
@@ -307,7 +306,7 @@ def _shuffled(
     backend: Backend,
     batch_size: int,
 ) -> Iterator[Examples]:
-    """See `Order`: the order of scikit-learn's epochs, each shuffles that of the one before."""
+    """See `Order`: as in scikit-learn, each epoch shuffles the order of the one before."""
     assert isinstance(examples, Examples)
     count = len(examples)
     places = np.arange(count)

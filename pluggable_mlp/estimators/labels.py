@@ -1,4 +1,4 @@
-"""What a classifier knows of labels: what the loss takes of them, and labels of what it predicts.
+"""Labels of classifiers: encoded as targets for the loss, and decoded from its predictions.
 
 Shapes: y (examples,) or an indicator (examples, labels) of 0 and 1; outputs z (examples, outputs);
 classes (classes,) are in ascending order.
@@ -49,7 +49,7 @@ class ClassifierBase(BaseMLP):
     _label_kind: str
 
     def _learn_classes(self, y: Any, classes: object) -> None:
-        """Set `classes_` at the first call of `partial_fit`, or hold later ones to it."""
+        """Set `classes_` in the first call of `partial_fit`, or check later calls against it."""
         known = getattr(self, "classes_", None)
         if known is None and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -143,18 +143,18 @@ class ClassifierBase(BaseMLP):
         return {"label": label, "probabilities": self._by_class(xp, p)}
 
     def _class_indices(self, predicted: Array) -> Array:
-        """Return the indices in `classes_` of what the loss predicts, (examples,)."""
+        """Return the indices in `classes_` of the loss's predictions, (examples,)."""
         xp = array_namespace(predicted)
         indices = predicted if predicted.ndim == 1 else predicted[:, 0]
         last = self.classes_.shape[0] - 1  # 0 if there is a single class
         return xp.where(indices > last, last, indices)
 
     def _by_class(self, xp: Namespace, p: Array) -> Array:
-        """Return probabilities (examples, classes) of those of the outputs."""
+        """Return probabilities by class (examples, classes) from those by output."""
         return p if self.n_outputs_ > 1 else xp.concat([1.0 - p, p], axis=1)
 
     def _labels(self, predicted: Array) -> Array:
-        """Return labels for what the loss predicts: class indices, or 0 and 1 for each output."""
+        """Return labels for the loss's predictions: class indices, or 0 and 1 for each output."""
         if self._label_kind == MULTILABEL:
             return predicted
         indices = self._class_indices(predicted)
@@ -164,7 +164,7 @@ class ClassifierBase(BaseMLP):
         return np.take(classes, on_host(indices), axis=0)
 
     def _classes_at(self, place: Backend) -> Array:
-        """Return the classes as an array of a place; texts stay NumPy's."""
+        """Return the classes as an array of a place; texts stay in NumPy."""
         is_number = on_device(self.classes_) or self.classes_.dtype.kind in "biuf"
         return moved(self.classes_, place) if is_number else self.classes_
 

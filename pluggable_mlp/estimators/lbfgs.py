@@ -1,4 +1,4 @@
-"""Fits by L-BFGS, on all examples at once, with SciPy's conditions of when to stop."""
+"""Fits by L-BFGS on all examples at once, with SciPy's stopping conditions."""
 
 import math
 import warnings
@@ -17,21 +17,20 @@ from pluggable_mlp.training.lbfgs import loss_and_gradients_of
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.train import check_optimizer
 
-# SciPy's L-BFGS-B stops where a step lowers the loss by less than this part of it.
+# SciPy's L-BFGS-B stops when a step lowers the loss by less than this fraction of it.
 _SMALLEST_DECREASE = 2.220446049250313e-09
 
 
 class LBFGSMixin(FittedMLP):
-    """Fits by iterations of L-BFGS on all examples, with SciPy's conditions of when to stop."""
+    """Fits by iterations of L-BFGS on all examples, with SciPy's stopping conditions."""
 
     def _fit_by_lbfgs(
         self, xp: Namespace, network: PenalizedMLP, examples: Examples, place: Backend
     ) -> None:
         """Fit, and set the attributes.
 
-        The last iteration is the one where no derivative is larger than `tol`, the loss falls by
-        less than 2e-9 of itself, or there were `max_iter` iterations or `max_fun` looks at the
-        loss.
+        Stop when no derivative is larger than `tol`, when the loss falls by less than 2e-9 of
+        itself, or after `max_iter` iterations or `max_fun` evaluations of the loss.
         """
         minimizer, count = self._minimizer(), len(examples)
         start = moved_tree(self._parameters(network), place)
@@ -64,7 +63,7 @@ class LBFGSMixin(FittedMLP):
                 is_last = memory.finished or (small and steepest) or bool(self._limit(looks))
                 is_last |= _largest(xp, memory.gradients) <= self.tol
                 is_last |= self._is_stopped(unwrapped(trained))
-                if small:  # at a corner, as relu has: what was learnt of the curvature misleads
+                if small:  # at a corner, such as relu's, the estimated curvature misleads
                     memory = memory._replace(pairs=())
                 before = self.loss_
         self._keep_at_home(unwrapped(trained))
@@ -72,7 +71,7 @@ class LBFGSMixin(FittedMLP):
         self._warn_of_limits(looks)
 
     def _limit(self, looks: int) -> str | None:
-        """Return the limit that was reached, in SciPy's words; then a fit has not converged."""
+        """Return the limit that was reached, in SciPy's words, if the fit has not converged."""
         if self.n_iter_ >= self.max_iter:
             return "TOTAL NO. OF ITERATIONS REACHED LIMIT"
         return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > self.max_fun else None
@@ -89,7 +88,7 @@ class LBFGSMixin(FittedMLP):
 
 
 def _is_small(before: float, loss: float) -> bool:
-    """Return whether the loss has hardly fallen; after the first iteration it is not known."""
+    """Return whether the loss has hardly fallen, which is unknown after the first iteration."""
     least = _SMALLEST_DECREASE * max(abs(before), abs(loss), 1.0)
     return math.isfinite(before) and before - loss <= least
 

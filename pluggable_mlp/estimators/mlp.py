@@ -1,6 +1,6 @@
-"""The classifier and the regressor of arrays: labels and numbers to targets, and back.
+"""The classifier and the regressor for arrays.
 
-What they share is in `base.py`, what a classifier knows of labels in `labels.py`.
+Their common code is in `base.py`, the encoding of labels in `labels.py`.
 """
 
 from dataclasses import KW_ONLY
@@ -31,27 +31,27 @@ _NUMERIC = [name for name, loss in LOSSES.items() if loss.targets in ("numbers",
 class MLPClassifier(ClassifierMixin, ClassifierBase):
     """A multilayer perceptron that classifies, on arrays of any library.
 
-    scikit-learn's `MLPClassifier` with its parameters, attributes and methods, and more of them.
-    The model is computed in the library and on the device of X, in its dtype; it predicts arrays
-    of that library.  The same seed gives scikit-learn's model, to rounding.
+    It has the parameters, attributes and methods of scikit-learn's `MLPClassifier`, and more.
+    It computes in the library, on the device and in the dtype of X, and predicts arrays of that
+    library.  The same seed gives scikit-learn's model, to rounding.
 
     Parameters
     ----------
     hidden_layer_sizes : array-like of int, default (100,)
         The widths of the hidden layers; empty for none.
     activation : str, activation, pair of functions, or list of these, default "relu"
-        Of the hidden layers, one for all or one for each: "identity", "logistic", "tanh",
-        "relu", or any other that `MLP` takes.
+        The activation of the hidden layers, one for all or one per layer: "identity", "logistic",
+        "tanh", "relu", or any other that `MLP` accepts.
     solver : str or optimizer, default "adam"
-        "lbfgs", "sgd", "adam", or another of `make_optimizer`, by its name or as an object, which
-        then has its own learning rate.
+        "lbfgs", "sgd", "adam", or another optimizer of `make_optimizer`, by name or as an object,
+        which has its own learning rate.
     alpha : float, default 0.0001
         The strength of the penalty alpha/2 |W|² / n in the loss of n examples.
     batch_size : int or "auto", default "auto"
         Examples per step, for all solvers except lbfgs; "auto" means min(200, examples).
     learning_rate : {"constant", "invscaling", "adaptive"} or schedule, default "constant"
-        The first three as in scikit-learn ("invscaling" and "adaptive" for sgd alone), or a
-        schedule from `make_schedule`, or a function of the count of updates.
+        The names as in scikit-learn ("invscaling" and "adaptive" only for sgd), a schedule from
+        `make_schedule`, or a function of the count of updates.
     learning_rate_init : float, default 0.001
         The rate, unless there is a schedule.
     power_t : float, default 0.5
@@ -61,10 +61,10 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     shuffle : bool, default True
         Take the examples in a new order in each epoch.
     random_state : int, RandomState or None, default None
-        Of the initial weights, the held-out part, the shuffles, dropout and noise.
+        Seeds the initial weights, the held-out part, the shuffles, dropout and noise.
     tol : float, default 0.0001
-        The least improvement of the loss, or of the held-out score, that counts; lbfgs ends if no
-        derivative is larger.
+        The smallest improvement of the loss, or of the held-out score, that counts; lbfgs stops
+        when no derivative is larger.
     verbose : bool or int, default False
         Print the loss of each iteration.
     warm_start : bool, default False
@@ -72,20 +72,20 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     momentum : float, default 0.9
         For sgd, at least 0 and below 1.
     nesterovs_momentum : bool, default True
-        For sgd with a momentum.
+        Only for sgd with a momentum above 0.
     early_stopping : bool, default False
         Hold out a part of the examples, stop when its score stops improving, and keep the best
         parameters.
     validation_fraction : float, default 0.1
         The part that is held out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-08
-        Of adam.
+        Parameters of adam.
     n_iter_no_change : int, default 10
-        How many epochs may fail to improve.
+        How many epochs in a row may fail to improve.
     max_fun : int, default 15000
         The maximum number of evaluations of the loss by lbfgs.
     loss : "log_loss" or Loss, default "log_loss"
-        `SoftmaxCrossEntropy(label_smoothing=0.1)`, or your own.
+        An object such as `SoftmaxCrossEntropy(label_smoothing=0.1)`, or your own.
     class_weight : "balanced", dict, list or None, default None
         As elsewhere in scikit-learn: {label: weight}; for multilabel targets a list of dicts.
     dropout : float, default 0.0
@@ -119,7 +119,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     classes_ : array (classes,)
         The labels in ascending order.
     coefs_ : list of array (in, out) or (members, in, out)
-        The weights of each layer, of X's library.
+        The weights of each layer, in X's library.
     intercepts_ : list of array (out,) or (members, out)
         The biases of each layer.
     norms_ : list of dict of arrays
@@ -137,7 +137,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     certificate_ : dict
         After a reproducible fit: hashes of the data and the parameters, and the losses.
     t_ : int
-        How many examples training has taken.
+        The number of examples seen in training.
     n_iter_, n_layers_, n_outputs_, n_features_in_ : int
     feature_names_in_ : array of str
         The names of a frame's columns.
@@ -177,7 +177,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         X, y, sample_weight
             As for `fit`.
         classes : array (classes,), optional
-            All labels of all calls; needed at the first.
+            All labels of all calls; required in the first.
 
         Returns
         -------
@@ -243,7 +243,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
 
 @with_parameters
 class _WithLoss(BaseEstimator):
-    """The first parameter, as in scikit-learn."""
+    """Makes `loss` the first parameter, as in scikit-learn."""
 
     loss: Annotated[str | Loss, StrOptions(set(_NUMERIC)), HasMethods(["predict"])] = (
         "squared_error"
@@ -254,18 +254,16 @@ class _WithLoss(BaseEstimator):
 class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
     """A multilayer perceptron that predicts numbers, on arrays of any library.
 
-    scikit-learn's `MLPRegressor` with its parameters, attributes and methods, and more of them.
-    The model is computed in the library and on the device of X, in its dtype; it predicts arrays
-    of that library.  The same seed gives scikit-learn's model, to rounding.
+    It extends scikit-learn's `MLPRegressor` as our `MLPClassifier` extends scikit-learn's.
 
     Parameters
     ----------
     loss : str or Loss, default "squared_error"
         "squared_error" (half of it, summed over the outputs), "poisson" (which predicts exp of the
-        outputs, and takes targets of at least 0), or another of numbers in `LOSSES`, by its name or
-        with its parameters, `HuberLoss(delta=2.0)`.
+        outputs, for targets of at least 0), or another regression loss in `LOSSES`, by name or as
+        an object such as `HuberLoss(delta=2.0)`.
     **others
-        As `MLPClassifier` has them; there is no class_weight.
+        As in `MLPClassifier`, except class_weight.
 
     Attributes
     ----------
@@ -274,7 +272,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
     out_activation_ : str
         "identity", or "exp" with the loss poisson.
     others
-        As `MLPClassifier` has them; there are no classes_.
+        As in `MLPClassifier`, except classes_.
 
     See Also
     --------
@@ -319,7 +317,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
         Parameters
         ----------
         X : array (examples, features)
-            Of the library and on the device of those that the model was fitted on.
+            In the library and on the device of the X of `fit`.
         """
         xp, loss, z = self._outputs(X, "predict")
         predicted = unwrapped(loss.predict(xp, z))

@@ -1,7 +1,7 @@
 """The estimators' objective: scikit-learn's losses plus its L2 penalty.
 
-Shapes: z, dz (…, batch, outputs), sample_weight (…, batch), W (…, in, out).  The losses are those
-of `network/losses.py`, and only their scale is another here.
+Shapes: z, dz (…, batch, outputs), sample_weight (…, batch), W (…, in, out).  The losses differ
+from those of `network/losses.py` only in scale.
 """
 
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ from pluggable_mlp.shortcuts import add_product, vecdot
 class ScaledLoss:
     """A loss times a factor, and its gradient likewise.
 
-    scikit-learn's network sums over the outputs where `network/losses.py` takes the mean, and has
-    half of the squared error.
+    scikit-learn's network sums over the outputs, while `network/losses.py` takes the mean, and it
+    halves the squared error.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class ScaledLoss:
 
     @property
     def targets(self) -> TargetKind:
-        """What the loss is compared with."""
+        """The kind of targets that the loss takes."""
         return self.loss.targets
 
     def __call__(
@@ -46,27 +46,27 @@ class ScaledLoss:
         return loss * self.factor, dz * self.factor
 
     def predict(self, xp: Namespace, z: Array) -> Array:
-        """Return what the loss predicts."""
+        """Return the predictions of the loss."""
         return self.loss.predict(xp, z)
 
     def predict_proba(self, xp: Namespace, z: Array) -> Array:
-        """Return the probabilities of the loss, which must be one of classes or labels."""
+        """Return the probabilities; the loss must be for classes or labels."""
         loss: Any = self.loss
         return loss.predict_proba(xp, z)
 
 
 def scaled(loss: Loss, factor: float) -> Loss:
-    """Return a loss times a factor: itself, if that is 1."""
+    """Return a loss times a factor, or the loss itself if the factor is 1."""
     return loss if factor == 1.0 else cast("Loss", ScaledLoss(loss, factor))
 
 
 @dataclass(frozen=True)
 class PenalizedMLP(MLP):
-    """A multilayer perceptron whose loss includes scikit-learn's penalty of large weights.
+    """A multilayer perceptron whose loss includes scikit-learn's L2 penalty.
 
-    Parameters may have leading axes: then it is a network for each place.  The loss of a batch of n
+    Leading axes of the parameters are independent networks.  The loss of a batch of n
     examples becomes l + alpha/2 |W|² / n, over all matrices W, and so dW becomes dW + alpha W / n.
-    With weights of examples, n is the sum of the batch's.
+    With sample_weight, n is the sum of the batch's weights.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class PenalizedMLP(MLP):
 
     @property
     def general(self) -> Self:
-        """The network with the same alpha whatever it is: each step has its own in its numbers."""
+        """The network with a fixed alpha: each step gets its actual alpha among its numbers."""
         return self if self.alpha == 0.0 else replace(self, alpha=1.0)
 
     def numbers_at(self, t: Seed) -> tuple[float, ...]:
@@ -96,12 +96,12 @@ class PenalizedMLP(MLP):
         rng: Rng | None = None,
         gradient_scale: float | Array | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Return what that of `MLP` does, of the penalized loss (…).
+        """Do the same as `MLP`, for the penalized loss (…).
 
         Raises
         ------
         ValueError
-            For the second of several micro-batches: the penalty is of a whole batch.
+            For the second of several micro-batches: the penalty belongs to a whole batch.
         """
         if rng is not None and rng.first:
             raise ValueError("micro_batch cuts batches, whose penalty would be counted repeatedly")
@@ -145,6 +145,6 @@ def loss_and_outputs(
 def outputs_of_members(
     xp: Namespace, network: PenalizedMLP, parameters: Parameters, x: Array
 ) -> Array:
-    """Return outputs (batch, outputs) whose prediction is the mean of those of the networks."""
+    """Return outputs (batch, outputs) that predict the mean of the networks' predictions."""
     z = network.evaluate(xp, parameters, x)
     return average_of_members(xp, network.objective.targets, z) if z.ndim > 2 else z

@@ -1,6 +1,6 @@
-"""The estimators' parameters, with types and bounds, what is made of them, and what a fit sets.
+"""The estimators' parameters with types and bounds, objects made from them, fitted attributes.
 
-Names and bounds are scikit-learn's; ours come beside them.  They describe a network, an optimizer
+Names and bounds are scikit-learn's, with ours added.  They describe a network, an optimizer
 and the initial weights.  The solvers are in `epochs.py` and `lbfgs.py`.
 """
 
@@ -57,7 +57,7 @@ Arithmetic: TypeAlias = Annotated[str, StrOptions(set(ARITHMETICS))]
 Kind = TypeVar("Kind", bound=BaseEstimator)
 Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
-OF_THE_CALLER = 6  # the stack level of who called `fit`, seen from what `_fit` calls
+OF_THE_CALLER = 6  # the stack level of `fit`'s caller, seen from functions that `_fit` calls
 
 _LOGISTIC = "logistic"  # scikit-learn's name for the sigmoid
 
@@ -66,7 +66,7 @@ _LOGISTIC = "logistic"  # scikit-learn's name for the sigmoid
 class SteppedRate:
     """A learning rate that is changed between epochs.
 
-    All are equal: a compiled step takes the rate as an argument, and serves any of them.
+    All compare equal, because a compiled step takes the rate as an argument.
 
     Parameters
     ----------
@@ -76,25 +76,25 @@ class SteppedRate:
     value: float = field(compare=False)
 
     def __call__(self, t: int) -> float:
-        """Return the rate of any update of this epoch."""
+        """Return the rate of this epoch's updates."""
         return self.value
 
 
 @dataclass(frozen=True)
 class _Adam(Adam):
-    """Adam as scikit-learn has it: epsilon is added to the root of the uncorrected mean square."""
+    """Adam as in scikit-learn: epsilon is added to the root of the uncorrected mean square."""
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
-        """Return Adam's coefficients, epsilon as it is."""
+        """Return Adam's coefficients, with epsilon unchanged."""
         return {**super().coefficients(t, rate), "epsilon": self.epsilon}
 
 
 @contextmanager
 def fitted_apart(estimator: Estimator) -> Iterator[Estimator]:
-    """Yield a copy to fit; if that succeeds, its changes become those of the estimator.
+    """Yield a copy to fit; if that succeeds, apply its changes to the estimator.
 
-    No fit changes an attribute in place: a copy need not be deep.  What a callback or another
-    thread sets on the estimator meanwhile stays.
+    No fit changes an attribute in place, so the copy is shallow.  Attributes that a callback or
+    another thread sets on the estimator meanwhile are kept.
     """
     copied, before = object.__new__(type(estimator)), dict(vars(estimator))
     copied.__dict__.update(before)
@@ -110,7 +110,7 @@ def fitted_apart(estimator: Estimator) -> Iterator[Estimator]:
 def with_parameters(kind: type[Kind]) -> type[Kind]:
     """Make a dataclass of an estimator: each annotated line with a default is a parameter.
 
-    What stands beside the types of all lines, its own and those of its bases, scikit-learn checks.
+    scikit-learn checks the constraints beside the types, including those of the bases.
     """
     made = dataclass(eq=False, repr=False)(kind)
     made._parameter_constraints = {
@@ -219,7 +219,7 @@ class EstimatorParameters(BaseEstimator):
         Parameters
         ----------
         rate : SteppedRate
-            What "constant", "invscaling" and "adaptive" change; a schedule takes its place.
+            The rate that "constant", "invscaling" and "adaptive" set; a schedule replaces it.
         """
         solver: Any = self.solver
         learning_rate = rate if isinstance(self.learning_rate, str) else self.learning_rate
@@ -235,7 +235,7 @@ class EstimatorParameters(BaseEstimator):
         return solver
 
     def _minimizer(self) -> LBFGS:
-        """Return the L-BFGS that the solver names or is."""
+        """Return the L-BFGS optimizer, given as the solver by name or as an object."""
         for name, none in (("n_members", 1), ("clip_norm", None)):
             if getattr(self, name) != none:
                 raise ValueError(
@@ -244,7 +244,7 @@ class EstimatorParameters(BaseEstimator):
         return self.solver if isinstance(self.solver, LBFGS) else LBFGS()
 
     def _has_rate(self, learning_rate: str) -> bool:
-        """Return whether the rate changes in this way: as in scikit-learn, that of sgd alone."""
+        """Return whether the rate follows this rule: as in scikit-learn, only that of sgd does."""
         return self.solver == "sgd" and self.learning_rate == learning_rate
 
     def _initial_parameters(
@@ -277,7 +277,7 @@ class EstimatorParameters(BaseEstimator):
 
 
 class FittedMLP(EstimatorParameters, ABC):
-    """The attributes of a fit, of which those that hold parameters are up to date at its end."""
+    """The attributes of a fit; those that hold parameters are up to date when it ends."""
 
     loss: str | Loss
     coefs_: list[LibraryArray]
@@ -337,11 +337,11 @@ class FittedMLP(EstimatorParameters, ABC):
         return parameters
 
     def _keep_at_home(self, parameters: Parameters) -> None:
-        """Set the attributes that hold parameters, which may be of another place."""
+        """Set the attributes that hold parameters, moved here if they are in another place."""
         self._keep(moved_tree(parameters, place_of(self.coefs_[0])))
 
     def _is_stopped(self, parameters: Parameters) -> bool:
-        """Call the callbacks with the parameters so far, and return whether one says stop."""
+        """Call the callbacks with the parameters so far, and return whether one asks to stop."""
         callbacks = self._list_of_callbacks()
         if callbacks:
             self._keep_at_home(parameters)
@@ -354,7 +354,7 @@ class FittedMLP(EstimatorParameters, ABC):
 
     @contextmanager
     def _progress_bar(self) -> Iterator[Callable[[], None]]:
-        """Show a bar of the iterations on a terminal, if asked to; yield what advances it."""
+        """Show a bar of the iterations on a terminal if requested; yield its advance."""
         if not self.progress_bar:
             yield lambda: None
             return

@@ -1,7 +1,7 @@
 """Fitted estimators on disk: a tree in one file, as `serialization.py` writes it.
 
-It has the estimator's parameters, the attributes that its class lists, and the weights by layer and
-name.  What a fit remembers of its optimizer is not saved.
+It holds the estimator's parameters, the attributes listed by its class, and the weights by layer
+and name.  The optimizer's memory is not saved.
 """
 
 import dataclasses
@@ -48,14 +48,14 @@ class FilesMixin(BaseEstimator):
         raise NotImplementedError
 
     def _take_weights(self, weights: Any, backend: str) -> None:
-        """Take the parameters of the network from a file, to be on the backend by a name."""
+        """Set the network's parameters, read from a file, on the backend of this name."""
         raise NotImplementedError
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one safetensors file, with all else as JSON in it.
+        """Write the fitted model to one safetensors file, with everything but arrays as JSON.
 
-        The preparation of tables is in it; callbacks, a `RandomState` and the optimizer's memory
-        are left out.
+        The preparation of tables is included; callbacks, a `RandomState` and the optimizer's memory
+        are not.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class FilesMixin(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is a function or an object of your own.
+            If a parameter is a user-defined function or object.
         """
         check_is_fitted(self)
         attributes = {
@@ -81,7 +81,7 @@ class FilesMixin(BaseEstimator):
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
-        """Return what `save` wrote.
+        """Return the estimator that `save` wrote.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class FilesMixin(BaseEstimator):
 
 
 def _to_tree(name: str, value: Any) -> Any:
-    """Return an attribute as JSON knows it: labels with their dtype, a preparation as a dict."""
+    """Return an attribute as JSON data: labels with their dtype, a preparation as a dict."""
     if isinstance(value, Preparation):
         return {"preparation": value.to_dict()}
     if not hasattr(value, "dtype"):
@@ -145,7 +145,7 @@ def parameters_to_save(estimator: Any) -> dict[str, Any]:
 
 
 def described(estimator: Any) -> dict[str, Any]:
-    """Return what a certificate says of an estimator: its kind, and its parameters as JSON."""
+    """Describe an estimator for its certificate: its kind, and its parameters as JSON."""
     parameters = {
         name: _named(name, value)
         for name, value in parameters_to_save(estimator).items()

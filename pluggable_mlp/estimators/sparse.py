@@ -1,8 +1,8 @@
-"""Sparse rows as a network's inputs: what the first layer does with them, without densifying them.
+"""Sparse rows as a network's inputs: the first layer's products, without densifying.
 
-A namespace in which `matmul` and `take` know SciPy's sparse arrays.  Rows are (examples, features)
-of SciPy's CSR; whatever else a layer computes is dense already.  Where another library than NumPy
-trains, the rows of a batch are made dense and moved when a product asks for them.
+`SparseNamespace` has a `matmul` and a `take` for SciPy's sparse arrays.  Rows (examples, features)
+are in CSR format; everything else that a layer computes is dense.  If a library other than NumPy
+trains, the rows of a batch are made dense and moved when a product needs them.
 """
 
 from functools import cached_property
@@ -16,7 +16,7 @@ from pluggable_mlp.backends import Backend
 
 
 class SparseRows:
-    """A sparse matrix (rows, features) as far as a dense layer and a batch look at it.
+    """A sparse matrix (rows, features) with the operations that a dense layer and a batch need.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class SparseRows:
         return SparseRows(self.matrix[places], self.place)
 
     def __mul__(self, other: Array) -> Array:
-        """Return the dense product with what broadcasts: of a single column, or a batch of one."""
+        """Return the dense product with an array that broadcasts: one column or a batch of one."""
         return self.dense * other
 
 
@@ -67,7 +67,7 @@ class SparseNamespace:
     Parameters
     ----------
     xp
-        That of a library.
+        The namespace of a library.
     """
 
     def __init__(self, xp: Namespace) -> None:
@@ -77,7 +77,7 @@ class SparseNamespace:
         return getattr(self._xp, name)
 
     def matmul(self, a: Array, b: Array) -> Array:
-        """Return a b, dense, where either may be sparse, and the other a stack of matrices."""
+        """Return a b, dense; either may be sparse, and the other a stack of matrices."""
         if isinstance(a, SparseRows):
             is_sparse = a.place is None and b.ndim == 2
             return a.matrix @ b if is_sparse else self._xp.matmul(a.dense, b)

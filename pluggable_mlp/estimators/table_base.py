@@ -1,7 +1,7 @@
-"""What the estimators for tables share: from a table to a trained network, and to its outputs.
+"""Code shared by the estimators for tables: training on a table, computing outputs.
 
-How X becomes columns is in `table_inputs.py`, how columns become a matrix in `data/`, the training
-in `pluggable_mlp/fit.py`, the recipes in `training/recipes.py`.
+`table_inputs.py` makes columns of X, `data/` makes a matrix of columns, and `pluggable_mlp/fit.py`
+trains; the recipes are in `training/recipes.py`.
 
 Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 """
@@ -55,7 +55,7 @@ from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 class TableParameters(BaseEstimator):
     """The parameters of the estimators for tables, and the settings that they describe.
 
-    One that has the name of a setting is that setting, and checked with it; None stands for the
+    A parameter named like a setting is that setting and is checked as one; None means the
     recipe's value.
     """
 
@@ -110,7 +110,7 @@ class TableParameters(BaseEstimator):
 
 
 class BaseTable(FilesMixin, TableParameters, ABC):
-    """What the classifier and the regressor of tables share."""
+    """Base of the classifier and the regressor for tables."""
 
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
@@ -143,11 +143,11 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             A frame of pandas, polars or pyarrow, with numbers, texts, booleans, categories and
             missing values; or an array of any library, NaN where a number is missing.
         y : array (n,)
-            What to predict: none may be missing.
+            The targets; none may be missing.
         sample_weight : array (n,), optional
-            How much each row counts, at least 0.
+            The weight of each row, at least 0.
         eval_set : tuple (X, y), optional
-            Rows for validation, in the place of `validation_fraction`.
+            Rows for validation, used instead of `validation_fraction`.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         Raises
         ------
         ValueError
-            If X or y cannot be used: the message names the column.
+            If X or y cannot be used; the message names the column.
         """
         with fitted_apart(self) as model:
             model._fit(X, y, sample_weight, eval_set)
@@ -200,10 +200,10 @@ class BaseTable(FilesMixin, TableParameters, ABC):
 
     @abstractmethod
     def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
-        """Return labels or numbers (n,) for `build_dataset`; set or hold the classes."""
+        """Return labels or numbers (n,) for `build_dataset`; set the classes or check them."""
 
     def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
-        """Return the weights of the rows of training, times those of their classes if any."""
+        """Return the weights of the training rows, multiplied by any class weights."""
         return weights
 
     def _labels(self) -> Sequence[int | str] | None:
@@ -247,7 +247,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         return dataset, weights
 
     def _evaluated(self, eval_set: Any, preparation: Preparation) -> Split:
-        """Return the rows for validation that were given, prepared as those of training."""
+        """Return the rows of `eval_set`, prepared as the training rows are."""
         if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
             raise ValueError(f"eval_set is {type(eval_set).__name__}, expected a tuple (X, y)")
         X, y = eval_set
@@ -270,7 +270,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         return choose_usual_validation("X", classes, seed, share)
 
     def _refuse_zeros(self, weights: dict[str, Array | None]) -> None:
-        """Raise ValueError if no row of a part counts."""
+        """Raise ValueError if every row of a part has weight 0."""
         for name, of in weights.items():
             if of is not None and not (of >= np.finfo(self.dtype).smallest_normal).any():
                 part = {"train": "training"}.get(name, name)
@@ -292,14 +292,13 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         self.parameters_ = map_nested(self._place().asarray, weights)
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to an ONNX file, in float32, its preparation included.
+        """Write the fitted model to an ONNX file in float32, including its preparation.
 
-        Its inputs are the columns that are used, (N,) by name: float64 numbers, int64 of whole
-        numbers among the `categorical_features`, booleans, or texts; or "X" (N, columns) where all
-        are numbers and none was missing.  Where values were missing in training, codes are
-        float64, with NaN, and booleans texts, with "".  The outputs are "label" and
-        "probabilities", or "prediction"; one that is named as a column has an underscore at its
-        end.
+        Each used column is an input (N,), by name: float64 for numbers, int64 for whole numbers
+        among the `categorical_features`, boolean, or text; if all are numbers and none was missing,
+        the only input is "X" (N, columns).  If values were missing in training, codes are float64
+        with NaN, and booleans are texts with "".  The outputs are "label" and "probabilities", or
+        "prediction", with an underscore appended if a column has that name.
 
         Parameters
         ----------
@@ -316,7 +315,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         write_onnx(Path(path), self.preparation_, self.network_, parameters, self._labels())
 
     def _outputs(self, X: object, method: str) -> Array:
-        """Return what a method of the network, "predict" or "predict_proba", gives, on the host."""
+        """Return the result of the network's "predict" or "predict_proba", on the host."""
         check_is_fitted(self)
         frame = frame_like(self, X, self.preparation_)
         prepared = self.preparation_.inputs("X", frame)
@@ -350,7 +349,7 @@ def _seed_of(random_state: RandomState) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return a parameter as settings have it: those of NumPy as Python's own, no mapping."""
+    """Return a parameter as settings hold it: NumPy's values as Python's, a mapping as None."""
     if isinstance(value, Mapping):
         return None
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""What the estimators for tables are given, as columns of polars.
+"""Inputs of the estimators for tables, as columns of polars.
 
-What becomes of the columns is decided in `data/columns.py`.
+`data/columns.py` decides how columns become features.
 
 Shapes: n rows, a column is (n,).
 """
@@ -26,7 +26,7 @@ from pluggable_mlp.options import DataOptions
 def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     """Return the columns of X (polars.DataFrame), and the names of those that hold categories.
 
-    `n_features_in_` and `feature_names_in_` of the estimator are set.
+    This sets `n_features_in_` and `feature_names_in_` of the estimator.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     Raises
     ------
     ValueError, TypeError
-        If X is no table, or holds infinity or lists: naming the column.
+        If X is not a table, or a column holds infinity or lists; the message names it.
     """
     is_frame = _is_frame(X)
     source, table = _opened(estimator, X, is_frame, reset=True)
@@ -56,12 +56,12 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
 def frame_like(estimator: BaseEstimator, X: Any, preparation: Preparation) -> Any:
     """Return the columns of X (polars.DataFrame) that a fit used.
 
-    Those of a frame are found by their names if the fit's had names, else by their places.
+    A frame's columns are found by name if the fit's columns had names, else by position.
 
     Raises
     ------
     ValueError, TypeError
-        As `frame_to_fit`, or if X lacks columns.
+        As for `frame_to_fit`, or if X lacks columns.
     """
     is_frame = _is_frame(X)
     source, table = _opened(estimator, X, is_frame, reset=False)
@@ -70,7 +70,7 @@ def frame_like(estimator: BaseEstimator, X: Any, preparation: Preparation) -> An
 
 
 def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) -> tuple[str, Any]:
-    """Return what errors call X, and X as columns of polars; those of an array are x0, x1, …."""
+    """Return X's name for errors, and X as columns of polars; those of an array are x0, x1, …."""
     if is_frame:
         table, _ = open_table(DataOptions(data=X))
         if reset or not hasattr(estimator, "feature_names_in_"):

@@ -1,6 +1,6 @@
-"""The classifier and the regressor of tables: labels and numbers to targets, and back.
+"""The classifier and the regressor for tables.
 
-What they share is in `table_base.py`.  Shapes: X (n, columns), y (n,).
+Their common code is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,43 +34,43 @@ class TableClassifier(ClassifierMixin, BaseTable):
         Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified or whole;
         or Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).
     hidden : int or sequence of int, optional
-        The widths of the hidden layers; by default the recipe's.  This and the settings down to
-        `class_weight` are those of `pluggable-mlp train --help`.
+        The widths of the hidden layers; by default the recipe's.  This and the parameters down to
+        `class_weight` are options of `pluggable-mlp train`; see its `--help`.
     activation : str, optional
-        "relu", or one for each layer, separated by commas.
+        A name such as "relu", or one per layer, separated by commas.
     dropout, input_dropout, input_noise : float, optional
     norm : {"layer", "batch"}, optional
     loss : str, optional
     optimizer : str, optional
-        "adamw" or "sgd:momentum=0.9".
+        Such as "adamw" or "sgd:momentum=0.9".
     learning_rate, weight_decay : float, optional
-        With an optimizer other than the recipe's, its own by default.
+        By default the recipe's, or that of another `optimizer`.
     clip_norm : float or "none", optional
         The largest norm of a step's gradients.
     schedule : str, optional
-        Of the learning rate; "none" for a constant one.
+        The schedule of the learning rate; "none" for a constant rate.
     warmup : int, default 0
     batch_size : int, optional
     early_stopping : int or "none", optional
-        Stop after this many epochs without a better one.
+        Stop after this many epochs without improvement.
     scaling : str, optional
-        Of the numbers: "standard", "quantile", ….
+        How numbers are scaled: "standard", "quantile", ….
     label_smoothing : float, optional
     class_weight : "balanced" or mapping of labels to floats, optional
-        How much the rows of a class count in training.
+        The weight of each class in training.
     n_members : int, default 32
-        For the two recipes that average members.
+        The number of members, for the two recipes that average members.
     max_iter : int, optional
         The maximum number of epochs; by default the recipe's.
     validation_fraction : float, default 0.2
-        The share of the rows that finds the best epoch, at most 0.5; 0 for none.
+        The share of the rows used to choose the best epoch, at most 0.5; 0 for none.
     time_limit : float, optional
         The maximum number of seconds for the epochs.
     categorical_features : sequence of int or of str, optional
         The columns that hold categories, by place or name, besides texts, booleans of frames and
         columns whose type is categorical.
     random_state : int, RandomState or None, default None
-        Of the initial weights, the validation part, the shuffles and dropout.
+        Seeds the initial weights, the validation part, the shuffles and dropout.
     dtype : {"float32", "float64"}, default "float32"
     backend : str, default "numpy"
         The array library that computes.
@@ -85,17 +85,17 @@ class TableClassifier(ClassifierMixin, BaseTable):
     ----------
     classes_ : array (classes,)
     preparation_ : Preparation
-        What becomes of the columns.
+        How the columns become features.
     network_ : MLP
     parameters_ : list of dict of arrays
-        Of the best epoch, on the backend.
+        Those of the best epoch, on the backend.
     best_iteration_, n_iter_ : int
-        That epoch, and how many were done.
+        The best epoch, and the number of epochs.
     loss_curve_, validation_errors_ : list of float
-        The training loss and the share of wrong classes of the validation part, by epoch.
+        The training loss, and the share of validation rows misclassified, after each epoch.
     n_features_in_ : int
     feature_names_in_ : array of str
-        Of data frames.
+        The names of a data frame's columns.
     certificate_ : dict
         After a reproducible fit: hashes of the data, the parameters and steps, and the losses.
 
@@ -126,13 +126,13 @@ class TableClassifier(ClassifierMixin, BaseTable):
     def predict(self, X: object) -> NDArray[Any]:
         """Return the predicted label of each row, (n,).
 
-        It depends on no other row: to rounding, with `arithmetic="reproducible"` to the last bit.
+        It depends on no other row: to rounding, or exactly with `arithmetic="reproducible"`.
 
         Parameters
         ----------
         X : data frame or array (n, columns)
-            As for `fit`; categories that it did not see count as missing.  Columns of a frame are
-            found by name, in any order; others are ignored.
+            As for `fit`; unseen categories count as missing.  Columns of a frame are found by name,
+            in any order; others are ignored.
         """
         indices = self._outputs(X, "predict")
         predicted: NDArray[Any] = self.classes_[indices]
@@ -191,7 +191,7 @@ class TableRegressor(RegressorMixin, BaseTable):
     Parameters
     ----------
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
-        Of y, by default "standard"; "none" with the loss "poisson".
+        How y is scaled; by default "standard", or "none" with the loss "poisson".
     **others
         As in `TableClassifier`, except label_smoothing and class_weight.
 
@@ -199,9 +199,9 @@ class TableRegressor(RegressorMixin, BaseTable):
     ----------
     preparation_, network_, parameters_, best_iteration_, n_iter_, loss_curve_, n_features_in_, \
 feature_names_in_
-        As of `TableClassifier`.
+        As in `TableClassifier`.
     validation_errors_ : list of float
-        The mean squared error of the validation part, of targets standardized, by epoch.
+        The mean squared error of the validation part, with standardized targets, by epoch.
 
     See Also
     --------
@@ -226,12 +226,12 @@ feature_names_in_
     def predict(self, X: object) -> NDArray[Any]:
         """Return the predicted number of each row, (n,), in the units of y.
 
-        It depends on no other row: to rounding, with `arithmetic="reproducible"` to the last bit.
+        It depends on no other row: to rounding, or exactly with `arithmetic="reproducible"`.
 
         Parameters
         ----------
         X : data frame or array (n, columns)
-            As for `fit`; categories that it did not see count as missing.
+            As for `fit`; unseen categories count as missing.
         """
         scaled = self._outputs(X, "predict")[:, 0]
         predicted: NDArray[Any] = self.preparation_.in_own_units(scaled)
@@ -254,7 +254,7 @@ feature_names_in_
 
 
 def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
-    """Return texts and integers (n,) as they are, to be named; the indices of other labels."""
+    """Return texts and integers (n,) unchanged, as class names; other labels as indices."""
     if all(issubclass(kind, str) for kind in {*map(type, labels.tolist())}):
         return labels.astype(str)
     return labels if labels.dtype.kind in "iu" else indices

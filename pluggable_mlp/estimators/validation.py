@@ -1,4 +1,4 @@
-"""The estimators' door: data of any kind are checked here once, in scikit-learn's words.
+"""Checks of the estimators' data, of any kind, made once and reported in scikit-learn's words.
 
 scikit-learn itself checks what is on the host (NumPy arrays, lists, frames, SciPy's sparse arrays);
 y and sample_weight of another library are copied there.  X of another library is checked where it
@@ -60,24 +60,24 @@ def place_of(data: object) -> Backend:
     """Return the backend of the data: their library on their device, NumPy for all of the host."""
     if not on_device(data):
         return get_backend("numpy")
-    with on_device_of(data):  # to make a backend may change the current device
+    with on_device_of(data):  # making a backend may change the current device
         return backend_of(data)
 
 
 def moved(data: object, backend: Backend) -> Array:
-    """Return data of any place as an array of the backend."""
+    """Return data from any place as an array of the backend."""
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
     if on_device(data):
         own = place_of(data)
         if (own.name, own.device) == (backend.name, backend.device):
             return data
-    with on_device_of(data):  # to move an array may change it, too
+    with on_device_of(data):  # moving an array may change it, too
         return backend.asarray(on_host(data))
 
 
 def moved_tree(tree: Tree, backend: Backend) -> Tree:
-    """Return a list of dicts of arrays of any place with arrays of the backend."""
+    """Return a list of dicts of arrays with all arrays moved to the backend."""
     return map_arrays(partial(moved, backend=backend), tree)
 
 
@@ -87,7 +87,7 @@ def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:
     Raises
     ------
     ValueError
-        If X is sparse, and the arithmetic takes dense arrays alone.
+        If X is sparse and the arithmetic takes only dense arrays.
     """
     xp = namespace_of(arithmetic, backend)
     if not isinstance(X, SparseRows):
@@ -101,7 +101,7 @@ def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:
 
 
 def check_X(estimator: object, X: object, *, reset: bool) -> Array:
-    """Return X as floats of its library, or as `SparseRows`; set or hold what fit saw of it.
+    """Return X as floats of its library, or as `SparseRows`; record its features or check them.
 
     Raises
     ------
@@ -143,11 +143,11 @@ def check_targets(estimator: object, X: Array, y: Any, *, numeric: bool) -> NDAr
     Parameters
     ----------
     estimator
-        Who asks, for the error.
+        The caller, for errors.
     X : array or SparseRows
         Already checked.
     y
-        Of any place.
+        From any place.
     numeric : bool
         Whether y must be numbers.
 
@@ -175,12 +175,12 @@ def check_targets(estimator: object, X: Array, y: Any, *, numeric: bool) -> NDAr
 
 
 def check_sample_weight(count: int, sample_weight: Any, dtype: str) -> NDArray[Any] | None:
-    """Return the weights of so many examples in a dtype, (examples,) on the host, or None.
+    """Return the weights (examples,) in a dtype, on the host, or None.
 
     Raises
     ------
     ValueError
-        If they are not a number, or one for each example, or not finite, or all 0.
+        If they are neither one number nor one per example, or not finite, or all 0.
     """
     if sample_weight is None:
         return None
@@ -193,7 +193,7 @@ def check_sample_weight(count: int, sample_weight: Any, dtype: str) -> NDArray[A
 
 
 def weights_by_index(class_weight: Mapping[Any, float], classes: NDArray[Any]) -> dict[int, float]:
-    """Return the weights of classes by their indices; ValueError for what is not a class."""
+    """Return the weights of classes by their indices; ValueError for an unknown class."""
     names = classes.tolist()
     if unknown := [name for name in class_weight if name not in names]:
         raise ValueError(f"class_weight has {unknown[0]!r}, expected classes of {names}")
@@ -201,7 +201,7 @@ def weights_by_index(class_weight: Mapping[Any, float], classes: NDArray[Any]) -
 
 
 def check_same_place(estimator: object, X: Array, fitted: Array, method: str) -> None:
-    """Refuse X of another library or device than the fitted parameters are.
+    """Refuse X if its library or device is not that of the fitted parameters.
 
     Raises
     ------
