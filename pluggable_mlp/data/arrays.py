@@ -1,9 +1,9 @@
 """Files of arrays: .npz, .npy, folders of .npy, IDX files, and the classic pickle of MNIST.
 
-And the bytes of any file, plain or gzipped, and how many they may become.
+Also the bytes of any file, plain or gzipped, and how many it may unpack to.
 
-No file runs anything: Python objects are refused, and the pickle may name three things of NumPy
-alone, for which classes of this file stand.
+No file runs code: Python objects are refused, and the pickle may name only three objects of NumPy,
+which classes of this file replace.
 
 Shapes: X (n, ...), y (n,) or (n, outputs).
 """
@@ -51,7 +51,7 @@ _LONGEST_HEADER = 4 + 4 * 4  # bytes of an IDX file of four axes
 
 
 def check_file(path: str) -> None:
-    """Raise `DataError` where no regular file is; of a relative path it says where it begins."""
+    """Raise `DataError` if there is no regular file; for a relative path, say where it begins."""
     if os.path.isdir(path):
         raise DataError(path, "is a folder", "give a file")
     if not os.path.isfile(path):  # a device or a pipe might never end
@@ -60,7 +60,7 @@ def check_file(path: str) -> None:
 
 
 def read_bytes(path: str) -> bytearray:
-    """Return all bytes of a file, decompressed where its first two are those of gzip.
+    """Return all bytes of a file, decompressed if its first two are those of gzip.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def read_bytes(path: str) -> bytearray:
 
 
 def check_unpacked(path: str, size: int) -> None:
-    """Raise `DataError` if a file becomes so many bytes in memory, and that is too many."""
+    """Raise `DataError` if a file would take too many bytes in memory."""
     most = _most_bytes(path)
     if size > most:
         fault = f"becomes more than {most / 2**20:,.0f} MiB in memory, the most for its size"
@@ -100,7 +100,7 @@ def _most_bytes(path: str) -> float:
 
 
 def first_bytes(path: str, count: int) -> bytes:
-    """Return the first bytes of a file, as they are there; `DataError` where it is not readable."""
+    """Return the first bytes of a file, as stored; `DataError` if it is not readable."""
     check_file(path)
     try:
         with open(path, "rb") as file:
@@ -142,7 +142,7 @@ def _splits(path: str, names: Collection[str], read: Callable[[str], Array]) -> 
 
 
 def read_npz(path: str, names: Sequence[str]) -> dict[str, Array]:
-    """Read those arrays of an .npz file that have one of these names.
+    """Read the arrays of an .npz file that have one of these names.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def _unreadable(path: str, kind: str, error: Exception) -> DataError:
 
 
 def read_npy(path: str) -> Array:
-    """Read an array from an .npy file, as a map: what is longer than its file is refused.
+    """Map an array from an .npy file; one that is longer than its file is refused.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def read_idx(path: str) -> Array:
     Returns
     -------
     array of uint8
-        In the shape that the file's header gives; of a plain file a map.
+        In the shape that the file's header gives; memory-mapped if the file is plain.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def read_idx(path: str) -> Array:
 
 
 def find_idx(folder: str, file_name: str) -> str | None:
-    """Return the path of a file in the folder, plain or with .gz; None where there is none."""
+    """Return the path of a file in the folder, plain or with .gz; None if there is none."""
     paths = (os.path.join(folder, file_name + suffix) for suffix in ("", ".gz"))
     return next(filter(os.path.isfile, paths), None)
 
@@ -252,7 +252,7 @@ def _read_pickle(path: str) -> Source:
             raise ValueError(f"it has {len(pairs)} pairs")
     except DataError:
         raise
-    except Exception as error:  # pickle does not say what a damaged file makes it raise
+    except Exception as error:  # pickle does not document what a damaged file raises
         fault = f"is not a pickle of three pairs of NumPy arrays: {str(error)[:200]}"
         raise DataError(path, fault, "save X and y with numpy.savez instead") from error
     pixels = [as_bytes(inputs, PIXEL_SCALE) for inputs, _ in pairs]
@@ -274,7 +274,7 @@ class _DType:
 
 
 class _Array:
-    """Stands for numpy.ndarray, and for what makes an empty one; its state is the values."""
+    """Stands for numpy.ndarray and the maker of an empty one; its state is the values."""
 
     values: Array
 
@@ -304,9 +304,9 @@ _OPERATIONS = """
 class _Unpickler(pickle._Unpickler):
     """Knows three names of NumPy and looks none of them up: nothing that a file names is run.
 
-    Its operations are what arrays need of protocols 2 to 4.  Python's own unpickler, unlike C's,
-    takes memory in proportion to the file for them, which is bounded; and nothing is hashed: a
-    tuple of tuples of tuples, each held twice, would take two to the power of its depth steps.
+    It knows the operations of protocols 2 to 4 that arrays need.  For these the unpickler in
+    Python, unlike that in C, takes memory in proportion to the file, which is bounded.  Nothing is
+    hashed: a nest of tuples, each held twice, would take two to the power of its depth steps.
     """
 
     dispatch: ClassVar[Any] = {
@@ -318,7 +318,7 @@ class _Unpickler(pickle._Unpickler):
         super().__init__(io.BytesIO(data), encoding="bytes")
 
     def find_class(self, module: str, name: str) -> type:
-        """Return what stands for an admitted name; refuse any other."""
+        """Return the substitute for an admitted name; refuse any other."""
         if (module, name) not in _NAMES:
             raise ValueError(f"it names {f'{module}.{name}'[:100]!r}, which is refused")
         return _NAMES[module, name]

@@ -1,4 +1,4 @@
-"""From what a file holds to a `Dataset`: the division, and what is fitted on the training part.
+"""Building a `Dataset` from the contents of a file: splitting it, fitting on the training part.
 
 How rows are prepared belongs in `preparation.py`, the rules that a `Dataset` keeps in `dataset.py`.
 
@@ -44,22 +44,22 @@ def build_dataset(
     *,
     in_files: bool = False,
 ) -> Dataset:
-    """Convert what a file holds to a `Dataset`.
+    """Convert the contents of a file to a `Dataset`.
 
-    Where the source has no split for testing, `choose_examples` divides it; a share of the
-    examples for training is kept for validation where that is asked for.
+    If the source has no test split, `choose_examples` makes one; a share of the training
+    examples is kept for validation if requested.
 
     uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  All others
     are values: float32 and float64 stay, float16 becomes float32, other integers and booleans
     float64, exactly.  The axes after the first are flattened.
 
-    `fit_columns` says what becomes of texts and of missing numbers.  Where a scaling is asked for,
-    inputs of any dtype are scaled features, float64; "pixels" makes whole numbers from 0 to 255 of
-    any dtype the pixels that uint8 are.  All is fitted on the training part; a preparation that is
-    given is applied instead, and says the task, too.  Columns that a recipe embeds are not scaled:
-    no number of theirs is between 0.1 and 0.9.
+    `fit_columns` encodes texts and missing numbers.  With a scaling, inputs of any dtype become
+    scaled features, float64; "pixels" makes whole numbers from 0 to 255 of any dtype pixels, as
+    uint8 are.  Everything is fitted on the training part, unless a preparation is given, which also
+    determines the task.  Columns that a recipe embeds are not scaled: none of their numbers is
+    between 0.1 and 0.9.
 
-    The classes are the labels that occur for training, in increasing order.  Numbers to predict
+    The classes are the labels of the training part, in increasing order.  Numbers to predict
     become floats as inputs do.
 
     Raises
@@ -67,7 +67,7 @@ def build_dataset(
     DataError
         If the data are of another kind, or break a rule of `Dataset`.
     ValueError
-        If the task is another.
+        If there is no such task.
     """
     block_size = options.block_size
     needed = needs_blocks((split.inputs for split in source.splits.values()), block_size)
@@ -103,7 +103,7 @@ def build_dataset(
 def _fit(
     source: Source, splits: dict[str, Split], task: Task, options: DataOptions, recipe: Recipe
 ) -> tuple[dict[str, Split], Preparation]:
-    """Return all splits prepared, and how: as fitted on the training part."""
+    """Return all splits prepared, and the preparation fitted on the training part."""
     name = source.name
     arrays, columns = _as_arrays(source, splits, recipe)
     kind = options.scaling or recipe.scaling or ("standard" if source.is_table else NO_SCALING)
@@ -164,7 +164,7 @@ def _order(recipe: Recipe) -> Order:
 
 
 def _ends(targets: Array, task: Task) -> tuple[float, float] | None:
-    """Return the least and the largest number to predict; None if there is more than one."""
+    """Return the least and the largest target; None if there are several per example."""
     if task != "regression" or (targets.ndim > 1 and targets.shape[1] > 1):
         return None
     return float(targets.min()), float(targets.max())
@@ -173,7 +173,7 @@ def _ends(targets: Array, task: Task) -> tuple[float, float] | None:
 def _as_arrays(
     source: Source, splits: dict[str, Split], recipe: Recipe
 ) -> tuple[dict[str, Array], tuple[Column, ...] | None]:
-    """Return the inputs of all splits as arrays, and what becomes of the columns of a table."""
+    """Return the inputs of all splits as arrays, and the fitted columns of a table."""
     name = source.name
     if not source.is_table:
         return _as_inputs(source, splits), None
@@ -204,10 +204,10 @@ def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
 def _scaled_inputs(
     source: Source, kind: str, inputs: dict[str, Array], seed: int, embedded: int | None
 ) -> tuple[dict[str, Array], Scaling | QuantileTransform | None]:
-    """Return the inputs of all splits, 8-bit pixels times their unit, scaled, and how.
+    """Return the scaled inputs of all splits, 8-bit pixels times their unit, and the scaling.
 
-    The smooth clip is of all features but those of `embedded` columns, other scalings of the
-    numbers of a table.
+    The smooth clip scales all features except those of `embedded` columns; other scalings only
+    the numbers of a table.
     """
     name = source.name
     choose(dict.fromkeys([*scaling.NAMES, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
@@ -255,7 +255,7 @@ def _prepared_targets(
 
 
 def _target_names(source: Source, task: Task, targets: Array) -> tuple[str, ...] | None:
-    """Return the names of the targets' columns; of numbers without any y, or y1, y2, …."""
+    """Return the names of the target columns; numbers without names are y, or y1, y2, …."""
     if source.target_names is not None or task == "classification":
         return source.target_names
     if targets.ndim == 1 or targets.shape[1] == 1:

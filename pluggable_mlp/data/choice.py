@@ -1,4 +1,4 @@
-"""Which columns of a table are the features, which the targets; and which hold numbers or texts.
+"""Which columns of a table are features or targets, and which hold numbers or texts.
 
 The rules are those of docs/how-to/data.md.  How a table is read belongs in `tables.py`, what
 becomes of its columns in `columns.py`.
@@ -41,7 +41,7 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
     ----------
     options : DataOptions
     preparation : Preparation, optional
-        Of the training: the features are found by the names that they have there.
+        That of training, whose names of features are looked up.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def inputs_of(
     preparation: Preparation | None,
     targets: Sequence[str] = (),
 ) -> "DataFrame":
-    """Return the features of a table, as numbers or texts as training knew them."""
+    """Return the features of a table, as the numbers or texts that they were in training."""
     rest = [name for name in frame.columns if name not in targets]
     kinds: dict[str, Kind | None]
     if preparation is None or preparation.columns is None:
@@ -121,7 +121,7 @@ def _places(
 ) -> dict[str, str]:
     """Return where the features of training are: under their names, or in their order.
 
-    Their order counts if either table has no names, and this one has as many features.  A warning
+    The order is used if either table has no names and this one has as many features.  A warning
     lists columns that are not used.
 
     Raises
@@ -208,15 +208,15 @@ def typed(
         For errors.
     column : polars.Series
     kind : {"numbers", "texts"}, optional
-        What training saw in it; by default numbers where all that are not missing are such.
-        Numbers stay numbers: `encode` takes them for the texts of the same categories.
+        What training saw in it; by default numbers if all values that are not missing are.
+        Numbers stay numbers: `encode` matches them with categories of the same text.
     decimal : {"point", "comma"}
-        Of numbers that are written as texts.
+        The decimal mark of numbers written as texts.
 
     Raises
     ------
     DataError
-        If it holds a text among numbers, infinity, or what is neither, such as lists.
+        If it holds a text among numbers, infinity, or values such as lists.
     """
     polars = import_polars()
     if column.dtype.is_numeric():
@@ -248,16 +248,16 @@ def typed(
 def target(
     source: str, column: "Series", as_text: bool | None = None, *, decimal: Decimal = "point"
 ) -> "Series":
-    """Return a column of classes or of numbers to predict, or what training knew it to be.
+    """Return a target column as classes or numbers, or as training had it.
 
-    Integers are integers.  Texts are texts as they are written, where only an empty one is
-    missing; they are by default what is not all numbers, unless one has a fraction, and codes:
-    whole numbers of which one is written as 01 or +1.
+    Texts are kept as written, and only an empty one is missing.  By default a column is texts if
+    it holds anything but numbers, none of them a fraction, or codes: whole numbers of which one
+    is written as 01 or +1.
 
     Raises
     ------
     DataError
-        As `typed`.
+        As for `typed`.
     """
     if as_text is False:
         return typed(source, column, decimal=decimal)
@@ -277,7 +277,7 @@ def target(
 
 
 def _whole(source: str, column: "Series") -> "Series":
-    """Return a column as integers where it holds such alone, else as Float64."""
+    """Return a column as integers if it holds only integers, else as Float64."""
     polars = import_polars()
     whole = column
     if column.dtype == polars.String:

@@ -1,15 +1,14 @@
-"""What becomes of a table's columns: fitted on the training part, applied to every later table.
+"""How a table's columns become features: fitted on the training part, applied to later tables.
 
-Numbers stay numbers.  A text becomes a 1 in the place of its category and 0 in the others'; one
-that training never saw is 0 everywhere.  A number that is missing becomes the median of training,
-and a further feature says where one was missing, if that occurred in training.  Of texts that are
-nearly all different only that feature is left.
+Numbers stay numbers.  Texts are one-hot encoded; one that training never saw is 0 everywhere.  A
+missing number becomes the training median, and if any was missing in training, a further feature
+marks where.  If nearly all texts of a column differ, only that feature is kept.
 
-For networks, as published recipes have it, a text that is missing is 0 in all features of its
-column, and none says so; a column that never varies is left out; and a column of two texts may
+For networks, as in published recipes, a missing text is 0 in all features of its column, without
+a feature that marks it; a column that never varies is left out; and a column of two texts may
 become one feature, -1 for the first and 1 for the second.
 
-A `Described` says it for readers.
+`Described` holds it in words for readers.
 
 Shapes: n examples, a column is (n,), features (n, features).
 """
@@ -51,21 +50,21 @@ class Described(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """What is made of one column.
+    """How one column becomes features.
 
     Parameters
     ----------
     name : str
     kind : {"number", "category", "presence", "left out", "sign", "one-hot"}
-        Of "presence" the one feature says where a value is missing; of "sign" it is -1, 1, or 0
-        for none of two categories; "one-hot" is "category" without a feature for missing ones.
+        "presence" has one feature, which marks missing values; "sign" has one, -1, 1, or 0 for
+        neither of two categories; "one-hot" is "category" without a feature for missing values.
     missing : int
-        How many values the training part lacked; then a further feature says where.
+        How many values the training part lacked; if any, a further feature marks them.
     range : tuple of two floats, or None
-        The smallest and the largest number of the training part; of texts only where numbers were
-        written as such, to be categories.
+        The smallest and the largest number of the training part; for texts, only if they are
+        numbers used as categories.
     fill : float or None
-        What stands for a number that is missing: the median of the training part.
+        The value of a missing number: the median of the training part.
     categories : tuple of str
         In order.
     note : str
@@ -97,7 +96,7 @@ class Column:
 
     @property
     def indicator(self) -> bool:
-        """Whether a feature says where a value is missing."""
+        """Whether a feature marks missing values."""
         return self.kind in ("number", "category", "presence") and self.missing > 0
 
     @property
@@ -107,7 +106,7 @@ class Column:
 
     @cached_property
     def blocks(self) -> "list[Column]":
-        """A column for its number or its categories, and one for where a value is missing."""
+        """A column for its number or its categories, and one that marks missing values."""
         blocks = [] if self.kind == "presence" else [replace(self, missing=0)]
         return [*blocks, *[Column(self.name, "presence", self.missing)] * self.indicator]
 
@@ -121,16 +120,16 @@ class Column:
         return [*names, f"{self.name} missing"] if self.indicator else names
 
     def rank(self, order: Order) -> int:
-        """Return where it is in an order: columns of the same rank stay as they come."""
+        """Return its rank in an order; columns of the same rank stay in sequence."""
         return 2 if self.is_embedded(order) else int(order[0] and self.kind != "number")
 
     def is_embedded(self, order: Order) -> bool:
-        """Return whether it has as many categories as columns that come last."""
+        """Return whether it has enough categories to be among the last columns."""
         least = order[1]
         return least is not None and self.is_category and len(self.categories) >= least
 
     def describe(self) -> Described:
-        """Return what is shown of the column."""
+        """Return the description of the column."""
         limits = "" if self.range is None else "{:g} to {:g}".format(*self.range)
         return Described(self.name, self.missing, limits, self._in_words())
 
@@ -153,18 +152,18 @@ class Column:
 def fit_columns(
     name: str, frame: "DataFrame", *, categorical: Collection[str] = (), pairs: Pairs | None = None
 ) -> tuple[Column, ...]:
-    """Return what training makes of the columns of its part of a table.
+    """Return the columns fitted on the training part of a table.
 
     Parameters
     ----------
     name : str
-        Of the table, for errors.
+        The table's name, for errors.
     frame : polars.DataFrame
         Columns of Float64, null where a number is missing, and Enums.
     categorical : collection of str
         Columns of numbers that are categories.
     pairs : {"sign", "one-hot"}, optional
-        What two categories become for networks: see above.
+        How two categories are encoded for networks; see above.
 
     Raises
     ------
@@ -182,7 +181,7 @@ def fit_columns(
 
 
 def import_polars(source: str = "") -> "Series":
-    """Return the module; DataError where it is not installed."""
+    """Return the module; DataError if it is not installed."""
     try:
         import polars
     except ImportError:
@@ -197,7 +196,7 @@ def as_enum(texts: "Series") -> "Series":
 
 
 def _fitted(values: "Series", is_categorical: bool) -> Column:
-    """Return what is made of a column of the training part (n,)."""
+    """Return a column fitted on its values (n,) in the training part."""
     present, missing = values.drop_nulls(), values.null_count()
     if not len(present):
         return Column(values.name, "left out", missing, note="it has no values")
@@ -233,7 +232,7 @@ def as_texts(values: "Series") -> "Series":
 
 
 def _for_networks(column: Column, pairs: Pairs) -> Column:
-    """Return the same column as networks have it."""
+    """Return the column in its form for networks."""
     if column.kind == "number" and not column.missing and column.range is not None:
         low, high = column.range
         if low == high:
@@ -246,5 +245,5 @@ def _for_networks(column: Column, pairs: Pairs) -> Column:
 
 
 def _are_booleans(texts: Iterable[str]) -> bool:
-    """Return whether texts are booleans in lower case, as those of Parquet are."""
+    """Return whether texts are lower-case booleans, as those from Parquet are."""
     return {*texts} <= {*BOOLEANS}

@@ -1,6 +1,6 @@
-"""What training takes, a `Dataset`, with the rules that its arrays keep, and its hash.
+"""The `Dataset` that training takes: the rules for its arrays, and its hash.
 
-How what a file holds becomes such a data set belongs in `build.py`.
+Building one from the contents of a file belongs in `build.py`.
 
 Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 """
@@ -26,38 +26,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples for training, perhaps for testing and for more, as NumPy arrays on the host.
+    """Examples for training, and perhaps for testing and more, as NumPy arrays on the host.
 
     Parameters
     ----------
     splits : mapping of str to Split
-        "train", "test" unless all examples are for training, and more where the source has them,
-        such as "validation", which training leaves alone.  All have the same features, dtypes and
+        "train"; "test", unless all examples are for training; and others that the source has,
+        such as "validation", which are not trained on.  All have the same features, dtypes and
         outputs.  Inputs may be a `LazyArray`, read a block at a time.
 
-        Inputs are uint8 where `scale` is given: the values are `inputs * scale`, exactly.
+        Inputs are uint8 if `scale` is given: the values are `inputs * scale`, exactly.
         Otherwise they are float32 or float64, all finite.
 
-        Targets are the class of each example, int64 (n,) from 0, where `class_labels` are given.
+        If `class_labels` are given, targets are the class of each example, int64 (n,) from 0.
         Otherwise they are numbers, int64, float32 or float64, all finite: one for each example,
-        (n,), or a row of them, (n, outputs); for the task "multilabel" 0 and 1 alone.
+        (n,), or a row of them, (n, outputs); for the task "multilabel" only 0 and 1.
     name : str
-        What the data were asked for by: a name or a path.
+        The name or the path by which the data were requested.
     scale : float, optional
         A power of two, the value of one unit of uint8 inputs; None for floats.
     class_labels : tuple of int or of str, optional
-        What the source calls each class, increasing; at least two.  None where targets are
+        The source's label of each class, increasing, at least two; None if targets are
         numbers.
     multilabel : bool, default False
-        Whether numbers to predict are 1 and 0: yes or no for each output.
+        Whether targets are 1 or 0: yes or no for each output.
     preparation : Preparation, optional
-        What was made of the inputs and the targets that the source holds.
+        How the source's inputs and targets were prepared.
     test_share : float, optional
-        The share of the examples that was kept for testing; None where that was not drawn.
+        The share of the examples drawn for testing; None if none were.
     validation_share : float, optional
-        Likewise of the examples for training.
+        The share of the training examples drawn for validation, likewise.
     block_size : int, default 0
-        How many examples a block has if they are to be taken a block at a time; else 0.
+        How many examples a block has if they are to be read a block at a time, else 0.
 
     Raises
     ------
@@ -122,7 +122,7 @@ class Dataset:
 
     @property
     def test(self) -> Split:
-        """The examples for testing; DataError where there are none."""
+        """The examples for testing; DataError if there are none."""
         if "test" not in self.splits:
             fault = "has no examples for testing, all of them are for training"
             raise DataError(self.name, fault, "name others (--test for train, --data for evaluate)")
@@ -141,13 +141,13 @@ class Dataset:
         return math.prod(self.train.targets.shape[1:])
 
     def labels_of(self, indices: Array) -> Array:
-        """Return what the source calls the classes of these indices (n,): int64, or texts."""
+        """Return the source's labels of class indices (n,): int64, or texts."""
         return np.asarray(self.class_labels)[indices]
 
     def _check(
         self, part: str, kind: str, values: Array, dtypes: Collection[str], axes: Collection[int]
     ) -> None:
-        """Raise DataError unless an array is finite, of these, and like the training part's."""
+        """Raise DataError unless an array is finite, of these dtypes, and like training's."""
         if not isinstance(values, np.ndarray | LazyArray):
             fault = f"the {part} {kind} are of type {type(values).__name__}"
             raise DataError(self.name, fault, "give NumPy arrays")
@@ -173,11 +173,11 @@ class Dataset:
     def sha256(self) -> str:
         """Return the SHA-256 of the data, in hexadecimal: the same on every machine.
 
-        Hashed are, for the splits train, test and then the others by name, the inputs and then
+        For the splits train, test and then the others by name, it covers the inputs and then
         the targets: a name (train_inputs; train_labels for classes, train_targets for numbers),
         the dtype and the shape as text, and the little-endian bytes in C order, classes by their
-        labels, or from 0 where these are texts; then the scale and the number of classes, and texts
-        as JSON; at last how columns or numbers were prepared, if they were, as JSON.
+        labels, or from 0 if these are texts; then the scale and the number of classes, and texts
+        as JSON; finally the preparation of columns or numbers, if any, as JSON.
         """
         return self._sha256
 
@@ -186,7 +186,7 @@ class Dataset:
         return sha256_of(self._hashed())
 
     def _hashed(self) -> Iterator[str | Array]:
-        """Yield what the hash is of."""
+        """Yield the parts that are hashed."""
         known = self.class_labels
         texts = known is not None and isinstance(known[0], str)
         for part in sorted(self.splits, key=lambda name: (name != "train", name != "test", name)):

@@ -1,6 +1,6 @@
 """A table's columns as features: each column's arrays, and an array that makes rows of them.
 
-What becomes of a column is fitted in `columns.py`.
+`columns.py` fits how a column becomes features.
 
 Shapes: n examples, a column is (n,), rows of features are (m, features).
 """
@@ -35,8 +35,8 @@ def encode(
 ) -> "EncodedArray":
     """Return the features of a table (n, features).
 
-    The columns are found by their names; whatever else a table has is not used.  A warning
-    lists texts that training never saw, and values that are missing where none was.
+    Columns are found by name; others are ignored.  A warning lists texts that training never
+    saw, and missing values in columns that had none.
     """
     pairs: list[Block] = []
     for column in columns:
@@ -50,7 +50,7 @@ def encode(
 
 
 def _values(name: str, column: Column, values: "Series") -> Array:
-    """Return the numbers of a column (n,), or the places of its categories."""
+    """Return the numbers of a column (n,), or the indices of its categories."""
     missing = values.is_null().to_numpy()
     if column.kind == "number":
         _warn_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
@@ -80,7 +80,7 @@ def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> No
 
 
 class EncodedArray(LazyArray):
-    """Features (n, features), float64: a 1 in the place of a category is written when it is taken.
+    """Features (n, features), float64, whose one-hot columns are made when rows are taken.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class EncodedArray(LazyArray):
         return made if self._prepare is None else self._prepare(made)
 
     def astype(self, dtype: DTypeLike) -> Array:
-        """Return all rows (n, features) of a dtype: those of float64 are some at a time."""
+        """Return all rows (n, features) in a dtype, converted from float64 some at a time."""
         made, start = np.empty(self.shape, dtype), 0
         for rows in blocks(self):
             made[start : start + len(rows)] = rows
@@ -122,7 +122,7 @@ class EncodedArray(LazyArray):
         return made
 
     def map(self, function: Callable[[Array], Array]) -> "EncodedArray":
-        """Return what a function makes of rows, each by itself, when they are taken."""
+        """Return an array that applies a function to rows, each by itself, when they are taken."""
         before = self._prepare
         both = function if before is None else lambda rows: function(before(rows))
         return EncodedArray(self._pairs, both)
@@ -136,7 +136,7 @@ class EncodedArray(LazyArray):
 
     @cached_property
     def _ordered(self) -> list[Array]:
-        """Of each block its values in increasing order, of categories how many rows have each."""
+        """The values of each block in increasing order; for categories, how many rows have each."""
         return [
             np.bincount(values[values >= 0], minlength=len(column.features))
             if column.is_category
@@ -145,7 +145,7 @@ class EncodedArray(LazyArray):
         ]
 
     def ordered_row(self, place: int) -> Array:
-        """Return the values (features,) at a place from 0, each feature in increasing order."""
+        """Return a row (features,) of the features, each sorted in increasing order."""
         row = [
             values >= len(self) - place if column.is_category else values[place : place + 1]
             for (column, _), values in zip(self._pairs, self._ordered, strict=True)
@@ -154,5 +154,5 @@ class EncodedArray(LazyArray):
 
     @property
     def nbytes(self) -> int:
-        """What all rows together take in memory."""
+        """The memory that all rows together would take."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize

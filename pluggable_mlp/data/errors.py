@@ -1,4 +1,4 @@
-"""What is said of data that cannot be used, or perhaps not as they are meant."""
+"""Errors and warnings about data that cannot be used, or perhaps not as intended."""
 
 import warnings
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class DataError(ValueError):
-    """Data that cannot be used: says which file, what is wrong with it, and what to do.
+    """Raised if data cannot be used: says which file, what is wrong with it, and what to do.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class DataError(ValueError):
 
 
 class DataWarning(UserWarning):
-    """Data that can be used, but perhaps not as they are meant.
+    """Issued for data that can be used, but perhaps not as intended.
 
     See Also
     --------
@@ -60,7 +60,7 @@ class DataWarning(UserWarning):
 
 
 def warn(name: str, doubt: str) -> None:
-    """Warn of data that can be used, but perhaps not as they are meant."""
+    """Warn of data that can be used, but perhaps not as intended."""
     warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
 
 

@@ -1,6 +1,6 @@
-"""From what a user writes, a name or a path, to the reader that it asks for.
+"""Choosing the reader for the name or the path that a user gives.
 
-The readers, and what prepares data, are imported where they are needed: `load_dataset` is public.
+Readers and preparation are imported only when they are needed, because `load_dataset` is public.
 """
 
 import os
@@ -69,8 +69,8 @@ def load_dataset(
         How the targets of a regression are scaled; by default not at all, unlike on the command
         line.
     block_size : int or None, default 0
-        Whether inputs of .npy files stay there, and categories of tables stay codes, until
-        `train(…, block_size=…)` reads them a block at a time: 0, no; more, yes; None, if they take
+        Whether inputs of .npy files stay on disk, and categories of tables stay codes, until
+        `train(…, block_size=…)` reads them a block at a time: not if 0; if None, only if they take
         more than 1 GiB.
     test : str, path or data frame, optional
         Other data for testing, as for `spec`: their test part, or all their examples if they have
@@ -82,18 +82,18 @@ def load_dataset(
         Whether the first line of a .csv or .tsv names the columns; by default it does if no field
         is a number, or if its numbers, three or more, count from 0 or 1.
     encoding : str, optional
-        Of a .csv or .tsv, by default UTF-8.
+        The encoding of a .csv or .tsv, by default UTF-8.
     decimal : {"point", "comma"}, default "point"
         The decimal mark of numbers in a .csv or .tsv.
     recipe : str, default "none"
-        A name of `RECIPES`, which scales features, keeps a validation part and turns categories
-        into features in its own way; see docs/how-to/tables.md.
+        A name in `RECIPES`.  A recipe scales features, keeps a validation part and encodes
+        categories in its own way; see docs/how-to/tables.md.
     preparation : Preparation, optional
-        That of an earlier data set, to be applied; it stands for the task, the target, the
-        scalings, the header, the encoding and the decimal mark.  By default one is fitted on the
-        training part.
+        The preparation of an earlier data set, which replaces the task, the target, the scalings,
+        the header, the encoding and the decimal mark.  By default one is fitted on the training
+        part.
     in_files : bool, default False
-        Whether the inputs of .npy and IDX files stay there, of any size, without blocks: for
+        Whether the inputs of .npy and IDX files of any size stay on disk, without blocks: for
         processes that each read the rows that they need.
 
     Returns
@@ -103,7 +103,7 @@ def load_dataset(
     Raises
     ------
     DataError
-        If there are no such data, or they cannot be used; names the file and the fault.
+        If there are no such data, or they cannot be used; the message names the file and the fault.
 
     See Also
     --------
@@ -148,7 +148,7 @@ def read_dataset(
     *,
     in_files: bool = False,
 ) -> Dataset:
-    """Return the data set that options describe, as `load_dataset` does; maybe of a source."""
+    """Return the data set that options describe, as `load_dataset` does, or those of a source."""
     from pluggable_mlp.data.build import build_dataset
 
     source = load_source(options, preparation) if source is None else source
@@ -170,7 +170,7 @@ def read_dataset(
 def load_for_testing(
     preparation: "Preparation", options: "DataOptions", *, in_files: bool = False
 ) -> Split:
-    """Return the other data for testing of options, as `load_dataset` takes and prepares them.
+    """Return the separate test data of options, prepared as by `load_dataset`.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def load_source_like(preparation: "Preparation", data: Any) -> Source:
 def examples_like(
     preparation: "Preparation", source: Source, block_size: int | None = None
 ) -> Split:
-    """Return the test part of other data, or all where they have none, as training had its own."""
+    """Return the test part of other data, or all if they have none, prepared as in training."""
     from pluggable_mlp.data.split import matched
 
     measured = source.splits.get("test", source.splits["train"])
@@ -241,8 +241,8 @@ def load_inputs(path: Any, preparation: "Preparation | None" = None) -> Any:
         `*.npy`, `*.npz` with `X`, a table of features, or else a file of IDX images, plain or
         gzipped.
     preparation : Preparation, optional
-        What training made of its inputs: columns of a table are found by the names that they have
-        there, and those that it was to predict are left aside.
+        That of training: columns of a table are found by the names that they have there, and
+        target columns are ignored.
 
     Returns
     -------
@@ -252,7 +252,7 @@ def load_inputs(path: Any, preparation: "Preparation | None" = None) -> Any:
     Raises
     ------
     DataError
-        If the file cannot be read; names the file and the fault.
+        If the file cannot be read; the message names the file and the fault.
     """
     from pluggable_mlp.data.arrays import read_idx, read_npy, read_npz
     from pluggable_mlp.data.choice import read_table_inputs

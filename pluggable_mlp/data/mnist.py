@@ -1,6 +1,6 @@
 """Data sets by name: the embedded digits, MNIST and Fashion-MNIST.
 
-What is not on this machine is downloaded with pooch, an optional extra, from the first mirror that
+Missing files are downloaded with pooch, an optional extra, from the first mirror that
 has it (pooch knows one address per file: https://github.com/fatiando/pooch/issues/310).
 """
 
@@ -90,10 +90,10 @@ def load_digits() -> Source:
 def load_named(name: str) -> Source:
     """Return MNIST or Fashion-MNIST: 60,000 images for training, 10,000 for testing.
 
-    Looked for in the folder of the environment variable PLUGGABLE_MLP_DATA, by default the user's
-    cache: a sub-folder of that name with the four IDX files or, for MNIST, `mnist.pkl.gz` (whose
-    training and validation parts are the 60,000).  What is not there is downloaded to it, if its
-    SHA-256 is that of the published file.
+    They are looked for in the folder of the environment variable PLUGGABLE_MLP_DATA, by default the
+    user's cache: in a sub-folder of that name with the four IDX files or, for MNIST, `mnist.pkl.gz`
+    (whose training and validation parts are the 60,000).  Missing files are downloaded to it, if
+    their SHA-256 is that of the published ones.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def load_named(name: str) -> Source:
     Raises
     ------
     DataError
-        If the data are damaged, or neither here nor to be had.
+        If the data are damaged, or can be neither found nor downloaded.
     """
     place = os.environ.get(ENVIRONMENT) or str(_pooch(name).os_cache("pluggable-mlp"))
     folder, classic = os.path.join(place, name), os.path.join(place, CLASSIC)

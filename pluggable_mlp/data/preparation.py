@@ -1,8 +1,8 @@
-"""How the rows of a file become the numbers of a network, and its answers those of the file.
+"""Preparing the rows of a file for a network, and converting its outputs back.
 
-A `Preparation` is fitted once, on the training part (`build.py`), shown, saved with the model,
-and applied to every later file, of which nothing is derived again: the same row means the same
-numbers to training, evaluation and prediction.
+A `Preparation` is fitted once, on the training part (`build.py`), shown, saved with the model, and
+applied to every later file without fitting again: the same row gives the same numbers in training,
+evaluation and prediction.
 
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
@@ -36,7 +36,7 @@ class Preparation:
     features : int
         How many numbers an example has.
     scale : float or None
-        What a pixel's integer is multiplied by; None where training saw no pixels.
+        The factor of a pixel's integer; None if training saw no pixels.
     input_range : tuple of two floats
         The smallest and the largest number of the training inputs, pixels times their scale.
     class_labels : tuple of int or of str, or None
@@ -45,30 +45,30 @@ class Preparation:
     target_names : tuple of str or None
         The name of each output of any other task; of a classification, the table's name for it.
     target_scaling : Scaling or None
-        Of numbers to predict.
+        The scaling of numbers to predict.
     columns : tuple of Column, or None
-        What becomes of the columns of a table, in its order; None for arrays.
+        The fitted columns of a table, in its order; None for arrays.
     plain : bool
         Whether the inputs were numbers, and no part of them, test part included, lacked one.
     scaling : Scaling or None
-        Of the features, pixels times their scale.
+        The scaling of the features, pixels times their scale.
     quantiles : QuantileTransform or None
-        Of the features, in the place of a scaling.
+        The transform of the features, used instead of a scaling.
     order : tuple of bool and of int or None
-        Of the features of a table: whether numbers come first, and how many categories a column
-        that comes last has at least.
+        The order of a table's features: whether numbers come first, and the least number of
+        categories of a column that comes last.
     edges : tuple of tuple of float
-        Of the bins of each number, for a network that has embeddings of them.
+        The edges of the bins of each number, for a network that embeds them.
     target_range : tuple of float or None
-        The least and the largest scaled target, for a network whose predictions keep to it.
+        The least and the largest scaled target, for a network that clips predictions to it.
     pixels : bool
-        Whether numbers of any dtype were said to be 8-bit pixels: then later ones are, too.
+        Whether numbers of any dtype were declared 8-bit pixels; later ones then are, too.
     header : bool or None
         Whether the first line of a text named the columns; None for other sources.
     encoding : str or None
-        Of a text; None: UTF-8.
+        The encoding of a text file; None means UTF-8.
     decimal : {"point", "comma"}
-        Of the numbers in a text.
+        The decimal mark of numbers in a text file.
     examples : mapping of str to int
         How many examples each part had: "train", "test", ….
     """
@@ -95,7 +95,7 @@ class Preparation:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
-        """Return the preparation that `to_dict` wrote, whatever else stands beside it.
+        """Return the preparation that `to_dict` wrote, ignoring other entries.
 
         Raises
         ------
@@ -111,14 +111,14 @@ class Preparation:
             raise ValueError(str(error)) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the preparation as JSON knows it."""
+        """Return the preparation as JSON data."""
         from msgspec import to_builtins
 
         made: dict[str, Any] = to_builtins(self)
         return made
 
     def derived(self) -> dict[str, Any]:
-        """Return, as JSON knows it, how numbers were made of others; empty if none were."""
+        """Return, as JSON data, how numbers were computed from others; empty if none were."""
         from msgspec import to_builtins
 
         made = {
@@ -131,17 +131,17 @@ class Preparation:
 
     @property
     def outputs(self) -> int:
-        """How many numbers the network answers with."""
+        """The number of outputs of the network."""
         return len(self.class_labels or self.target_names or ())
 
     @property
     def transform(self) -> Scaling | QuantileTransform | None:
-        """What scales the features, if anything does."""
+        """The transform that scales the features, if any."""
         return self.scaling or self.quantiles
 
     @property
     def scaling_kind(self) -> str:
-        """The name of the scaling, as it is asked for."""
+        """The name of the scaling, as options have it."""
         if self.transform is None:
             return "pixels" if self.pixels else "none"
         return self.transform.kind
@@ -176,7 +176,7 @@ class Preparation:
 
     @property
     def form(self) -> TableForm:
-        """What a network has to know of the inputs."""
+        """The form of the inputs, from which a network is made."""
         if self.columns is None:
             return TableForm((1,) * self.features, self.edges, self.features, (), self.target_range)
         widths = tuple(len(block.features) for block in self._blocks)
@@ -200,7 +200,7 @@ class Preparation:
         return [Described("all inputs", 0, limits, self._features_in_words())]
 
     def in_words(self) -> list[str]:
-        """Return lines on what becomes of the features and targets, unless it is plain."""
+        """Return lines on how the features and targets are prepared, unless it is obvious."""
         rows = [] if self.plain else [(row.column, row.becomes) for row in self.describe()]
         lines = aligned(rows)
         if self.transform is not None:
@@ -235,7 +235,7 @@ class Preparation:
         return lines
 
     def apply(self, name: str, split: Split, block_size: int | None = None) -> Split:
-        """Return examples as training would have had them: `inputs` and `targets` of both.
+        """Return examples prepared as in training, by `inputs` and `targets`.
 
         Raises
         ------
@@ -246,18 +246,18 @@ class Preparation:
         return Split(inputs, self.targets(name, split.targets))
 
     def inputs(self, name: str, values: Any, block_size: int | None = None) -> Array:
-        """Return inputs (n, ...) of any file as training would have had them, (n, features).
+        """Return inputs (n, ...) of any file, prepared as in training, (n, features).
 
-        uint8 inputs are pixels where training saw pixels, and so are all numbers if training's own
-        were asked for, as with --scaling pixels.  Others are values.  A warning lists values far
-        outside the range that training saw.
+        uint8 inputs are pixels if training saw pixels, and so are all numbers if training used
+        `--scaling pixels`.  Others are values.  A warning lists values far outside the range that
+        training saw.
 
         Parameters
         ----------
         name : str
             Where they come from, for errors.
         values : array (n, ...) or polars.DataFrame
-            Of a table those columns that training used, in its order.
+            For a table, the columns that training used, in its order.
         block_size : int, optional
             As for `load_dataset`.
 
@@ -265,7 +265,7 @@ class Preparation:
         -------
         array (n, features)
             uint8 pixels, or float32 or float64 values, not yet rounded to the dtype of the
-            network: how to is for the arithmetic.
+            network: the arithmetic does that.
 
         Raises
         ------
@@ -287,7 +287,7 @@ class Preparation:
         return lazy_map(inputs, as_values) if is_value else inputs
 
     def _as_array(self, name: str, values: Any) -> Array:
-        """Return what becomes of the columns of a table; arrays are returned as they are."""
+        """Return the encoded columns of a table; arrays are returned as they are."""
         if not is_frame(values):
             if not self.plain:
                 fault = "holds no table, as the network was trained on"
@@ -304,7 +304,7 @@ class Preparation:
             raise DataError(name, fault, f"the network takes {self.features}, without labels")
 
     def scale_of(self, inputs: Array) -> float | None:
-        """Return what inputs made by `inputs` are yet to be multiplied by; None for values."""
+        """Return the factor still to be applied to the result of `inputs`; None for values."""
         return self.scale if inputs.dtype == np.uint8 else None
 
     def targets(self, name: str, targets: Array) -> Array:
@@ -313,7 +313,7 @@ class Preparation:
         Raises
         ------
         DataError
-            If training never saw a label, or there are others outputs than the network's.
+            If training never saw a label, or the outputs are not the network's.
         """
         if self.class_labels is not None:
             return class_indices(name, "new", targets, self.class_labels)
@@ -324,7 +324,7 @@ class Preparation:
         return targets if self.target_scaling is None else self.target_scaling.apply(targets)
 
     def in_own_units(self, numbers: Array) -> Array:
-        """Return targets, or what the network answers, (n,) or (n, outputs), before scaling."""
+        """Undo the scaling of targets or of network outputs, (n,) or (n, outputs)."""
         return numbers if self.target_scaling is None else self.target_scaling.undo(numbers)
 
     @property

@@ -1,7 +1,7 @@
 """Scaling of inputs, and of numbers to predict, as fitted on the training part; bins of values.
 
-All of it is computed in float64 on the host, in operations whose results IEEE 754 fixes and in an
-order that is fixed: the same bits on every machine.
+Everything is computed in float64 on the host, by operations whose results IEEE 754 fixes and in a
+fixed order: the same bits on every machine.
 
 Shapes: values (n, features), offsets and divisors (features,), a column is (n,).
 """
@@ -48,14 +48,14 @@ BLOCK = 2**18
 
 @dataclass(frozen=True)
 class Scaling:
-    """What is subtracted from each feature, and what it is then divided by.
+    """The offset subtracted from each feature, and the divisor applied next.
 
-    Of the kind "smooth_clip" x / sqrt(1 + (x/3)²) is made of the result x.
+    The kind "smooth_clip" then turns the result x into x / sqrt(1 + (x/3)²).
 
     Parameters
     ----------
     kind : str
-        A name of `SCALINGS`.
+        A name in `SCALINGS`.
     offsets, divisors : tuple of float
         One for each feature; divisors are above 0.
     """
@@ -65,7 +65,7 @@ class Scaling:
     divisors: tuple[float, ...]
 
     def apply(self, values: Array) -> Array:
-        """Return (values - offset) / divisor as float64; of (n,) the one column is scaled."""
+        """Return (values - offset) / divisor as float64; (n,) is scaled as one column."""
         rows = values.astype(np.float64).reshape(len(values), -1)
         return self.apply_in_place(rows).reshape(values.shape)
 
@@ -82,9 +82,9 @@ class Scaling:
         return values
 
     def undo(self, values: Array) -> Array:
-        """Return values * divisor + offset as float64, of the shape that they have.
+        """Return values * divisor + offset as float64, in the same shape.
 
-        It is not for the kind "smooth_clip", which is none of targets.
+        It is not for the kind "smooth_clip", which never scales targets.
         """
         rows = values.astype(np.float64).reshape(len(values), -1)
         rows = rows * np.asarray(self.divisors) + np.asarray(self.offsets)
@@ -97,11 +97,11 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
     Parameters
     ----------
     name : str
-        Of the data, for errors.
+        The name of the data, for errors.
     kind : str
-        A name of `SCALINGS`.
+        A name in `SCALINGS`.
     values : array, StoredArray or EncodedArray, of float64, shape (n, features that are scaled)
-        The last for the smooth clip alone.
+        The last only for the smooth clip.
     features : array of bool, shape (features,), optional
         Which of all features are scaled; by default all.
 
@@ -151,7 +151,7 @@ def _quartiles(row: Callable[[int], Array], count: int) -> tuple[Array, Array]:
 
 
 def _smooth_clip(values: Array) -> tuple[Array, Array]:
-    """Return the median and the distance between the quartiles, or half the range where it is 0."""
+    """Return the median and the distance between the quartiles, or half the range if it is 0."""
     is_encoded = isinstance(values, EncodedArray)
     row = values.ordered_row if is_encoded else np.sort(values, axis=0).__getitem__
     median, distance = _quartiles(row, len(values))
@@ -177,7 +177,7 @@ SORTING = ("robust", SMOOTH_CLIP, QUANTILE)
 
 
 def quantile(row: Callable[[int], Array], count: int, fraction: float) -> Array:
-    """Return a quantile of each column, linear between two of so many sorted rows."""
+    """Return a quantile of each column, linear between two of the sorted rows."""
     place = fraction * (count - 1)
     below = math.floor(place)
     low, high = row(below), row(min(below + 1, count - 1))
@@ -198,15 +198,15 @@ def _sums(values: Array) -> Array:
 
 @dataclass(frozen=True)
 class QuantileTransform:
-    """What makes a normal distribution of the training values of each feature.
+    """A map of each feature that makes its training values normally distributed.
 
     Between two quantiles the probability of a value is linear; the result is the normal
-    distribution's quantile of that probability, as of scikit-learn's `QuantileTransformer`.
+    distribution's quantile of that probability, as in scikit-learn's `QuantileTransformer`.
 
     Parameters
     ----------
     quantiles : tuple of tuple of float
-        Of each feature, at evenly spaced probabilities from 0 to 1, not decreasing; empty for a
+        For each feature, at evenly spaced probabilities from 0 to 1, not decreasing; empty for a
         feature that stays as it is.
     """
 
@@ -239,7 +239,7 @@ def fit_quantiles(values: Array, seed: int, features: Array | None = None) -> Qu
     ----------
     values : array of float64, shape (n, features that are transformed)
     seed : int
-        Of the noise.
+        The seed of the noise.
     features : array of bool, shape (features,), optional
         Which of all features are transformed; by default all.
     """
@@ -252,7 +252,7 @@ def fit_quantiles(values: Array, seed: int, features: Array | None = None) -> Qu
 
 
 def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
-    """Return the edges of bins of each column of values (n, features): its different quantiles.
+    """Return the edges of bins of each column of values (n, features): its distinct quantiles.
 
     They are at evenly spaced probabilities; there are at most n - 1 bins.  A column that never
     varies has one bin, from its value on.
@@ -274,9 +274,9 @@ def _probabilities(count: int) -> Array:
 
 
 def _probability(xp: Namespace, quantiles: Array, values: Array) -> Array:
-    """Return the probability of each of a column (n,), in (0, 1)."""
+    """Return the probability of each value of a column (n,), in (0, 1)."""
     last = quantiles.shape[0] - 1
-    # Of a value that several quantiles have, the mean of the first and the last probability.
+    # A value that several quantiles share gets the mean of the first and the last probability.
     after = xp.clip(xp.searchsorted(quantiles, values, side="right"), 1, last)
     before = xp.clip(xp.searchsorted(quantiles, values, side="left"), 1, last)
     p = 0.5 * (_between(xp, quantiles, values, after) + _between(xp, quantiles, values, before))
@@ -296,7 +296,7 @@ def _between(xp: Namespace, quantiles: Array, values: Array, right: Array) -> Ar
 
 
 def whole_pixels(name: str, part: str, inputs: Array) -> Array:
-    """Return inputs as uint8; DataError where they are not whole numbers of 8 bits."""
+    """Return inputs as uint8; DataError if they are not whole numbers of 8 bits."""
     pixels = as_bytes(inputs)
     if pixels is None:
         low, high = float(inputs.min()), float(inputs.max())

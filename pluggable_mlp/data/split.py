@@ -1,7 +1,7 @@
-"""Which examples train, test and validate, and which of their inputs are made a block at a time.
+"""Which examples train, test and validate, and which inputs are read a block at a time.
 
-Of the inputs of .npy files, those can stay there that are in C order; of a table, categories can
-stay codes.  Targets are held in memory.
+Inputs of .npy files can stay on disk if they are in C order; categories of a table can stay codes.
+Targets are held in memory.
 
 Shapes: n examples, inputs (n, ...), targets (n,) or (n, outputs), classes (n,).
 """
@@ -39,7 +39,7 @@ def divide(
 ) -> tuple[dict[str, Split], dict[str, float | None]]:
     """Return all splits, and the shares that were drawn for "test" and "validation", or None.
 
-    The usual share for validation is that of sources without such a part, unless one is given.
+    Sources without a validation part get the usual share, unless one is given.
     """
     name, validation, test_share = source.name, options.validation, options.test_share
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
@@ -102,10 +102,10 @@ def choose_examples(
     Parameters
     ----------
     name : str
-        Of the source, for errors.
+        The name of the source, for errors.
     part : {"test", "validation"}
     classes : array of int64, shape (n,)
-        All the same where there are no classes.
+        All the same if there are no classes.
     seed : int
     share : float, default 1/7
         Above 0, below 1.
@@ -128,9 +128,9 @@ def choose_examples(
 
 
 def choose_usual_validation(name: str, classes: Array, seed: int, share: float) -> Array:
-    """Return the examples (n,) for validation, a share that nobody asked for.
+    """Return the examples (n,) for validation, a share used by default.
 
-    None, with a warning, where too few are there.
+    None, with a warning, if there are too few.
     """
     try:
         return choose_examples(name, "validation", classes, seed, share)
@@ -140,7 +140,7 @@ def choose_usual_validation(name: str, classes: Array, seed: int, share: float) 
 
 
 def _share_of(order: Array, share: float, examples: int) -> Array:
-    """Return which examples a share of an order has, evenly spaced: bool (examples,)."""
+    """Return which examples are in an evenly spaced share of an order: bool (examples,)."""
     taken = np.floor(np.arange(order.shape[0] + 1) * share)  # of the first 0, 1, 2, …
     chosen = np.zeros(examples, dtype=np.bool_)
     chosen[order[taken[1:] > taken[:-1]]] = True
@@ -164,7 +164,7 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
     inputs : iterable of arrays
         Of all splits.
     block_size : int or None
-        0: they are not; None: if all together take more than `LARGEST_IN_MEMORY`.
+        0 for no; None if only when all together take more than `LARGEST_IN_MEMORY`.
     """
     if block_size is not None:
         return bool(block_size)
@@ -173,7 +173,7 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
 
 
 def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False) -> Source:
-    """Return a source whose inputs stay in their files, where it is asked or they need blocks."""
+    """Return a source whose inputs stay in their files, if requested or if they need blocks."""
     inputs = (given.inputs for given in source.splits.values())
     if not (in_files or needs_blocks(inputs, block_size)):
         return source
@@ -184,7 +184,7 @@ def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False)
 
 
 def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
-    """Return the inputs of all splits, those of a table whole, unless blocks are asked or needed.
+    """Return the inputs of all splits, those of a table whole, unless they are read in blocks.
 
     Parameters
     ----------
@@ -198,14 +198,14 @@ def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
 
 
 def block_of(inputs: Array, needed: bool) -> int:
-    """Return how many examples a block has where no one says so; 0 where all are taken at once.
+    """Return how many examples a block has by default; 0 if all are taken at once.
 
     Parameters
     ----------
     inputs : array
         Prepared ones.
     needed : bool
-        What `needs_blocks` says of the inputs before; codes of a table need them anyway.
+        Whether `needs_blocks` of the original inputs; codes of a table need blocks anyway.
     """
     if not (isinstance(inputs, EncodedArray) or (needed and isinstance(inputs, LazyArray))):
         return 0

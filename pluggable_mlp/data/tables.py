@@ -42,12 +42,12 @@ FEWEST_COUNTED = 3
 
 
 def is_table(data: object) -> bool:
-    """Return whether this is a data frame, or the path of a table, by its end."""
+    """Return whether this is a data frame, or the path of a table, by its suffix."""
     return not isinstance(data, str | os.PathLike) or os.fspath(data).lower().endswith(TABLES)
 
 
 def as_numbers(texts: "Series", decimal: Decimal) -> "Series":
-    """Return a column of texts as numbers, null where one is none."""
+    """Return a column of texts as numbers, null for a text that is not a number."""
     if decimal == "comma":
         has_point = texts.str.contains(".", literal=True)
         texts = texts.set(has_point, None).str.replace(",", ".", literal=True)
@@ -55,7 +55,7 @@ def as_numbers(texts: "Series", decimal: Decimal) -> "Series":
 
 
 def source_of(data: object) -> str:
-    """Return what errors call a table."""
+    """Return the name of a table for errors."""
     if isinstance(data, str | os.PathLike):
         return os.fspath(data)
     return f"{type(data).__module__.partition('.')[0]} data frame"
@@ -120,7 +120,7 @@ def _from_frame(source: str, frame: Any) -> "DataFrame":
 
 
 def _from_columns(path: str) -> "DataFrame":
-    """Read a file of columns that have types, if it says itself that they are not too many."""
+    """Read a file of typed columns, unless its metadata declare too many values."""
     polars = import_polars(path)
     check_file(path)
     kind = _COLUMNAR[os.path.splitext(path)[1].lower()]
@@ -197,9 +197,9 @@ def _has_header(
 ) -> bool:
     """Return whether the first line of a text names the columns.
 
-    Where training's table had no header, none has.  A line with a name of training's columns is
-    one.  Any other is one if none of its fields is a number or missing; in training also if its
-    numbers, three or more, count from 0 or 1: pandas' 0,1,2,3, or label,1,2,3.
+    If training's table had no header, none has.  A line with a name of a training column is a
+    header.  Any other is one if none of its fields is a number or missing; in training also if
+    its numbers, three or more, count from 0 or 1: pandas' 0,1,2,3, or label,1,2,3.
     """
     if preparation is not None and preparation.header is False:
         return False
@@ -226,7 +226,7 @@ def _count(numbers: list[str]) -> bool:
 
 
 def _check_lines(path: str, text: str, delimiter: str) -> None:
-    """Raise DataError where a line has another number of fields than the first, or is unquoted."""
+    """Raise DataError if a line has more or fewer fields than the first, or is unquoted."""
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     width, line = 0, 1
     try:

@@ -1,4 +1,4 @@
-"""What a file holds, a `Source`: inputs become uint8 pixels or floats, targets what a task takes.
+"""The contents of a file, a `Source`, and their conversion to the inputs and targets of a task.
 
 Which columns of a table are targets is decided in `choice.py`, what training takes in `dataset.py`.
 
@@ -42,7 +42,7 @@ REGRESSION = (
 
 
 class Split(NamedTuple):
-    """Examples, and what a network is to answer for each.
+    """The inputs of examples, and their targets.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Source:
     pixel_scale : float
         The value of one unit of a pixel, a power of two.
     target_names : tuple of str, optional
-        Those of the columns of a table.
+        The names of a table's target columns.
     header : bool, optional
         Whether the first line of a text names the columns; None for other files.
     categorical : set of str, optional
@@ -97,7 +97,7 @@ class Source:
 
     @property
     def is_table(self) -> bool:
-        """Whether it is a table, whose columns have each a unit of its own."""
+        """Whether it is a table, in which each column has its own unit."""
         return is_frame(self.splits["train"].inputs)
 
 
@@ -113,7 +113,7 @@ def stated(name: str, values: Array) -> Iterator[str | Array]:
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:
-    """Raise `DataError` where inputs or targets (n, …), which `kind` says, hold NaN or infinity."""
+    """Raise `DataError` if inputs or targets (n, …), as `kind` says, hold NaN or infinity."""
     # Both reach the smallest or the largest: no array of flags is needed.
     if values.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
         before = 0
@@ -199,22 +199,22 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
 
 
 def as_task(task: str) -> Task:
-    """Return the task of this name; ValueError where there is none."""
+    """Return the task of this name; ValueError if there is none."""
     tasks: dict[str, Task] = {name: name for name in get_args(Task)}
     return choose(tasks, task, "task")
 
 
 def find_task(name: str, targets: Array) -> Task:
-    """Return the task of targets of which nobody said it.
+    """Return the task of targets if none was given.
 
     Texts and booleans are classes, floats are numbers to predict.  Integers are classes if there
     are at most 20 different ones, or if they number the classes: from 0 or 1 on without a gap.
-    Rows of 0 and 1 are labels of which several may be yes; other rows are numbers.
+    Rows of 0 and 1 are multilabel targets; other rows are numbers.
 
     Parameters
     ----------
     name : str
-        Of the data, for errors.
+        The name of the data, for errors.
     targets : array (n,), (n, 1) or (n, outputs)
         As a file holds them.
 
@@ -320,7 +320,7 @@ def classes_of(name: str, labels: Array) -> tuple[int, ...] | tuple[str, ...]:
     Raises
     ------
     DataError
-        If they are one class alone.
+        If there is only one class.
     """
     occurring = np.unique(labels)
     if occurring.size < 2:
