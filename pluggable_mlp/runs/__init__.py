@@ -1,9 +1,8 @@
-"""Runs: trainings by the command line, and the folders that they leave.
+"""Runs: trainings from the command line, and their folders.
 
-`run.py` trains, `folder.py` writes meanwhile, and `checkpoints.py` what it takes to go on, as
-`resume.py` does.  `saved.py` reads the files that are there, `predict.py` a whole run, with its
-predictions, and measures them.  `certificate.py` and `verify.py` hold a run to its
-bits.  What is printed belongs in `cli`.
+`run.py` trains while `folder.py` writes; `checkpoints.py` saves the state from which `resume.py`
+continues.  `saved.py` reads single files; `predict.py` loads a whole run, predicts and measures.
+`certificate.py` and `verify.py` check a run bit by bit.  What is printed belongs in `cli`.
 """
 
 from pluggable_mlp.runs.predict import SavedRun, load_run

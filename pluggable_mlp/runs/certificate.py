@@ -1,11 +1,11 @@
 """Certificates of runs, with which another machine can verify every bit.
 
-`certificate.json` contains SHA-256 hashes of the data, the settings and the initial parameters; for
-the epochs the losses (as C99 hexadecimal numbers) and the hash of the parameters; that of the epoch
-that is kept, the best or the last, is the final one, and has a test loss.  After every so many
-steps it has a short hash of each tensor, which names the first that differs.  `made_on` says where
-the run was trained: the bits of a native run are expected only there.  Last comes the hash of all
-that: it tells a certificate that was changed from a run that differs.
+`certificate.json` contains SHA-256 hashes of the data, the settings and the initial parameters, and
+for each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters.  The final
+hash is that of the epoch that is kept, the best or the last, which has a test loss.  Every so many
+steps it has a short hash of each tensor, which finds the first that differs.  `made_on` says where
+the run was trained: the bits of a native run are expected only there.  A hash of all this
+distinguishes an edited certificate from a run that differs.
 
 Verifying belongs to `verify.py`.
 """

@@ -30,7 +30,7 @@ _NAME = re.compile(r"(\d{12,})\.safetensors(\.part)?")
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint that cannot be used."""
+    """Issued for a checkpoint that cannot be used."""
 
 
 class Checkpoint(NamedTuple):
@@ -41,17 +41,17 @@ class Checkpoint(NamedTuple):
     position : Position
         Where training is.
     epochs : int
-        How many lines of the history are of the run before it.
+        How many lines of the history were written before it.
     metrics_sha256 : str
         The hash of these lines, as in `metrics.jsonl`.
     kept_epoch : int
-        The epoch that `parameters` are of; 0 before the first has ended.
+        The epoch of `parameters`; 0 before the first has ended.
     parameters : list of dict of arrays or None
     record_every : int
     records : dict of int to str
-        The hashes of the tensors after so many steps.
+        The hashes of the tensors, by step.
     backend : str
-        On which it was made: "numpy:cpu".
+        The backend that it was made on: "numpy:cpu".
     settings : dict
     data_sha256, preparation_sha256 : str
     """
@@ -73,12 +73,12 @@ _COMPONENTS: Components = {of.__name__: of for of in (Checkpoint, Position, Trai
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> bool:
-    """Write a checkpoint, unless it holds numbers that are not finite; return if it was written.
+    """Write a checkpoint, unless it holds numbers that are not finite; return whether it did.
 
     Parameters
     ----------
     folder : Path
-        Of the run's checkpoints; is made if need be.
+        The folder of the run's checkpoints; created if need be.
     checkpoint : Checkpoint
         Its arrays are the backend's.
     backend : Backend
@@ -86,7 +86,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> b
     Raises
     ------
     OSError
-        If it cannot be written; the checkpoints before are as they were.
+        If it cannot be written; earlier checkpoints are unchanged.
     """
     finite: list[bool] = []
 
@@ -119,12 +119,12 @@ def checkpoint_steps(folder: Path) -> list[int]:
 
 
 def read_checkpoint(folder: Path, step: int) -> Checkpoint:
-    """Return the checkpoint after a step, which is there, its arrays NumPy's.
+    """Return the existing checkpoint after a step, with NumPy arrays.
 
     Raises
     ------
     ValueError
-        If it is damaged: names the file.
+        If it is damaged; the message names the file.
     """
     path = _checkpoints(folder)[step]
     checkpoint = read_tree(path, "a checkpoint", _COMPONENTS)

@@ -1,7 +1,7 @@
 """The folder of a run, which belongs to one process and is written from the start of training.
 
-The contents of its files are defined in `run.py` and `certificate.py`.  Each file is whole or not
-there; `summary.json` is the last, and the first that goes if training goes on: with it the run has
+`run.py` and `certificate.py` define the contents of its files.  Each file is whole or absent;
+`summary.json` is written last, and removed first if training continues: it marks a run that has
 ended.
 """
 
@@ -47,19 +47,19 @@ class FolderLock:
     Parameters
     ----------
     path : Path
-        Made if it is not there.
+        Created if it does not exist.
 
     Attributes
     ----------
     made : bool
-        Whether the folder was made.
+        Whether the folder was created.
 
     Raises
     ------
     OSError
         If it cannot be created or written.
     Timeout
-        If another process has it.
+        If another process holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,13 +71,13 @@ class FolderLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether the folder is there and this process's."""
+        """Whether the folder exists and this process holds it."""
         with suppress(OSError):
             return self._lock.is_locked and os.path.samestat(self._file.stat(), self._stat)
         return False
 
     def release(self) -> None:
-        """Give the folder up; a second time does nothing."""
+        """Release the folder; a second call does nothing."""
         if self.is_held:
             with suppress(OSError):  # Windows removes no file that is open
                 self._file.unlink()
@@ -87,9 +87,9 @@ class FolderLock:
 class RunFolder:
     """What `train --output` writes: the settings first, each epoch's line, at the end the rest.
 
-    A context: whatever ends it, the whole epochs of the run are then saved.  The folder of a run
-    that has none is removed, so that it is not in the way of the next.  A run that is replaced is
-    in `old_run(path)` until the new one has a checkpoint, and comes back if that never does.
+    A context manager: however it ends, the run's whole epochs are saved.  If there are none, the
+    folder is removed, so that it does not block the next run.  A replaced run stays in
+    `old_run(path)` until the new one has a checkpoint, and is restored if it never does.
 
     Parameters
     ----------
@@ -98,16 +98,16 @@ class RunFolder:
     run : Run
         Not yet trained.
     overwrite : bool, default False
-        Replace the run that is there.
+        Replace an existing run.
     resume : FolderLock, optional
-        Go on with the run that is there; its `lock_run`.
+        Continue the existing run, locked by `lock_run`.
     minutes : float, default 5
         How often a checkpoint is made within an epoch.
 
     Attributes
     ----------
     path : Path
-        Behind all links.
+        With all links resolved.
 
     Raises
     ------
@@ -126,10 +126,10 @@ class RunFolder:
     ) -> None:
         self._name, self._run, self.path = path, run, path.resolve()
         self._seconds, self._checked = 60.0 * minutes, time.monotonic()
-        self._is_saved = resume is not None  # so far that it may be gone on with
+        self._is_saved = resume is not None  # far enough to be resumed
         self._old: Path | None = None
         at = 0 if run.position is None else run.position.state.t
-        # Those after later steps were left aside where the run goes on from.
+        # Checkpoints of later steps were left aside when the run was resumed.
         steps = [] if resume is None else checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
         self._checkpoints = [step for step in steps if step <= at]
         self._has_tried = run.position is not None
@@ -187,19 +187,19 @@ class RunFolder:
         Raises
         ------
         OSError
-            If that fails; the checkpoints before are as they were.
+            If that fails; earlier checkpoints are unchanged.
         """
         due = time.monotonic() - self._checked >= self._seconds
         if due or (now and self._old is None):
             self._try_checkpoint(position())
 
     def keep_epoch(self) -> None:
-        """Make a checkpoint after the first epoch, and each that ends a second after the last one.
+        """Make a checkpoint after the first epoch, then at most one per second.
 
         Raises
         ------
         OSError
-            As `keep`.
+            As for `keep`.
         """
         due = time.monotonic() - self._checked >= SHORTEST_SECONDS
         if self._run.position and (due or not self._has_tried):
@@ -228,7 +228,7 @@ class RunFolder:
             self._replace_old()
 
     def _replace_old(self) -> None:
-        """Remove the old run, if there is one: this one has something to go on from, or ended."""
+        """Remove the old run, if any, since this one has a checkpoint or has ended."""
         self._is_saved = True
         if self._old is not None:
             with suppress(OSError):
@@ -236,23 +236,23 @@ class RunFolder:
             self._old = None
 
     def _sync_metrics(self) -> None:
-        """Have the lines of the epochs on the disk before a checkpoint counts on them."""
+        """Flush the epochs' lines to disk before a checkpoint relies on them."""
         with suppress(FileNotFoundError), (self.path / "metrics.jsonl").open("rb") as file:
             os.fsync(file.fileno())
 
     def _append(self) -> None:
-        """Write the lines that `metrics.jsonl` lacks: all, whole or not, after one failed."""
+        """Write the lines that `metrics.jsonl` lacks, or all of them after a write failed."""
         history, path = self._run.history, self.path / "metrics.jsonl"
         lines = b"".join(json_lines(line) for line in history[self._recorded or 0 :])
         if self._recorded is None:
-            write_file(path, lines)  # checkpoints count on the lines that are there
+            write_file(path, lines)  # checkpoints rely on the existing lines
         else:
             with path.open("ab") as file:
                 file.write(lines)
         self._recorded = len(history)
 
     def _begin(self) -> None:
-        """Write the settings, when an old run is out of the way, or the end of this one."""
+        """Write the settings once an old run, or the earlier end of this one, is out of the way."""
         if not self._is_saved:
             if (self.path / _CONFIG).exists():
                 self._put_aside()
@@ -298,7 +298,7 @@ class RunFolder:
         return message
 
     def _leave(self) -> None:
-        """Give the folder up; remove what this run wrote if it is of no use."""
+        """Release the folder; remove what this run wrote if it is of no use."""
         with suppress(OSError):
             is_nothing = self._old is not None or not self._run.history
             if self._lock.is_held and not self._is_saved and is_nothing:
@@ -313,12 +313,12 @@ class RunFolder:
 
 
 def _place_of(position: Position) -> tuple[int, int]:
-    """Return what tells a position of a run from others; it keeps no arrays alive."""
+    """Return a key of a run's position, which keeps no arrays alive."""
     return position.epoch, position.start
 
 
 def lock_run(path: Path) -> FolderLock:
-    """Lock the folder of a run that is gone on with.
+    """Lock the folder of a run to be resumed.
 
     Raises
     ------
@@ -341,13 +341,13 @@ def lock_run(path: Path) -> FolderLock:
 
 
 def old_run(path: Path) -> Path:
-    """Return the path of a run until its replacement has a checkpoint."""
+    """Return the path of a replaced run until the new one has a checkpoint."""
     path = path.resolve()
     return path.with_name(f"{path.name}.old")
 
 
 def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> FolderLock:
-    """Lock the folder of an option that passes a check; ValueError where another has it."""
+    """Lock the folder of an option and check it; ValueError if another process holds it."""
     try:
         lock = FolderLock(path)
     except Timeout:
@@ -363,9 +363,9 @@ def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> 
 
 
 def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
-    """Raise ValueError if something is in the place of a new run, unless it is an empty folder.
+    """Raise ValueError if the path of a new run exists, unless it is an empty folder.
 
-    With `overwrite` the files of a run may be there, and no others.
+    With `overwrite` it may hold the files of a run, and no others.
     """
     old = old_run(path)
     if overwrite and old.exists():

@@ -1,4 +1,4 @@
-"""A saved run: its network, and what this makes of data: predictions, and how good they are."""
+"""A saved run: its network, predictions for data, and how good they are."""
 
 import os
 import warnings
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run with its parameters: what `load_run` makes of the folder that `train --output` wrote.
+    """A run with its parameters, loaded by `load_run` from the folder of `train --output`.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class SavedRun:
         All of `config.json`.
     settings : Settings
     preparation : Preparation
-        What the network takes, and what it answers with.
+        How inputs and targets are prepared for the network.
     mlp : MLP
     parameters : list of dict of arrays
         On the backend.
@@ -67,7 +67,7 @@ class SavedRun:
     folder: Path
 
     def predict(self, data: Any) -> Array:
-        """Return what the network predicts for each example, prepared as in training.
+        """Return the network's prediction for each example, prepared as in training.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class SavedRun:
         Raises
         ------
         DataError
-            If the data cannot be read, or are not what the network takes.
+            If the data cannot be read, or do not fit the network.
         """
         width = 1 if self.preparation.class_labels is not None else self.preparation.outputs
         answers = np.asarray([row[:width] for row in self.rows(data)])
@@ -109,7 +109,7 @@ class SavedRun:
         ValueError
             If the task is regression.
         DataError
-            As `predict`.
+            As for `predict`.
         """
         if self.preparation.task == "regression":
             raise ValueError("the task is regression, which has no probabilities; use predict")
@@ -121,8 +121,8 @@ class SavedRun:
         Parameters
         ----------
         data : str, path or data frame, optional
-            As for `load_dataset`: their test part, or all examples where they have none.  By
-            default the test part of what the run was trained on.
+            As for `load_dataset`: their test part, or all examples if they have none.  By
+            default the test part of the run's data.
 
         Returns
         -------
@@ -138,7 +138,7 @@ class SavedRun:
         return self.evaluate_classes(data)[0]
 
     def evaluate_classes(self, data: Any = None) -> tuple[dict[str, float], Counts | None]:
-        """Return what `evaluate` does, and the counts of each class or label, None of numbers."""
+        """Return the result of `evaluate`, and the counts by class or label, None for numbers."""
         if data is None:
             inputs, targets = self._own_test_part()
             size = self.settings.block_size
@@ -169,7 +169,7 @@ class SavedRun:
         return {"examples": len(examples), **measured}, counts
 
     def _other_examples(self, source: Source) -> Split:
-        """Return the examples of other data, as training would have had them."""
+        """Return the examples of other data, prepared as in training."""
         if "test" not in source.splits and self._was_trained_on(source):
             doubt = "the run was trained on all of these examples"
             if self.settings.test_share:
@@ -190,7 +190,7 @@ class SavedRun:
         return bool(dataset.sha256() == self.config["data_sha256"])
 
     def _own_test_part(self, data: str | None = None) -> Split:
-        """Return the test part of what the run was trained on, maybe from another place."""
+        """Return the test part of the run's data, perhaps from another place."""
         return load_own_test_part(
             self.settings if data is None else replace(self.settings, data=data),
             self.config,
@@ -201,7 +201,7 @@ class SavedRun:
         """Return the names of the columns of `rows`, all different.
 
         Probabilities have the name of their class or label after "p", or after "p_", "p__", …
-        where that is the name of another column.
+        if that is the name of another column.
         """
         preparation = self.preparation
         names = list(preparation.target_names or ())
@@ -216,11 +216,11 @@ class SavedRun:
         return [*answers, *(f"{prefix}{name}" for name in of)]
 
     def rows(self, data: Any) -> Iterator[list[Any]]:
-        """Return a row for every example, as asked for.
+        """Return a row for every example.
 
-        Of a classification [label, probability of each class …], of a multilabel one [0 or 1 for
-        each label …, probability of each label …], of a regression [number for each output …].
-        All data are read and checked before the first: a fault in them leaves an old output alone.
+        For classification it is [label, probability of each class …], for multilabel data [0 or 1
+        for each label …, probability of each label …], for regression [number for each output …].
+        All data are read and checked before the first, so that a fault leaves old output alone.
 
         Parameters
         ----------
@@ -230,13 +230,13 @@ class SavedRun:
         Raises
         ------
         DataError
-            As `predict`.
+            As for `predict`.
         """
         answers = self._answers(*self._prepared(data))
         return (self._row(row) for part in answers for row in part)
 
     def _prepared(self, data: Any) -> tuple[Array, float]:
-        """Return inputs (examples, features) as training would have had them, and their scale."""
+        """Return inputs (examples, features) prepared as in training, and their scale."""
         if is_array_api_obj(data):
             name, examples = "data", on_host(data)
         else:
@@ -293,7 +293,7 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     ----------
     folder : str or path
     backend : Backend or str, default "numpy"
-        Where its parameters are, and its network computes; a name as for `get_backend`.
+        The backend of its parameters and its network; a name as for `get_backend`.
 
     Returns
     -------
