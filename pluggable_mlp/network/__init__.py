@@ -1,4 +1,4 @@
 """The network: layers, activations, losses, initializers, each forward beside its backward.
 
-Its modules are imported one by one: the help of the command line needs a few of them.
+Its modules are imported one by one, because the command line's help needs only a few of them.
 """

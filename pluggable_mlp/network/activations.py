@@ -5,8 +5,8 @@ output with a closure that maps the gradient of the loss with respect to the out
 with respect to the input, dx = f'(x) dy.  An activation with parameters is a frozen dataclass that
 is called the same way.
 
-x and dy are finite.  An infinite dy, of a step that overflowed, never gives a finite dx where f'(x)
-is not 0; it gives an infinity or NaN, and 0 or NaN elsewhere, as libraries differ.
+x and dy are finite.  An infinite dy, from a step that overflowed, never gives a finite dx where
+f'(x) is not 0, but an infinity or NaN; elsewhere it gives 0 or NaN, as libraries differ.
 
 The clipped copies of x below do not change results: they ensure that the product of a huge x and a
 vanishing factor is zero.

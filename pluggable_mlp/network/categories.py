@@ -1,6 +1,6 @@
-"""Embeddings of categories: a vector for each, in the place of its one-hot column.
+"""Embeddings of categories: a vector for each category, instead of its one-hot column.
 
-Shapes: x (…, batch, inputs), of which the last are the one-hot columns of some features, block by
+Shapes: x (…, batch, inputs), the last of them the one-hot columns of some features, block by
 block; y is (…, batch, others + blocks d): the other inputs pass through.
 """
 
@@ -28,21 +28,21 @@ class Categories(Layer, Component):
     Parameters
     ----------
     blocks : sequence of int
-        The number of categories of each feature: so many of the last inputs are its columns.
+        The number of categories of each feature, whose columns are as many of the last inputs.
     size : int, default 8
-        Of the vectors.
+        The length of the vectors.
 
     Raises
     ------
     TypeError
         If the blocks are not a sequence.
     ValueError
-        If there are none, or a value is out of range.
+        If there are no blocks, or a value is out of range.
 
     See Also
     --------
     Periodic, PiecewiseLinear : Embeddings of numbers.
-    torch.nn.Embedding : A table of vectors, whose input are the numbers of categories.
+    torch.nn.Embedding : A table of vectors, indexed by the numbers of categories.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Categories(Layer, Component):
         return *widths[: len(widths) - columns], *vectors
 
     def shapes(self) -> Shapes:
-        """Return that of E: for each block a row for missing ones, and one for each category."""
+        """Return the shape of E: for each block, a row for missing ones and one per category."""
         return {"category_E": (sum(self.blocks) + len(self.blocks), self.size)}
 
     def initial(self, draw: Draw) -> Arrays:

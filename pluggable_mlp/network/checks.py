@@ -77,12 +77,12 @@ def check_parameters(
 
 
 def check_buffers(mlp: LayeredNetwork, parameters: Parameters, buffers: Parameters) -> None:
-    """Raise if buffers are not a list with a dict for each of the parameters'.
+    """Raise unless buffers are a list with a dict for each dict of the parameters.
 
     Raises
     ------
     TypeError
-        The message names what came and what was expected.  Arrays are checked later.
+        If they are not; the arrays in them are checked later.
     """
     trees = (parameters, buffers)
     lists = all(isinstance(tree, Sequence) and len(tree) == len(mlp.buffers) for tree in trees)
@@ -104,7 +104,7 @@ def check_inputs(
         If it differs from them in library, device, dtype or shape.
     """
     w = first_array(parameters)
-    if type(x) is not type(w) or device_of(x) != device_of(w):  # what it asks costs microseconds
+    if type(x) is not type(w) or device_of(x) != device_of(w):  # its checks cost microseconds
         arrays.common_namespace(x=x, parameters=w)
     if x.dtype != w.dtype:
         raise ValueError(
@@ -173,7 +173,7 @@ def check_targets(
     targets : array
         Class indices or labels (…, batch), or rows (…, batch, outputs).
     dtype, optional
-        Of floating targets; by default that of x.
+        The dtype of floating targets; by default that of x.
     networks : tuple of int, optional
         The leading axes of the parameters.
 
@@ -214,9 +214,9 @@ def _as_kind(
         integers or booleans, or rows of probabilities of the dtype.  Else integers, booleans or
         numbers of the dtype (…, batch, outputs), or (…, batch) for one output.
     batch, outputs : int
-        Of the network's outputs (…, batch, outputs).
+        The shape of the network's outputs (…, batch, outputs).
     dtype
-        Of these outputs.
+        The dtype of these outputs.
 
     Returns
     -------
@@ -270,7 +270,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
         rows = xp.astype(targets, dtype, copy=False)
         if _are_distributions(xp, rows):
             return rows
-        # Integers of as many networks as there are examples, as many as classes, may be indices.
+        # If networks, examples and classes are equally many, integers may be indices.
         if not whole or targets.shape[-1:] != (batch,):
             raise ValueError(
                 "targets hold a row that is not a distribution over the classes, expected one-hot "
@@ -338,7 +338,7 @@ def check_rng(rng: object) -> None:
         return
     if not isinstance(rng, Rng):
         raise TypeError(f"rng is {rng!r}, expected None or Rng(seed=0, t=0)")
-    if isinstance(rng.seed, Real):  # else arrays of a function that is being compiled
+    if isinstance(rng.seed, Real):  # else arrays in a function that is being compiled
         as_seed(rng.seed)
     if isinstance(rng.t, Real):
         convert("rng.t", rng.t, Count)
@@ -353,7 +353,7 @@ def check_sample_weight(
 ) -> None:
     """Raise if sample_weight (…, batch) do not fit x (…, batch, in), or are invalid.
 
-    The other arguments are those of `check_targets`; `name` is for the errors.
+    The other arguments are those of `check_targets`; `name` is for errors.
 
     Raises
     ------

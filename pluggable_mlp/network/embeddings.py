@@ -1,10 +1,10 @@
-"""Embeddings: layers that make several features of each number.
+"""Embeddings: layers that turn each number into several features.
 
 Gorishniy, Rubachev, Babenko, "On embeddings for numerical features in tabular deep learning"
 (NeurIPS 2022).
 
-Shapes: x (…, batch, inputs), of which the first n have an embedding of d features; the others, such
-as one-hot columns, pass through.  y is (…, batch, n d + others), feature by feature.
+Shapes: x (…, batch, inputs); the first n inputs have an embedding of d features, and the others,
+such as one-hot columns, pass through.  y is (…, batch, n d + others), feature by feature.
 """
 
 import math
@@ -21,7 +21,7 @@ from pluggable_mlp.fields import Component, NonNegative, PositiveCount
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
 
-_UNBOUNDED = 2.0**100  # as good as infinite, in float32, too
+_UNBOUNDED = 2.0**100  # practically infinite, in float32, too
 _NARROWEST = 1e-30  # of bins: float32 can divide by it
 
 _PHASES = Initializer(lambda *_: math.pi**2 / 3.0, "uniform")  # within ±pi
@@ -30,7 +30,7 @@ Embedded: TypeAlias = tuple[Array, Callable[..., tuple[Array, Arrays]]]
 
 
 def embed(xp: Namespace, x: Array, count: int, function: Callable[[Array], Embedded]) -> Forward:
-    """Return what a layer's forward does, from a function of the numbers with an embedding.
+    """Return the result of a layer's forward, given a function of the embedded numbers.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def embed(xp: Namespace, x: Array, count: int, function: Callable[[Array], Embed
     count : int
         n.
     function : callable
-        Of numbers (…, n, batch, 1); it returns their features (…, n, batch, d), and their backward
-        pass, which returns the gradient with respect to the numbers, unless with_dx is false, and
-        those of the parameters.
+        Maps numbers (…, n, batch, 1) to their features (…, n, batch, d) and a backward pass, which
+        returns the gradients with respect to the numbers, unless with_dx is false, and to the
+        parameters.
     """
     numbers = xp.expand_dims(transpose(x[..., :count]), axis=-1)
     features, backward_of_features = function(numbers)
@@ -115,14 +115,14 @@ class PiecewiseLinear(Embedding):
     Parameters
     ----------
     edges : sequence of sequence of float
-        Those of each of the network's first inputs, increasing by at least 1e-30, at least two.
+        At least two for each of the network's first inputs, increasing by at least 1e-30.
     size : int, default 16
         d.
 
     Raises
     ------
     TypeError
-        If the edges are not numbers of each input.
+        If the edges are not sequences of numbers.
     ValueError
         If the edges do not increase, or the size is out of range.
 
@@ -171,7 +171,7 @@ class PiecewiseLinear(Embedding):
         return max(map(len, self.edges)) - 1
 
     def shapes(self) -> Shapes:
-        """Return those of w and b (n, d), of V (n, bins, d) and of the buffers (n, bins)."""
+        """Return the shapes of w and b (n, d), V (n, bins, d) and the buffers (n, bins)."""
         n, bins, d = len(self.edges), self._bins, self.size
         return {
             "embedding_w": (n, d),
@@ -183,7 +183,7 @@ class PiecewiseLinear(Embedding):
     def initial(self, draw: Draw) -> Arrays:
         """Return w and b uniform within ±1/sqrt(d), V = 0, and the bins as buffers.
 
-        A feature with fewer bins than others has a number of components that are always 0.
+        A feature with fewer bins than others has some components that are always 0.
         """
         n, d = len(self.edges), self.size
         # Bounds are 1/sqrt(in) of weights (in, out), and of biases (out,): in = d here.
@@ -283,7 +283,7 @@ class Periodic(Embedding):
     deviation: NonNegative = 0.1
 
     def shapes(self) -> Shapes:
-        """Return those of w and b (n, frequencies), V (n, frequencies, d - 1) and c (n, d - 1)."""
+        """Return the shapes: w, b (n, frequencies), V (n, frequencies, d - 1) and c (n, d - 1)."""
         n, f, others = self.count, self.frequencies, self.size - 1
         w = dict.fromkeys(("embedding_w", "embedding_b"), (n, f))
         return {**w, "embedding_V": (n, f, others), "embedding_c": (n, others)}

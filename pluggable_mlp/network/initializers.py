@@ -81,6 +81,6 @@ INITIALIZERS: dict[str, Initializer] = {
     "standard_normal": Initializer(lambda *_: 1.0, "normal", random_biases=True),
     # As torch.nn.Linear: weights and biases.
     "inverse_sqrt_uniform": Initializer(_inverse_sqrt, "uniform", random_biases=True),
-    # Of the last layer, whose outputs are then 0 at first.
+    # For the last layer, whose outputs are then 0 at first.
     "zeros": Initializer(lambda *_: 0.0, "zero"),
 }

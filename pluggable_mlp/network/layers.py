@@ -18,7 +18,7 @@ from pluggable_mlp.fields import BelowOne, NonNegative, convert
 from pluggable_mlp.network.activations import Activation
 from pluggable_mlp.network.philox import Seed, random_numbers
 
-_RESOLUTION = 2**16  # of the random numbers, and so of dropout's rate
+_RESOLUTION = 2**16  # bits of the random numbers, and so of dropout's rate
 
 Arrays = dict[str, Array]
 Gradients = tuple[Array, Arrays]
@@ -45,7 +45,7 @@ class Rng:
     first : int, default 0
         The index of the first row in its batch, for a micro-batch.
     numbers : tuple of number, default ()
-        Of the step, for layers: by default `MLP.loss_and_gradients` computes them from t.
+        The layers' numbers at this step; by default `MLP.loss_and_gradients` computes them from t.
 
     See Also
     --------
@@ -150,8 +150,8 @@ class NTKDense(Dense):
     """A fully connected layer in NTK parametrization: y = x W / sqrt(in) + b.
 
     Jacot, Gabriel, Hongler, "Neural tangent kernel" (NeurIPS 2018), section 3: with weights from
-    N(0, 1) the outputs have the variance of the inputs, whatever the width, and so have updates of
-    a given rate the same effect at every width.
+    N(0, 1) the outputs have the variance of the inputs, whatever the width, and updates with a
+    given rate have the same effect at every width.
     """
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
@@ -191,7 +191,7 @@ class ActivationLayer(Layer):
 def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -> Array:
     """Return numbers of 16 random bits (…, rows, features) for x (…, rows, features).
 
-    Each example is a row for each of the members.  Networks along leading axes share the numbers,
+    Each example has a row for each member.  Networks along leading axes share the numbers,
     unless the words of the seed are arrays (…, 1).
     """
     features = x.shape[-1]
@@ -212,7 +212,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -
 
 
 def _rate(name: str, value: object) -> float:
-    """Return the rate of a `Dropout`; the ValueError of one out of its range has this name."""
+    """Return the rate of a `Dropout`; a ValueError for one out of its range has this name."""
     rate: float = convert(name, value, BelowOne)
     if round(rate * _RESOLUTION) == _RESOLUTION:
         raise ValueError(f"{name} is {rate}, expected a probability farther from 1")
@@ -236,10 +236,10 @@ class Dropout(Layer):
     rate : float
         p, at least 0 and less than 1, rounded to the nearest multiple of 2^-16.
     stream : int, default 0
-        Its own in the network, so that each layer has its own masks: the index of the hidden
+        Unique in the network, so that each layer has its own masks: the index of the hidden
         layer whose outputs are dropped, or 2^32 - 1 for the inputs of the network.
     members : int, default 1
-        How many rows each example of the batch has, of which each has a mask.
+        How many rows each example of the batch has, each with its own mask.
     varies : bool, default False
         Whether `numbers` are those of the step, so that one compiled step serves all rates.
 
@@ -259,7 +259,7 @@ class Dropout(Layer):
 
     @property
     def numbers(self) -> tuple[int, float]:
-        """Which of 2^16 random numbers drop an input, those below this one; and 1 / (1 - p)."""
+        """The threshold in 2^16 below which a random number drops an input; and 1 / (1 - p)."""
         dropped = round(self.rate * _RESOLUTION)
         return dropped, _RESOLUTION / (_RESOLUTION - dropped)
 
@@ -300,7 +300,7 @@ class Noise(Layer):
     deviation : float
         s, at least 0.
     stream : int, default 2^32 - 2
-        Its own in the network.
+        Unique in the network.
 
     Raises
     ------
@@ -329,7 +329,7 @@ class Noise(Layer):
 
 
 def input_layers(noise: float, dropout: float) -> list[Layer]:
-    """Return the layers before the first dense one: noise, then dropout, where they are not 0."""
+    """Return the layers before the first dense one: noise, then dropout, unless they are 0."""
     noise_layer = Noise(noise)
     dropout_layer = Dropout(_rate("input_dropout", dropout), stream=2**32 - 1)
     layers: list[Layer] = [noise_layer] if noise_layer.deviation > 0.0 else []

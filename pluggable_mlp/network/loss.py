@@ -48,7 +48,7 @@ class FunctionLoss:
     Parameters
     ----------
     function : callable
-        Of (xp, z, targets, sample_weight), with rows of numbers as targets (…, batch, outputs);
+        Takes (xp, z, targets, sample_weight), with rows of numbers as targets (…, batch, outputs);
         returns the loss (…) and dz (…, batch, outputs): see `average_of_elements`.
     """
 
@@ -178,10 +178,10 @@ def average_of_elements(
 
 @dataclass(frozen=True)
 class ElementwiseLoss(Component):
-    """Base of losses that are the mean over the outputs of an example, each by itself.
+    """Base of losses that are the mean of a function of each output of an example.
 
     Each docstring gives the loss l of one output z with the target t, and its derivative l'; d is
-    z - t.  Those of numbers predict the outputs themselves.
+    z - t.  Losses of numbers predict the outputs themselves.
     """
 
     targets: ClassVar[TargetKind] = "numbers"

@@ -103,7 +103,7 @@ class SigmoidCrossEntropy(ElementwiseLoss):
         l    = softplus(z) - t z = softplus(-|z|) + (max(z, 0) - t z)
         l'   = sigmoid(z) - t
 
-    where the last form of l loses nothing to cancellation.  An example's loss is the mean over
+    and the last form of l loses nothing to cancellation.  An example's loss is the mean over
     its outputs, as in PyTorch and Keras (scikit-learn's network sums them).  Targets are rows
     (…, batch, outputs) from 0 to 1; (…, batch) will do for one output.
 
@@ -305,7 +305,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def as_loss(loss: str | Loss | LossFunction) -> Loss:
-    """Return the loss that is named, or given as an object or a function, or raise."""
+    """Return a loss given by name, as an object or as a function, or raise."""
     if isinstance(loss, str):
         return choose(LOSSES, loss, "loss")
     if isinstance(loss, type) or not callable(loss):

@@ -3,10 +3,10 @@
 Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025); Wen, Tran, Ba, "BatchEnsemble" (ICLR 2020).
 How a network consists of them is in `members.py`.
 
-Shapes: k members; x is (…, batch, features) before the first of these layers.  Behind it the
+Shapes: k members; x is (…, batch, features) before the first of these layers.  After it the
 members are rows: (…, batch k, features), where row i k + m is example i of member m.  So a layer
 that all members share, dense or not, is the same as for a single network: one product of matrices,
-whose gradient sums over examples and members.  The last layer makes of them (…, k, batch, outputs).
+whose gradient sums over examples and members.  The last layer returns (…, k, batch, outputs).
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ SCALINGS = {
 
 
 def _reshaped(xp: Namespace, x: Array, *last: int) -> Array:
-    """Return x (…, rows, features) with these axes in the place of the last two.
+    """Return x (…, rows, features) with its last two axes reshaped to these.
 
     The axes before them stay.  A batch may be of unknown length: it is -1.
     """
@@ -48,7 +48,7 @@ def _as_row(xp: Namespace, array: Array) -> Array:
 
 @dataclass(frozen=True)
 class _OfMembers(Layer):
-    """Base of layers with an array (k, features), of one factor per member and feature."""
+    """Base of layers with an array (k, features), one factor per member and feature."""
 
     members: int
     features: int
@@ -97,8 +97,8 @@ class FirstMemberScaling(_OfMembers):
     distribution : str
         A name in `SCALINGS`.
     widths : tuple of int
-        Of the blocks of features that begin with one number in common per member; their sum is
-        the number of features.
+        The widths of the blocks of features that start with a common number per member; their sum
+        is the number of features.
     """
 
     distribution: str
@@ -141,7 +141,7 @@ class BatchEnsembleDense(Layer):
     Parameters
     ----------
     scaling : MemberScaling or FirstMemberScaling
-        By the factors r (k, in).
+        Multiplies by the factors r (k, in).
     outputs : int
     """
 
@@ -153,7 +153,7 @@ class BatchEnsembleDense(Layer):
         return MemberScaling(self.scaling.members, self.outputs)
 
     def shapes(self) -> Shapes:
-        """Return those of W (in, out), r (k, in), s and b (k, out)."""
+        """Return the shapes of W (in, out), r (k, in), s and b (k, out)."""
         of_outputs = self._of_outputs.shapes()["r"]
         W = (self.scaling.features, self.outputs)
         return {"W": W, **self.scaling.shapes(), "s": of_outputs, "member_b": of_outputs}
@@ -189,7 +189,7 @@ class BatchEnsembleDense(Layer):
 
 @dataclass(frozen=True)
 class MemberDense(Layer):
-    """A dense layer of each member's own, the last: W (k, in, out) and b (k, out).
+    """The last dense layer, one per member: W (k, in, out) and b (k, out).
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ class MemberDense(Layer):
     dense: Dense
 
     def shapes(self) -> Shapes:
-        """Return those of W and b, with an axis of members before them."""
+        """Return the shapes of W and b, with a leading axis of members."""
         shapes = self.dense.shapes().items()
         return {f"member_{name}": (self.members, *shape) for name, shape in shapes}
 
@@ -212,7 +212,7 @@ class MemberDense(Layer):
         return {f"member_{name}": array for name, array in draw(shapes).items()}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return y (…, k, batch, out) for x (…, batch k, in): that of `dense` for each member."""
+        """Return y (…, k, batch, out) for x (…, batch k, in), by `dense` for each member."""
         arrays = {name.removeprefix("member_"): parameters[name] for name in self.shapes()}
         by_member = special.exchanged(xp, _reshaped(xp, x, -1, self.members, x.shape[-1]))
         y, backward_of_dense = self.dense.forward(xp, arrays, by_member, rng)

@@ -25,7 +25,7 @@ from pluggable_mlp.shortcuts import largest
 class TabMMini(Component):
     """TabM-mini: members that differ in factors of their inputs, and in their last layer.
 
-    Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).  All other layers they share.  The loss is
+    Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).  They share all other layers.  The loss is
     the mean of the members' own losses; predictions are the mean of their probabilities, or of
     their outputs.
 
@@ -36,8 +36,8 @@ class TabMMini(Component):
         The distribution of the factors: 1 or -1, or normal.  The authors take normal ones for
         inputs with embeddings.
     blocks : tuple of int, optional
-        Numbers of inputs, one after the other, that begin with one factor in common, such as the
-        one-hot columns of one feature; by default each input is one.
+        Numbers of consecutive inputs that start with a common factor, such as the one-hot columns
+        of one feature; by default each input is a block.
 
     Raises
     ------
@@ -72,12 +72,12 @@ class TabMMini(Component):
             object.__setattr__(self, "blocks", checked)
 
     def layers(self, dense: Sequence[Dense], widths: Sequence[int]) -> list[list[Layer]]:
-        """Return the layers in the place of each dense one.
+        """Return the layers that replace each dense one.
 
         Parameters
         ----------
         dense : sequence of Dense
-            Those of a single network.
+            The dense layers of a single network.
         widths : sequence of int
             The number of features of each input.
 
@@ -97,7 +97,7 @@ class TabMMini(Component):
         Raises
         ------
         ValueError
-            If the blocks are not as many inputs.
+            If the blocks do not add up to the inputs.
         """
         blocks = (1,) * len(widths) if self.blocks is None else self.blocks
         if sum(blocks) != len(widths):
@@ -110,28 +110,28 @@ class TabMMini(Component):
         return member_layers.FirstMemberScaling(self.members, sum(widths), self.scaling, of_blocks)
 
     def _hidden(self, dense: Dense) -> list[Layer]:
-        """Return the layers in the place of a hidden dense one."""
+        """Return the layers that replace a hidden dense one."""
         return [dense]
 
     def _with_first(
         self, first: member_layers.FirstMemberScaling, layers: list[list[Layer]]
     ) -> list[list[Layer]]:
-        """Return the layers with the first scaling, after which there are members."""
+        """Return the layers with the first scaling, which makes the members."""
         return [[first, *layers[0]], *layers[1:]]
 
 
 class TabM(TabMMini):
-    """TabM: as `TabMMini`, with factors and biases of each member in every hidden layer.
+    """TabM: like `TabMMini`, but members have factors and biases in every hidden layer.
 
-    A hidden dense layer is y = ((x r) W) s + b, where the members share W; r is random in the first
-    layer, and all other factors are 1 at first.
+    A hidden dense layer is y = ((x r) W) s + b, and the members share W; r starts random in the
+    first layer, and all other factors start at 1.
 
     Parameters
     ----------
     members : int, default 32
     scaling : {"signs", "normal"}, default "signs"
     blocks : tuple of int, optional
-        As of `TabMMini`.
+        As in `TabMMini`.
 
     See Also
     --------
@@ -144,7 +144,7 @@ class TabM(TabMMini):
     """
 
     def _hidden(self, dense: Dense) -> list[Layer]:
-        """Return the layer in the place of a hidden dense one."""
+        """Return the layer that replaces a hidden dense one."""
         if type(dense) is not Dense:
             raise ValueError("parametrization is 'ntk', which TabM does not have; take TabMMini")
         return [
@@ -191,17 +191,17 @@ def _for_members(xp: Namespace, array: Array, core: int) -> Array:
 
 
 def average_of_members(xp: Namespace, kind: TargetKind, z: Array) -> Array:
-    """Return outputs (…, batch, outputs) whose prediction is the mean of those of the members.
+    """Return outputs (…, batch, outputs) that predict the mean of the members' predictions.
 
     With p_m the probabilities or rates of member m, and p their mean over k members, these are
-    log p of classes, log p - log(1 - p) of labels, log p of counts, and the mean of z of numbers.
+    log p for classes and counts, log p - log(1 - p) for labels, and the mean of z for numbers.
 
     Parameters
     ----------
     xp
         The namespace of the arrays.
     kind : {"classes", "labels", "numbers", "counts"}
-        Of the targets.
+        The kind of the targets.
     z : array (…, k, batch, outputs)
     """
     if kind == "classes":

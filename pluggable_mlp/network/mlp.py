@@ -3,8 +3,8 @@
 Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs);
 sample_weight (…, batch); parameters are a list with one dict of arrays per layer that has any,
 [{"W": (…, in, out), "b": (…, out)}, …]; gradients have the same structure.  Leading axes are
-independent networks.  The methods here check their arguments; those of `LayeredNetwork`, which
-predictions and the training step call, do not.
+independent networks.  The methods here check their arguments; those of `LayeredNetwork`, called by
+predictions and the training step, do not.
 """
 
 import itertools
@@ -76,17 +76,17 @@ class MLP(LayeredNetwork):
     norm : str, LayerNorm or BatchNorm, optional
         A name in `NORMALIZATIONS`, or an object such as `BatchNorm(momentum=0.01)`.
     parametrization : {"standard", "ntk"}, default "standard"
-        Of the dense layers: x W + b, or x W / sqrt(in) + b.
+        How dense layers compute: x W + b, or x W / sqrt(in) + b.
     output_initializer : str, optional
         A name in `INITIALIZERS` for the last layer; by default that of the others.
     input_scaling : bool, default False
         Whether each input is multiplied by a trained factor.
     parametric_activation : bool, default False
-        Whether activations f become x + a (f(x) - x), with trained a for each feature.
+        Whether activations f become x + a (f(x) - x), with a trained a for each feature.
     embedding : PiecewiseLinear or Periodic, optional
-        Makes several features of each of the first inputs.
+        Turns each of the first inputs into several features.
     category_embedding : Categories, optional
-        Makes a vector of the one-hot columns of each category; they are the last inputs.
+        Turns the one-hot columns of categories, which are the last inputs, into vectors.
     ensemble : TabMMini or TabM, optional
         Members that share weights, whose predictions are averaged; by default a single network.
     output_range : tuple of float, optional
@@ -156,7 +156,7 @@ class MLP(LayeredNetwork):
 
     @property
     def general(self) -> Self:
-        """The network for which a step is compiled, which `numbers_at` tells all that may vary."""
+        """The network that a step is compiled for; `numbers_at` gives it all that may vary."""
         return replace(self, dropout=at_each_step) if callable(self.dropout) else self
 
     def initialize(self, *, seed: int, backend: "Backend", dtype: str = "float32") -> LibraryArrays:
@@ -232,7 +232,7 @@ class MLP(LayeredNetwork):
     ) -> LibraryArray:
         """Return probabilities (…, batch, outputs) for x (…, batch, in).
 
-        These are of each class for softmax_cross_entropy, and of label 1 for sigmoid_cross_entropy.
+        softmax_cross_entropy gives those of each class, sigmoid_cross_entropy those of label 1.
 
         Parameters
         ----------
@@ -297,7 +297,7 @@ class MLP(LayeredNetwork):
         parameters : list of dict of arrays
             From `initialize`, or others with the same structure.
         x : array (…, batch, in)
-            Of the library, device and dtype of the parameters.
+            In the library, device and dtype of the parameters.
         targets : array
             Class indices from 0, (…, batch) or (…, batch, 1), or one-hot rows or probabilities
             (…, batch, classes); for other losses, rows (…, batch, outputs).
@@ -354,7 +354,7 @@ def _loss_gradients_and_buffers(
     targets: Array,
     sample_weight: Array | None,
 ) -> tuple[Array, Parameters, Parameters]:
-    """Call that of `MLP`; `at` is t, the seed and the numbers of a training step."""
+    """Call `MLP`'s own; `at` is t, the seed and the numbers of a training step."""
     rng = None if at is None else Rng(at[1], at[0], first, at[2])
     return mlp.loss_gradients_and_buffers(xp, parameters, buffers, x, targets, sample_weight, rng)
 
@@ -393,5 +393,5 @@ def _as_range(output_range: object) -> tuple[float, float]:
 
 
 def at_each_step(t: int) -> float:
-    """Return a rate of dropout in the place of that of each step."""
+    """Return a rate of dropout as each step's own."""
     return 0.0

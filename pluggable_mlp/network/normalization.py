@@ -115,7 +115,7 @@ class BatchNorm(Normalization):
 
     Ioffe, Szegedy, "Batch normalization" (ICML 2015), algorithm 1; the gradients are those of
     `LayerNorm`, along the other axis.  Evaluation uses a running mean and variance
-    in place of those of the batch: x̂ = (x - running_mean) / sqrt(running_variance + epsilon), so
+    instead of those of the batch: x̂ = (x - running_mean) / sqrt(running_variance + epsilon), so
     dx is dx̂ divided by that root.  Each training step replaces these buffers by
 
         (1 - momentum) running + momentum measured
@@ -220,7 +220,7 @@ NORMALIZATIONS: dict[str, Normalization] = {"layer": LayerNorm(), "batch": Batch
 
 
 def as_normalization(norm: object) -> Normalization | None:
-    """Return the normalization that is named, or given as an object, if any, or raise."""
+    """Return a normalization given by name or as an object, None for none, or raise."""
     if isinstance(norm, str):
         return choose(NORMALIZATIONS, norm, "norm")
     if norm is not None and not isinstance(norm, Normalization):

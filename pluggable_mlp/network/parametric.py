@@ -38,7 +38,7 @@ class Scaling(Layer):
 class ParametricActivation(Layer):
     """A trained mixture of an activation f and the identity: y = x + a (f(x) - x).
 
-    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024): a for each feature, 1 at
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024): a is per feature, 1 at
     first, with a smaller learning rate than the others.
 
     Parameters

@@ -24,11 +24,11 @@ class LayeredNetwork:
     sizes : sequence of int
         The number of inputs, the widths of the hidden layers, the number of outputs.
     dropout : float or callable
-        The rate of dropout, maybe a function of the count of updates.
+        The rate of dropout, or a function of the count of updates.
     layers : tuple of Layer
     objective : Loss
     ensemble : TabMMini, optional
-        Of how many members the network consists; by default it is a single one.
+        The members that the network consists of; by default it is a single network.
     output_range : tuple of float, optional
         The least and the largest output of evaluation; training is not clipped.
     """
@@ -54,12 +54,12 @@ class LayeredNetwork:
     def _have_parameters(self) -> tuple[bool, ...]:
         """Whether each layer has parameters: asked in every forward pass.
 
-        It is apart from the layers, which may be replaced in a copy.
+        It is kept apart from the layers, which may be replaced in a copy.
         """
         return tuple(bool(layer.shapes()) for layer in self.layers)
 
     def numbers_at(self, t: Seed) -> tuple[Array, ...]:
-        """Return the numbers of dropout of the step that follows t others, if they vary."""
+        """Return dropout's numbers for the step after t others, if they vary."""
         if not callable(self.dropout):
             return ()
         low, high = as_words(t)
@@ -68,9 +68,9 @@ class LayeredNetwork:
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
         """Return the parameters that have a gradient, and the buffers, which have none.
 
-        Both have a dict for each dict of the parameters, which may be empty.  `initialize`, saved
-        files and predictions have both in one tree, because a network that predicts needs both;
-        training has them apart, because buffers are never among gradients.
+        Both have a dict, perhaps empty, for each dict of the parameters.  `initialize`, saved files
+        and predictions keep both in one tree, because a network that predicts needs both; training
+        keeps them apart, because buffers have no gradients.
         """
         buffers, trained = split(parameters, self.buffers)
         return trained, buffers
@@ -81,7 +81,7 @@ class LayeredNetwork:
         return z if name == "logits" else getattr(self.objective, name)(xp, z)
 
     def evaluate(self, xp: Namespace, parameters: Parameters, x: Array) -> Array:
-        """Return the logits (…, batch, outputs) for x (…, batch, in), the average of members'.
+        """Return the logits (…, batch, outputs) for x (…, batch, in), averaged over members.
 
         They are clipped to the `output_range`, if there is one.
         """

@@ -43,7 +43,7 @@ def random_numbers(
 
     They are integers, int64 unless the library has a function of its own.  Numbers 8 i to 8 i + 7
     are the words of Philox at the counter (i, stream, step mod 2^32, step div 2^32) and the key
-    (seed mod 2^32, seed div 2^32): of each word the lower half, then the upper one.
+    (seed mod 2^32, seed div 2^32): the lower half of each word, then the upper one.
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ def random_numbers(
     count : int
         Up to 2^35.
     seed, step : int or pair of words
-        From 0 to 2^64 - 1, or its lower and upper 32 bits; of the seed perhaps arrays (…, 1).
+        From 0 to 2^64 - 1, or its lower and upper 32 bits, for the seed perhaps arrays (…, 1).
     stream : int
         From 0 to 2^32 - 1: which layer draws.
     device
         Where the numbers will be.
     first : int, default 0
-        How many numbers at this address are left out before.
+        How many numbers at this address are skipped first.
     """
     begin, left_out = divmod(first, 8)
     blocks = begin, (first + count + 7) // 8

@@ -1,4 +1,4 @@
-"""What a network keeps from one prediction for the next; it changes no result.
+"""What a network keeps from one prediction for the next, without changing results.
 
 Checks and calls of single operations cost more than a small network itself.
 """
@@ -23,9 +23,9 @@ class PredictionCache:
     functions : dict
         Functions of (parameters, x), by the name of what they return, the namespace and the device.
     known : dict
-        `call_if_known` of these: they return NotImplemented for arguments of kinds that they did
-        not have, and so were not checked.  By the name of what they return, the arithmetic and the
-        class of x.
+        Their methods `call_if_known`, which return NotImplemented for arguments of new kinds,
+        which are not yet checked.  By the name of what they return, the arithmetic and the class
+        of x.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class PredictionCache:
         """
         try:
             call_if_known = self.known.get((name, arithmetic, type(x)))
-        except TypeError:  # what cannot be hashed is not the name of an arithmetic
+        except TypeError:  # an unhashable value is not the name of an arithmetic
             call_if_known = None
         result = NotImplemented if call_if_known is None else call_if_known(parameters, x)
         if result is not NotImplemented:
@@ -55,7 +55,7 @@ class PredictionCache:
     def _checked_outputs(
         self, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array, arithmetic: str
     ) -> Array:
-        """Return `mlp.outputs` for arguments of another kind than before."""
+        """Return `mlp.outputs` for arguments of a new kind."""
         xp, own_parameters, own_x = checked_inputs(mlp, parameters, x, arithmetic)
         if compiles(xp):
             return unwrapped(run(xp, _outputs, (mlp, name), own_parameters, own_x))

@@ -1,9 +1,9 @@
-"""Initial parameters that follow from rows of training: outputs of unit variance, he+5 biases.
+"""Initial parameters from training rows: outputs of unit variance, he+5 biases.
 
 Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024); the biases are those of
 Steinwart, "A sober look at neural network initializations" (2019).
 
-Shapes: x (rows, in); W (in, out), b (out,); z, what a dense layer makes of the rows, (rows, out).
+Shapes: x (rows, in); W (in, out), b (out,); z, a dense layer's outputs for the rows, (rows, out).
 """
 
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from pluggable_mlp.randomness import choices, simplex
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
 
-_ROUNDING = 1e-6  # less may be that of float32 alone
+_ROUNDING = 1e-6  # less may be float32's rounding alone
 
 CORNERS = 5
 """So many rows have a part in each bias."""
@@ -34,22 +34,22 @@ def initialized_on_rows(
 ) -> Parameters:
     """Return parameters whose dense layers have random outputs of variance 1 on the rows.
 
-    Layer by layer, with z = x W (of "ntk" x W / sqrt(in)) and s the standard deviation of each
+    Layer by layer, with z = x W (for "ntk" x W / sqrt(in)) and s the standard deviation of each
     column of z over the rows, W becomes W / s.  Then b_j is minus a random point of the simplex
-    that five random rows' z_j / s_j span: where the unit j is 0 lies among the rows.  A column
-    that does not vary keeps its W.
+    spanned by z_j / s_j of five random rows, so that unit j is 0 somewhere among the rows.  A
+    column that does not vary keeps its W.
 
     Parameters
     ----------
     xp
         The namespace of the arrays.
     network : LayeredNetwork
-        Without members.
+        It must not have members.
     parameters : list of dict of arrays
         The initial ones.
     x : array (rows, in)
     seed : int
-        Of the biases, from 0 to 2**64 - 1.
+        The seed of the biases, from 0 to 2**64 - 1.
     backend : Backend
         That of the arrays.
     """
