@@ -1,4 +1,4 @@
-"""Callbacks of `train`: what is called after each epoch, and may stop training."""
+"""Callbacks of `train`, which are called after each epoch and may stop training."""
 
 import math
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from pluggable_mlp.training.loop import Epoch
 
 
 class BestEpoch:
-    """Which epoch is the best so far, and whether it is too long ago.
+    """Finds the best epoch so far, and whether it is too long ago.
 
     Parameters
     ----------
     patience : int, optional
         How many epochs in a row may be no better; by default any number.
     last : bool, default False
-        Whether of equal epochs the last is the best, or else the first.
+        Whether the last of equal epochs is the best, rather than the first.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class EarlyStopping(BestEpoch):
         The epoch with the smallest loss; 0 before the first.
     best_loss : float
     parameters : list of dict of arrays or None
-        Of the best epoch.
+        Those of the best epoch.
 
     See Also
     --------

@@ -91,7 +91,7 @@ def _looked_up(
 def _balanced(xp: Namespace, indices: Array, classes: int) -> list[float]:
     values, counts = xp.unique_counts(indices)
     present = values.shape[0]
-    weights = [1.0] * classes  # that of a class that does not occur is not used
+    weights = [1.0] * classes  # a weight of a class that does not occur is not used
     for place in range(present):
         share = present * int(counts[place])
         weights[int(values[place])] = indices.shape[0] / share

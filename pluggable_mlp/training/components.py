@@ -27,7 +27,7 @@ OPTIMIZERS: dict[str, Callable[..., AnyOptimizer]] = {
     "lbfgs": LBFGS,
 }
 
-# By the parameter that asks for each; from the optimizer outwards, so that gradients are clipped
+# By the parameter that selects each; from the optimizer outwards, so that gradients are clipped
 # before anything is added to them.
 TRANSFORMS: dict[str, Callable[..., Optimizer]] = {
     "weight_decay": L2,
@@ -85,8 +85,8 @@ def make_optimizer(name: str, **parameters: LearningRate) -> AnyOptimizer:
 def without_rate(optimizer: AnyOptimizer) -> AnyOptimizer:
     """Return the optimizer with learning rate 0: a step takes the rate from its coefficients.
 
-    So what is compiled for one rate or schedule serves all.  User-defined optimizers stay as they
-    are.
+    A function compiled for one rate or schedule then serves all.  User-defined optimizers are
+    unchanged.
     """
     if not (is_dataclass(optimizer) and is_builtin_class(type(optimizer))):
         return optimizer

@@ -1,7 +1,7 @@
-"""Training that diverges: the error, and the first place that is not finite.
+"""Errors for training that diverges, which name the first value that is not finite.
 
-The loop sees it when it reads losses or parameters.  The state before the step in question is then
-computed again, and that step taken layer by layer, whatever compiled it before.
+The loop notices when it reads losses or parameters.  It then computes the state before the step in
+question again, and takes that step layer by layer, even if it was compiled before.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class DivergenceError(ArithmeticError):
-    """Training has diverged: a loss in an epoch, or a parameter after it, is not finite.
+    """Raised if a loss in an epoch, or a parameter after it, is not finite.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class DivergenceError(ArithmeticError):
     found : str
         What is not finite, from which step on, and in which layer it began.
     reached : Training or None
-        From `train`: the parameters and the history before that epoch.
+        The parameters and the history before that epoch, if raised by `train`.
 
     See Also
     --------
@@ -75,7 +75,7 @@ class _Origin:
         self._before = progress.state_before
 
     def of_loss(self, step: int) -> str:
-        """Return in words where the loss of a step ceased to be finite; empty where unknown."""
+        """Return in words where the loss of a step ceased to be finite; empty if unknown."""
         before = self._before(step)
         if before is None:
             return ""
@@ -95,7 +95,7 @@ class _Origin:
         return ", where the outputs of all layers are finite, their loss is not"
 
     def of_parameter(self, step: int, layer: int, name: str) -> str:
-        """Return in words how a step spoilt a parameter; empty where unknown."""
+        """Return in words how a step spoilt a parameter; empty if unknown."""
         before = self._before(step)
         if before is None or self._spoilt(before[0].parameters):
             return ""
@@ -154,7 +154,7 @@ def finite_mean(progress: "Progress") -> Loss:
     Raises
     ------
     DivergenceError
-        If one is not finite: naming the first.
+        If one is not finite; the message names the first.
     """
     mean = progress.losses.mean()
     if not is_finite(mean):
@@ -176,7 +176,7 @@ def check_parameters_finite(
     Raises
     ------
     DivergenceError
-        Where a parameter after an epoch is NaN or infinite: naming which.
+        If a parameter after an epoch is NaN or infinite; the message names it.
     """
     backend = progress.steps.backend
     xp = backend.xp

@@ -1,8 +1,8 @@
-"""What a network predicts, and how good it is: its loss and measures, from one forward pass.
+"""Predictions of a network, and how good they are: loss and measures from one forward pass.
 
-`evaluate` measures after every epoch, on the device.  `measure` gives the scores of the end of a
-run by scikit-learn's names: they are computed on the host, in integers and sums that are exact
-before their rounding, the same on every machine for the same predictions.
+`evaluate` measures after every epoch, on the device.  `measure` gives the scores at the end of a
+run, by scikit-learn's names, computed on the host in integers and sums that are exact before
+rounding: the same on every machine for the same predictions.
 
 Shapes: z (examples, outputs); targets (examples,) or (examples, outputs); sample_weight
 (examples,).
@@ -37,7 +37,7 @@ class Outputs(NamedTuple):
     xp
         The namespace of the arrays.
     loss : float, or list of float
-        Of each network, where parameters have leading axes.
+        A list of each network's if parameters have leading axes.
     z, targets : array
     sample_weight : array or None
     """
@@ -50,9 +50,9 @@ class Outputs(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many examples each class or label has, how many are predicted so, and rightly.
+    """How many examples each class or label has, how many are predicted, and correctly so.
 
-    Each has a number for each class or label.
+    Each holds a number for each class or label.
     """
 
     examples: list[int]
@@ -108,8 +108,8 @@ def outputs_of(
 ) -> Outputs:
     """Return the outputs and the mean loss over all examples, some at a time.
 
-    With a communicator each process computes its part of each batch, and receives the outputs of
-    the others.
+    With a communicator, each process computes its part of each batch and receives the others'
+    outputs.
     """
     xp = namespace_of(arithmetic, backend)
     blocks = blocks_in_order(examples, batch_size)
@@ -148,14 +148,14 @@ def _joined(xp: Namespace, parts: list[Array]) -> Array | None:
 def measures_of(
     mlp: MLP, outputs: Outputs, backend: Backend, units: Sequence[float] | None = None
 ) -> dict[str, float]:
-    """Return the loss and what else tells how good the network is, as floats.
+    """Return the loss and other measures of the network, as floats.
 
-    "loss", and "accuracy" where the loss knows classes or labels (all labels of an example must
-    be right), else "r2" and "mean_absolute_error", the latter in `units` of the outputs, by default
+    "loss", and "accuracy" if the loss is for classes or labels (all labels of an example must be
+    right), else "r2" and "mean_absolute_error", the latter in `units` of the outputs, by default
     1.  Examples count by their weights.
     """
     xp, loss, z, targets, sample_weight = outputs
-    assert isinstance(loss, float)  # of a single network
+    assert isinstance(loss, float)  # for a single network
     kinds = {"classes": metrics.correct_predictions, "labels": metrics.correct_labels}
     if mlp.objective.targets in kinds:
         correct = kinds[mlp.objective.targets](xp, z, targets)
@@ -173,7 +173,7 @@ def measures_of(
 def measure(
     mlp: MLP, parameters: Parameters, examples: AnyExamples, **how: Any
 ) -> dict[str, float]:
-    """Return the scores alone of `measure_classes`, whose arguments it takes."""
+    """Return only the scores of `measure_classes`, with the same arguments."""
     return measure_classes(mlp, parameters, examples, **how)[0]
 
 
@@ -186,10 +186,10 @@ def measure_classes(
     arithmetic: str,
     units: Sequence[float] | None = None,
 ) -> tuple[dict[str, float], Counts | None]:
-    """Return what `evaluate` does, and: of classes macro_f1; of labels hamming_loss and macro_f1,
-    beside accuracy, of which all labels must be right; of numbers root_mean_squared_error.
+    """Return the result of `evaluate`, plus macro_f1 for classes; macro_f1 and hamming_loss
+    for labels, whose accuracy needs all labels right; root_mean_squared_error for numbers.
 
-    Beside them the counts of each class or label, None of numbers.
+    Also return the counts by class or label, None for numbers.
     """
     outputs = outputs_of(
         mlp,
@@ -222,10 +222,10 @@ def predict_rows(
     batch_size: int = 1000,
     scale: float = 1.0,
 ) -> Iterator[Array]:
-    """Yield what "predict" or "predict_proba" of a network gives for rows, a batch at a time.
+    """Yield a network's "predict" or "predict_proba" for rows, a batch at a time.
 
-    Rows (n, features), times the scale, and the results are on the host.  As many batches are
-    computed at once as the backend likes.
+    Rows (n, features), times the scale, and the results are on the host.  The backend determines
+    how many batches are computed at once.
     """
     xp, compute = namespace_of(arithmetic, backend), getattr(mlp, method)
     run_all: RunAll = getattr(backend, "run_all", one_by_one)
@@ -243,7 +243,7 @@ def predict_rows(
 def _share(xp: Namespace, correct: Array, sample_weight: Array | None, backend: Backend) -> float:
     """Return the share of the examples that are correct (examples,), by weight if there are any.
 
-    Sums of weights are exact before their rounding: their order does not matter.
+    Sums of weights are exact before rounding, so their order does not matter.
     """
     if sample_weight is None:
         return int(xp.sum(xp.astype(correct, xp.int64))) / int(correct.shape[0])
@@ -272,7 +272,7 @@ def _of_classes(said: Array, targets: Array, count: int) -> Counts:
 
 
 def _of_labels(said: Array, targets: Array) -> tuple[dict[str, float], Counts]:
-    """Return the scores of labels of 0 and 1, (n, labels), or targets (n,) of a single one."""
+    """Return the scores of labels 0 and 1, (n, labels); targets may be (n,) for a single one."""
     yes, truth = said > 0, targets.reshape(said.shape) > 0.5
     counts = Counts(*(labels.sum(axis=0).tolist() for labels in (truth, yes, yes & truth)))
     wrong = int((yes != truth).sum()) / yes.size
@@ -282,7 +282,7 @@ def _of_labels(said: Array, targets: Array) -> tuple[dict[str, float], Counts]:
 def _of_numbers(
     said: Array, targets: Array, units: Sequence[float] | None = None
 ) -> dict[str, float]:
-    """Return the scores of numbers (n, outputs) for such, or for (n,) of a single output."""
+    """Return the scores of numbers (n, outputs); targets may be (n,) for a single output."""
     errors = [*(said.astype("float64") - targets.reshape(said.shape)).T]
     if units is not None:
         errors = [column * unit for column, unit in zip(errors, units, strict=True)]
@@ -291,7 +291,7 @@ def _of_numbers(
 
 
 def _mean_f1(counts: Counts, absent: float | None = None) -> float:
-    """Return the mean F1; `absent` for what neither occurs nor is predicted."""
+    """Return the mean F1; `absent` for a class that neither occurs nor is predicted."""
     scores = [absent if f1 is None else f1 for _, _, f1 in counts.scores()]
     counted = [score for score in scores if score is not None]
     return math.fsum(counted) / len(counted)

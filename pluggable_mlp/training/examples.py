@@ -1,8 +1,8 @@
 """Examples: on the device, or on the host to be moved there block by block, and their batches.
 
 Shapes: inputs (examples, in), integers with a scale or floats; targets (examples,) or rows
-(examples, outputs); sample_weight and order (examples,); a batch has the same with
-batch for examples.
+(examples, outputs); sample_weight and order (examples,); in a batch, these have
+batch instead of examples.
 """
 
 import math
@@ -21,7 +21,7 @@ from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.shortcuts import rows_from, take
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
-_BYTES_AT_ONCE = 2**28  # of inputs that are checked: memory of the device
+_BYTES_AT_ONCE = 2**28  # bytes of inputs that are checked at once: memory of the device
 _BYTES_STREAMED = 2**24  # of those that stay on the host
 
 Batch = tuple[Array, Array, Array | None]
@@ -46,7 +46,7 @@ class Examples:
         Of that dtype.
     order : array of int64 (examples,) or None
         The indices of the examples as they are visited, on the device; None: as they come.  Or
-        (networks * examples,) of several networks with orders of their own: of each batch the
+        (networks * examples,) for several networks with orders of their own: for each batch the
         indices of the first network, of the second, and so on.
     """
 
@@ -72,7 +72,7 @@ class Examples:
 
     @property
     def arrays(self) -> Arrays:
-        """What a compiled function takes as arguments."""
+        """The arguments of a compiled function."""
         return self.inputs, self.targets, self.sample_weight, self.order
 
     def with_arrays(self, arrays: Arrays) -> "Examples":
@@ -122,13 +122,13 @@ class Examples:
 
 
 def _of_networks(xp: Namespace, rows: Array, networks: int) -> Array:
-    """Return rows (networks * batch, …) as (networks, batch, …); those of one as they are."""
+    """Return rows (networks * batch, …) as (networks, batch, …), unchanged for one network."""
     return rows if networks == 1 else xp.reshape(rows, (networks, -1, *rows.shape[1:]))
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """Inputs and targets on the host, of which a block at a time is moved to the device.
+    """Inputs and targets on the host, moved to the device a block at a time.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Streamed:
     block_size : int
         How many examples are moved together; less than there are.
     kind : Examples
-        Without arrays: of which dtype and scale blocks are.
+        Examples without arrays, with the dtype and the scale of blocks.
     moved : callable
         Moves inputs, targets and sample_weight of a block to the device, in this order.
     """
@@ -154,7 +154,7 @@ class Streamed:
 
     @property
     def scale(self) -> float | None:
-        """By what integers are multiplied."""
+        """The factor of integers."""
         return self.kind.scale
 
     def read(self, ranges: Iterable[Range]) -> Batch:
@@ -188,8 +188,8 @@ def make_examples(
 ) -> AnyExamples:
     """Check inputs (examples, in), targets and sample_weight, and move them to the backend.
 
-    More than a block of them, or those of several processes, stay where they are, to be moved when
-    they are visited: they are checked here, block by block.  The arguments are those of `train`.
+    More than a block of them, or those of several processes, stay where they are until they are
+    visited, and are checked here block by block.  The arguments are those of `train`.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def _streamed(
         block = backend.asarray(rows[start : start + at_once])
         _check_inputs(mlp, xp, block, dtype, kind.scale)
     like = backend.asarray(targets)
-    # Whether they fit the inputs is told by the inputs' count alone.
+    # The inputs' count alone tells whether they fit the inputs.
     stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
     checked = _checked_targets(mlp, xp, stand_in, like, weights, backend, dtype)
     y, weight = map_nested(lambda x: backend.to_numpy(unwrapped(x)), checked)
@@ -304,7 +304,7 @@ def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: floa
 def all_within(x: Array, largest: float) -> bool:
     """Return whether all elements of floats x (n, …), or (), are finite and no larger.
 
-    It is found out part by part, which takes less memory.
+    They are checked part by part, which takes less memory.
     """
     xp = libraries.common_namespace(inputs=x)
     n, bits_of_row = math.prod(x.shape[:1]), math.prod(x.shape[1:]) * xp.finfo(x.dtype).bits

@@ -1,6 +1,6 @@
-"""Transforms with a factor for some parameters, by their names: of the rate, or of a decay.
+"""Transforms that multiply the rate or the decay of some parameters, chosen by name.
 
-The decay of `AdamW`, Lion and Muon is theirs: of matrices W, by one number.
+`AdamW`, Lion and Muon have their own decay, one number for all matrices W.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class FactorsByName(Transform):
 
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return the inner optimizer's."""
-        if parameters:  # without any, the names of the slots are asked for
+        if parameters:  # called without parameters for the names of the slots
             self.refuse_unknown(parameters)
         return super().initial_slots(parameters)
 
@@ -58,17 +58,17 @@ class FactorsByName(Transform):
 
 @dataclass(frozen=True)
 class RateFactors(FactorsByName):
-    """Multiply the learning rate of some parameters by a factor, by their names.
+    """Multiply the learning rate of some parameters, chosen by name, by a factor.
 
-    A decoupled weight decay is multiplied by it, too, as in the parameter groups of torch.optim.
+    The factor applies to a decoupled weight decay, too, as in parameter groups of torch.optim.
 
     Parameters
     ----------
     optimizer : Optimizer
-        One with a learning rate.  Other transforms are put around this one.
+        One with a learning rate.  Other transforms go around this one.
     factors : dict of float
-        By the names of parameters, such as {"scale": 6.0, "b": 0.1}: at least 0.  All others have
-        the factor 1.
+        Factors of at least 0 by parameter name, such as {"scale": 6.0, "b": 0.1}.  All other
+        parameters have the factor 1.
 
     Raises
     ------
@@ -110,7 +110,7 @@ class RateFactors(FactorsByName):
         return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
 
     def coefficients_at(self, t: int) -> Coefficients:
-        """Return those of each group, by its factor."""
+        """Return the coefficients of each group, by its factor."""
         return {
             str(factor): optimizer.coefficients_at(t)
             for factor, optimizer in self._optimizers.items()
@@ -159,8 +159,8 @@ class DecayFactors(FactorsByName):
     weight_decay : float, Schedule or callable
         At least 0; a schedule must not follow the losses, as `Plateau` does.
     factors : dict of float
-        By the names of parameters, such as {"W": 1.0, "scale": 36.0}: at least 0.  All others do
-        not decay.
+        Factors of at least 0 by parameter name, such as {"W": 1.0, "scale": 36.0}.  All other
+        parameters do not decay.
 
     Raises
     ------
@@ -171,8 +171,8 @@ class DecayFactors(FactorsByName):
 
     See Also
     --------
-    AdamW : The same decay of matrices W alone, by one number.
-    torch.optim.AdamW : Its parameter groups have a decay each.
+    AdamW : The same decay, one number for all matrices W.
+    torch.optim.AdamW : Each parameter group has its own decay.
 
     Examples
     --------

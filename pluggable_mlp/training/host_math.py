@@ -1,6 +1,6 @@
 """Powers, logarithms and cosines of Python floats, with the same bits on every machine.
 
-`math.pow`, `math.log2` and `math.cos` are those of the C library, which differ between machines.
+`math.pow`, `math.log2` and `math.cos` call the C library, whose results differ between machines.
 This module uses only operations whose results IEEE 754 or the decimal arithmetic specification
 determines.
 """
@@ -66,7 +66,7 @@ def _horner(coefficients: tuple[float, ...], z: float) -> float:
 
 
 def integer_power(base: float, exponent: int) -> float:
-    """Return base to a power of at least 0, by squaring: about 2 log2(exponent) products.
+    """Return base to a power of at least 0, by squaring, in about 2 log2(exponent) products.
 
     Each rounding error propagates through the remaining squarings, so that the relative error is
     less than exponent * 2^-52.
@@ -106,6 +106,6 @@ def real_power(base: float, exponent: float) -> float:
     """
     from decimal import ROUND_HALF_EVEN, Context, Decimal  # only one schedule needs it
 
-    # So many more digits than a float's 17 that what they round away is not seen in the result.
+    # Enough more digits than a float's 17 that their rounding does not show in the result.
     digits = Context(prec=40, rounding=ROUND_HALF_EVEN, Emin=-99999, Emax=99999, traps=[])
     return float(digits.exp(digits.multiply(digits.ln(Decimal(base)), Decimal(exponent))))

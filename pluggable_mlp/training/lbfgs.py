@@ -26,7 +26,7 @@ _SMALLEST_COSINE = 1e-10
 # Of the line search; Nocedal and Wright's values for quasi-Newton methods.
 _DECREASE, _CURVATURE = 1e-4, 0.9
 _LARGEST_DOUBLINGS, _LARGEST_ZOOMS = 10, 20
-# How near to an end of its interval an interpolated step may lie, as part of the interval:
+# How near to an end of its interval an interpolated step may lie, as a part of the interval:
 # scipy.optimize.line_search's values.
 _MARGIN_CUBIC, _MARGIN_QUADRATIC = 0.2, 0.1
 
@@ -115,12 +115,12 @@ class LBFGS(Component):
         Parameters
         ----------
         loss_and_gradients : callable
-            Of parameters: returns the loss over all examples, 0-d or a float, and its gradients.
+            Maps parameters to the loss over all examples, 0-d or a float, and its gradients.
             The same function at every step.
         parameters : list of dict of arrays
             W (in, out), b (out,): leading axes would be other networks, with other steps.
         memory : Memory
-            Of the step before; `Memory()` at the first.
+            From the previous step; `Memory()` at the first.
         """
         line = _Line(xp, loss_and_gradients)
         loss, gradients = memory.loss, memory.gradients
@@ -206,11 +206,11 @@ class _Line:
     def evaluate(self, parameters: Tree) -> tuple[float, Tree]:
         """Return the loss and its gradients: waits for the device."""
         loss, gradients = self._loss_and_gradients(parameters)
-        # The product with 1 takes away what is so small that differences would be denormal.
+        # The product with 1 removes numbers so small that differences would be denormal.
         return float(loss), self.scale(gradients, 1.0)
 
     def along(self, parameters: Tree, direction: Tree) -> Callable[[float], Point]:
-        """Return the function from a step to the point there."""
+        """Return the function that maps a step to the point there."""
 
         def point(step: float) -> Point:
             there = self.add(parameters, direction, step)
@@ -335,7 +335,7 @@ def _cubic_minimizer(low: Point, high: Point, third: Point) -> float:
     section 3.5).
     """
     p, q = high.step - low.step, third.step - low.step
-    # What the cubic's own part A t + B must be at p and at q.
+    # The values that the cubic's part A t + B must have at p and at q.
     at_p = _divided(high.loss - low.loss - low.slope * p, p * p)
     at_q = _divided(third.loss - low.loss - low.slope * q, q * q)
     A = _divided(at_p - at_q, p - q)

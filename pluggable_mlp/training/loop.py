@@ -1,8 +1,8 @@
 """The training loop: epochs over mini-batches, reported after each call of `Steps`.
 
 Nothing waits for the device within an epoch: losses stay there as 0-d arrays and are read at
-once when it ends.  The loop does not depend on the library, the rounding or the optimizer.  Saving,
-measuring on other examples and display are its callers' business.
+once when it ends.  The loop does not depend on the library, the rounding or the optimizer.
+Callers save, measure on other examples and display.
 """
 
 import itertools
@@ -27,17 +27,17 @@ from pluggable_mlp.training.streaming import Order
 
 
 class Position(NamedTuple):
-    """Where training is between two steps: it goes on from there with the same bits.
+    """A place between two training steps, from which training continues with the same bits.
 
     Attributes
     ----------
     state : TrainState
     epoch : int
-        That of the next step, counted from 1.
+        The epoch of the next step, counted from 1.
     start : int
-        How many examples of this epoch are done.
+        How many examples of this epoch have been visited.
     losses : tuple of float
-        The loss of each epoch before, as a schedule follows it.
+        The loss of each previous epoch, for schedules that follow losses.
     recorded : tuple of two sequences
         The losses of this epoch's batches, and how much each counts.
     """
@@ -58,9 +58,9 @@ class Epoch:
     epoch : int
         How many epochs are done.
     parameters : list of dict of arrays
-        Of the network, with buffers; averaged if the optimizer averages.
+        Those of the network, with buffers; averaged if the optimizer averages.
     state : TrainState
-        What the next epoch begins with.
+        The state that the next epoch begins with.
     train_loss : float, or list of float
         The mean loss of the epoch's examples, each taken before its own step; if parameters have
         leading axes, lists of their shape, a number for each network.
@@ -91,14 +91,14 @@ class Epoch:
 
 
 class Visit(NamedTuple):
-    """Which examples each epoch visits, and in which order.
+    """The examples that each epoch visits, and their order.
 
     Attributes
     ----------
     examples : Examples or Streamed
     order : Order
     length : int
-        How many of them.
+        The number of examples.
     every : int or None
         Steps whose count t is a multiple of it are the last of their calls.
     """
@@ -116,7 +116,7 @@ class Visit(NamedTuple):
     def calls(
         self, blocks: Iterator[Examples], steps: Steps, start: int
     ) -> Iterator[tuple[int, Examples, range]]:
-        """Yield the calls of an epoch from a place on, as many batches as are best taken together.
+        """Yield the calls of an epoch from a place on, each as many batches as are best combined.
 
         A call is (how many examples come before the block, block, where its batches begin).
         """
@@ -143,15 +143,15 @@ class Progress:
     epoch : int
         The epoch of the last step, counted from 1.
     losses : LossRecord
-        Of the epoch's batches so far.
+        The losses of the epoch's batches so far.
     before : list of float
-        The loss of each epoch before, as a schedule follows it.
+        The loss of each previous epoch, for schedules that follow losses.
     visit : Visit
-        Of the examples in each epoch.
+        The order of the examples in each epoch.
     begun : Position
         Where the steps of this epoch began.
     optimizer : Optimizer or LBFGS
-        Of this epoch.
+        That of this epoch.
     count : int
         How many examples the call visited; 0 at the end of an epoch.
     done : int
@@ -159,10 +159,10 @@ class Progress:
     ended : bool
         Whether the epoch has ended: reported after its last call, by itself.
     followed : float, or list of float
-        The loss of an ended epoch that schedules follow: for the caller to set; by
-        `training_progress` the training loss.
+        The loss of an ended epoch that schedules follow: `training_progress` sets it to the
+        training loss, and the caller may change it.
     result : Epoch or None
-        What `training_progress` measured of an ended epoch.
+        The result of an ended epoch from `training_progress`.
     """
 
     steps: Steps
@@ -197,13 +197,13 @@ class Progress:
 
     @property
     def steps_of_epoch(self) -> int:
-        """How many steps a whole epoch has."""
+        """The number of steps in a whole epoch."""
         return -(-self.visit.length // self.steps.batch_size)
 
     def state_before(self, step: int) -> tuple[TrainState, Batch] | None:
         """Return the state before a step of the epoch, its steps taken again, and the step's batch.
 
-        Steps are counted from 0; None for one before the place where training went on in the epoch.
+        Steps are counted from 0; None for one before the place where training continued.
         """
         left = step - len(self.begun.recorded[0])
         if left < 0:
@@ -241,11 +241,11 @@ def training_progress(
     steps : Steps
     examples : Examples or Streamed
     order : Order
-        Of the examples in each epoch.
+        The order of the examples in each epoch.
     epochs : int, optional
-        The last one, counted from 1; by default there is no end.
+        The last epoch, counted from 1; by default there is no end.
     start : Position, optional
-        From where to go on; by default from the state of `steps`, with the first epoch.
+        Where to continue; by default from the state of `steps`, with the first epoch.
     every : int, optional
         Steps whose count t is a multiple of it are the last of their calls.
     by_weight : bool, default True
@@ -259,12 +259,12 @@ def training_progress(
     Raises
     ------
     DivergenceError
-        In the place of an epoch whose loss or whose parameters are not finite.
+        If the loss or the parameters of an epoch are not finite.
 
     Warns
     -----
     PrecisionWarning
-        Where products of the arithmetic take many numbers of the data or of the weights for 0.
+        If products of the arithmetic treat many numbers in the data or the weights as 0.
     """
     lost = LostNumbers(steps.xp, examples) if measures else None
     begin = time.perf_counter()
@@ -305,7 +305,7 @@ def epochs_of(training: Iterator[Progress]) -> Iterator[Epoch]:
 
 
 def _result(progress: Progress, lost: LostNumbers, begin: float) -> Epoch:
-    """Return what an ended epoch, which began at a time, reached: waits for the device.
+    """Return the result of an ended epoch, which began at a time: waits for the device.
 
     Raises
     ------

@@ -1,7 +1,6 @@
 """The losses of an epoch, which stay on the device until they are read, all at once.
 
-Shapes: a batch's loss is (…), one number per network.  What follows from a mean is decided by the
-loop.
+Shapes: a batch's loss is (…), one number per network.  The loop decides what follows from a mean.
 """
 
 import itertools
@@ -48,7 +47,7 @@ class LossRecord:
     def add_stack(self, losses: Array, counts: list[int], weights: Array | None = None) -> None:
         """Note the losses (batches, …) of several batches, and their total weights (batches, …).
 
-        They may hold more than there are counts; the rest means nothing.  Waits for the device.
+        They may be longer than the counts; the rest is ignored.  Waits for the device.
         """
         self.read()
         self._losses += self._on_host(losses)[: len(counts)]
@@ -56,7 +55,7 @@ class LossRecord:
         self._weights += counts if is_counted else self._on_host(weights)[: len(counts)]
 
     def mean(self) -> Loss:
-        """Return the mean over all examples, of each network: waits for the device."""
+        """Return each network's mean over all examples: waits for the device."""
         return _weighted_mean(*self.read())
 
     def read(self) -> Recorded:
@@ -79,7 +78,7 @@ class LossRecord:
         )
 
     def _stacked(self, arrays: Sequence[Array]) -> Array:
-        """Return arrays of one shape as one; small data feel what a stack of one costs."""
+        """Return arrays of one shape as one; stacking just one is costly for small data."""
         return arrays[0][None, ...] if len(arrays) == 1 else self._xp.stack(arrays)
 
     def _joined(self, parts: Sequence[Array]) -> list[Loss]:
@@ -118,5 +117,5 @@ def _weighted_mean(losses: Sequence[Loss], weights: Sequence[Loss]) -> Loss:
 
 
 def _of_network(index: int, values: Sequence[Loss]) -> list[Loss]:
-    """Return those of a network, of lists with one for each; a number is that of all."""
+    """Return a network's losses from lists with one per network; a number belongs to all."""
     return [value[index] if isinstance(value, list) else value for value in values]

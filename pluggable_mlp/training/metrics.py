@@ -1,8 +1,8 @@
 """Metrics of predictions, computed on the device.
 
 Shapes: z, the outputs of the network, and predictions are (…, batch, outputs); targets are
-(…, batch) integers or rows (…, batch, outputs); a metric is (…), one number per network, what is
-correct (…, batch).
+(…, batch) integers or rows (…, batch, outputs); a metric is (…), one number per network;
+correctness is (…, batch).
 """
 
 from pluggable_mlp import special
@@ -20,8 +20,8 @@ def correct_predictions(xp: Namespace, logits: Array, targets: Array) -> Array:
 def correct_labels(xp: Namespace, logits: Array, targets: Array) -> Array:
     """Return whether all labels of each example are right: (…, batch).
 
-    A logit above 0, a probability above 1/2, says yes.  targets: (…, batch, outputs), or (…, batch)
-    for one output.
+    A logit above 0, a probability above 1/2, means yes.  targets: (…, batch, outputs), or
+    (…, batch) for one output.
     """
     if targets.shape[-2:] != logits.shape[-2:]:
         targets = xp.expand_dims(targets, axis=-1)
@@ -48,7 +48,7 @@ def r2(
     """Return the mean over the outputs of R² = 1 - sum w (y - t)² / sum w (t - mean t)², (…).
 
     predictions y (…, batch, outputs); targets t likewise, or (…, batch) for one output;
-    sample_weight w (…, batch), in the mean of t as well.  Where all targets are equal R² is 1 for
+    sample_weight w (…, batch), in the mean of t as well.  If all targets are equal, R² is 1 for
     perfect predictions and else 0, as in scikit-learn.
     """
     t = rows(xp, targets, predictions)

@@ -117,7 +117,7 @@ class Muon(GradientDescent):
 
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the update of the hidden matrices by the rule, and of the others by AdamW."""
-        # By names: of a group of the parameters alone, the output layer cannot be told.
+        # By names: a group of the parameters alone does not tell which is the output layer.
         names = before.slots["momentum"]
         (hidden, others), (dW, d_others) = (
             split(tree, names) for tree in (before.parameters, before.gradients)

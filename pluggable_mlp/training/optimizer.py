@@ -1,4 +1,4 @@
-"""The interface of an optimizer, the base class of those with a learning rate, and what they share.
+"""The interface of an optimizer, the base class of those with a learning rate, and helpers.
 
 An optimizer is a frozen set of hyperparameters without a state: its slots, trees of arrays
 structured like the parameters, are part of the `TrainState`, and its coefficients, Python floats,
@@ -35,16 +35,16 @@ class Rule(NamedTuple):
     Attributes
     ----------
     function : callable
-        (w, g, *slots) -> (w, *slots), of arrays of one shape.
+        (w, g, *slots) -> (w, *slots), for arrays of one shape.
     kernel : str or None
-        Its name, where libraries have it as one operation, else ""; None if it is not the same for
+        Its name if libraries have it as one operation, else ""; None if it is not the same for
         each element.  "adam", with slots m and v and the numbers rate, epsilon, beta1 and beta2: m
         becomes beta1 m + (1 - beta1) g, v becomes beta2 v + (1 - beta2) g^2, and w becomes
         w - rate m / (sqrt(v) + epsilon).
     numbers : dict of float or array
-        What such an operation takes.
+        The arguments of such an operation.
     decay : sequence of float, array or None
-        For each array, the number by which it is multiplied first, if any.
+        For each array, the number that multiplies it first, if any.
     """
 
     function: Callable[..., tuple[Array, ...]]
@@ -82,7 +82,7 @@ class UpdateArguments(NamedTuple):
     parameters, gradients : list of dict of arrays
     slots : dict of lists of dicts of arrays
     apply : callable
-        Applies rules that are the same for each element, and may write over all arrays.
+        Applies rules that are the same for each element, and may overwrite all arrays.
     """
 
     xp: Namespace
@@ -94,7 +94,7 @@ class UpdateArguments(NamedTuple):
 
 
 def elementwise(kernel: str = "") -> Callable[[Function], Function]:
-    """Mark a rule that does the same to each element, whatever array it is an element of.
+    """Mark a rule that does the same to each element, whatever array holds it.
 
     Parameters
     ----------
@@ -110,13 +110,13 @@ def elementwise(kernel: str = "") -> Callable[[Function], Function]:
 
 
 def kernel_of(rule: Callable[..., object]) -> str | None:
-    """Return the kernel of a rule that is marked by `elementwise`, itself; None of others."""
+    """Return the kernel of a rule that is itself marked by `elementwise`; None for others."""
     owner, kernel = getattr(rule, "elementwise", (None, None))
     return kernel if owner is rule else None
 
 
 def beside(number: Array, x: Array) -> Array:
-    """Return a number of each network (…) with the axes of x (…, *core); a single one as it is."""
+    """Return numbers of networks (…) with the axes of x (…, *core); a single one unchanged."""
     axes = getattr(number, "ndim", 0)
     return number[(..., *[None] * (x.ndim - axes))] if axes else number
 
@@ -149,10 +149,10 @@ class Optimizer(Component, ABC):
 
     @abstractmethod
     def coefficients_at(self, t: int) -> Coefficients:
-        """Return the numbers of the update that follows t others."""
+        """Return the numbers of the update after t others."""
 
     def coefficients_of(self, counts: range) -> Coefficients:
-        """Return `coefficients_at` of each of at least one count: a list of each coefficient."""
+        """Return `coefficients_at` for at least one count: a list for each coefficient."""
         return columns([self.coefficients_at(t) for t in counts])
 
     def gradient_scale(self, c: Coefficients) -> Coefficient | None:
@@ -272,7 +272,7 @@ class GradientDescent(Optimizer):
         return Rule(function, kernel, self.kernel_numbers(c), decays)
 
     def _rule_of_networks(self, xp: Namespace, c: Coefficients, w: Array, *others: Array) -> Arrays:
-        """Return what the rule does, where coefficients may be of each network."""
+        """Return the result of the rule, whose coefficients may differ by network."""
         return self.rule(xp, {name: beside(number, w) for name, number in c.items()}, w, *others)
 
 
@@ -282,7 +282,7 @@ def as_single_steps(optimizer: object) -> Optimizer:
     Raises
     ------
     TypeError
-        If it is not an optimizer, or lbfgs.
+        If it is not an optimizer, or is lbfgs.
     ValueError
         If it has the schedule plateau.
     """
@@ -299,7 +299,7 @@ def as_single_steps(optimizer: object) -> Optimizer:
 def columns(
     rows: Sequence[Coefficients], as_column: Callable[[list[Array]], Array] = list
 ) -> Coefficients:
-    """Return a column of each coefficient; some rows may lack the decay: 1."""
+    """Return a column for each coefficient; rows that lack the decay get 1."""
     return {
         name: columns([row[name] for row in rows], as_column)
         if isinstance(rows[0].get(name), dict)
@@ -335,7 +335,7 @@ def as_rate(name: str, rate: LearningRate) -> LearningRate:
 
 
 def as_decay(decay: LearningRate) -> LearningRate:
-    """Return a weight decay that is `as_rate`, and follows no losses.
+    """Return a weight decay as `as_rate` does; it must not follow the losses.
 
     Raises
     ------
@@ -357,8 +357,8 @@ def scheduled_rate(scheduled: LearningRate, t: int, name: str = "learning_rate")
     Raises
     ------
     ValueError
-        If a function of t returns anything but a finite number of at least 0; the message has the
-        name.
+        If a function of t returns anything but a finite number of at least 0; the message gives
+        its name.
     """
     if not callable(scheduled):
         return scheduled

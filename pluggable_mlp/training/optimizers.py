@@ -253,7 +253,7 @@ class Adam(GradientDescent):
         return {"rate": corrected, "epsilon": self.epsilon * root}
 
     def coefficients_of(self, counts: range) -> Coefficients:
-        """Return a list of each coefficient: in a quarter of the time of one by one."""
+        """Return a list for each coefficient, in a quarter of the time that one by one takes."""
         methods = type(self).coefficients, type(self).coefficients_at
         if methods != (Adam.coefficients, Adam.coefficients_at):
             return super().coefficients_of(counts)
@@ -317,7 +317,7 @@ class AdamW(Adam):
         super().__post_init__()
 
     def coefficients(self, t: int, rate: float) -> Coefficients:
-        """Return those of Adam, and the decay."""
+        """Return Adam's coefficients, and the decay."""
         decay = scheduled_rate(self.weight_decay, t, "weight_decay")
         return {**super().coefficients(t, rate), "decay": 1.0 - rate * decay}
 

@@ -1,4 +1,4 @@
-"""Numbers that reproducible products lose: they are counted on the device, and warned about once.
+"""Numbers that reproducible products lose, counted on the device and warned about once.
 
 A reproducible product loses numbers far below the largest in their row or column;
 docs/explanation/reproducible.md has the resulting errors.  The operands of the products x W are

@@ -1,9 +1,9 @@
 """Published recipes of networks for tables: which network, optimizer and loop each consists of.
 
-A recipe has values for settings, each of which an option may replace (`settings.py`), and says what
-no setting does.  It knows the numbers of its authors; what their parts compute is in `network/` and
-`training/`, and how a table becomes a matrix in `data/`.  The parts are imported where they are
-made: the help of the command line shows the values alone.
+A recipe has values for settings, which options may replace (`settings.py`), and for choices that no
+setting covers.  It holds its authors' numbers; its parts are defined in `network/` and `training/`,
+and the conversion of a table to a matrix in `data/`.  The parts are imported only when they are
+made, because the help of the command line shows just the values.
 """
 
 from collections.abc import Mapping, Set
@@ -30,7 +30,7 @@ Pairs: TypeAlias = Literal["sign", "one-hot"]
 
 
 class TableForm(NamedTuple):
-    """What a network has to know of its inputs.
+    """The form of a network's inputs.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class TableForm(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is known of the data; None: not yet.
+    """Facts about the data; None if not yet known.
 
     Parameters
     ----------
@@ -72,34 +72,34 @@ class Facts(NamedTuple):
 
 
 class Recipe(Component):
-    """Base of recipes, and the plain network: nothing of the data but the numbers as they are.
+    """Base of recipes, and the recipe of the plain network, which uses the numbers as they are.
 
     Attributes
     ----------
     scaling : str or None
-        Of the features; None: as data without a recipe have it.
+        The scaling of the features; None for the default without a recipe.
     pairs : {"sign", "one-hot"} or None
-        What a column of two categories becomes; the features are then those of networks, as
-        `fit_columns` has them, the numbers first.  None: as without a recipe.
+        How a column of two categories is encoded; the features are then those for networks of
+        `fit_columns`, numbers first.  None for the default without a recipe.
     embedded : int or None
-        Columns of so many categories or more have an embedding.
+        Columns of at least this many categories have an embedding.
     on_rows : bool
         Whether the initial parameters follow from the rows: see `initialized_on_rows`.
     keeps_range : bool
-        Whether predictions of numbers keep to the range of the targets of training.
+        Whether predicted numbers are clipped to the range of the training targets.
     bins : int
-        Of each number, for an embedding; 0 for none.
+        The number of bins of each number, for an embedding; 0 for none.
     validation : float or None
-        The share of the training part by which the best epoch is found; None: the last is kept,
+        The share of the training part that selects the best epoch; None: the last is kept,
         unless there is early stopping.
     last_best : bool
-        Whether of epochs with the same error the last is kept, or else the first.
+        Whether the last of epochs with the same error is kept, rather than the first.
     whole_batches : bool
         Whether a smaller last batch of an epoch is left out.
     rows_at_once : int
-        Of the validation part, and of predictions by an estimator.
+        How many rows of the validation part, or of an estimator's predictions, to compute at once.
     rate_factors : mapping of str to float
-        Factors of the learning rate by the names of parameters, as `RateFactors` has them.
+        Factors of the learning rate by parameter name, as for `RateFactors`.
     """
 
     scaling: ClassVar[str | None] = None
@@ -115,7 +115,7 @@ class Recipe(Component):
     rate_factors: ClassVar[Mapping[str, float]] = {}
 
     def values(self, facts: Facts) -> Values:
-        """Return values of settings by name; None for what depends on facts that are not known."""
+        """Return values of settings by name; None for those that depend on unknown facts."""
         # With the rate of SGD itself, 0.1, squared errors of 100 sigmoids diverge.
         return {
             "hidden": (100,),
@@ -133,17 +133,17 @@ class Recipe(Component):
         return {}
 
     def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
-        """Return the network for a training of so many steps: by default the same."""
+        """Return the network for a training with this many steps; by default the same."""
         return mlp
 
     def ends_with_training(self, dropout: float, decay: float) -> bool:
-        """Return whether this dropout or decay depends on how many steps the training has."""
+        """Return whether this dropout or decay depends on the number of training steps."""
         return False
 
     def with_factors(
         self, optimizer: AnyOptimizer, names: Set[str], total_steps: int
     ) -> AnyOptimizer:
-        """Return an optimizer, maybe within transforms, with factors for parameters of names."""
+        """Return an optimizer, perhaps in transforms, with factors for parameters by name."""
         factors = {name: factor for name, factor in self.rate_factors.items() if name in names}
         if not factors:
             return optimizer
@@ -155,19 +155,19 @@ class Recipe(Component):
         return optimizer  # L-BFGS has no rate
 
     def error(self, task: str, measured: Mapping[str, float]) -> float:
-        """Return the measure of `evaluate` that is least in the best epoch: the loss."""
+        """Return the measure of `evaluate` that is smallest in the best epoch: the loss."""
         return measured["loss"]
 
 
 class TableRecipe(Recipe):
-    """What recipes for tables share."""
+    """Base of recipes for tables."""
 
     pairs: ClassVar[Pairs | None] = "one-hot"
     validation: ClassVar[float | None] = 0.2
     rows_at_once: ClassVar[int] = 512  # of as many members
 
     def error(self, task: str, measured: Mapping[str, float]) -> float:
-        """See `Recipe`; of classes the share that is wrong."""
+        """See `Recipe`; for classes, the share that is wrong."""
         return 1.0 - measured["accuracy"] if task == "classification" else measured["loss"]
 
 
@@ -175,7 +175,7 @@ class RealMLP(TableRecipe):
     """RealMLP-TD-S: the simplified network of tuned defaults.
 
     Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024): three hidden layers of
-    256 in NTK parametrization, after a scaling of inputs; Adam, with factors of its rate.
+    256 in NTK parametrization, after a scaling of inputs; Adam, with factors for its rate.
     """
 
     scaling: ClassVar[str | None] = "smooth_clip"
@@ -214,8 +214,8 @@ class RealMLP(TableRecipe):
 class RealMLPWhole(RealMLP):
     """RealMLP-TD: the network of tuned defaults.
 
-    As the package pytabkit has it, whose one-hot limit of 9 counts missing as a category, and whose
-    weight decay is multiplied by the factors of the learning rates twice.
+    As in the package pytabkit, whose one-hot limit of 9 counts missing as a category, and which
+    multiplies weight decay by the factors of the learning rates twice.
     """
 
     embedded: ClassVar[int | None] = 9
@@ -248,7 +248,7 @@ class RealMLPWhole(RealMLP):
         }
 
     def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
-        """Return the network with its dropout until half of the training, then less and less."""
+        """Return the network, whose dropout decreases from half of the training on."""
         if callable(mlp.dropout) or not mlp.dropout:
             return mlp
         return replace(mlp, dropout=FlatCosine(mlp.dropout, total_steps=total_steps))
@@ -325,7 +325,7 @@ class TabMMiniRecipe(TableRecipe):
 
 
 class TabMRecipe(TabMMiniRecipe):
-    """TabM with piecewise-linear embeddings, otherwise as `TabMMiniRecipe`."""
+    """TabM with piecewise-linear embeddings, otherwise like `TabMMiniRecipe`."""
 
     def ensemble(self) -> "type[TabMMini]":
         """See `TabMMiniRecipe`."""

@@ -2,7 +2,7 @@
 
 `schedule(t)` is the rate of the update that follows t others, so the first is `schedule(0)`.  A
 schedule is pure, and computed on the host in operations that every machine rounds in the same way.
-`Plateau` depends on the losses of previous epochs, too: `after(losses)` is what follows them.
+`Plateau` also depends on the losses of previous epochs: `after(losses)` is the schedule after them.
 """
 
 import math
@@ -26,7 +26,7 @@ class Schedule(fields.Component):
 
     @property
     def follows_losses(self) -> bool:
-        """Whether the rate depends on the losses of the epochs before."""
+        """Whether the rate depends on the losses of previous epochs."""
         return self.after(()) is not self
 
     def after(self, losses: Sequence[float]) -> "Schedule":
@@ -235,7 +235,7 @@ class Plateau(Constant):
     threshold: fields.BelowOne = 1e-4
 
     def after(self, losses: Sequence[float]) -> "Plateau":
-        """Return the schedule with the rate that follows these losses, of all epochs so far."""
+        """Return the schedule with the rate after these losses of all epochs so far."""
         total, best, bad = 1.0, math.inf, 0
         for loss in losses:
             if loss < best * (1.0 - self.threshold):
@@ -276,7 +276,7 @@ class WarmUp(Schedule):
         return self.schedule(t - self.steps)
 
     def after(self, losses: Sequence[float]) -> "WarmUp":
-        """Return a warm-up to the schedule that these losses lead to."""
+        """Return a warm-up to the schedule after these losses."""
         schedule = self.schedule
         following = schedule.after(losses) if isinstance(schedule, Schedule) else schedule
         return self if following is schedule else replace(self, schedule=following)

@@ -1,6 +1,6 @@
-"""Examples of which each process of a communicator holds its own rows, and what all must agree on.
+"""Examples split by rows over the processes of a communicator, and what all must agree on.
 
-Each batch is divided evenly.  Their order is that of one process, so is all that is computed; see
+Each batch is divided evenly.  Order and results are those of one process; see
 `namespaces/sharded`.  Every process reads only its own rows of a block.
 
 Shapes: as in `examples.py`.
@@ -45,7 +45,7 @@ def check_count(name: str, count: int, communicator: Communicator) -> None:
 
 
 def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
-    """Return `seeded_order`; on several processes each has its part of every micro-batch."""
+    """Return `seeded_order`; each of several processes has its part of every micro-batch."""
     if not isinstance(xp, ShardedNamespace):
         return streaming.seeded_order(seed)
     return partial(_blocks_of_epochs, seed, xp, micro_batch)
@@ -104,8 +104,8 @@ def check_agreement(
     Raises
     ------
     ValueError
-        On all processes, if one of them has other arguments than process 0; or if the communicator
-        cannot move the backend's arrays.
+        On all processes, if the arguments of one differ from those of process 0; or if the
+        communicator cannot move the backend's arrays.
     """
     check_moves(communicator, backend)
     values = {"the code of pluggable_mlp": _code_sha256()}
@@ -120,7 +120,7 @@ def check_agreement(
 
 
 def check_same(communicator: Communicator, values: Mapping[str, str]) -> None:
-    """Raise a ValueError on all processes if one of them has other values than process 0."""
+    """Raise a ValueError on all processes if the values of one differ from those of process 0."""
     expected, *others = communicator.all_gather(values)
     for rank, other in enumerate(others, 1):
         names = {**expected, **other}
@@ -157,7 +157,7 @@ def _hash(values: Array, backend: Backend) -> str:
 
 
 def _fingerprint(value: object, backend: Backend) -> str:
-    """Return a text that is the same of equal values, arrays and functions included."""
+    """Return a text that is the same for equal values, including arrays and functions."""
     hidden = _hidden_within(value, set())
     return " ".join(
         [_shown(value), *(x if isinstance(x, str) else _hash(x, backend) for x in hidden)]

@@ -1,9 +1,9 @@
 """Networks of one form, trained together along a leading axis, with rates and dropout of their own.
 
-What differs are arrays along that axis: coefficients of the optimizer (networks,), numbers of
+Differences are arrays along that axis: coefficients of the optimizer (networks,), numbers of
 dropout (networks, 1, 1) and words of the seed (networks, 1), on the device.  Formulas are those of
-one network, and so is the result of each.  One that has ended leaves the stack, so that nothing
-changes it any more, and the others go on.
+one network, and so is each result.  A network that has ended leaves the stack, so that nothing
+changes it, and the others continue.
 """
 
 import math
@@ -41,16 +41,16 @@ NumberMaker: TypeAlias = Callable[[Sequence[object]], Array]
 
 @dataclass(frozen=True)
 class StackedOptimizer(Transform):
-    """The optimizers of several networks, which differ in their coefficients alone.
+    """The optimizers of several networks, which differ only in their coefficients.
 
     Parameters
     ----------
     optimizer : Optimizer
-        Whose update is that of all.
+        The one whose update serves all.
     optimizers : tuple of Optimizer
         That of each network.
     as_array : callable
-        Makes an array (networks,) on the device of a list of floats.
+        Turns a list of floats into an array (networks,) on the device.
     """
 
     optimizer: Optimizer
@@ -64,19 +64,19 @@ class StackedOptimizer(Transform):
         )
 
     def coefficients_of(self, counts: range) -> Coefficients:
-        """Return a list of each coefficient, of lists of those of each network."""
+        """Return, for each coefficient, a list of lists with a number per network."""
         rows = [[optimizer.coefficients_at(t) for optimizer in self.optimizers] for t in counts]
         return columns([columns(row) for row in rows])
 
     def gradient_scale(self, c: Coefficients) -> Array | None:
-        """Return that of the optimizer, (networks, 1, 1), or None."""
+        """Return the optimizer's, (networks, 1, 1), or None."""
         scale: Array | None = self.optimizer.gradient_scale(c)
         return None if scale is None else scale[..., None, None]
 
 
 @dataclass
 class StackedNetwork:
-    """One network of a stack: what makes it, and what it has reached.
+    """One network of a stack: its settings, and its results so far.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class StackedNetwork:
     mlp, optimizer, seed
         Of the network.
     stop : EarlyStopping or None
-        Decides by its losses when it ends.
+        Decides from its losses when it ends.
     parameters : list of dict of arrays
         After the epoch that counts.
     epoch : int
@@ -122,7 +122,7 @@ class StackedNetwork:
 
 @dataclass(frozen=True)
 class StackedTraining:
-    """The training of a stack: what its networks have in common, as arguments of `sweep`."""
+    """The training of a stack; its attributes are arguments of `sweep` that all networks share."""
 
     mlp: MLP
     examples: Examples
@@ -179,7 +179,7 @@ class StackedTraining:
     def _steps(self, active: list[StackedNetwork], state: TrainState) -> Steps:
         """Return the steps of a stack of networks."""
         xp, dtype = namespace_of(self.arithmetic, self.backend), dtype_name(self.examples.dtype)
-        # The reproducible one rounds a float beside an array, after it was computed in float64.
+        # The reproducible namespace computes a float in float64 and rounds it beside an array.
         kind = "float64" if isinstance(xp, ReproducibleNamespace) else dtype
         as_array = partial(self.backend.asarray, dtype=kind)
         first = without_rate(active[0].optimizer)
@@ -215,7 +215,7 @@ class StackedTraining:
     def _note(
         self, active: list[StackedNetwork], steps: Steps, losses: Any, lost: LostNumbers
     ) -> None:
-        """Note what the networks are after an epoch with these losses."""
+        """Record the networks after an epoch with these losses."""
         xp = self.backend.xp
         parameters = unwrapped(named_like(steps.names, steps.state.inference_parameters))
         held: Any = [None] * len(active)

@@ -1,6 +1,6 @@
 """The training step, from a state and a batch to the loss and the next state.
 
-It is one function, `step`, whoever takes it: `Steps` operation by operation, traced or compiled,
+All callers use one function, `step`: `Steps` operation by operation, traced or compiled,
 `training_step` for custom loops, and `compare`.
 """
 
@@ -73,14 +73,14 @@ class TrainState(NamedTuple):
 
 
 class StepInput(NamedTuple):
-    """What a step depends on beside the state's arrays and the optimizer's coefficients.
+    """The input of a step besides the state's arrays and the optimizer's coefficients.
 
     Compiled functions take its items one by one.
 
     Attributes
     ----------
     t, seed
-        The count of updates before, and the words of the seed of dropout and noise.
+        The count of previous updates, and the words of the seed of dropout and noise.
     numbers : tuple of number
         `MLP.numbers_at(t)`.
     data : tuple of arrays
@@ -98,7 +98,7 @@ class StepInput(NamedTuple):
 
 @dataclass(frozen=True)
 class StepModel:
-    """What a step computes, whatever its input: of equal models, one function is compiled.
+    """What a step computes, whatever its input; equal models share a compiled function.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ class StepModel:
         How many examples of a batch are computed at once; by default all.
     dtype : str
     scale : float, optional
-        As `Examples` has them.
+        As for `Examples`.
     size : int
-        Of a batch that begins at a start.
+        The size of a batch that begins at a start.
     """
 
     mlp: MLP
@@ -146,7 +146,7 @@ def step(
     It is pure and does not check its arguments.  It consists of array operations without branches
     on values, so that a backend can compile it.  c are the optimizer's coefficients at t; `traced`
     is `differentiate` of this namespace and model as a backend repeats it; `update` applies the
-    optimizer's rule, and another than the default may write over the arrays.  Where operations are
+    optimizer's rule, and one that is not the default may overwrite the arrays.  If operations are
     `fused`, the optimizer's scale is not moved into the backward pass, since a pass over the
     parameters costs the same with it.
     """
@@ -175,7 +175,7 @@ def differentiate(
     """Return the loss of a batch, its weight, the buffers after it, and the gradients.
 
     `scale` is the optimizer's `gradient_scale`: if it is not None, the gradients times it are the
-    update, and the parameters after it are returned in their place.
+    update, and the updated parameters are returned instead of gradients.
     """
     t, seed, numbers, *_ = step_input
     batch, rng = model.batch(xp, StepInput(*step_input)), Rng(seed, t, numbers=numbers)
@@ -201,11 +201,11 @@ def _in_micro_batches(
     rng: Rng,
     scale: float | Array | None,
 ) -> tuple[Array, Tree, Tree]:
-    """Return what `MLP.loss_gradients_and_buffers` does, from some examples at a time.
+    """Return the result of `MLP.loss_gradients_and_buffers`, from some examples at a time.
 
     The loss of a batch is the mean of those of its micro-batches, weighted by their examples, or
-    by the sums of their sample_weight; so is its gradient.  Dropout drops what it drops of the
-    whole batch.  Batch normalization measures each micro-batch by itself.
+    by the sums of their sample_weight; so is its gradient.  Dropout is the same as for the whole
+    batch.  Batch normalization measures each micro-batch by itself.
     """
     x, targets, sample_weight = batch
     count, size = x.shape[0], model.micro_batch or x.shape[0]
@@ -313,7 +313,7 @@ def training_step(
     state : TrainState
         From `first_state` or the previous step; it is not changed.
     x : array (…, batch, in)
-        Of the library, device and dtype of the parameters.
+        In the library, device and dtype of the parameters.
     targets : array
         As for `MLP.loss_and_gradients`.
     sample_weight : array (…, batch), optional

@@ -65,15 +65,15 @@ class Steps:
     kind : Examples
         Without arrays: the dtype and the scale of the examples.
     state : TrainState
-        Of arrays of `xp`; it is not changed.
+        With arrays of `xp`; it is not changed.
     backend : Backend
     batch_size : int
     seed : int, or pair of words
-        Of several networks perhaps arrays (…, 1): see `random_numbers`.
+        For several networks perhaps arrays (…, 1): see `random_numbers`.
     micro_batch : int, optional
         How many examples of a batch are computed at once; by default all.
     numbers : tuple of arrays, optional
-        Of several networks the numbers of dropout of each; by default those of the mlp.
+        Each of several networks' numbers of dropout; by default those of the mlp.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Steps:
     names : list of dict
         The names of the parameters of each layer, in their order.
     at_once : int
-        How many steps `take` had best be given: one, or as many as are taken together.
+        The best number of steps for `take`: one, or as many as are taken together.
     """
 
     def __init__(
@@ -119,12 +119,12 @@ class Steps:
 
     @property
     def t(self) -> int:
-        """How many updates there were."""
+        """The number of updates so far."""
         return self._state.t
 
     @property
     def state(self) -> TrainState:
-        """The state after the steps so far, which later ones leave as it is."""
+        """The state after the steps so far, unchanged by later ones."""
         self._is_owned = False
         return self._state
 
@@ -133,7 +133,7 @@ class Steps:
         self._state, self._is_owned = state, False
 
     def restarted(self, state: TrainState) -> "Steps":
-        """Return steps of the same training from another state, which they leave as it is."""
+        """Return steps of the same training from another state, which they do not change."""
         other = copy(self)
         other.state = map_nested(self.xp.asarray, state)
         return other
@@ -156,7 +156,7 @@ class Steps:
         self._way(self, optimizer, examples, starts, losses)
 
     def _change_to(self, optimizer: AnyOptimizer) -> None:
-        """Compile anew where more than the rate is another, as `after` of a user may have it."""
+        """Compile anew if more than the rate differs, as after a user-defined `after`."""
         is_equal = optimizer == self._model.optimizer
         self._model = replace(self._model, optimizer=optimizer)
         if not is_equal:
@@ -175,13 +175,13 @@ class Steps:
         return Steps._take_each
 
     def _input(self, examples: Examples, start: int) -> StepInput:
-        """Return that of the next step."""
+        """Return the input of the next step."""
         t = self._state.t
         numbers = self.mlp.numbers_at(t) if self._numbers is None else self._numbers
         return StepInput(t, self._words, numbers, examples.arrays, start)
 
     def _own(self) -> StateArrays:
-        """Return the state's arrays, which no caller holds, to be written over."""
+        """Return the state's arrays, which no caller holds and which may be overwritten."""
         if not self._is_owned:
             copies: Function = partial(_copies, self.xp)
             copies = compiled(backend_at(self.xp), copies) or copies
@@ -266,7 +266,7 @@ class Steps:
         self._take_each(optimizer, examples, starts[count:], losses)
 
     def _rows(self, optimizer: Optimizer, counts: range) -> Coefficients:
-        """Return a list of each coefficient, and of the network's numbers that vary."""
+        """Return a list for each coefficient and each of the network's numbers that vary."""
         rows = optimizer.coefficients_of(counts)
         if self._numbers is not None or not callable(self.mlp.dropout):
             return rows
@@ -274,7 +274,7 @@ class Steps:
         return {**rows, _NUMBERS: {str(place): [*column] for place, column in enumerate(numbers)}}
 
     def _adapt(self, count: int, seconds: float) -> None:
-        """Let the next call take about `SECONDS_PER_CALL`, after one that took so long.
+        """Adjust the next call to about `SECONDS_PER_CALL`, given the time of the last one.
 
         A quick call of fewer steps than were allowed says little: most of it may be the call.
         """
@@ -284,9 +284,9 @@ class Steps:
 
     @cached_property
     def _is_exact(self) -> bool:
-        """Whether reproducible steps are compiled: on a queue, or where products are small.
+        """Whether reproducible steps are compiled: on a queue, or if products are small.
 
-        Elsewhere, products that are large enough to be cut into tiles are quicker with these.
+        Otherwise, products large enough to be cut into tiles are faster in tiles.
         """
         if not isinstance(self.xp, ReproducibleNamespace):
             return False
@@ -328,7 +328,7 @@ def _identities(arrays: StateArrays) -> set[int]:
 def _fused_step(
     xp: Namespace, model: StepModel, arrays: StateArrays, c: Coefficients, *step_input: Nested
 ) -> Result:
-    """Return `step`, as compilers fuse it."""
+    """Return `step` in the form that compilers fuse."""
     return step(xp, model, arrays, c, StepInput(*step_input), fused=True)
 
 
@@ -339,7 +339,7 @@ def _exact_step(
     c: Coefficients,
     *step_input: Nested,
 ) -> Result:
-    """Return `step` in a reproducible namespace, of the library's arrays."""
+    """Return `step` in a reproducible namespace, for the library's arrays."""
     xp = base.for_tracing()
     *numbers, data, start = step_input
     examples = model.examples(xp, data)
@@ -366,7 +366,7 @@ def _step_of_loop(
     `first` is the input of the first step; the row is of this one.
     """
     t, seed, numbers, data, start = first
-    # A float would be of the arrays' dtype beside them: so are the coefficients.
+    # A float would take the dtype of arrays beside it, so the coefficients do.
     c = map_nested(lambda number: xp.astype(number, getattr(xp, model.dtype)), row)
     numbers = tuple(c.pop(_NUMBERS, {}).values()) or numbers
     place = start + index * model.size

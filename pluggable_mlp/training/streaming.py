@@ -1,10 +1,10 @@
-"""Streaming: the blocks of epoch after epoch, one after the other, the next one read ahead.
+"""Streaming: the blocks of successive epochs, one at a time, with the next one read ahead.
 
-A set on the device is a single block.  Of `Streamed` examples, which stay on the host or in a file,
-some at a time are moved to the device: rows are moved in runs of neighbours, the runs in a new
-order in each epoch; as many runs as make a block are then shuffled among each other.  All blocks
-but the last of an epoch have the same size, a multiple of the batch's, so the batches are as many
-as without blocks.
+A set on the device is a single block.  `Streamed` examples, which stay on the host or in a file,
+are moved to the device some at a time: rows are moved in runs of neighbours, the runs in a new
+order in each epoch; the rows of the runs that form a block are then shuffled.  All blocks but the
+last of an epoch have the same size, a multiple of the batch's, so the number of batches is the
+same as without blocks.
 
 Shapes: as in `examples.py`.
 """
@@ -23,7 +23,7 @@ from pluggable_mlp.lazy import Places, Range, places_of, rows_within
 from pluggable_mlp.randomness import permutation, permutations
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
-_BYTES_AT_ONCE = 2**24  # of inputs that are visited once
+_BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32
 
@@ -53,7 +53,7 @@ def in_whole_batches(block_size: int, batch_size: int) -> int:
 def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Examples]:
     """Yield all examples once, as they come, on the device: streamed ones some at a time.
 
-    These are whole batches of a block, the last one of a block perhaps smaller.
+    These are whole batches; the last one of a block may be smaller.
     """
     if isinstance(examples, Examples):
         yield examples
@@ -71,7 +71,7 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
 
 
 class Order(Protocol):
-    """Which order the examples have in each epoch."""
+    """The order of the examples in each epoch."""
 
     def __call__(
         self,
@@ -82,14 +82,14 @@ class Order(Protocol):
         backend: Backend,
         batch_size: int,
     ) -> Iterator[Examples]:
-        """Yield the blocks of epoch after epoch, on the device, in the order of their examples.
+        """Yield the blocks of successive epochs, on the device, in the order of their examples.
 
         Parameters
         ----------
         examples : Examples or Streamed
         first : tuple of two int
-            The epoch, counted from 1, and how many of its examples are done: the block of the next
-            is the first.
+            The epoch, counted from 1, and how many of its examples have been visited; the first
+            block is that of the next example.
         epochs : int or None
             The last epoch; None: without end.
         backend : Backend
@@ -98,9 +98,9 @@ class Order(Protocol):
 
 
 def seeded_order(seed: int | Sequence[int] | None) -> Order:
-    """Return the order drawn anew from a seed in each epoch; None: as they come.
+    """Return the order drawn from a seed in each epoch; with None, examples come in sequence.
 
-    Of several seeds, those of networks, each network has its own order of examples on the device.
+    With several seeds, one per network, each network has its own order of examples on the device.
     """
     return partial(_blocks_of_epochs, seed)
 
@@ -130,7 +130,7 @@ def _blocks_of_epochs(
 
     places = places_in_order(count, size, first, epochs)
     at_once = isinstance(examples, Examples) and (seed is None or count <= _FEW)
-    # Only the host's part is done ahead: some libraries know the device by the thread.
+    # Only the host's part is done ahead: some libraries have a current device per thread.
     for rows, drawn in map(read, places) if at_once else read_ahead(read, places):
         order = None if drawn is None else backend.asarray(drawn)
         if isinstance(examples, Examples):
@@ -151,14 +151,14 @@ def places_in_order(
 
 
 def rows_of_block(count: int, size: int, block: int, seed: int | None, epoch: int) -> Places:
-    """Return the places (rows,) of a block's examples, in the order in which they are visited."""
+    """Return the places (rows,) of a block's examples, in the order of their visits."""
     whole = size == count
     ranges = [(0, count)] if whole else _ranges(count, size, block, seed, epoch)
     return places_of(ranges, _shuffle(count, size, block, seed, epoch))
 
 
 def _shuffle(count: int, size: int, block: int, seed: int | None, epoch: int) -> Places | None:
-    """Return the order (rows,) of the examples of a block among each other; None: as they come."""
+    """Return the order (rows,) of the examples within a block; None if it is not shuffled."""
     if seed is None:
         return None
     if size == count:
@@ -187,8 +187,8 @@ def _ranges(count: int, size: int, block: int, seed: int | None, epoch: int) -> 
 class _Reading(Thread, Generic[Block]):
     """read(place), begun at once on a thread of its own.
 
-    Without an executor, nothing is to be shut down: where an iterator of blocks is abandoned, the
-    garbage collector may run in any thread, inside any lock, and must wait for none.
+    It needs no executor that must be shut down: if an iterator of blocks is abandoned, the garbage
+    collector may run in any thread, inside any lock, and must wait for none.
     """
 
     def __init__(self, read: Callable[[Place], Block], place: Place) -> None:
@@ -199,14 +199,14 @@ class _Reading(Thread, Generic[Block]):
         self.start()
 
     def run(self) -> None:
-        """Read, and keep what was found, or the error."""
+        """Read, and keep the result or the error."""
         try:
             self._found.append(self._read())
         except BaseException as error:
             self._error = error
 
     def result(self) -> Block:
-        """Wait, and return what was found, once, or raise the error."""
+        """Wait, and return the result, once, or raise the error."""
         self.join()
         if self._error is not None:
             raise self._error
@@ -214,7 +214,7 @@ class _Reading(Thread, Generic[Block]):
 
 
 def read_ahead(read: Callable[[Place], Block], places: Iterable[Place]) -> Iterator[Block]:
-    """Yield read(place) of each place, the next one read while the caller uses one."""
+    """Yield read(place) for each place, reading the next one while the caller uses one."""
     coming = None
     for place in places:
         following = _Reading(read, place)

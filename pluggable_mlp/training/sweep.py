@@ -35,17 +35,17 @@ class SweptNetwork:
     settings : dict
         As given.
     mlp : MLP
-        With its dropout.
+        The network, with its dropout.
     parameters : list of dict of arrays
         After the epoch `epoch`, on the backend.
     epoch : int
-        The last one; with `patience` that with the smallest loss; 0 if the first one diverged.
+        The last one, or with `patience` the one with the smallest loss; 0 if the first diverged.
     history : list of float
         The mean training loss of each epoch.
     validation_history : list of float
         The loss of the validation part after each epoch; empty if there is none.
     scores : dict of float
-        Of the parameters on the validation part: "loss", and "accuracy", or "r2" and
+        Scores of the parameters on the validation part: "loss", and "accuracy", or "r2" and
         "mean_absolute_error"; empty if there is none.
     ended : {"epochs", "patience", "diverged"}
         Why training ended.
@@ -140,7 +140,7 @@ def sweep(
     targets : array (examples,) or (examples, outputs)
         As for `train`.
     settings : list or tuple of mapping
-        Of each network: `dropout` (by default that of the mlp), `seed` (0), and parameters of
+        For each network, `dropout` (by default that of the mlp), `seed` (0), and parameters of
         `make_optimizer`.  Networks may differ in `learning_rate`, a number or a schedule,
         `weight_decay`, `dropout` and `seed`.
     backend : Backend
@@ -158,8 +158,8 @@ def sweep(
     validation : tuple of two arrays, optional
         Inputs and targets on which the networks are compared.
     patience : int, optional
-        A network ends after so many epochs in a row without a smaller loss, of the validation part
-        if there is one, and has the parameters of its best epoch: see `EarlyStopping`.
+        A network ends after this many epochs in a row without a smaller loss, on the validation
+        part if there is one, and keeps the parameters of its best epoch: see `EarlyStopping`.
 
     Returns
     -------
@@ -217,12 +217,12 @@ def sweep(
 def _networks_of_settings(
     mlp: MLP, settings: object, optimizer: str, patience: int | None
 ) -> list[StackedNetwork]:
-    """Return what the settings make of each network.
+    """Return the network that each mapping of settings describes.
 
     Raises
     ------
     ValueError, TypeError
-        If they are of another type or out of their range, or the networks cannot be stacked; the
+        If they have a wrong type or are out of range, or the networks cannot be stacked; the
         message names the network.
     """
     if not isinstance(settings, list | tuple) or not settings:
@@ -247,7 +247,7 @@ def _networks_of_settings(
 
 
 def _check_alike(index: int, values: Mapping[str, Any], first: Mapping[str, Any]) -> None:
-    """Raise a ValueError where networks differ in more than they may."""
+    """Raise a ValueError if networks differ in more than they may."""
     missing = [name for name in first if name not in values and name not in _OWN]
     if missing:
         raise ValueError(

@@ -145,7 +145,7 @@ def train(
 
     See Also
     --------
-    MLPClassifier, MLPRegressor : The same with scikit-learn's interface.
+    MLPClassifier, MLPRegressor : The same training with scikit-learn's interface.
     sweep : Many networks with settings of their own.
 
     Examples
@@ -221,7 +221,7 @@ def first_steps(
     Raises
     ------
     ValueError
-        As `check_optimizer`; or if there are fewer examples than processes.
+        As for `check_optimizer`; or if there are fewer examples than processes.
     """
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     xp = namespace_of(arithmetic, backend)
@@ -244,7 +244,7 @@ def first_steps(
 def check_optimizer(
     mlp: MLP, parameters: Parameters, optimizer: AnyOptimizer, count: int, batch_size: int
 ) -> None:
-    """Refuse what an optimizer cannot do with these networks, data and batches.
+    """Raise if an optimizer cannot train these networks with these data and batches.
 
     Raises
     ------
@@ -314,7 +314,7 @@ def _asks_to_stop(callback: Callback, epoch: Epoch) -> bool:
 
 
 def _as_callbacks(callbacks: object) -> tuple[Callback, ...]:
-    """Return the callbacks, or refuse what cannot be called."""
+    """Return the callbacks, or raise if one is not callable."""
     if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
         raise TypeError(f"callbacks is {callbacks!r}, expected a list of functions of an Epoch")
     return tuple(callbacks)

@@ -46,15 +46,15 @@ class Transform(Optimizer):
         return self if inner is self.optimizer else self.replaced(optimizer=inner)
 
     def coefficients_at(self, t: int) -> Coefficients:
-        """Return the inner optimizer's."""
+        """Return the inner optimizer's result."""
         return self.optimizer.coefficients_at(t)
 
     def initial_slots(self, parameters: Tree) -> Slots:
-        """Return the inner optimizer's."""
+        """Return the inner optimizer's result."""
         return self.optimizer.initial_slots(parameters)
 
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
-        """Return the inner optimizer's."""
+        """Return the inner optimizer's result."""
         return self.optimizer.update(before)
 
 
@@ -63,7 +63,7 @@ class GradientTransform(Transform):
 
     @abstractmethod
     def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
-        """Return the gradients for the inner optimizer, of an update with coefficients c."""
+        """Return the gradients for the inner optimizer, in an update with coefficients c."""
 
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
@@ -81,7 +81,7 @@ class L2(GradientTransform):
     Parameters
     ----------
     optimizer : Optimizer
-        The optimizer that is given these gradients.
+        The optimizer that receives these gradients.
     weight_decay : float
         At least 0.
 
@@ -128,13 +128,13 @@ class L2(GradientTransform):
 class L1(GradientTransform):
     """Add a subgradient of l1 |W|_1: dW becomes dW + l1 sign(W), with sign(0) = 0.
 
-    Weights approach 0 and cross it; they are not set to 0, as by a proximal step.  The reported
+    Weights approach 0 and cross it; unlike by a proximal step, they are not set to 0.  The reported
     loss does not include the penalty.
 
     Parameters
     ----------
     optimizer : Optimizer
-        The optimizer that is given these gradients.
+        The optimizer that receives these gradients.
     l1 : float
         At least 0.
 
@@ -173,7 +173,7 @@ class ClipByGlobalNorm(GradientTransform):
     Parameters
     ----------
     optimizer : Optimizer
-        The optimizer that is given these gradients.
+        The optimizer that receives these gradients.
     clip_norm : float
         At least 1e-30.
 
