@@ -1,8 +1,8 @@
-"""Comparison of backends: whether they agree, and where they first differ.
+"""Comparing backends: do they agree, and where do they first differ?
 
 `compare.py` trains on several backends, with a run of `runs.py` on each, which divides steps into
-units; `comparators.py` holds differences to the bounds of `namespaces/bounded`, and `report.py`
-contains the result.
+units; `comparators.py` checks differences against the bounds of `namespaces/bounded`, and
+`report.py` contains the result.
 """
 
 from pluggable_mlp.consistency.comparators import difference_in_ulps, part_of_bound, sharpness

@@ -29,10 +29,10 @@ Bounds = dict[str, Bounded]
 
 
 class BitComparator:
-    """Compares the bits of losses, gradients and parameters, where each run trains by itself.
+    """Compares the bits of losses, gradients and parameters of runs that train independently.
 
-    A tensor's hash is the SHA-256 of its bytes at every step, one after the other, little-endian
-    and in C order.
+    A tensor's hash is the SHA-256 of its bytes at all steps, concatenated, little-endian and in C
+    order.
     """
 
     def __init__(self) -> None:
@@ -90,11 +90,11 @@ class _Check(NamedTuple):
     step : int
         From 1.
     bounds : dict of Bounded
-        For each tensor; those of the worst case, unless `worst_case` is given.
+        For each tensor; worst-case bounds, unless `worst_case` is given.
     before : dict of arrays
-        The tensors that the step updates, before it.
+        The tensors that the step updates, as before it.
     worst_case : callable, optional
-        Returns the bounds of the worst case, if `bounds` are only probable.
+        Returns the worst-case bounds, if `bounds` are only probable.
     """
 
     name: str
@@ -105,7 +105,7 @@ class _Check(NamedTuple):
 
 
 class BoundComparator:
-    """Checks all results of a step against bounds, where all runs start each step from one state.
+    """Checks all results of a step against bounds; all runs start each step from one state.
 
     Each step is taken three times, from the state of the reference:
 
@@ -194,7 +194,7 @@ class BoundComparator:
     def _add(self, key: tuple[str, ...], new: reports.Agreement) -> None:
         """Keep the worst step, the most ulps of any, and the sharpness of the sharpest step.
 
-        What is unchecked in each is added up.
+        Unchecked parts are summed.
         """
         if key not in self._agreements:
             self._agreements[key] = new
@@ -210,7 +210,7 @@ class BoundComparator:
 
 
 def _bounds(unit: Unit, namespace: BoundedNamespace) -> Bounds:
-    """Return the results of the unit with the bounds of their errors."""
+    """Return the results of the unit with bounds on their errors."""
     return unit.run(namespace, namespace.asarray)
 
 

@@ -1,11 +1,11 @@
 """Training side by side on several backends: do they agree, and where do they first differ?
 
-Under `native` all that a step makes (losses, gradients, parameters, buffers, what the
-optimizer remembers) must lie within derived bounds around what the first backend, the reference,
-makes: layer by layer from common values, and in whole steps from the reference's state.  Under
-any other arithmetic the promise is the same bits: every backend trains by itself, and all bytes
-are compared.  The steps are those of `pluggable_mlp.train`: the same seed, the same shuffles.
-The comparisons are in `comparators.py`.
+Under `native` all results of a step (losses, gradients, parameters, buffers, the optimizer's
+memory) must lie within derived bounds around those of the first backend, the reference: layer by
+layer from common values, and in whole steps from the reference's state.  Any other arithmetic
+promises the same bits: every backend trains by itself, and all bytes are compared.  The steps are
+those of `pluggable_mlp.train`: the same seed, the same shuffles.  The comparisons are in
+`comparators.py`.
 """
 
 from collections import Counter
@@ -73,9 +73,9 @@ def compare(
     batch_size : int, default 128
         At least 1.
     steps : int, default 20
-        How many batches, at least 1; past the end of the examples another epoch begins.
+        How many batches, at least 1; at the end of the examples a new epoch begins.
     seed : int, default 0
-        Of the initial parameters, the shuffles, dropout and noise.
+        Seed of the initial parameters, the shuffles, dropout and noise.
     communicator : Communicator, optional
         Processes that share each batch, such as `MPI()`, on all backends but the reference, which
         every process computes by itself: `[numpy, numpy]` compares several processes with one.  All
@@ -88,7 +88,7 @@ def compare(
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit; the message names it, what came and what was expected.
+        If an argument does not fit; the message names it, its value and what was expected.
 
     See Also
     --------
@@ -136,7 +136,7 @@ def compare(
     comparator: BoundComparator | BitComparator = BitComparator()
     if arithmetic == "native":
         comparator = BoundComparator(dtype)
-    with np.errstate(all="ignore"):  # of values that the report will show, and infinite bounds
+    with np.errstate(all="ignore"):  # from values that the report will show, and infinite bounds
         for t in range(1, steps + 1):
             comparator.step(t, runs)
     names = tuple(run.name for run in runs)
@@ -145,7 +145,7 @@ def compare(
 
 
 def _check(arguments: dict[str, Any]) -> None:
-    """Refuse arguments of `compare` that are too few or too small, or differ between processes."""
+    """Raise if arguments of `compare` are too few or too small, or differ between processes."""
     backends, communicator = arguments["backends"], arguments["communicator"]
     if len(backends) < 2:
         raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
@@ -157,7 +157,7 @@ def _check(arguments: dict[str, Any]) -> None:
 
 
 def _names(backends: Sequence[Backend], communicator: Communicator | None) -> list[str]:
-    """Return a name for each backend that no other has: with its device, or with a number."""
+    """Return a unique name for each backend, with its device or with a number."""
     names = [backend.name for backend in backends]
     if communicator is not None:
         names[1:] = [f"{name} on {communicator.size} processes" for name in names[1:]]

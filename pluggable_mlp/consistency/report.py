@@ -1,4 +1,4 @@
-"""What a comparison found: as data, as a dictionary for JSON, and as text."""
+"""The result of a comparison: as data, as a dictionary for JSON, and as text."""
 
 import math
 from collections.abc import Iterable
@@ -21,23 +21,23 @@ class Agreement:
         Whether each layer, the loss and the optimizer's rule were given common values, or a
         step was taken as a whole from common parameters.
     dtype : {"float32", "float64"}
-        Of the computations that were compared.
+        The dtype of the computations that were compared.
     tensor, backend : str
         "loss", "layer 1 dW" or "activation 1 y", counting the layers that have parameters from 1.
     ulps : float
         The largest difference in ulps of the reference's element, or of the reference's root
-        mean square where the element is smaller.
+        mean square if the element is smaller.
     part_of_bound : float
-        The largest difference as a part of the bound: at most 1 if all is well.  The bound of
-        whole steps is the worst that rounding can do, that of layers what it does but for
-        `Report.improbability`.
+        The largest difference as a part of the bound: at most 1 if all is well.  The bound on
+        whole steps is the worst case of rounding; that on layers holds except with the
+        probability `Report.improbability`.
     part_of_worst_case : float or None
-        The largest difference as a part of the worst that rounding can do; None if it is
-        within the probable bound.
+        The largest difference as a part of the worst case of rounding; None if it is within
+        the probable bound.
     step : int
         The step, from 1, with this part of the bound.
     smallest_fault, blind_part : float
-        How sharp the check was, see `Sharpness`: in the step that would have shown most.
+        How sharp the check was, see `Sharpness`, in the step in which it was sharpest.
     unchecked_part : float
         The share of the elements, over all steps, that could not be checked: rounding may take them
         out of the range of the dtype.
@@ -80,23 +80,23 @@ class Difference:
 
 @dataclass(frozen=True)
 class Report:
-    """What `compare` returns: the settings, and what was found under them.
+    """The result of `compare`: the settings, and what was found under them.
 
     Attributes
     ----------
     backends : tuple of str
         The reference first.
     dtype, arithmetic, batch_size, steps, examples, seed
-        As they were asked for; `examples` is the size of the data set.
+        As requested; `examples` is the size of the data set.
     agreements : tuple of Agreement
-        Under the native arithmetic: one per check, tensor and backend.
+        Under native arithmetic: one per check, tensor and backend.
     improbability : float
-        Under the native arithmetic: the probability, at most, with which backends whose
-        roundings have mean zero exceed any of the bounds layer by layer.
+        Under native arithmetic: an upper limit on the probability with which backends whose
+        roundings have mean zero exceed any of the bounds on layers.
     hashes : tuple of Hash
-        Under any other: one per tensor and backend.
+        Under any other arithmetic: one per tensor and backend.
     differences : tuple of Difference
-        Under any other: one for each backend whose bits are not the reference's.
+        Under any other arithmetic: one for each backend whose bits are not the reference's.
 
     See Also
     --------
@@ -128,12 +128,12 @@ class Report:
 
     @property
     def passes(self) -> bool:
-        """Whether all is within its bound, or the same bits."""
+        """Whether all results are within their bounds, or have the same bits."""
         return not self.differences and all(x.part_of_bound <= 1.0 for x in self.agreements)
 
     @property
     def unchecked(self) -> tuple[Agreement, ...]:
-        """The agreements with an element that could not be checked in some step."""
+        """The agreements with elements that could not be checked in some step."""
         return tuple(x for x in self.agreements if x.unchecked_part > 0.0)
 
     def to_dict(self) -> dict[str, object]:
@@ -210,7 +210,7 @@ def _agreement_lines(report: Report) -> list[str]:
 
 
 def _cell(x: Agreement | None, width: int) -> str:
-    """Return the three numbers of an agreement; one that was not made is a dash."""
+    """Return the three numbers of an agreement, a dash for a missing one."""
     if x is None:
         return f"{'-':>{width}}"
     sees = "blind" if x.blind_part >= 0.5 else f"{x.smallest_fault:.1e}"
@@ -226,7 +226,7 @@ def _hash_lines(report: Report) -> list[str]:
 
 
 def _verdict(report: Report) -> list[str]:
-    """Return what it comes to: what was not seen, what fails, and whether any does."""
+    """Return the verdict: what was not checked, what fails, and whether anything does."""
     reference, backends = report.backends[0], ", ".join(report.backends[1:])
     if report.hashes:
         return _different_bits(report) or [f"same bits: {reference}, {backends}"]

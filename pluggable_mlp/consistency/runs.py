@@ -1,9 +1,9 @@
 """The run of a comparison on one backend: a training step as a whole, and divided into units.
 
 A unit is a layer (forward and backward), the loss, or the optimizer's rule.  Every backend runs it
-with the same arguments, those that occur in a step on the host.  So the rounding errors of a unit
-do not reach the next, and the differences of two backends do not grow with the depth of the
-network.  The results are compared in `comparators.py`.
+with the same arguments, those of a step on the host.  The rounding errors of a unit therefore do
+not reach the next, and the differences between backends do not grow with the depth of the network.
+`comparators.py` compares the results.
 """
 
 from collections import Counter
@@ -44,13 +44,13 @@ class Unit:
     Parameters
     ----------
     compute : callable (xp, arguments, rows) -> dict of arrays
-        The results by their names in the report.
+        Returns the results by their names in the report.
     arguments : arrays in dicts, lists and tuples, or None
         On the host.
     rows : tuple of arrays (batch, …) or None
-        Those that have a row for each example.
+        The arguments that have a row for each example.
     before : dict of arrays
-        The tensors that the step updates, before it, by the same names.
+        The tensors that the step updates, as before it, by the same names.
     """
 
     compute: Compute
@@ -64,9 +64,9 @@ class Unit:
         asarray: Callable[[Array], Array],
         asrows: Callable[[Array], Array] | None = None,
     ) -> Tensors:
-        """Return the results in a namespace, for whose arrays `asarray` is given.
+        """Return the results in a namespace whose arrays `asarray` makes.
 
-        That of `rows` is `asrows`, by default the same.
+        `asrows` makes those of `rows`; by default it is the same.
         """
         rows = map_nested(asrows or asarray, self.rows)
         return self.compute(xp, map_nested(asarray, self.arguments), rows)
@@ -107,7 +107,7 @@ def units_of_step(
 ) -> list[Unit]:
     """Return the units of that step: the layers from the first to the last, the loss, the update.
 
-    Their arguments are computed by NumPy, in the dtype of the arrays.
+    NumPy computes their arguments, in the dtype of the arrays.
     """
     witness = copy(mlp)
     arguments: list[tuple[Array, ...]] = []
@@ -222,7 +222,7 @@ class BackendRun:
         The name in the report.
     steps : Steps
     examples : Examples or Streamed
-        On the backend; or, where processes take the steps together, on the host.
+        On the backend; or, if several processes take the steps together, on the host.
     """
 
     def __init__(self, name: str, steps: Steps, examples: AnyExamples) -> None:
@@ -247,7 +247,7 @@ class BackendRun:
 
     @property
     def batch(self) -> Batch:
-        """The batch of the next step: past the end of the examples another epoch begins."""
+        """The batch of the next step; at the end of the examples a new epoch begins."""
         size = self.steps.batch_size
         with on_device_of(self._here):
             if not self._starts:
@@ -258,8 +258,8 @@ class BackendRun:
     def step(self) -> dict[str, Array]:
         """Take the next step; return its results as NumPy arrays, by name.
 
-        They are the loss, the gradients and the new state.  `Steps` gives out no gradients: they
-        are computed again.
+        They are the loss, the gradients and the new state.  `Steps` does not return gradients, so
+        they are computed again.
         """
         steps, before, batch = self.steps, self.state, self.batch
         losses = LossRecord(steps.xp, self.backend)
@@ -280,7 +280,7 @@ class BackendRun:
             return self._on_host(unit.run(xp, asarray))
 
     def _cut_rows(self, x: Array) -> Array:
-        """Return an array of the host, (examples,) or (…, rows of examples, n), cut."""
+        """Return a host array, (examples,) or (…, rows of examples, n), cut to its part."""
         xp, examples = self.steps.xp, self.batch[0].shape[-2]
         axis = max(-2, -x.ndim)
         rows = x.shape[axis] // examples

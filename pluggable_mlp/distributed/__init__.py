@@ -1,6 +1,6 @@
-"""Training on several processes: who else holds a part of each batch.
+"""Training on several processes, each of which holds a part of each batch.
 
-`communicators.py` has their interface, MPI and NCCL, `process.py` how processes begin and end
+`communicators.py` has their interface, MPI and NCCL; `process.py` starts and ends processes
 together; the namespace of `namespaces/sharded` decides what is computed where.
 """
 

@@ -1,7 +1,7 @@
 """Communicators, which connect the processes of one training: their interface, MPI and NCCL.
 
-MPI, by mpi4py: processes of one machine or of many, started with `mpiexec`.  NCCL, by CuPy: each
-has an NVIDIA GPU besides; it is written for CuPy 14, and untried on GPUs.
+MPI, by mpi4py, connects processes on one machine or many, started with `mpiexec`.  NCCL, by CuPy,
+also gives each an NVIDIA GPU; it is written for CuPy 14, and untried on GPUs.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +30,9 @@ class Communicator(Protocol):
     Attributes
     ----------
     rank : int
-        The number of this process, from 0.
+        The index of this process, from 0.
     size : int
-        How many processes there are.
+        The number of processes.
     """
 
     rank: int
@@ -44,31 +44,31 @@ class Communicator(Protocol):
         Parameters
         ----------
         x : array
-            Of the backend, of one shape on all processes and one real dtype, not bool.
+            An array of the backend, with the same shape and real dtype, not bool, on all processes.
         operation : {"sum", "max"}
             Sums are added in any order; the result has the same bits on all processes.
         backend : Backend
         """
 
     def all_gather(self, value: Value) -> list[Value]:
-        """Return the values that the processes give, in the order of their ranks."""
+        """Return the values of all processes, in the order of their ranks."""
 
 
 class MPI:
     """The processes that `mpiexec` started, as a `Communicator`.
 
-    Arrays travel through the memory of the host.  An uncaught error ends all processes.
+    Arrays go through host memory.  An uncaught error ends all processes.
 
     Parameters
     ----------
     time_limit : float, default 600.0
-        How many seconds an exchange, or the start, may wait for another process; then all processes
-        end with a message, since one has failed or hangs.
+        How many seconds an exchange, or the start, may wait for another process; after that all
+        processes end with a message, since one has failed or hangs.
 
     Attributes
     ----------
     process : Process
-        Ends all processes together; every communicator has the same.
+        Ends all processes together; all communicators share it.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class MPI:
 class NCCL(MPI):
     """The processes that `mpiexec` started, each with a GPU, as a `Communicator`.
 
-    Arrays of CuPy go from GPU to GPU; everything else goes by MPI.  It was written for CuPy 14 and
+    CuPy arrays go from GPU to GPU; everything else goes by MPI.  It was written for CuPy 14 and
     has not been tried on GPUs yet.
 
     Parameters
@@ -148,7 +148,7 @@ class NCCL(MPI):
     ModuleNotFoundError
         If NCCL, mpi4py or an MPI library is not installed.
     RuntimeError
-        As `MPI`; or if another process lacks one of these.
+        As for `MPI`; or if another process lacks one of these.
 
     See Also
     --------
@@ -163,7 +163,7 @@ class NCCL(MPI):
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
         super().__init__(time_limit=time_limit)
-        rank = self._rank_on_machine()  # asked by all processes, whatever device they name
+        rank = self._rank_on_machine()  # called by all processes, whatever device they name
         self.device = rank if device is None else device
         fault: Exception | None = None
         try:
@@ -186,7 +186,7 @@ class NCCL(MPI):
 
 
 def _with_gpu(device: int) -> Function:
-    """Return what makes a group, on the current device, which is that GPU from here on."""
+    """Return the function that makes a group, after making that GPU the current device."""
     get_backend(f"{_BACKEND}:{device}")  # says why it is not here
     try:
         import cupy
@@ -201,12 +201,12 @@ def _with_gpu(device: int) -> Function:
 
 
 def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
-    """Return the backend of a name; of CuPy with NCCL, that of the GPU of this process.
+    """Return the backend of a name; for CuPy with NCCL, that of this process's GPU.
 
     Raises
     ------
     ValueError, BackendUnavailable
-        As `get_backend`.
+        As for `get_backend`.
     """
     if isinstance(communicator, NCCL) and spec.partition(":")[0] == _BACKEND:
         spec = f"{_BACKEND}:{communicator.device}"

@@ -1,4 +1,4 @@
-"""This process among those that a launcher of MPI started: how they begin, and end together."""
+"""This process among those that MPI's launcher started: beginning and ending together."""
 
 import ctypes
 import os
@@ -28,7 +28,7 @@ _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
 class Process:
-    """What all communicators of this process have in common.
+    """The state that all communicators of this process share.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Process:
     def __init__(self) -> None:
         self.mpi = _mpi4py()
         self._name = f"process {launched_rank()}"
-        # Of exchanges that go on, in any thread: the seconds allowed, and the end of these.
+        # For exchanges under way, in any thread: the seconds allowed, and the deadline.
         self._waiting: list[tuple[float, float]] = []
         self._failures: Any = None  # a communicator for the messages of processes that fail
         self._told: list[object] = []  # those that are on their way
@@ -84,7 +84,7 @@ class Process:
         self.mpi.COMM_WORLD.Set_errhandler(self.mpi.ERRORS_RETURN)  # mpi4py raises them
 
     def within(self, limit: float, exchange: Callable[[], Value]) -> Value:
-        """Return what an exchange gives; where it takes more seconds, all processes are ended."""
+        """Return the result of an exchange; if it takes more seconds, end all processes."""
         waiting = limit, time.monotonic() + limit
         self._waiting.append(waiting)
         try:
@@ -118,10 +118,10 @@ class Process:
             self._told = [self._failures.isend(None, rank) for rank in ranks]
 
     def all_fail(self) -> bool:
-        """Return whether all processes fail: each that does asks, the first ones for some seconds.
+        """Return whether all processes fail; each one that fails asks, waiting some seconds.
 
-        The processes with other numbers wait longer than process 0, so that one of them reports
-        what all have met.
+        Other processes wait longer than process 0, so that only one reports an error that all
+        have met.
         """
         self.announce_failure()
         missing = self.size - 1
@@ -155,7 +155,7 @@ def this_process() -> Process:
 
 
 def launched_rank() -> int:
-    """Return the number of this process, as the launcher says it; 0 if there is none."""
+    """Return the launcher's number for this process; 0 without a launcher."""
     ranks = (os.environ.get(name, "") for name in _RANKS)
     return next((int(rank) for rank in ranks if rank.isdecimal()), 0)
 
@@ -175,7 +175,7 @@ def _mpi4py() -> Any:
 
 
 def _check_launcher(size: int, library: str) -> None:
-    """Raise if `mpiexec` did not start this process, or that of another MPI library did."""
+    """Raise if no `mpiexec`, or that of another MPI library, started this process."""
     if size > 1:
         return
     sizes = [int(os.environ[name]) for name in _SIZES if os.environ.get(name, "").isdecimal()]

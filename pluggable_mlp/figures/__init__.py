@@ -1,7 +1,6 @@
 """Figures by matplotlib: training curves, confusion matrix, residuals and weights.
 
-`displays.py` has those for Python, as scikit-learn has its own: `from_…` computes what is shown and
-plots it, on `ax` or on the axes of a new figure; `ax_` and `figure_` hold what was drawn on.
-`report.py` has the files and pages of a run's figures.  matplotlib (extra `plot`) is imported when
-something is drawn.
+`displays.py` has display objects like scikit-learn's: `from_…` computes what is shown and plots it,
+on `ax` or on the axes of a new figure, which `ax_` and `figure_` then hold.  `report.py` writes
+figures of runs to files and pages.  matplotlib (extra `plot`) is imported when something is drawn.
 """

@@ -26,7 +26,7 @@ MOST_IMAGES = 64
 
 
 class _Display:
-    """Something to draw, and the axes on which it was drawn last."""
+    """Something to draw, and the axes it was last drawn on."""
 
     ax_: "Axes"
     figure_: "Figure | SubFigure"
@@ -47,19 +47,19 @@ class _Display:
 
 
 class TrainingCurveDisplay(_Display):
-    """Loss, or a score, after each epoch; that of the validation part is dashed.
+    """Loss, or a score, after each epoch; curves of the validation part are dashed.
 
     Parameters
     ----------
     history : mapping of str to array (epochs,) or (epochs, networks)
         The curves by name: "train_loss", "validation_loss", "validation_accuracy" and the like.
     name : str, optional
-        Of the training, for the legend.
+        The name of the training, for the legend.
 
     Attributes
     ----------
     metrics : list of str
-        What there are curves of: "loss", "accuracy", …
+        The metrics that have curves: "loss", "accuracy", …
     lines_ : list of matplotlib Line2D
 
     See Also
@@ -116,10 +116,10 @@ class TrainingCurveDisplay(_Display):
         name: str | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Plot the curves of what `train` returned, of an estimator, or of a run or its folder.
+        """Plot the curves of a result of `train`, of an estimator, or of a run or its folder.
 
-        An estimator, of this package or of scikit-learn, is fitted by sgd or adam; a run may still
-        be training.  `metric` may be one of the validation part, such as "accuracy" or "r2".
+        An estimator, of this package or of scikit-learn, must be fitted by sgd or adam; a run may
+        still be training.  `metric` may be one of the validation part, such as "accuracy" or "r2".
         """
         return cls(sources.curves_of(source), name=name).plot(ax, metric=metric)
 
@@ -127,7 +127,7 @@ class TrainingCurveDisplay(_Display):
 
 
 class _PredictionsDisplay(_Display):
-    """Predictions beside what is true."""
+    """Base of displays of predictions beside true values."""
 
     from_predictions: ClassVar[Callable[..., Any]]
 
@@ -294,9 +294,9 @@ class WeightsDisplay(_Display):
     Parameters
     ----------
     W : array (in, out)
-        Of a dense layer, such as `estimator.coefs_[1]`.
+        The weights of a dense layer, such as `estimator.coefs_[1]`.
     feature_names : sequence of str, optional
-        Of the inputs; up to 30 are shown.
+        The names of the inputs; up to 30 are shown.
     image_shape : tuple of two ints, optional
         Height and width, if the inputs are the pixels of an image.
 
@@ -363,10 +363,10 @@ class WeightsDisplay(_Display):
         image_shape: tuple[int, int] | None = None,
         ax: "Axes | None" = None,
     ) -> Self:
-        """Plot the first dense layer of what `train` returned, of a fitted estimator, or of a run.
+        """Plot the first dense layer of a result of `train`, of a fitted estimator, or of a run.
 
-        Pixels of a run, and features without names, are shown as images if their number is a
-        square.
+        The weights of a run's pixels, and of unnamed features, are shown as images if their number
+        is a square.
         """
         W, names, side = sources.first_layer_of(source)
         return cls(W, feature_names=names, image_shape=image_shape or side).plot(ax)
@@ -387,5 +387,5 @@ def _put_ticks_at_integers(*axes: "Axis") -> None:
 
 
 def _rotation(names: Sequence[str]) -> int:
-    """Return the angle of names at ticks: upright if they would be too long side by side."""
+    """Return the angle of tick labels: upright if they would be too long side by side."""
     return 90 if max(map(len, names)) > 3 else 0

@@ -1,7 +1,7 @@
-"""Figures of runs as files, and one HTML page about runs.
+"""Figures of runs as files, and an HTML page about runs.
 
-The page holds its figures: it needs no server and no network.  What a figure shows is defined in
-`displays.py`; matplotlib draws them here without pyplot, so that none stays open.
+The page contains its figures and needs no server or network.  `displays.py` defines what a figure
+shows; matplotlib draws them here without pyplot, so that none stays open.
 """
 
 import base64
@@ -49,18 +49,18 @@ _OF_MACHINE = ("backend", "device", "versions")
 
 
 def draw_figures(run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
-    """Return the figures of a run by their names; without a test part, none of it.
+    """Return the figures of a run by name, without those of a test part if there is none.
 
     Parameters
     ----------
     run : SavedRun
     data : str, optional
-        Where its data are now; by default where they were.
+        Where its data are now; by default where they were in training.
 
     Raises
     ------
     DataError
-        If the data are not there any more, or have changed.
+        If the data are missing or have changed.
     """
     return {
         "learning-curves": learning_curves([run.folder]),
@@ -70,9 +70,9 @@ def draw_figures(run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
 
 
 def learning_curves(folders: Sequence[Path]) -> "Figure":
-    """Return the losses of runs, and beside them the score of their validation parts.
+    """Return a figure of the losses of runs, beside the scores on their validation parts.
 
-    A dot on the last curve of each is at the epoch that is kept.
+    A dot on the last curve of each run marks the epoch that is kept.
     """
     runs = [
         TrainingCurveDisplay(curves_of(folder), name=str(folder) if folders[1:] else None)
@@ -97,7 +97,7 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
 def _scale_to_powers(ax: "Axes") -> None:
     """Make the y axis logarithmic if lines are positive and spread over a power of ten.
 
-    Numbers from 0.0001 to 100,000 at its ticks are written in full.
+    Tick labels from 0.0001 to 100,000 are written in full.
     """
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -138,7 +138,7 @@ def _first_layer(run: SavedRun) -> "Figure":
 
 
 def _figure(width: float, height: float) -> "Figure":
-    """Return an empty figure that pyplot does not know of."""
+    """Return an empty figure that is unknown to pyplot."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(min(width, 24.0), height), layout="constrained")
@@ -147,14 +147,14 @@ def _figure(width: float, height: float) -> "Figure":
 def report_page(folders: Sequence[Path], backend: str, data: str | None = None) -> str:
     """Return a page about runs.
 
-    If the data of a run are not there, or have changed, a warning and the page say so, and the
+    If the data of a run are missing or have changed, a warning and the page say so, and the
     figures of its test part are left out.
 
     Parameters
     ----------
     folders : sequence of Path
     backend : str
-        Which computes the predictions.
+        The backend that computes the predictions.
     data : str, optional
         New path of the data of the runs, if they were moved.
     """
@@ -171,7 +171,7 @@ def report_page(folders: Sequence[Path], backend: str, data: str | None = None) 
 
 
 def _comparison(runs: Sequence[SavedRun]) -> str:
-    """Return a table of what the runs reached, and of the settings in which they differ."""
+    """Return a table of the runs' results, and of the settings in which they differ."""
     reached = [read_summary(run.folder) for run in runs]
     measured = [key for of in reached for key in of if key.startswith(("test_", "valid"))]
     keys = ["epochs", "kept_epoch", "train_loss", *measured, "seconds", "backend", "device"]
@@ -209,7 +209,7 @@ def _section(run: SavedRun, data: str | None) -> str:
 
 
 def _images(run: SavedRun, data: str | None) -> str:
-    """Return the figures of a run; without its data, a note in the place of those of the data."""
+    """Return the figures of a run; without its data, a note instead of those that need them."""
     note = ""
     try:
         figures = draw_figures(run, data)
@@ -223,7 +223,7 @@ def _images(run: SavedRun, data: str | None) -> str:
 
 
 def _preparation(run: SavedRun) -> str:
-    """Return a table of what becomes of each column, and lines on targets and examples."""
+    """Return a table of how each column is prepared, and lines on targets and examples."""
     table = _table(run.preparation.describe(), Described._fields)
     facts = "\n".join(f"<p>{escape(line)}</p>" for line in run.preparation.facts())
     return f"<h3>Preparation</h3>\n{table}\n{facts}\n"

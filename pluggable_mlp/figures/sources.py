@@ -1,4 +1,4 @@
-"""Where the numbers of figures come from: what `train` returned, fitted estimators, runs."""
+"""Sources of the numbers in figures: results of `train`, fitted estimators, runs."""
 
 import math
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def curves_of(source: object) -> dict[str, Array]:
 def first_layer_of(source: object) -> tuple[Array, Sequence[str] | None, tuple[int, int] | None]:
     """Return W (in, out) of the first dense layer, the names of its inputs, and their shape.
 
-    They have a shape if they are of a run, pixels or without names, and a square of them.
+    They have a shape if they are a run's pixels, or unnamed, and their number is a square.
     """
     if isinstance(source, Training):
         return _first_matrix(source.parameters), None, None
@@ -58,7 +58,7 @@ def first_layer_of(source: object) -> tuple[Array, Sequence[str] | None, tuple[i
 
 
 def opened(run: object) -> SavedRun:
-    """Return a run with its parameters: a folder's are read for NumPy."""
+    """Return a run with its parameters; those in a folder are read into NumPy."""
     return run if isinstance(run, SavedRun) else load_run(_path(run))
 
 
@@ -73,7 +73,7 @@ def pairs_by_output(run: object, data: str | None) -> dict[str, tuple[Array, Arr
 
 
 def pair_on_host(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Return targets and predictions as NumPy's, (examples,); columns become flat."""
+    """Return targets and predictions as NumPy arrays (examples,); columns are flattened."""
     t, y = (on_host(of) for of in (y_true, y_pred))
     t, y = (of[:, 0] if of.ndim == 2 and of.shape[1] == 1 else of for of in (t, y))
     if t.ndim != 1 or t.shape != y.shape or not len(t):
