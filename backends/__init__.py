@@ -89,7 +89,7 @@ def get_backend(spec: str) -> Backend:
     ----------
     spec : str
         "name" or "name:device": "numpy", "cupy:1", "torch:cuda:0", "torch:cuda", "jax:cpu",
-        "array_api_strict:device1".  Without a device, the default device of the backend.
+        "array_api_strict:device1".  Without a device, it is the backend's default device.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def get_backend(spec: str) -> Backend:
     Raises
     ------
     ValueError
-        If the backend is unknown, or cannot have such a device.
+        If the backend is unknown or cannot have such a device.
     BackendUnavailable
         If the backend cannot run on this machine; the message gives the reason and a remedy.  If
         the library is missing, the device is not checked.
@@ -138,20 +138,20 @@ def backend_of(array: Array) -> Backend:
     Parameters
     ----------
     array : array
-        Of the library of a backend that is here.
+        An array of an available backend's library.
 
     Raises
     ------
     ValueError
-        No backend of its library has its device.
+        If no backend of its library has its device.
     BackendUnavailable, TypeError
-        As `get_backend`, and if it is not an array.
+        As for `get_backend`, or if it is not an array.
     """
     name = library_of(array_namespace(array))
     for here in (None, *get_backend(name).devices(), str(device(array))):
         backend = get_backend(name if here is None else f"{name}:{here}")
         try:
-            backend.asarray(array)  # copies nothing where it is the array's own place
+            backend.asarray(array)  # copies nothing if it is the array's own place
         except ValueError:
             continue
         return backend
@@ -230,7 +230,7 @@ def _load(name: str, importer: Callable[[], type[Backend]], remedy: str) -> type
 
 def _plug_ins() -> "Iterator[EntryPoint]":
     """Yield the entry points of other packages, except those with the name of a built-in one."""
-    from importlib import metadata  # a tenth of the time that the command line takes to help
+    from importlib import metadata  # a tenth of the time that the command line's help takes
 
     for entry in metadata.entry_points(group=_GROUP):
         if entry.name not in _BUILT_IN:

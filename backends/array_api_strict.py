@@ -40,7 +40,7 @@ class ArrayApiStrictBackend(ArrayLibrary):
         return np.asarray(array.to_device(_CPU))
 
     def synchronize(self) -> None:
-        """Return at once: it computes before it returns, on every device."""
+        """Return at once: operations are complete when they return, on every device."""
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
@@ -54,5 +54,5 @@ class ArrayApiStrictBackend(ArrayLibrary):
 
 
 def _text(device: object) -> str:
-    """Return the name of a device, which stands only in its repr: Device('device1')."""
+    """Return the name of a device, found only in its repr: Device('device1')."""
     return "cpu" if device == _CPU else repr(device).split("'")[1]

@@ -13,7 +13,7 @@ from pluggable_mlp.executor import RunAll, one_by_one
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
-    """A known backend cannot run on this machine.
+    """Raised if a known backend cannot run on this machine.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Backend(Protocol):
     """An array library on a device.
 
     Any class with these members is a backend; it need not inherit from this one.  The names and
-    defaults of parameters and the kinds of methods (`devices` is a class method) must be as here;
+    defaults of parameters and the kinds of methods (`devices` is a class method) must be the same;
     the names of additional members begin with an underscore.
 
     Parameters
@@ -93,7 +93,7 @@ class Backend(Protocol):
 
     @property
     def xp(self) -> Namespace:
-        """The namespace that its arrays name, as NumPy's `numpy`, or else array-api-compat's."""
+        """The namespace that its arrays name, such as `numpy`, or else array-api-compat's."""
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """Return host data as an array on this device.
@@ -167,7 +167,7 @@ class Backend(Protocol):
 
 
 class Abilities:
-    """What a backend may offer beyond `Backend`; these are the defaults.
+    """Optional members of a backend beyond `Backend`; these are the defaults.
 
     A backend that leaves a member out, or does not inherit from this class, has the default.
     """
@@ -204,17 +204,17 @@ class Abilities:
             A pure function of positional arguments: arrays of this backend, Python numbers, None,
             and lists, tuples and dicts of these.  It returns arrays, None, and lists, tuples and
             dicts of these.  It may branch on shapes and dtypes, but not on numbers or on values of
-            arrays: it may be called with 0-d arrays in place of the numbers, and with arrays that
-            do not have values or a device yet.  Where it is a `functools.partial` that binds a
+            arrays: it may be called with 0-d arrays instead of numbers, and with arrays that do
+            not have values or a device yet.  If it is a `functools.partial` that binds a
             namespace first, it may be called with another, whose arrays are tracers.
-            `pluggable_mlp.provenance.is_builtin_call` tells whether it consists of this package's
-            code alone; code of users may have side effects.
+            `pluggable_mlp.provenance.is_builtin_call` tells whether it consists only of this
+            package's code; users' code may have side effects.
         used_up : tuple of int
             The positions of arguments whose arrays the caller no longer needs; each array occurs
             once.  Their memory may be overwritten.
         exact : bool
             Whether the bits must be those of the operations one by one: each sum, product, quotient
-            and conversion is rounded as by itself; only the sign and payload of NaN may differ.
+            and conversion is rounded separately; only the sign and payload of NaN may differ.
         most : int
             The largest count of calls that are combined into one.  Above 1, the function is
             (carry, index, row, shared) -> (carry, result), where carry keeps its shapes and dtypes
@@ -230,7 +230,7 @@ class Abilities:
         callable or None
             To be called many times, with different numbers; the first call with arrays of other
             shapes, dtypes or places of None may include compilation anew.  None if compiling does
-            not help on this device, if exact results are not to be had (a trial in this process may
+            not help on this device, if exact results cannot be had (a trial in this process may
             decide), or if calls cannot be combined.
 
             It may have a method `call_if_known(*arguments)`, which returns NotImplemented unless
@@ -244,7 +244,7 @@ class Abilities:
     def out_of_memory(cls, error: Exception) -> str | None:  # noqa: ARG003 (of others)
         """Return the memory requested and, if known, the memory free; None for other errors.
 
-        It is meant for libraries that raise no MemoryError where memory is short.
+        It is meant for libraries that raise no MemoryError when memory is short.
 
         Parameters
         ----------

@@ -34,8 +34,8 @@ _MOST_STAGED = 2**26  # bytes
 class CupyBackend(ArrayLibrary):
     """CuPy arrays on the CUDA device "0" (the default), "1" or "cuda:1".
 
-    CuPy computes on the *current* device of the calling thread, wherever the operands are: on
-    another, elementwise operations fail or warn, and matrix products fail inside CUDA
+    CuPy computes on the *current* device of the calling thread, wherever the operands are: if they
+    are on another, elementwise operations fail or warn, and matrix products fail inside CUDA
     (cupy issue 1389).  Therefore creating a backend, and each `asarray`, makes its device the
     current one of the calling thread and does not restore the previous one.  Callers that use two
     CuPy devices in one thread must finish on one before they upload to the other.  Networks and
@@ -59,7 +59,7 @@ class CupyBackend(ArrayLibrary):
             )
         self._device = cupy.cuda.Device(index)
         try:
-            self._device.use()  # which makes CUDA's context, and takes memory
+            self._device.use()  # which creates CUDA's context and takes memory
         except cupy.cuda.runtime.CUDARuntimeError as error:
             raise BackendUnavailable(
                 self.name,
@@ -73,7 +73,7 @@ class CupyBackend(ArrayLibrary):
         return f"cuda:{self._device.id}"
 
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
-        """Make an array as `Backend.asarray` says, and this device the thread's current one."""
+        """See `Backend.asarray`; also make this device the thread's current one."""
         self._device.use()
         return super().asarray(data, dtype)
 
@@ -88,7 +88,7 @@ class CupyBackend(ArrayLibrary):
         return array
 
     def _download(self, array: Array) -> Array:
-        with self._device:  # gathers what is not contiguous in a kernel first
+        with self._device:  # first gathers a non-contiguous array in a kernel
             return cupy.asnumpy(array)
 
     def synchronize(self) -> None:
@@ -109,8 +109,8 @@ class CupyBackend(ArrayLibrary):
     def versions(self) -> dict[str, str]:
         """Return the versions of CuPy and CUDA.
 
-        The runtime is the one within CuPy; NVRTC, which compiles its kernels, and cuBLAS are those
-        that are installed.
+        The runtime is the one within CuPy; NVRTC, which compiles its kernels, and cuBLAS are the
+        installed ones.
         """
         runtime = cupy.cuda.runtime
         numbers = {"cuda": runtime.runtimeGetVersion(), "cuda driver": runtime.driverGetVersion()}
@@ -126,7 +126,7 @@ class CupyBackend(ArrayLibrary):
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
-        """See `Abilities.out_of_memory`; what is free is that of the current device."""
+        """See `Abilities.out_of_memory`; the free memory is that of the current device."""
         runtime = cupy.cuda.runtime
         ours = type(error).__module__.startswith("cupy")  # and cupy_backends: CUDA's and cuBLAS's
         if not (ours and re.search(_OUT_OF_MEMORY, str(error), re.IGNORECASE)):
@@ -160,7 +160,7 @@ class CupyBackend(ArrayLibrary):
 
 
 def _refuse_shared_memory() -> None:
-    """Raise BackendUnavailable if arrays share the host's memory, where changing one changes both.
+    """Raise BackendUnavailable if arrays share the host's memory, so that changes affect both.
 
     As `_try_skip_h2d_copy` and `get` in cupy/_core/core.pyx do.
     """
@@ -174,7 +174,7 @@ def _refuse_shared_memory() -> None:
 
 
 def _need_libraries() -> None:
-    """Raise BackendUnavailable if CuPy, whose wheels bring none, does not find CUDA's libraries."""
+    """Raise BackendUnavailable if CuPy, whose wheels lack CUDA's libraries, does not find them."""
     try:
         cupy.cuda.nvrtc.getVersion()
         _ = cupy.cuda.cublas  # which loads it

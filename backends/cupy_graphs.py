@@ -1,9 +1,9 @@
 """A training step of CuPy as a CUDA graph: one launch for all its kernels; untried on a GPU.
 
 A graph repeats the same kernels on the same memory.  The step is traced (`cupy_tracing.py`), so
-that its numbers, and the rows that it takes of the data, are known before: these, the state and
-small arrays are copied to memory of the graph, and results out of it.  When a graph is captured,
-and tried, is in `graphs.py`.
+that its numbers, and the rows of the data that it takes, are known beforehand: these, the state and
+small arrays are copied to memory of the graph, and results out of it.  `graphs.py` decides when a
+graph is captured and tried.
 """
 
 import operator
@@ -44,7 +44,7 @@ _capturing = Lock()  # the handle of cuBLAS is for one stream at a time
 
 
 class CapturedFunction:
-    """A function of CuPy arrays that becomes a CUDA graph when it was called often.
+    """A function of CuPy arrays that becomes a CUDA graph when it is called often.
 
     Graphs are for the default stream, on which each follows all that was launched before it.
     """
@@ -72,8 +72,8 @@ class CapturedFunction:
             return _Graph(self._on_tape, arguments)
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
-        """See `Capturable.has_same_bits`; but for the bits of NaN."""
-        # On the host: no two results are in the device's memory at once.
+        """See `Capturable.has_same_bits`, except for the bits of NaN."""
+        # On the host, so that no two results are in the device's memory at once.
         expected = map_tree(cupy.asnumpy, self.function(*arguments))
         results = map_tree(cupy.asnumpy, program(*arguments))
         have_same_form = map_tree(type, results) == map_tree(type, expected)
@@ -90,7 +90,7 @@ class _Graph:
         self._shapes = [x.shape for x in inputs]
         if sum(x.nbytes for x in inputs) > MOST_COPIED:
             raise Unsuitable
-        # Nothing that is freed meanwhile is given out again: the graph writes to it.
+        # Memory freed meanwhile must not be reused: the graph writes to it.
         self._memory: list[cupy.cuda.MemoryPointer] = []
         self._bytes = 0
         with cupy.cuda.using_allocator(self._allocate):
@@ -102,7 +102,7 @@ class _Graph:
         self._copy_out = _copier(results, results)
 
     def inputs(self, arguments: tuple[Tree, ...]) -> Tree:
-        """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
+        """Return the arguments for `launch`, or NotImplemented for arguments of another kind."""
         leaves = self._before(*arguments)
         if leaves is NotImplemented:
             return leaves
@@ -111,7 +111,7 @@ class _Graph:
         return inputs if [x.shape for x in inputs] == self._shapes else NotImplemented
 
     def launch(self, inputs: Sequence[Array]) -> Tree:
-        """Return what the function returns, in memory of its own."""
+        """Return the function's result, in memory of its own."""
         self._copy_in(self._held, inputs)
         self._graph.launch()
         results = leaves(self._results)
@@ -121,12 +121,12 @@ class _Graph:
         return map_tree(lambda _: next(left), self._results)
 
     def _captured(self) -> tuple[cupy.cuda.Graph, Tree]:
-        """Return the graph, and what will be its results: they have no values yet."""
+        """Return the graph and the arrays of its results, which have no values yet."""
         products = products_on(cupy.cuda.Device().id)
         workspace = self._allocate(products.workspace_size)
         run = partial(self._plan.run, self._held, products.matmul)
         products.use(cupy.cuda.Stream.null, workspace)
-        run()  # compiles and loads what is not allowed to be meanwhile
+        run()  # compiles and loads kernels, which is not allowed during a capture
         stream = cupy.cuda.Stream(non_blocking=True)
         products.use(stream, workspace)
         with stream, cupy.cuda.using_allocator(self._allocate):
@@ -148,13 +148,13 @@ class _Graph:
 
 
 def _memory(size: int) -> "cupy.cuda.MemoryPointer":
-    """Return memory that goes back to the device by itself: a pool of CuPy would keep it."""
+    """Return memory that is given back to the device on its own; CuPy's pool would keep it."""
     return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
 
 
 @dataclass(frozen=True)
 class _Elementwise:
-    """A function of NumPy as `in_one_kernel` takes it."""
+    """A NumPy function in the form that `in_one_kernel` takes."""
 
     function: Function
 
@@ -164,7 +164,7 @@ class _Elementwise:
 
 
 class _Plan:
-    """What happens before a graph is launched, and what in it.
+    """The operations before a graph is launched, and those in it.
 
     Parameters
     ----------
@@ -176,8 +176,8 @@ class _Plan:
     operations : list of Operation
         Those in the graph, in order.
     inputs : list of int
-        The places that these read and that are known before: the numbers that kernels are given,
-        arrays among the arguments, and rows of these.
+        The places that these read and that are known beforehand: numbers for kernels, arrays
+        among the arguments, and rows of these.
     """
 
     def __init__(self, function: Function, arguments: Tree) -> None:
@@ -220,19 +220,19 @@ class _Plan:
         return operation, False
 
     def _reads_known(self, operation: Operation) -> bool:
-        """Return whether all that it reads has its value before the graph."""
+        """Return whether everything that it reads has its value before the graph."""
         owners = (self._tape.owners[number] for number in operation.operands)
         is_known = self._known.issuperset(operation.operands)
         return is_known and self._overwritten.isdisjoint(owners)
 
     def _is_of_numbers(self, operation: Operation) -> bool:
-        """Return whether it is an operation of numbers alone, on the host."""
+        """Return whether it is an operation only on numbers, on the host."""
         constants = leaves((operation.args, operation.settings))
         has_tables = any(isinstance(leaf, np.ndarray) and leaf.ndim for leaf in constants)
         return self._numbers.issuperset(operation.operands) and not has_tables
 
     def _on_cupy(self, operation: Operation, varies: bool) -> Operation:
-        """Return the operation of CuPy for one of NumPy; a kernel if it is given numbers."""
+        """Return CuPy's operation for one of NumPy's; a kernel if its operands are numbers."""
         args, settings = map_tree(_constant, (operation.args, operation.settings))
         function = UFUNCS.get(operation.function, operation.function)
         if isinstance(function, Kernel) or function is operator.getitem:
@@ -279,20 +279,20 @@ def _is_array(leaf: object) -> bool:
 
 
 def _constant(leaf: Tree) -> Tree:
-    """Return an array of the function's own on the device."""
+    """Return one of the function's own arrays on the device."""
     if not isinstance(leaf, np.ndarray):
         return leaf
     return cupy.asarray(leaf) if leaf.ndim else leaf[()]
 
 
 def _of_library(function: Function) -> Function:
-    """Return CuPy's function for one of NumPy."""
-    if function in (short_sum, operator.pow):  # CuPy's operator makes squares and roots of powers
+    """Return CuPy's function for one of NumPy's."""
+    if function in (short_sum, operator.pow):  # CuPy's operator turns powers into squares and roots
         return function
     if function is erf:
         return cast("Function", special.erf)
     name = _NAMES.get(function, getattr(function, "__name__", ""))
-    for library in (cupy, array_api_compat.cupy):  # the names and settings of NumPy are CuPy's
+    for library in (cupy, array_api_compat.cupy):  # CuPy has NumPy's names and settings
         if hasattr(library, name):
             return cast("Function", getattr(library, name))
     raise Unsuitable

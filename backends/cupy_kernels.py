@@ -1,10 +1,10 @@
-"""Kernels of CuPy: how one is written for operations on a tape, that of sums, and their trial.
+"""Kernels of CuPy: written for the operations on a tape, or for sums, and tried before use.
 
 Each operation on a tape is one line of CUDA, with CuPy's own rules: the common dtype of the
-operands, one IEEE operation, and no contraction (`--fmad=false`).  Before a kernel takes the place
-of CuPy's own, it and the function, operation by operation, get the same hard arguments, once per
-process and device: special values, denormal ones, ends of ranges, random bits.  Where a bit
-differs, or a compiler refuses, a warning says so.
+operands, one IEEE operation, and no contraction (`--fmad=false`).  Before a kernel replaces CuPy's
+own, it is compared with the function, operation by operation, on the same hard arguments, once per
+process and device: special values, denormal ones, ends of ranges, random bits.  If a bit differs,
+or a compiler refuses, a warning says so.
 """
 
 import math
@@ -58,7 +58,7 @@ def elementwise_kernel(inputs: str, outputs: str, body: str, name: str) -> Funct
 
 
 def erf(x: Array) -> Array:
-    """Stand for the error function: of its values nothing depends on the host."""
+    """Stand for the error function; its values on the host do not matter."""
     return x.tape.record(erf, x) if isinstance(x, Tracer) else +x
 
 
@@ -92,14 +92,14 @@ class KernelWriter:
     Parameters
     ----------
     kinds : list of str or type
-        Of each place on the tape.
+        The kind of each place on the tape.
     argument_count : int
         The first places are those of the arguments.
 
     Attributes
     ----------
     tables : list of array
-        That the kernel takes after the arguments.
+        Tables that the kernel takes after the arguments.
     """
 
     def __init__(self, kinds: Sequence[Kind], argument_count: int) -> None:
@@ -110,12 +110,12 @@ class KernelWriter:
         self.tables: list[HostArray] = []
 
     def source(self, operations: Sequence[Operation], result: Tree) -> tuple[str, str, str, str]:
-        """Return what `elementwise_kernel` takes: from x0, x1, … by t0, t1, … to y0, y1, …"""
+        """Return the arguments of `elementwise_kernel`: from x0, x1, … by t0, t1, … to y0, y1, …"""
         for number, operation in enumerate(operations):
             dtype = self._dtype(operation.result)
             try:
                 text = self._expression(operation, dtype)
-            except (KeyError, TypeError) as error:  # there is none for operands of their dtypes
+            except (KeyError, TypeError) as error:  # there is no loop for operands of their dtypes
                 raise Unsuitable from error
             self._names[operation.result] = f"t{number}"
             self._lines.append(f"const {dtype} t{number} = {text};")
@@ -148,7 +148,7 @@ class KernelWriter:
         return self._computed(np.rint if function is np.round else function, operands, dtype)
 
     def _entry(self, table: HostArray, index: object) -> str:
-        """Return the expression for an entry of a table of the function's own."""
+        """Return the expression for an entry of one of the function's own tables."""
         if not isinstance(table, np.ndarray) or table.ndim != 1:
             raise Unsuitable
         name = f"x{len(self._inputs)}"
@@ -176,7 +176,7 @@ class KernelWriter:
         return f"{dtype}({result})" if is_cast else result
 
     def _promoted(self, operand: Tree) -> DType:
-        """Return what `numpy.result_type` takes for an operand: a dtype, or a Python number."""
+        """Return an operand's argument for `numpy.result_type`: a dtype, or a Python number."""
         if isinstance(operand, Place):
             kind = self._kinds[operand.number]
             return kind(1) if isinstance(kind, type) else np.dtype(kind)
@@ -206,7 +206,7 @@ class KernelWriter:
 
 
 def works(key: Hashable, trial: Callable[[], bool]) -> bool:
-    """Return whether a trial succeeds on the current device, where it is made once; warn if not."""
+    """Return whether a trial succeeds on the current device, run once there; warn if not."""
     consequence = (
         f"CuPy {cupy.__version__} goes on operation by operation if a fused kernel cannot be "
         "used here"
@@ -215,7 +215,7 @@ def works(key: Hashable, trial: Callable[[], bool]) -> bool:
 
 
 def gives_the_same(kernel: Function, function: Function, kinds: Sequence[Kind]) -> bool:
-    """Return whether a kernel gives the bits of function(xp, *operands) of operands such as it."""
+    """Return whether a kernel has the bits of function(xp, *operands) for operands like these."""
     operands = [_hard(number, kind) for number, kind in enumerate(kinds)]
     expected = leaves(function(array_api_compat.cupy, *operands))
     return all(map(have_same_bits, leaves(kernel(*operands)), expected))
@@ -230,7 +230,7 @@ _NUMBERS = (0.37, 1.5, 1e-3, 0.9, 3.0, 0.999, 1e-8)
 
 
 def _hard(number: int, kind: Kind) -> Array:
-    """Return hard values for an operand of a kernel; each operand has them in another order."""
+    """Return hard values for an operand of a kernel, in a different order for each operand."""
     if isinstance(kind, type):
         return kind(_NUMBERS[number % len(_NUMBERS)]) if kind is float else kind(3 + number)
     return cupy.asarray(np.roll(_hard_values(kind), 97 * number))
@@ -255,7 +255,7 @@ def _hard_values(dtype: str) -> HostArray:
 
 
 def have_same_bits(x: Array, y: Array) -> bool:
-    """Return whether two arrays, of CuPy or NumPy, have the same bits, but for those of NaN."""
+    """Return whether two CuPy or NumPy arrays have the same bits, except for those of NaN."""
     x, y = cupy.asnumpy(x), cupy.asnumpy(y)
     if x.dtype != y.dtype or x.shape != y.shape:
         return False
@@ -264,14 +264,14 @@ def have_same_bits(x: Array, y: Array) -> bool:
     return bool(np.all(are_nan | (x.view(bits) == y.view(bits))))
 
 
-# Sums in the order of a binary tree, in one launch: each thread takes a sum of its own.
+# Sums in the order of a binary tree, in one launch: each thread computes one sum.
 #
 # The order is that of `reproducible/sums.py`: the second half is added to the first, again and
-# again, and what is left over where a length is odd is added at the end.  A thread goes through the
+# again, and what is left over if a length is odd is added at the end.  A thread goes through the
 # tree depth first, so that it keeps one partial sum for each level.
 
-# A thread takes longer for more than the launches do that add halves, each by many threads.  Where
-# there are many sums, there are many threads anyway.
+# For longer sums a thread takes more time than the launches that add halves, each by many threads.
+# If there are many sums, there are many threads anyway.
 _LONGEST_OF_FEW = 128
 _LONGEST = 512
 _MANY = 128
@@ -304,7 +304,7 @@ _KERNEL = elementwise_kernel(
 def short_sum(x: Array, axis: int) -> Array:
     """Return the sum of x (…, n, …) along the axis in float64, kept with length 1.
 
-    Of an array of NumPy, which stands for one of CuPy on a tape, only the shape and the dtype.
+    For a NumPy array, which stands for a CuPy array on a tape, only shape and dtype are right.
     """
     if isinstance(x, Tracer):
         return x.tape.record(short_sum, x, axis)
@@ -319,7 +319,7 @@ def short_sum(x: Array, axis: int) -> Array:
 
 
 def tree_sum(xp: Namespace, halved: Function, x: Array, axis: int) -> Array:
-    """Return halved(xp, x, axis), in one launch where that is quicker and gives the same bits."""
+    """Return halved(xp, x, axis), in one launch if that is quicker and gives the same bits."""
     n = x.shape[axis]
     is_quicker = n <= _LONGEST_OF_FEW or (n <= _LONGEST and math.prod(x.shape) >= n * _MANY)
     if is_quicker and works("tree_sum", partial(_gives_the_same, halved)):

@@ -1,8 +1,8 @@
-"""Products of matrices on CuPy by cuBLAS itself, within a capture, too; untried on a GPU.
+"""Matrix products on CuPy by direct calls of cuBLAS, even within a capture; untried on a GPU.
 
 CuPy's own calls of cuBLAS raise while a stream is captured (`setStream` in
 cupy_backends/cuda/libs/cublas.pyx, issue 6290), as cuBLAS may allocate its workspace then.  Here it
-has a handle and a workspace of its own, and is called with the arguments that CuPy gives it
+has a handle and a workspace of its own, and is called with the same arguments as by CuPy
 (`tensordot_core`, `tensordot_core_v11` and `matmul` in cupy/_core/_routines_linalg.pyx), for the
 same bits.
 """
@@ -38,13 +38,13 @@ class Products:
         self._call("cublasCreate_v2", ctypes.byref(self._handle))
         capability = int(cupy.cuda.Device().compute_capability)
         self._algorithm = _TENSOR_OP if capability >= 80 else _DEFAULT
-        # Bytes, as cuBLAS takes by itself: another size may lead to other kernels, and bits.
+        # Bytes, as cuBLAS takes by default: another size may lead to other kernels and bits.
         self.workspace_size = 2**25 if capability >= 90 else 2**22
 
     def use(self, stream: "cupy.cuda.Stream", workspace: "cupy.cuda.MemoryPointer") -> None:
-        """Let all that follows run on a stream, with `workspace_size` bytes for as long."""
+        """Run everything that follows on a stream, with `workspace_size` bytes meanwhile."""
         self._call("cublasSetStream_v2", self._handle, _pointer(stream.ptr))
-        size = ctypes.c_size_t(self.workspace_size)  # to be set again: another stream resets it
+        size = ctypes.c_size_t(self.workspace_size)  # must be set again: another stream resets it
         self._call("cublasSetWorkspace_v2", self._handle, _pointer(workspace.ptr), size)
 
     def matmul(self, a: Array, b: Array) -> Array:
@@ -77,7 +77,7 @@ class Products:
     def _stacked(self, a: Array, b: Array) -> Array:
         """Return the products of stacks (…, m, k) and (…, k, n), which broadcast.
 
-        Where they do, cuBLAS is given a pointer to each matrix, else the steps between them.
+        If they do, cuBLAS is given a pointer to each matrix, else the steps between them.
         """
         a, b = (x if x.flags.c_contiguous else x.copy() for x in (a, b))
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -114,7 +114,7 @@ class Products:
 
 @cache
 def products_on(device: int) -> Products:
-    """Return those of a device, the current one; there is one of each in a process."""
+    """Return the `Products` of the current device; there is one per device in a process."""
     return Products()
 
 
@@ -132,9 +132,9 @@ def _step(x: Array) -> ctypes.c_longlong:
 
 
 def _by_columns(x: Array, transposed: int) -> tuple[Array, int, int]:
-    """Return x, whether cuBLAS has to transpose what it sees of it, and the step between columns.
+    """Return x, whether cuBLAS must transpose x as it sees it, and the step between columns.
 
-    Transposed says whether it would have to if x were stored by columns.
+    `transposed` says whether it would have to if x were stored by columns.
     """
     if x.flags.f_contiguous:
         return x, transposed, max(x.strides[1] // x.itemsize, x.shape[0])

@@ -1,8 +1,8 @@
 """Elementwise functions of CuPy as one kernel each: traced on the host, on arrays without memory.
 
-CuPy asks no other class for its operations, so there is nothing to trace them by.  A function is
-bound to a namespace of NumPy instead and recorded on NumPy's tape, whose operations become the
-lines of a kernel (`cupy_kernels.py`), or the nodes of a graph (`cupy_graphs.py`).
+CuPy's operations do not dispatch to other classes, so they cannot be traced.  Instead, a function
+is bound to a namespace of NumPy and recorded on NumPy's tape, whose operations become the lines of
+a kernel (`cupy_kernels.py`) or the nodes of a graph (`cupy_graphs.py`).
 """
 
 import operator
@@ -28,16 +28,16 @@ from .transfer import HostArray
 
 # Functions whose result has the shape that all arguments broadcast to.
 _BROADCASTING = {np.where, np.clip, np.full_like, np.ones_like, np.zeros_like, np.round}
-_NUMBERS = (bool, int, float)  # of Python, which take the dtype of arrays
+_NUMBERS = (bool, int, float)  # Python's numbers, which take the dtype of arrays
 
 
 class StandInTape(NumpyTape):
-    """A tape of arrays of which one element stands for all.
+    """A tape of arrays in which one element stands for all.
 
     Parameters
     ----------
     keeps_kernels : bool
-        Whether a function that is one kernel is one operation, too.
+        Whether a function that is one kernel is also one operation.
 
     Attributes
     ----------
@@ -56,11 +56,11 @@ class StandInTape(NumpyTape):
         return super().tracer(value, owner, layout)
 
     def evaluate(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Array:
-        """Return what stands for the result, without the work where that is much."""
+        """Return a stand-in for the result, avoiding expensive work."""
         if isinstance(function, Kernel):
             return function.stand_in(args)
         arrays = [leaf for leaf in leaves(args) if isinstance(leaf, np.ndarray) and leaf.ndim]
-        ufunc = UFUNCS.get(function, function)  # an operator of numbers keeps them Python's own
+        ufunc = UFUNCS.get(function, function)  # an operator on numbers keeps them Python's own
         if ufunc is np.matmul and all(np.ndim(array) > 1 for array in args):
             a, b = args
             stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -74,7 +74,7 @@ class StandInTape(NumpyTape):
         return _stand_in(value.shape, value.dtype) if is_new else value
 
     def overwrite(self, ufunc: Function, inputs: Tree, target: Array) -> None:
-        """Leave the target, whose shape and dtype stay."""
+        """Leave the target as it is: its shape and dtype do not change."""
 
 
 def _is_broadcasting(function: Function) -> bool:
@@ -88,7 +88,7 @@ def _stand_in(shape: tuple[int, ...], dtype: DType) -> HostArray:
 
 
 def stand_in_of(leaf: Tree) -> Tree:
-    """Return what stands for an array of CuPy; a number as it is."""
+    """Return a stand-in for a CuPy array; numbers are unchanged."""
     return _stand_in(leaf.shape, leaf.dtype) if isinstance(leaf, cupy.ndarray) else leaf
 
 
@@ -100,7 +100,7 @@ def _one_element(leaf: Tree) -> Tree:
 
 
 def kind_of(value: Array) -> Kind:
-    """Return the dtype of an array, or of a number of NumPy, or the type of a Python number."""
+    """Return the dtype of an array or a NumPy number, or the type of a Python number."""
     if type(value) in _NUMBERS:
         return type(value)
     return value.dtype.name if hasattr(value, "dtype") else ""
@@ -113,11 +113,11 @@ class Kernel:
     Attributes
     ----------
     source : tuple of str
-        What `elementwise_kernel` takes.
+        The arguments of `elementwise_kernel`.
     tables : list of array
-        That it takes after the operands.
+        Tables that it takes after the operands.
     dtypes : list of str
-        Of the results.
+        The dtypes of the results.
     is_tuple : bool
         Whether it returns a tuple.
     """
@@ -138,19 +138,19 @@ class Kernel:
         return kernels.elementwise_kernel(*self.source)
 
     def stand_in(self, operands: Sequence[Array]) -> Tree:
-        """Return what stands for the results on a tape."""
+        """Return stand-ins for the results on a tape."""
         shape = np.broadcast_shapes(*map(np.shape, operands))
         results = tuple(_stand_in(shape, dtype) for dtype in self.dtypes)
         return results if self.is_tuple else results[0]
 
 
 def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
-    """Return what that of `shortcuts.py` does, for one kernel."""
+    """Do the same as `shortcuts.zero_below`, for one kernel."""
     return xp.where(xp.abs(x) < threshold, 0.0, x)
 
 
 def in_one_kernel(function: Function, *operands: Array) -> Tree:
-    """Return function(xp, *operands), elementwise, of arrays and numbers, in one launch."""
+    """Return function(xp, *operands), elementwise on arrays and numbers, in one launch."""
     try:
         kernel = kernel_of(function, map(kind_of, operands))
     except MemoryError:  # of the trial
@@ -159,7 +159,7 @@ def in_one_kernel(function: Function, *operands: Array) -> Tree:
 
 
 def kernel_of(function: Function, kinds: Iterable[Kind]) -> Kernel | None:
-    """Return the function as one kernel, which serves all shapes; None if it is none."""
+    """Return the function as one kernel, which serves all shapes; None if it is not one."""
     return _kernel_on(cupy.cuda.Device().id, function, tuple(kinds))
 
 
@@ -190,7 +190,7 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
 
 
 def on_tape(function: Function) -> Function | None:
-    """Return the function bound to the namespace of the tape in the place of CuPy's, or None."""
+    """Return the function bound to the tape's namespace instead of CuPy's, or None."""
     if not (isinstance(function, partial) and function.args):
         return None
     xp, *components = function.args
@@ -201,7 +201,7 @@ def on_tape(function: Function) -> Function | None:
 
 
 def _namespace() -> Namespace:
-    """Return NumPy's namespace with CuPy's way to do what the standard lacks."""
+    """Return NumPy's namespace with CuPy's functions that the standard lacks."""
     traced = ModuleType("array_api_compat.cupy.traced")
     vars(traced).update(vars(array_api_compat.numpy) | {"__name__": traced.__name__})
     offer(
@@ -220,7 +220,7 @@ def _namespace() -> Namespace:
 
 
 def _entries(table: Array, indices: Array) -> Array:
-    """Return `np.take(table, indices)`, which NumPy asks no indices for."""
+    """Return `np.take(table, indices)`, which does not dispatch on the indices."""
     if isinstance(indices, Tracer):
         return indices.tape.record(np.ndarray.take, table, indices)
     return np.take(table, indices)

@@ -1,6 +1,6 @@
 """When a function is captured as a CUDA graph, and whether the graph is used.
 
-What a graph is, of CuPy or of PyTorch, is in `cupy_graphs.py` and `torch_compile.py`.
+`cupy_graphs.py` and `torch_compile.py` define the graphs of CuPy and PyTorch.
 """
 
 from threading import Lock
@@ -28,38 +28,38 @@ class Graph(Protocol):
     """A function, captured with arguments of one kind."""
 
     def inputs(self, arguments: tuple[Tree, ...]) -> Tree:
-        """Return what `launch` is to be given; NotImplemented for arguments of another kind."""
+        """Return the arguments for `launch`, or NotImplemented for arguments of another kind."""
 
     def launch(self, inputs: Tree) -> Tree:
-        """Return what the function returns, in memory of its own."""
+        """Return the function's result, in memory of its own."""
 
 
 class Capturable(Protocol):
     """A function that may have a graph."""
 
     def capture(self, arguments: tuple[Tree, ...]) -> Graph:
-        """Return a graph; raise Unsuitable where that would be wrong, or slower."""
+        """Return a graph; raise Unsuitable if it would be wrong or slower."""
 
     def has_same_bits(self, program: Function, arguments: tuple[Tree, ...]) -> bool:
-        """Return whether a program gives all bits that the function gives."""
+        """Return whether a program gives all bits of the function's result."""
 
 
 class Graphs:
     """The graph of a function, if there is one.
 
-    It is captured when the function was called often, and has to give the same bits at the next
-    call, whose numbers are others, before it is used.  Of all functions, the latest four captured
-    have one; any other may be captured again.
+    It is captured when the function has been called often, and must give the same bits at the next
+    call, with other numbers, before it is used.  Only the four functions captured last have one;
+    any other may be captured again.
 
     Parameters
     ----------
     library : str
-        Its name and version, for warnings.
+        The library's name and version, for warnings.
 
     Attributes
     ----------
     is_used : bool
-        Whether there is one that gave the same bits.
+        Whether there is a graph that gave the same bits.
     """
 
     def __init__(self, library: str) -> None:
@@ -71,9 +71,9 @@ class Graphs:
         self._busy = Lock()
 
     def __call__(self, function: Capturable, arguments: tuple[Tree, ...]) -> Tree:
-        """Return what a function returns; NotImplemented if it has no graph for such arguments.
+        """Return a function's result; NotImplemented if it has no graph for such arguments.
 
-        A graph has memory for one call at a time: meanwhile, other threads go without.
+        A graph has memory for one call at a time; meanwhile, other threads do not use it.
         """
         if self._fallback.failed or not self._busy.acquire(blocking=False):
             return NotImplemented
@@ -88,7 +88,7 @@ class Graphs:
         return NotImplemented
 
     def _called(self, function: Capturable, arguments: tuple[Tree, ...]) -> Tree:
-        """Use the graph, or try it, or capture one if it is time for that."""
+        """Use the graph, try it, or capture one if it is time to."""
         graph = self._graph  # another thread may drop it
         inputs = NotImplemented if graph is None else graph.inputs(arguments)
         if graph is None or inputs is NotImplemented:
@@ -113,7 +113,7 @@ class Graphs:
         self._keep(function.capture(arguments))
 
     def _keep(self, graph: Graph) -> None:
-        """Have a graph, and let none have one but those who got theirs last."""
+        """Keep a graph, and drop those of all functions except the latest."""
         with _latest_lock:
             self._graph = graph
             _latest.pop(self, None)

@@ -1,4 +1,4 @@
-"""JAX, on the processor, a GPU or a TPU; operation by operation, or compiled where asked."""
+"""JAX, on the processor, a GPU or a TPU; operation by operation, or compiled on request."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,12 +55,12 @@ _settings_of = attrgetter(*(name for name, *_ in _SETTINGS))
 
 
 def require_settings() -> None:
-    """Raise unless all settings fit, in this process and where this is called.
+    """Raise unless all settings fit, in this process and in this context.
 
     Raises
     ------
     BackendUnavailable
-        What is set, to what, and how to set it.
+        The message names the setting, its value and how to set it.
     """
     for (name, fits, fitting, reason), setting in zip(
         _SETTINGS, _settings_of(jax.config), strict=True
@@ -83,7 +83,7 @@ offer(
     check_process=require_settings,
     erf=special.erf,
     largest=_largest,
-    rows_from=jax.lax.dynamic_slice_in_dim,  # where the start is traced, too
+    rows_from=jax.lax.dynamic_slice_in_dim,  # even if the start is traced
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     zero_below=_zero_below,
@@ -96,16 +96,16 @@ _INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installa
 class JaxBackend(ArrayLibrary):
     """JAX arrays on "cpu", "gpu", "cuda:1" or the like; by default on JAX's first device.
 
-    Making one changes two settings of JAX for the whole process, because JAX offers no other
+    Creating one changes two settings of JAX for the whole process, because JAX offers no other
     way:
 
-    - `jax_enable_x64` is switched on.  JAX would otherwise make float32 of every float64 array
-      and int32 of every int64 one.
-    - `jax_default_matmul_precision` is set to "highest", if it is not set.  JAX would
+    - `jax_enable_x64` is switched on.  JAX would otherwise convert every float64 array to float32
+      and every int64 array to int32.
+    - `jax_default_matmul_precision` is set to "highest" if it is not set.  JAX would
       otherwise round the entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and
       to bfloat16 on TPUs.  On the processor it changes nothing.
 
-    Other settings that change results, or let none be computed, are refused by `require_settings`.
+    `require_settings` refuses other settings that change results or prevent them.
     """
 
     name = "jax"
@@ -144,7 +144,7 @@ class JaxBackend(ArrayLibrary):
         return np.asarray(array)
 
     def synchronize(self) -> None:
-        """Wait for every array that is alive on this platform: JAX waits for arrays alone."""
+        """Wait for every live array on this platform, since JAX can only wait for arrays."""
         jax.block_until_ready(jax.live_arrays(self._device.platform))
 
     def compile(
@@ -155,10 +155,10 @@ class JaxBackend(ArrayLibrary):
         exact: bool = False,
         most: int = 1,
     ) -> Function | None:
-        """See `Abilities.compile`: XLA makes one call of many, each of some microseconds.
+        """See `Abilities.compile`: XLA combines many calls of some microseconds into one.
 
-        Loops are `jax.lax.fori_loop`, compiled once for all counts.  None, after a warning, if a
-        trial on this device shows that exact compilation changes bits.
+        Loops are `jax.lax.fori_loop`, compiled once for all counts.  The result is None, after a
+        warning, if a trial on this device shows that exact compilation changes bits.
         """
         if exact:
             is_single = isinstance(self._device, jax.Device)  # arrays on several have a sharding
@@ -177,7 +177,7 @@ class JaxBackend(ArrayLibrary):
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
-        """See `Abilities.out_of_memory`; what is free is that of JAX's first device."""
+        """See `Abilities.out_of_memory`; the free memory is that of JAX's first device."""
         said = str(error)
         if not (isinstance(error, jax.errors.JaxRuntimeError) and _OUT_OF_MEMORY in said):
             return None
@@ -206,7 +206,7 @@ def _text(device: jax.Device) -> str:
 
 
 def _with_settings_checked(function: Function, *arguments: Tree) -> Tree:
-    require_settings()  # whenever it is traced: JAX does so anew where one of them is another
+    require_settings()  # whenever it is traced: JAX traces anew if one of them changes
     return function(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""Functions under `jax.jit`, and loops of them; the way back for those that cannot be compiled."""
+"""Functions under `jax.jit`, loops of them, and a fallback for those that cannot be compiled."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ from .tracing import TracedFunction
 Rows = dict[str, Tree]
 """An array (most,) of numbers, or a list of them, by name, perhaps in nested dicts."""
 
-# Raised by a function that looks at values, which are missing while it is traced; and by exact
+# Raised by a function that reads values, which are missing while it is traced, and by exact
 # compilation for loops that round.
 _CANNOT_COMPILE = (
     NotImplementedError,
@@ -29,7 +29,7 @@ _CANNOT_COMPILE = (
 
 
 def jitted(function: Function, used_up: tuple[int, ...]) -> Function:
-    """Return `jax.jit` of a function, the memory of some arguments given up."""
+    """Return `jax.jit` of a function that may overwrite the memory of some arguments."""
     compiled: Function = jax.jit(function, donate_argnums=used_up)
     return compiled
 
@@ -42,7 +42,7 @@ class CompiledFunction:
     Parameters
     ----------
     function : callable
-        As `Abilities.compile` wants it.
+        As for `Abilities.compile`.
     used_up : tuple of int
         The places of the arguments whose memory may be overwritten.
     compiler : callable
@@ -73,7 +73,7 @@ class CompiledFunction:
         result = self._fallback.attempt(self.run, *arguments)
         if result is not NotImplemented:
             return result
-        self.run = self._function  # before anything ran: no memory was written over
+        self.run = self._function  # before anything ran: no memory was overwritten
         return self._function(*arguments)
 
 
@@ -83,7 +83,7 @@ class RecognizingFunction(TracedFunction):
     Parameters
     ----------
     function : callable
-        As `Abilities.compile` wants it; of arrays alone.
+        As for `Abilities.compile`; all arguments are arrays.
     """
 
     # JAX itself moves arrays that are not committed to a device.
@@ -99,11 +99,11 @@ class RecognizingFunction(TracedFunction):
         return ["return run(*arguments)"], {"run": self.function.run}
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
-        """See `TracedFunction.has_same_bits`: it is the function."""
+        """See `TracedFunction.has_same_bits`: the program is the function itself."""
         return True
 
     def is_array(self, leaf: object) -> bool:
-        """See `TracedFunction.is_array`: what is traced is none."""
+        """See `TracedFunction.is_array`: tracers are not arrays."""
         return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
 
 
@@ -130,7 +130,7 @@ def compiled_loop(function: Function, most: int) -> Function:
 def looped(
     function: Function, length: int, carry: Tree, rows: Rows, shared: Tree, count: jax.Array
 ) -> tuple[Tree, Tree]:
-    """Return the last carry and the results, traced once: of arrays (length,) as rows."""
+    """Return the last carry and the results, traced once; rows are arrays (length,)."""
 
     def row_at(index: jax.Array | int) -> Tree:
         return jax.tree.map(itemgetter(index), rows)
@@ -149,7 +149,7 @@ def looped(
 def one_by_one(
     function: Function, carry: Tree, rows: Rows, shared: Tree, count: int
 ) -> tuple[Tree, Tree]:
-    """Return the same, operation by operation: of a function that looks at values."""
+    """Return the same, operation by operation, for a function that reads values."""
     results = []
     for index in range(count):
         row = jax.tree.map(jnp.asarray, jax.tree.map(itemgetter(index), rows))

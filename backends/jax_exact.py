@@ -2,20 +2,20 @@
 
 XLA fuses operations, and then contracts a * b + c into one rounding, merges constants, and divides
 by multiplying with a reciprocal.  It can do so only where it sees the operation or the constant.
-So the function is traced, and its operations are repeated with a zero z added whose value XLA does
-not know, since it is an argument:
+So the function is traced, and its operations are repeated with an added zero z, an argument whose
+value XLA does not know:
 
 - a product a * b becomes a * b + z with z = -0.0, which changes no number, not even the sign of 0.
-  Contracted or not, it rounds once, and leaves nothing to contract to the sum that follows.
+  Contracted or not, it rounds once, and leaves nothing to contract with the sum that follows.
 - quotients, sums and matrix products have z added likewise; so have divisors and constants, which
   then look like any other number.
 
 That costs next to nothing, as a fused multiply-add takes no longer than a product.  Without fusion
 (`xla_disable_hlo_passes="fusion"`) a training step takes up to three times as long and its
-compilation four times, and still XLA takes (x + c) - c for x.
+compilation four times, and XLA still simplifies (x + c) - c to x.
 
-`exact_jit` is tried once per process and device, on formulas whose bits NumPy knows, before it is
-relied on.
+Before it is relied on, `exact_jit` is tried once per process and device on formulas whose bits
+NumPy knows.
 """
 
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ _CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 _OPTIONS = {
     # By default XLA may skip the rounding of a number that is converted and converted back.
     "xla_allow_excess_precision": False,
-    # Without these emitters XLA's CPU compiler takes three fifths of the time, and what it compiles
-    # is as quick (seen with jaxlib 0.10.2).
+    # Without these emitters XLA's CPU compiler takes three fifths of the time, and its code is as
+    # fast (seen with jaxlib 0.10.2).
     "xla_cpu_use_fusion_emitters": False,
 }
 
@@ -50,19 +50,19 @@ _ZERO = np.float64(-0.0)  # not committed to a device: it goes where the others 
 
 
 def exact_jit(function: Function, used_up: tuple[int, ...] = ()) -> Function:
-    """Return the compiled function, which gives the bits that it gives operation by operation.
+    """Return the compiled function, with the same bits as operation by operation.
 
-    NaN that is computed is NaN, of any sign and payload; a constant one is kept.  The sums of
-    floats in it, and the products of matrices, must be exact in any order of additions, as those of
-    the reproducible namespace are: XLA adds up the parts of concatenated, repeated or transposed
+    A computed NaN may have any sign and payload; a constant one is kept.  Sums of floats and
+    products of matrices in the function must be exact in any order of additions, as those of the
+    reproducible namespace are, because XLA adds the parts of concatenated, repeated or transposed
     arrays in another order.
 
     Parameters
     ----------
     function : callable
-        As `Abilities.compile` wants it; of what JAX has, control flow may round nothing.
+        As for `Abilities.compile`; JAX's control flow in it must not round.
     used_up : tuple of int
-        The places of the arguments whose memory may be written over.
+        The places of the arguments whose memory may be overwritten.
     """
 
     def guarded(z: jax.Array, *arguments: Tree) -> Tree:
@@ -129,7 +129,7 @@ class _Guard:
 
 
 def _from_bool(equation: core.JaxprEqn) -> bool:
-    """Return whether it makes 0 and 1 of booleans: XLA makes selections of their products."""
+    """Return whether it converts booleans to 0 and 1, whose products XLA turns into selections."""
     named = equation.primitive.name == "convert_element_type"
     return named and bool(equation.invars[0].aval.dtype == bool)
 
@@ -139,7 +139,7 @@ def _is_floating(atom: _Atom) -> bool:
 
 
 def _inner(parameters: dict[str, object]) -> list[core.Jaxpr]:
-    """Return the jaxprs among the parameters of a primitive: of loops and branches."""
+    """Return the jaxprs among the parameters of a primitive, such as loops and branches."""
     values = [x for value in parameters.values() for x in _as_tuple(value)]
     return [getattr(x, "jaxpr", x) for x in values if isinstance(x, core.ClosedJaxpr | core.Jaxpr)]
 

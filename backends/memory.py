@@ -1,6 +1,6 @@
-"""The memory of the host: freed blocks kept, and error messages of libraries without a report.
+"""The memory of the host: keeping freed blocks, and messages for libraries that lack them.
 
-The memory of other devices is reported by their backends.
+The backends report the memory of other devices.
 """
 
 import os
@@ -19,7 +19,7 @@ _LARGEST_KEPT = 2**25 - 2**17
 
 def keep_freed_blocks() -> None:
     """Make the C library keep freed memory for the next array, if it is glibc."""
-    import numpy as np  # here: to import the backends imports no array library
+    import numpy as np  # here: importing the backends imports no array library
 
     np.empty(_LARGEST_KEPT, dtype=np.uint8)  # freed at once, its pages never touched
 
@@ -35,12 +35,12 @@ def host_memory() -> int | None:
 
 
 def refuse_beyond_memory(what: str, size: int) -> None:
-    """Raise if `size` bytes are more than the host has; the system might only kill the process.
+    """Raise if `size` bytes are more than the host has; the system might just kill the process.
 
     Raises
     ------
     MemoryError
-        The message says what takes how much.
+        The message says what needs how much.
     """
     total = host_memory()
     if total is not None and size > total:

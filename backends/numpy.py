@@ -36,7 +36,7 @@ def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
 
 
 def _take(x: Array, indices: Array, *, axis: int) -> Array:
-    for operand in (x, indices):  # for indices alone, NumPy asks no other class
+    for operand in (x, indices):  # NumPy does not dispatch on the indices alone
         if isinstance(operand, Tracer):
             return operand.tape.record(np.ndarray.take, x, indices, axis=axis)
     return np.take(x, indices, axis=axis)
@@ -44,7 +44,7 @@ def _take(x: Array, indices: Array, *, axis: int) -> Array:
 
 def _standard_function(name: str) -> Function:
     """Return a function as the standard has it."""
-    is_unlike = name in _UNLIKE_THE_STANDARD  # to import the other takes as long as NumPy
+    is_unlike = name in _UNLIKE_THE_STANDARD  # importing the other takes as long as importing NumPy
     function: Function = getattr(import_module("array_api_compat.numpy") if is_unlike else np, name)
     return function
 
@@ -70,10 +70,10 @@ class NumpyBackend(ArrayLibrary):
         return host
 
     def _download(self, array: Array) -> Array:
-        return np.asarray(array)  # a scalar, as NumPy's reductions give it, becomes 0-d
+        return np.asarray(array)  # a scalar from NumPy's reductions becomes 0-d
 
     def synchronize(self) -> None:
-        """Return at once: NumPy computes before it returns."""
+        """Return at once: NumPy's operations are complete when they return."""
 
     def compile(
         self,
@@ -123,7 +123,7 @@ def philox_halves(
     begin, end = blocks
     own_key = [np.asarray(word, np.uint64) for word in key]
     leading = np.broadcast_shapes(*[word.shape for word in own_key])[:-1]
-    words = np.empty((*leading, end - begin, 4), "<u4")  # of each the lower half comes first
+    words = np.empty((*leading, end - begin, 4), "<u4")  # the lower half of each comes first
     length = max(_PART // max(1, math.prod(leading)), _SHORTEST)
 
     def draw(start: int) -> None:

@@ -1,8 +1,8 @@
-"""How a function of NumPy arrays is traced: it runs once on tracers in place of its arguments.
+"""Tracing of functions of NumPy arrays, which run once on tracers instead of their arguments.
 
-A program overwrites an array that nothing needs any more with a result of its shape, dtype and
-strides.  Every array belongs to one call: threads share none, and what a call has returned stays as
-it is.
+A program overwrites an array that is no longer needed with a result of its shape, dtype and
+strides.  Every array belongs to one call: threads share none, and returned arrays are never
+changed.
 """
 
 import operator
@@ -69,7 +69,7 @@ class TracedNumpyFunction(TracedFunction):
 
 
 class Tracer(NDArrayOperatorsMixin):
-    """Stands for an array or a number, whose value it has: every operation on it is recorded."""
+    """Stands for an array or a number and has its value; every operation on it is recorded."""
 
     __hash__ = object.__hash__
     device = "cpu"
@@ -111,7 +111,7 @@ class Tracer(NDArrayOperatorsMixin):
         return self.tape.record(function, *inputs, **settings)
 
     def __pow__(self, power: object) -> "Tracer":
-        return self.tape.record(operator.pow, self, power)  # which makes squares, roots of arrays
+        return self.tape.record(operator.pow, self, power)  # which makes squares and roots
 
     def __rpow__(self, base: object) -> "Tracer":
         return self.tape.record(operator.pow, base, self)
@@ -144,7 +144,7 @@ class NumpyTape(Tape):
         tracers = map_tree(self.argument, arguments)
         result = function(*tracers)
         if any(isinstance(leaf, np.ndarray) for leaf in leaves(result)):
-            raise Unsuitable  # an array of the function's own, which callers would share
+            raise Unsuitable  # one of the function's own arrays, which callers would share
         return map_tree(self.operand, result)
 
     def argument(self, value: Array) -> Tracer:
@@ -157,7 +157,7 @@ class NumpyTape(Tape):
         return Tracer(self, value, self.add_place(owner, layout))
 
     def evaluate(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Array:
-        """Return what a function returns for values."""
+        """Return the result of a function of values."""
         return function(*args, **settings)
 
     def overwrite(self, ufunc: Function, inputs: Tree, target: Array) -> None:
@@ -165,7 +165,7 @@ class NumpyTape(Tape):
         ufunc(*inputs, out=target)
 
     def record(self, function: Function, *args: Tree, **settings: Tree) -> Tracer:
-        """Call a function that changes nothing, and return a tracer for its result."""
+        """Call a function without side effects, and return a tracer for its result."""
         value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
         if not isinstance(value, _RECORDABLE):
             raise Unsuitable
@@ -187,7 +187,7 @@ class NumpyTape(Tape):
     def record_in_place(self, ufunc: Function, target: object, *inputs: Tree) -> Tracer:
         """Call a ufunc that overwrites an array, and return the array's tracer."""
         if not isinstance(target, Tracer) or self.is_argument(self.owners[target.place]):
-            raise Unsuitable  # an argument, or an array that may be on the tape as it was
+            raise Unsuitable  # an argument, or an array that the tape may need unchanged
         self.overwrite(ufunc, map_tree(_value, inputs), target.value)
         self._add_call(ufunc, inputs, {"out": target}, target, is_new=False)
         return target
@@ -206,7 +206,7 @@ class NumpyTape(Tape):
         self.add(function, *operands, result.place, is_new)
 
     def operand(self, leaf: object) -> object:
-        """Return the place of a tracer; of an array a copy: the function may change its own."""
+        """Return the place of a tracer; copy an array, since the function may change its own."""
         if isinstance(leaf, Tracer):
             return Place(leaf.place)
         return leaf.copy(order="K") if isinstance(leaf, np.ndarray) else leaf
@@ -221,9 +221,9 @@ def _tracers(tree: Tree) -> list[Tracer]:
 
 
 def _with_arrays(ufunc: np.ufunc, args: tuple[Tree, ...]) -> tuple[Tree, ...]:
-    """Return operands with 0-d arrays for numbers, which NumPy makes of them at each call.
+    """Return operands with numbers as 0-d arrays, which NumPy would make at each call.
 
-    Where all others are arrays of one floating dtype, of which numbers take the dtype.
+    Only if all others are arrays of one floating dtype, which the numbers then take.
     """
     values = [_value(operand) for operand in args if type(operand) not in (float, int)]
     dtypes = {value.dtype if isinstance(value, np.ndarray) else None for value in values}
@@ -236,5 +236,5 @@ def _with_arrays(ufunc: np.ufunc, args: tuple[Tree, ...]) -> tuple[Tree, ...]:
 
 
 def _has_loop(ufunc: np.ufunc, dtype: DType) -> bool:
-    """Return whether a ufunc computes with operands that are all of this dtype."""
+    """Return whether a ufunc accepts operands that are all of this dtype."""
     return any(types.startswith(f"{dtype.char * ufunc.nin}->") for types in ufunc.types)

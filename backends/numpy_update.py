@@ -1,7 +1,7 @@
-"""An optimizer's rule on NumPy: on all small arrays as one, on large ones part by part.
+"""An optimizer's rule on NumPy, applied to all small arrays as one and to large ones in parts.
 
-A call of NumPy takes half a microsecond however little it does, and each reads and writes from
-memory what does not fit a cache.  Neither the joining nor the parts change a bit.
+A call of NumPy takes half a microsecond however little it does, and each reads and writes arrays
+in memory if they do not fit a cache.  Neither joining nor cutting changes a bit.
 """
 
 from collections import defaultdict
@@ -28,8 +28,8 @@ class Updater:
     """Applies rules to the arrays of one training: the `updater` of `shortcuts.offer`.
 
     The small arrays that it returns are views of one array for the parameters, and of one for each
-    slot; when they are given again, they need not be joined again.  Groups of the parameters, which
-    are given one after the other in each step, are told apart by their shapes.
+    slot; when they are passed again, they need not be joined again.  Groups of parameters, which
+    are passed one after the other in each step, are distinguished by their shapes.
     """
 
     def __init__(self) -> None:
@@ -43,13 +43,13 @@ class Updater:
         *slots: Sequence[Array],
         in_place: bool,
     ) -> list[list[Array]]:
-        """Return [parameters, *slots] after the rule, in the memory of those given or in new."""
+        """Return [parameters, *slots] after the rule, in the memory of the old ones or in new."""
         group = self._groups[tuple([w.shape for w in parameters])]
         return group.update(rule, (parameters, *slots), gradients, in_place=in_place)
 
 
 class _Group:
-    """The arrays of one group of parameters, and the joined ones."""
+    """The arrays of a group of parameters, and the joined ones."""
 
     def __init__(self) -> None:
         self._columns: list[list[Array]] = []
@@ -61,7 +61,7 @@ class _Group:
     def update(
         self, rule: Any, columns: Columns, gradients: Sequence[Array], *, in_place: bool
     ) -> list[list[Array]]:
-        """Return what the updater does for columns = (parameters, *slots)."""
+        """Return the updater's result for columns = (parameters, *slots)."""
         if not _are_the_same(columns, self._columns):
             self._join_small(columns)
             self._renew(columns, in_place)
@@ -95,7 +95,7 @@ class _Group:
         ]
 
     def _renew(self, columns: Columns, in_place: bool) -> None:
-        """Set the columns: views of what is joined, and the large arrays or their copies."""
+        """Set the columns: views of the joined arrays, and the large arrays or their copies."""
         self._columns = [[*column] for column in columns]
         for joined, column in zip(self._joined, self._columns, strict=False):
             for place, span, shape in self._spans:
@@ -110,7 +110,7 @@ def _in_place(rule: Any, dtype: DType) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
     if rule.kernel != "adam":
         return partial(_write_over, rule.function)
-    # NumPy makes an array of a number at each operation, which takes longer.
+    # NumPy would turn a number into an array at each operation, which takes longer.
     numbers = {name: np.asarray(number, dtype) for name, number in rule.numbers.items()}
     for beta in ("beta1", "beta2"):
         numbers[f"1 - {beta}"] = np.asarray(1.0 - rule.numbers[beta], dtype)
@@ -125,11 +125,11 @@ def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> Non
 
 
 def _adam(numbers: dict[str, Array], w: Array, g: Array, m: Array, v: Array) -> None:
-    """Do what Adam's rule does, each operation as it stands there, with one new array."""
+    """Apply Adam's rule with exactly the same operations, and one new array."""
     m *= numbers["beta1"]
     new = g * numbers["1 - beta1"]
     m += new
-    np.multiply(g, g, out=new)  # not over g, which may be a view of what a loss returned
+    np.multiply(g, g, out=new)  # not over g, which may be a view of a loss's result
     new *= numbers["1 - beta2"]
     v *= numbers["beta2"]
     v += new
@@ -142,7 +142,7 @@ def _adam(numbers: dict[str, Array], w: Array, g: Array, m: Array, v: Array) -> 
 
 
 def _part_by_part(update: Update, *arrays: Array) -> None:
-    """Update arrays of one shape, in parts that follow each other in memory where they can be."""
+    """Update arrays of one shape, in parts that are contiguous in memory if possible."""
     w = arrays[0]
     if w.nbytes >= _LARGE and all(array.flags.c_contiguous for array in arrays):
         size = _PART // w.itemsize

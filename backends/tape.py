@@ -35,7 +35,7 @@ class Operation(NamedTuple):
     result : int
         The number of the place of what it returns.
     is_new : bool
-        Whether that is a new array or number; else an array that exists is overwritten.
+        Whether that is a new array or number; else an existing array is overwritten.
     operands : list of int
         The numbers of the places that it reads, and of an array that it overwrites.
     """
@@ -55,10 +55,10 @@ class Tape:
     ----------
     operations : list of Operation
     owners : list of int
-        For each place, the number of the place that owns its memory: another for a view.
+        For each place, the number of the place that owns its memory, another one for a view.
     layouts : list
-        For each place, what an array that takes its memory must have in common with it; None if
-        none may.
+        For each place, the properties that an array must share to reuse its memory; None if none
+        may.
     argument_count : int
         The first places are those of the arguments.
     """
@@ -84,7 +84,7 @@ class Tape:
         self.operations.append(Operation(function, args, settings, result, is_new, operands))
 
     def is_argument(self, number: int) -> bool:
-        """Return whether a place is that of an argument."""
+        """Return whether a place belongs to an argument."""
         return number < self.argument_count
 
     def owners_of(self, tree: Tree) -> set[int]:
@@ -102,7 +102,7 @@ class Tape:
         return needed[::-1]
 
     def used(self, result: Tree) -> set[int]:
-        """Return the numbers of the places on which a result depends, views by themselves."""
+        """Return the numbers of the places on which a result depends, views separately."""
         read = {number for operation in self.needed(result) for number in operation.operands}
         return read.union(place.number for place in _places(result))
 
@@ -110,7 +110,7 @@ class Tape:
 class Writer:
     """Writes the operations that a result needs as Python code.
 
-    Elementwise ones of NumPy overwrite an array that nothing needs any more, if it has their
+    NumPy's elementwise operations overwrite an array that is no longer needed if it has their
     layout.
 
     Parameters
@@ -142,7 +142,7 @@ class Writer:
             for position, operation in enumerate(operations)
             for number in operation.operands
         }
-        variables: dict[int, list[int]] = {}  # of each owner's memory
+        variables: dict[int, list[int]] = {}  # users of each owner's memory
         for position, operation in enumerate(operations):
             if operation.is_new:
                 variables.setdefault(owners[operation.result], []).append(operation.result)
@@ -158,7 +158,7 @@ class Writer:
         yield f"return {self.text(self._result)}"
 
     def _call(self, operation: Operation, finished: list[int]) -> str:
-        """Return the expression for an operation, given the owners that no later one needs."""
+        """Return the expression for an operation, given the owners that later ones do not need."""
         function, args, settings, result, is_new, _ = operation
         if isinstance(function, operator.attrgetter):
             return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
@@ -202,10 +202,10 @@ class Writer:
 
 
 def compiled_program(lines: list[str], constants: Constants) -> Function:
-    """Return the function of *arguments that consists of these lines.
+    """Return the function of *arguments that these lines define.
 
-    A loop over the operations would take as long for each as the Python code between them does:
-    only code without a loop is faster, and that has to be written and executed.
+    A loop over the operations would take as long per operation as the Python code between them:
+    only code without a loop is faster, and that must be written and executed.
     """
     source = ["def program(*arguments):\n", *(f"    {line}\n" for line in lines)]
     text, name = "".join(source), f"<traced {id(constants)}>"  # which live as long
@@ -222,7 +222,7 @@ def _places(tree: Tree) -> Iterator[Place]:
 
 
 def map_tree(function: Function, tree: Tree) -> Tree:
-    """Return nested dicts, lists, tuples and slices with function(leaf) for each leaf but None."""
+    """Return nested dicts, lists, tuples and slices with function(leaf) for leaves except None."""
     container = type(tree)
     if container is dict:
         return {name: map_tree(function, item) for name, item in tree.items()}
@@ -236,7 +236,7 @@ def map_tree(function: Function, tree: Tree) -> Tree:
 
 
 def leaves(tree: Tree) -> list[Tree]:
-    """Return the leaves of a tree but None, in order."""
+    """Return the leaves of a tree except None, in order."""
     flat: list[Tree] = []
     map_tree(flat.append, tree)
     return flat

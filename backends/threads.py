@@ -1,8 +1,8 @@
-"""Independent tasks on the host's processors: one operation of NumPy uses one of them.
+"""Independent tasks on the host's processors, since an operation of NumPy uses only one.
 
 NumPy releases the interpreter's lock within an operation, so tasks run concurrently.  The BLAS
-below it has threads of its own, which would compete with these: while tasks run, it has one.
-What the tasks are, and that they are independent, is up to the caller.
+below it has threads of its own, which would compete with these, so it has one while tasks run.
+The caller chooses the tasks and ensures that they are independent.
 """
 
 import os
@@ -45,7 +45,7 @@ class _Threads:
     def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """Return [function(item) for item in items], several at once.
 
-        If a task raises, no other begins, and the error is raised when those that run are done.
+        If a task raises, no other begins, and the error is raised when running ones are done.
         While tasks run, all other calls, from a task or from another thread, run one by one: the
         processors are busy, and the number of BLAS threads, a setting of the whole process, must
         have one owner.
@@ -89,7 +89,7 @@ class _Threads:
             return [results[place] for place in range(len(items))]
         finally:
             wait(others)
-            others.clear()  # an error of theirs knows this frame, and so all results
+            others.clear()  # their errors refer to this frame, and so to all results
 
 
 def _next_of(places: deque[int]) -> int | None:

@@ -1,4 +1,4 @@
-"""PyTorch, on the processor or on any device that this build of it drives."""
+"""PyTorch, on the processor or on any device that the installed build supports."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from .torch_compile import CapturedFunction, CompiledFunction
 from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 
-# In messages of plain RuntimeErrors: of the host's allocator, of cuBLAS and of CUDA's own.
+# In messages of plain RuntimeErrors, from the host's allocator, cuBLAS and CUDA.
 _OUT_OF_MEMORY = ("can't allocate memory", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
@@ -29,12 +29,12 @@ def _take(x: Array, indices: Array, *, axis: int) -> Array:
 def _rows_from(x: Array, start: int | Array, size: int) -> Array:
     if not isinstance(start, torch.Tensor):
         return x[start : start + size]
-    # A slice would read the start.
+    # A slice would read the start's value.
     return torch.index_select(x, 0, start + torch.arange(size, device=x.device))
 
 
 def _add_product(total: Array, x: Array, factor: float | Array) -> Array:
-    if not total.is_cpu:  # addcmul takes numbers that are on its device
+    if not total.is_cpu:  # addcmul takes numbers that are on the device
         return total.add_(x * factor)
     if not isinstance(factor, torch.Tensor):
         factor = torch.tensor(factor, dtype=total.dtype)
@@ -85,7 +85,7 @@ class TorchBackend(ArrayLibrary):
             keep_freed_blocks()
 
     def _require_cuda(self, index: int) -> None:
-        """Raise unless CUDA works and has a device of this index; say what PyTorch said."""
+        """Raise unless CUDA works and has a device of this index; quote PyTorch's message."""
         try:
             torch.cuda.init()
         except (AssertionError, RuntimeError) as error:
@@ -104,7 +104,7 @@ class TorchBackend(ArrayLibrary):
 
     @property
     def queued(self) -> bool:
-        """See `Abilities.queued`: all devices but the processor are."""
+        """See `Abilities.queued`: true for all devices except the processor."""
         return bool(self._device.type != "cpu")
 
     def _upload(self, host: Array) -> Array:
@@ -129,9 +129,9 @@ class TorchBackend(ArrayLibrary):
     ) -> Function | None:
         """See `Abilities.compile`: functions are traced, which changes no bit.
 
-        Training steps, which use up their state, are compiled by `torch.compile` on other devices
-        than the processor.  There it saves some 80 microseconds a step and takes 5 seconds or more
-        to start, for each shape of a batch.  On CUDA they become graphs then.
+        Training steps, which use up their state, are compiled by `torch.compile` on devices other
+        than the processor, where it would save some 80 microseconds a step and take 5 seconds or
+        more to start for each shape of a batch.  On CUDA they then become graphs.
         """
         if most > 1:
             return None
@@ -148,7 +148,7 @@ class TorchBackend(ArrayLibrary):
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
-        """See `Abilities.out_of_memory`: on a GPU PyTorch itself says what is free."""
+        """See `Abilities.out_of_memory`: on a GPU PyTorch itself reports the free memory."""
         said = str(error)
         if isinstance(error, torch.OutOfMemoryError):
             return ". ".join(said.split(". ")[:3])  # the rest is advice on fragments
@@ -163,7 +163,7 @@ class TorchBackend(ArrayLibrary):
 
 
 def _update(rule: Any, *columns: Sequence[Array], in_place: bool) -> Sequence[Sequence[Array]]:
-    """See `shortcuts.offer`, updater: PyTorch's fused Adam, which writes in place."""
+    """See the `updater` of `shortcuts.offer`: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
         results: Sequence[Sequence[Array]] = rule.each_array(*columns)
         return results
@@ -227,7 +227,7 @@ offer(
     take=_take,
     transposed_times=_transposed_times,
     where_positive=_where_positive,
-    updater=lambda w: _update if w.is_cpu else None,  # elsewhere, whole steps are compiled
+    updater=lambda w: _update if w.is_cpu else None,  # on other devices, whole steps are compiled
     # That of array-api-compat is a product of matrices, in nine operations.
     vecdot=torch.linalg.vecdot,
 )

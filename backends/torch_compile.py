@@ -1,9 +1,9 @@
 """Functions under `torch.compile`, and as CUDA graphs: one launch for all kernels.
 
 Those that cannot be compiled run as they are.  Graphs are untried on a GPU.  A graph repeats the
-same kernels on the same memory.  What a step uses up, numbers and small arrays are copied to memory
-of the graph before, and results out of it; large arrays, such as the data, are read where they are.
-When a graph is captured, and tried, is in `graphs.py`.
+same kernels on the same memory.  Numbers, small arrays and used-up arguments are first copied to
+memory of the graph, and results out of it; large arrays, such as the data, are read in place.
+`graphs.py` decides when a graph is captured and tried.
 """
 
 import warnings
@@ -23,19 +23,19 @@ from .torch_tracing import as_tensor, called_with_numbers
 
 _SMALL = 2**22
 """Bytes of an array that is copied in microseconds, such as the order of 524,288 examples."""
-_BYTES = 16  # of a number: compiled code copies arrays that begin elsewhere than at multiples
+_BYTES = 16  # bytes per number: compiled code copies arrays that do not begin at multiples
 
 
 class CompiledFunction:
-    """A function that is compiled for each kind of arguments; if that fails, it runs as it is.
+    """A function that is compiled for each kind of arguments, or runs as it is if that fails.
 
-    `torch.compile` of the function itself would read its Python code, and gives up at the first
-    line of array-api-compat that asks for a common dtype.  So the operations are traced first.
+    `torch.compile` of the function itself would read its Python code, and give up at the first
+    line of array-api-compat that asks for a common dtype, so the operations are traced first.
 
     Parameters
     ----------
     function : callable
-        As `Abilities.compile` wants it.
+        As for `Abilities.compile`.
     compiler : str
         The backend of `torch.compile`; "inductor" needs Triton on a GPU, a C++ compiler otherwise.
     """
@@ -59,14 +59,14 @@ class CompiledFunction:
         return self._function(*arguments) if result is NotImplemented else result
 
     def as_arrays(self, arguments: Tree) -> Tree:
-        """Return the arguments with arrays in place of numbers.
+        """Return the arguments with numbers as arrays.
 
-        A Python number would be a constant, and each new one compiled anew.
+        A Python number would be a constant, and each new one would be compiled anew.
         """
         return map_tree(as_tensor, arguments)
 
     def run(self, compiled: Function, arguments: Tree, arrays: Tree) -> Tree:
-        """Return what compiled code returns for arguments, of which all are arrays."""
+        """Return the result of compiled code for arguments that are all arrays."""
         return compiled(*arrays)
 
     def _first_call(self, arguments: Tree, arrays: Tree, kinds: str) -> Tree:
@@ -74,7 +74,7 @@ class CompiledFunction:
             return called_with_numbers(self._function, arguments, tensors)
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice, such as to round products to TF32
+            warnings.simplefilter("ignore")  # advice, such as rounding products to TF32
             traced = make_fx(function)(*arrays)
             compiled: Function = torch.compile(
                 traced, backend=self._compiler, fullgraph=True, dynamic=False
@@ -90,7 +90,7 @@ def _kind(tensor: Array) -> tuple[object, ...]:
 
 
 class CapturedFunction(CompiledFunction):
-    """A compiled function that becomes a CUDA graph when it was called often.
+    """A compiled function that becomes a CUDA graph when it is called often.
 
     Graphs are for the default stream, on which each follows all that was launched before it.
 
@@ -110,7 +110,7 @@ class CapturedFunction(CompiledFunction):
         self.graphs = Graphs(f"PyTorch {torch.__version__}")
 
     def as_arrays(self, arguments: Tree) -> Tree:
-        """Return the arguments with numbers on the device, of float64 or int64, in one copy."""
+        """Return the arguments with numbers on the device, float64 or int64, in one copy."""
         numbers = [leaf for leaf in leaves(arguments) if isinstance(leaf, int | float)]
         device = next(leaf.device for leaf in leaves(arguments) if isinstance(leaf, torch.Tensor))
         rows = torch.zeros((len(numbers), _BYTES // 8), dtype=torch.int64)
@@ -130,7 +130,7 @@ class CapturedFunction(CompiledFunction):
         return map_tree(array, arguments)
 
     def run(self, compiled: Function, arguments: Tree, arrays: Tree) -> Tree:
-        """Return what compiled code returns, by a graph if there is one."""
+        """Return the result of compiled code, by a graph if there is one."""
         with torch.cuda.device(leaves(arrays)[0].device):
             result = NotImplemented
             if torch.cuda.current_stream() == torch.cuda.default_stream():
@@ -166,7 +166,7 @@ class _Graph:
     arrays : tree
         Its arguments.
     are_held : list of bool
-        Of each of them, whether it is copied to memory of the graph.
+        For each of them, whether it is copied to memory of the graph.
     """
 
     def __init__(self, compiled: Function, arrays: Tree, are_held: list[bool]) -> None:
@@ -177,7 +177,7 @@ class _Graph:
         )
         arrays = map_tree(lambda _: next(held), arrays)
         self._held, self._read = self._divided(arrays)
-        stream = torch.cuda.Stream()  # libraries prepare themselves for a stream at a first call
+        stream = torch.cuda.Stream()  # libraries prepare for a stream in the first call
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             compiled(*arrays)
@@ -187,7 +187,7 @@ class _Graph:
             self._results = compiled(*arrays)
 
     def _divided(self, arrays: Tree) -> tuple[list[Array], list[weakref.ref[Array]]]:
-        """Return the arrays that are held, and references to the others, which keep no memory."""
+        """Return the arrays that are held, and weak references to the others."""
         held: list[Array] = []
         read: list[weakref.ref[Array]] = []
         for leaf, is_held in zip(leaves(arrays), self._are_held, strict=True):
@@ -195,7 +195,7 @@ class _Graph:
         return held, read
 
     def inputs(self, arguments: tuple[Tree, ...]) -> Tree:
-        """See `Graph.inputs`: the data must be the same arrays, where they were."""
+        """See `Graph.inputs`: the data must be the same arrays in the same memory."""
         compiled, _, arrays = arguments
         if compiled is not self._compiled:
             return NotImplemented
@@ -215,7 +215,7 @@ class _Graph:
 
 
 def _copy(targets: Sequence[Array], sources: Sequence[Array]) -> None:
-    """Copy arrays: those of a dtype in one launch."""
+    """Copy arrays, those of a dtype in one launch."""
     for dtype in {target.dtype for target in targets}:
         places = [place for place, target in enumerate(targets) if target.dtype is dtype]
         torch._foreach_copy_([targets[n] for n in places], [sources[n] for n in places])

@@ -1,11 +1,11 @@
-"""How a function of PyTorch tensors is traced.
+"""Tracing of functions of PyTorch tensors.
 
 Operations are recorded below automatic differentiation, where PyTorch's own composites and what
-array-api-compat does before them have become single operations.  What leaves PyTorch without an
-operation, as by `numpy()` and `tolist()`, is not seen: such values would be constants.
+array-api-compat does before them have become single operations.  Values that leave PyTorch without
+an operation, as by `numpy()` and `tolist()`, are not seen and would be constants.
 
-PyTorch's own `make_fx` records the same operations, but imports PyTorch's compiler first, which
-takes more than a second and 70 MB in the midst of predictions.
+PyTorch's own `make_fx` records the same operations, but first imports PyTorch's compiler, which
+takes more than a second and 70 MB in the middle of predictions.
 """
 
 from types import BuiltinFunctionType, MethodDescriptorType
@@ -48,7 +48,7 @@ class TracedTorchFunction(TracedFunction):
             for index, leaf in enumerate(leaves(arguments))
             if isinstance(leaf, int | float) and index in used
         ]
-        # Within `torch.autocast`, functions round otherwise than the operations that they call.
+        # Within `torch.autocast`, functions round differently than the operations that they call.
         lines = ["if autocast(device): return NotImplemented", *conversions, *writer.lines()]
         return lines, {
             **writer.constants,
@@ -70,9 +70,9 @@ class TracedTorchFunction(TracedFunction):
 
 
 def as_tensor(leaf: Tree) -> Tree:
-    """Return a number as a 0-d tensor, which takes no part in the promotion of dtypes.
+    """Return a number as a 0-d tensor, which has no part in the promotion of dtypes.
 
-    It stays on the host: a kernel is given its value, and nothing waits for a copy.
+    It stays on the host: kernels receive its value, and nothing waits for a copy.
     """
     if isinstance(leaf, int | float):
         return torch.tensor(leaf, dtype=torch.float64 if isinstance(leaf, float) else torch.int64)
@@ -80,7 +80,7 @@ def as_tensor(leaf: Tree) -> Tree:
 
 
 def called_with_numbers(function: Function, arguments: Tree, tensors: Tree) -> Tree:
-    """Return function(*tensors), where dtypes are promoted as with the numbers in `arguments`."""
+    """Return function(*tensors), promoting dtypes as with the numbers in `arguments`."""
     pairs = zip(leaves(arguments), leaves(tensors), strict=True)
     with _PythonNumbers([tensor for leaf, tensor in pairs if isinstance(leaf, int | float)]):
         return function(*tensors)
@@ -91,14 +91,14 @@ class _Mode(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Return False: else PyTorch imports its compiler at the first operation, for seconds."""
+        """Return False; else PyTorch imports its compiler first, which takes seconds."""
         return False
 
 
 class _PythonNumbers(_Mode):
-    """Lets 0-d tensors in place of Python numbers, and what is computed of these alone, be such.
+    """Treats 0-d tensors that replace Python numbers, and results computed from them, as numbers.
 
-    A number takes the dtype of arrays, whereas a 0-d tensor of float64 makes 0-d arrays of float32
+    A number takes the dtype of arrays, whereas a 0-d float64 tensor promotes 0-d float32 arrays to
     float64; arrays with axes keep their dtype beside both.
     """
 
@@ -137,7 +137,7 @@ class _Recorder(_Mode):
         self.tape.argument_count = len(arguments)
         self._alive = [*arguments]  # while they live, their ids and memory are their own
         self._owners = {_memory(tensor): self._places[id(tensor)] for tensor in arguments}
-        # What no operation may overwrite, as each call has the same.
+        # Tensors that no operation may overwrite, as all calls share them.
         self._read_only = {*self._owners}
 
     def __torch_dispatch__(
@@ -162,7 +162,7 @@ class _Recorder(_Mode):
         return result
 
     def _operand(self, leaf: object) -> object:
-        """Return the place of a tensor; of the function's own a copy: it may change its own."""
+        """Return the place of a tensor; copy the function's own, since it may change them."""
         if not isinstance(leaf, torch.Tensor):
             return leaf
         if id(leaf) not in self._places:
@@ -173,7 +173,7 @@ class _Recorder(_Mode):
     def place_of(self, tensor: Array) -> Place:
         """Return the place of an argument or a result."""
         if id(tensor) not in self._places:
-            raise Unsuitable  # the function's own, which callers would share
+            raise Unsuitable  # one of the function's own, which callers would share
         return Place(self._places[id(tensor)])
 
 
@@ -196,7 +196,7 @@ def _overwritten(operation: _Operation, args: Tree, settings: dict[str, Tree]) -
 
 
 def _plain(operation: _Operation) -> Function:
-    """Return PyTorch's function or method of that name, which is called in less time, or itself."""
+    """Return PyTorch's function or method of that name, which is faster to call, or itself."""
     name = operation._schema.name.partition("::")[2]
     for owner, type_ in ((torch, BuiltinFunctionType), (torch.Tensor, MethodDescriptorType)):
         function = getattr(owner, name, None)

@@ -1,7 +1,7 @@
 """Functions of arrays, traced once and repeated without the Python code between operations.
 
-A small operation takes less time than the code that leads to it.  What a function does with
-arguments of certain shapes is therefore recorded once, on a tape; from then on a program, Python
+A small operation takes less time than the code that leads to it.  The operations of a function on
+arguments of certain shapes are therefore recorded once, on a tape; from then on a program, Python
 code written from the tape, runs the same operations on the same operands in the same order, which
 gives the same bits.  `numpy_tracing.py` and `torch_tracing.py` record the operations of a library;
 in `jax_compile.py`, a compiled function is the only operation.
@@ -29,8 +29,7 @@ class TracedFunction:
     """A pure function of arrays and numbers, with the same results to the last bit.
 
     It is traced after some calls with arguments of one kind, and the program is compared with it.
-    A function that reads values, or that returns something else for the same arguments, runs as it
-    is.
+    A function that reads values, or whose results differ for the same arguments, runs as it is.
 
     Parameters
     ----------
@@ -40,13 +39,13 @@ class TracedFunction:
     Attributes
     ----------
     specialized_on : tuple of str
-        The attributes, and methods with "()", in which arrays of one program agree.
+        The attributes, and methods with "()", that arrays of one program have in common.
     calls_before_tracing : int
-        With arguments of one kind in a row: about as many as take the time of tracing.
+        How many calls in a row with arguments of one kind: about as many as tracing costs.
     programs : list of callable
-        That were made, the last one first; they return NotImplemented for other arguments.
+        Programs so far, the last one first; they return NotImplemented for other arguments.
     failed : bool
-        Whether the function was not traced, or its program did not serve, and none will be made.
+        Whether tracing failed or the program did not work, so that none will be made.
     """
 
     specialized_on: ClassVar[tuple[str, ...]]
@@ -62,11 +61,11 @@ class TracedFunction:
 
     @classmethod
     def of(cls, function: Function) -> Self | None:
-        """Return the function traced; None for code of users, which may have side effects."""
+        """Return the traced function; None for users' code, which may have side effects."""
         return cls(function) if is_builtin_call(function) else None
 
     def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
-        """Return what the function does, as lines of Python, and their constants.
+        """Return the function's operations as lines of Python, and their constants.
 
         v0, v1, … are the arrays and numbers among the arguments, in order.
         """
@@ -93,11 +92,11 @@ class TracedFunction:
         return self.function(*arguments) if result is NotImplemented else result
 
     def call_if_known(self, *arguments: Tree) -> Tree:
-        """Return what the function returns; NotImplemented if no program is for such arguments."""
+        """Return the function's result; NotImplemented if no program is for such arguments."""
         return _first_result(self.programs, arguments)
 
     def _traced(self, arguments: Tree) -> list[Function]:
-        """Return the program that is made now, if it is time for one and it serves, in a list."""
+        """Return the program made now, in a list, if it is time for one and it works."""
         if not all(self.is_array(leaf) or _is_number(leaf) for leaf in leaves(arguments)):
             return []
         kinds = map_tree(self._kind_of, arguments)
@@ -109,7 +108,7 @@ class TracedFunction:
             with np.errstate(all="ignore"):
                 program = self._program(arguments)
                 self.failed = not self.has_same_bits(program, arguments)
-        except Exception:  # whatever code of others, or a library, raises
+        except Exception:  # whatever users' code or a library raises
             self.failed = True
         if self.failed:
             return []
@@ -117,7 +116,7 @@ class TracedFunction:
         return [program]
 
     def has_same_bits(self, program: Function, arguments: Tree) -> bool:
-        """Return whether a program gives all bits that the function gives."""
+        """Return whether a program gives all bits of the function's result."""
         expected = self._digest(self.function(*arguments))  # no two results are in memory at once
         return self._digest(program(*arguments)) == expected
 
@@ -136,7 +135,7 @@ class TracedFunction:
         return digest.digest()
 
     def _program(self, arguments: Tree) -> Function:
-        """Return what the function does with such arguments; with others it is NotImplemented."""
+        """Return the program for such arguments; for others it returns NotImplemented."""
         lines, constants = self.trace(arguments)
         guarding = guard(arguments, self.is_array, self.specialized_on, constants)
         return compiled_program([*guarding, *lines], constants)
@@ -148,9 +147,9 @@ def guard(
     attributes: tuple[str, ...],
     constants: Constants,
 ) -> Iterator[str]:
-    """Yield the lines that name the arguments of a program, and reject those of another kind.
+    """Yield the lines of a program that name its arguments and reject those of another kind.
 
-    In them `arguments` are those of a later call.
+    In these lines, `arguments` are those of a later call.
     """
 
     def constant(value: object) -> str:
@@ -167,7 +166,7 @@ def guard(
         expression = " or ".join([another_type, *others])
         if not is_nested:
             return expression
-        # Parameters mostly are those that were traced, which is the quicker question; a dead
+        # Parameters mostly are those that were traced, which is quicker to check; a dead
         # reference gives None.
         traced = constant(weakref.ref(leaf))
         return f"({variable} is None or {traced}() is not {variable} and ({expression}))"
@@ -191,7 +190,7 @@ def guard(
 
 
 def _first_result(programs: list[Function], arguments: Tree) -> Tree:
-    """Return what the first program for such arguments returns; NotImplemented if there is none."""
+    """Return the result of the first program for such arguments; NotImplemented without one."""
     for program in programs:
         try:
             result = program(*arguments)
@@ -212,7 +211,7 @@ def _attribute(array: Array, name: str) -> object:
 
 
 def _paths(tree: Tree, path: str) -> Iterator[tuple[Tree, str]]:
-    """Yield what is in nested dicts, lists and tuples, and these themselves, with its path."""
+    """Yield nested dicts, lists and tuples, and everything in them, with their paths."""
     yield tree, path
     if type(tree) in _CONTAINERS:
         for key, item in tree.items() if type(tree) is dict else enumerate(tree):

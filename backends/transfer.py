@@ -1,7 +1,7 @@
 """Transfer between host and device, shared by the built-in backends.
 
 This module decides what counts as host data; nothing else is converted.  It does not depend on
-the array library.
+an array library.
 """
 
 from typing import Any, Self, TypeAlias
@@ -37,11 +37,11 @@ class ArrayLibrary(Abilities):
     name: str
     xp: Namespace
     _device: Device
-    _own_classes: frozenset[type] = frozenset()  # of arrays that are known to be of this library
+    _own_classes: frozenset[type] = frozenset()  # types of this library's arrays
 
     @classmethod
     def _at(cls, device: Device) -> Self:
-        """Return the backend on a device as arrays have it; no setting of the process changes."""
+        """Return the backend on an array's device, without changing settings of the process."""
         backend = cls.__new__(cls)
         backend._device = device
         return backend
@@ -159,7 +159,7 @@ def _check_dtype(dtype: str | None) -> None:
 
 def _refuse_other_items(items: list[object] | tuple[object, ...]) -> None:
     """Raise if nested lists contain a device array or the like, which NumPy would convert."""
-    if {int, float}.issuperset(map(type, items)):  # most lists: nine times as quick
+    if {int, float}.issuperset(map(type, items)):  # most lists: nine times as fast
         return
     for item in items:
         if isinstance(item, list | tuple):
