@@ -1,7 +1,7 @@
 """One multilayer perceptron with hand-derived gradients on any array library: the public names.
 
-They are imported when first used, from the modules that `__init__.pyi` names: the command line is
-part of this package, and must be able to answer Ctrl-C before NumPy is imported.
+They are imported when first used, from the modules that `__init__.pyi` names, because the command
+line is part of this package and must be able to answer Ctrl-C before NumPy is imported.
 """
 
 from importlib import import_module

@@ -21,10 +21,10 @@ Nested: TypeAlias = Any
 
 
 class LibraryArray(Protocol):  # noqa: PLW1641 - some can be hashed, some not
-    """What is computed, for type checkers: an array of the library of the inputs.
+    """The type of results, for type checkers: an array of the inputs' library.
 
-    It has what the array API standard says of arrays.  Its other attributes are the library's own,
-    unknown to a checker; `numpy.asarray(…)` or `cast(torch.Tensor, …)` tells it more.
+    It has the attributes of arrays in the array API standard.  A checker does not know the
+    library's own; `numpy.asarray(…)` or `cast(torch.Tensor, …)` tells it more.
     """
 
     @property
@@ -85,9 +85,9 @@ _FEW_COLUMNS, _MANY_ROWS = 32, 64
 def map_nested(
     function: Callable[[Array], Array], value: Nested, kind: type | tuple[type, ...] | None = None
 ) -> Nested:
-    """Return nested lists, tuples and dicts with function(array) for each array among all else.
+    """Return nested lists, tuples and dicts with each array replaced by function(array).
 
-    Arrays are what is of a kind; by default what has a dtype.
+    Arrays are the values of a kind; by default those that have a dtype.
     """
     if isinstance(value, dict):
         return {name: map_nested(function, one, kind) for name, one in value.items()}
@@ -99,10 +99,10 @@ def map_nested(
 
 
 def array_namespace(array: Array) -> Namespace:
-    """Return the array API namespace that an array names, or else that of array-api-compat.
+    """Return the array API namespace that an array names, or else array-api-compat's.
 
     NumPy's arrays name NumPy, which has all that the library needs.  `array_api_compat.numpy`
-    imports all parts of it, such as f2py, which takes as long again.
+    imports every part of NumPy, such as f2py, which takes as long again.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def common_namespace(**arrays: Array) -> Namespace:
     TypeError
         If an argument is not an array, or if two of them are of different array libraries.
     ValueError
-        If two of them are on different devices.  Arrays without values do not have one yet.
+        If two of them are on different devices.  Arrays without values do not have a device yet.
     """
     first, placed = "", ""
     xp, place, kind = None, None, None
@@ -169,7 +169,7 @@ def device_of(array: Array) -> Device:
     new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).
     """
     kind = array.__class__
-    # Asked for its device, such an array raises an error, for whose words it searches all
+    # Asked for its device, such an array raises an error, whose message needs a search of all
     # operations so far: of a large network that was nearly half of the time of its compilation.
     if kind.__module__.startswith("jax.") and issubclass(kind, import_module("jax.core").Tracer):
         return None
@@ -210,7 +210,7 @@ def library_of(xp: Namespace) -> str:
 
 
 def unwrapped_namespace(xp: Namespace) -> Namespace:
-    """Return NumPy for array-api-compat's namespace of it, as of any library that has its own."""
+    """Return NumPy for its array-api-compat namespace; likewise for libraries with their own."""
     library = sys.modules.get(library_of(xp))
     is_wrapped = xp.__name__.startswith("array_api_compat.")
     return library if is_wrapped and hasattr(library, "__array_namespace_info__") else xp

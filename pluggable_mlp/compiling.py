@@ -1,8 +1,8 @@
-"""The door to compiled functions; without a reliable one, operations run one at a time.
+"""Access to compiled functions; without a reliable one, operations run one at a time.
 
 `compiled` asks a backend for a faster function, and keeps it for the next computation, as compiling
-takes seconds.  `trusted` tries in this process whether a way keeps all bits, and `Fallback` gives
-up a way that fails.
+takes seconds.  `trusted` tests in this process whether a method keeps all bits, and `Fallback`
+abandons a method that fails.
 """
 
 import warnings
@@ -37,11 +37,11 @@ def compiled(
     Parameters
     ----------
     backend : Backend or None
-        Without one, or if it compiles nothing, the result is None.
+        If None, or if it compiles nothing, the result is None.
     function : callable
         To be kept, a `functools.partial` that binds a function to a namespace and components.
     *used_up, **settings
-        Those of `Abilities.compile`.
+        As for `Abilities.compile`.
     """
     compile_function = getattr(backend, "compile", None)
     if compile_function is None:
@@ -52,7 +52,7 @@ def compiled(
         faster: Function | None = compile_function(function, **settings)
         return faster
     assert isinstance(function, partial)
-    owner = type(backend), getattr(backend, "device", None)  # where none is known, it has none
+    owner = type(backend), getattr(backend, "device", None)  # None if no backend is known
     key = owner, function.func, function.args, tuple(settings.items())
     with _lock:
         faster = _kept.get(key)
@@ -75,7 +75,7 @@ def call_compiled(
     ----------
     xp : namespace
     function : callable
-        Of a module; what it computes is exact, as `Abilities.compile` asks.
+        Defined in a module; its results are exact, as `Abilities.compile` requires.
     x : array
     *constants : hashable
     """
@@ -92,16 +92,17 @@ def _with_constants(
 
 
 def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> bool:
-    """Return whether a trial succeeds, which is made once in a process.
+    """Return whether a trial succeeds, run once in a process.
 
     Parameters
     ----------
     key : hashable
-        What is tried, and on which device.
+        Identifies what is tried, and on which device.
     trial : callable
         Returns whether all bits are right.
     consequence : str
-        What a warning says before the reason.  Without it there is none, and errors are raised.
+        The text of a warning before the reason.  If None, there is no warning, and errors are
+        raised.
     """
     if key not in _trials:
         reason = "its results differ"
@@ -119,18 +120,18 @@ def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> 
 
 
 class Unsuitable(Exception):  # noqa: N818 (it is no error)
-    """A function that cannot be compiled, which needs no warning."""
+    """Raised for a function that cannot be compiled, without need of a warning."""
 
 
 class Fallback:
-    """A faster way that is taken until it fails; then a warning says so, once.
+    """A faster method that is used until it fails; then a warning says so, once.
 
     Parameters
     ----------
     consequence : str
-        What the warning says before the reason.
+        The text of the warning before the reason.
     errors : tuple of type
-        Those by which it fails; others, and a MemoryError, are raised.
+        Those that count as failure; others, and a MemoryError, are raised.
 
     Attributes
     ----------
@@ -144,7 +145,7 @@ class Fallback:
         self.failed = False
 
     def attempt(self, way: Function, *arguments: Any) -> Any:
-        """Return way(*arguments); NotImplemented if it fails, or has failed."""
+        """Return way(*arguments), or NotImplemented if it fails or has failed."""
         if self.failed:
             return NotImplemented
         try:
@@ -158,9 +159,9 @@ class Fallback:
         return NotImplemented
 
     def give_up(self, reason: str) -> None:
-        """Take the way no more."""
+        """Stop using the method."""
         self.failed = True
-        # From one place for all functions: the same words are shown once.
+        # From one place for all functions, so that the same warning is shown once.
         warnings.warn(f"{self._consequence}: {reason}", stacklevel=1)
 
 

@@ -22,7 +22,7 @@ class RunAll(Protocol):
 
 
 def at_once(run_all: RunAll) -> int:
-    """Return how many tasks it runs at once, where it says so; else 1."""
+    """Return how many tasks it runs at once, 1 if it does not say."""
     return getattr(run_all, "at_once", 1)
 
 

@@ -1,7 +1,7 @@
-"""A network with its preparation as an ONNX graph, which other programs run without this one.
+"""A network with its preparation as an ONNX graph, which other programs can run.
 
-The graph is recorded from our forward pass, whose array-API code runs on ndonnx's arrays.  It
-prepares its inputs as training did: it takes rows as their file holds them.
+The graph is recorded by running our forward pass on ndonnx's arrays.  It prepares its inputs as
+training did, so it takes rows as files hold them.
 
 Shapes: N examples, columns (N,), features (N, features).
 """
@@ -37,12 +37,12 @@ def write_onnx(
 ) -> dict[str, str]:
     """Write a network as an ONNX file, in float32, for batches of any size.
 
-    Its inputs are "X" (N, features), of 8-bit pixels or of float64 numbers; of a table with texts
-    or missing values an input (N,) for each column, by its name: of float64 numbers, of int64 for
-    whole numbers that are categories, of booleans or of texts.  Where training lacked values codes
-    are float64, with NaN, and booleans texts, with "".  Its outputs are "label" and
-    "probabilities"; of a regression "prediction".  An output that is named as an input, and an
-    input without a name, has underscores at its end.
+    Its input is "X" (N, features), 8-bit pixels or float64 numbers.  A table with texts or missing
+    values has an input (N,) for each column, by name: float64 for numbers, int64 for whole numbers
+    that are categories, boolean, or text.  If training lacked values, codes are float64 with NaN,
+    and booleans are texts with "".  Its outputs are "label" and "probabilities", or "prediction"
+    for a regression.  Underscores are appended to an output named like an input, and to an empty
+    name.
 
     Parameters
     ----------
@@ -50,14 +50,14 @@ def write_onnx(
     preparation : Preparation
     mlp : MLP
     parameters : list of dict of arrays
-        NumPy's.
+        As NumPy arrays.
     labels : sequence of int or of str, optional
-        Those of the classes, in the place of the preparation's.
+        The labels of the classes, instead of the preparation's.
 
     Returns
     -------
     dict
-        The type and the shape of each input, by its name.
+        The type and the shape of each input, by name.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def write_onnx(
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    """Return a name with as many underscores as make it one that a graph can still have."""
+    """Return a name with enough underscores appended to make it valid and unused in a graph."""
     while not name or name in taken:
         name += "_"
     return name
@@ -122,7 +122,7 @@ def _scaled(ndx: Namespace, preparation: Preparation, x: Array) -> Array:
 
 
 def _dtype(ndx: Namespace, column: Column) -> DType:
-    """Return the dtype of an input: that of its column, or one in which values may be missing."""
+    """Return the dtype of an input: its column's, or one that can represent missing values."""
     if not column.is_text:
         return ndx.float64
     if column.range is None:
@@ -149,7 +149,7 @@ def _features(ndx: Namespace, column: Column, values: Array) -> list[tuple[Colum
 
 
 def _is_in(ndx: Namespace, column: Column, category: str, values: Array) -> Array:
-    """Return where values are in a category; texts of booleans are so as they may be written."""
+    """Return where values are in a category; texts of booleans may be spelled in several ways."""
     if values.dtype == ndx.bool:
         return values == (category == "true")
     if values.dtype == ndx.int64:

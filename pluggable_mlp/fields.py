@@ -1,11 +1,11 @@
 """Annotated fields: type, bounds, default and help of a value in one place.
 
 A field is a line of a dataclass, `epochs: Annotated[int, Meta(ge=1), "Passes over …"] = 30`, of a
-component or of the options.  msgspec converts and checks values; the words for users, on the
-command line, in the docs and in errors, are made here.
+component or of the options.  msgspec converts and checks values; the text for users, on the
+command line, in the docs and in errors, is made here.
 
-Values may be NumPy scalars, but are kept as Python numbers: a numpy.float64 times an array of
-float32 would be an array of float64, or an error.
+NumPy scalars are accepted, but kept as Python numbers: a numpy.float64 times an array of float32
+would be an array of float64, or an error.
 """
 
 import dataclasses
@@ -44,7 +44,7 @@ _BOUNDS = {"ge": "of at least", "gt": "above", "lt": "below", "le": "at most"}
 
 
 def convert(name: str, value: object, kind: object, text: str | None = None) -> Any:
-    """Return a value that is of a kind, converted to it.
+    """Convert a value to a type.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def convert(name: str, value: object, kind: object, text: str | None = None) -> 
     kind : type
         Such as `Positive`.
     text : str, optional
-        What the user wrote, if that is not the value itself.
+        The user's text, if that is not the value itself.
 
     Raises
     ------
@@ -87,12 +87,12 @@ def as_seed(value: object) -> int:
 def check_fields(owner: object) -> None:
     """Convert and check every annotated field of a frozen dataclass: its `__post_init__`.
 
-    The default None of a field stays, whatever it takes.
+    A field whose default is None also accepts None.
 
     Raises
     ------
     ValueError
-        As `convert`.
+        As for `convert`.
     """
     for field in dataclasses.fields(cast("DataclassInstance", owner)):
         value = getattr(owner, field.name)
@@ -114,19 +114,19 @@ class Component:
 
 @dataclass(frozen=True)
 class Field:
-    """A field, for user interfaces.
+    """A field as user interfaces present it.
 
     Parameters
     ----------
     name : str
     kind : type
-        Of a value: str, int or float.
+        The type of a value: str, int or float.
     many : bool
         Whether it is a list of such values.
     default
     help : str
     annotation
-        What msgspec converts to.
+        The type that msgspec converts to.
     """
 
     name: str
@@ -137,12 +137,12 @@ class Field:
     annotation: object
 
     def parse(self, text: str) -> Any:
-        """Return the value that a text stands for; those of a list are separated by commas.
+        """Return the value of a text; values of a list are separated by commas.
 
         Raises
         ------
         ValueError
-            As `convert`.
+            As for `convert`.
         """
         try:
             parts = text.split(",") if text.strip() else []
@@ -152,7 +152,7 @@ class Field:
         return convert(self.name, value, self.annotation, text if self.many else None)
 
 
-@cache  # to inspect annotations takes time
+@cache  # inspecting annotations takes time
 def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
     annotations = get_type_hints(owner, include_extras=True)
@@ -177,7 +177,7 @@ def field_of(name: str, annotation: Any, default: object = None) -> Field:
 
 
 def _types_of(kind: inspect.Type) -> list[inspect.Type]:
-    """Return the types of a union but None, or the only one."""
+    """Return the types of a union except None, or the only type."""
     if isinstance(kind, inspect.Metadata):
         return _types_of(kind.type)
     types = kind.types if isinstance(kind, inspect.UnionType) else (kind,)

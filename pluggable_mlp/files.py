@@ -1,6 +1,6 @@
 """Files of a run on disk: written whole or not at all, read with helpful errors; and JSON text.
 
-Which files there are and what they hold belongs in `runs/`.
+Which files there are, and their contents, belongs in `runs/`.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ def write_file(path: Path, content: bytes) -> None:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write: it is beside its place until all of it is on the disk.
+    """Open a file to write; it has a temporary name until all of it is on disk.
 
-    Its name is on the disk, too, in the end.
+    Finally its name is flushed to disk, too.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def part_of(path: Path) -> Path:
-    """Return the path of a file while it is written."""
+    """Return the path of a file while it is being written."""
     return path.with_name(f"{path.name}.part")
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
+    """Remove a file, or a folder with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         rmtree(path)
     else:
@@ -65,7 +65,7 @@ def remove(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk, if the system can do that."""
+    """Flush the names in a folder to disk, if the system can do that."""
     with suppress(OSError):  # Windows opens no folders, some file systems do not flush them
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -75,18 +75,18 @@ def sync_folder(path: Path) -> None:
 
 
 def read_file(path: Path, expected: str) -> bytes:
-    """Return what a file holds.
+    """Return the contents of a file.
 
     Parameters
     ----------
     path : Path
     expected : str
-        What should be there, for the error.
+        What the file should be, for the error.
 
     Raises
     ------
     ValueError
-        If it cannot be read: says whether it is missing, not permitted, or what else.
+        If it cannot be read; the message says whether it is missing, not permitted, or why else.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe might never end
@@ -101,7 +101,7 @@ def read_file(path: Path, expected: str) -> bytes:
 def to_json(content: object, indent: int | None = None) -> str:
     """Return a dict, list, number, text or None as JSON.
 
-    JSON has neither NaN nor infinity: null is written in their place.
+    JSON has neither NaN nor infinity; null is written instead.
     """
     return _dumped(content, indent=indent)
 
@@ -109,7 +109,7 @@ def to_json(content: object, indent: int | None = None) -> str:
 def json_sha256(content: object) -> str:
     """Return the SHA-256 of a JSON value, independent of its layout.
 
-    It is that of the text in ASCII with sorted keys and without spaces.
+    It is the hash of the ASCII text with sorted keys and without spaces.
     """
     text = _dumped(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -131,7 +131,7 @@ def _with_null(content: object) -> object:
 
 
 def json_lines(content: object, indent: int | None = None) -> bytes:
-    """Return JSON as a file holds it: one line, or indented lines."""
+    """Return JSON as text for a file: one line, or indented lines."""
     return (to_json(content, indent) + "\n").encode()
 
 
@@ -141,13 +141,13 @@ def write_json(path: Path, content: object) -> None:
     Raises
     ------
     OSError
-        As `write_file`.
+        As for `write_file`.
     """
     write_file(path, json_lines(content, indent=2))
 
 
 def read_json(path: Path, expected: str, kind: object = Json) -> Json:
-    """Return the object that a file of JSON holds.
+    """Return the object in a JSON file.
 
     Parameters
     ----------
@@ -155,12 +155,12 @@ def read_json(path: Path, expected: str, kind: object = Json) -> Json:
     expected : str
         As for `read_file`.
     kind : type, optional
-        What the object must hold at least, such as a `TypedDict`.
+        The least that the object must hold, such as a `TypedDict`.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, or holds anything else: names the file and what is wrong.
+        If the file cannot be read, or holds anything else; the message names file and fault.
     """
     content = read_file(path, expected)
     with damaged(path):
@@ -168,7 +168,7 @@ def read_json(path: Path, expected: str, kind: object = Json) -> Json:
 
 
 def parse_object(text: bytes, kind: object = Json) -> Json:
-    """Return the object that JSON holds; ValueError if it is not of a kind, as for `read_json`."""
+    """Return the object in JSON text; ValueError if it does not fit `kind`, as for `read_json`."""
     found: Json = json.loads(text)
     check_kind(found, kind)
     return found
@@ -184,7 +184,7 @@ def check_kind(value: object, kind: object) -> None:
 
 @contextmanager
 def damaged(path: Path, what: str = "is damaged") -> Iterator[None]:
-    """Turn what goes wrong with a file's content into a ValueError that names the file."""
+    """Turn errors in a file's contents into a ValueError that names the file."""
     try:
         yield
     except KeyError as error:

@@ -1,7 +1,7 @@
-"""One training by settings: the engine of runs and of the estimators for tables.
+"""Training from settings, as runs and the estimators for tables do it.
 
 A `Fit` trains a network on a prepared data set, measures the validation part, keeps the best epoch,
-and has what a certificate states.  Files belong in `runs`, what is printed in `cli`.
+and computes what a certificate states.  Files belong in `runs`, printed output in `cli`.
 """
 
 import platform
@@ -65,32 +65,32 @@ class Fit:
     backend : Backend
     data : Dataset
     communicator : Communicator, optional
-        The processes that train together: each of them makes this training.
+        The processes that train together; each of them makes this object.
     sample_weight : mapping of str to array (n,), optional
-        How much each example of a split counts.
+        The weight of each example, by split.
     is_certified : bool, default True
-        Whether the hashes of a certificate are computed.
+        Whether to compute the hashes for a certificate.
 
     Attributes
     ----------
     settings : Settings
-        With the task and the loss, which may have been left to the data.
+        With the task and the loss, which the data may have determined.
     dataset : Dataset
     mlp : MLP
     steps_per_epoch, training_examples : int
-        How many steps an epoch has, and how many examples it visits.
+        The number of steps in an epoch, and of examples that it visits.
     history : list of dict
         A line for each whole epoch: epoch, train_loss, the measures of the validation part if
         there is one (validation_loss, and validation_accuracy or validation_r2 and
         validation_mean_absolute_error), seconds, parameters_sha256 if certified.
     kept_epoch : int
-        The one that `parameters` are of: the best if there is early stopping, else the last.
+        The epoch of `parameters`: the best if there is early stopping, else the last.
     position : Position or None
-        Where the training goes on; None: it begins.
+        Where the training continues; None before it begins.
     parameters : list of dict of arrays
-        Before the first epoch the initial ones.
+        Those of `kept_epoch`; before the first epoch the initial ones.
     record_every : int
-        After each of so many steps, the hashes of all tensors are recorded; 0: after none.
+        How many steps lie between records of the hashes of all tensors; 0 for no records.
     records : dict
         These hashes, as `tensor_hashes` returns them, by the count of steps.
     """
@@ -139,7 +139,7 @@ class Fit:
             )
 
     def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
-        """Return a split on the backend, of several processes the part of this one."""
+        """Return a split on the backend, or this process's part of it."""
         settings, rows = self.settings, self.settings.rows_of_blocks()
         inputs, targets = self.dataset.splits[part]
         if rows is None and isinstance(inputs, EncodedArray):
@@ -160,7 +160,7 @@ class Fit:
 
     @cached_property
     def data_sha256(self) -> str:
-        """The SHA-256 of the data set, and of the weights of its examples if there are any."""
+        """The SHA-256 of the data set, and of any weights of its examples."""
         data, weights = self.dataset.sha256(), self._weights
         if all(array is None for array in weights.values()):
             return data
@@ -169,7 +169,7 @@ class Fit:
 
     @property
     def processes(self) -> int:
-        """How many processes train together."""
+        """The number of processes that train together."""
         return 1 if self._communicator is None else self._communicator.size
 
     def train(self) -> Iterator[Progress]:
@@ -238,23 +238,23 @@ class Fit:
 
     @property
     def is_done(self) -> bool:
-        """Whether no epoch is left: all are done, or early stopping ended training."""
+        """Whether all epochs are done, or early stopping has ended training."""
         stopped = bool(self.history) and self._best.is_over
         return stopped or len(self.history) >= self.settings.epochs
 
     def _is_kept(self, line: dict[str, Any]) -> bool:
-        """Return whether an epoch is to be kept: the best so far if that is asked for."""
+        """Return whether to keep an epoch: the best so far if the settings ask for the best."""
         return not self.settings.keeps_best or self._best.is_best(line["epoch"], self.error(line))
 
     def error(self, line: dict[str, Any]) -> float:
-        """Return the measure that is least in the best epoch, from the line of an epoch."""
+        """Return the measure that is smallest in the best epoch, from the line of an epoch."""
         measured = {name.removeprefix("validation_"): value for name, value in line.items()}
         return self._recipe.error(self.dataset.task, measured)
 
     def _measured(
         self, measure_by: Callable[..., dict[str, float]], parameters: Parameters, on: AnyExamples
     ) -> dict[str, float]:
-        """Return what `evaluate` or `measure` says of parameters."""
+        """Return the result of `evaluate` or `measure` for parameters."""
         return measure_by(
             self.mlp,
             parameters,
@@ -271,13 +271,13 @@ class Fit:
 
     @cached_property
     def preparation(self) -> Preparation:
-        """What the network takes and answers."""
+        """How the network's inputs and targets are prepared."""
         assert self.dataset.preparation is not None  # `load_dataset` fits one
         return self.dataset.preparation
 
 
 def certificate_of(fit: Fit, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the certificate of a training that has ended, by settings as JSON knows them."""
+    """Return the certificate of a training that has ended, with settings as JSON data."""
     chosen = certified_numbers(len(fit.history), fit.kept_epoch)
     return certified(
         {
@@ -314,7 +314,7 @@ def certified_epoch(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def certified_numbers(last: int, kept: int) -> list[int]:
-    """Return the numbers of the epochs that are certified: all, or every so many of very many."""
+    """Return the numbers of certified epochs: all, or a regular sample of very many."""
     every = 1
     while last > every * EPOCHS:
         every *= 2
@@ -349,9 +349,9 @@ def versions(backend: Backend) -> dict[str, str]:
 
 
 def _steps_of_a_record(steps: int, tensors: int) -> int:
-    """Return the smallest power of two that makes of so many steps not too many records.
+    """Return the smallest power of two that keeps the number of records within bounds.
 
-    A power: the records of a run that is prolonged include those that it has then.
+    It is a power of two so that the records of a prolonged run include its earlier ones.
     """
     most = max(1, min(RECORDS, RECORDED_DIGITS // (HASH_DIGITS * tensors)))
     every = 1
@@ -365,8 +365,8 @@ def initial_parameters(
 ) -> Parameters:
     """Return the parameters that a training begins with, on the backend.
 
-    Where they follow from the rows, they are computed on the host in reproducible arithmetic: they
-    are the same on every backend and every process.
+    If they follow from the rows, they are computed on the host in reproducible arithmetic, and are
+    the same on every backend and every process.
     """
     if not on_rows:
         return mlp.initialize(seed=seed, backend=backend, dtype=dtype)

@@ -41,7 +41,7 @@ def parameters_sha256(parameters: LibraryArrays, backend: "Backend | None" = Non
     ----------
     parameters : list of dict of arrays
     backend : Backend, optional
-        Whose arrays they are; by default they are NumPy's.
+        The backend of the arrays; by default they are NumPy's.
     """
     return sha256_of(_tensors(parameters, backend))
 
@@ -67,7 +67,7 @@ def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[H
         yield from map(backend.to_numpy, arrays)
         return
     xp = backend.xp
-    with on_device_of(arrays[0]):  # where a download waits for the device, one of all
+    with on_device_of(arrays[0]):  # one download of all, if each waits for the device
         joined = backend.to_numpy(xp.concat([xp.reshape(array, (-1,)) for array in arrays]))
     sizes = [math.prod(array.shape) for array in arrays]
     parts = np.split(joined, np.cumsum(sizes)[:-1])

@@ -1,7 +1,7 @@
 """Rows of arrays on the host that may be larger than memory: taken, chosen, hashed.
 
-A `LazyArray` reads or makes rows when they are asked for.  A memory map would not do: the pages
-that were read from it count as memory of the process.
+A `LazyArray` reads or makes rows when they are requested.  A memory map would not do, because the
+pages read from it count as memory of the process.
 
 Shapes: an array is (n, …), rows of it are (m, …).
 """
@@ -35,7 +35,7 @@ _BYTES_AT_ONCE = 2**22
 
 
 class Rows(Protocol):
-    """A NumPy array, or what has its shape, dtype and slices of rows: `StoredArray`, h5py's."""
+    """A NumPy array, or an object with a shape, a dtype and slices of rows, such as h5py's."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,7 +43,7 @@ class Rows(Protocol):
 
     @property
     def dtype(self) -> DType:
-        """Of all values."""
+        """The dtype of all values."""
 
     def __getitem__(self, rows: Any, /) -> Any:
         """Return a slice of rows (m, …)."""
@@ -73,14 +73,14 @@ class LazyArray(ABC):
 
     @abstractmethod
     def map(self, function: Prepare) -> "LazyArray":
-        """Return what a function makes of rows, each by itself, when they are taken."""
+        """Return an array that applies a function to rows, each by itself, when they are taken."""
 
     def min(self) -> np.generic:
-        """Return the smallest of all values; NaN where one is."""
+        """Return the smallest of all values, NaN if one is."""
         return self._range[0]
 
     def max(self) -> np.generic:
-        """Return the largest of all values; NaN where one is."""
+        """Return the largest of all values, NaN if one is."""
         return self._range[1]
 
     @cached_property
@@ -91,22 +91,22 @@ class LazyArray(ABC):
 
 
 class StoredArray(LazyArray):
-    """An array in C order in a file, of which slices of rows can be taken.
+    """An array in C order in a file, read by slices of rows.
 
     Parameters
     ----------
     path : str
     dtype : numpy.dtype
     shape : tuple of int
-        (n, …), as it is in the file.
+        (n, …), as in the file.
     offset : int
-        Where it begins in the file.
+        Where the array begins in the file.
     version : tuple of int, optional
-        Which file it is, as `_version` says; by default the one that is there.
+        The version of the file, from `_version`; by default the current one.
     chosen : array of int64, optional
-        The places of the rows that belong to it, increasing; by default all.
+        The increasing places of the rows that belong to the array; by default all.
     prepare : callable, optional
-        Converts rows (m, …) that were read, each on its own.
+        Converts the rows (m, …) read, each on its own.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class StoredArray(LazyArray):
         return self._stored[2][0] if self._chosen is None else len(self._chosen)
 
     def __getitem__(self, rows: Any) -> Any:
-        """Return a slice of rows (m, …), in memory; or those of which a flag (n,) is true, stored.
+        """Return a slice of rows (m, …), in memory; or those chosen by flags (n,), still stored.
 
         Raises
         ------
@@ -155,13 +155,13 @@ class StoredArray(LazyArray):
         return found if self._prepare is None else self._prepare(found)
 
     def map(self, function: Prepare) -> "StoredArray":
-        """Return what a function makes of rows, each by itself, when they are read."""
+        """Return an array that applies a function to rows, each by itself, when they are read."""
         before = self._prepare
         both = function if before is None else lambda rows: function(before(rows))
         return StoredArray(*self._stored, self._chosen, both)
 
     def _among(self, places: npt.NDArray[np.int64]) -> Array:
-        """Return the rows at increasing places of the file: what is near is read together."""
+        """Return the rows at increasing places of the file, reading neighbours together."""
         _, dtype, shape, *_ = self._stored
         found = np.empty((len(places), *shape[1:]), dtype)
         at_once = rows_within(_BYTES_AT_ONCE, self._stored[2], dtype)
@@ -194,12 +194,12 @@ class StoredArray(LazyArray):
 
 
 def _version(of: os.stat_result) -> Version:
-    """Return what differs between a file and one that replaces it, or between its contents."""
+    """Return values that change if the file is replaced or its contents change."""
     return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
 
 
 def rows_within(size: int, shape: tuple[int, ...], dtype: DType) -> int:
-    """Return how many rows of an array (n, …) take so many bytes; at least 1."""
+    """Return how many rows of an array (n, …) fit into this many bytes, at least 1."""
     row: int = math.prod(shape[1:]) * np.dtype(dtype).itemsize
     return max(1, size // max(1, row))
 
@@ -250,20 +250,20 @@ def blocks(values: Array | LazyArray) -> Iterator[Array]:
 
 
 def lazy_map(values: Array | LazyArray, function: Prepare) -> Array | LazyArray:
-    """Return what a function makes of rows, each by itself; of a `LazyArray` when taken."""
+    """Apply a function to rows, each by itself; for a `LazyArray`, when they are taken."""
     return values.map(function) if isinstance(values, LazyArray) else function(values)
 
 
 def on_host(data: object) -> Array:
-    """Return an array of any library, or what NumPy makes one of, as NumPy's."""
+    """Return an array of any library, or anything that NumPy converts, as a NumPy array."""
     if is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic):
-        with on_device_of(data):  # to make a backend may change the current device
+        with on_device_of(data):  # making a backend may change the current device
             data = backend_of(data).to_numpy(data)
     return np.asarray(data)
 
 
 def rows_on_host(values: object, backend: Backend) -> Rows:
-    """Return `as_lazy` of values, of arrays of the backend's library in NumPy."""
+    """Return `as_lazy` of values, with arrays of the backend's library moved to NumPy."""
     rows = as_lazy(values)
     is_of_library = is_array_api_obj(rows) and not isinstance(rows, np.ndarray)
     return backend.to_numpy(backend.asarray(rows)) if is_of_library else rows
@@ -293,7 +293,7 @@ def rows_at(values: Rows, places: Places) -> Array:
 
 
 def _runs(places: Places) -> list[Range]:
-    """Return the ranges that increasing places make."""
+    """Return the ranges that increasing places form."""
     ends = [0, *(np.flatnonzero(np.diff(places) > 1) + 1).tolist(), len(places)]
     return [
         (int(places[start]), int(places[stop - 1]) + 1)

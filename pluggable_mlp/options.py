@@ -1,7 +1,7 @@
 """The options of a training run, an annotated line each: type, bounds, default and help.
 
-The command line, TOML files, `config.json`, errors and docs are made of them; what follows from
-their values is in `settings.py`.
+The command line, TOML files, `config.json`, errors and docs are generated from them; what follows
+from their values is in `settings.py`.
 """
 
 from dataclasses import dataclass
@@ -37,12 +37,12 @@ _PLAIN = RECIPES[NONE].values(Facts())
 
 
 def written(value: object) -> str:
-    """Return a value as the command line has it: lists are separated by commas."""
+    """Return a value as written on the command line, with lists separated by commas."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _default(name: str) -> str:
-    """Return the words for the default of a setting that recipes have a value for."""
+    """Return the text for the default of a setting whose value recipes determine."""
     return f"; by default the recipe's, else {written(_PLAIN[name])}"
 
 

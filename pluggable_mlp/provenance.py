@@ -1,6 +1,6 @@
 """Whether a component consists only of what this package defines.
 
-What it does is then determined by its fields: it may be traced or compiled once and repeated.  A
+Its fields then determine what it does, and it may be traced or compiled once and repeated.  A
 user-defined function or object may change, draw random numbers, or have other side effects.
 """
 
@@ -15,13 +15,13 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 def is_builtin(component: Any) -> bool:
-    """Return whether it, and all in it, are of functions and classes of this package.
+    """Return whether a component consists only of this package's functions and classes.
 
     Parameters
     ----------
     component
         A network, an optimizer or a part of these: a function, an object, a number, a text, None,
-        or a list or tuple of these.  Of an object, the fields that make it equal to others count.
+        or a list or tuple of these.  An object's fields count if they are compared for equality.
     """
     kind = type(component)
     if kind in _PLAIN:
@@ -36,9 +36,9 @@ def is_builtin(component: Any) -> bool:
 
 
 def is_builtin_call(function: object) -> bool:
-    """Return whether a function of the package has all arguments but arrays, all of the package.
+    """Return whether a package function has all arguments except arrays, all of the package.
 
-    It is a `functools.partial`: its first argument is a namespace, the others are components.
+    It is a `functools.partial` whose first argument is a namespace; the others are components.
     """
     return (
         isinstance(function, partial)
@@ -51,7 +51,7 @@ def is_builtin_call(function: object) -> bool:
 def is_builtin_class(definition: FunctionType | type) -> bool:
     """Return whether a module of the package has the function or class by this name.
 
-    What is made within a function has no such name; a wrapper may have that of what it wraps.
+    Objects made within a function have no such name; a wrapper may have that of the wrapped object.
     """
     module = definition.__module__ or ""
     return module.partition(".")[0] == _PACKAGE and definition is getattr(

@@ -1,6 +1,6 @@
 """Random numbers that are the same on every machine, addressed by (seed, purpose, step).
 
-They are made of 64-bit words of Philox 4x64-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
+They are made from 64-bit words of Philox 4x64-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
 numbers: as easy as 1, 2, 3", SC 2011), a counter-based generator, which has no state.  Only the
 raw words of NumPy's generator are used: its distributions may change between versions, and its
 normal deviates use the system's libm.  Everything here is computed on the host, in float64, in
@@ -18,7 +18,7 @@ from pluggable_mlp.elementary.logarithm import log
 from pluggable_mlp.elementary.roots import sqrt
 from pluggable_mlp.fields import as_seed
 
-# What a word is drawn for.  Numbers are never reused: old seeds must give old results.
+# The purposes of words.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
             "quantiles": 6, "rows": 7}  # fmt: skip
 
@@ -33,10 +33,9 @@ def words(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.uint
     seed : int
         From 0 to 2**64 - 1.
     purpose : str
-        One of `PURPOSES`.
-        Streams of different purposes never overlap.
+        One of `PURPOSES`.  Streams of different purposes never overlap.
     step : int
-        Which stream of that purpose, from 0 to 2**64 - 1: the layer's, the epoch's.
+        Which stream of that purpose, from 0 to 2**64 - 1, such as a layer or an epoch.
     count : int
         How many words.
 
@@ -62,7 +61,7 @@ def uniform(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float
 
 
 def permutation(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.int64]:
-    """Return a permutation of 0 … count - 1: the stable order of as many random words."""
+    """Return a permutation of 0 … count - 1, the stable order of as many random words."""
     return np.argsort(words(seed, purpose, step, count), kind="stable")
 
 
@@ -71,7 +70,7 @@ def permutations(
 ) -> npt.NDArray[np.int64]:
     """Return the `permutation` of each seed, batch by batch: (seeds * count,).
 
-    Of each batch the places by the first seed come first, then those by the second, and so on.
+    In each batch, the places for the first seed come first, then those for the second, and so on.
     """
     drawn = np.stack([permutation(seed, purpose, step, count) for seed in seeds])
     starts = range(0, count, batch_size)
@@ -83,7 +82,7 @@ def choices(
 ) -> npt.NDArray[np.int64]:
     """Return random integers from 0 up to `below`, of the given shape."""
     drawn = (uniform(seed, purpose, step, shape) * below).astype(np.int64)
-    return np.minimum(drawn, below - 1)  # to which the product may have been rounded
+    return np.minimum(drawn, below - 1)  # the product may have been rounded up to `below`
 
 
 def simplex(seed: int, purpose: str, step: int, corners: int, count: int) -> Float64:
@@ -129,7 +128,7 @@ def normal_quantile_by(
 
 
 def zeros(shape: tuple[int, ...]) -> Float64:
-    """Return what is not drawn: zeros, float64, of the given shape."""
+    """Return zeros, float64, of the given shape, without drawing."""
     return np.zeros(shape)
 
 

@@ -38,7 +38,7 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
     """
     try:
         return table[name]
-    except (KeyError, TypeError):  # what cannot be hashed is not a name, either
+    except (KeyError, TypeError):  # an unhashable value is not a name, either
         raise ValueError(
             f"{what} is {name!r}, expected one of {', '.join(table)}{did_you_mean(name, table)}"
         ) from None
@@ -65,7 +65,7 @@ def make(table: Mapping[str, T], name: str, what: str, **parameters: Value) -> T
         If the name is unknown, the component does not have the parameter, or a value is out of
         range.
     """
-    component: Any = choose(table, name, what)  # of those with parameters, a dataclass
+    component: Any = choose(table, name, what)  # components with parameters are dataclasses
     refuse_unknown(f"{what} {name!r}", parameters, parameters_of(component))
     return cast(T, replace(component, **parameters) if parameters else component)
 
@@ -95,7 +95,7 @@ def catalogue(table: Mapping[str, object], leave_out: Iterable[str] = ()) -> str
     table : mapping
         Components by their names.
     leave_out : iterable of str, optional
-        Parameters that are not shown.
+        Parameters to leave out.
     """
     words = []
     for name, component in table.items():
@@ -129,13 +129,13 @@ def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> Non
 
 
 def did_you_mean(name: object, expected: Iterable[str]) -> str:
-    """Return a hint at the closest name that is expected, empty if none is close."""
+    """Return a hint at the closest expected name, empty if none is close."""
     near = closest(str(name), expected)
     return "" if near is None else f"; did you mean {near!r}?"
 
 
 def closest(name: str, expected: Iterable[str]) -> str | None:
-    """Return the expected name that means the same, or is most like it; None if none is close.
+    """Return the expected name with the same meaning or most like it; None if none is close.
 
     Options are written with hyphens or underscores.
     """

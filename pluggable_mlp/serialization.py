@@ -1,10 +1,11 @@
-"""Trees of arrays in a file, and SHA-256: the one form of models, checkpoints and estimators.
+"""Trees of arrays in a file, with SHA-256: the format of models, checkpoints and estimators.
 
-A tree is made of None, booleans, numbers, texts, arrays of NumPy, lists, tuples and dicts of trees,
-and of components: objects of classes that the caller names.  Its file is a safetensors one.  An
+A tree consists of None, booleans, numbers, texts, NumPy arrays, lists, tuples and dicts of trees,
+and components: objects of classes that the caller names.  It is stored in safetensors format.  An
 array is named after its place in the tree, such as "0.W".  The metadata "pluggable_mlp" is JSON:
-"tree" is all else, and "sha256" the hash of that as text and of each array's name, dtype, shape and
-bytes.  It finds damage, not forgery.  Nothing in a file is executed.  Equal trees give equal files.
+"tree" is everything else, and "sha256" the hash of its text and of each array's name, dtype, shape
+and bytes.  It detects damage, not forgery.  Nothing in a file is executed.  Equal trees give equal
+files.
 
 The bytes of an array are written little-endian, in C order, as `hashing.py` hashes them.
 """
@@ -38,11 +39,11 @@ def write_tree(path: Path, tree: object, components: Components = _NO_COMPONENTS
     Raises
     ------
     ValueError
-        If there is something in it that a tree cannot hold.
+        If it contains something that a tree cannot hold.
     MemoryError
-        If there is no room: safetensors would end the process, which has a run to save.
+        If memory is short: safetensors would end the process, which has a run to save.
     OSError
-        As `write_file`.
+        As for `write_file`.
     """
     content, ordered = _content_and_arrays(tree, components)
     bytearray(2**20 + 3 * sum(array.nbytes for array in ordered.values()))
@@ -51,19 +52,19 @@ def write_tree(path: Path, tree: object, components: Components = _NO_COMPONENTS
 
 
 def read_tree(path: Path, expected: str, components: Components = _NO_COMPONENTS) -> Any:
-    """Return the tree that a file holds.
+    """Return the tree in a file.
 
     Parameters
     ----------
     path, expected
         As for `read_file`.
     components : mapping, optional
-        The classes that may be made.
+        The classes of components that may be created.
 
     Raises
     ------
     ValueError
-        If it cannot be read, is no such file, or has changed since it was written.
+        If it cannot be read, is another kind of file, or has changed since it was written.
     """
     data = read_file(path, expected)
     with damaged(path):
@@ -88,22 +89,22 @@ def tree_to_json(
     arrays: Arrays | None = None,
     place: str = "",
 ) -> object:
-    """Return a tree as JSON has it.
+    """Return a tree as JSON data.
 
     Parameters
     ----------
     tree
     components : mapping, optional
-        The classes that may occur.
+        The classes of components that may occur.
     arrays : dict, optional
-        Receives the arrays by their places; by default there may be none.
+        Receives the arrays by place; by default arrays are not allowed.
     place : str, optional
         Where the tree is in a larger one.
 
     Raises
     ------
     ValueError
-        If there is something else in it; names the place.
+        If it contains anything else; the message names the place.
     """
 
     def content(tree: object, *keys: object) -> object:
@@ -140,12 +141,12 @@ def tree_from_json(
     components: Components = _NO_COMPONENTS,
     arrays: Arrays | None = None,
 ) -> object:
-    """Return the tree that `tree_to_json` was given; takes its arrays out of `arrays`.
+    """Return the tree that `tree_to_json` was given; its arrays are removed from `arrays`.
 
     Raises
     ------
     KeyError, TypeError, ValueError
-        If it is of no tree, or a component refuses its parameters.
+        If it does not describe a tree, or a component refuses its parameters.
     """
 
     def tree(part: object) -> Any:
@@ -173,12 +174,12 @@ def _component(components: Components, component: str, parameters: dict[str, obj
 
 
 def tree_sha256(tree: object, components: Components = _NO_COMPONENTS) -> str:
-    """Return the SHA-256 of a tree, that which its file states."""
+    """Return the SHA-256 of a tree, as its file states it."""
     return _sha256(*_content_and_arrays(tree, components))
 
 
 def _content_and_arrays(tree: object, components: Components) -> tuple[object, Arrays]:
-    """Return what JSON holds of a tree, and its arrays, as a file has them."""
+    """Return the JSON part of a tree and its arrays, as a file stores them."""
     arrays: Arrays = {}
     content = tree_to_json(tree, components, arrays)
     # safetensors writes memory as it is.
@@ -186,7 +187,7 @@ def _content_and_arrays(tree: object, components: Components) -> tuple[object, A
 
 
 def _sha256(content: object, arrays: Arrays) -> str:
-    """Return the hash of a file that holds this."""
+    """Return the hash of a file with this content."""
     parts: list[str | HostArray] = [json.dumps(content)]
     for name, array in sorted(arrays.items()):
         parts += f"{name} {array.dtype.name} {array.shape}", array

@@ -1,7 +1,7 @@
-"""The settings of one training run: everything but where it runs.
+"""The settings of a training run: everything except where it runs.
 
-The command line makes them, `config.json` holds them.  The same settings, data and seed describe
-the same computation on every backend.
+The command line makes them, and `config.json` holds them.  The same settings, data and seed
+describe the same computation on every backend.
 """
 
 import operator
@@ -51,13 +51,13 @@ class Settings(Options):
     """The settings of a training run; `pluggable-mlp train --help` explains each.
 
     Components are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None
-    stands for "not given": the recipe's value holds, or the component's own.  "none" switches off
+    means "not given": the recipe's value applies, or the component's own.  "none" switches off
     clip_norm, schedule and early_stopping.
 
     Raises
     ------
     ValueError
-        If a value is out of range, or the recipe unknown: the message names it.
+        If a value is out of range, or the recipe is unknown; the message names it.
     """
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Settings(Options):
             )
 
     def check_components(self) -> None:
-        """Raise ValueError if a component or its parameter does not fit: before data are read."""
+        """Raise ValueError if a component or its parameter does not fit, before data are read."""
         example = self.completed(Facts(self._task() or "classification", True, False))
         mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
         example.make_optimizer(1_000_000 * self.batch_size, mlp)
@@ -83,7 +83,7 @@ class Settings(Options):
     def completed(self, facts: Facts, **known: object) -> "Settings":
         """Fill in the recipe's values for settings that were not given.
 
-        What is known of the data takes the place of a setting as it is: nothing is checked again.
+        Facts about the data replace settings as they are; nothing is checked again.
         """
         other = copy(self)
         for name, value in known.items():
@@ -112,12 +112,12 @@ class Settings(Options):
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the best epoch is kept, by the validation part, or else the last."""
+        """Whether the best epoch on the validation part is kept, rather than the last."""
         by_recipe = self.made_recipe.validation is not None and self.validation != 0.0
         return by_recipe or self.used("early_stopping") is not None
 
     def chosen(self, dataset: "Dataset") -> str:
-        """Return in words the recipe, its values that are used, and what is used in their place.
+        """Return in words the recipe, its values that are used, and what replaces the others.
 
         It is empty for the plain network.  The settings are those of `for_dataset`.
         """
@@ -136,19 +136,19 @@ class Settings(Options):
     def load_dataset(
         self, preparation: "Preparation | None" = None, in_files: bool = False
     ) -> "Dataset":
-        """Return the data, for the task given, or that of the loss, or that of the targets.
+        """Return the data for the given task, or else that of the loss or of the targets.
 
         Parameters
         ----------
         preparation : Preparation, optional
-            One that was saved, to be applied; by default one is fitted.
+            A saved one, to be applied; by default one is fitted.
         in_files : bool, default False
             As for `pluggable_mlp.data.load_dataset`.
 
         Raises
         ------
         DataError
-            As `pluggable_mlp.data.load_dataset`.
+            As for `pluggable_mlp.data.load_dataset`.
         """
         from pluggable_mlp.data.load import read_dataset
 
@@ -156,7 +156,7 @@ class Settings(Options):
         return read_dataset(self.data_options(), preparation, in_files=in_files)
 
     def data_options(self) -> "Settings":
-        """Return the same settings as `DataOptions`, the task and the scaling of targets known."""
+        """Return these settings as `DataOptions`, with the task and the scaling of targets."""
         task = self._task()
         return self.completed(Facts(task), task=task, target_scaling=self._target_scaling())
 
@@ -193,12 +193,12 @@ class Settings(Options):
         )
 
     def _facts(self, dataset: "Dataset") -> Facts:
-        """Return what a recipe has to know of the data."""
+        """Return the facts about the data that a recipe needs."""
         made = dataset.preparation
         return Facts(dataset.task, bool(made and made.edges), self.validates(dataset))
 
     def _blocks_of(self, dataset: "Dataset") -> int:
-        """Return the size of a block: the one given, or that of data in files, else 0."""
+        """Return the size of a block: as given, or that of data in files, else 0."""
         if self.block_size is not None:
             return self.block_size
         return max(dataset.block_size, self.batch_size) if dataset.block_size else 0
@@ -222,14 +222,14 @@ class Settings(Options):
         return "validation" in dataset.splits and self.validation != 0.0
 
     def _task(self) -> str | None:
-        """Return the task given, or that of the loss, or None."""
+        """Return the given task, or that of the loss, or None."""
         if self.task is not None or self.loss is None:
             return self.task
         name, _ = parse_component(self.loss, "loss")
         return _TASK_OF_TARGETS[choose(LOSSES, name, "loss").targets]
 
     def _target_scaling(self) -> str:
-        """Return how numbers to predict are scaled; counts, as of `poisson`, must stay counts."""
+        """Return how targets are scaled; counts, as for `poisson`, must stay counts."""
         name, _ = parse_component(self.loss or "squared_error", "loss")
         counts = choose(LOSSES, name, "loss").targets == "counts"
         if counts and self.target_scaling not in (None, "none"):
@@ -239,7 +239,7 @@ class Settings(Options):
         return self.target_scaling or ("none" if counts else "standard")
 
     def _make_loss(self) -> Loss:
-        """Return the loss, by default the task's own; ValueError if it is of another task."""
+        """Return the loss, by default the task's own; ValueError if it belongs to another task."""
         task = self._task() or "classification"
         text = self.loss or LOSS_OF_TASK[task]
         name, parameters = parse_component(text, "loss")
@@ -253,7 +253,7 @@ class Settings(Options):
         return make(LOSSES, name, "loss", **parameters)
 
     def make_mlp(self, form: TableForm, outputs: int) -> MLP:
-        """Return the network for inputs of a form, and so many outputs.
+        """Return the network for inputs of a form and a number of outputs.
 
         Raises
         ------
@@ -281,21 +281,21 @@ class Settings(Options):
         )
 
     def steps_per_epoch(self, examples: int) -> int:
-        """Return how many batches an epoch of so many examples has."""
+        """Return how many batches an epoch has for a number of examples."""
         if self.made_recipe.whole_batches:
             return max(1, examples // self.batch_size)
         return -(-examples // self.batch_size)
 
     def total_steps(self, examples: int) -> int:
-        """Return how many steps a training with so many examples has."""
+        """Return how many steps a training has for a number of examples."""
         return self.epochs * self.steps_per_epoch(examples)
 
     def scheduled(self, mlp: MLP, examples: int) -> MLP:
-        """Return the network for a training with so many examples, its dropout by schedule."""
+        """Return the network for a number of training examples, with scheduled dropout."""
         return self.made_recipe.scheduled(mlp, self.total_steps(examples))
 
     def make_optimizer(self, examples: int, mlp: MLP) -> AnyOptimizer:
-        """Return the optimizer of a network, with its schedule, for so many training examples."""
+        """Return a network's optimizer, with its schedule, for a number of training examples."""
         name, parameters = self._optimizer()
         steps = self.total_steps(examples)
         shape = self.used("schedule")
@@ -319,7 +319,7 @@ class Settings(Options):
     def to_dict(self) -> Json:
         """Return the settings for JSON, with the values that the optimizer uses.
 
-        None stands for an unused value, "none" for one that is switched off.
+        None means an unused value, "none" one that is switched off.
         """
         values = asdict(self)
         name, parameters = self._optimizer()
@@ -354,5 +354,5 @@ class Settings(Options):
         if missing := [name for name in fields if name not in values]:
             raise ValueError(f"settings are missing: {', '.join(missing)}")
         for name, value in values.items():
-            convert(name, value, fields[name].annotation)  # none that a recipe would have to fill
+            convert(name, value, fields[name].annotation)  # no value is left to the recipe
         return cls(**values)

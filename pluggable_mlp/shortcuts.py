@@ -1,10 +1,10 @@
 """Functions and checks of an array library beyond its array API namespace.
 
 On a GPU, each operation is a kernel, which takes some microseconds to launch however little it
-does.  array-api-compat composes `clip` and `sign` of CuPy of up to 26 kernels and waits for the
-device in between, and `take` of PyTorch of 4; the standard has no `erf`.  Some libraries have
-settings of the whole process that change results.  Backends register here what their library has
-for these; the functions below call it, or else the portable implementation.
+does.  array-api-compat composes CuPy's `clip` and `sign` from up to 26 kernels, waiting for the
+device in between, and PyTorch's `take` from 4; the standard has no `erf`.  Some libraries have
+process-wide settings that change results.  Backends register their library's functions here; those
+below call them, or else a portable implementation.
 
 The functions of networks and losses are in `special.py`, above the namespaces; these serve the
 namespaces, too.
@@ -31,9 +31,9 @@ _offered: dict[tuple[Namespace, str], Any] = {}
 
 
 class Offers(TypedDict, total=False):
-    """What a library may have as one operation, or its backend does otherwise; all are optional.
+    """Functions that a library has as one operation, or a backend does its own way; all optional.
 
-    The functions give what those of this file, of `special.py` and of the standard promise.
+    They return what those in this file, in `special.py` and in the standard promise.
     """
 
     add_product: Callable[..., Array]
@@ -123,7 +123,7 @@ class Offers(TypedDict, total=False):
 
 
 def offer(xp: Namespace, **functions: Unpack[Offers]) -> None:
-    """Register what the library behind a namespace has of `Offers`."""
+    """Register the `Offers` of the library behind a namespace."""
     _offered.update({(xp, name): function for name, function in functions.items()})
 
 
@@ -135,7 +135,7 @@ def offers_of(xp: Namespace) -> list[str]:
 def load_offers(xp: Namespace) -> None:
     """Import the backend of the library behind `xp`, which registers its functions.
 
-    Right results depend on some of them, also for arrays that no backend made.
+    Correct results depend on some of them, even for arrays that no backend made.
     """
     name = f"pluggable_mlp.backends.{library_of(xp)}"
     if name not in sys.modules and find_spec(name) is not None:
@@ -143,23 +143,23 @@ def load_offers(xp: Namespace) -> None:
 
 
 def standard_function(xp: Namespace, name: str) -> Function:
-    """Return the function of that name as the standard has it, with all keywords."""
+    """Return the standard's function of that name, with all keywords."""
     lookup = _offered.get((xp, "standard_function")) or partial(getattr, xp)
     function: Function = lookup(name)
     return function
 
 
 def guards(xp: Namespace) -> bool:
-    """Return whether settings of the process can forbid right results: see `check_process`."""
+    """Return whether settings of the process can prevent correct results: see `check_process`."""
     return (xp, "check_process") in _offered
 
 
 def own(xp: Namespace, name: str) -> Any:
     """Return the function of that name that a backend offers, or the namespace's, or None.
 
-    Beyond the standard, a library's function of the same name may do something else, as
-    `torch.softmax`, which asks for an axis: only this project's namespaces, which list such names
-    in `beyond_standard`, are asked for those.
+    Beyond the standard, a library's function of the same name may do something else, such as
+    `torch.softmax`, which requires an axis.  Those are taken only from this project's namespaces,
+    which list them in `beyond_standard`.
     """
     function = _offered.get((xp, name))
     if function is None and (name in _STANDARD or name in getattr(xp, "beyond_standard", ())):
@@ -168,21 +168,21 @@ def own(xp: Namespace, name: str) -> Any:
 
 
 def check_process(xp: Namespace) -> None:
-    """Raise where a setting of the process forbids right results: asked before each computation.
+    """Raise if a setting of the process prevents correct results; called before each computation.
 
     Other code may have changed it since a backend or an array was made.
 
     Raises
     ------
     BackendUnavailable
-        Naming the setting, its value and how to set it.
+        The message names the setting, its value and how to set it.
     """
     if check := _offered.get((xp, "check_process")):
         check()
 
 
 def backend_at(xp: Namespace, device: Device = None) -> Any:
-    """Return the backend of a library on a device, as its arrays have it; None if there is none."""
+    """Return a library's backend for the device of an array; None if there is none."""
     function = _offered.get((xp, "backend_at"))
     return None if function is None else function(device)
 
@@ -193,13 +193,13 @@ def compiles_operations(xp: Namespace) -> bool:
 
 
 def in_one_kernel(xp: Namespace, function: Function, *operands: Any) -> Any:
-    """Return function(xp, *operands) of an elementwise function, at once if a library can.
+    """Return function(xp, *operands), elementwise, in one kernel if the library can.
 
     Parameters
     ----------
     xp : namespace
     function : callable
-        Of a module; each element of its results depends on one element of each operand.
+        Defined in a module; each element of its results depends on one element of each operand.
     *operands
         Arrays, of shapes that broadcast, and numbers.
     """
@@ -223,8 +223,8 @@ def queued(xp: Namespace, x: Array) -> bool:
 def on_device_of(x: object) -> AbstractContextManager[object]:
     """Return a context in which operations run on the device of `x`.
 
-    It is for libraries that compute on a current device, wherever the arrays are; afterwards the
-    previous one is current again.  For other libraries, or if `x` is not an array, it does nothing.
+    It is for libraries that compute on a current device, wherever the arrays are; on exit the
+    previous device is restored.  For other libraries, or if `x` is not an array, it does nothing.
     """
     try:
         xp = array_namespace(x)
@@ -248,7 +248,7 @@ def sign(xp: Namespace, x: Array) -> Array:
 def largest(xp: Namespace, x: Array, axis: int | tuple[int, ...] | None) -> Array:
     """Return the maximum of `x` (floats) along the axes, kept with length 1; NaN where any is.
 
-    That of a library may lose NaN, and what is computed of it, too: see `backends/jax.py`.
+    A library's maximum, and anything computed from it, may lose NaN: see `backends/jax.py`.
     """
     return (_offered.get((xp, "largest")) or partial(xp.max, keepdims=True))(x, axis=axis)
 

@@ -1,6 +1,6 @@
 """Functions that the array API standard lacks, or that benefit from a special case.
 
-A function of that name that a backend offers, or a namespace of this project has, is used: the
+A function of the same name from a backend or from a namespace of this project is preferred: the
 reproducible namespace rounds each once, and a library's own is a single kernel on a GPU.  The
 portable implementations use functions of the standard and are stable for every finite input.
 """
@@ -119,7 +119,7 @@ def exchanged(xp: Namespace, x: Array) -> Array:
 def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], Array]) -> Array:
     """Return function(xp, first row, rows) (rows, m), which depends on the rows of x (…, n, m).
 
-    A namespace whose arrays are cut over processes asks for its own rows.
+    A namespace whose arrays are divided among processes requests only its own rows.
     """
     own_rows = own(xp, "by_rows")
     return function(xp, 0, x.shape[-2]) if own_rows is None else own_rows(x, function)
@@ -210,8 +210,8 @@ def cos_and_sin_of_turns(xp: Namespace, x: Array) -> tuple[Array, Array]:
 def where_positive(xp: Namespace, x: Array, a: Array, b: Array | None = None) -> Array:
     """Return `a` where x > 0, else `b` (0 without one): finite floats of the shape of x.
 
-    Where x is NaN, whose loss is NaN, without `b` it is `a`.  Where `a` or `b` is infinite, it may
-    be NaN, as if 0 times infinity were added.
+    Where x is NaN, the result is `a` if there is no `b` (the loss is NaN anyway).  Where `a` or `b`
+    is infinite, it may be NaN, as if 0 times infinity were added.
     """
     function = own(xp, "where_positive")
     return xp.where(x <= 0.0, 0.0 if b is None else b, a) if function is None else function(x, a, b)

@@ -1,4 +1,4 @@
-"""Words of messages and output: counts, short lists, rows as lines, missing extras."""
+"""Text for messages and output: counts, short lists, aligned rows, missing extras."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ def listed(values: Sequence[object], most: int = 6) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table, its fields one below the other."""
+    """Return the lines of a table with aligned fields."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = ([*map(str.ljust, row, widths)] for row in rows)
     return ["  ".join(row).rstrip() for row in padded]
