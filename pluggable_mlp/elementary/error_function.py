@@ -55,8 +55,8 @@ LARGE_LOWER = (
 def erf(xp: Namespace, x: Array) -> Array:
     """Return the error function 2/sqrt(pi) times the integral of e^(-t^2) from 0 to `x`.
 
-    `x`: float32 or float64, any shape; the result is exactly odd and within 1 ulp, but in float64
-    just above 1.25 within 1.2, where the relative errors of 1 - erf x count most.
+    `x`: float32 or float64, any shape; the result is exactly odd and within 1 ulp, except just
+    above 1.25 in float64: within 1.2, as the relative errors of 1 - erf x count most there.
     """
     x = flush(xp, x)
     if type_name(xp, x) == "float32":

@@ -1,8 +1,8 @@
 """The natural logarithm, in operations that IEEE 754 fixes.
 
 log x = k log 2 + log m with x = 2^k m, sqrt(1/2) <= m <= sqrt(2). The standard has no
-`frexp`, and on NumPy a search by comparisons and selections costs more than all the rest; k is
-taken from a chain of square roots instead (`_exponent`).
+`frexp`, and on NumPy a search by comparisons and selections costs more than everything else;
+instead, k is computed by a chain of square roots (`_exponent`).
 """
 
 from pluggable_mlp.arrays import Array, Namespace

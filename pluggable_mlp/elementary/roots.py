@@ -1,6 +1,6 @@
 """sqrt(x), 1/x and 1/sqrt(x), in operations that IEEE 754 fixes.
 
-It fixes `sqrt`, too, but PyTorch on the CPU calls MKL, whose roots are often one unit off
+IEEE 754 fixes `sqrt`, too, but PyTorch on the CPU calls MKL, whose roots are often one unit off
 (float32: every seventh, float64: every eightieth) and, in a race of its first calls, thousands
 (github.com/pytorch/pytorch/issues/188792). A library's root is only a first approximation here.
 """
@@ -16,7 +16,7 @@ _MORE_THAN_HALF_A_UNIT = 2.0**-53 * (1.0 + 2.0**-10)
 def sqrt(xp: Namespace, x: Array) -> Array:
     """Return the square root of `x` (float32 or float64, any shape), correctly rounded.
 
-    Zeros and denormal numbers of either sign give 0, numbers below NaN.
+    Zeros and denormal numbers of either sign give 0, smaller numbers NaN.
     """
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     usable = (x >= smallest) & (x < float("inf"))
@@ -34,9 +34,9 @@ def sqrt(xp: Namespace, x: Array) -> Array:
 
 
 def moved_towards_one(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    """Return `x` times 2^200 or 2^-200, and what takes its root back (float64, one shape).
+    """Return `x` times 2^200 or 2^-200, and the factor that scales its root back (float64).
 
-    The errors of its root's products are then no denormal numbers.
+    The errors of its root's products are then not denormal.
     """
     small = xp.astype(x < 1.0, xp.float64)
     large = 1.0 - small
@@ -77,8 +77,8 @@ def reciprocal(xp: Namespace, x: Array) -> Array:
     """Return 1/`x` (float32 or float64, any shape), correctly rounded, flushed.
 
     Zeros and denormal numbers of either sign give infinity. float32 is divided in float64, whose
-    second rounding changes no quotient (53 >= 2 * 24 + 2): XLA's float32 division on a GPU is no
-    correctly rounded one (github.com/openxla/xla/issues/37181).
+    second rounding changes no quotient (53 >= 2 * 24 + 2): XLA's float32 division on a GPU is not
+    correctly rounded (github.com/openxla/xla/issues/37181).
     """
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     zero = xp.abs(x) < smallest
@@ -90,7 +90,7 @@ def reciprocal(xp: Namespace, x: Array) -> Array:
 def rsqrt(xp: Namespace, x: Array) -> Array:
     """Return 1/sqrt(`x`) (float32 or float64, any shape), within 1 ulp.
 
-    Zeros and denormal numbers of either sign give infinity, numbers below NaN.
+    Zeros and denormal numbers of either sign give infinity, smaller numbers NaN.
     """
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     usable = (x >= smallest) & (x < float("inf"))

@@ -1,9 +1,9 @@
-"""Numbers too small to keep, and how they become +0.
+"""Turning numbers that are too small to keep into +0.
 
-Array libraries disagree on denormal numbers (some hardware and compilers flush them to zero) and
-so on everything computed from them. The reproducible arithmetic therefore has neither denormal
-numbers nor negative zeros among its results. The thresholds and the two ways to apply them live
-here; the computations before them do not.
+Array libraries disagree on denormal numbers (some hardware and compilers flush them to zero), and
+so on everything computed from them. The results of reproducible arithmetic therefore contain
+neither denormal numbers nor negative zeros. The thresholds and the two ways to apply them are
+here; the computations before them are not.
 """
 
 from pluggable_mlp.arrays import Array, DType, Namespace
@@ -39,8 +39,8 @@ def flush_product(xp: Namespace, x: Array) -> Array:
 def flush_to(xp: Namespace, x: Array, dtype: DType) -> Array:
     """Return floats `x` (any shape) in a dtype, without denormal numbers, -0 and other NaN.
 
-    What would be denormal there is +0 before the conversion: devices disagree on what rounds up to
-    the smallest normal number.
+    Numbers that would be denormal there become +0 before the conversion, because devices disagree
+    on which round up to the smallest normal number.
     """
     kinds = {"float32" if kind == xp.float32 else "float64" for kind in (x.dtype, dtype)}
     kept = zero_below(xp, x, max(SMALLEST_NORMAL[kind] for kind in kinds))

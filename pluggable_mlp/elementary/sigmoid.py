@@ -1,6 +1,6 @@
 """The logistic sigmoid, softplus and tanh: fractions of exponentials, rounded almost once.
 
-All in operations that IEEE 754 fixes.  The last step of their float64 is `quotient`.
+They use only operations that IEEE 754 fixes.  In float64 their last step is `quotient`.
 """
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -80,8 +80,8 @@ def _sigmoid_of_negative(xp: Namespace, x: Array) -> Array:
 def softplus(xp: Namespace, x: Array) -> Array:
     """Return log(1 + e^x) for `x` (float32 or float64, any shape), within 1 ulp.
 
-    log(1 + e^x) = max(x, 0) + log1p(e^-|x|). In float32, 20 pairs of neighbours of all come out of
-    order, by one last place; the other functions never decrease there.
+    log(1 + e^x) = max(x, 0) + log1p(e^-|x|). In float32, 20 pairs of neighbours in all come out in
+    the wrong order, by one last place; the other functions never decrease there.
     """
     kind = type_name(xp, x)
     part = _softplus_of_float32 if kind == "float32" else _softplus_of_float64

@@ -1,7 +1,7 @@
 """Small tables of constants, created once per library and device.
 
-Every entry is exact or correctly rounded by integer arithmetic, so that no library's or system's
-`pow` takes part.
+Every entry is exact or correctly rounded by integer arithmetic, independent of any library's or
+system's `pow`.
 """
 
 from functools import cache

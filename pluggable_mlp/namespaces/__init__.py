@@ -1,8 +1,8 @@
 """Namespaces, which determine how plain array-API code rounds.
 
 The `arithmetic` of the command line and of `MLP` selects the namespace in which the formulas of the
-network, the losses and the optimizers run.  A reproducible namespace looks at no value, so what it
-computes can be compiled or recorded: `run` does so where that is quicker, and no bit changes.
+network, the losses and the optimizers run.  A reproducible namespace reads no values, so its
+computations can be compiled or recorded; `run` does so if that is faster, and no bit changes.
 """
 
 from collections.abc import Callable
@@ -57,27 +57,27 @@ def arithmetic_namespace(
     Parameters
     ----------
     name : {"native", "reproducible"}
-        Which arithmetic.
+        The name of the arithmetic.
     xp : namespace
-        That of the library's arrays.
+        The namespace of the library's arrays.
     run_all : callable, optional
-        Who runs the parts that an operation on large arrays is cut into; None cuts none.
+        Runs the parts that an operation on large arrays is cut into; None to cut nothing.
 
     Raises
     ------
     ValueError
         If the arithmetic is unknown.
     BackendUnavailable
-        If a setting of the library, for the whole process, forbids right results.
+        If a process-wide setting of the library prevents correct results.
     ArithmeticUnavailable
-        If the library has no float64, and the arithmetic asks for it.
+        If the library lacks float64, and the arithmetic needs it.
     """
     return choose(ARITHMETICS, name, "arithmetic")(xp, run_all)
 
 
 def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:
     """Return `arithmetic_namespace` for arrays of `xp` on the device of x, and its queue."""
-    if name == "native":  # to ask for the queue costs as much as a small operation
+    if name == "native":  # asking for the queue costs as much as a small operation
         check_process(xp)
         return xp
     return arithmetic_namespace(name, xp, None if queued(xp, x) else one_by_one)
@@ -90,7 +90,7 @@ def namespace_of(name: str, backend: Backend) -> Namespace:
 
 
 def compiles(xp: Namespace) -> bool:
-    """Return whether the namespace is a reproducible one on a queue, where many calls are slow."""
+    """Return whether the namespace is reproducible and on a queue, where many calls are slow."""
     return isinstance(xp, ReproducibleNamespace) and xp.queued
 
 
@@ -101,12 +101,12 @@ def run(
     *trees: Nested,
     numbers: tuple[Nested, ...] = (),
 ) -> Nested:
-    """Return function(xp, *components, *numbers, *trees) of a pure function.
+    """Return function(xp, *components, *numbers, *trees) for a pure function.
 
     Parameters
     ----------
     xp
-        Any namespace: a reproducible one on a queue compiles it.
+        Any namespace; a reproducible one on a queue compiles the function.
     function : callable
         It must be defined at the top of a module to be compiled.
     components : tuple
@@ -135,8 +135,8 @@ def _compiled(
 ) -> Callable[..., Nested] | None:
     """Return the exactly compiled function of native arrays, or None.
 
-    Functions of user-defined components are not cached; they would be compiled at each call.  Fixed
-    point determines bits, and is lost if unwrapped.
+    Functions of user-defined components are not cached, so they would be compiled at each call.
+    Fixed point determines bits, and would be lost by unwrapping.
     """
     arrays: list[ReproducibleArray] = []
     map_nested(arrays.append, trees, ReproducibleArray)
@@ -161,12 +161,12 @@ def _on_native(
 
 
 def unwrapped(value: Nested) -> Nested:
-    """Return a structure of tuples, lists and dicts with the library's arrays, and one NaN.
+    """Return a structure of tuples, lists and dicts with the library's arrays, all with one NaN.
 
     Raises
     ------
     ShardingError
-        If an array is cut over processes.
+        If an array is divided among processes.
     """
     return map_nested(_library_array, value, (ShardedArray, ReproducibleArray))
 

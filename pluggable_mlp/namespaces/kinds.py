@@ -1,6 +1,6 @@
-"""The functions of the array API standard by their kind: the table of all three namespaces.
+"""The functions of the array API standard by kind: the table for all three namespaces.
 
-What a namespace does with a kind is its own; what none of its kinds has, and no rule, is missing.
+Each namespace treats a kind in its own way; functions without a kind or a rule there are missing.
 """
 
 # fmt: off

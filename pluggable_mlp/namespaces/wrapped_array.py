@@ -1,6 +1,6 @@
-"""What the arrays of our namespaces have in common, as the array API standard has it.
+"""The base of our namespaces' arrays, with the operators of the array API standard.
 
-Each wraps an array, and its operators call the functions of the same meaning: `a * b` is
+Each wraps an array, and its operators call the corresponding functions: `a * b` is
 `a.namespace.multiply(a, b)`.
 """
 
@@ -15,7 +15,7 @@ Operator = Callable[[Array, Array], Array]
 
 
 def _operators(name: str) -> tuple[Operator, Operator]:
-    """Return the operator that calls the namespace's function of a name, and the reflected one."""
+    """Return the operator that calls the namespace's function of a name, and its reflection."""
 
     def forward(self: "WrappedArray", other: object) -> Array:
         if isinstance(other, self.operands):
@@ -31,21 +31,21 @@ def _operators(name: str) -> tuple[Operator, Operator]:
 
 
 class WrappedArray:
-    """An array of a namespace of ours: one of another namespace, and what is known of it.
+    """An array of one of our namespaces: an array of another namespace, and facts about it.
 
     Attributes
     ----------
     namespace
-        Whose functions its operators call.
+        The namespace whose functions its operators call.
     scalars : tuple of types
-        Of operands that are not arrays.
+        The types of operands that are not arrays.
     operands : tuple of types
-        Of all operands; others are left to their own operators.
+        The types of all operands; others are left to their own operators.
     """
 
     __slots__ = ("_array", "namespace")
 
-    __array_ufunc__ = None  # NumPy's operators then leave mixed operands to ours
+    __array_ufunc__ = None  # so that NumPy's operators leave mixed operands to ours
 
     _array: Array
     namespace: Namespace
@@ -101,7 +101,7 @@ class WrappedArray:
         return (self[index, ...] for index in range(self.shape[0]))
 
     def _whole(self) -> Array:
-        """Return the array within, for its value."""
+        """Return the array within, to read its value."""
         return self._array
 
     def _as(self, number: Callable[[Array], Array]) -> Array:

@@ -1,7 +1,7 @@
-"""The bounded namespace: array-API code that gives each result with a bound on its rounding error.
+"""The bounded namespace, in which array-API code returns results with bounds on rounding errors.
 
 `array.py` has the arrays and the rules of + - * / **, `elementwise.py` and `namespace.py` those of
-the functions.  All computations are on the host, with NumPy.
+the functions.  Everything is computed on the host, with NumPy.
 """
 
 from pluggable_mlp.namespaces.bounded.array import Bounded, NoBoundError, Precision, exact

@@ -19,12 +19,11 @@ operands, not only to first order, and of its own rounding:
     x / y    (e_x + |x / y| e_y) / (|y| - 2 e_y)     + 4 u |x̂ / ŷ|    (2 ulps, see `elementwise`)
     x ** n   n e_x |x̂|^(n-1)                         + gamma_n |x̂|^n      (or 4 ulps if n < 9)
 
-with u the unit roundoff.  In addition, any result may lose what is smaller than the smallest normal
-number, so a quotient is lost whose divisor has such a reciprocal.  Where |x̂|, or what is added up
-on the way to it, may be above the largest number of the dtype, e is infinite: one computation may
-overflow and another not, and infinity or NaN may be all that is left.  m itself does not overflow:
-float64 has room for it.  All computations are on the host, with NumPy.  The other functions are in
-`namespace.py`.
+with u the unit roundoff.  In addition, any result may lose as much as the smallest normal number,
+and a quotient whose divisor has such a reciprocal is lost.  If |x̂|, or a partial sum of it,
+may exceed the largest number of the dtype, e is infinite: one computation may overflow and another
+not, and only infinity or NaN may be left.  m itself does not overflow, as float64 has room for it.
+Everything is computed on the host, with NumPy.  The other functions are in `namespace.py`.
 
 Sums of n terms t
 -----------------
@@ -34,7 +33,7 @@ zero, conditional on those before it,
 
     |error| <= lambda sqrt(n) u (1 + gamma_n) A
 
-except with probability 2 exp(-lambda^2 / 2): sqrt(n) in place of n.  The idea and experiments are
+except with probability 2 exp(-lambda^2 / 2): sqrt(n) replaces n.  The idea and experiments are
 in Higham and Mary, "A new approach to probabilistic rounding error analysis" (SIAM J. Sci. Comput.
 41, 2019).  For this form, let a binary tree be the order of the additions, and s_v the computed sum
 in its node v before rounding.  The error of the whole sum is exactly the sum over all nodes of
@@ -68,7 +67,7 @@ _SLACK = 1.0 + 2.0**-20
 
 
 class NoBoundError(AttributeError, ValueError):
-    """A formula calls a function, named by the argument, on whose errors no bound is known."""
+    """Raised if a formula calls a function, named by the argument, without a known error bound."""
 
     def __str__(self) -> str:
         return (
@@ -178,7 +177,7 @@ class Bounded(WrappedArray):
     value, error : numpy.ndarray, float64, of one shape
         m and e of the module's docstring.
     namespace : BoundedNamespace
-        Of the precision whose computations are bounded.
+        The namespace of the precision whose computations are bounded.
     """
 
     __slots__ = ("error",)

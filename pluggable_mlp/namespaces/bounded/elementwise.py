@@ -1,4 +1,4 @@
-"""The elementwise functions of the bounded namespace: of the namespace and arrays of any shapes.
+"""The elementwise functions of the bounded namespace, which take it and arrays of any shapes.
 
 + - * / **    see `array.py`
 f(x)          the largest |f'| within 2 e of m, times e, + a number of ulps, see `ELEMENTARY`
@@ -25,7 +25,7 @@ from pluggable_mlp.namespaces.bounded.array import (
 )
 from pluggable_mlp.namespaces.kinds import COMPARING
 
-_ROUNDINGS_OF_POWER = 8  # as many as 4 ulps, see `ELEMENTARY`
+_ROUNDINGS_OF_POWER = 8  # equivalent to 4 ulps, see `ELEMENTARY`
 
 
 class _Function(NamedTuple):
@@ -79,7 +79,7 @@ def _elementary(function: _Function, ns: Namespace, x: ArrayOrScalar) -> Bounded
     slope = function.slope(x.value, reach)
     # An ulp is at most 2 u times the result.
     ulps = 2.0 * function.ulps * ns.precision.unit
-    # An exact argument passes no error on, however steep the function is there.
+    # An exact argument propagates no error, however steep the function is there.
     inherited = np.where(x.error == 0.0, 0.0, slope * x.error)
     magnitude = np.abs(value) + 2.0 * inherited
     error = inherited + ulps * magnitude + ns.precision.rounding(magnitude, 0)
@@ -121,7 +121,7 @@ def _divide(ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
     smallest = np.maximum(np.abs(b.value) - 2.0 * b.error, 0.0)
     quotient = a.magnitude / smallest
     error = (a.error + quotient * b.error) / smallest
-    # The reciprocal, by which a compiler may multiply, may be lost.
+    # A compiler may multiply by the reciprocal, which may be lost.
     lost = np.where(b.magnitude * ns.precision.smallest_normal > 1.0, quotient, 0.0)
     return _rounded(ns, a.value / b.value, error + lost, quotient, 4)
 
@@ -152,12 +152,12 @@ def _compared(
 def _sign(ns: Namespace, x: ArrayOrScalar) -> Bounded:
     x = exact(x, ns)
     doubtful = (x < 0.0).doubtful
-    error = np.where(np.isfinite(x.error), np.where(doubtful, 2.0, 0.0), np.inf)  # of NaN it is NaN
+    error = np.where(np.isfinite(x.error), np.where(doubtful, 2.0, 0.0), np.inf)  # NaN for NaN
     return Bounded(np.sign(x.value), error, ns)
 
 
 def _stepped(function: Callable[[Array], Array], ns: Namespace, x: ArrayOrScalar) -> Bounded:
-    """Return floor and the like, which are monotonic: no value is outside those of the ends."""
+    """Return floor and the like, which are monotonic, so values lie between those of the ends."""
     x = exact(x, ns)
     low, high = (
         np.where(x.error == 0.0, x.value, np.nextafter(x.value + side * x.error, side * np.inf))
@@ -167,7 +167,7 @@ def _stepped(function: Callable[[Array], Array], ns: Namespace, x: ArrayOrScalar
 
 
 def _maximum(ns: Namespace, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
-    """Return the larger of each pair of elements; one that cannot be it adds no error."""
+    """Return the larger of each pair of elements; one that cannot be larger adds no error."""
     a, b = exact(a, ns), exact(b, ns)
     decided = np.abs(a.value - b.value) > 2.0 * (a.error + b.error)
     of_larger = np.where(a.value > b.value, a.error, b.error)
@@ -202,7 +202,7 @@ def _where(
 
 
 def _asked(question: Callable[[Array], Array], ns: Namespace, x: ArrayOrScalar) -> Comparison:
-    """Return isfinite and the like: in doubt where anything may be the value."""
+    """Return isfinite and the like, which are uncertain where any value is possible."""
     x = exact(x, ns)
     return Comparison(question(x.value), ~np.isfinite(x.error))
 
@@ -220,7 +220,7 @@ ELEMENTWISE: dict[str, Callable[..., Bounded | Comparison]] = {
     "where": _where,
 }
 
-# Of integers and booleans, they are NumPy's.
+# For integers and booleans, they are NumPy's.
 ALSO_OF_INTEGERS: dict[str, Callable[..., Bounded | Comparison]] = {
     **{name: partial(_compared, getattr(np, name)) for name in COMPARING},
     "abs": lambda ns, x: Bounded(np.abs(x.value), x.error, ns),

@@ -1,9 +1,9 @@
-"""An array API namespace over `Bounded` arrays, with which formulas compute their error bounds.
+"""An array API namespace over `Bounded` arrays, in which formulas compute their error bounds.
 
 The network, the losses and the optimizers are written against a namespace.  With this one, the
-same code gives each result with a bound on its rounding error, so that layers do not need an error
-analysis of their own.  Products and sums are here, elementwise functions in `elementwise.py`; what
-only moves elements, moves their errors with them.
+same code returns each result with a bound on its rounding error, so that layers do not need an
+error analysis of their own.  Products and sums are here, elementwise functions in `elementwise.py`;
+functions that only move elements move their errors with them.
 
     matmul        E|Ŵ| + |x̂|E' + g_k |x̂||Ŵ| for factors with errors E, E' and inner length k
     affine        the same, + the error of b, + g_{k+1} |b̂|, and g_{k+1} for g_k: some libraries
@@ -110,11 +110,11 @@ class BoundedNamespace:
         return np.argmax(x, **settings)
 
     def concat(self, arrays: Sequence[ArrayOrScalar], *, axis: int | None = 0) -> Bounded | Array:
-        """Return the arrays one behind the other along an axis."""
+        """Return the arrays concatenated along an axis."""
         return self._joined(partial(np.concat, axis=axis), arrays)
 
     def stack(self, arrays: Sequence[ArrayOrScalar], *, axis: int = 0) -> Bounded | Array:
-        """Return the arrays, of one shape, along a new axis."""
+        """Return the arrays, of one shape, stacked along a new axis."""
         return self._joined(partial(np.stack, axis=axis), arrays)
 
     def matmul(self, a: ArrayOrScalar, b: ArrayOrScalar) -> Bounded:
@@ -188,11 +188,11 @@ class BoundedNamespace:
         return part, Bounded(x.value - part.value, error, self)
 
     def _roundings(self, *magnitudes: Array) -> Array:
-        """Return the error of roundings, one of each magnitude, that are added up."""
+        """Return the summed error of roundings, one of each magnitude."""
         return reduce(np.add, (self.precision.rounding(magnitude, 1) for magnitude in magnitudes))
 
     def _product(self, a: Bounded, b: Bounded, terms: Array, roundings: int) -> Bounded:
-        """Return the product of a and b; rounded so many times, with terms of that magnitude."""
+        """Return the product of a and b with this many roundings and terms of this magnitude."""
         error = self.precision.rounding(terms, roundings)
         for inherited, factor in ((a.error, b.magnitude), (a.magnitude, b.error)):
             if inherited.any() and factor.any():  # parameters and pixels are exact
@@ -210,13 +210,13 @@ class BoundedNamespace:
         return Bounded(value, error, self)
 
     def _of_any(self, name: str, *operands: ArrayOrScalar) -> Bounded | Comparison | Array:
-        """Return an operation; of integers and booleans alone, NumPy's."""
+        """Return an operation, which for integers and booleans alone is NumPy's."""
         if any(isinstance(x, Bounded | Comparison) for x in operands):
             return ALSO_OF_INTEGERS[name](self, *operands)
         return getattr(np, name)(*operands)
 
     def _of_one_value(self, name: str, *arguments: Array, **settings: object) -> Bounded | Array:
-        """Return zeros, ones and the like, without an error; on the host, whatever the device."""
+        """Return zeros, ones and the like without an error, on the host, whatever the device."""
         values = (x.value if isinstance(x, Bounded) else x for x in arguments)
         settings.pop("device", None)
         return self.asarray(getattr(np, name)(*values, **settings))

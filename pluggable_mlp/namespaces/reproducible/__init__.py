@@ -1,10 +1,10 @@
-"""The reproducible namespace: array-API code that gives the same bits on every array library.
+"""The reproducible namespace, in which array-API code gives the same bits on every library.
 
 `reproducible(xp)` is a namespace of the Python array API standard over the library behind `xp`.
 Its arrays wrap that library's; operators and functions round as the page
 docs/reference/reproducible-namespace.md states, in operations whose results IEEE 754 fixes.
-Integer and boolean operations are the library's own.  Functions without a rule are missing: asking
-for one raises an AttributeError that names it.
+Integer and boolean operations are the library's own.  Functions without a rule are missing, and
+raise an AttributeError that names them.
 
 `array.py` has the array, `namespace.py` collects the functions, `coercion.py` checks and converts
 operands; `creation.py`, `indexing.py`, `elementwise.py`, `statistical.py`, `linear_algebra.py` and

@@ -2,7 +2,7 @@
 
 No rounding happens here.
 
-The underflow class of an array says of its smallest finite values:
+The underflow class of an array describes its smallest finite values:
 
     ANY         they are 0 or normal numbers
     LATTICE     they are multiples of twice the smallest normal number, 2^-125 (float64: 2^-1021)
@@ -47,19 +47,19 @@ Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
 
 
 class Reproducible:
-    """A namespace as its rules know it: a library, and how operations on its arrays are cut.
+    """A namespace as its rules see it: a library, and how operations on its arrays are cut.
 
     Attributes
     ----------
     library : namespace
-        Of the arrays within.
+        The namespace of the arrays within.
     kinds : mapping
-        Of a dtype: "float32" or "float64", and "" for integers and booleans.
+        The kind of each dtype: "float32" or "float64", and "" for integers and booleans.
     run_all : callable or None
         Runs the tasks that products of large matrices are cut into; None if nothing is cut.
     queued : bool
-        Whether each call is slow, as on a device with a queue: nothing is cut, computations are
-        compiled.
+        Whether each call is slow, as on a device with a queue; then nothing is cut, and
+        computations are compiled.
     is_traced : bool
         Whether it is for a function that a library compiles exactly, whose arrays have no values.
     """
@@ -94,11 +94,11 @@ class Reproducible:
     @overload
     def wrap(self, arrays: Array, underflow: int = ...) -> "ReproducibleArray": ...
     def wrap(self, arrays: Nested, underflow: int = ANY) -> Nested:
-        """Return nested library's arrays that came out of a reproducible namespace, as they are."""
+        """Wrap nested library arrays that came from a reproducible namespace, unchanged."""
         return map_nested(lambda array: ReproducibleArray(array, self, underflow), arrays)
 
     def device_scalar(self, value: Array) -> DeviceScalar:
-        """Return a 0-d float64 array of the library as a scalar that behaves as a Python float."""
+        """Return a 0-d float64 array of the library as a scalar that acts like a Python float."""
         return DeviceScalar(self.library, value)
 
     def as_numbers(self, values: Nested) -> Nested:
@@ -126,12 +126,12 @@ class ReproducibleArray(WrappedArray):
     namespace : ReproducibleNamespace
         The namespace that it belongs to.
     underflow : {ANY, LATTICE, PRODUCTS}
-        The class of the smallest values, see the first lines of this file.
+        The class of the smallest values, see the top of this file.
 
     Attributes
     ----------
     kind : {"float32", "float64", ""}
-        That of the dtype; "" of integers and booleans.
+        The kind of the dtype; "" for integers and booleans.
     """
 
     __slots__ = ("kind", "underflow")
@@ -201,14 +201,14 @@ class ReproducibleArray(WrappedArray):
         return f"ReproducibleArray({self.native!r})"
 
     def __array__(self, dtype: DType = None, copy: bool | None = None) -> Array:
-        """Return the values as a NumPy array of their own, if the library gives one."""
+        """Return the values as a new NumPy array, if the library provides one."""
         if copy is False:
             raise ValueError("copy is False, but a NumPy array of the values is a copy")
         array = to_native(self).__array__()
         return array.astype(array.dtype if dtype is None else dtype)
 
     def __setitem__(self, key: Key, value: ArrayOrScalar) -> None:
-        """Replace the values by ones of which some are changed; other arrays keep theirs."""
+        """Replace the values by partly changed ones; other arrays keep theirs."""
         changed = self.namespace._setitem(self, key, value)
         self._array, self.underflow = changed.native, changed.underflow
 
@@ -257,15 +257,15 @@ class FixedPointArray(ReproducibleArray):
 
 
 def native_of(value: Nested) -> Nested:
-    """Return a structure of tuples, lists and dicts with the library's arrays for the wrapped."""
+    """Return a structure of tuples, lists and dicts with wrapped arrays unwrapped."""
     return map_nested(lambda x: x.native, value, ReproducibleArray)
 
 
 def to_native(x: ReproducibleArray) -> Array:
-    """Return the library's own array of a reproducible one.
+    """Return the library's array inside a reproducible one.
 
-    Every NaN of it has the same bits: libraries and processors disagree on the sign and payload
-    of a NaN that they compute.
+    All its NaNs have the same bits, because libraries and processors disagree on the sign and
+    payload of a NaN that they compute.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def to_native(x: ReproducibleArray) -> Array:
     Returns
     -------
     array
-        Of the library, the same shape and dtype; it may share memory with `x`.
+        An array of the library, with the same shape and dtype; it may share memory with `x`.
 
     Raises
     ------

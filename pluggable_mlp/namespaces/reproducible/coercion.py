@@ -1,7 +1,7 @@
 """The operands of operations: arrays of one namespace, and Python scalars, alone or in lists.
 
-What the standard leaves undefined is refused (floats with integers, float64 scalars of NumPy beside
-float32 arrays), so that no library's own habit decides.  Beside an array, a scalar takes its dtype.
+Combinations that the standard leaves undefined are refused (floats with integers, NumPy's float64
+scalars with float32 arrays), so no library decides.  Beside an array, a scalar takes its dtype.
 Numbers that become arrays are float64, int64 or bool without a dtype, whatever the library's
 default is; an integer out of the range of its dtype is refused, and floats in integer dtypes are
 converted as `astype` does.
@@ -24,7 +24,7 @@ from pluggable_mlp.namespaces.reproducible.array import (
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, limits
 
-# In the order in which a dtype is looked for that holds two others.
+# In the order of the search for a dtype that holds two others.
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
 
@@ -67,7 +67,7 @@ def as_scalar(x: ReproducibleArray, value: object, name: str) -> Array | Scalar:
     Raises
     ------
     TypeError
-        If it is not of a kind that the standard lets meet this dtype.
+        If the standard does not allow its kind with this dtype.
     OverflowError
         If it is an integer out of its range.
     """
@@ -112,7 +112,7 @@ def promoted(x: ReproducibleArray, y: ReproducibleArray) -> DType:
 
 
 def underflow_of(*operands: object) -> int:
-    """Return the underflow class of all floating operands together."""
+    """Return the common underflow class of all floating operands."""
     underflow, kind = PRODUCTS, ""
     for x in operands:
         if isinstance(x, ReproducibleArray) and x.kind:
@@ -150,7 +150,7 @@ def pair(name: str, x: ArrayOrScalar, y: ArrayOrScalar) -> tuple[Array, Array]:
     Raises
     ------
     TypeError
-        If neither is an array, or the two are of kinds that the standard does not let meet.
+        If neither is an array, or the standard does not allow their kinds together.
     """
     if not isinstance(x, ReproducibleArray):
         if not isinstance(y, ReproducibleArray):
@@ -209,7 +209,7 @@ def _flattened(obj: object) -> tuple[tuple[int, ...], list[ReproducibleArray | N
     Raises
     ------
     TypeError
-        If something else is in them.
+        If they contain anything else.
     ValueError
         If lists of one level are of different lengths.
     """
@@ -230,7 +230,7 @@ def _flattened(obj: object) -> tuple[tuple[int, ...], list[ReproducibleArray | N
 
 
 def _number(leaf: ReproducibleArray | Number) -> Scalar | Number:
-    """Return a number as it is, and the one of a 0-d array."""
+    """Return a number unchanged, or that of a 0-d array."""
     if not isinstance(leaf, ReproducibleArray):
         return leaf
     if leaf.kind:
@@ -247,7 +247,7 @@ def _dtype_of(xp: Namespace, leaves: Sequence[object]) -> DType:
 
 
 def in_dtype(ns: Reproducible, value: object, dtype: DType) -> Scalar:
-    """Return a number as a dtype has it, short of rounding; denormal ones are 0.
+    """Return a number converted to a dtype, except for rounding; denormal ones become 0.
 
     Raises
     ------

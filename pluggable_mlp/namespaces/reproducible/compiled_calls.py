@@ -1,4 +1,4 @@
-"""Functions of the namespace in one compiled call each, if a library compiles all that it does.
+"""Functions of the namespace in one compiled call each, if a library compiles everything.
 
 JAX compiles each operation anew for each shape, and a function of the namespace consists of dozens.
 Here it is compiled exactly, as a whole, for each kind of arguments.
@@ -28,7 +28,7 @@ _COMPILED = {
     *linear_algebra.FUNCTIONS.values(),
     *linear_algebra.LINALG.values(),
 } - {elementwise.clip}
-# Those of two operands, of which one may be a number: it is not compiled into the call.
+# Those of two operands; one may be a number, which is not compiled into the call.
 _OF_PAIRS = {elementwise.FUNCTIONS[name] for name in ("add", "divide", "multiply", "subtract")} | {
     elementwise.FUNCTIONS[name] for name in ("copysign", "logaddexp", "where")
 }
@@ -48,7 +48,7 @@ class _NumberKind(NamedTuple):
 
 
 class _Constant(NamedTuple):
-    """An argument that is compiled into the call; 1 and 1.0 are two."""
+    """An argument that is compiled into the call; 1 and 1.0 differ."""
 
     type: type
     value: Hashable
@@ -58,7 +58,7 @@ _Kind = _ArrayKind | _NumberKind | _Constant
 
 
 def in_one_call(ns: Reproducible, function: Function, bound: Function) -> Function:
-    """Return `bound`, which is `function(ns, …)`, in one compiled call where that is of use."""
+    """Return `bound`, which is `function(ns, …)`, in one compiled call if that helps."""
     if function not in _COMPILED or not compiles_operations(ns.library):
         return bound
     return _Calls(ns, function, bound)
@@ -82,12 +82,12 @@ class _Calls:
             if call is None:
                 raise Unsuitable
             result = call(*operands)
-        except Exception:  # wrong arguments, too, of which the function itself says more
+        except Exception:  # wrong arguments, too: the function itself has a better message
             return self._bound(*arguments, **keywords)
         return ReproducibleArray(result, self._ns)
 
     def _kind(self, argument: Array, operands: list[Array]) -> _Kind:
-        """Return what of an argument is compiled into the call; add what is not to the operands."""
+        """Return the part of an argument to compile into the call; add the rest to operands."""
         ns = self._ns
         if type(argument) is ReproducibleArray:
             if argument.fixed_point is not None or argument.namespace is not ns:

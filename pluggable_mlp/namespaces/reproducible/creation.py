@@ -1,4 +1,4 @@
-"""How arrays come into the reproducible namespace: from a library's, from numbers, from ranges.
+"""Creating arrays of the reproducible namespace from a library's, from numbers, from ranges.
 
 Every function takes the namespace first.  Denormal numbers and negative zeros become +0.
 """
@@ -44,7 +44,7 @@ def asarray(
     device: Device = None,
     copy: bool | None = None,
 ) -> Wrapped:
-    """Return an array of a library's array, of an array of this namespace, or of numbers.
+    """Return an array from a library's array, an array of this namespace, or numbers.
 
     Numbers, alone or in nested lists, are float64, int64 or bool on every library.
 
@@ -88,8 +88,8 @@ def astype(
 ) -> Wrapped:
     """Return x in another dtype; 8-bit integers become a `FixedPointArray`.
 
-    Floats become integers without their fraction: those out of range the nearest, NaN 0.  Integers
-    wrap around in integer dtypes.
+    Floats are truncated to integers: those out of range become the nearest one, NaN becomes 0.
+    Integers wrap around in integer dtypes.
     """
     xp, floating = ns.library, bool(ns.kinds[dtype])
     if device is not None:
@@ -109,7 +109,7 @@ def astype(
 
 
 def _to_integers(xp: Namespace, x: Array, dtype: DType) -> Array:
-    """Return floats x (any shape) in an integer dtype, whose ends stand for all beyond."""
+    """Return floats x (any shape) in an integer dtype, clipped to its range."""
     low, high = limits(xp, dtype)
     x = xp.astype(x, xp.float64, copy=False)
     above, below = x >= float(high + 1), x < float(low)  # high itself may be no float64
@@ -128,7 +128,7 @@ def arange(
     dtype: DType = None,
     device: Device = None,
 ) -> Wrapped:
-    """Return start + i step for each i that stays before stop, a product and a sum rounded."""
+    """Return start + i step for each i before stop, with product and sum each rounded."""
     xp = ns.library
     if stop is None:
         start, stop = 0, start
@@ -194,14 +194,14 @@ def full(
     dtype: DType = None,
     device: Device = None,
 ) -> Wrapped:
-    """Return an array of one number, whose dtype is that of `asarray`; a denormal one is 0."""
+    """Return an array filled with a number, in the dtype of `asarray`; a denormal one is 0."""
     dtype = asarray(ns, fill_value).dtype if dtype is None else dtype
     value = in_dtype(ns, fill_value, dtype)
     return ns._entered(ns.library.full(shape, value, dtype=dtype, device=device))
 
 
 def _filled(name: str, doc: str) -> Callable[..., Wrapped]:
-    """Return a function of a shape, which the library's of that name fills with 0 or 1."""
+    """Return a function of a shape, filled with 0 or 1 by the library's function of that name."""
 
     def make(
         ns: Reproducible,
@@ -223,7 +223,7 @@ zeros = _filled("zeros", "Return an array of zeros.")
 
 
 def _like(name: str) -> Callable[..., Wrapped]:
-    """Return the function of an array, whose shape, dtype and device are those of the result."""
+    """Return the function of an array whose result has that array's shape, dtype and device."""
 
     def make(
         ns: Reproducible,

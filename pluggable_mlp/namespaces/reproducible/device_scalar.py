@@ -1,9 +1,9 @@
-"""A scalar on the device, which behaves as a Python float.
+"""A scalar on the device that behaves like a Python float.
 
 Functions that are compiled once and called with other learning rates take these as 0-d arrays.  As
-arrays of the namespace they would promote float32.  A `DeviceScalar` behaves as the Python float
-whose value it has: float64 among its kind, and in the dtype of an array beside an array.  It may
-have axes: a scalar for each of several networks.
+arrays of the namespace they would promote float32.  A `DeviceScalar` behaves like a Python float of
+its value: float64 among its kind, and in an array's dtype beside an array.  It may have axes, with
+a scalar for each of several networks.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Operator = Callable[["DeviceScalar", object], "DeviceScalar"]
 def _operators(
     function: Callable[[Array | float, Array | float], Array],
 ) -> tuple[Operator, Operator]:
-    """Return an operator and the reflected one, with floats and other numbers."""
+    """Return an operator and its reflection, with floats and other numbers."""
 
     def forward(self: "DeviceScalar", other: object) -> "DeviceScalar":
         if not isinstance(other, int | float | DeviceScalar):
@@ -41,7 +41,7 @@ class DeviceScalar:
     xp : namespace
         The library's.
     value : array (), or (…) of a scalar for each network
-        float64.
+        Of float64.
     """
 
     __slots__ = ("value", "xp")

@@ -105,7 +105,7 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
     if isinstance(x1, DeviceScalar) or isinstance(x2, DeviceScalar):  # its value decides the rule
         raise TypeError("divide takes no scalar whose value is on the device; pass its reciprocal")
     xp = ns.library
-    # Asked of the operands: a 0-d array of NumPy comes out as np.float64, which is a float, too.
+    # Tested on the operands: a 0-d NumPy array comes out as np.float64, which is a float, too.
     if not isinstance(x1, Wrapped) and a == 1.0:
         return ns.reciprocal(x2)
     if not isinstance(x2, Wrapped):

@@ -1,9 +1,9 @@
-"""Checks that a device has float64 and computes products exactly where every partial sum is exact.
+"""Checks that a device has float64, and exact products if every partial sum is exact.
 
-All other modules rely on it (see `splitting`); each device is tried once per process.  The
-processor's BLAS is IEEE 754's.  A GPU's library may imitate float64 by narrower numbers, as cuBLAS
-does where its environment asks for it (https://docs.nvidia.com/cuda/cublas, "Floating Point
-Emulation"); or have no float64 at all.
+All other modules rely on this (see `splitting`); each device is tried once per process.  The
+processor's BLAS follows IEEE 754.  A GPU's library may emulate float64 by narrower numbers, as
+cuBLAS does if its environment asks for it (https://docs.nvidia.com/cuda/cublas, "Floating Point
+Emulation"), or lack float64.
 """
 
 from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, transpose
@@ -19,14 +19,14 @@ _ROWS, _COPIES = 4, 256
 
 
 class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavailable`)
-    """A device cannot compute as an arithmetic promises.
+    """Raised if a device cannot compute as an arithmetic promises.
 
     Attributes
     ----------
     arithmetic, device : str
-        Their names.
+        The names of both.
     reason : str
-        What the device does otherwise.
+        What the device does instead.
     remedy : str
         What the user can do about it.
 
@@ -59,7 +59,7 @@ class ArithmeticUnavailable(RuntimeError):  # noqa: N818 (beside `BackendUnavail
 
 
 def traced() -> ArithmeticUnavailable:
-    """Return the error of an operand whose values JAX does not give."""
+    """Return the error for an operand whose values JAX does not reveal."""
     return ArithmeticUnavailable(
         "reproducible",
         "what JAX traces",
@@ -70,7 +70,7 @@ def traced() -> ArithmeticUnavailable:
 
 
 def require_float64(xp: Namespace) -> None:
-    """Raise `ArithmeticUnavailable` if a library makes float32 of float64 in this process."""
+    """Raise `ArithmeticUnavailable` if a library turns float64 into float32 in this process."""
     if xp.result_type(xp.float64) != xp.float64:
         raise ArithmeticUnavailable(
             "reproducible",
@@ -85,12 +85,12 @@ def require_exact_products(xp: Namespace, x: Array) -> None:
     """Raise unless float64 products on the device of `x` (any shape) are exact.
 
     Nothing is tried for arrays on the host, for arrays without a device (within a function that
-    JAX compiles), and on a device that was tried before.
+    JAX compiles), or on a device that was tried before.
 
     Raises
     ------
     ArithmeticUnavailable
-        The device has no float64, or rounds its products otherwise than IEEE 754.
+        If the device lacks float64, or does not round its products as IEEE 754 does.
     """
     device = device_of(x)
     if device is not None:  # CuPy's cannot be hashed
@@ -98,12 +98,12 @@ def require_exact_products(xp: Namespace, x: Array) -> None:
 
 
 def _on_host(x: Array) -> bool:
-    """Whether an array lies in the host's memory; so it is taken to be where DLPack is unknown."""
+    """Whether an array is in the host's memory, which is assumed if DLPack is unknown."""
     if not hasattr(x, "__dlpack_device__"):
         return True
     try:
         return bool(x.__dlpack_device__()[0] == _HOST)
-    except Exception:  # each library has its own, for a device that DLPack has no number for
+    except Exception:  # each library has its own error, for a device that DLPack has no number for
         return False
 
 

@@ -1,8 +1,8 @@
 """Reading and writing parts of an array, and its axes: `x[key]`, `x[key] = value`, `take`.
 
-Every function takes the namespace first.  A key means the same on every library: integers are held
-to their bounds, slices are cut to them and may run backwards.  Nothing is written in place:
-`x[key] = value` gives x new values, and other arrays, its views among them, keep theirs.
+Every function takes the namespace first.  A key means the same on every library: integers must be
+within bounds, slices are clipped to them and may run backwards.  Nothing is written in place:
+`x[key] = value` gives x new values, and other arrays, including its views, keep theirs.
 """
 
 import math
@@ -29,7 +29,7 @@ Wrapped = ReproducibleArray
 
 
 class _Key(NamedTuple):
-    """What a library understands: x[items], then places along an axis, then axes backwards."""
+    """A key that libraries understand: x[items], then places along an axis, then axes backwards."""
 
     items: tuple[object, ...]
     taken: tuple[int, Array] | None
@@ -50,7 +50,7 @@ def _key_of(ns: Reproducible, key: Key, shape: tuple[int, ...]) -> _Key:
     Raises
     ------
     IndexError
-        If an integer is out of bounds, or an item is none of those that the standard has.
+        If an integer is out of bounds, or an item is not one of the standard's.
     """
     named = [_item_of(ns, item) for item in (key if isinstance(key, tuple) else (key,))]
     items = _expanded(named, shape)
@@ -67,7 +67,7 @@ def _key_of(ns: Reproducible, key: Key, shape: tuple[int, ...]) -> _Key:
 
 
 def _expanded(items: list[KeyItem], shape: tuple[int, ...]) -> list[KeyItem]:
-    """Return the items with slices in the place of an ellipsis, and of axes that are left out."""
+    """Return the items with slices for an ellipsis and for axes that are left out."""
     count = sum(map(_axes_of, items))
     if count > len(shape):
         raise IndexError(f"the key is for {count} axes, but x is {shape}")
@@ -110,7 +110,7 @@ def _parts_of(
 
 
 def _is_plain(key: Key, shape: tuple[int, ...]) -> bool:
-    """Whether every library understands a key as it is: a quick check for the keys of steps."""
+    """Whether every library understands a key unchanged: a quick check for the keys of steps."""
     if type(key) is not tuple:
         return False
     is_of_axis = [item is not None for item in key]
@@ -182,7 +182,7 @@ def _placed(
 
 
 def _mask(ns: Reproducible, mask: Wrapped, lengths: tuple[int, ...]) -> Array:
-    """Return the library's mask of axes with these lengths; an axis of length 0 is of any."""
+    """Return the library's mask for axes of these lengths; an axis of length 0 matches any."""
     if mask.shape == lengths:
         return mask.native
     if any(one not in (0, other) for one, other in zip(mask.shape, lengths, strict=True)):
@@ -197,7 +197,7 @@ def _require_bounds(least: int, most: int, axis: int, length: int) -> None:
 
 
 def getitem(ns: Reproducible, x: Wrapped, key: Key, /) -> Wrapped:
-    """Return x[key]; slices of 8-bit integers times a power of two are such."""
+    """Return x[key]; slices of 8-bit integers times a power of two stay so."""
     if _is_plain(key, x.shape):
         choose: Callable[[Array], Array] = itemgetter(key)
     else:
@@ -216,7 +216,7 @@ def setitem(ns: Reproducible, x: Wrapped, key: Key, value: ArrayOrScalar, /) -> 
     IndexError
         As for x[key].
     TypeError
-        If the value is of another kind than x: float, integer or boolean.
+        If the value and x differ in kind: float, integer or boolean.
     ValueError
         If its shape does not broadcast to that of x[key].
     """
@@ -267,7 +267,7 @@ def take(ns: Reproducible, x: Wrapped, indices: Wrapped, /, *, axis: int | None 
     IndexError
         If one is out of bounds.
     ValueError
-        If there is no axis, but x has several.
+        If no axis is given, but x has several.
     """
     if axis is None and x.ndim != 1:
         raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
@@ -278,7 +278,7 @@ def take(ns: Reproducible, x: Wrapped, indices: Wrapped, /, *, axis: int | None 
 def take_along_axis(
     ns: Reproducible, x: Wrapped, indices: Wrapped, /, *, axis: int = -1
 ) -> Wrapped:
-    """Return the elements of x at indices with as many axes, each along the line of its place.
+    """Return the elements of x at indices with as many axes, each taken along its own line.
 
     Raises
     ------
@@ -304,7 +304,7 @@ def _along(ns: Reproducible, x: Wrapped, indices: Wrapped, axis: int) -> tuple[i
 def rows_at(ns: Reproducible, x: Wrapped, indices: Wrapped | Array, /, *, axis: int = 0) -> Wrapped:
     """Return `take` along axis 0, for indices that are at least 0 and less than the length.
 
-    They may be the library's, as the order of a data set is.
+    They may be the library's, as is the order of a data set.
     """
     return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.underflow)
 

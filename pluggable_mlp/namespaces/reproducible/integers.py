@@ -21,7 +21,7 @@ Wrapped = ReproducibleArray
 
 def _quotient(xp: Namespace, a: Array, b: Array) -> Array:
     """Return floor(a / b), 0 for b = 0; the most negative integer over -1 wraps around."""
-    inverse = (b < 0) & (b + 1 == 0)  # PyTorch, and some processors, refuse the quotient
+    inverse = (b < 0) & (b + 1 == 0)  # PyTorch and some processors refuse the quotient
     safe = xp.where((b == 0) | inverse, 1, b)
     return xp.where(inverse, 0 - a, xp.where(b == 0, 0, a // safe))
 
@@ -55,9 +55,9 @@ def _rule(
     function: Callable[[Namespace, Array, Array], Array],
     is_plain: Callable[[int, int], bool],
 ) -> Callable[..., Wrapped]:
-    """Return the namespace's function of two operands, of which one may be a Python integer.
+    """Return the namespace's function of two operands, one of which may be a Python integer.
 
-    It is the library's operation with a Python integer b of a type of so many bits if
+    It is the library's operation for a Python integer b and a type with this number of bits if
     `is_plain(b, bits)`.
     """
 

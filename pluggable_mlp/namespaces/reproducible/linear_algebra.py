@@ -1,7 +1,7 @@
 """Products of matrices and vectors in the reproducible namespace.
 
 Every function takes the namespace first.  Products of floats are sums of exact products of slices
-(Ozaki et al. 2012); their bounds stand in `pluggable_mlp.namespaces.reproducible.products`.
+(Ozaki et al. 2012); `pluggable_mlp.namespaces.reproducible.products` has their bounds.
 Products of integers are the library's.
 """
 
@@ -57,7 +57,7 @@ def matmul(ns: Reproducible, x1: Wrapped, x2: Wrapped, /) -> Wrapped:
 
 
 def _factors(x1: Wrapped, x2: Wrapped) -> tuple[products.Factor, products.Factor]:
-    """Return the factors of a product; fixed point as such, where the dtypes are the same."""
+    """Return the factors of a product; fixed point is kept if the dtypes are the same."""
     if x1.dtype == x2.dtype:
         return x1.factor, x2.factor
     return pair("matmul", x1, x2)
@@ -87,7 +87,7 @@ def tensordot(
     *,
     axes: int | tuple[Sequence[int], Sequence[int]] = 2,
 ) -> Wrapped:
-    """Return sums of products over the last axes of x1 and the first of x2, or given axes."""
+    """Return sums of products over the last axes of x1 and the first of x2, or over given axes."""
     if isinstance(axes, int):
         axes = (range(x1.ndim - axes, x1.ndim), range(axes))
     one, two = [axis % x1.ndim for axis in axes[0]], [axis % x2.ndim for axis in axes[1]]
@@ -116,7 +116,7 @@ def vector_norm(
     Raises
     ------
     ValueError
-        If the order is another: there is no rule.
+        If the order is any other, for which there is no rule.
     """
     magnitudes = ns.abs(x)
     if ord == 1:

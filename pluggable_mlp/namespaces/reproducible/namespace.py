@@ -49,7 +49,7 @@ _RULES: dict[str, Function] = (
 )
 
 # fmt: off
-# They compare or move values, and round nothing; or they are of dtypes and shapes.
+# They compare or move values, and round nothing; or they concern dtypes and shapes.
 _EXACT = {
     *kinds.ASKING, *kinds.REARRANGING,
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
@@ -57,7 +57,7 @@ _EXACT = {
     "meshgrid", "nonzero", "result_type", "sort", "stack", "unique_all", "unique_counts",
     "unique_inverse", "unique_values", "unstack",
 }
-# The same of two operands, of which one may be a Python scalar.
+# The same for two operands, one of which may be a Python scalar.
 _EXACT_PAIRS = {
     *kinds.COMPARING, *kinds.LOGICAL, *kinds.OF_BITS, "maximum", "minimum", "searchsorted",
 } - _EXACT
@@ -88,7 +88,7 @@ class ReproducibleNamespace(Reproducible):
     beyond_standard = ("affine", "erf", "in_one_kernel", "rsqrt", "sigmoid", "softplus")
 
     def in_one_kernel(self, function: Function, *operands: Array) -> Nested:
-        """Return function(self, *operands), elementwise, at once if the library can."""
+        """Return function(self, *operands), elementwise, in one kernel if the library can."""
         at_once = own(self.library, "in_one_kernel")
         if at_once is None:
             return function(self, *operands)
@@ -117,16 +117,16 @@ class ReproducibleNamespace(Reproducible):
         return self._guarded(self.of_library(name))
 
     def _bound(self, function: Function) -> Function:
-        """Return a function of this file's siblings without its first parameter, the namespace."""
+        """Return a function from the files beside this one, bound to the namespace."""
         bound = partial(function, self)
         bound.__doc__ = function.__doc__
         return self._guarded(in_one_call(self, function, bound))
 
     def _guarded(self, function: Function) -> Function:
-        """Return the function; on a library that has settings or traces, with their checks.
+        """Return the function, with checks if the library has settings or traces.
 
         Settings may have changed since the namespace was created.  Traced arrays have no values,
-        and compiled code rounds otherwise: only namespaces for tracing take them.
+        and compiled code rounds differently, so only namespaces for tracing take them.
         """
         if not guards(self.library):
             return function
@@ -152,7 +152,7 @@ class ReproducibleNamespace(Reproducible):
         return f"<namespace {self.__name__}>"
 
     def of_library(self, name: str) -> Function:
-        """Return the library's function, one that rounds nothing, on wrapped arrays."""
+        """Return a library's function, which must not round, on wrapped arrays."""
         function = standard_function(self.library, name)
         takes_pair, check = name in _EXACT_PAIRS, _check_of(name)
 
@@ -210,12 +210,12 @@ class ReproducibleNamespace(Reproducible):
         return SimpleNamespace(bits=int(info.bits), dtype=dtype, **numbers)
 
     def __array_namespace_info__(self) -> Inspection:
-        """Return the standard's inspection object, of the dtypes that have rules."""
+        """Return the standard's inspection object, for the dtypes that have rules."""
         return Inspection(self.library)
 
 
 class _OnLibrary(NamedTuple):
-    """An elementwise function of reproducible arrays and numbers as one of the library's."""
+    """An elementwise function of reproducible arrays and numbers as a function of the library's."""
 
     function: Function
     are_arrays: tuple[bool, ...]
@@ -245,7 +245,7 @@ def _no_rule(namespace: str, name: str) -> AttributeError:
 
 
 def _check_of(name: str) -> Callable[[str, object], None] | None:
-    """Return the check of the dtypes of a function's arguments, where not all are taken."""
+    """Return the check of the dtypes of a function's arguments, if not all are allowed."""
     if name in kinds.LOGICAL:
         return coercion.check_boolean
     if name in kinds.OF_BITS:
@@ -275,8 +275,8 @@ def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> Reproduc
     xp : namespace
         An array API namespace with float64, such as `backend.xp` or `array_api_compat.torch`.
     run_all : callable, optional
-        Runs the tasks that a large product is cut into: `backend.run_all` if a backend has
-        it.  None if no operation is to be cut, as on a GPU.
+        Runs the tasks that a large product is cut into, such as a backend's `run_all`.
+        None if no operation is to be cut, as on a GPU.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> Reproduc
     Raises
     ------
     ArithmeticUnavailable, BackendUnavailable
-        If the library has no float64, or a setting of its process forbids right results.
+        If the library lacks float64, or a setting of the process prevents correct results.
 
     See Also
     --------

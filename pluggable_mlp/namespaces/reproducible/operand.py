@@ -1,8 +1,8 @@
 """The operands of products and sums: the facts about an array that its splitting needs.
 
 Those of a `FixedPoint` follow from the data set, those of an `Operand` from its array.  All values
-take one path, whatever they are: rows of float64 are scaled by exact powers of two; a row with NaN
-or an infinity has NaN for its grid or in its slices, and becomes NaN.
+take the same path: rows of float64 are scaled by exact powers of two; a row with NaN or an infinity
+has NaN as its grid or in its slices, and becomes NaN.
 """
 
 import math
@@ -23,7 +23,7 @@ largest) and no product of grids leaves the normal numbers.  Those of float32 ne
 class FixedPoint:
     """8-bit integers times a power of two: a single slice that serves both orientations.
 
-    Made by `fixed_point`; usable wherever a product takes an array.
+    Made by `fixed_point`; usable in products in place of an array.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ class FixedPoint:
         return FixedPoint(self.xp, exchanged(self.integers), self.scale, self.dtype, floats)
 
     def part(self, choose: Callable[[Array], Array]) -> "FixedPoint":
-        """Return the operand of a part of the numbers, which keeps all axes."""
+        """Return the operand for a part of the numbers, which keeps all axes."""
         floats = None if self._floats is None else choose(self._floats)
         return FixedPoint(self.xp, choose(self.integers), self.scale, self.dtype, floats)
 
     def scaled(self, factor: float) -> "FixedPoint | None":
-        """Return the operand times a power of two; None if that is not fixed point any more."""
+        """Return the operand times a power of two; None if the result is not fixed point."""
         scale = self.scale * factor
         return FixedPoint(self.xp, self.integers, scale, self.dtype) if is_scale(scale) else None
 
@@ -112,7 +112,7 @@ def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> F
 
 
 def is_scale(scale: float) -> bool:
-    """Whether 8-bit integers times it are fixed point: a power of two between 2^-60 and 2^40."""
+    """Whether a number is a scale of fixed point: a power of two between 2^-60 and 2^40."""
     return math.frexp(scale)[0] == 0.5 and 2.0**-60 <= scale <= 2.0**40
 
 
@@ -140,21 +140,21 @@ class Operand:
     axis
         The axis along which terms are added: each row (-1) or column (-2) has a grid of its own.
     widths : tuple of int, default ()
-        Of the slices; a `FixedPoint` has its own single one.
+        The widths of the slices; a `FixedPoint` has its own single one.
     largest_of_all : (…, m, 1) or (…, 1, n), optional
-        That of the whole, of which the array is a part: the terms are divided over processes.
+        `largest` of the whole, if the array is a part whose terms are divided among processes.
 
     Attributes
     ----------
     largest : (…, m, 1) or (…, 1, n)
         The largest magnitude of each scaled row (column), float64; perhaps any if one is NaN.
     slices : Slices
-        Of these widths; none of an empty array.
+        Slices of these widths; none for an empty array.
     root : (…, m, 1) or (…, 1, n), or 1.0
         Twice a factor of each row (column) of the result, see `scale_back`.
     stacked : (…, slices n, k) and (…, slices n, 1), or None
-        The slices of a right operand, transposed, as one matrix, and their grids, where that was
-        asked for.
+        The slices of a right operand, transposed, as one matrix, and their grids, if
+        requested.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Operand:
         if largest_of_all is None and 0 in x.shape:
             return
         if largest_of_all is None:
-            # A library may lose NaN here: the slices have it.
+            # A library may lose NaN here, but the slices have it.
             largest_of_all = xp.astype(xp.max(xp.abs(x), axis=axis, keepdims=True), xp.float64)
         self.largest = largest_of_all
         if x.dtype == xp.float64:
@@ -192,7 +192,7 @@ class Operand:
             self.slices = split(xp, x, self.largest, widths, self._scale)
 
     def floats(self) -> Array:
-        """Return the values (…, m, n) in float64, scaled: a new array, but of a `FixedPoint`."""
+        """Return the scaled values (…, m, n) in float64, in a new array unless a `FixedPoint`."""
         xp, x = self.xp, self.x
         if isinstance(x, FixedPoint):
             return x.floats
@@ -212,7 +212,7 @@ class Operand:
 def scale_back(xp: Namespace, r: Array, root: Array | float) -> Array:
     """Return r root^2 for float64 r (…, m, n), 0 if that is below the smallest normal number.
 
-    One root is applied, then the comparison made if nothing is denormal, then the other.
+    One root is applied, then the comparison while nothing is denormal, then the other root.
     """
     r = r * root
     r = xp.where(xp.abs(r) < SMALLEST_NORMAL["float64"] * (1.0 / root), 0.0, r)

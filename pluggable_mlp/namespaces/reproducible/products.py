@@ -1,7 +1,7 @@
 """Matrix products whose bits do not depend on library, kernel, threads or order.
 
-Here: which operand is cut into which slices, which pairs of slices are multiplied, and the one
-rounding at the end. The splitting itself is in `splitting`, the operands in `operand`.
+This file decides which operand is cut into which slices and which pairs of slices are multiplied,
+and rounds once at the end. The splitting itself is in `splitting`, the operands in `operand`.
 
 The result
 ----------
@@ -17,8 +17,8 @@ of B), and u the unit roundoff 2^-24 (2^-53) of the type,
     fixed point and any     2^-36      2^-72      1 / 2
     fixed point and same    0          0          1 / 1
 
-Large float32 products of two matrices are computed as one product of slices, where that has the
-same bits: see `single_product`.
+Large float32 products of two matrices are computed as one product of slices if that gives the same
+bits: see `single_product`.
 
 The second term is the price of a range within a row or column wider than the slices hold: an
 element below 2^-30 (2^-66) of its row's largest is lost altogether. A float64 product longer than
@@ -93,7 +93,7 @@ def matmul(
     Parameters
     ----------
     xp : namespace
-        That of the arrays.
+        The namespace of the arrays.
     run_all : callable or None
         Runs the tiles that a large product is cut into; None on a queue, if nothing is cut.
     a : (…, m, k)
@@ -106,7 +106,7 @@ def matmul(
     Returns
     -------
     (…, m, n)
-        Its bits depend on nothing but the values; the error bound is at the top of this file.
+        Its bits depend only on the values; the error bound is at the top of this file.
     """
     require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
     name = type_name(xp, a)
@@ -157,7 +157,7 @@ def _parts(
         axis, length, across = -2, m, n
         right = Operand(xp, b, -2, widths[1])
         if n <= NARROW and run_all is not None and len(right.slices.arrays) > 1:
-            right.stack()  # on a queue, the copies take longer
+            right.stack()  # on a queue, copying takes longer
 
         def part(ends: Ends) -> Array:
             return tile(Operand(xp, cut(a, -2, *ends), -1, widths[0]), right, bias)
@@ -186,7 +186,7 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
 
 
 def _by_single_products(xp: Namespace, a: Factor, b: Factor) -> bool:
-    """Return whether one product and a test of its rounding are likely to be quicker than two."""
+    """Return whether one product and a test of its rounding are likely to be faster than two."""
     if isinstance(a, FixedPoint) or isinstance(b, FixedPoint) or not a.ndim == b.ndim == 2:
         return False
     (m, k), n = a.shape, b.shape[1]
@@ -197,9 +197,9 @@ def _by_single_products(xp: Namespace, a: Factor, b: Factor) -> bool:
 def _tile_by_single_product(
     refused: Event, left: Operand, right: Operand, bias: Array | None
 ) -> Array:
-    """Return `_tile` by `single_product`, and what that leaves open as a stack of products.
+    """Return `_tile` by `single_product`, with undecided results from a stack of products.
 
-    `refused` is set by the first tile for which that is of no use: nor is it for others, then.
+    The first tile for which this is useless sets `refused`, so that others do not try.
     """
     xp = left.xp
     if refused.is_set():
@@ -271,7 +271,7 @@ def _sum_of_products(left: Operand, right: Operand) -> Array:
 
 
 def pairs(a: Slices, b: Slices) -> list[tuple[int, int]]:
-    """Return which slices are multiplied with each other, those with the smallest product first."""
+    """Return the pairs of slices that are multiplied, those with the smallest product first."""
     counts = len(a.arrays), len(b.arrays)
     reach = range(max(counts) - 1, -1, -1)
     return [(i, s - i) for s in reach for i in range(counts[0]) if 0 <= s - i < counts[1]]

@@ -1,7 +1,7 @@
 """Powers of two that keep squares and products from vanishing or overflowing on the way.
 
-They change no bit of a result: scaling by a power of two is exact, and what is taken back at the
-end is 0 or infinite only where the result itself is.
+They change no bit of a result: scaling by a power of two is exact, and scaling back at the end
+gives 0 or infinity only where the result itself does.
 """
 
 from typing import NamedTuple

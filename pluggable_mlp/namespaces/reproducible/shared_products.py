@@ -1,4 +1,4 @@
-"""Matrix products over an inner dimension that is divided over processes, with the whole's bits.
+"""Matrix products over an inner dimension divided among processes, with the whole's bits.
 
 The grids belong to whole rows of the left operand and whole columns of the right one: the largest
 magnitudes of all processes are exchanged first.  Then every product of two slices is a sum of
@@ -28,15 +28,15 @@ class Exchange(Protocol):
 
 
 def shared_matmul(xp: Namespace, a: Factor, b: Factor, inner: int, exchange: Exchange) -> Array:
-    """Return the product of the wholes of which a (…, m, k) and b (…, k, n) are parts.
+    """Return the product of the wholes that a (…, m, k) and b (…, k, n) are parts of.
 
     Parameters
     ----------
     xp : namespace
         That of the arrays.
     a, b
-        As for `matmul`: of the columns of the left and the rows of the right operand, those of this
-        process, perhaps none.
+        As for `matmul`: this process's columns of the left and rows of the right operand, perhaps
+        none.
     inner : int
         The inner length of the wholes, at least 2.
     exchange : Exchange
@@ -44,7 +44,7 @@ def shared_matmul(xp: Namespace, a: Factor, b: Factor, inner: int, exchange: Exc
     Returns
     -------
     (…, m, n)
-        The bits of `matmul` of the wholes, on all processes.
+        With the bits of `matmul` of the wholes, on all processes.
     """
     require_exact_products(xp, b.floats if isinstance(b, FixedPoint) else b)
     left, right = _operands(xp, a, b, exchange)
@@ -68,7 +68,7 @@ def _operands(xp: Namespace, a: Factor, b: Factor, exchange: Exchange) -> tuple[
 
 
 def _largest(xp: Namespace, x: Array, axis: int) -> Array:
-    """Return the largest magnitudes along the axis, float64: 0 of nothing, infinity for NaN."""
+    """Return the largest magnitudes along the axis, float64: 0 if empty, infinity for NaN."""
     if not x.shape[axis]:
         shape = [*x.shape]
         shape[axis] = 1
@@ -96,7 +96,7 @@ def _shared_sum(left: Operand, right: Operand, inner: int, exchange: Exchange) -
 
 
 def _blocks(xp: Namespace, a: Array, b: Array) -> Iterator[Array]:
-    """Yield exact products of at most BLOCK terms; one, of zeros, of no terms."""
+    """Yield exact products of at most BLOCK terms, or one of zeros if there are none."""
     inner = a.shape[-1]
     for start in range(0, max(inner, 1), BLOCK):
         stop = min(start + BLOCK, inner)

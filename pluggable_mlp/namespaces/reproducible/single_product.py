@@ -39,16 +39,16 @@ _WORD = 53
 def single_product(
     left: Operand, right: Operand, finish: Callable[[Array], Array]
 ) -> tuple[Array, Array] | None:
-    """Return T(S) (m, n), and the places (p,) in its flat form where it is open.
+    """Return T(S) (m, n), and the undecided places (p,) in its flat form.
 
-    None where so many are open that the product of all slices is quicker.
+    The result is None if so many are open that the product of all slices is faster.
 
     Parameters
     ----------
     left, right : Operand
         Of float32, with slices of `SLICE`: (m, k) and (k, n), k at most 1024.
     finish : callable
-        T, which may write over its argument.
+        T, which may overwrite its argument.
     """
     xp = left.xp
     (a,), (b,) = left.slices.arrays, right.slices.arrays
@@ -63,7 +63,7 @@ def single_product(
     del lowest, error
     if _has_few_bits(left) or _has_few_bits(right):
         return finish(r), places[:0]
-    # A sum whose terms are all 0, as after relu, is exact, however large the norms.
+    # A sum with only 0 as terms, as after relu, is exact, however large the norms.
     places = places[_have_terms(xp, a, b, places)]
     return None if places.shape[0] > most else (finish(r), places)
 
@@ -81,9 +81,9 @@ def _has_few_bits(operand: Operand) -> bool:
 
 
 def _have_terms(xp: Namespace, a: Array, b: Array, places: Array) -> Array:
-    """Return whether results of a (m, k) times b (k, n), at places (p,), have a term other than 0.
+    """Return whether results of a (m, k) times b (k, n), at places (p,), have a nonzero term.
 
-    A row's numbers other than 0 are a set of bits, `_WORD` to an integer; so are a column's.
+    The nonzero numbers of a row, or column, are a set of bits, `_WORD` to an integer.
     """
     index = xp.arange(a.shape[1], dtype=xp.int64)
     words = xp.arange(-(-a.shape[1] // _WORD), dtype=xp.int64)

@@ -1,7 +1,7 @@
 """Error-free splitting: slices of an array so short that their products and sums are exact.
 
-Here: the grid of a row (or column), the slices on it, and the exact addition of exact results.
-How many slices of which widths a product takes is decided in `products`, a sum in `sums`.
+This file has the grid of a row (or column), the slices on it, and the exact addition of exact
+results.  `products` and `sums` decide how many slices to use, and their widths.
 
 Source: Ozaki, Ogita, Oishi, Rump, "Error-free transformations of matrix multiplication",
 Numer. Algorithms 59 (2012); the power of two is from Rump, Ogita, Oishi, "Accurate
@@ -62,11 +62,11 @@ def split(
         float32 or float64.
     largest : (…, m, 1) or (…, 1, n)
         The largest magnitude of each scaled row or column, float64. Every grid must be a normal
-        number; where one is infinite, its slices are NaN.
+        number; if one is infinite, its slices are NaN.
     widths
         Bits of each slice, at most 51.
     scale : (…, m, 1), (…, 1, n) or float
-        Powers of two, by which float64 is multiplied first.
+        Powers of two that multiply float64 first.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def split(
 
 
 def _slices(xp: Namespace, x: Array, scale: Array | float, *grids: Array) -> tuple[Array, ...]:
-    """Return the slices of an array on these grids; the last one takes the memory of the copy."""
+    """Return the slices of an array on these grids; the last one uses the memory of the copy."""
     slices: list[Array] = []
     rest = x * scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)
     for place, grid in enumerate(grids):

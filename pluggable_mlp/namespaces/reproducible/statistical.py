@@ -1,8 +1,7 @@
 """Reductions of the reproducible namespace: sums in a fixed order, and functions of sums.
 
-Every function takes the namespace first.  The bounds of `sum` and `mean` stand in
-`pluggable_mlp.namespaces.reproducible.sums`.  Reductions of integers and booleans are the
-library's.
+Every function takes the namespace first.  `pluggable_mlp.namespaces.reproducible.sums` has the
+bounds of `sum` and `mean`.  Reductions of integers and booleans are the library's.
 """
 
 import math
@@ -57,7 +56,7 @@ def _of_library(
 ) -> Wrapped:
     """Return the library's reduction of integers or booleans, which wraps around.
 
-    Without a dtype it is int64, or uint64 of unsigned ones; PyTorch has no sums of these.
+    Without a dtype the result is int64, or uint64 for unsigned ones, which PyTorch cannot sum.
     """
     if dtype is None:
         dtype = ns.uint64 if ns.isdtype(x.dtype, "unsigned integer") else ns.int64
@@ -72,7 +71,7 @@ def _along_last(
     keepdims: bool,
     function: Callable[[Array], Array],
 ) -> Array:
-    """Return function(array) over several axes as one, which it reduces as the last."""
+    """Return function(array) over several axes, merged into one last axis."""
     shape = tuple(array.shape)
     kept = [axis for axis in range(array.ndim) if axis not in axes]
     count = math.prod(shape[axis] for axis in axes)
@@ -87,9 +86,9 @@ def _along_last(
 def _along_axes(
     name: str, function: Callable[..., Array], underflow: int
 ) -> Callable[..., Wrapped]:
-    """Return the function of a name over any axes, from one of a library's array over one axis.
+    """Return the function of a name over any axes, from a library function over one axis.
 
-    `underflow` is the class of results of arrays of that class or a higher one.
+    `underflow` is the class of results for arrays of that class or a higher one.
     """
 
     def reduce(
@@ -182,9 +181,9 @@ def _between(x: Scaled, start: int, stop: int | None) -> Scaled:
 
 
 def _prod(xp: Namespace, x: Array, axis: int, keepdims: bool = False) -> Array:
-    """Return the product by a fixed tree, every product rounded: within n u; 0 as a product is.
+    """Return the product by a fixed tree, every product rounded: within n u; 0 as for a product.
 
-    On the way it neither vanishes nor overflows.
+    Intermediate products neither vanish nor overflow.
     """
     rows = xp.moveaxis(x, axis, -1)
     if rows.shape[-1]:
@@ -196,7 +195,7 @@ def _prod(xp: Namespace, x: Array, axis: int, keepdims: bool = False) -> Array:
 
 
 def _extreme(name: str) -> Callable[..., Wrapped]:
-    """Return `max` or `min`: NaN where any is NaN; JAX's own loses some in large arrays."""
+    """Return `max` or `min`, NaN if any is NaN; JAX's own loses some in large arrays."""
 
     def reduce(
         ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False
@@ -218,8 +217,8 @@ Rows = tuple[Array, ...]
 def _running(xp: Namespace, rows: Rows, combine: Callable[[Rows, Rows], Rows]) -> Rows:
     """Return the running total along the last axis: after pass p, of the last 2^p elements.
 
-    Hillis and Steele (1986): ceil(log2 n) passes, so that no order is left open.  What is combined
-    may be several arrays.
+    Hillis and Steele (1986): ceil(log2 n) passes, so that no order is left open.  Several arrays
+    may be combined at once.
     """
     shift, length = 1, rows[0].shape[-1]
     while shift < length:

@@ -9,8 +9,8 @@ in any order (see `splitting`), the small one added first:
 
     |error|  <=  u' |sum|  +  2^-67 n m,    u' = u (1 + 2^-30),    u = 2^-53
 
-NaN and infinity go where any order of additions puts them; results below the smallest normal
-number are +0. Elements are taken to be 0 or normal numbers.
+NaN and infinity propagate as in any order of additions; results below the smallest normal number
+are +0. Elements are assumed to be 0 or normal numbers.
 """
 
 import math
@@ -34,7 +34,7 @@ def sum(
     Parameters
     ----------
     xp : namespace
-        That of the array.
+        The namespace of the array.
     x : (…, n, …)
         A library's array of float32 or float64.
     axis
@@ -47,7 +47,7 @@ def sum(
     Returns
     -------
     (…, …)
-        Of the same dtype; the error bound is at the top of this file.
+        In the same dtype; the error bound is at the top of this file.
     """
     along = x if axis is not None else xp.reshape(x, (-1,))
     total = _sum_along(xp, along, 0 if axis is None else axis)
@@ -81,7 +81,7 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
         return _halved(xp, x, axis) if at_once is None else at_once(_halved, x, axis)
     operand = Operand(xp, x, axis)
     terms = operand.floats()
-    # Of scaled numbers, no order overflows: infinity or NaN is among the terms.
+    # Scaled numbers overflow in no order: infinity or NaN is among the terms.
     unbounded = xp.sum(terms, axis=axis, keepdims=True)
     slices = split(xp, terms, operand.largest, (_WIDTH, _WIDTH))
     r = scale_back(xp, _exact_sum(xp, slices, axis), operand.root)
@@ -91,8 +91,8 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
 def _halved(xp: Namespace, x: Array, axis: int) -> Array:
     """Return the sum of float32 x (…, n, …) along the axis in float64, kept with length 1.
 
-    The second half is added to the first, again and again; what is left over where the length
-    is odd is added at the end.
+    The second half is added to the first, again and again; elements left over from odd lengths
+    are added at the end.
     """
     n, before = x.shape[axis], (slice(None),) * (axis % x.ndim)
     odd: Array | float = 0.0

@@ -1,6 +1,6 @@
-"""Into how many tiles a product is cut, who runs them, and elementwise functions in blocks.
+"""The number of tiles of a product, running them, and elementwise functions in blocks.
 
-Time and memory depend on it, no bit does.  What a tile is computed from, and which side is cut,
+Time and memory depend on it, but no bit does.  How a tile is computed, and which side is cut,
 belongs in `products`.
 """
 
@@ -48,11 +48,11 @@ def run_tiles(
     Parameters
     ----------
     run_all
-        Who runs tiles that are handed out; None if the product is not to be cut.
+        Runs the tiles; None if the product is not to be cut.
     part
         Computes the part between two ends of the side that is cut.
     length, across, inner
-        Of the side that is cut, of the other side of the output, and of the sum.
+        Lengths of the side that is cut, of the other side of the output, and of the sum.
     axis
         Which side is cut: rows (-2) or columns (-1).
     """
@@ -79,7 +79,7 @@ def _tiles(length: int, count: int, shortest: int) -> list[Ends]:
 
 
 def in_blocks(xp: Namespace, queued: bool, function: Elementwise, x: Array) -> Array:
-    """Return function(xp, x) for floats of any shape: in blocks, but on a queue in one kernel."""
+    """Return function(xp, x) for floats of any shape, in blocks, or on a queue in one kernel."""
     if queued:
         return in_one_kernel(xp, function, x)
     size = math.prod(x.shape)  # not x.size, which is a method in PyTorch

@@ -1,11 +1,11 @@
-"""A namespace whose arrays may be cut along one axis over the processes of a communicator.
+"""A namespace whose arrays may be divided along one axis among a communicator's processes.
 
-Formulas run on it as they stand.  A `ShardedArray` holds this process's part of an array, and knows
-the axis that is cut, if any: the batch.  `shape` is that of the whole.
+Formulas run on it unchanged.  A `ShardedArray` holds this process's part of an array, and knows the
+axis that is cut, if any: the batch.  `shape` is that of the whole.
 
-Arithmetic is that of the namespace within.  Over a reproducible one, the bits are those of one
-process: products are exact until their one rounding (`reproducible/shared_products.py`), and the
-terms of sums are gathered first, since their order determines the bits.
+The namespace within does the arithmetic.  If it is reproducible, the bits are those of one process:
+products are exact until their one rounding (`reproducible/shared_products.py`), and the terms of
+sums are gathered first, since their order determines the bits.
 """
 
 from pluggable_mlp.namespaces.sharded.array import Layout, ShardedArray, ShardingError, wholes_of

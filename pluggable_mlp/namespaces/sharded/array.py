@@ -1,4 +1,4 @@
-"""Arrays that are cut along one axis over processes, and which rows belong to which of them."""
+"""Arrays divided along one axis among processes, and the rows that belong to each process."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ KeyItem: TypeAlias = int | slice | EllipsisType | None
 
 
 class ShardingError(AttributeError, NotImplementedError):
-    """An operation on a cut array has no rule: it would need what other processes have."""
+    """Raised if an operation on a cut array has no rule, as it needs other processes' parts."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Layout:
     Parameters
     ----------
     edges : tuple of int
-        Before which example units begin, from 0 on, and the number of examples.
+        The examples at which units begin, from 0 on, and the number of examples.
     rank, size : int
-        The number of this process, and how many there are.
+        The index of this process, and the number of processes.
     rows : int, default 1
-        How many rows each example has, one after the other.
+        How many consecutive rows each example has.
     """
 
     edges: tuple[int, ...]
@@ -53,12 +53,12 @@ class Layout:
 
     @cached_property
     def _counts(self) -> tuple[int, ...]:
-        """How many rows before each edge are this process's."""
+        """The number of this process's rows before each edge."""
         counts = (stop - start for start, stop in self.ranges(self.rank))
         return tuple(accumulate(counts, initial=0))
 
     def cut(self, rows: slice) -> tuple[slice, "Layout"]:
-        """Return a slice of rows as one of this process's, and its layout.
+        """Return a slice of rows as a slice of this process's, and its layout.
 
         Raises
         ------
@@ -83,12 +83,12 @@ class ShardedArray(WrappedArray):
     Parameters
     ----------
     part : array
-        Of the namespace within.
+        An array of the namespace within.
     namespace : ShardedNamespace
     axis : int, optional
         The axis that is cut, negative; by default none is, and the part is the whole.
     layout : Layout, optional
-        Of the rows of that axis.
+        The layout of the rows of that axis.
     """
 
     __slots__ = ("axis", "is_pending", "layout")
@@ -105,7 +105,7 @@ class ShardedArray(WrappedArray):
 
     @property
     def part(self) -> Array:
-        """The process's part; of a sum over the processes, which are exchanged when one is used."""
+        """The process's part; sums over the processes are exchanged when one is used."""
         if self.is_pending:
             self.namespace.settle()
         if self.is_pending:
@@ -117,7 +117,7 @@ class ShardedArray(WrappedArray):
     term = property(attrgetter("_array"), doc="The part, before the exchange of a sum.")
 
     def settle(self, total: Array) -> None:
-        """Put the sum of all processes in the place of this one's term."""
+        """Replace this process's term by the sum over all processes."""
         self._array, self.is_pending = total, False
 
     @property
@@ -130,7 +130,7 @@ class ShardedArray(WrappedArray):
 
     @property
     def whole(self) -> Array:
-        """The array of the namespace within, of one that is not cut.
+        """The array of the namespace within, if it is not cut.
 
         Raises
         ------
@@ -166,7 +166,7 @@ def wholes_of(value: Nested) -> Nested:
 
 
 def cut_of(operands: Iterable[object]) -> tuple[int | None, Layout | None]:
-    """Return the axis that is cut, and its layout, of operands that are cut alike."""
+    """Return the cut axis and its layout of operands that are cut alike."""
     cuts = {
         (x.axis, x.layout) for x in operands if isinstance(x, ShardedArray) and x.axis is not None
     }
@@ -176,7 +176,7 @@ def cut_of(operands: Iterable[object]) -> tuple[int | None, Layout | None]:
 
 
 def part_of(inner: Namespace, x: Array, axis: int | None, layout: Layout | None) -> Array:
-    """Return what belongs to the parts of other operands: of a whole with all rows, its own."""
+    """Return the part that matches those of other operands: of a whole, this process's rows."""
     if not isinstance(x, ShardedArray):
         return x
     if axis is None or layout is None or x.axis is not None or x.ndim < -axis:
@@ -199,7 +199,7 @@ def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
 
 
 def expanded_key(key: tuple[KeyItem, ...], ndim: int) -> list[Any]:
-    """Return the key with slices in the place of an ellipsis, and of axes that are left out."""
+    """Return the key with slices for an ellipsis and for axes that are left out."""
     named = sum(item is not None and item is not ... for item in key)
     items: list[Any] = []
     for item in key if ... in key else (*key, ...):

@@ -1,9 +1,8 @@
 """The namespace as an object: functions with a rule for arrays that are cut, and the exchanges.
 
-Elementwise operations are done by each process on its part; a sum or a product of matrices over the
-cut axis is that of the parts, added up by an exchange; what has no cut axis is the same on all
-processes, and each of them computes it.  Whatever else a cut array would need raises
-`ShardingError`.
+Each process does elementwise operations on its part; a sum or a matrix product over the cut axis is
+computed from the parts and added up by an exchange; arrays without a cut axis are the same on all
+processes, and each computes them.  Any other operation on a cut array raises `ShardingError`.
 """
 
 import math
@@ -45,10 +44,10 @@ class ShardedNamespace:
     Parameters
     ----------
     inner : namespace
-        In which the parts are computed: a library's, or a reproducible one.
+        The namespace that computes the parts: a library's, or a reproducible one.
     communicator : Communicator
     backend : Backend
-        That of the library's arrays.
+        The backend of the library's arrays.
     """
 
     def __init__(self, inner: Namespace, communicator: "Communicator", backend: Backend) -> None:
@@ -73,14 +72,14 @@ class ShardedNamespace:
     def cut(self, part: Array, axis: int, layout: Layout) -> ShardedArray:
         """Return an array from the process's part.
 
-        One example is made the same on all processes, as formulas treat a single row in a special
-        way.
+        A single example is made the same on all processes, as formulas treat a single row
+        specially.
         """
         x = ShardedArray(part, self, axis, layout)
         return self.gathered(x) if layout.edges[-1] == 1 else x
 
     def gathered(self, x: ShardedArray) -> ShardedArray:
-        """Return an array that is not cut: every process receives the parts of all."""
+        """Return an array that is not cut; every process receives all parts."""
         if x.axis is None or x.layout is None:
             return x
         fixed = x.part.fixed_point if self._is_reproducible else None
@@ -141,10 +140,10 @@ class ShardedNamespace:
         return x
 
     def settle(self) -> None:
-        """Exchange all sums that were asked for, at once, when the first of them is used.
+        """Exchange all pending sums at once, when the first of them is used.
 
-        So the gradients of all layers are one exchange.  Processes run the same operations, and
-        come here at the same one.
+        The gradients of all layers thus take one exchange.  Processes run the same operations, and
+        reach this at the same one.
         """
         pending, self._pending = self._pending, []
         for dtype in {str(x.dtype): None for x in pending}:
@@ -174,7 +173,7 @@ class ShardedNamespace:
     def _elementwise(self, name: str) -> Callable[..., ShardedArray]:
         function = own(self.inner, name)
         if function is None:
-            portable = name == "erf"  # it gathers from tables, which a cut array cannot
+            portable = name == "erf"  # it gathers from tables, which is impossible for a cut array
             function = partial(erf, self.inner) if portable else getattr(self.inner, name)
 
         def apply(*operands: Nested, **settings: Nested) -> ShardedArray:
@@ -213,7 +212,7 @@ class ShardedNamespace:
         return apply
 
     def _of_dtypes(self, name: str) -> Callable[..., Nested]:
-        """Return a function of dtypes, which may be given as arrays, cut or not."""
+        """Return a function of dtypes, which may be given as arrays, whether cut or not."""
         function = getattr(self.inner, name)
 
         @wraps(function)
@@ -253,7 +252,7 @@ class ShardedNamespace:
     # Single functions
 
     def asarray(self, x: object, /, **settings: object) -> ShardedArray:
-        """Return an array that all processes give alike; one of this namespace as it is cut."""
+        """Return data that are the same on all processes as an array; cut ones stay cut."""
         if isinstance(x, ShardedArray):
             return ShardedArray(self.inner.asarray(x.part, **settings), self, x.axis, x.layout)
         return ShardedArray(self.inner.asarray(x, **settings), self)
@@ -308,7 +307,7 @@ class ShardedNamespace:
         return ShardedArray(self.inner.matmul(self.gathered(a).part, self.gathered(b).part), self)
 
     def _getitem(self, x: ShardedArray, key: KeyItem | tuple[KeyItem, ...]) -> ShardedArray:
-        """Return x[key]; of a cut axis all rows, or a slice of whole units."""
+        """Return x[key]; from a cut axis, all rows or a slice of whole units."""
         key = key if isinstance(key, tuple) else (key,)
         if x.axis is None:
             return ShardedArray(x.part[wholes_of(key)], self)
