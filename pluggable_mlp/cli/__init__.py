@@ -1,4 +1,4 @@
-"""The command line: commands are in `app.py` and beside it, exit codes are decided here.
+"""The command line: `app.py` and the files beside it have the commands, this file the exit codes.
 
 Results go to standard output, progress and errors to standard error.  Exit codes: 0 done, 1 a
 comparison or a verification failed, 2 a wrong argument or input, or training that diverged, 3 the
@@ -31,7 +31,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line: what the console script calls."""
+    """Run the command line; the console script calls this."""
     try:
         with redirect_stdout(StandardOutput()), ending_at_once():
             code = finish(*_run())
@@ -76,5 +76,5 @@ def _outcome(processes: "Processes") -> tuple[int, str]:
 
 
 def _warn(message: Warning | str, *_: object) -> None:
-    """Show a warning as a user of commands needs it: without the line of code that gave it."""
+    """Show a warning for users of commands, without the line of code that issued it."""
     log(f"Warning: {message}")

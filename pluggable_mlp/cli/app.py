@@ -1,4 +1,4 @@
-"""The application: all commands, most of them in files beside this one, and how errors end them.
+"""The application: all commands, most of them in files beside this one, and their errors.
 
 Array libraries are imported by the commands that need them, so that help is quick.
 """
@@ -52,12 +52,12 @@ for command in (*_ON_RUNS, compare, verify, backends, check):
 
 @cache
 def program() -> TyperGroup:
-    """Return what runs the commands, made once however often it runs."""
+    """Return the function that runs the commands, made only once."""
     return get_group(app)
 
 
 def described(error: Exception) -> tuple[int, str]:
-    """Return the exit code of an error, and what it says.
+    """Return the exit code and the message of an error.
 
     2 for a wrong argument or input, a missing extra, or training that diverged; 3 for a backend
     that is not available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen
@@ -81,7 +81,7 @@ def described(error: Exception) -> tuple[int, str]:
 
 
 def _usage(error: Any) -> str:
-    """Return what Typer says of the arguments of a command, and which option is meant."""
+    """Return Typer's message on a command's arguments, with the option that is meant."""
     names = [option.opts[0] for option in error.ctx.command.params]
     options = [name.removeprefix("--") for name in names if name.startswith("--")]
     if hasattr(error, "option_name"):

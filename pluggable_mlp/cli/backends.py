@@ -1,4 +1,4 @@
-"""Commands on backends: which are here, whether one keeps its contract, whether several agree."""
+"""Commands on backends: list them, check one against its contract, compare several."""
 
 import json
 from dataclasses import replace
@@ -89,7 +89,7 @@ def compare(
 
 
 def _compared(settings: "Settings", specs: list[str], steps: int) -> "Report":
-    """Return the report on training steps of these settings, on backends given by name."""
+    """Return the report on training steps with these settings, on backends given by name."""
     from pluggable_mlp.consistency import compare as compare_backends
 
     backends = [get_backend(spec.strip()) for spec in specs]

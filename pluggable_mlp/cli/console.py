@@ -1,16 +1,16 @@
-"""What a command shares with its terminal: signals, standard streams, the progress bar.
+"""The command line's use of a terminal: signals, standard streams, the progress bar.
 
 *Signals.*  Ctrl-C and SIGTERM end the process immediately if there is nothing to save, else at the
-next safe place.  The signal does not raise an exception where it happens to arrive: during the
-import of an array library it may be swallowed, and within JAX's compiler it causes a segmentation
-fault or a hang.  Python runs signal handlers in the main thread, which such a compiler may block
-for a minute; therefore a thread listens to the descriptor of `signal.set_wakeup_fd`.
+next safe place.  The signal does not raise an exception where it happens to arrive, because during
+the import of an array library it may be swallowed, and within JAX's compiler it causes a
+segmentation fault or a hang.  Python runs signal handlers in the main thread, which such a compiler
+may block for a minute; therefore a thread listens to the descriptor of `signal.set_wakeup_fd`.
 
 *Streams.*  Results go to standard output, where a failure to write is an error.  Failures to write
-to standard error are ignored.  Standard input holds data where they are named -.
+to standard error are ignored.  Data named - are read from standard input.
 
-This file is imported before Ctrl-C is answered: what takes long to import is imported where it is
-used.
+This file is imported before Ctrl-C is handled, so modules that are slow to import are imported
+where they are used.
 """
 
 import os
@@ -38,7 +38,7 @@ _unfinished: "list[Path]" = []
 
 
 class Interrupted(Exception):  # noqa: N818 (a request, not a failure)
-    """A signal requested the end, and this is a safe place.
+    """Raised at a safe place if a signal has requested the end.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ def ending_at_once() -> Iterator[None]:
 
 @contextmanager
 def removed_at_end(path: "Path") -> Iterator[None]:
-    """Return a context in which a file or folder is removed where a signal ends the process."""
+    """Return a context in which a file or folder is removed if a signal ends the process."""
     _unfinished.append(path)
     try:
         yield
@@ -114,7 +114,7 @@ def _handling_signals(handle: Callable[[int], None]) -> Iterator[None]:
         for number in handled:
             signal.signal(number, before[number])
         signal.set_wakeup_fd(outer)
-        os.close(writer)  # which ends the listener
+        os.close(writer)  # this ends the listener
         listener.join()
         os.close(reader)
 
@@ -139,12 +139,12 @@ def _end(number: int) -> None:
 
 
 def silence() -> None:
-    """Print nothing from here on: another process does."""
+    """Print nothing from here on, because another process does."""
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end)
 
 
 def log(text: str) -> None:
-    """Write a line to standard error, where it can be written."""
+    """Write a line to standard error, if that is possible."""
     try:
         print(text, file=sys.stderr, flush=True)
     except OSError:
@@ -237,7 +237,7 @@ class Bar:
             self._task = progress.add_task("training", total=total)
 
     def __call__(self, count: int) -> None:
-        """Show that `count` further examples were trained on."""
+        """Show that `count` more examples were trained on."""
         if self._progress is not None:
             self._progress.advance(self._task, count)
 

@@ -1,4 +1,4 @@
-"""`pluggable-mlp data`: how a file is prepared for training, or how that of a saved run was."""
+"""`pluggable-mlp data`: how a file is prepared for training, or was for a saved run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

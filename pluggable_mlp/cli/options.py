@@ -41,11 +41,11 @@ def with_settings(
     Parameters
     ----------
     owner : type, default Options
-        The class whose fields they are.
+        The class whose fields are the settings.
     without : tuple of str, optional
         Settings that keep their default and have no option.
     **defaults
-        Those that are not the defaults of `Settings`.
+        Defaults that differ from those of `Settings`.
     """
     settings = {name: of for name, of in fields_of(owner).items() if name not in without}
     options, group = [], None
@@ -85,20 +85,20 @@ def _option(field: Field, default: object, panel: str | None) -> inspect.Paramet
 
 
 def _parser(field: Field) -> Callable[[object], object]:
-    """Return what makes a value of a text: Typer's own messages do not show the text."""
+    """Return a parser of values from text; Typer's own messages do not show the text."""
 
     def parse(value: object) -> object:
         try:
             return field.parse(value) if isinstance(value, str) else value
         except ValueError as error:
-            raise TypeError(error) from None  # of a ValueError Typer keeps nothing
+            raise TypeError(error) from None  # Typer drops the message of a ValueError
 
     parse.__name__ = "text" if field.many else field.kind.__name__  # in older Typer's help
     return parse
 
 
 def number(name: str, kind: object) -> Callable[[object], object]:
-    """Return the parser of an option that is no setting, but a number of a kind."""
+    """Return the parser of an option that is not a setting, but a number of a kind."""
     return _parser(field_of(name, kind))
 
 

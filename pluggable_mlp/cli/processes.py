@@ -1,7 +1,7 @@
-"""A command on several processes: which of them is heard, when all stop, and how they end.
+"""A command on several processes: which of them prints, when all stop, and how they end.
 
-Each process runs the whole command.  Process 0 alone is heard and writes files; what stops one of
-them stops all at the same step; an error that one of them meets alone ends all.
+Each process runs the whole command.  Only process 0 prints and writes files; a signal to stop one
+of them stops all at the same step; an error in only one of them ends all.
 """
 
 import time
@@ -36,20 +36,20 @@ DistributedOption = Annotated[
 
 
 class Processes:
-    """The processes of a command; mostly one alone, which has no communicator.
+    """The processes of a command; usually just one, without a communicator.
 
     Parameters
     ----------
     arguments : sequence of str
-        Of the command line.
+        The arguments of the command line.
 
     Attributes
     ----------
     communicator : MPI or None
     writes : bool
-        Whether this process is the one that writes.
+        Whether this is the process that writes.
     request : StopRequest
-        Of this process.
+        The stop request of this process.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -59,12 +59,12 @@ class Processes:
         self._calls, self._left, self._since = 1, 0, time.monotonic()
 
     def begin(self) -> None:
-        """Meet the others at once if the arguments ask for several: an error of one ends all.
+        """Join the others at once if the arguments ask for several: an error of one ends all.
 
         Raises
         ------
         ValueError, BackendUnavailable
-            As `join`.
+            As for `join`.
         """
         if self._are_several:
             from pluggable_mlp.distributed import MPI
@@ -72,13 +72,13 @@ class Processes:
             self._connect(MPI)
 
     def join(self, distributed: str | None, command: str) -> None:
-        """Connect the processes of this command as the option says.
+        """Connect the processes of this command, as the option asks.
 
         Raises
         ------
         ValueError
-            If the name is unknown, the processes were not started as it needs, or they have other
-            commands.
+            If the name is unknown, the processes were not started as it requires, or their commands
+            differ.
         BackendUnavailable
             If a library for it is not installed.
         """
@@ -107,7 +107,7 @@ class Processes:
         return self.communicator
 
     def done_first(self, action: Callable[[], Value]) -> Value | None:
-        """Return what process 0 makes of an action before any goes on; None on the others."""
+        """Run an action on process 0 before any continues; return its result there, or None."""
         found = action() if self.writes else None
         if self.communicator is not None:
             self.communicator.all_gather("done")
@@ -115,7 +115,7 @@ class Processes:
 
     @contextmanager
     def announcing_failure(self) -> Iterator[None]:
-        """Return a context of which the others know an error before this process has saved."""
+        """Return a context whose errors the others learn of before this process has saved."""
         try:
             yield
         except Exception:
@@ -126,8 +126,8 @@ class Processes:
     def stop_code(self) -> int | None:
         """Return the exit code if a signal has asked one of the processes to stop, or None.
 
-        On several it is the same at the same call: they ask each other after a number of calls
-        that process 0 chooses by its pace.
+        Several processes get the same result at the same call: they ask each other after a number
+        of calls that process 0 chooses by its pace.
         """
         if self.communicator is not None:
             self._left -= 1
@@ -143,7 +143,7 @@ class Processes:
         return self.request.code
 
     def last_code(self) -> int:
-        """Return the exit code, the same on all processes, when each has saved what it has to."""
+        """Return the exit code, the same on all processes, when all have saved."""
         if self.communicator is None:
             return self.request.code or 0
         self.communicator.wait()

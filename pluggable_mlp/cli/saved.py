@@ -147,10 +147,10 @@ def _open_output(output: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _naming_output(output: Path) -> Iterator[None]:
-    """Raise ValueError in place of OSError; it names what cannot be written."""
+    """Turn an OSError into a ValueError that names what cannot be written."""
     try:
         yield
-    except BrokenPipeError:  # of standard output, which shows what was written
+    except BrokenPipeError:  # from standard output, which shows what was written
         raise
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None

@@ -145,7 +145,7 @@ def _locked(folder: Path, processes: Processes, stack: ExitStack) -> "FolderLock
 
 
 def _without_replaced(context: typer.Context, settings: Json) -> Json:
-    """Return the settings without that of a file which one of the command line excludes."""
+    """Return the settings without one from a file that the command line excludes."""
     sources = {name: source_of(context, name) for name in ("test", "test_share")}
     if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
         return settings
@@ -180,7 +180,7 @@ def _resumed(
 
 
 def _why_done(run: "Run") -> str:
-    """Explain why a run has no epoch left."""
+    """Explain why no epoch of a run is left."""
     done = counted(len(run.history), "epoch")
     if len(run.history) >= run.settings.epochs:
         return f"The run has had its {done}; --epochs may be raised."
@@ -202,7 +202,7 @@ def _train(
     logged: set[str] = set()
 
     def attempt(save: Callable[[], None]) -> None:
-        """Log errors of writing, each once, and go on; a closed pipe ends training."""
+        """Log write errors, each once, and continue; a closed pipe ends training."""
         try:
             save()
         except BrokenPipeError:
@@ -236,12 +236,12 @@ def _train(
     except Interrupted:
         log(f"interrupted after {counted(len(run.history), 'whole epoch')}")
     except BrokenPipeError:
-        pass  # the last line will meet it again, when the run is saved
+        pass  # the last line raises it again, when the run is saved
 
 
 @contextmanager
 def _tensorboard(folder: Path | None) -> Iterator[Callable[[Json], None]]:
-    """Yield what writes the numbers of an epoch for TensorBoard; without a folder it does not."""
+    """Yield a function that writes an epoch's numbers for TensorBoard, if there is a folder."""
     if folder is None:
         yield lambda _: None
         return
@@ -256,7 +256,7 @@ def _tensorboard(folder: Path | None) -> Iterator[Callable[[Json], None]]:
         try:
             if not writers:
                 folder.mkdir(exist_ok=True)
-                # A name of its own, or a run resumed within a second would write over the file.
+                # A unique name: otherwise a run resumed within a second would overwrite the file.
                 writers.append(EventsWriter(str(folder / "events"), f".{time.time_ns()}"))
             for key, value in line.items():
                 if isinstance(value, float):

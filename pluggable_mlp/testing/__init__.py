@@ -1,9 +1,9 @@
-"""The conformance kit: does a backend do what its contract says, and how far can it be relied on?
+"""The conformance kit: does a backend keep its contract, and how far can it be relied on?
 
-For authors of plug-ins.  A backend is graded: it *runs* if arrays travel, dtypes are those of the
-standard and networks train; it *agrees within bounds* if also its arithmetic is that of IEEE 754
-and its training steps lie within derived bounds around NumPy's; it has the *same bits as the
-recordings* if also the recorded runs of the reproducible arithmetic have their hashes.
+It is for authors of plug-ins.  A backend is graded: it *runs* if it transfers arrays, has the
+standard's dtypes and trains networks; it *agrees within bounds* if it also follows IEEE 754 and its
+training steps lie within derived bounds around NumPy's; it has the *same bits as the recordings* if
+runs in reproducible arithmetic also have the recorded hashes.
 """
 
 from pluggable_mlp.testing import contract_checks, result_checks  # noqa: F401 (they add checks)

@@ -1,7 +1,7 @@
-"""All checks of a backend in one call, for its author: the report, and tests of pytest.
+"""All checks of a backend in one call, for its author: a report, and tests for pytest.
 
-A check is a function that raises, with the grade that it is for; `contract_checks.py` and
-`result_checks.py` have them.
+A check is a function that raises, with the grade that requires it; `contract_checks.py` and
+`result_checks.py` have the checks.
 """
 
 import traceback
@@ -39,7 +39,7 @@ ABILITIES = {
 
 
 class Grade(IntEnum):
-    """What a backend is good for; each grade includes those below it."""
+    """How far a backend can be relied on; each grade includes those below it."""
 
     NONE = 0
     RUNS = 1
@@ -54,11 +54,11 @@ _WORDS = ("does not run", "runs", "agrees within bounds", "same bits as the reco
 
 
 class Fault(AssertionError):  # noqa: N818 (it is the backend's)
-    """A backend does something else than its contract says."""
+    """Raised if a backend does not do what its contract says."""
 
 
 class NotOffered(SkipTest):
-    """A backend leaves out an optional ability, which a check is about; pytest skips the test."""
+    """Raised if a backend lacks the optional ability that is checked; pytest skips the test."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Check:
     ----------
     name : str
     grade : Grade
-        The lowest grade that asks for it.
+        The lowest grade that requires it.
     function : callable Backend -> None
         It raises `Fault`, or whatever the backend raises, if the check fails, and `NotOffered` if
-        it is about an ability that the backend leaves out.
+        the backend lacks the ability that it checks.
     """
 
     name: str
@@ -123,7 +123,7 @@ def expect_bits(what: str, actual: HostArray, expected: HostArray) -> None:
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found.
+    """The result of a check.
 
     Attributes
     ----------
@@ -139,24 +139,24 @@ class Result:
 
     @property
     def is_fault(self) -> bool:
-        """Whether it is other than expected."""
+        """Whether it is not as expected."""
         return self.outcome in (FAILED, UNEXPECTED)
 
 
 @dataclass(frozen=True)
 class ConformanceReport:
-    """What `check_backend` found.
+    """The result of `check_backend`.
 
     Attributes
     ----------
     backend : str
-        Its name and device, as for `get_backend`.
+        The backend's name and device, as for `get_backend`.
     versions : dict of str to str
-        What `Backend.versions` returned.
+        The result of `Backend.versions`.
     results : tuple of Result
         One for each check, in their order.
     abilities : dict of str to str
-        Optional abilities, and what they are.
+        The optional abilities, and their values.
     """
 
     backend: str
@@ -172,12 +172,12 @@ class ConformanceReport:
 
     @property
     def faults(self) -> tuple[Result, ...]:
-        """The results that are other than expected."""
+        """The results that are not as expected."""
         return tuple(result for result in self.results if result.is_fault)
 
     @property
     def grade(self) -> Grade:
-        """The highest grade all of whose checks, and of those below it, passed.
+        """The highest grade whose checks, and those of all grades below it, passed.
 
         A check that fails as expected counts as failed.
         """
@@ -191,7 +191,7 @@ class ConformanceReport:
         return "\n".join([*lines, "", *self.conclusion()])
 
     def conclusion(self) -> list[str]:
-        """Return the lines that say which abilities it has, and its grade."""
+        """Return the lines on the backend's abilities and grade."""
         width = max(map(len, self.abilities), default=0)
         lines = [f"{name:{width}}  {what}" for name, what in self.abilities.items()]
         return [*lines, *([""] if lines else []), f"grade: {self.grade}"]
@@ -212,19 +212,19 @@ def check_backend(
 ) -> ConformanceReport:
     """Check whether a backend does what its contract says, and train on it.
 
-    It takes seconds to minutes: on libraries that compile each operation, the recorded runs take
-    most of it.
+    It takes seconds to minutes; on libraries that compile each operation, the recorded runs take
+    most of that time.
 
     Parameters
     ----------
     backend : Backend
-        On the device that is to be checked.
+        The backend, on the device to be checked.
     expected_failures : mapping of str to str
-        Checks that are known to fail, by their names, and the reasons.  One that passes all the
-        same is a fault of this list.
+        The names of checks that are known to fail, with the reasons.  One that passes anyway is
+        a fault of this list.
     on_fail : {"raise", "warn"} or None, default "raise"
-        What becomes of faults: an `AssertionError` after the last check, which names all of them;
-        a warning for each; or nothing but their places in the report.
+        How to treat faults: an `AssertionError` after the last check, which names all of them; a
+        warning for each; or only the report.
 
     Returns
     -------
@@ -233,8 +233,8 @@ def check_backend(
     Raises
     ------
     AssertionError
-        With ``on_fail="raise"``, if a check failed that was not expected to fail, or did not fail
-        that was.
+        With ``on_fail="raise"``, if a check failed unexpectedly, or passed although it was expected
+        to fail.
     ValueError
         If an argument names a check, or a choice, that does not exist.
 
@@ -286,7 +286,7 @@ def _result_of(check: Check, backend: Backend, expected: str | None) -> Result:
 
 
 def _words_of(error: Exception) -> str:
-    """Return what is wrong, in a line; of an error that is not a check's own, where and of what."""
+    """Describe a fault in a line; for an error that is not a check's own, with type and place."""
     words = (str(error).splitlines() or [""])[0]
     if isinstance(error, Fault):
         return words
@@ -297,7 +297,7 @@ def _words_of(error: Exception) -> str:
 
 
 def ability(backend: Backend, name: str) -> Any:
-    """Return a member of `Abilities`; raise `NotOffered` if a backend has the default of it."""
+    """Return a member of `Abilities`; raise `NotOffered` if a backend has only the default."""
     member, default = (getattr(owner, name, None) for owner in (type(backend), Abilities))
     is_default = getattr(member, "__func__", member) is getattr(default, "__func__", default)
     if is_default or getattr(backend, name, None) is None:
@@ -306,7 +306,7 @@ def ability(backend: Backend, name: str) -> Any:
 
 
 def _abilities_of(backend: Backend) -> dict[str, str]:
-    """Return the optional abilities of a backend, and whether it has them."""
+    """Return a backend's optional abilities, and whether it has them."""
     abilities = {}
     for name, words in ABILITIES.items():
         try:
@@ -334,7 +334,7 @@ def parametrize_with_checks(
     Returns
     -------
     pytest.MarkDecorator
-        Of a function (backend, check) that calls ``check(backend)``.
+        For a function (backend, check) that calls ``check(backend)``.
 
     Raises
     ------

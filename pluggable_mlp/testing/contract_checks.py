@@ -1,6 +1,6 @@
-"""Checks of what a backend consists of: its members, its devices, the way of data to it and back.
+"""Checks of the parts of a backend: its members, its devices, and transfers to it and back.
 
-What is sent comes back with all of its bits, and nothing is converted that was not asked for.
+Data come back with all of their bits, and nothing is converted without a request.
 """
 
 import inspect
@@ -156,7 +156,7 @@ def _expect_error(
 
 
 def _of_trees(xp: Namespace, tree: Tree, factor: Array, nothing: None) -> Tree:
-    """Take and return trees; a backend may compile functions of this package alone."""
+    """Take and return trees; a backend may compile only functions of this package."""
     (x, y), n = tree["pair"], tree["n"]
     return {"sum": [x + y * factor, (nothing,)], "power": x * n}
 
@@ -182,7 +182,7 @@ def compiled_functions(backend: Backend) -> None:
 
 
 def _of_calls(xp: Namespace, carry: Tree, index: Array, row: Tree, shared: Tree) -> Tree:
-    """Return powers as carry, and their sums."""
+    """Return powers as the carry, and their sums."""
     (power,), (x,) = carry, shared
     return (power * x,), {"sum": xp.sum(power) + row["n"], "index": index + row["n"]}
 

@@ -1,8 +1,8 @@
 """Checks of results: of the arithmetic of a backend's arrays, of training, and of recorded bits.
 
-`recorded_runs.json` has the hashes of the runs in `RUNS`, recorded once: a later machine, library
-version or GPU is held to these bits.  To record them anew is to break the promise, and needs a word
-in CHANGELOG.md.
+`recorded_runs.json` has the hashes of the runs in `RUNS`, recorded once: every later machine,
+library version or GPU must give these bits.  Recording them anew breaks the promise, and needs a
+word in CHANGELOG.md.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _COUNT = 4096
 
 
 def _hard_numbers(dtype: type, seed: int) -> HostArray:
-    """Return numbers of all moderate magnitudes, so that no result of two is out of range."""
+    """Return numbers of all moderate magnitudes, so that no result for two is out of range."""
     rng = np.random.default_rng(seed)
     powers = rng.integers(-20, 20, _COUNT)
     return np.ldexp(rng.uniform(-1.0, 1.0, _COUNT), powers).astype(dtype)
@@ -114,7 +114,7 @@ def rounding_of_operations(backend: Backend) -> None:
 
 
 def _product_and_sum(xp: Namespace, a: Array, b: Array, c: Array) -> Array:
-    """Return a b + c; a backend may compile functions of this package alone."""
+    """Return a b + c; a backend may compile only functions of this package."""
     return a * b + c
 
 
@@ -147,7 +147,7 @@ def contracted_products_in_exact_functions(backend: Backend) -> None:
 
 
 def _two_clusters() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return inputs (40, 2) and labels (40,), which one hidden layer tells apart."""
+    """Return inputs (40, 2) and labels (40,), which one hidden layer can separate."""
     labels = np.arange(40) % 2
     return np.stack([labels * 2.0 - 1.0, np.linspace(-1.0, 1.0, 40)], axis=1), labels
 
@@ -261,7 +261,7 @@ def recorded() -> dict[str, str]:
 def data(pixels: bool) -> tuple[HostArray, HostArray]:
     """Return inputs (640, 49) and labels (640,) that are the same everywhere.
 
-    Words of a linear congruential generator in integers: nothing of NumPy's generators.
+    Words of a linear congruential generator in integers, without NumPy's generators.
     """
     count = STEPS * BATCH * 49
     words = np.empty(count, dtype=np.uint64)
@@ -277,7 +277,7 @@ def data(pixels: bool) -> tuple[HostArray, HostArray]:
 
 
 def run(name: str, backend: Backend) -> str:
-    """Return SHA-256 over the mean loss and the parameters after 20 steps on the backend."""
+    """Return the SHA-256 of the mean loss and the parameters after 20 steps on the backend."""
     sizes, network, optimizer, parameters = RUNS[name]
     has_schedule, is_full = "schedule" in name, optimizer == "lbfgs"
     pixels = "pixels" in name or has_schedule
