@@ -37,12 +37,8 @@ def write_onnx(
 ) -> dict[str, str]:
     """Write a network as an ONNX file, in float32, for batches of any size.
 
-    Its input is "X" (N, features), 8-bit pixels or float64 numbers.  A table with texts or missing
-    values has an input (N,) for each column, by name: float64 for numbers, int64 for whole numbers
-    that are categories, boolean, or text.  If training lacked values, codes are float64 with NaN,
-    and booleans are texts with "".  Its outputs are "label" and "probabilities", or "prediction"
-    for a regression.  Underscores are appended to an output named like an input, and to an empty
-    name.
+    Inputs and outputs are as for `TableClassifier.to_onnx`; "X" may also be 8-bit pixels, and an
+    empty name gets underscores, too.
 
     Parameters
     ----------
