@@ -29,7 +29,7 @@ from pluggable_mlp.settings import Settings
 
 
 class _CertifiedEpoch(TypedDict):
-    """What is certified of an epoch."""
+    """The certified part of an epoch."""
 
     epoch: int
     train_loss: str
@@ -38,7 +38,7 @@ class _CertifiedEpoch(TypedDict):
 
 
 class _Certificate(TypedDict):
-    """What a certificate holds, beside its format and its hash."""
+    """The content of a certificate, besides its format and its hash."""
 
     made_on: str
     settings: dict[str, Any]

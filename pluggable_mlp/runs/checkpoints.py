@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on, each in a file that is whole or is not used.
+"""Checkpoints: the state from which a run continues, each in a file that is whole or not used.
 
 They are in the run's folder `checkpoints`: `NUMBER.safetensors`, as `serialization.py` writes it.
 """
@@ -34,7 +34,7 @@ class CheckpointWarning(UserWarning):
 
 
 class Checkpoint(NamedTuple):
-    """What a run needs to go on, beside its history.
+    """The state from which a run continues, besides its history.
 
     Attributes
     ----------

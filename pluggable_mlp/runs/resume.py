@@ -1,4 +1,4 @@
-"""Going on with a run from the last checkpoint in its folder."""
+"""Continuing a run from the last checkpoint in its folder."""
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -34,26 +34,26 @@ def resumed_run(
     given: Mapping[str, Any] | None = None,
     communicator: Communicator | None = None,
 ) -> Run:
-    """Return the run of a folder, ready to go on where its last good checkpoint was made.
+    """Return the run of a folder, ready to continue from its last good checkpoint.
 
     Parameters
     ----------
     folder : Path
-        Locked by this process: nothing else writes to it from here on.
+        Locked by this process, so that nothing else writes to it.
     backend : str, optional
-        By default the one that the checkpoint was made on.
+        By default the one that made the checkpoint.
     given : mapping, optional
-        Settings that are named again: `epochs`, of which there may be more, `data` and `test`,
-        which may be elsewhere, and others, which must be as they were.
+        Settings that are given again: `epochs`, which may be larger, `data` and `test`, which may
+        be elsewhere, and others, which must not differ.
     communicator : Communicator, optional
-        The processes that go on with it, as many as may be: each of them reads the folder.
+        The processes that continue it, in any number; each of them reads the folder.
 
     Raises
     ------
     ValueError
-        If the folder is not that of a run, its data have changed, a setting is another, given or in
+        If the folder is not that of a run, its data have changed, a setting differs, given or in
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint; or if
-        the processes see other checkpoints.
+        the processes see different checkpoints.
     """
     config, settings, preparation = read_settings(folder / "config.json")
     prepared = json_sha256(preparation.to_dict())
@@ -81,7 +81,7 @@ def resumed_run(
     data = load_own_data(
         settings,
         config["data_sha256"],
-        preparation if checkpoint else None,  # a run that begins again is fitted again, too
+        preparation if checkpoint else None,  # a run that starts over is fitted again, too
         in_files=communicator is not None,
     )
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
@@ -92,12 +92,12 @@ def resumed_run(
 
 
 def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
-    """Return the last checkpoint that is whole and after at most so many epochs, if any.
+    """Return the last whole checkpoint after at most this many epochs, if any.
 
     Warns
     -----
     CheckpointWarning
-        Naming each that is left aside.
+        For each checkpoint that is skipped.
     """
     for step in reversed(checkpoint_steps(folder)):
         try:
@@ -115,7 +115,7 @@ def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
 def _refuse_different(
     prefix: str, values: Mapping[str, Any], trained: Mapping[str, Any], free: Collection[str] = ()
 ) -> None:
-    """Raise ValueError if a setting is not as trained, except the free ones."""
+    """Raise ValueError if a setting differs from training, except free ones."""
     for name, value in values.items():
         if name not in free and value != trained[name]:
             expected = _written(trained[name])
@@ -128,7 +128,7 @@ def _refuse_edited(
     history: Sequence[dict[str, Any]],
     checkpoint: Checkpoint,
 ) -> None:
-    """Raise ValueError if files of a run are not those that a checkpoint was made with."""
+    """Raise ValueError if files of a run have changed since a checkpoint was made."""
     if sha256_of(map(json_lines, history[: checkpoint.epochs])) != checkpoint.metrics_sha256:
         raise ValueError(
             f"{folder / 'metrics.jsonl'} is not what the run wrote: a checkpoint has another "
@@ -142,7 +142,7 @@ def _refuse_edited(
 
 
 def _warn_of_beginning(folder: Path, refused: bool) -> None:
-    """Warn that a run begins again, or refuse one that has ended and gets no more epochs."""
+    """Warn that a run starts over, or refuse one that has ended and gets no more epochs."""
     if refused:
         raise ValueError(
             f"{folder} holds a run that has ended, and no checkpoint to go on from; use --overwrite"
@@ -152,12 +152,12 @@ def _warn_of_beginning(folder: Path, refused: bool) -> None:
 
 
 def _written(value: Any) -> str:
-    """Return a setting as the command line has it."""
+    """Return a setting as written on the command line."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else repr(value)
 
 
 def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
-    """Return the settings with another number of epochs; refuse what would change those done."""
+    """Return the settings with another number of epochs; refuse to change finished epochs."""
     if epochs < done:
         raise ValueError(f"epochs is {epochs}, but the run has {done} already")
     name = _ends_with_epochs(settings)
@@ -170,7 +170,7 @@ def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
 
 
 def _ends_with_epochs(settings: Settings) -> str | None:
-    """Return what ends with the epochs of the run: the schedule, or something of the recipe."""
+    """Return what depends on the number of epochs: the schedule, or a part of the recipe."""
     schedule = settings.used("schedule")
     if schedule is not None:
         name, _ = parse_component(schedule, "schedule")

@@ -1,9 +1,9 @@
-"""A run: a training by settings, `fit.py`, with its checkpoints, its test and its summary.
+"""A run: a training from settings (`fit.py`) with its checkpoints, its test and its summary.
 
 Its folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
-epoch), `model.safetensors` (the parameters) and `summary.json` (what was reached, and the hashes
-of the settings and the parameters): `folder.py` says when, `saved.py` reads them.  What
-is printed belongs in `cli`.
+epoch), `model.safetensors` (the parameters) and `summary.json` (the results, and the hashes of
+the settings and the parameters).  `folder.py` decides when to write them, and `saved.py` reads
+them.  What is printed belongs in `cli`.
 """
 
 from functools import cached_property
@@ -26,14 +26,14 @@ from pluggable_mlp.training.loop import Epoch, Position, Progress
 
 
 class Run(Fit):
-    """A fit that checkpoints and files are made of.
+    """A fit with checkpoints and files.
 
     Parameters
     ----------
     settings, backend, communicator
         As for `Fit`.
     data : Dataset, optional
-        By default those that the settings name.
+        By default the data that the settings name.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Run(Fit):
 
     @property
     def examples_done(self) -> int:
-        """How many examples were visited before this process, for a progress bar."""
+        """The number of examples visited before this process, for a progress bar."""
         if self.position is None:
             return 0
         return (self.position.epoch - 1) * self.training_examples + self.position.start
 
     def checkpoint(self, position: Position) -> Checkpoint:
-        """Return the state, beside the history, to continue from a position of this run."""
+        """Return the state, besides the history, to continue from a position of this run."""
         return Checkpoint(
             position=position,
             epochs=len(self.history),
@@ -96,9 +96,9 @@ class Run(Fit):
         return measures["loss"].hex() if measures else None
 
     def test_measures(self) -> dict[str, float]:
-        """Return how good `parameters` are on the test part, not looked at before; {} if none.
+        """Return the measures of `parameters` on the unseen test part; {} if there is none.
 
-        Of several processes each that asks measures by itself.
+        Each process that calls this computes them by itself.
         """
         if self._test is None:
             return {}
@@ -108,7 +108,7 @@ class Run(Fit):
         return self._tested[1]
 
     def summary(self) -> dict[str, Any]:
-        """Return what the run reached, with what and where."""
+        """Return the results of the run, with its settings and its place."""
         seconds = sum(line["seconds"] for line in self.history)
         examples = len(self.history) * self.training_examples
         kept = self.history[self.kept_epoch - 1]
@@ -134,7 +134,7 @@ class Run(Fit):
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What the run is made of: its settings, and its data in short."""
+        """The settings of the run, and a short description of its data."""
         return {
             "settings": self.settings.to_dict(),
             **self.preparation.to_dict(),
@@ -143,12 +143,12 @@ class Run(Fit):
         }
 
     def save(self, folder: Path) -> None:
-        """Write the model and, when it is known to be readable, the summary to the folder.
+        """Write the model to the folder and, once it has proved readable, the summary.
 
         Raises
         ------
         OSError, ValueError
-            If they cannot be written, or the model does not come back as it was.
+            If they cannot be written, or the model reads back differently.
         """
         summary = self.summary()
         model = folder / "model.safetensors"

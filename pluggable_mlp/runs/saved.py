@@ -1,6 +1,6 @@
-"""Files of saved runs: what each in the folder of a run must hold, and the data of the run.
+"""Files of saved runs: the required content of each file in a run's folder, and the run's data.
 
-How a run comes about belongs in `run.py`, what its network makes of data in `predict.py`.
+Training belongs in `run.py`, predictions in `predict.py`.
 """
 
 import json
@@ -29,7 +29,7 @@ _WHERE = "say with --data, and --test, where those of the run are"
 
 
 class _Config(TypedDict):
-    """What config.json holds at least, beside the preparation."""
+    """The least that config.json holds, besides the preparation."""
 
     settings: dict[str, Any]
     data_sha256: str
@@ -37,7 +37,7 @@ class _Config(TypedDict):
 
 
 class _Summary(TypedDict):
-    """What summary.json holds at least."""
+    """The least that summary.json holds."""
 
     backend: str
     device: str
@@ -48,7 +48,7 @@ class _Summary(TypedDict):
 
 
 class _Epoch(TypedDict):
-    """What a line of metrics.jsonl holds beside measures."""
+    """The content of a line of metrics.jsonl, besides measures."""
 
     epoch: int
     train_loss: float
@@ -57,7 +57,7 @@ class _Epoch(TypedDict):
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return what a config.json holds; ValueError if it is missing or damaged."""
+    """Return the content of a config.json; ValueError if it is missing or damaged."""
     return read_json(path, _FOLDER, _Config)
 
 
@@ -69,7 +69,7 @@ def read_settings(path: Path) -> "tuple[dict[str, Any], Settings, Preparation]":
     ValueError
         If it is missing or damaged.
     """
-    from pluggable_mlp.settings import Settings  # the fields take time
+    from pluggable_mlp.settings import Settings  # importing the fields takes time
 
     config = read_config(path)
     with damaged(path):
@@ -82,7 +82,7 @@ def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str
     Raises
     ------
     ValueError
-        If it is missing or damaged, or has the hash of another `config.json` than the one given.
+        If it is missing or damaged, or its hash is not that of the given `config.json`.
     """
     summary = read_json(folder / "summary.json", f"{_FOLDER}, when the run ended", _Summary)
     stated = summary["config_sha256"]
@@ -100,7 +100,7 @@ def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
     Raises
     ------
     ValueError
-        If it cannot be read, is damaged, or holds others than those of this hash.
+        If it cannot be read, is damaged, or its parameters do not have this hash.
     """
     parameters = read_tree(path, "a model that train --output wrote")
     with damaged(path):
@@ -114,7 +114,7 @@ def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
 
 
 def read_history(path: Path, validated: bool = False) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl up to the first that is not whole; none without a file.
+    """Return the lines of metrics.jsonl before the first that is not whole; none without a file.
 
     Parameters
     ----------
@@ -139,14 +139,14 @@ def read_history(path: Path, validated: bool = False) -> list[dict[str, Any]]:
         with damaged(path):
             _check_line(line, number, names)
         if line.get("validation_loss", 0.0) is None:
-            line["validation_loss"] = math.inf  # for which JSON has null
+            line["validation_loss"] = math.inf  # JSON has null for these
         lines.append(line)
         names = lines[0]
     return lines
 
 
 def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
-    """Raise ValueError unless a line is that of an epoch, and has these names."""
+    """Raise ValueError unless a line belongs to an epoch and has these names."""
     try:
         check_kind(line, _Epoch)
     except ValueError as error:
@@ -171,18 +171,18 @@ def load_own_data(
     Parameters
     ----------
     settings : Settings
-        Of the run, with the place where the data are now.
+        Those of the run, with the current place of the data.
     data_sha256 : str
-        Of the data in training.
+        The hash of the data in training.
     preparation : Preparation, optional
-        That of the run, which is applied; by default one is fitted, as training did.
+        That of the run, to be applied; by default one is fitted, as in training.
     in_files : bool, default False
         As for `load_dataset`.
 
     Raises
     ------
     DataError
-        If they cannot be read, or are others.
+        If they cannot be read, or have changed.
     """
     with _of_own_data():
         dataset = settings.load_dataset(preparation, in_files)
@@ -200,7 +200,7 @@ def load_own_test_part(
     Raises
     ------
     DataError
-        If they cannot be read, or are others, or have no test part.
+        If they cannot be read, have changed, or have no test part.
     """
     if settings.test is None:
         return load_own_data(settings, config["data_sha256"], preparation).test
@@ -212,7 +212,7 @@ def load_own_test_part(
 
 @contextmanager
 def _of_own_data() -> Iterator[None]:
-    """Read data of which training has warned; say how to name them if they cannot be read."""
+    """Read data without repeating training's warnings; say how to name them if that fails."""
     try:
         with no_data_warnings():
             yield

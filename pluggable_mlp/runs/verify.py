@@ -1,7 +1,7 @@
-"""Verifying a certificate: train again with its settings, on any backend, and compare.
+"""Verifying a certificate: training again with its settings, on any backend, and comparing.
 
-Compared are the hashes of the tensors after every so many steps, and after the epochs the losses
-and the parameters.
+The hashes of the tensors are compared every so many steps, the losses and the parameters after
+each epoch.
 """
 
 import json
@@ -40,18 +40,18 @@ _OF_MACHINE = (
 
 @dataclass(frozen=True)
 class Difference:
-    """The first difference of a repeated run from its certificate.
+    """The first difference between a repeated run and its certificate.
 
     Attributes
     ----------
     place : str
         Where it was found, such as "step 48, layer 0, tensor W" or "epoch 2, train_loss".
     certified, computed : str
-        As the certificate writes them; or why nothing was computed.
+        As written in the certificate; or why nothing was computed.
     last_same : str
-        The last step before it without a difference, in words; may be empty.
+        The last step without a difference, in words; may be empty.
     source : str
-        Where the value that is compared with stands: "certified", or "written" in another file.
+        The source of the expected value: "certified", or "written" in another file.
     """
 
     place: str
@@ -64,13 +64,13 @@ class Difference:
 class Verification:
     """The run of a certificate, to be trained again and compared.
 
-    The preparation is fitted anew: what is certified follows from the data and the settings alone,
-    the preparation included, and `check_files` compares it with the one that was saved.
+    The preparation is fitted again, because everything certified follows from the data and the
+    settings alone; `check_files` compares it with the saved one.
 
     Parameters
     ----------
     certificate, settings
-        As from `read_certificate`.
+        From `read_certificate`.
     backend : Backend
     data, test : str, optional
         Where the data are now; by default where they were.
@@ -78,12 +78,12 @@ class Verification:
     Attributes
     ----------
     run : Run
-        The repeated one.
+        The repeated run.
 
     Raises
     ------
     ValueError
-        If the data cannot be read or are others, or a run of these settings has other records.
+        If the data cannot be read or have changed, or a run of these settings records other steps.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Verification:
         self._refuse_other_records()
 
     def _refuse_other_records(self) -> None:
-        """Refuse other records than those of the run; one that was to be longer may have fewer."""
+        """Refuse records at other steps than the run's; a run meant to be longer may have fewer."""
         every, end = self._certificate["record_every"], self._last * self.run.steps_per_epoch
         names = tensor_names(self.run.parameters)
         if (
@@ -122,19 +122,19 @@ class Verification:
     def check_files(self, folder: Path, whole: bool) -> bool:
         """Check the files of the run against the certificate; return whether there is a model.
 
-        What is in `metrics.jsonl` and `summary.json` is for `difference_of_measures`.
+        `difference_of_measures` checks the contents of `metrics.jsonl` and `summary.json`.
 
         Parameters
         ----------
         folder : Path
         whole : bool
-            Refuse a folder that lacks one of them; else the model and config.json alone are
-            checked.
+            Whether to refuse a folder that lacks one of them; otherwise only the model and
+            config.json are checked.
 
         Raises
         ------
         ValueError
-            If a file cannot be read, was edited or is of another run.
+            If a file cannot be read, was edited or belongs to another run.
         """
         model, metrics = folder / "model.safetensors", folder / "metrics.jsonl"
         if whole:
@@ -154,18 +154,18 @@ class Verification:
         settings = self._certificate["settings"]
         certified = {**self.run.config, "settings": settings}
         found = read_config(folder / "config.json")
-        if whole or self.run.settings.data != settings["data"]:  # maybe once of another format
+        if whole or self.run.settings.data != settings["data"]:  # perhaps once in another format
             certified |= {name: found.get(name) for name in ("header", "encoding", "decimal")}
         if json_sha256(found) != json_sha256(certified):
             raise ValueError(f"{folder / 'config.json'} is not what was certified")
-        if whole:  # as the certificate cannot say if these two were edited
+        if whole:  # since the certificate cannot tell if these two were edited
             read_summary(folder, found)
 
     def first_difference(self, on_batch: Callable[[int], None]) -> Difference | None:
         """Train again, to the end or to the first difference, and return it.
 
-        After each call of steps `on_batch` receives how many examples it visited.  A repetition
-        that diverges differs, since certified epochs did not.
+        After each call of steps, `on_batch` receives the number of examples visited.  A repetition
+        that diverges differs, since certified epochs did not diverge.
         """
         certified = self._certificate["initial_parameters_sha256"]
         computed = self.run.initial_parameters_sha256
@@ -227,7 +227,7 @@ class Verification:
         return Difference(place, expected[wrong], found.get(wrong, "none"), self._last_same())
 
     def _difference_at_end(self) -> Difference | None:
-        """Return the difference of the epoch that is kept, or of its test loss."""
+        """Return the difference in the epoch that is kept, or in its test loss."""
         kept = self.run.kept_epoch
         if self._certificate["kept_epoch"] != kept:
             return Difference("kept_epoch", str(self._certificate["kept_epoch"]), str(kept))
@@ -237,14 +237,14 @@ class Verification:
         return None
 
     def _last_same(self) -> str:
-        """Return in words up to which step all is the same."""
+        """Return in words up to which step everything is the same."""
         return "" if self._same is None else f"step {self._same} is the same"
 
     def difference_of_measures(self, folder: Path) -> Difference | None:
         """Return where metrics.jsonl or summary.json differ from the repeated run, if anywhere.
 
         Losses and hashes are compared bit by bit; other measures are computed on the host in
-        float64, and compared to 1 in 10^6.  Times and the machine are not looked at.
+        float64, and compared to 1 in 10^6.  Times and the machine are ignored.
         """
         metrics = folder / "metrics.jsonl"
         pairs = zip(read_history(metrics), self.run.history, strict=False)  # it may have gone on
@@ -260,7 +260,7 @@ class Verification:
 
 
 def _is_same(name: str, found: Any, computed: Any) -> bool:
-    """Return whether a written value is the computed one: to the last bit, or a measure nearly."""
+    """Return whether a written value equals the computed one: exactly, or nearly for a measure."""
     if name.endswith("loss") or not isinstance(found, float) or not isinstance(computed, float):
         return bool(found == computed)
     return math.isclose(found, computed, rel_tol=1e-6)
