@@ -76,7 +76,7 @@ class _Threads:
                 places.clear()
                 raise
 
-        # A context of its own for each: NumPy keeps there what is done about overflow.
+        # Each has its own context, in which NumPy keeps its error settings.
         others: list[Future[None]] = []
         with suppress(RuntimeError):  # the main thread has ended: then this one takes all tasks
             others.extend(

@@ -162,7 +162,7 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
     Parameters
     ----------
     inputs : iterable of arrays
-        Of all splits.
+        Those of all splits.
     block_size : int or None
         0 for no; None if only when all together take more than `LARGEST_IN_MEMORY`.
     """

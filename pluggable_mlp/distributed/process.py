@@ -35,7 +35,7 @@ class Process:
     mpi : module
         `mpi4py.MPI`.
     rank, size : int
-        The number of this process, and how many there are.
+        The index of this process, and the number of processes.
 
     Raises
     ------

@@ -99,7 +99,7 @@ def philox(counter: tuple[Word, ...], key: tuple[Word, Word]) -> list[Word]:
     Returns
     -------
     four words
-        Of that shape, int64; integers where all of the counter are.
+        Of that shape, int64; integers if all words of the counter are.
     """
     a, b, c, d = counter
     first, second = key

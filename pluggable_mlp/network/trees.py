@@ -1,7 +1,7 @@
 """Trees of arrays: a list with one dict of arrays for each layer that has any.
 
 Parameters, gradients, buffers and slots of optimizers are such trees.  Shapes: a layer's "W" is
-(…, in, out), a bias, a gain or a shift (…, out); arrays of k members have an axis of these before.
+(…, in, out), a bias, a gain or a shift (…, out); arrays of k members have an axis k before these.
 Leading axes are independent networks.
 """
 
@@ -31,7 +31,7 @@ def networks_of(parameters: Parameters) -> tuple[int, ...]:
 
 
 def merged(first: Tree, second: Tree) -> Tree:
-    """Return the tree that was split: in each dict the first's arrays, then the second's."""
+    """Return the tree before `split`: in each dict the first's arrays, then the second's."""
     return [{**one, **other} for one, other in zip(first, second, strict=True)]
 
 
@@ -73,7 +73,7 @@ def leaves(tree: Tree, like: Tree) -> list[Array]:
 
 
 def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
-    """Return a tree with these arrays, in the order of `leaves`, in the place of its own."""
+    """Return a tree with its arrays replaced by these, in the order of `leaves`."""
     remaining = iter(arrays)
     # The names come first: where they end, no array is taken.
     return [dict(zip(layer, remaining, strict=False)) for layer in like]
@@ -89,7 +89,7 @@ def named_like(like: Nested, value: Nested) -> Nested:
 
 
 def split(tree: Tree, names: Sequence[Collection[str]]) -> tuple[Tree, Tree]:
-    """Return a tree of the arrays of these names, given for each dict, and one of all others."""
+    """Return a tree of the arrays with these names, given per dict, and one of all others."""
     chosen, others = [], []
     for layer, its_names in zip(tree, names, strict=True):
         chosen.append({name: array for name, array in layer.items() if name in its_names})

@@ -39,7 +39,7 @@ def class_weights_of_examples(
         per example "balanced" or a list of these, one per label; the weights of the labels of an
         example are multiplied, as in scikit-learn.
     dtype
-        Of the weights.
+        The dtype of the weights.
 
     Raises
     ------

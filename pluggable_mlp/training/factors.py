@@ -45,7 +45,7 @@ class FactorsByName(Transform):
         return dict(self.factors)
 
     def initial_slots(self, parameters: Tree) -> Slots:
-        """Return the inner optimizer's."""
+        """Return the inner optimizer's slots."""
         if parameters:  # called without parameters for the names of the slots
             self.refuse_unknown(parameters)
         return super().initial_slots(parameters)

@@ -191,7 +191,7 @@ class Progress:
         Raises
         ------
         DivergenceError
-            If one is not finite: naming the first.
+            If one is not finite; the message names the first.
         """
         return finite_mean(self)
 

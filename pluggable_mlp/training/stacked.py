@@ -83,7 +83,7 @@ class StackedNetwork:
     settings : dict
         As given.
     mlp, optimizer, seed
-        Of the network.
+        Those of the network.
     stop : EarlyStopping or None
         Decides from its losses when it ends.
     parameters : list of dict of arrays
@@ -92,7 +92,7 @@ class StackedNetwork:
     history, held_history : list of float
         The losses of all epochs, and of its validation part.
     ended : str
-        Why it ended; empty while it goes on.
+        Why it ended; empty while it continues.
     """
 
     settings: dict[str, Any]

@@ -99,7 +99,7 @@ def matmul(
     a : (…, m, k)
         A library's array of float32 or float64, or a `FixedPoint`. Leading axes broadcast.
     b : (…, k, n)
-        Of the same dtype.
+        An array of the same dtype.
     bias : (…, n), optional
         Added before the only rounding.
 
@@ -313,7 +313,7 @@ def _small_product(xp: Namespace, a: Array, b: Array, unit: Array | float) -> Ar
 def _without_tiny_bits(xp: Namespace, bias: Array, name: str) -> Array:
     """Return the bias (…, n) as float64 (…, 1, n), on a grid that sums cannot leave downwards.
 
-    Where it has bits below twice the smallest normal number, it is rounded to multiples of that;
+    If it has bits below twice the smallest normal number, it is rounded to multiples of that;
     adding it to a multiple of the smallest normal number then never gives a denormal number.
     """
     bias = xp.expand_dims(xp.astype(bias, xp.float64), axis=-2)

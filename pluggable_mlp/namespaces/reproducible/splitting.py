@@ -71,7 +71,7 @@ def split(
     Returns
     -------
     Slices
-        Of each element, at most half of the last grid is lost.
+        Each element loses at most half of the last grid.
     """
     grid = in_one_kernel(xp, power_of_two_at_least, largest)
     grids: list[Array | float] = []
