@@ -42,7 +42,7 @@ class StandInTape(NumpyTape):
     Attributes
     ----------
     kinds : list of str or type
-        Of each place: the dtype, or the type of a Python number.
+        For each place, the dtype, or the type of a Python number.
     """
 
     def __init__(self, keeps_kernels: bool) -> None:

@@ -55,7 +55,7 @@ class Tape:
     ----------
     operations : list of Operation
     owners : list of int
-        For each place, the number of the place that owns its memory, another one for a view.
+        For each place, the number of the place that owns its memory, which differs for a view.
     layouts : list
         For each place, the properties that an array must share to reuse its memory; None if none
         may.

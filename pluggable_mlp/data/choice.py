@@ -250,9 +250,9 @@ def target(
 ) -> "Series":
     """Return a target column as classes or numbers, or as training had it.
 
-    Texts are kept as written, and only an empty one is missing.  By default a column is texts if
-    it holds anything but numbers, none of them a fraction, or codes: whole numbers of which one
-    is written as 01 or +1.
+    Integers stay integers.  Texts are kept as written, and only an empty one is missing.  By
+    default a column is texts if it holds anything but numbers, unless one has a fraction, or if
+    it holds codes: whole numbers, one of them written as 01 or +1.
 
     Raises
     ------

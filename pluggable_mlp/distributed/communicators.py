@@ -98,7 +98,7 @@ class MPI:
 
     def all_reduce(self, x: Array, operation: Operation, *, backend: Backend) -> Array:
         """See `Communicator.all_reduce`."""
-        host = np.array(backend.to_numpy(x), order="C")  # a copy, to be written over
+        host = np.array(backend.to_numpy(x), order="C")  # a copy, to be overwritten
         in_place, op = self.process.mpi.IN_PLACE, self._operations[operation]
         self._within_limit(lambda: self._world.Allreduce(in_place, host, op=op))
         return backend.asarray(host)
