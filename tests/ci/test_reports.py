@@ -98,5 +98,5 @@ def test_what_ran_nowhere_and_what_takes_long_is_named(tmp_path):
         "tests.test_some.test_nowhere",
     ]
     done = run(["-c", LIMIT, reports / "plain.xml"], tmp_path, PYTHONPATH=str(ROOT))
-    assert "plain: tests.test_some.test_long takes 0.3" in done.stdout
+    assert "plain: tests.test_some.test_long takes " in done.stdout
     assert "test_marked" not in done.stdout
