@@ -282,6 +282,10 @@ def _whole(source: str, column: "Series") -> "Series":
     whole = column
     if column.dtype == polars.String:
         whole = column.cast(polars.Int64, strict=False)
+        beyond = column.filter(whole.is_null() & column.is_not_null())
+        if len(beyond):  # as floats, different ones would be the same
+            fault = f"the target {column.name!r} holds {beyond[0][:50]}"
+            raise DataError(source, fault, "scale it to at most 2**53")
     return whole if whole.dtype.is_integer() and not whole.null_count() else typed(source, column)
 
 

@@ -163,6 +163,14 @@ def test_integers_that_a_float_does_not_hold_are_no_targets(tmp_path, form, numb
             load_dataset(given, task=task, test_share=0.0)
 
 
+@pytest.mark.parametrize("task", ["classification", "regression", None])
+def test_integers_beyond_int64_are_no_targets_of_texts(read, task):
+    """As floats, different ones would be the same class or amount."""
+    rows = "".join(f"{n},{2**64 + n % 2}\n" for n in range(30))
+    with pytest.raises(DataError, match=f"the target 'y' holds {2**64}; scale it"):
+        read("a,y\n" + rows, task=task)
+
+
 def test_large_unsigned_integers_are_no_targets_of_frames():
     target = polars.Series("y", [1, 2**64 - 1], dtype=polars.UInt64)
     frame = polars.DataFrame({"a": [0.5, 1.5], "y": target})
