@@ -147,12 +147,15 @@ def read_npz(path: str, names: Sequence[str]) -> dict[str, Array]:
     Raises
     ------
     DataError
-        If the file is damaged, or holds objects instead of numbers.
+        If the file is damaged, has none of them, or holds objects instead of numbers.
     """
     check_file(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.lib.npyio.NpzFile(path) as archive:
             wanted = [name for name in names if name in archive.files]
+            if not wanted:
+                fault = f"has no {names[0]}; it has {', '.join(archive.files[:20])}"
+                raise DataError(path, fault, "name the arrays as numpy.savez(path, X=X, y=y) does")
             members = [archive.zip.getinfo(f"{name}.npy") for name in wanted]
             check_unpacked(path, sum(member.file_size for member in members))
             return {name: np.asarray(archive[name]) for name in wanted}

@@ -265,8 +265,5 @@ def load_inputs(path: Any, preparation: "Preparation | None" = None) -> Any:
     if lower.endswith(".npy"):
         return read_npy(name)
     if lower.endswith(".npz"):
-        arrays = read_npz(name, ["X"])
-        if not arrays:
-            raise DataError(name, "has no X", "write it with numpy.savez(path, X=X)")
-        return arrays["X"]
+        return read_npz(name, ["X"])["X"]
     return read_idx(name)

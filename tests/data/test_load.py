@@ -142,7 +142,7 @@ FAULTS = {
     "short.npy": (written(np.save, TABLE)[:-1], "is not a readable .npy file: "),
     "header.npy": (b"\x93NUMPY", "is not a readable .npy file: "),
     "text.npy": (b"1,2,3\n", "is not a readable .npy file: "),
-    "y.npz": (written(np.savez, y=TABLE), "has no X"),
+    "y.npz": (written(np.savez, y=TABLE), "has no X; it has y"),
     "words.csv": (
         b"1,1,3\n1,2,three\n",
         "column '3' holds 'three' in row 2, where training saw numbers",

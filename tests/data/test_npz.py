@@ -93,10 +93,11 @@ NAN = np.where(np.arange(42).reshape(14, 3) == 7, np.nan, X)
     ("data", "fault"),
     [
         (b"", "not a readable .npz"),
-        (npy(X), "not a readable .npz"),
+        (npy(X), "not a readable .npz file: File is not a zip file"),
         (npz(X=X), "has no y; it has X"),
         (npz(X=X, y=Y, X_test=X), "has no y_test"),
-        (zipped(), "has no X and no y"),
+        (zipped(), "has no X"),
+        (npz(inputs=X, targets=Y), "has no X; it has inputs, targets"),
         (npz(X=X.astype(object), y=Y), "not a readable .npz file: Object arrays"),
         (zipped(X=npy(X)[:-1], y=npy(Y)), "not a readable .npz"),
         (zipped(X=npy_that_claims((2**40, 3)), y=npy(Y)), "not a readable .npz"),
