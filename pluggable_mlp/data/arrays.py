@@ -150,8 +150,9 @@ def read_npz(path: str, names: Sequence[str]) -> dict[str, Array]:
         If the file is damaged, has none of them, or holds objects instead of numbers.
     """
     check_file(path)
+    open_npz: Any = np.lib.npyio.NpzFile  # `np.load` would take an .npy, too
     try:
-        with np.lib.npyio.NpzFile(path) as archive:
+        with open_npz(path) as archive:
             wanted = [name for name in names if name in archive.files]
             if not wanted:
                 fault = f"has no {names[0]}; it has {', '.join(archive.files[:20])}"
