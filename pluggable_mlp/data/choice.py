@@ -240,7 +240,8 @@ def typed(
         whose = "else numbers" if kind is None else "where training saw numbers"
         remedy = "correct it, or leave the field empty if it is missing"
         if row == 0:
-            remedy = "leave the line out, or say --header yes (header=True), if it names columns"
+            header = ", or say --header yes (header=True)," if kind is None else ""
+            remedy = f"leave the line out{header} if it names columns"
         raise DataError(source, f"{fault}, {whose}", remedy)
     return as_enum(texts)
 

@@ -367,6 +367,8 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
 
     With `overwrite` it may hold the files of a run, and no others.
     """
+    if not path.name:  # also of an empty text, such as a variable that is not set
+        raise ValueError(f"--output is {str(path)!r}, expected the name of a folder")
     old = old_run(path)
     if overwrite and old.exists():
         raise ValueError(f"{old} exists, expected a free name for the run that is replaced")

@@ -9,6 +9,13 @@ from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
 from tests.cli.saved_runs import FILES, assert_complete, lines, names
 
 
+def test_an_output_without_a_name_is_refused(command):
+    """A variable that is not set would make it the current folder."""
+    refused = command("train", "--quiet", "--epochs", 1, "--overwrite", "--output", "")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--output is '.', expected the name of a folder" in refused.err
+
+
 @posix
 def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
     """Settings first, then a line after each epoch; no second run gets the folder."""
