@@ -176,8 +176,9 @@ class NumpyTape(Tape):
             for operand in _tracers((args, settings)):
                 if value is operand.value:
                     return operand
-                if isinstance(operand.value, np.ndarray) and np.may_share_memory(
-                    value, operand.value
+                if isinstance(operand.value, tuple) or (
+                    isinstance(operand.value, np.ndarray)
+                    and np.may_share_memory(value, operand.value)
                 ):
                     owner, layout = self.owners[operand.place], None
         result = self.tracer(value, owner, layout)

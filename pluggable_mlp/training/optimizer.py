@@ -144,7 +144,10 @@ class Optimizer(Component, ABC):
         return self.after(()) is not self
 
     def after(self, losses: Sequence[float]) -> "Optimizer":
-        """Return the optimizer for the epoch that follows epochs with these mean losses."""
+        """Return the optimizer for the epoch that follows epochs with these mean losses.
+
+        If the learning rate depends on losses, it is another object, for no losses, too.
+        """
         return self
 
     @abstractmethod

@@ -30,7 +30,10 @@ class Schedule(fields.Component):
         return self.after(()) is not self
 
     def after(self, losses: Sequence[float]) -> "Schedule":
-        """Return the schedule for the epoch that follows epochs with these mean losses."""
+        """Return the schedule for the epoch that follows epochs with these mean losses.
+
+        If the rate depends on losses, it is another object, for no losses, too.
+        """
         return self
 
 

@@ -6,9 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pluggable_mlp import (
-    get_backend,
-)
+from pluggable_mlp import get_backend
 from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction
 from tests.backends import counting
 
@@ -95,6 +93,21 @@ def test_a_view_of_what_is_written_over_is_read_before():
         x = np.arange(9.0).reshape(3, 3) + n
         for found, expected in zip(traced(x), function(x), strict=True):
             np.testing.assert_array_equal(found, expected)
+    assert len(runs) == 3
+
+
+def test_a_result_of_several_that_is_taken_twice_is_one_array():
+    """What is written over one place would be seen at the other."""
+
+    def twice(x):
+        parts = np.frexp(x)
+        first, again = parts[0], parts[0]
+        return first * 2.0 + 1.0 + again
+
+    traced, runs = counted(twice)
+    for n in range(1, 6):
+        x = np.arange(3.0) + n
+        np.testing.assert_array_equal(traced(x), twice(x))
     assert len(runs) == 3
 
 
