@@ -72,6 +72,16 @@ def test_where_positive_chooses_by_the_sign(backend, arithmetic, dtype):
     assert library.to_numpy(chosen).tolist() == [1.0]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_reproducible_tanh_of_softplus_rounds_each_of_the_two(backend, dtype):
+    """Its bits are published as those of Mish; other namespaces have one exponential."""
+    library = InArithmetic("reproducible", backend)
+    x = np.random.default_rng(0).normal(scale=5.0, size=200).astype(dtype)
+    xp, x = library.xp, library.asarray(x)
+    one, two = special.tanh_of_softplus(xp, x), xp.tanh(special.softplus(xp, x))
+    assert library.to_numpy(one).tobytes() == library.to_numpy(two).tobytes()
+
+
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "tanh"])
 def test_an_infinite_gradient_never_becomes_finite(backend, name):
     """Libraries differ in whether it becomes NaN."""
