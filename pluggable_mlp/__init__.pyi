@@ -69,11 +69,11 @@ from pluggable_mlp.training.optimizers import RMSprop as RMSprop
 from pluggable_mlp.training.precision_warning import PrecisionWarning as PrecisionWarning
 from pluggable_mlp.training.schedules import SCHEDULES as SCHEDULES
 from pluggable_mlp.training.schedules import make_schedule as make_schedule
+from pluggable_mlp.training.stacked import SweptNetwork as SweptNetwork
 from pluggable_mlp.training.step import TrainState as TrainState
 from pluggable_mlp.training.step import first_state as first_state
 from pluggable_mlp.training.step import training_step as training_step
 from pluggable_mlp.training.sweep import Sweep as Sweep
-from pluggable_mlp.training.sweep import SweptNetwork as SweptNetwork
 from pluggable_mlp.training.sweep import sweep as sweep
 from pluggable_mlp.training.train import Training as Training
 from pluggable_mlp.training.train import train as train

@@ -75,24 +75,44 @@ class StackedOptimizer(Transform):
 
 
 @dataclass
-class StackedNetwork:
-    """One network of a stack: its settings, and its results so far.
+class SweptNetwork:
+    """One network of a `Sweep`, as if it had been trained alone.
 
     Attributes
     ----------
     settings : dict
         As given.
-    mlp, optimizer, seed
-        Those of the network.
+    mlp : MLP
+        The network, with its dropout.
+    optimizer : Optimizer
+    seed : int
     stop : EarlyStopping or None
-        Decides from its losses when it ends.
+        Decides from its losses when it ends, with `patience`.
     parameters : list of dict of arrays
-        After the epoch that counts.
+        After the epoch `epoch`, on the backend.
     epoch : int
-    history, held_history : list of float
-        The losses of all epochs, and of its validation part.
-    ended : str
-        Why it ended; empty while it continues.
+        The last one, or with `patience` the one with the smallest loss; 0 if the first diverged.
+    history : list of float
+        The mean training loss of each epoch.
+    validation_history : list of float
+        The loss of the validation part after each epoch; empty if there is none.
+    scores : dict of float
+        Scores of the parameters on the validation part: "loss", and "accuracy", or "r2" and
+        "mean_absolute_error"; empty if there is none.
+    ended : {"epochs", "patience", "diverged"}
+        Why training ended; empty while it continues.
+
+    See Also
+    --------
+    sweep
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, get_backend, sweep
+    >>> x, targets, backend = [[0.0], [1.0]], [0, 1], get_backend("numpy")
+    >>> (network,) = sweep(MLP([1, 2]), x, targets, [{"seed": 3}], backend=backend).networks
+    >>> network.ended, network.epoch == len(network.history)
+    ('epochs', True)
     """
 
     settings: dict[str, Any]
@@ -103,14 +123,21 @@ class StackedNetwork:
     parameters: LibraryArrays = field(default_factory=list)
     epoch: int = 0
     history: list[float] = field(default_factory=list)
-    held_history: list[float] = field(default_factory=list)
+    validation_history: list[float] = field(default_factory=list)
+    scores: dict[str, float] = field(default_factory=dict)
     ended: str = ""
+
+    @property
+    def loss(self) -> float:
+        """The loss at `epoch`: of the validation part, else of training; infinite at epoch 0."""
+        watched = self.validation_history or self.history
+        return watched[self.epoch - 1] if self.epoch else math.inf
 
     def note(self, loss: float, held: float | None) -> bool:
         """Note the losses of an epoch; return whether the parameters after it are to be kept."""
         self.history.append(loss)
         if held is not None:
-            self.held_history.append(held)
+            self.validation_history.append(held)
         epoch = len(self.history)
         is_kept = self.stop is None or self.stop.is_best(epoch, loss if held is None else held)
         if is_kept:
@@ -133,7 +160,7 @@ class StackedTraining:
     epochs: int
     shuffle: bool
 
-    def train(self, networks: Sequence[StackedNetwork]) -> None:
+    def train(self, networks: Sequence[SweptNetwork]) -> None:
         """Train all networks to their ends."""
         xp, dtype = namespace_of(self.arithmetic, self.backend), dtype_name(self.examples.dtype)
         for network in networks:
@@ -154,7 +181,7 @@ class StackedTraining:
             network.ended = "epochs"
 
     def _until_one_ends(
-        self, active: list[StackedNetwork], state: TrainState, epoch: int, lost: LostNumbers
+        self, active: list[SweptNetwork], state: TrainState, epoch: int, lost: LostNumbers
     ) -> tuple[TrainState, int]:
         """Train up to the epoch in which a network ends; return the state and the next epoch."""
         steps, seeds = self._steps(active, state), [network.seed for network in active]
@@ -176,7 +203,7 @@ class StackedTraining:
                     break
         return steps.state, epoch
 
-    def _steps(self, active: list[StackedNetwork], state: TrainState) -> Steps:
+    def _steps(self, active: list[SweptNetwork], state: TrainState) -> Steps:
         """Return the steps of a stack of networks."""
         xp, dtype = namespace_of(self.arithmetic, self.backend), dtype_name(self.examples.dtype)
         # The reproducible namespace computes a float in float64 and rounds it beside an array.
@@ -213,7 +240,7 @@ class StackedTraining:
         return low, high
 
     def _note(
-        self, active: list[StackedNetwork], steps: Steps, losses: Any, lost: LostNumbers
+        self, active: list[SweptNetwork], steps: Steps, losses: Any, lost: LostNumbers
     ) -> None:
         """Record the networks after an epoch with these losses."""
         xp = self.backend.xp

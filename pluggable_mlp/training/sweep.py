@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
 from pluggable_mlp.network.mlp import MLP
@@ -18,65 +18,12 @@ from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_opt
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import Examples, make_examples
 from pluggable_mlp.training.optimizer import Optimizer
-from pluggable_mlp.training.stacked import StackedNetwork, StackedTraining
+from pluggable_mlp.training.stacked import StackedTraining, SweptNetwork
 from pluggable_mlp.training.train import check_kinds
 
 _OF_ALL = ("learning_rate", "weight_decay")
 _OWN = ("dropout", "seed")
 """The settings in which networks may differ; a network has the latter by default."""
-
-
-@dataclass(frozen=True)
-class SweptNetwork:
-    """One network of a `Sweep`, as if it had been trained alone.
-
-    Attributes
-    ----------
-    settings : dict
-        As given.
-    mlp : MLP
-        The network, with its dropout.
-    parameters : list of dict of arrays
-        After the epoch `epoch`, on the backend.
-    epoch : int
-        The last one, or with `patience` the one with the smallest loss; 0 if the first diverged.
-    history : list of float
-        The mean training loss of each epoch.
-    validation_history : list of float
-        The loss of the validation part after each epoch; empty if there is none.
-    scores : dict of float
-        Scores of the parameters on the validation part: "loss", and "accuracy", or "r2" and
-        "mean_absolute_error"; empty if there is none.
-    ended : {"epochs", "patience", "diverged"}
-        Why training ended.
-
-    See Also
-    --------
-    sweep
-
-    Examples
-    --------
-    >>> from pluggable_mlp import MLP, get_backend, sweep
-    >>> x, targets, backend = [[0.0], [1.0]], [0, 1], get_backend("numpy")
-    >>> (network,) = sweep(MLP([1, 2]), x, targets, [{"seed": 3}], backend=backend).networks
-    >>> network.ended, network.epoch == len(network.history)
-    ('epochs', True)
-    """
-
-    settings: dict[str, Any]
-    mlp: MLP
-    parameters: LibraryArrays
-    epoch: int
-    history: list[float]
-    validation_history: list[float]
-    scores: dict[str, float]
-    ended: str
-
-    @property
-    def loss(self) -> float:
-        """The loss at `epoch`: of the validation part, else of training; infinite at epoch 0."""
-        watched = self.validation_history or self.history
-        return watched[self.epoch - 1] if self.epoch else math.inf
 
 
 @dataclass(frozen=True)
@@ -206,17 +153,14 @@ def sweep(
         convert("epochs", epochs, PositiveCount),
         convert("shuffle", shuffle, Flag),
     ).train(networks)
-    swept = []
-    for one in networks:
-        scores = {} if held is None else evaluate(one.mlp, one.parameters, held, **place)
-        reached = one.parameters, one.epoch, one.history, one.held_history
-        swept.append(SweptNetwork(one.settings, one.mlp, *reached, scores, one.ended))
-    return Sweep(swept)
+    for network in networks if held is not None else ():
+        network.scores = evaluate(network.mlp, network.parameters, held, **place)
+    return Sweep(networks)
 
 
 def _networks_of_settings(
     mlp: MLP, settings: object, optimizer: str, patience: int | None
-) -> list[StackedNetwork]:
+) -> list[SweptNetwork]:
     """Return the network that each mapping of settings describes.
 
     Raises
@@ -242,7 +186,7 @@ def _networks_of_settings(
             raise kind(f"settings[{index}]: {error}") from error
         rule = _checked(f"settings[{index}]", values, network, rule)
         stop = None if patience is None else EarlyStopping(patience)
-        networks.append(StackedNetwork(dict(values), network, rule, seed, stop))
+        networks.append(SweptNetwork(dict(values), network, rule, seed, stop))
     return networks
 
 
