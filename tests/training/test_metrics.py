@@ -5,14 +5,14 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
-from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.metrics import (
+from pluggable_mlp.training.evaluation import (
     correct_labels,
     correct_predictions,
+    evaluate,
     mean_absolute_error,
     r2,
 )
+from pluggable_mlp.training.examples import make_examples
 from tests.network.reference import one_hot
 
 LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])
