@@ -28,7 +28,7 @@ from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
 from pluggable_mlp.training.sharding import order_of_processes
-from pluggable_mlp.training.step import StepInput, StepModel, TrainState, step
+from pluggable_mlp.training.step import StepModel, TrainState, loss_and_gradients, step
 from pluggable_mlp.training.steps import Steps
 
 Tensors = dict[str, Array]
@@ -81,21 +81,15 @@ def _widened(array: Array) -> Array:
     return array.astype(np.float64) if np.isdtype(array.dtype, "real floating") else array
 
 
-def gradients_of(xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: Seed) -> Tree:
-    """Return the gradients of a batch before the step from a state."""
-    rng = Rng(seed, state.t, numbers=mlp.numbers_at(state.t))
-    return mlp.loss_gradients_and_buffers(xp, state.parameters, state.buffers, *batch, rng)[1]
-
-
 def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: Seed) -> Unit:
     """Return the step from this state, on the host, as one unit."""
 
     def compute(xp: Namespace, arrays: Arguments, batch: Batch) -> Tensors:
         before = TrainState._make([*arrays, state.t])
-        gradients = gradients_of(xp, mlp, before, batch, seed)
-        numbers = state.t, as_words(seed), mlp.numbers_at(state.t)
+        _, gradients = loss_and_gradients(xp, mlp, before, batch, seed)
+        address = state.t, as_words(seed), mlp.numbers_at(state.t)
         model, c = StepModel(mlp, optimizer), optimizer.coefficients_at(state.t)
-        loss, _, updated = step(xp, model, arrays, c, StepInput(*numbers, batch))
+        loss, _, updated = step(xp, model, c, address, arrays, batch)
         after = TrainState(*updated, state.t + 1)
         return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
 
@@ -118,8 +112,8 @@ def units_of_step(
 
     layers = tuple(_WitnessedLayer(layer) for layer in mlp.layers)
     vars(witness).update(layers=layers, objective=objective)
-    gradients = gradients_of(array_namespace(batch[0]), witness, state, batch, seed)
-    rng = Rng(seed, state.t, numbers=mlp.numbers_at(state.t))
+    xp, rng = array_namespace(batch[0]), mlp.rng_at(state.t, seed)
+    _, gradients = loss_and_gradients(xp, witness, state, batch, seed)
     units = [
         Unit(_layer(layer.layer, label, layer.with_dx, rng), *layer.arguments)
         for layer, label in zip(layers, _labels(mlp), strict=True)
@@ -266,7 +260,7 @@ class BackendRun:
         with on_device_of(self._here):
             steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
             self._starts = self._starts[1:]
-            gradients = gradients_of(steps.xp, steps.mlp, before, batch, steps.seed)
+            _, gradients = loss_and_gradients(steps.xp, steps.mlp, before, batch, steps.seed)
             tensors = self._on_host(named(gradients, "d") | _named_state(self.state))
         (loss,), _ = losses.read()
         return {"loss": np.asarray(loss, next(iter(tensors.values())).dtype), **tensors}

@@ -11,9 +11,9 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP
 from pluggable_mlp.estimators.validation import moved_tree
 from pluggable_mlp.namespaces import run, unwrapped
+from pluggable_mlp.network.mlp import loss_gradients_and_buffers
 from pluggable_mlp.network.trees import Tree
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.lbfgs import loss_and_gradients_of
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.train import check_optimizer
 
@@ -41,10 +41,8 @@ class LBFGSMixin(FittedMLP):
         def loss_and_gradients(trained: Tree) -> tuple[float, Tree]:
             nonlocal looks
             looks += 1
-            arrays, numbers = (trained, buffers, *batch), (network.numbers_at(0),)
-            loss, gradients = run(
-                xp, loss_and_gradients_of, (network.general,), *arrays, numbers=numbers
-            )
+            call = loss_gradients_and_buffers, (network.general, 0), trained, buffers, *batch
+            loss, gradients, _ = run(xp, *call, numbers=((0, 0, network.numbers_at(0)),))
             return float(loss), gradients
 
         trained, buffers, memory, _ = initial_state(xp, network, start, minimizer)

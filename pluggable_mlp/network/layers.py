@@ -10,7 +10,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
@@ -27,6 +27,9 @@ Forward = tuple[Array, Backward]
 Shapes = dict[str, tuple[int, ...]]
 Draw = Callable[..., Arrays]
 """(shapes, initializer) -> host data by name, drawn by default by the network's initializer."""
+
+Address: TypeAlias = tuple[Seed, Seed, tuple[Array, ...]]
+"""(t, seed, `MLP.numbers_at(t)`), which are numbers for a compiled step."""
 
 
 @dataclass(frozen=True)

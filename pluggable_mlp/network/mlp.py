@@ -22,13 +22,13 @@ from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
-from pluggable_mlp.network.layers import Arrays, Draw, Layer, Rng, Shapes
+from pluggable_mlp.network.layers import Address, Arrays, Draw, Layer, Rng, Shapes
 from pluggable_mlp.network.loss import Loss, LossFunction
 from pluggable_mlp.network.losses import as_loss
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.network.passes import LayeredNetwork
-from pluggable_mlp.network.philox import Seed, as_words
+from pluggable_mlp.network.philox import as_words
 from pluggable_mlp.network.prediction_cache import PredictionCache
 from pluggable_mlp.network.trees import Parameters, map_arrays, merged
 from pluggable_mlp.registry import choose
@@ -333,29 +333,29 @@ class MLP(LayeredNetwork):
             xp, batch = checks.checked_batch(
                 self, parameters, x, targets, sample_weight, arithmetic
             )
-            at, first = None, 0
+            address, first = None, 0
             if rng is not None:
                 numbers = rng.numbers or self.numbers_at(rng.t)
-                at, first = (as_words(rng.t), as_words(rng.seed), numbers), rng.first
+                address, first = (as_words(rng.t), as_words(rng.seed), numbers), rng.first
             trees = *self.split(map_arrays(xp.asarray, parameters)), *batch
-            results = run(xp, _loss_gradients_and_buffers, (self, first), *trees, numbers=(at,))
-            loss, gradients, new_buffers = unwrapped(results)
+            call = loss_gradients_and_buffers, (self, first), *trees
+            loss, gradients, new_buffers = unwrapped(run(xp, *call, numbers=(address,)))
         return (loss, gradients) if buffers is None else (loss, gradients, new_buffers)
 
 
-def _loss_gradients_and_buffers(
+def loss_gradients_and_buffers(
     xp: Namespace,
     mlp: MLP,
     first: int,
-    at: tuple[Seed, Seed, tuple[Array, ...]] | None,
+    address: Address | None,
     parameters: Parameters,
     buffers: Parameters,
     x: Array,
     targets: Array,
     sample_weight: Array | None,
 ) -> tuple[Array, Parameters, Parameters]:
-    """Call `MLP`'s own; `at` is t, the seed and the numbers of a training step."""
-    rng = None if at is None else Rng(at[1], at[0], first, at[2])
+    """Call the method of `mlp`; with an address, in a training step."""
+    rng = None if address is None else Rng(address[1], address[0], first, address[2])
     return mlp.loss_gradients_and_buffers(xp, parameters, buffers, x, targets, sample_weight, rng)
 
 

@@ -65,6 +65,10 @@ class LayeredNetwork:
         low, high = as_words(t)
         return Dropout(self.dropout((high << 32) + low)).numbers
 
+    def rng_at(self, t: Seed, seed: Seed) -> Rng:
+        """Return the mode of the training step after t others."""
+        return Rng(seed, t, numbers=self.numbers_at(t))
+
     def split(self, parameters: Parameters) -> tuple[Parameters, Parameters]:
         """Return the parameters that have a gradient, and the buffers, which have none.
 

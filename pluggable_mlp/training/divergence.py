@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compiling import compiled
-from pluggable_mlp.network.layers import Rng, layer_kind
+from pluggable_mlp.network.layers import layer_kind
 from pluggable_mlp.network.trees import Parameters, Tree, merged
 from pluggable_mlp.shortcuts import backend_at
-from pluggable_mlp.training.examples import Batch
 from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.precision_warning import LostNumbers
-from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.step import loss_and_gradients
 
 if TYPE_CHECKING:
     from pluggable_mlp.training.loop import Progress
@@ -89,7 +88,7 @@ class _Origin:
         place = self._first_output(merged(state.parameters, state.buffers), x, state.t)
         if place is not None:
             return f", where {place} is the first that is not finite"
-        loss, _ = self._loss_and_gradients(state, batch)
+        loss, _ = loss_and_gradients(self._xp, self._mlp, state, batch, self._seed)
         if self._finite(loss):  # other bits than those of the compiled step
             return ""
         return ", where the outputs of all layers are finite, their loss is not"
@@ -102,7 +101,7 @@ class _Origin:
         state, batch = before
         if name not in state.parameters[layer]:  # a buffer has no gradient
             return ""
-        _, gradients = self._loss_and_gradients(state, batch)
+        _, gradients = loss_and_gradients(self._xp, self._mlp, state, batch, self._seed)
         spoilt = self._spoilt(gradients[::-1])
         if spoilt is None:
             return (
@@ -112,14 +111,6 @@ class _Origin:
         last = len(gradients) - 1 - spoilt[0]
         return f": in step {step + 1} the gradient of {spoilt[1]} of layer {last} is not finite"
 
-    def _loss_and_gradients(self, state: TrainState, batch: Batch) -> tuple[Array, Tree]:
-        return self._mlp.loss_gradients_and_buffers(
-            self._xp, state.parameters, state.buffers, *batch, self._rng(state.t)
-        )[:2]
-
-    def _rng(self, t: int) -> Rng:
-        return Rng(self._seed, t, numbers=self._mlp.numbers_at(t))
-
     def _first_output(self, parameters: Parameters, x: Array, t: int) -> str | None:
         """Return which layer's output is not finite first."""
         remaining = enumerate(parameters)
@@ -128,7 +119,7 @@ class _Origin:
             arrays: dict[str, Array] = {}
             if layer.shapes():
                 index, arrays = next(remaining)
-            x, _ = layer.forward(self._xp, arrays, x, self._rng(t))
+            x, _ = layer.forward(self._xp, arrays, x, self._mlp.rng_at(t, self._seed))
             if not self._finite(x):
                 if arrays:
                     return f"the output of layer {index} ({type(layer).__name__})"

@@ -8,16 +8,12 @@ determines.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, PositiveCount
 from pluggable_mlp.namespaces import run
-from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.trees import Tree, map_arrays
-
-if TYPE_CHECKING:
-    from pluggable_mlp.network.mlp import MLP
 
 LossAndGradients = Callable[[Tree], tuple[Array | float, Tree]]
 
@@ -153,21 +149,6 @@ class LBFGS(Component):
         point = strong_wolfe(line.along(here.parameters, direction), start, first)
         # Near a minimum, rounding lets an equal loss pass for one that has fallen.
         return (point if point and point.loss < here.loss else None), direction
-
-
-def loss_and_gradients_of(
-    xp: Namespace,
-    mlp: "MLP",
-    numbers: tuple[Array, ...],
-    parameters: Tree,
-    buffers: Tree,
-    x: Array,
-    targets: Array,
-    sample_weight: Array | None,
-) -> tuple[Array, Tree]:
-    """Return the loss and the gradients for L-BFGS, for a network that draws no random numbers."""
-    batch, rng = (x, targets, sample_weight), Rng(0, 0, numbers=numbers)
-    return mlp.loss_gradients_and_buffers(xp, parameters, buffers, *batch, rng)[:2]
 
 
 def _dot(xp: Namespace, a: Tree, b: Tree) -> Array:

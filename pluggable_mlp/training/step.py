@@ -16,7 +16,7 @@ from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, 
 from pluggable_mlp.fields import as_seed
 from pluggable_mlp.network import trees
 from pluggable_mlp.network.checks import check_parameters, checked_batch
-from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.layers import Address, Rng
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.philox import Seed, as_words
@@ -72,30 +72,6 @@ class TrainState(NamedTuple):
         return trees.merged(averaged_parameters(self.slots, self.parameters), self.buffers)
 
 
-class StepInput(NamedTuple):
-    """The input of a step besides the state's arrays and the optimizer's coefficients.
-
-    Compiled functions take its items one by one.
-
-    Attributes
-    ----------
-    t, seed
-        The count of previous updates, and the words of the seed of dropout and noise.
-    numbers : tuple of number
-        `MLP.numbers_at(t)`.
-    data : tuple of arrays
-        `Examples.arrays`; without a start, the batch itself.
-    start : int or None
-        Where the batch begins.
-    """
-
-    t: int
-    seed: Seed
-    numbers: tuple[Array, ...]
-    data: Nested
-    start: int | None = None
-
-
 @dataclass(frozen=True)
 class StepModel:
     """What a step computes, whatever its input; equal models share a compiled function.
@@ -110,6 +86,8 @@ class StepModel:
         As for `Examples`.
     size : int
         The size of a batch that begins at a start.
+    fused : bool
+        Whether a compiler fuses operations.
     """
 
     mlp: MLP
@@ -118,14 +96,14 @@ class StepModel:
     dtype: str = "float32"
     scale: float | None = None
     size: int = 0
+    fused: bool = False
 
     def examples(self, xp: Namespace, arrays: Arrays) -> Examples:
         """Return examples of these arrays."""
         return Examples(None, None, getattr(xp, self.dtype), self.scale).with_arrays(arrays)
 
-    def batch(self, xp: Namespace, step_input: StepInput) -> Batch:
+    def batch(self, xp: Namespace, data: Nested, start: int | Array | None) -> Batch:
         """Return the inputs (…, batch, in), the targets and the sample_weight of a step."""
-        data, start = step_input.data, step_input.start
         batch: Batch = data
         return batch if start is None else self.examples(xp, data).batch_of(xp, start, self.size)
 
@@ -133,29 +111,31 @@ class StepModel:
 def step(
     xp: Namespace,
     model: StepModel,
-    arrays: StateArrays,
     c: Coefficients,
-    step_input: StepInput,
+    address: Address,
+    arrays: StateArrays,
+    data: Nested,
+    start: int | Array | None = None,
     *,
     traced: Callable[..., tuple[Array, Array | None, Tree, Tree]] | None = None,
     update: optimizers.Update = optimizers.each_array,
-    fused: bool = False,
 ) -> Result:
     """Return the loss (…) of a batch before the step, its weight, and the state's arrays after it.
 
     It is pure and does not check its arguments.  It consists of array operations without branches
-    on values, so that a backend can compile it.  c are the optimizer's coefficients at t; `traced`
-    is `differentiate` of this namespace and model as a backend repeats it; `update` applies the
-    optimizer's rule, and one that is not the default may overwrite the arrays.  If operations are
-    `fused`, the optimizer's scale is not moved into the backward pass, since a pass over the
-    parameters costs the same with it.
+    on values, so that a backend can compile it.  c are the optimizer's coefficients at t.  The
+    batch begins at `start` of the data, `Examples.arrays`; without a start, the data are the batch.
+    `traced` is `differentiate` of this namespace and model as a backend repeats it; `update`
+    applies the optimizer's rule, and one that is not the default may overwrite the arrays.  If
+    operations are fused, the optimizer's scale is not moved into the backward pass, since a pass
+    over the parameters costs the same with it.
     """
     parameters, buffers, slots = arrays
     optimizer = model.optimizer
     assert isinstance(optimizer, Optimizer)
-    scale = None if fused else optimizer.gradient_scale(c)
+    scale = None if model.fused else optimizer.gradient_scale(c)
     function = partial(differentiate, xp, model) if traced is None else traced
-    loss, weight, buffers, gradients = function(parameters, buffers, scale, *step_input)
+    loss, weight, buffers, gradients = function(parameters, buffers, scale, address, data, start)
     if scale is not None:
         return loss, weight, (gradients, buffers, slots)
     parameters, slots = optimizer.update(
@@ -170,15 +150,17 @@ def differentiate(
     parameters: Tree,
     buffers: Tree,
     scale: float | Array | None,
-    *step_input: Nested,
+    address: Address,
+    data: Nested,
+    start: int | Array | None = None,
 ) -> tuple[Array, Array | None, Tree, Tree]:
     """Return the loss of a batch, its weight, the buffers after it, and the gradients.
 
     `scale` is the optimizer's `gradient_scale`: if it is not None, the gradients times it are the
     update, and the updated parameters are returned instead of gradients.
     """
-    t, seed, numbers, *_ = step_input
-    batch, rng = model.batch(xp, StepInput(*step_input)), Rng(seed, t, numbers=numbers)
+    t, seed, numbers = address
+    batch, rng = model.batch(xp, data, start), Rng(seed, t, numbers=numbers)
     if model.micro_batch is None:
         loss, gradients, buffers = model.mlp.loss_gradients_and_buffers(
             xp, parameters, buffers, *batch, rng, scale
@@ -233,6 +215,14 @@ def _in_micro_batches(
         loss = part * share if loss is None else loss + part * share
         gradients = map_arrays(iadd, gradients, of_part) if gradients else of_part
     return loss, gradients, buffers
+
+
+def loss_and_gradients(
+    xp: Namespace, mlp: MLP, state: TrainState, batch: Batch, seed: Seed
+) -> tuple[Array, Tree]:
+    """Return the loss of a batch before the step from a state, and its gradients."""
+    trees, rng = (state.parameters, state.buffers), mlp.rng_at(state.t, seed)
+    return mlp.loss_gradients_and_buffers(xp, *trees, *batch, rng)[:2]
 
 
 def initial_state(
@@ -358,26 +348,13 @@ def training_step(
         arrays = state[:-1] if arithmetic == "native" else map_nested(xp.asarray, state[:-1])
         is_compiled = namespaces.compiles(xp)
         model = StepModel(mlp, without_rate(optimizer) if is_compiled else optimizer)
-        at = state.t, as_words(as_seed(seed)), mlp.numbers_at(state.t)
-        numbers = at, optimizer.coefficients_at(state.t)
-        loss, after = namespaces.run(xp, _step_on_batch, (model,), arrays, batch, numbers=numbers)
+        address = state.t, as_words(as_seed(seed)), mlp.numbers_at(state.t)
+        numbers = optimizer.coefficients_at(state.t), address
+        loss, _, after = namespaces.run(xp, step, (model,), arrays, batch, numbers=numbers)
         if arithmetic != "native":
             loss, after = namespaces.unwrapped((loss, after))
     after = trees.named_like(state[:-1], after) if is_compiled else after
     return loss, TrainState._make([*after, state.t + 1])
-
-
-def _step_on_batch(
-    xp: Namespace,
-    model: StepModel,
-    at: tuple[Nested, ...],
-    c: Coefficients,
-    arrays: StateArrays,
-    batch: Batch,
-) -> tuple[Array, StateArrays]:
-    """Return the loss and the arrays of the state after a step, without checks."""
-    loss, _, after = step(xp, model, arrays, c, StepInput._make([*at, batch, None]))
-    return loss, after
 
 
 def _check_state(state: object, optimizer: Optimizer) -> None:

@@ -20,20 +20,20 @@ from pluggable_mlp.namespaces import run
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
+from pluggable_mlp.network.layers import Address
 from pluggable_mlp.network.loss import total_weight
-from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.mlp import MLP, loss_gradients_and_buffers
 from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.trees import Tree, first_array, is_weight, merged
 from pluggable_mlp.shortcuts import backend_at, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.lbfgs import LBFGS, loss_and_gradients_of
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Update, each_array
 from pluggable_mlp.training.step import (
     Result,
     StateArrays,
-    StepInput,
     StepModel,
     TrainState,
     differentiate,
@@ -167,18 +167,19 @@ class Steps:
         if isinstance(optimizer, LBFGS):
             return Steps._take_by_lbfgs
         if self._is_native and self._updater is None:
-            function = partial(_step_of_loop, self.xp, replace(self._model, size=self.batch_size))
+            model = replace(self._model, size=self.batch_size, fused=True)
+            function = partial(_step_of_loop, self.xp, model)
             self._loop = compiled(self.backend, function, most=STEPS_PER_CALL)
             if self._loop is not None:
                 self._most = STEPS_PER_CALL  # at first one: the call includes compilation
                 return Steps._take_in_calls
         return Steps._take_each
 
-    def _input(self, examples: Examples, start: int) -> StepInput:
-        """Return the input of the next step."""
+    @property
+    def _address(self) -> Address:
+        """The address of the next step."""
         t = self._state.t
-        numbers = self.mlp.numbers_at(t) if self._numbers is None else self._numbers
-        return StepInput(t, self._words, numbers, examples.arrays, start)
+        return t, self._words, self.mlp.numbers_at(t) if self._numbers is None else self._numbers
 
     def _own(self) -> StateArrays:
         """Return the state's arrays, which no caller holds and which may be overwritten."""
@@ -199,18 +200,20 @@ class Steps:
             size = min(self.batch_size, count - start)
             take = self._step_of_size.get(size) or self._new_step(size)
             c = optimizer.coefficients_at(self._state.t)
-            loss, weight, after = take(self, c, self._input(examples, start))
+            loss, weight, after = take(self, c, self._address, examples.arrays, start)
             self._state = TrainState._make([*after, self._state.t + 1])
             losses.add(loss, size, weight)
 
     def _new_step(self, size: int) -> Function:
-        """Return (steps, c, step_input) -> result of a step on batches of a size."""
+        """Return (steps, c, address, data, start) -> result of a step on batches of a size."""
         model = replace(self._model, size=size)
         faster = None
         if self._updater is None and self._is_native:
-            faster = compiled(self.backend, partial(_fused_step, self.xp, model), 0)
+            call = partial(step, self.xp, replace(model, fused=True))
+            faster = compiled(self.backend, call, _ARRAYS)
         elif self._is_exact:
-            faster = compiled(self.backend, partial(_exact_step, self.xp, model), 0, exact=True)
+            call = partial(_exact_step, self.xp, model)
+            faster = compiled(self.backend, call, _ARRAYS, exact=True)
         if faster is not None:
             take = partial(Steps._take_compiled, faster=faster)
         else:
@@ -221,30 +224,32 @@ class Steps:
         self._step_of_size[size] = take
         return take
 
-    def _take_one(self, c: Coefficients, step_input: StepInput, *, traced: Function) -> Result:
+    def _take_one(
+        self, c: Coefficients, address: Address, data: Nested, start: int, *, traced: Function
+    ) -> Result:
         """Take a step that is not compiled as a whole."""
         before, update = self._state, each_array
         if self._updater is not None:
             update = partial(self._updater, in_place=self._is_owned)
         elif isinstance(self.xp, ReproducibleNamespace):
-            *numbers, data, start = step_input
-            numbers, c = self.xp.as_numbers((numbers, c))
-            step_input = StepInput._make([*numbers, data, start])
-        result = step(
-            self.xp, self._model, before[:-1], c, step_input, traced=traced, update=update
-        )
+            c, address = self.xp.as_numbers((c, address))
+        function = partial(step, self.xp, self._model, traced=traced, update=update)
+        result = function(c, address, before[:-1], data, start)
         if not self._is_owned and self._updater is not None:  # it has returned new arrays
             self._is_owned = _identities(before[:-1]).isdisjoint(_identities(result[2]))
         return result
 
     # A compiled step
 
-    def _take_compiled(self, c: Coefficients, step_input: StepInput, *, faster: Function) -> Result:
-        arrays = self._own()
+    def _take_compiled(
+        self, c: Coefficients, address: Address, data: Nested, start: int, *, faster: Function
+    ) -> Result:
+        arguments = c, address, self._own(), data, start
+        result: Result
         if self._is_native:
-            result: Result = faster(arrays, c, *step_input)
+            result = faster(*arguments)
         else:
-            result = self.xp.wrap(faster(*native_of((arrays, c, *step_input))))
+            result = self.xp.wrap(faster(*native_of(arguments)))
         return result
 
     # Many steps in one call
@@ -257,7 +262,7 @@ class Steps:
         if count:
             begin, t = time.perf_counter(), self._state.t
             rows = self._rows(optimizer, range(t, t + count))
-            first = tuple(self._input(examples, starts[0]))
+            first = self._address, examples.arrays, starts[0]
             assert self._loop is not None
             after, (means, weights) = self._loop(self._own(), rows, first, count)
             self._state = TrainState._make([*after, t + count])
@@ -306,7 +311,8 @@ class Steps:
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
             trees = parameters, buffers, *batch
-            loss, gradients = run(xp, loss_and_gradients_of, (mlp,), *trees, numbers=((),))
+            call = loss_gradients_and_buffers, (mlp, 0), *trees
+            loss, gradients, _ = run(xp, *call, numbers=(None,))  # it draws no random numbers
             return float(loss), gradients
 
         before, parameters, memory = optimizer.minimize_step(
@@ -325,28 +331,26 @@ def _identities(arrays: StateArrays) -> set[int]:
     return {id(array) for layer in layers for array in layer.values()}
 
 
-def _fused_step(
-    xp: Namespace, model: StepModel, arrays: StateArrays, c: Coefficients, *step_input: Nested
-) -> Result:
-    """Return `step` in the form that compilers fuse."""
-    return step(xp, model, arrays, c, StepInput(*step_input), fused=True)
+_ARRAYS = 2
+"""The place of the state's arrays among the arguments of a compiled step, which uses them up."""
 
 
 def _exact_step(
     base: ReproducibleNamespace,
     model: StepModel,
-    arrays: StateArrays,
     c: Coefficients,
-    *step_input: Nested,
+    address: Address,
+    arrays: StateArrays,
+    data: Nested,
+    start: int | Array,
 ) -> Result:
     """Return `step` in a reproducible namespace, for the library's arrays."""
     xp = base.for_tracing()
-    *numbers, data, start = step_input
     examples = model.examples(xp, data)
     rows = xp.wrap(examples.rows_of(base.library, start, model.size))
-    numbers, c = xp.as_numbers((numbers, c))
-    batch = StepInput._make([*numbers, examples.floats_of(xp, rows), None])
-    result: Result = native_of(step(xp, model, xp.wrap(arrays), c, batch))
+    c, address = xp.as_numbers((c, address))
+    batch = examples.floats_of(xp, rows)
+    result: Result = native_of(step(xp, model, c, address, xp.wrap(arrays), batch))
     return result
 
 
@@ -365,12 +369,12 @@ def _step_of_loop(
 
     `first` is the input of the first step; the row is of this one.
     """
-    t, seed, numbers, data, start = first
+    (t, seed, numbers), data, start = first
     # A float would take the dtype of arrays beside it, so the coefficients do.
     c = map_nested(lambda number: xp.astype(number, getattr(xp, model.dtype)), row)
     numbers = tuple(c.pop(_NUMBERS, {}).values()) or numbers
-    place = start + index * model.size
-    loss, weight, after = _fused_step(xp, model, arrays, c, t + index, seed, numbers, data, place)
+    address, place = (t + index, seed, numbers), start + index * model.size
+    loss, weight, after = step(xp, model, c, address, arrays, data, place)
     return after, (loss, weight)
 
 

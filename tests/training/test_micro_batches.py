@@ -7,7 +7,7 @@ from pluggable_mlp import MLP, SGD, get_backend, train
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.training.components import make_optimizer
-from pluggable_mlp.training.step import StepInput, StepModel, differentiate
+from pluggable_mlp.training.step import StepModel, differentiate
 
 NUMPY = get_backend("numpy")
 COUNT = 23  # in parts of 5 the last is smaller
@@ -22,8 +22,8 @@ def gradients_of(backend, mlp, targets, sample_weight, micro_batch=None):
     batch = [None if x is None else backend.asarray(x) for x in given]
     start = mlp.initialize(seed=0, backend=backend, dtype="float64")
     model = StepModel(mlp, None, micro_batch)
-    step_input = StepInput(5, 3, (), tuple(batch))
-    loss, _, _, gradients = differentiate(backend.xp, model, *mlp.split(start), None, *step_input)
+    arguments = *mlp.split(start), None, (5, 3, ()), tuple(batch)
+    loss, _, _, gradients = differentiate(backend.xp, model, *arguments)
     arrays = [backend.to_numpy(layer[name]) for layer in gradients for name in sorted(layer)]
     return [float(loss), *arrays]
 
@@ -68,9 +68,8 @@ def test_batch_normalization_measures_each_micro_batch():
     x, y = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) % 2
     start = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
     trained, buffers = mlp.split(start)
-    step_input = StepInput(0, 0, (), (x, y, None))
-    model = StepModel(mlp, None, 3)
-    _, _, found, _ = differentiate(NUMPY.xp, model, trained, buffers, None, *step_input)
+    arguments = trained, buffers, None, (0, 0, ()), (x, y, None)
+    _, _, found, _ = differentiate(NUMPY.xp, StepModel(mlp, None, 3), *arguments)
     for rows in (slice(0, 3), slice(3, 6)):
         *_, buffers = mlp.loss_gradients_and_buffers(
             NUMPY.xp, trained, buffers, x[rows], y[rows], None, Rng(0, 0)

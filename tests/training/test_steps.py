@@ -22,7 +22,6 @@ from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import (
-    StepInput,
     StepModel,
     TrainState,
     initial_state,
@@ -214,9 +213,8 @@ def test_compiled_steps_are_within_the_bound(library, name, dtype, monkeypatch):
             own = map_nested(partial(copied_to, where), before)
             coefficients = optimizer.coefficients_at(before.t)
             batch = batch_on(where, where.xp)
-            step_input = StepInput(before.t, as_words(SEED), (), batch)
-            model = StepModel(mlp, optimizer)
-            loss, _, after = step(where.xp, model, own[:-1], coefficients, step_input)
+            address, model = (before.t, as_words(SEED), ()), StepModel(mlp, optimizer)
+            loss, _, after = step(where.xp, model, coefficients, address, own[:-1], batch)
             return loss, TrainState(*after, before.t + 1)
 
         examples = examples_on(compiler, has, dtype)
