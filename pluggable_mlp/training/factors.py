@@ -104,16 +104,15 @@ class RateFactors(FactorsByName):
             )
 
     @cached_property
-    def _optimizers(self) -> dict[float, GradientDescent]:
-        """The optimizer of each group of parameters, by its factor."""
-        factors = dict.fromkeys((1.0, *self.by_name.values()))
-        return {factor: self.optimizer.with_rate_factor(factor) for factor in factors}
+    def _of_groups(self) -> list[float]:
+        """The factor of each group of parameters."""
+        return [*dict.fromkeys((1.0, *self.by_name.values()))]
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return the coefficients of each group, by its factor."""
+        rate = scheduled_rate(self.optimizer.learning_rate, t)
         return {
-            str(factor): optimizer.coefficients_at(t)
-            for factor, optimizer in self._optimizers.items()
+            str(factor): self.optimizer.coefficients(t, rate * factor) for factor in self._of_groups
         }
 
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
@@ -123,14 +122,14 @@ class RateFactors(FactorsByName):
             [dict.fromkeys(layer) for layer in tree]
             for tree in (before.parameters, *before.slots.values())
         )
-        for factor, optimizer in self._optimizers.items():
+        for factor in self._of_groups:
             group = before._replace(
                 c=before.c[str(factor)],
                 parameters=self._group(before.parameters, factor),
                 gradients=self._group(before.gradients, factor),
                 slots={slot: self._group(tree, factor) for slot, tree in before.slots.items()},
             )
-            updated, moved = optimizer.update(group)
+            updated, moved = self.optimizer.update(group)
             parts = updated, *(moved[slot] for slot in before.slots)
             for tree, part in zip((parameters, *slots), parts, strict=True):
                 for layer, arrays in zip(tree, part, strict=True):

@@ -8,7 +8,6 @@ are a function of t, the count of previous updates.  Formulas belong in `optimiz
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -178,18 +177,6 @@ class Optimizer(Component, ABC):
         """
 
 
-@dataclass(frozen=True)
-class _Scaled(Schedule):
-    """A schedule, or another function of t, times a number of at least 0."""
-
-    schedule: Callable[[int], float]
-    factor: NonNegative
-
-    def __call__(self, t: int) -> float:
-        """Return factor schedule(t)."""
-        return self.factor * self.schedule(t)
-
-
 class GradientDescent(Optimizer):
     """Base of optimizers that update each array by a rule, with learning rate, slots and decay."""
 
@@ -201,13 +188,6 @@ class GradientDescent(Optimizer):
         rate = as_rate("learning_rate", self.learning_rate)
         object.__setattr__(self, "learning_rate", rate)
         super().__post_init__()
-
-    def with_rate_factor(self, factor: float) -> Self:
-        """Return the optimizer with its learning rate times a number."""
-        rate = self.learning_rate
-        return self.replaced(
-            learning_rate=_Scaled(rate, factor) if callable(rate) else rate * factor
-        )
 
     def after(self, losses: Sequence[float]) -> Self:
         """Return the optimizer with its schedule for the epoch after these mean losses."""
