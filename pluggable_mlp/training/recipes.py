@@ -19,7 +19,6 @@ from pluggable_mlp.training.schedules import FlatCosine
 from pluggable_mlp.training.transforms import L2, Transform
 
 if TYPE_CHECKING:
-    from pluggable_mlp.network.members import TabMMini
     from pluggable_mlp.network.mlp import MLP
 
 Values: TypeAlias = dict[str, Any]
@@ -286,6 +285,7 @@ class TabMMiniRecipe(TableRecipe):
     """
 
     members: PositiveCount = 32
+    ensemble: ClassVar[str] = "TabMMini"
     scaling: ClassVar[str | None] = "quantile"
     bins: ClassVar[int] = 48
 
@@ -308,30 +308,21 @@ class TabMMiniRecipe(TableRecipe):
 
     def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
+        from pluggable_mlp.network import members
         from pluggable_mlp.network.embeddings import PiecewiseLinear
 
-        scaling = "normal" if form.edges else "signs"
+        scaling, kind = "normal" if form.edges else "signs", getattr(members, self.ensemble)
         return {
             "initializer": "inverse_sqrt_uniform",
             "embedding": PiecewiseLinear(form.edges) if form.edges else None,
-            "ensemble": self.ensemble()(self.members, scaling=scaling, blocks=form.blocks),
+            "ensemble": kind(self.members, scaling=scaling, blocks=form.blocks),
         }
-
-    def ensemble(self) -> "type[TabMMini]":
-        """Return the kind of members."""
-        from pluggable_mlp.network.members import TabMMini
-
-        return TabMMini
 
 
 class TabMRecipe(TabMMiniRecipe):
     """TabM with piecewise-linear embeddings, otherwise like `TabMMiniRecipe`."""
 
-    def ensemble(self) -> "type[TabMMini]":
-        """See `TabMMiniRecipe`."""
-        from pluggable_mlp.network.members import TabM
-
-        return TabM
+    ensemble: ClassVar[str] = "TabM"
 
 
 NONE = "none"
