@@ -7,7 +7,7 @@ and computes what a certificate states.  Files belong in `runs`, printed output 
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -39,6 +39,8 @@ from pluggable_mlp.training.loop import Epoch, Position, Progress, training_prog
 from pluggable_mlp.training.sharding import check_agreement, order_of_processes
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps
+
+Measures = TypeVar("Measures")
 
 FORMAT = 4
 """Of certificates."""
@@ -252,8 +254,8 @@ class Fit:
         return self._recipe.error(self.dataset.task, measured)
 
     def _measured(
-        self, measure_by: Callable[..., dict[str, float]], parameters: Parameters, on: AnyExamples
-    ) -> dict[str, float]:
+        self, measure_by: Callable[..., Measures], parameters: Parameters, on: AnyExamples
+    ) -> Measures:
         """Return the result of `evaluate` or `measure` for parameters."""
         return measure_by(
             self.mlp,

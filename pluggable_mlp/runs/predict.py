@@ -32,7 +32,7 @@ from pluggable_mlp.runs.saved import (
     read_settings,
     read_summary,
 )
-from pluggable_mlp.training.evaluation import Counts, measure_classes, predict_rows
+from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
 from pluggable_mlp.training.examples import make_examples
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class SavedRun:
             scale=self.preparation.scale_of(inputs),
             arithmetic=arithmetic,
         )
-        measured, counts = measure_classes(
+        measured, counts = measure(
             self.mlp,
             self.parameters,
             examples,

@@ -103,7 +103,7 @@ class Run(Fit):
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            measured = self._measured(measure, self.parameters, self._test)
+            measured, _ = self._measured(measure, self.parameters, self._test)
             self._tested = self.kept_epoch, measured
         return self._tested[1]
 

@@ -11,7 +11,7 @@ Shapes: z (examples, outputs); targets (examples,) or (examples, outputs); sampl
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
@@ -170,13 +170,6 @@ def measures_of(
 
 
 def measure(
-    mlp: MLP, parameters: Parameters, examples: AnyExamples, **how: Any
-) -> dict[str, float]:
-    """Return only the scores of `measure_classes`, with the same arguments."""
-    return measure_classes(mlp, parameters, examples, **how)[0]
-
-
-def measure_classes(
     mlp: MLP,
     parameters: Parameters,
     examples: AnyExamples,

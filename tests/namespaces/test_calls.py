@@ -60,7 +60,8 @@ def scored(backend, parameters, x, y, arithmetic):
     given = {"backend": backend, "arithmetic": arithmetic}
     dtype = backend.to_numpy(x).dtype.name
     own = make_examples(NETWORK, *map(backend.to_numpy, (x, y)), dtype=dtype, **given)
-    return backend.asarray([*measure(NETWORK, parameters, own, **given).values()])
+    scores, _ = measure(NETWORK, parameters, own, **given)
+    return backend.asarray([*scores.values()])
 
 
 COMPUTATIONS = {
