@@ -205,8 +205,7 @@ class MLP(LayeredNetwork):
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        z: LibraryArray = self._predictions.outputs(self, "logits", parameters, x, arithmetic)
-        return z
+        return self._predictions.outputs(self, "logits", parameters, x, arithmetic)
 
     def predict(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
@@ -224,8 +223,7 @@ class MLP(LayeredNetwork):
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        y: LibraryArray = self._predictions.outputs(self, "predict", parameters, x, arithmetic)
-        return y
+        return self._predictions.outputs(self, "predict", parameters, x, arithmetic)
 
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
@@ -248,10 +246,7 @@ class MLP(LayeredNetwork):
         """
         if not hasattr(self.objective, "predict_proba"):
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        p: LibraryArray = self._predictions.outputs(
-            self, "predict_proba", parameters, x, arithmetic
-        )
-        return p
+        return self._predictions.outputs(self, "predict_proba", parameters, x, arithmetic)
 
     @overload
     def loss_and_gradients(

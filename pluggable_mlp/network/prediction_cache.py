@@ -6,7 +6,7 @@ Checks and calls of single operations cost more than a small network itself.
 from collections.abc import Callable
 from functools import partial
 
-from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.arrays import Array, LibraryArray, Namespace, device_of
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import compiles, run, unwrapped
 from pluggable_mlp.network.checks import checked_inputs
@@ -34,7 +34,7 @@ class PredictionCache:
 
     def outputs(
         self, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array, arithmetic: str
-    ) -> Array:
+    ) -> LibraryArray:
         """Return `mlp.outputs`, checked.
 
         Raises
@@ -43,14 +43,14 @@ class PredictionCache:
             If the parameters or x do not fit the network or each other.
         """
         try:
-            call_if_known = self.known.get((name, arithmetic, type(x)))
+            call = self.known.get((name, arithmetic, type(x)))
         except TypeError:  # an unhashable value is not the name of an arithmetic
-            call_if_known = None
-        result = NotImplemented if call_if_known is None else call_if_known(parameters, x)
-        if result is not NotImplemented:
-            return result
-        with on_device_of(x):
-            return self._checked_outputs(mlp, name, parameters, x, arithmetic)
+            call = None
+        result: LibraryArray = NotImplemented if call is None else call(parameters, x)
+        if result is NotImplemented:
+            with on_device_of(x):
+                result = self._checked_outputs(mlp, name, parameters, x, arithmetic)
+        return result
 
     def _checked_outputs(
         self, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array, arithmetic: str

@@ -153,8 +153,9 @@ def sweep(
         convert("epochs", epochs, PositiveCount),
         convert("shuffle", shuffle, Flag),
     ).train(networks)
-    for network in networks if held is not None else ():
-        network.scores = evaluate(network.mlp, network.parameters, held, **place)
+    if held is not None:
+        for network in networks:
+            network.scores = evaluate(network.mlp, network.parameters, held, **place)
     return Sweep(networks)
 
 
