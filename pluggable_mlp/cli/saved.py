@@ -26,7 +26,7 @@ from pluggable_mlp.wording import aligned, counted
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-    from pluggable_mlp.runs.verify import Difference, Verification
+    from pluggable_mlp.runs.verify import Verification
     from pluggable_mlp.training.evaluation import Counts
 
 _NATIVE = (
@@ -254,42 +254,31 @@ def verify(
 
     Of a folder all files of the run are checked, beside a certificate its model and config.json.
     """
-    from pluggable_mlp.runs.certificate import read_certificate
-    from pluggable_mlp.runs.verify import Verification
+    from pluggable_mlp.runs.verify import Verification, read_certificate
 
     file = run / "certificate.json" if run.is_dir() else run
     certificate, settings = read_certificate(file)
-    place = get_backend(backend)
-    again = Verification(certificate, settings, place, data, test)
+    again = Verification(certificate, settings, get_backend(backend), data, test)
     has_model = again.check_files(file.parent, whole=run.is_dir())
     if settings.arithmetic == "native":
         log(_NATIVE.format(certificate["made_on"]))
     difference = _first_difference(certificate, again)
     if difference is None and run.is_dir():
         difference = again.difference_of_measures(run)
-    here = f"{place.name} ({place.device}) in {settings.arithmetic} arithmetic"
     if difference is not None:
-        typer.echo(_in_words(difference, here))
+        typer.echo(difference)
         raise typer.Exit(1)
     part = counted(len(again.run.history), "epoch")
     if not again.run.is_done:
         part += f" of the {settings.epochs} of the settings"
     typer.echo(
-        f"same bits: {part} on {here} give the certified losses and "
+        f"same bits: {part} on {again.here} give the certified losses and "
         f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
         f"{certificate['final_parameters_sha256']}"
     )
 
 
-def _in_words(difference: "Difference", here: str) -> str:
-    last_same = f"; {difference.last_same}" if difference.last_same else ""
-    return (
-        f"the run differs at {difference.place}: {difference.source} {difference.certified}, on "
-        f"{here} {difference.computed}{last_same}"
-    )
-
-
-def _first_difference(certificate: Json, again: "Verification") -> "Difference | None":
+def _first_difference(certificate: Json, again: "Verification") -> str | None:
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as bar:

@@ -1,6 +1,6 @@
 """The folder of a run, which belongs to one process and is written from the start of training.
 
-`run.py` and `certificate.py` define the contents of its files.  Each file is whole or absent;
+`run.py` and `fit.py` define the contents of its files.  Each file is whole or absent;
 `summary.json` is written last, and removed first if training continues: it marks a run that has
 ended.
 """
@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from pluggable_mlp.backends import out_of_memory
 from pluggable_mlp.files import json_lines, remove, write_file, write_json
+from pluggable_mlp.fit import certificate_of
 from pluggable_mlp.runs import checkpoints
-from pluggable_mlp.runs.certificate import write_certificate
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.loop import Position
 
@@ -287,7 +287,8 @@ class RunFolder:
         position = self._run.position
         if position is not None and _place_of(position) != self._kept:
             self._make_checkpoint(position)
-        write_certificate(self._run, self.path / "certificate.json")
+        certificate = certificate_of(self._run, self._run.settings.to_dict())
+        write_json(self.path / "certificate.json", certificate)
         self._run.save(self.path)
         self._replace_old()
 

@@ -1,19 +1,28 @@
-"""Verifying a certificate: training again with its settings, on any backend, and comparing.
+"""Certificates of runs, with which another machine can verify every bit.
 
-The hashes of the tensors are compared every so many steps, the losses and the parameters after
-each epoch.
+`certificate.json` contains SHA-256 hashes of the data, the settings and the initial parameters, and
+for each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters.  The final
+hash is that of the epoch that is kept, the best or the last, which has a test loss.  Every so many
+steps it has a short hash of each tensor, which finds the first that differs.  `made_on` says where
+the run was trained: the bits of a native run are expected only there.  A hash of all this
+distinguishes an edited certificate from a run that differs.
+
+Verifying is training again with the settings of a certificate, on any backend.  The hashes of the
+tensors and the epochs are compared as they come, to stop at the first difference; in the end the
+certificate of the repeated run must be the same.
 """
 
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.files import json_sha256, to_json
-from pluggable_mlp.fit import certified_epoch
+from pluggable_mlp.files import Json, damaged, json_sha256, parse_object, read_file, to_json
+from pluggable_mlp.fit import FORMAT, certificate_of, certified_epoch
 from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.runs.run import Run
@@ -38,27 +47,29 @@ _OF_MACHINE = (
 )
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The first difference between a repeated run and its certificate.
+def read_certificate(path: Path) -> tuple[Json, Settings]:
+    """Return a certificate and its settings.
 
-    Attributes
-    ----------
-    place : str
-        Where it was found, such as "step 48, layer 0, tensor W" or "epoch 2, train_loss".
-    certified, computed : str
-        As written in the certificate; or why nothing was computed.
-    last_same : str
-        The last step without a difference, in words; may be empty.
-    source : str
-        The source of the expected value: "certified", or "written" in another file.
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, is not a certificate, or was changed.
     """
-
-    place: str
-    certified: str
-    computed: str
-    last_same: str = ""
-    source: str = "certified"
+    text = read_file(path, "the certificate.json that train --output writes")
+    with damaged(path, "is not a certificate of a run"):
+        content = parse_object(text)
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
+        if "estimator" in content["settings"]:
+            raise ValueError(f"it is the certificate_ of {content['settings']['estimator']}")
+        stated = content.pop("sha256")
+    with damaged(path):
+        if json_sha256(content) != stated:
+            raise ValueError(
+                "its contents do not match its SHA-256, so it was edited; the run itself may be "
+                "fine: take the file that train wrote"
+            )
+        return content, Settings.from_dict(content["settings"])
 
 
 class Verification:
@@ -79,16 +90,18 @@ class Verification:
     ----------
     run : Run
         The repeated run.
+    here : str
+        Where it is repeated, in words.
 
     Raises
     ------
     ValueError
-        If the data cannot be read or have changed, or a run of these settings records other steps.
+        If the data cannot be read or have changed.
     """
 
     def __init__(
         self,
-        certificate: dict[str, Any],
+        certificate: Json,
         settings: Settings,
         backend: Backend,
         data: str | None = None,
@@ -96,28 +109,12 @@ class Verification:
     ) -> None:
         settings = replace(settings, data=data or settings.data, test=test or settings.test)
         self.run = Run(settings, backend, load_own_data(settings, certificate["data_sha256"]))
+        self.run.record_every = certificate["record_every"]
+        self.here = f"{backend.name} ({backend.device}) in {settings.arithmetic} arithmetic"
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)
-        self._records: dict[int, str] = {int(t): of for t, of in certificate["records"].items()}
-        self._same: int | None = None  # the last step after which all tensors are the same
-        self._compared = 0
-        self._refuse_other_records()
-
-    def _refuse_other_records(self) -> None:
-        """Refuse records at other steps than the run's; a run meant to be longer may have fewer."""
-        every, end = self._certificate["record_every"], self._last * self.run.steps_per_epoch
-        names = tensor_names(self.run.parameters)
-        if (
-            every % self.run.record_every
-            or self._certificate["tensors"] != names
-            or sorted(self._records) != [*range(every, end + 1, every)]
-            or {*map(len, self._records.values())} - {HASH_DIGITS * len(names)}
-        ):
-            raise ValueError(
-                "the certificate has other records than a run of its settings, expected them after "
-                f"each {self.run.record_every} steps up to {end}, of {', '.join(names)}"
-            )
+        self._same = 0  # the last step after which all tensors are the same
 
     def check_files(self, folder: Path, whole: bool) -> bool:
         """Check the files of the run against the certificate; return whether there is a model.
@@ -161,8 +158,8 @@ class Verification:
         if whole:  # since the certificate cannot tell if these two were edited
             read_summary(folder, found)
 
-    def first_difference(self, on_batch: Callable[[int], None]) -> Difference | None:
-        """Train again, to the end or to the first difference, and return it.
+    def first_difference(self, on_batch: Callable[[int], None]) -> str | None:
+        """Train again, to the end or to the first difference, and return it in words.
 
         After each call of steps, `on_batch` receives the number of examples visited.  A repetition
         that diverges differs, since certified epochs did not diverge.
@@ -170,77 +167,63 @@ class Verification:
         certified = self._certificate["initial_parameters_sha256"]
         computed = self.run.initial_parameters_sha256
         if certified != computed:
-            return Difference("epoch 0, initial_parameters_sha256", certified, computed)
-        self.run.record_every = self._certificate["record_every"]
+            return self._in_words("epoch 0, initial_parameters_sha256", certified, computed)
         try:
-            found = self._difference_in_training(on_batch)
+            for progress in self.run.train():
+                on_batch(progress.count)
+                found = self._difference_of_steps()
+                if found is None and progress.ended:
+                    found = self._difference_of_epoch(self.run.history[-1])
+                if found is not None:
+                    return found
+                if len(self.run.history) >= self._last:
+                    break
         except DivergenceError as error:
-            at_least = (of for number, of in self._epochs.items() if number >= error.epoch)
-            found = self._difference_of_steps() or Difference(
-                f"epoch {error.epoch}, parameters_sha256",
-                next(at_least)["parameters_sha256"],
-                f"none, as {error.found}",
-                self._last_same(),
-            )
-        return found or self._difference_at_end()
-
-    def _difference_in_training(self, on_batch: Callable[[int], None]) -> Difference | None:
-        for progress in self.run.train():
-            on_batch(progress.count)
-            found = self._difference_of_steps()
-            if found is None and progress.ended:
-                found = self._difference_of_epoch(self.run.history[-1])
-            if found is not None or len(self.run.history) >= self._last:
-                return found
+            place, computed = f"epoch {error.epoch}, parameters_sha256", f"none, as {error.found}"
+            return self._difference_of_steps() or self._in_words(place, "finite", computed)
+        again = certificate_of(self.run, self._certificate["settings"])
+        for name, value in again.items():
+            certified = self._certificate.get(name)
+            if name not in ("made_on", "sha256") and certified != value:
+                place = f"epoch {self.run.kept_epoch}, {name}"
+                return self._in_words(place, f"{certified!s:.80}", f"{value!s:.80}")
         return None
 
-    def _difference_of_steps(self) -> Difference | None:
+    def _difference_of_steps(self) -> str | None:
         """Return the first difference among the hashes recorded since the last call."""
-        for t in [t for t in self.run.records if t > self._compared]:
-            self._compared = t
-            found = self._difference_after(t) if t in self._records else None
-            if found is not None:
-                return found
+        names, records = tensor_names(self.run.parameters), self._certificate["records"]
+        for t in [t for t in self.run.records if t > self._same]:
+            hashes = zip_longest(*map(_cut, (records.get(str(t), ""), self.run.records[t])))
+            differing = [
+                (name, *pair)
+                for name, pair in zip(names, hashes, strict=False)
+                if pair[0] != pair[1]
+            ]
+            if differing:
+                (tensor, certified, computed), *others = differing
+                layer, _, name = tensor.partition(".")
+                more = f" (the first of {len(differing)} tensors)" if others else ""
+                place = f"step {t}, layer {layer}, tensor {name}{more}"
+                return self._in_words(place, certified, computed)
+            self._same = t
         return None
 
-    def _difference_after(self, t: int) -> Difference | None:
-        certified, computed = self._records[t], self.run.records[t]
-        starts = range(0, len(certified), HASH_DIGITS)
-        pairs = [(certified[at:][:HASH_DIGITS], computed[at:][:HASH_DIGITS]) for at in starts]
-        differing = [index for index, (one, other) in enumerate(pairs) if one != other]
-        if differing:
-            layer, _, name = self._certificate["tensors"][differing[0]].partition(".")
-            place = f"step {t}, layer {layer}, tensor {name}"
-            if len(differing) > 1:
-                place += f" (the first of {len(differing)} tensors)"
-            return Difference(place, *pairs[differing[0]], self._last_same())
-        self._same = t
-        return None
-
-    def _difference_of_epoch(self, line: dict[str, Any]) -> Difference | None:
+    def _difference_of_epoch(self, line: Json) -> str | None:
         found = certified_epoch(line)
         expected = self._epochs.get(line["epoch"], found)
         wrong = next((name for name in expected if expected[name] != found.get(name)), None)
         if wrong is None:
             return None
         place = f"epoch {line['epoch']}, {wrong}"
-        return Difference(place, expected[wrong], found.get(wrong, "none"), self._last_same())
+        return self._in_words(place, expected[wrong], found.get(wrong, "none"))
 
-    def _difference_at_end(self) -> Difference | None:
-        """Return the difference in the epoch that is kept, or in its test loss."""
-        kept = self.run.kept_epoch
-        if self._certificate["kept_epoch"] != kept:
-            return Difference("kept_epoch", str(self._certificate["kept_epoch"]), str(kept))
-        certified, computed = self._certificate["test_loss"] or "none", self.run.test_loss or "none"
-        if certified != computed:
-            return Difference(f"epoch {kept}, test_loss", certified, computed)
-        return None
+    def _in_words(
+        self, place: str, expected: object, computed: object, source: str = "certified"
+    ) -> str:
+        same = f"; step {self._same} is the same" if self._same else ""
+        return f"the run differs at {place}: {source} {expected}, on {self.here} {computed}{same}"
 
-    def _last_same(self) -> str:
-        """Return in words up to which step everything is the same."""
-        return "" if self._same is None else f"step {self._same} is the same"
-
-    def difference_of_measures(self, folder: Path) -> Difference | None:
+    def difference_of_measures(self, folder: Path) -> str | None:
         """Return where metrics.jsonl or summary.json differ from the repeated run, if anywhere.
 
         Losses and hashes are compared bit by bit; other measures are computed on the host in
@@ -254,9 +237,14 @@ class Verification:
             found, computed = (json.loads(to_json(values)) for values in both)
             for name, value in computed.items():
                 if name not in _OF_MACHINE and not _is_same(name, found.get(name), value):
-                    written_one, own = f"{found.get(name)!r}", f"{value!r}"
-                    return Difference(f"{place}, {name}", written_one, own, source="written")
+                    was = repr(found.get(name))
+                    return self._in_words(f"{place}, {name}", was, repr(value), "written")
         return None
+
+
+def _cut(hashes: str) -> list[str]:
+    """Return the hashes of single tensors."""
+    return [hashes[at : at + HASH_DIGITS] for at in range(0, len(hashes), HASH_DIGITS)]
 
 
 def _is_same(name: str, found: Any, computed: Any) -> bool:

@@ -6,10 +6,12 @@ from contextlib import suppress
 import pytest
 
 from pluggable_mlp import get_backend
+from pluggable_mlp.files import write_json
+from pluggable_mlp.fit import certificate_of
 from pluggable_mlp.hashing import tensor_names
-from pluggable_mlp.runs.certificate import read_certificate, write_certificate
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.verify import read_certificate
 from pluggable_mlp.settings import Settings
 from tests.cli.certificates import sealed
 from tests.cli.children import running
@@ -114,7 +116,7 @@ def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     assert len(run.records) <= 128
     monkeypatch.setattr(Run, "test_measures", lambda self: {"loss": 1 / 3})
     path = tmp_path / "certificate.json"
-    write_certificate(run, path)
+    write_json(path, certificate_of(run, settings.to_dict()))
     assert path.stat().st_size < 1_000_000
     read, _ = read_certificate(path)
     numbers = [epoch["epoch"] for epoch in read["epochs"]]
