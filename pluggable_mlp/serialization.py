@@ -45,7 +45,10 @@ def write_tree(path: Path, tree: object, components: Components = _NO_COMPONENTS
     OSError
         As for `write_file`.
     """
-    content, ordered = _content_and_arrays(tree, components)
+    arrays: Arrays = {}
+    content = tree_to_json(tree, components, arrays)
+    # safetensors writes memory as it is.
+    ordered = {name: little_endian(array) for name, array in arrays.items()}
     bytearray(2**20 + 3 * sum(array.nbytes for array in ordered.values()))
     described = {"sha256": _sha256(content, ordered), "tree": content}
     write_file(path, save(ordered, {"pluggable_mlp": json.dumps(described)}))
@@ -171,19 +174,6 @@ def _component(components: Components, component: str, parameters: dict[str, obj
     kind = choose(components, component, "component")
     refuse_unknown(component, parameters, getattr(kind, "_fields", None) or parameters_of(kind))
     return kind(**parameters)
-
-
-def tree_sha256(tree: object, components: Components = _NO_COMPONENTS) -> str:
-    """Return the SHA-256 of a tree, as its file states it."""
-    return _sha256(*_content_and_arrays(tree, components))
-
-
-def _content_and_arrays(tree: object, components: Components) -> tuple[object, Arrays]:
-    """Return the JSON part of a tree and its arrays, as a file stores them."""
-    arrays: Arrays = {}
-    content = tree_to_json(tree, components, arrays)
-    # safetensors writes memory as it is.
-    return content, {name: little_endian(array) for name, array in arrays.items()}
 
 
 def _sha256(content: object, arrays: Arrays) -> str:

@@ -29,7 +29,7 @@ from pluggable_mlp.training.recipes import (
     TableForm,
     make_recipe,
 )
-from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 
 if TYPE_CHECKING:
     from pluggable_mlp.data import Dataset
@@ -115,6 +115,19 @@ class Settings(Options):
         """Whether the best epoch on the validation part is kept, rather than the last."""
         by_recipe = self.made_recipe.validation is not None and self.validation != 0.0
         return by_recipe or self.used("early_stopping") is not None
+
+    @property
+    def ends_with_epochs(self) -> str | None:
+        """What depends on the number of epochs: the schedule, or a part of the recipe."""
+        schedule = self.used("schedule")
+        if schedule is not None:
+            name, _ = parse_component(schedule, "schedule")
+            if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
+                return f"the schedule {name}"
+        decay = self.to_dict()["weight_decay"]
+        if self.made_recipe.ends_with_training(self.dropout, decay or 0.0):
+            return f"the dropout or decay of {self.recipe}"
+        return None
 
     def chosen(self, dataset: "Dataset") -> str:
         """Return in words the recipe, its values that are used, and what replaces the others.

@@ -1,8 +1,6 @@
 """Errors and warnings about data that cannot be used, or perhaps not as intended."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class DataError(ValueError):
@@ -62,11 +60,3 @@ class DataWarning(UserWarning):
 def warn(name: str, doubt: str) -> None:
     """Warn of data that can be used, but perhaps not as intended."""
     warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
-
-
-@contextmanager
-def no_data_warnings() -> Iterator[None]:
-    """Suppress `DataWarning`: training has already reported it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
-        yield

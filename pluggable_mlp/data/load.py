@@ -142,16 +142,12 @@ def load_dataset(
 
 
 def read_dataset(
-    options: "DataOptions",
-    preparation: "Preparation | None" = None,
-    source: Source | None = None,
-    *,
-    in_files: bool = False,
+    options: "DataOptions", preparation: "Preparation | None" = None, *, in_files: bool = False
 ) -> Dataset:
-    """Return the data set that options describe, as `load_dataset` does, or those of a source."""
+    """Return the data set that options describe, as `load_dataset` does."""
     from pluggable_mlp.data.build import build_dataset
 
-    source = load_source(options, preparation) if source is None else source
+    source = load_source(options, preparation)
     if options.test is None:
         return build_dataset(source, options, preparation, in_files=in_files)
     if "test" in source.splits:

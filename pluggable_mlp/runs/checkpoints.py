@@ -6,20 +6,15 @@ They are in the run's folder `checkpoints`: `NUMBER.safetensors`, as `serializat
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.files import sync_folder
-from pluggable_mlp.hashing import HASH_DIGITS
-from pluggable_mlp.serialization import (
-    Components,
-    read_tree,
-    tree_sha256,
-    write_tree,
-)
+from pluggable_mlp.hashing import HASH_DIGITS, sha256_of
+from pluggable_mlp.serialization import Components, read_tree, write_tree
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.step import TrainState
@@ -42,8 +37,8 @@ class Checkpoint(NamedTuple):
         Where training is.
     epochs : int
         How many lines of the history were written before it.
-    metrics_sha256 : str
-        The hash of these lines, as in `metrics.jsonl`.
+    files_sha256 : str
+        The hash of these lines and of the settings, from `written_sha256`.
     kept_epoch : int
         The epoch of `parameters`; 0 before the first has ended.
     parameters : list of dict of arrays or None
@@ -52,21 +47,16 @@ class Checkpoint(NamedTuple):
         The hashes of the tensors, by step.
     backend : str
         The backend that it was made on: "numpy:cpu".
-    settings : dict
-    data_sha256, preparation_sha256 : str
     """
 
     position: Position
     epochs: int
-    metrics_sha256: str
+    files_sha256: str
     kept_epoch: int
     parameters: LibraryArrays | None
     record_every: int
     records: dict[int, str]
     backend: str
-    settings: dict[str, Any]
-    data_sha256: str
-    preparation_sha256: str
 
 
 _COMPONENTS: Components = {of.__name__: of for of in (Checkpoint, Position, TrainState, Memory)}
@@ -105,12 +95,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> b
     return True
 
 
-def in_short(checkpoint: Checkpoint | None) -> str:
-    """Return a hash of a checkpoint whose arrays are NumPy's, and its step; or "none"."""
+def in_short(folder: Path, checkpoint: Checkpoint | None) -> str:
+    """Return the hash of a checkpoint's file, and its step; or "none"."""
     if checkpoint is None:
         return "none"
-    sha = tree_sha256(checkpoint, _COMPONENTS)[:HASH_DIGITS]
-    return f"{sha} after step {checkpoint.position.state.t}"
+    step = checkpoint.position.state.t
+    return f"{sha256_of([_checkpoints(folder)[step].read_bytes()])[:HASH_DIGITS]} after step {step}"
 
 
 def checkpoint_steps(folder: Path) -> list[int]:

@@ -1,7 +1,6 @@
 """A saved run: its network, predictions for data, and how good they are."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,7 @@ from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.data.errors import DataError, DataWarning, no_data_warnings
-from pluggable_mlp.data.load import examples_like, load_inputs, load_source_like, read_dataset
+from pluggable_mlp.data.load import examples_like, load_inputs, load_source_like
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import (
     block_of,
@@ -21,7 +19,7 @@ from pluggable_mlp.data.split import (
     keep_on_disk,
     needs_blocks,
 )
-from pluggable_mlp.data.values import Source, Split
+from pluggable_mlp.data.values import Split
 from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
@@ -145,7 +143,7 @@ class SavedRun:
         else:
             source = load_source_like(self.preparation, data)
             needed = needs_blocks((split.inputs for split in source.splits.values()), None)
-            inputs, targets = self._other_examples(keep_on_disk(source, None))
+            inputs, targets = examples_like(self.preparation, keep_on_disk(source, None))
             size = self.settings.block_size or block_of(inputs, needed)
         arithmetic = self.settings.arithmetic
         examples = make_examples(
@@ -167,27 +165,6 @@ class SavedRun:
             units=self.preparation.target_units,
         )
         return {"examples": len(examples), **measured}, counts
-
-    def _other_examples(self, source: Source) -> Split:
-        """Return the examples of other data, prepared as in training."""
-        if "test" not in source.splits and self._was_trained_on(source):
-            doubt = "the run was trained on all of these examples"
-            if self.settings.test_share:
-                doubt = (
-                    "the run was trained on most of these examples; without --data, those that "
-                    "were kept for testing are measured"
-                )
-            warnings.warn(f"{source.name}: {doubt}", DataWarning, stacklevel=3)
-        return examples_like(self.preparation, source)
-
-    def _was_trained_on(self, source: Source) -> bool:
-        try:
-            with no_data_warnings():
-                options = self.settings.data_options()
-                dataset = read_dataset(options, self.preparation, source)
-        except DataError:  # other columns or labels, too few examples: it was not
-            return False
-        return bool(dataset.sha256() == self.config["data_sha256"])
 
     def _own_test_part(self, data: str | None = None) -> Split:
         """Return the test part of the run's data, perhaps from another place."""

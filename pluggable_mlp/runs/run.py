@@ -6,6 +6,7 @@ the settings and the parameters).  `folder.py` decides when to write them, and `
 them.  What is printed belongs in `cli`.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.distributed import Communicator
-from pluggable_mlp.files import json_lines, json_sha256, write_json
+from pluggable_mlp.files import Json, json_lines, json_sha256, write_json
 from pluggable_mlp.fit import Fit, versions
 from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.runs.checkpoints import Checkpoint
@@ -23,6 +24,16 @@ from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import measure
 from pluggable_mlp.training.loop import Epoch, Position, Progress
+
+WHERE = ("data", "test")
+"""Settings that say where something is: it may be elsewhere when a run goes on."""
+
+
+def written_sha256(settings: Settings, config: Json, history: Sequence[Json]) -> str:
+    """Return the hash of what must not change until a run goes on: config.json and the epochs."""
+    free = {*WHERE} if settings.ends_with_epochs else {*WHERE, "epochs"}
+    kept = {name: value for name, value in config["settings"].items() if name not in free}
+    return sha256_of([json_sha256({**config, "settings": kept}), *map(json_lines, history)])
 
 
 class Run(Fit):
@@ -66,15 +77,12 @@ class Run(Fit):
         return Checkpoint(
             position=position,
             epochs=len(self.history),
-            metrics_sha256=sha256_of(map(json_lines, self.history)),
+            files_sha256=written_sha256(self.settings, self.config, self.history),
             kept_epoch=self.kept_epoch,
             parameters=self.parameters if self.kept_epoch else None,
             record_every=self.record_every,
             records=self.records,
             backend=f"{self.backend.name}:{self.backend.device}",
-            settings=self.settings.to_dict(),
-            data_sha256=self.data_sha256,
-            preparation_sha256=json_sha256(self.preparation.to_dict()),
         )
 
     def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:

@@ -5,7 +5,8 @@ Training belongs in `run.py`, predictions in `predict.py`.
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset
-from pluggable_mlp.data.errors import DataError, no_data_warnings
+from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.load import load_for_testing
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import Split
@@ -113,51 +114,29 @@ def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
     return on_backend
 
 
-def read_history(path: Path, validated: bool = False) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl before the first that is not whole; none without a file.
-
-    Parameters
-    ----------
-    path : Path
-    validated : bool, default False
-        Whether each line must have a loss of the validation part.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, or a whole line is not that of its epoch, or lacks a measure
-        that the first one has.
+        If the file cannot be read, or a whole line is not that of its epoch.
     """
     lines: list[dict[str, Any]] = []
-    names: Iterable[str] = ("validation_loss",) if validated else ()
     content = read_file(path, "a line for each epoch") if path.exists() else b""
     for number, text in enumerate(content.splitlines(), 1):
         try:
             line = json.loads(text)
         except (ValueError, RecursionError):  # the process was killed while it wrote
             break
-        with damaged(path):
-            _check_line(line, number, names)
+        with damaged(path, f"is damaged: line {number}"):
+            check_kind(line, _Epoch)
+            if line["epoch"] != number:
+                raise ValueError(f"it is of epoch {line['epoch']}")
         if line.get("validation_loss", 0.0) is None:
             line["validation_loss"] = math.inf  # JSON has null for these
         lines.append(line)
-        names = lines[0]
     return lines
-
-
-def _check_line(line: Any, number: int, names: Iterable[str]) -> None:
-    """Raise ValueError unless a line belongs to an epoch and has these names."""
-    try:
-        check_kind(line, _Epoch)
-    except ValueError as error:
-        raise ValueError(f"line {number}: {error}") from None
-    for name in line.keys() - _Epoch.__annotations__:
-        if not isinstance(line[name], float | None):
-            raise ValueError(f"line {number}: {name} is {line[name]!r}, expected a number or null")
-    if line["epoch"] != number:
-        raise ValueError(f"line {number} is of epoch {line['epoch']}")
-    if missing := [name for name in names if name not in line]:
-        raise ValueError(f"line {number} lacks {', '.join(missing)}")
 
 
 def load_own_data(
@@ -214,7 +193,7 @@ def load_own_test_part(
 def _of_own_data() -> Iterator[None]:
     """Read data without repeating training's warnings; say how to name them if that fails."""
     try:
-        with no_data_warnings():
+        with warnings.catch_warnings(action="ignore", category=DataWarning):
             yield
     except DataError as error:
         raise error.or_else(_WHERE) from None
