@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
@@ -39,7 +39,7 @@ from pluggable_mlp.estimators.parameters import (
 )
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
-from pluggable_mlp.estimators.validation import check_sample_weight, require_targets
+from pluggable_mlp.estimators.validation import check_sample_weight
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
@@ -199,8 +199,11 @@ class BaseTable(FilesMixin, TableParameters, ABC):
                 return
 
     @abstractmethod
-    def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
-        """Return labels or numbers (n,) for `build_dataset`; set the classes or check them."""
+    def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
+        """Return the targets (n,) of a frame's rows as labels or numbers for `build_dataset`.
+
+        Those of `fit` set the classes, later ones are checked against them.
+        """
 
     def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
         """Return the weights of the training rows, multiplied by any class weights."""
@@ -214,14 +217,11 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         self, X: Any, y: Any, sample_weight: Any, eval_set: Any, settings: Settings
     ) -> tuple[Dataset, dict[str, Array | None]]:
         """Return the data set with its parts, and the weights of each."""
-        require_targets(self, y)
         frame, categorical = frame_to_fit(self, X)
         if len(frame) < 2:
             raise ValueError("X has n_samples = 1, expected two rows or more")
-        targets = self._targets_of(frame, y, is_new=True)
+        targets = self._targets(frame, y, is_new=True)
         given = check_sample_weight(len(frame), sample_weight, "float64")
-        if given is not None and given.min() < 0.0:
-            raise ValueError(f"sample_weight holds {given.min():g}, expected numbers of at least 0")
         rows = {"train": np.ones(len(frame), np.bool_)}
         if eval_set is None and self.validation_fraction:
             chosen = self._chosen(targets, settings.seed)
@@ -252,16 +252,9 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             raise ValueError(f"eval_set is {type(eval_set).__name__}, expected a tuple (X, y)")
         X, y = eval_set
         frame = frame_like(self, X, preparation)
-        targets = as_targets(
-            "eval_set", "validation", self._targets_of(frame, y, is_new=False), self._task
-        )
+        targets = self._targets(frame, y, is_new=False)
+        targets = as_targets("eval_set", "validation", targets, self._task)
         return preparation.apply("eval_set", Split(frame, targets), block_size=1)
-
-    def _targets_of(self, frame: Any, y: Any, *, is_new: bool) -> Array:
-        """Return the targets of the rows of a frame, as `_targets` does."""
-        given = np.asarray(on_host(y) if hasattr(y, "shape") else y)
-        check_consistent_length(np.empty(len(frame)), given)
-        return self._targets(given, is_new=is_new)
 
     def _chosen(self, targets: Array, seed: int) -> Array:
         """Return which rows (n,) are kept for validation."""

@@ -5,8 +5,6 @@ Their common code is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from math import isfinite
-from numbers import Real
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -15,13 +13,12 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.values import Task
 from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
-from pluggable_mlp.estimators.validation import weights_by_index
+from pluggable_mlp.estimators.validation import check_targets, weights_by_index
 
 
 @with_parameters
@@ -162,9 +159,11 @@ class TableClassifier(ClassifierMixin, BaseTable):
         own: Array = factors[np.searchsorted(ordered, targets)]
         return own if weights is None else own * weights
 
-    def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
-        labels = column_or_1d(y, warn=True)
-        _refuse_unusable(labels)
+    def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
+        labels = column_or_1d(check_targets(self, frame, y, numeric=False))
+        for row, label in enumerate(labels.tolist() if labels.dtype.kind in "OmM" else (), 1):
+            if not isinstance(label, str):
+                raise ValueError(f"y holds {label!r} in row {row}, expected only texts as objects")
         check_classification_targets(labels)
         if is_new:
             self.classes_, indices = np.unique(labels, return_inverse=True)
@@ -237,20 +236,8 @@ feature_names_in_
         predicted: NDArray[Any] = self.preparation_.in_own_units(scaled)
         return predicted
 
-    def _targets(self, y: NDArray[Any], *, is_new: bool) -> Array:
-        if y.dtype.kind in "mM":
-            raise ValueError(
-                f"y holds dates or times ({y.dtype}), expected numbers; convert them, such as to "
-                "days since the first"
-            )
-        cells = y.ravel() if y.dtype.kind in "USO" else ()
-        text = next((of for of in cells if isinstance(of, str)), None)
-        if text is not None:
-            raise ValueError(
-                f"y holds {str(text)!r}, expected numbers; for classes, take TableClassifier"
-            )
-        numbers = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y", estimator=self)
-        return column_or_1d(numbers, warn=True)
+    def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
+        return column_or_1d(check_targets(self, frame, y, numeric=True), dtype=np.float64)
 
 
 def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
@@ -258,16 +245,3 @@ def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
     if all(issubclass(kind, str) for kind in {*map(type, labels.tolist())}):
         return labels.astype(str)
     return labels if labels.dtype.kind in "iu" else indices
-
-
-def _refuse_unusable(labels: NDArray[Any]) -> None:
-    """Raise ValueError if a label (n,) is missing, or of a type that no saved model can hold."""
-    if labels.dtype.kind in "USiub":
-        return
-    for row, label in enumerate(labels.tolist(), 1):
-        is_label = isinstance(label, str | Real) and (isinstance(label, str) or isfinite(label))
-        if not is_label:
-            raise ValueError(
-                f"y holds {label!r} in row {row}, expected texts, whole numbers, booleans or "
-                "floats; leave such rows out"
-            )

@@ -131,23 +131,14 @@ def host_copy(data: Any) -> Any:
     return array.astype(np.int64) if array.dtype.kind == "u" else array
 
 
-def require_targets(estimator: object, y: object) -> None:
-    """Raise ValueError if there is no y."""
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
-            "y is None."
-        )
-
-
-def check_targets(estimator: object, X: Array, y: Any, *, numeric: bool) -> NDArray[Any]:
+def check_targets(estimator: object, X: Any, y: Any, *, numeric: bool) -> NDArray[Any]:
     """Return y (examples,) or (examples, outputs), with more than one output, on the host.
 
     Parameters
     ----------
     estimator
         The caller, for errors.
-    X : array or SparseRows
+    X : array, SparseRows or polars.DataFrame
         Already checked.
     y
         From any place.
@@ -159,7 +150,11 @@ def check_targets(estimator: object, X: Array, y: Any, *, numeric: bool) -> NDAr
     ValueError
         As scikit-learn's `check_X_y`.
     """
-    require_targets(estimator, y)
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
+            "y is None."
+        )
     targets = check_array(
         host_copy(y),
         accept_sparse="csr",

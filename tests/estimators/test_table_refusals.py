@@ -19,10 +19,10 @@ WRONG = {
     "labels that are dates": (
         frame(),
         np.array(DATES[:2] * (N // 2)),
-        r"y holds datetime.date\(2026, 1, 1\) in row 1, expected texts, whole numbers, booleans or",
+        r"y holds datetime.date\(2026, 1, 1\) in row 1, expected only texts",
     ),
     "one class": (frame(), ["a"] * N, "y has one class, 'a', expected two"),
-    "holes": (frame(), [None, *LABELS[1:]], "y holds None in row 1, expected texts"),
+    "holes": (frame(), [None, *LABELS[1:]], "y holds None in row 1, expected only texts"),
     "some holes": (frame(), [*LABELS[2:], None, None], f"y holds None in row {N - 1}"),
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
     "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
@@ -54,7 +54,7 @@ def test_a_loss_of_another_task_is_named():
 def test_a_target_with_holes_or_of_texts_is_refused():
     with pytest.raises(ValueError, match="Input y contains NaN"):
         TableRegressor(**QUICK).fit(frame(), [float("nan"), *PRICES[1:]])
-    with pytest.raises(ValueError, match="y holds 'yes', expected numbers; .*TableClassifier"):
+    with pytest.raises(ValueError, match="numeric' is not compatible with"):
         TableRegressor(**QUICK).fit(frame(), LABELS)
 
 
@@ -78,7 +78,7 @@ def test_eval_set_is_checked():
 
 
 @pytest.mark.parametrize("model", [TableClassifier(), TableRegressor()], ids=["classes", "numbers"])
-@pytest.mark.parametrize("y", [[], [1], [1] * (N + 1)], ids=["none", "one", "one more"])
+@pytest.mark.parametrize("y", [[1], [1] * (N + 1)], ids=["one", "one more"])
 def test_targets_of_another_length_are_refused(model, y):
     with pytest.raises(ValueError, match=rf"inconsistent numbers of samples: \[{N}, {len(y)}\]"):
         model.fit(frame(), y)
@@ -87,7 +87,7 @@ def test_targets_of_another_length_are_refused(model, y):
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
 def test_negative_weights_are_refused(fraction):
     weights = np.where(np.arange(N) == 7, -2.0, 1.0)
-    with pytest.raises(ValueError, match="sample_weight holds -2, expected numbers of at least 0"):
+    with pytest.raises(ValueError, match="sample_weight holds negative numbers"):
         TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
 
 
