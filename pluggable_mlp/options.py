@@ -63,7 +63,7 @@ class DataOptions:
         "commas. By default the last."] = None
     header: Annotated[Literal["yes", "no"] | None,
         "Whether the first line of a .csv or .tsv names the columns: yes or no; by default it does "
-        "if none of its fields is a number, or if its numbers count the columns."] = None
+        "if none of its fields is a number or missing."] = None
     encoding: Annotated[str | None,
         "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8."] = None
     decimal: Annotated[Literal["point", "comma"],

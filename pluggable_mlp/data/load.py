@@ -80,7 +80,7 @@ def load_dataset(
         in seven, unless the data have a test part of their own.
     header : bool, optional
         Whether the first line of a .csv or .tsv names the columns; by default it does if no field
-        is a number, or if its numbers, three or more, count from 0 or 1.
+        is a number or missing.
     encoding : str, optional
         The encoding of a .csv or .tsv, by default UTF-8.
     decimal : {"point", "comma"}, default "point"

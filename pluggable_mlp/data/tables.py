@@ -37,9 +37,6 @@ TABLES = (*TEXT_FILES, *_COLUMNAR)
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", ".")
 """What stands for a missing value, in lower case."""
 
-FEWEST_COUNTED = 3
-"""So many of a first line's numbers have to count the columns, if it names them."""
-
 
 def is_table(data: object) -> bool:
     """Return whether this is a data frame, or the path of a table, by its suffix."""
@@ -149,7 +146,7 @@ def _from_text(
     fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
     header = options.header == "yes"
     if options.header is None:
-        header = _has_header(path, fields, asked.decimal, preparation)
+        header = _has_header(fields, asked.decimal, preparation)
     if header:
         _check_names(path, fields)
         frame = frame[1:]
@@ -192,14 +189,11 @@ def _parsed(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
     return frame
 
 
-def _has_header(
-    path: str, fields: list[str], decimal: Decimal, preparation: Preparation | None
-) -> bool:
+def _has_header(fields: list[str], decimal: Decimal, preparation: Preparation | None) -> bool:
     """Return whether the first line of a text names the columns.
 
     If training's table had no header, none has.  A line with a name of a training column is a
-    header.  Any other is one if none of its fields is a number or missing; in training also if
-    its numbers, three or more, count from 0 or 1: pandas' 0,1,2,3, or label,1,2,3.
+    header.  Any other is one if none of its fields is a number or missing.
     """
     if preparation is not None and preparation.header is False:
         return False
@@ -207,22 +201,8 @@ def _has_header(
         return True
     polars = import_polars()
     rest = polars.Series(fields[1:] if fields[0] == "" else fields, dtype=polars.String)
-    is_number = as_numbers(rest, decimal).is_not_null()
-    if rest.filter(~is_number).str.to_lowercase().is_in(MISSING).any():
-        return False
-    numbers = rest.filter(is_number).to_list()
-    if preparation is None or not numbers:
-        return not numbers or _count(numbers)
-    if preparation.columns is None and _count(numbers):
-        shown = ",".join(fields[:5])
-        warn(path, f"the first line, {shown}, is an example, as training had no names of columns")
-    return False
-
-
-def _count(numbers: list[str]) -> bool:
-    """Return whether numbers, at least three, count from 0 or 1."""
-    counted = [[str(k + first) for k in range(len(numbers))] for first in (0, 1)]
-    return len(numbers) >= FEWEST_COUNTED and numbers in counted
+    is_value = as_numbers(rest, decimal).is_not_null() | rest.str.to_lowercase().is_in(MISSING)
+    return not is_value.any()
 
 
 def _check_lines(path: str, text: str, delimiter: str) -> None:
