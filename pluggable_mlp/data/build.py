@@ -5,7 +5,7 @@ How rows are prepared belongs in `preparation.py`, the rules that a `Dataset` ke
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
-from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -80,6 +80,8 @@ def build_dataset(
     else:
         task = values.as_task(options.task)
     recipe = make_recipe(options.recipe or NONE)
+    if preparation is None and not source.is_table:  # errors count examples as the source does
+        source = _with_features(source)
     splits, shares = divide(source, options, task, recipe.validation)
     if preparation is None:
         splits, preparation = _fit(source, splits, task, options, recipe)
@@ -98,6 +100,15 @@ def build_dataset(
         validation_share=shares["validation"],
         block_size=block_of(splits["train"].inputs, needed),
     )
+
+
+def _with_features(source: Source) -> Source:
+    """Return a source of arrays with inputs (n, features)."""
+    splits = {
+        part: Split(as_inputs(source.name, part, inputs), targets)
+        for part, (inputs, targets) in source.splits.items()
+    }
+    return replace(source, splits=splits)
 
 
 def _fit(
@@ -176,7 +187,7 @@ def _as_arrays(
     """Return the inputs of all splits as arrays, and the fitted columns of a table."""
     name = source.name
     if not source.is_table:
-        return _as_inputs(source, splits), None
+        return {part: split.inputs for part, split in splits.items()}, None
     frame = splits["train"].inputs
     columns = fit_columns(name, frame, categorical=source.categorical, pairs=recipe.pairs)
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
@@ -188,17 +199,6 @@ def _as_arrays(
     if lacks or any(of.kind != "number" for of in columns):
         return arrays, columns
     return {part: encoded[:] for part, encoded in arrays.items()}, columns
-
-
-def _as_inputs(source: Source, splits: dict[str, Split]) -> dict[str, Array]:
-    """Return the inputs of all splits as features.
-
-    Errors count examples as the source does, before it was divided.
-    """
-    name = source.name
-    with suppress(DataError):
-        return {part: as_inputs(name, part, given.inputs) for part, given in splits.items()}
-    return {part: as_inputs(name, part, given.inputs) for part, given in source.splits.items()}
 
 
 def _scaled_inputs(
