@@ -16,7 +16,7 @@ from pluggable_mlp.data.columns import as_enum, import_polars
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table, source_of
-from pluggable_mlp.data.values import LARGEST_EXACT, Source, Split
+from pluggable_mlp.data.values import Source, Split
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import closest
 from pluggable_mlp.wording import listed
@@ -220,12 +220,7 @@ def typed(
     """
     polars = import_polars()
     if column.dtype.is_numeric():
-        numbers = _finite(source, column.cast(polars.Float64))
-        beyond = numbers.filter(numbers.abs() > LARGEST_EXACT)
-        if kind == TEXTS and len(beyond):
-            fault = f"column {column.name!r} holds {beyond[0]:.0f}, a category beyond 2**53"
-            raise DataError(source, fault, "convert the column to texts")
-        return numbers
+        return _finite(source, column.cast(polars.Float64))
     texts = _texts(source, column)
     texts = texts.set(texts.str.to_lowercase().is_in(MISSING), None)
     if kind == TEXTS:

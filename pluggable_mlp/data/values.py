@@ -128,7 +128,7 @@ def check_finite(name: str, part: str, kind: str, values: Array) -> None:
 
 
 def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
-    """Convert numbers of any dtype and shape to float32 or float64, exactly.
+    """Convert numbers of any dtype and shape to float32 or float64.
 
     Raises
     ------
@@ -139,17 +139,8 @@ def as_floats(name: str, part: str, kind: str, values: Array) -> Array:
     if letter not in "fiub" or size > 8:
         fault = f"the {part} {kind} are of dtype {values.dtype}"
         raise DataError(name, fault, "give float32 or float64, or integers; pixels as uint8")
-    if letter in "iu" and size > 4:
-        _refuse_inexact(name, part, kind, values)
     dtype = np.float32 if letter == "f" and size <= 4 else np.float64
     return np.require(values, dtype, ["C", "W"])
-
-
-def _refuse_inexact(name: str, part: str, kind: str, values: Array) -> None:
-    low, high = int(values.min()), int(values.max())
-    if max(-low, high) > LARGEST_EXACT:
-        fault = f"the {part} {kind} go from {low} to {high}"
-        raise DataError(name, fault, "scale them to at most 2**53")
 
 
 def as_inputs(name: str, part: str, values: Array) -> Array:
@@ -284,7 +275,10 @@ def _as_labels(name: str, part: str, values: Array) -> Array:
         if bad.size:
             fault = f"the {part} label {bad[0]} is not a whole number"
             raise DataError(name, fault, f"classes are whole numbers or texts; {REGRESSION}")
-    _refuse_inexact(name, part, "labels", values)
+    low, high = int(values.min()), int(values.max())
+    if max(-low, high) > LARGEST_EXACT:
+        fault = f"the {part} labels go from {low} to {high}"
+        raise DataError(name, fault, "scale them to at most 2**53, or write them as texts")
     return values.astype(np.int64)
 
 

@@ -54,7 +54,6 @@ def test_values_are_kept_and_axes_flattened(given_dtype, kept_dtype, scale):
         (np.zeros((3, 0)), "shape (3, 0)"),
         (np.zeros((3, 1), dtype=complex), "complex128"),
         (np.array([["a"], ["b"], ["c"]]), "<U1"),
-        (np.array([[2**53 + 1], [0], [0]]), "2**53"),
         (np.array([[np.inf], [0], [0]]), "feature 0 of example 0 of the train inputs is inf"),
     ],
 )
@@ -131,10 +130,6 @@ def test_regression_targets_are_kept_as_floats(check_rules, targets, kept, outpu
         (np.float64(1), "the train targets have shape ()"),
         (np.zeros((3, 0)), "the train targets have shape (3, 0)"),
         (np.zeros(2), "inputs have shape (3, 1), the targets (2,); give one of the targets"),
-        (
-            np.array([0, 1, 2**53 + 1]),
-            "the train targets go from 0 to 90071992",
-        ),
         (np.array([0, np.nan, 1]), "example 1 of the train targets is nan"),
         (np.array([[0, 0], [0, 0], [0, -np.inf]]), "output 1 of example 2 of the train targets"),
     ],
