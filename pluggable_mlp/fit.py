@@ -14,8 +14,8 @@ import numpy as np
 from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
-from pluggable_mlp.data.encoded import EncodedArray
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.files import json_sha256

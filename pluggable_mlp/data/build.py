@@ -12,9 +12,8 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import scaling, values
-from pluggable_mlp.data.columns import Column, Order, fit_columns
+from pluggable_mlp.data.columns import Column, EncodedArray, Order, encode, fit_columns
 from pluggable_mlp.data.dataset import Dataset
-from pluggable_mlp.data.encoded import EncodedArray, encode
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling

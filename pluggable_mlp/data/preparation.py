@@ -16,8 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import Column, Described, Order
-from pluggable_mlp.data.encoded import EncodedArray, as_array, encode
+from pluggable_mlp.data.columns import Column, Described, EncodedArray, Order, encode
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
 from pluggable_mlp.data.split import in_memory
@@ -294,7 +293,7 @@ class Preparation:
                 raise DataError(name, fault, f"give the columns {', '.join(self.used_names)}")
             return values
         if self.columns is None:  # trained on an array; check_finite names what is missing
-            return as_array(values)
+            return values.to_numpy()
         encoded = encode(name, self.columns, values, self.order)
         return encoded[:] if self.plain else encoded
 

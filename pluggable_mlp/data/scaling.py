@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import as_bytes
 from pluggable_mlp.lazy import blocks, rows_within

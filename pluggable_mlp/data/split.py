@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.values import Source, Split, Task, as_targets, is_frame
 from pluggable_mlp.fields import BelowOne, convert

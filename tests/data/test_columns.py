@@ -9,8 +9,7 @@ import pytest
 
 from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.choice import typed
-from pluggable_mlp.data.columns import Column, fit_columns
-from pluggable_mlp.data.encoded import encode
+from pluggable_mlp.data.columns import Column, encode, fit_columns
 
 polars = pytest.importorskip("polars")
 SimpleImputer = pytest.importorskip("sklearn.impute").SimpleImputer

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.data.columns import Column
-from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.columns import Column, EncodedArray
 from pluggable_mlp.data.scaling import fit_scaling
 
 GENERATOR = np.random.default_rng(0)

@@ -92,7 +92,7 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
     [
         (
             b"\0\0\x08\x01\0\0\0\x03" + b"\2\0\1",
-            "inputs have shape (4, 2, 3), the labels (3,)",
+            "inputs have shape (4, 6), the labels (3,)",
         ),
         (b"\0\0\x08\x01\0\0\0\x04" + b"\2\0\2\2", "a test label is 1, which training never saw"),
         (IMAGES, "train labels have shape (4, 2, 3)"),

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, arrays, choice, load_dataset, mnist
-from pluggable_mlp.data.encoded import as_array
 from pluggable_mlp.data.load import load_inputs, load_source
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import as_inputs, is_frame
@@ -123,7 +122,7 @@ def test_every_format_is_the_array_that_it_holds(tmp_path, name):
     (tmp_path / name).write_bytes(content)
     raw = load_inputs(tmp_path / name)
     if is_frame(raw):
-        raw = as_array(raw)
+        raw = raw.to_numpy()
     assert raw.dtype == np.dtype(array.dtype if name != "big.npy" else ">f8")
     np.testing.assert_array_equal(raw, array)
     inputs = as_inputs(name, "new", raw)

@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp import TableClassifier, fit, lazy
 from pluggable_mlp.data import split
-from pluggable_mlp.data.encoded import EncodedArray
+from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.training import streaming as of_training
 
 pl = pytest.importorskip("polars")
