@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
     check_classification_targets,
     type_of_target,
     unique_labels,
@@ -50,21 +51,12 @@ class ClassifierBase(BaseMLP):
 
     def _learn_classes(self, y: Any, classes: object) -> None:
         """Set `classes_` in the first call of `partial_fit`, or check later calls against it."""
-        known = getattr(self, "classes_", None)
-        if known is None and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is None:
-            return
-        given = unique_labels(on_host(classes))
-        if known is None:
-            self.classes_ = given
+        if hasattr(self, "classes_"):
+            self.classes_ = on_host(self.classes_)
+        if _check_partial_fit_first_call(self, None if classes is None else on_host(classes)):
             several = type_of_target(host_copy(y)).startswith(MULTILABEL)
-            self._label_kind = MULTILABEL if several else _kind_of(given)
-        elif not np.array_equal(on_host(known), given):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                f"{known!r}"
-            )
+            single = BINARY if self.classes_.shape[0] <= 2 else MULTICLASS
+            self._label_kind = MULTILABEL if several else single
 
     def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         check_classification_targets(y)
@@ -183,7 +175,3 @@ def _balanced(indices: NDArray[Any], classes: int, sample_weight: NDArray[Any]) 
     totals = [math.fsum(sample_weight[indices == index].tolist()) for index in range(classes)]
     present, total = sum(each > 0.0 for each in totals), math.fsum(totals)
     return [total / (present * each) if each > 0.0 else 1.0 for each in totals]
-
-
-def _kind_of(classes: NDArray[np.generic]) -> str:
-    return BINARY if classes.shape[0] <= 2 else MULTICLASS
