@@ -95,10 +95,12 @@ class TableParameters(BaseEstimator):
         """Return the settings that the parameters describe."""
         known = Settings.__dataclass_fields__
         values: dict[str, Any] = {
-            name: _plain(value) for name, value in self.get_params(False).items() if name in known
+            name: value for name, value in self.get_params(False).items() if name in known
         }
-        if isinstance(values["hidden"], int):
-            values["hidden"] = (values["hidden"],)
+        if self.hidden is not None:
+            values["hidden"] = tuple(np.ravel(self.hidden).tolist())
+        if isinstance(values.get("class_weight"), Mapping):
+            values["class_weight"] = None
         if "members" in parameters_of(RECIPES[self.recipe]):
             values["recipe"] = f"{self.recipe}:members={self.n_members}"
         values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
@@ -339,12 +341,3 @@ def _seed_of(random_state: RandomState) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
-
-
-def _plain(value: Any) -> Any:
-    """Return a parameter as settings hold it: NumPy's values as Python's, a mapping as None."""
-    if isinstance(value, Mapping):
-        return None
-    if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
