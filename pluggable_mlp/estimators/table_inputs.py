@@ -16,7 +16,6 @@ from sklearn.utils.validation import validate_data
 
 from pluggable_mlp.data.choice import TEXTS, inputs_of, typed
 from pluggable_mlp.data.columns import import_polars
-from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import open_table, source_of
 from pluggable_mlp.lazy import on_host
@@ -44,12 +43,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     if is_frame:
         places |= _categorical_columns(X)
     names = {table.columns[place] for place in places}
-    try:
-        columns = {of.name: typed(source, of, TEXTS if of.name in names else None) for of in table}
-    except DataError as error:
-        if is_frame:
-            raise
-        raise error.or_else("give a data frame, whose columns have names and types") from None
+    columns = [typed(source, of, TEXTS if of.name in names else None) for of in table]
     return import_polars().DataFrame(columns), names
 
 
@@ -84,10 +78,8 @@ def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) ->
 def _is_frame(X: Any) -> bool:
     if not find_spec("narwhals"):
         return False
-    from narwhals.dependencies import is_into_dataframe, is_polars_lazyframe
+    from narwhals.dependencies import is_into_dataframe
 
-    if is_polars_lazyframe(X):
-        raise ValueError("X is a LazyFrame of polars, expected a table of rows; pass X.collect()")
     return bool(is_into_dataframe(X))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from pluggable_mlp import DataError, TableClassifier, TableRegressor
+from pluggable_mlp import TableClassifier, TableRegressor
 from tests.estimators.tables import LABELS, PRICES, QUICK, N, frame
 
 pl = pytest.importorskip("polars")
@@ -27,15 +27,6 @@ WRONG = {
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
     "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
 }
-
-
-def test_a_column_of_an_array_of_objects_that_cannot_be_used_hints_at_a_data_frame():
-    X = np.empty((N, 2), object)
-    X[:, 0], X[:, 1] = range(N), LISTS
-    with pytest.raises(DataError, match="column 'x1' is of type List.*, or give a data frame, wh"):
-        TableClassifier(**QUICK).fit(X, LABELS)
-    with pytest.raises(DataError, match="or leave it out$"):
-        TableClassifier(**QUICK).fit(frame(list=LISTS), LABELS)
 
 
 @pytest.mark.parametrize("case", WRONG)
