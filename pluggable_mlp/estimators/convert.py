@@ -106,7 +106,7 @@ class ConversionMixin(FilesMixin):
         check_is_fitted(self)
         kind = _kind_of_sklearn(type(self))
         defaults, known = type(self)().get_params(), kind().get_params()
-        moving = ("backend", "device", "arithmetic", "callbacks", "progress_bar", "class_weight")
+        moving = ("backend", "device", "arithmetic", "callbacks", "class_weight")
         parameters = self.get_params()
         for name, value in parameters.items():
             if name not in known and name not in moving and value != defaults[name]:

@@ -164,23 +164,21 @@ class EpochsMixin(FittedMLP):
             by_weight=False,  # as in scikit-learn: only the steps use weights
         )
         try:
-            with self._progress_bar() as advance:
-                for end in training:
-                    if not end.ended:
-                        continue
-                    losses = end.losses.mean()  # a list for several members
-                    loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
-                    end.followed = loss
-                    is_last = self._record(loss)
-                    whole = dict(vars(self)), self._steps.state, self._rate.value
-                    advance()
-                    if self.callbacks is not None:
-                        is_last |= self._is_stopped(self._parameters_so_far())
-                    if is_last:
-                        break
-                else:
-                    if not incremental:
-                        self._warn_of_the_limit()
+            for end in training:
+                if not end.ended:
+                    continue
+                losses = end.losses.mean()  # a list for several members
+                loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
+                end.followed = loss
+                is_last = self._record(loss)
+                whole = dict(vars(self)), self._steps.state, self._rate.value
+                if self.callbacks is not None:
+                    is_last |= self._is_stopped(self._parameters_so_far())
+                if is_last:
+                    break
+            else:
+                if not incremental:
+                    self._warn_of_the_limit()
         except KeyboardInterrupt:
             if whole is None:  # nothing was learnt
                 raise

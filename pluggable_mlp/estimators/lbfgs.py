@@ -47,23 +47,19 @@ class LBFGSMixin(FittedMLP):
 
         trained, buffers, memory, _ = initial_state(xp, network, start, minimizer)
         before, self.n_iter_, is_last = math.inf, 0, False
-        with self._progress_bar() as advance:
-            while not is_last:
-                steepest = not memory.pairs
-                _, trained, memory = minimizer.minimize_step(
-                    xp, loss_and_gradients, trained, memory
-                )
-                assert memory.loss is not None
-                self.loss_, self.n_iter_ = memory.loss, self.n_iter_ + (not memory.finished)
-                self._print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-                advance()
-                small = _is_small(before, self.loss_)
-                is_last = memory.finished or (small and steepest) or bool(self._limit(looks))
-                is_last |= _largest(xp, memory.gradients) <= self.tol
-                is_last |= self._is_stopped(unwrapped(trained))
-                if small:  # at a corner, such as relu's, the estimated curvature misleads
-                    memory = memory._replace(pairs=())
-                before = self.loss_
+        while not is_last:
+            steepest = not memory.pairs
+            _, trained, memory = minimizer.minimize_step(xp, loss_and_gradients, trained, memory)
+            assert memory.loss is not None
+            self.loss_, self.n_iter_ = memory.loss, self.n_iter_ + (not memory.finished)
+            self._print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+            small = _is_small(before, self.loss_)
+            is_last = memory.finished or (small and steepest) or bool(self._limit(looks))
+            is_last |= _largest(xp, memory.gradients) <= self.tol
+            is_last |= self._is_stopped(unwrapped(trained))
+            if small:  # at a corner, such as relu's, the estimated curvature misleads
+                memory = memory._replace(pairs=())
+            before = self.loss_
         self._keep_at_home(unwrapped(trained))
         self._optimizer_state = None
         self._warn_of_limits(looks)

@@ -104,8 +104,6 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     callbacks : callable or list of callables, optional
         Each is called after each iteration with the model so far, a copy of the estimator; one that
         returns True ends the fit.
-    progress_bar : bool, default False
-        Show the iterations on a terminal.
     backend : str or None, default None
         Train with this array library, "torch" or "torch:cuda", instead of X's.  Attributes and
         predictions still belong to X's library.

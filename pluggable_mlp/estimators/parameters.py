@@ -178,7 +178,6 @@ class EstimatorParameters(BaseEstimator):
     clip_norm: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None] = None
     n_members: Count = 1
     callbacks: Annotated[Callback | Sequence[Callback] | None, list, tuple, callable, None] = None
-    progress_bar: Switch = False
     backend: Annotated[str | None, str, None] = None
     device: Annotated[str | None, str, None] = None
     arithmetic: Arithmetic = "native"
@@ -351,21 +350,6 @@ class FittedMLP(EstimatorParameters, ABC):
     def _print(self, message: str) -> None:
         if self.verbose:
             print(message)
-
-    @contextmanager
-    def _progress_bar(self) -> Iterator[Callable[[], None]]:
-        """Show a bar of the iterations on a terminal if requested; yield its advance."""
-        if not self.progress_bar:
-            yield lambda: None
-            return
-        from rich.console import Console
-        from rich.progress import Progress as Bar
-
-        console = Console(stderr=True)
-        is_shown = console.is_terminal or console.is_jupyter
-        with Bar(console=console, transient=True, disable=not is_shown) as bar:
-            task = bar.add_task(type(self).__name__, total=self.max_iter)
-            yield lambda: bar.advance(task)
 
 
 def _hidden_widths(hidden_layer_sizes: Widths) -> list[int]:

@@ -27,7 +27,7 @@ from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
 FORMAT = 2
-_OF_THE_MACHINE = ("backend", "callbacks", "device", "progress_bar", "verbose")
+_OF_THE_MACHINE = ("backend", "callbacks", "device", "verbose")
 COMPONENTS: Components = {
     kind.__name__: kind
     for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, TRANSFORMS)

@@ -148,16 +148,6 @@ def test_scores_of_the_held_out_part_count_the_weights_that_fit_was_given():
     assert expected.validation_scores_ != MLPClassifier(**steady).fit(X, Y).validation_scores_
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_a_bar_shows_the_epochs_on_a_terminal(terminal, capsys, monkeypatch):
-    if terminal:
-        monkeypatch.setenv("FORCE_COLOR", "1")  # Rich takes any stream for a terminal then
-    MLPClassifier(max_iter=3, progress_bar=True).fit(X, Y)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert ("MLPClassifier" in err) == terminal
-
-
 def test_without_scikit_learn_the_error_has_the_remedy_and_the_rest_works():
     code = """
 import sys
