@@ -15,11 +15,10 @@ from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin
-from pluggable_mlp.estimators.epochs import RECORDS, EpochsMixin
-from pluggable_mlp.estimators.lbfgs import LBFGSMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fitted_apart
 from pluggable_mlp.estimators.saving import described
+from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (
     check_same_place,
@@ -62,7 +61,7 @@ def takes_steps(method: Method) -> Method:
     return offered
 
 
-class BaseMLP(ConversionMixin, EpochsMixin, LBFGSMixin, ABC):
+class BaseMLP(ConversionMixin, SolversMixin, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
 
     @checks_parameters

@@ -5,7 +5,7 @@ classes (classes,) are in ascending order.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class ClassifierBase(BaseMLP):
     def _learn_classes(self, y: Any, classes: object) -> None:
         """Set `classes_` in the first call of `partial_fit`, or check later calls against it."""
         if hasattr(self, "classes_"):
-            self.classes_ = on_host(self.classes_)
+            self.classes_ = cast(Any, on_host(self.classes_))
         if _check_partial_fit_first_call(self, None if classes is None else on_host(classes)):
             several = type_of_target(host_copy(y)).startswith(MULTILABEL)
             single = BINARY if self.classes_.shape[0] <= 2 else MULTICLASS

@@ -1,7 +1,7 @@
 """The estimators' parameters with types and bounds, objects made from them, fitted attributes.
 
 Names and bounds are scikit-learn's, with ours added.  They describe a network, an optimizer
-and the initial weights.  The solvers are in `epochs.py` and `lbfgs.py`.
+and the initial weights.  The solvers are in `solvers.py`.
 """
 
 import math

@@ -229,7 +229,7 @@ def test_wherever_a_fit_is_interrupted_there_is_a_whole_one(warm_start):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_wherever_a_fit_is_interrupted_its_rate_is_that_of_its_epochs():
     """One step more is that after a fit of as many epochs, its learning rate and momentum too."""
-    of_epochs = "pluggable_mlp.estimators.epochs"
+    of_epochs = "pluggable_mlp.estimators.solvers"
     settings = {"solver": "sgd", "learning_rate": "invscaling", "batch_size": 150}
 
     def models(max_iter):
