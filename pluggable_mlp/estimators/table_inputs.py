@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
+from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils.validation import validate_data
 
 from pluggable_mlp.data.choice import TEXTS, inputs_of, typed
@@ -39,7 +40,8 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     """
     is_frame = _is_frame(X)
     source, table = _opened(estimator, X, is_frame, reset=True)
-    places = _places(table.columns if is_frame else [], table.width, estimator)
+    chosen = estimator.categorical_features
+    places = {*_get_column_indices(table, [] if chosen is None else list(chosen))}
     if is_frame:
         places |= _categorical_columns(X)
     names = {table.columns[place] for place in places}
@@ -102,19 +104,3 @@ def _table_of(array: NDArray[Any]) -> Any:
     return polars.DataFrame(
         [polars.Series(f"x{k}", column, strict=False) for k, column in enumerate(columns)]
     )
-
-
-def _places(names: list[str], width: int, estimator: Any) -> set[int]:
-    """Return the places of the `categorical_features`, which are chosen by name or place."""
-    found, chosen = set(), estimator.categorical_features
-    for one in () if chosen is None else np.asarray(chosen, dtype=object).tolist():
-        if isinstance(one, str) and one in names:
-            found.add(names.index(one))
-        elif isinstance(one, int) and not isinstance(one, bool) and -width <= one < width:
-            found.add(one % width)
-        else:
-            raise ValueError(
-                f"categorical_features has {one!r}, expected places from 0 to {width - 1}, or "
-                f"names of the columns of X, which {type(estimator).__name__} finds in data frames"
-            )
-    return found
