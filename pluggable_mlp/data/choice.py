@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.data.columns import as_enum, import_polars
+from pluggable_mlp.data.columns import as_enum, as_texts
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table, source_of
@@ -104,7 +104,9 @@ def inputs_of(
     else:
         found = _places(source, frame.columns, rest, header, preparation)
         kinds = {of.name: TEXTS if of.is_text else NUMBERS for of in preparation.used_columns}
-    return import_polars().DataFrame(
+    import polars
+
+    return polars.DataFrame(
         {
             name: typed(source, frame[place], kinds[name], decimal=decimal)
             for name, place in found.items()
@@ -188,7 +190,7 @@ def _as_array(source: str, columns: Sequence["Series"]) -> Array:
         fault = f"the target {texts[0].name!r} holds texts"
         raise DataError(source, fault, "give it alone, or numbers")
     if texts:
-        return np.asarray(texts[0].cast(import_polars().String).to_list())
+        return np.asarray(as_texts(texts[0]).to_list())
     arrays = [column.to_numpy() for column in columns]
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
 
@@ -218,7 +220,8 @@ def typed(
     DataError
         If it holds a text among numbers, infinity, or values such as lists.
     """
-    polars = import_polars()
+    import polars
+
     if column.dtype.is_numeric():
         return _finite(source, column.cast(polars.Float64))
     texts = _texts(source, column)
@@ -274,7 +277,8 @@ def target(
 
 def _whole(source: str, column: "Series") -> "Series":
     """Return a column as integers if it holds only integers, else as Float64."""
-    polars = import_polars()
+    import polars
+
     whole = column
     if column.dtype == polars.String:
         whole = column.cast(polars.Int64, strict=False)
@@ -297,7 +301,8 @@ def _finite(source: str, numbers: "Series") -> "Series":
 
 def _texts(source: str, column: "Series") -> "Series":
     """Return a column as texts without blanks around them; DataError for lists and the like."""
-    polars = import_polars()
+    import polars
+
     try:
         return column.cast(polars.String).str.strip_chars()
     except polars.exceptions.PolarsError:

@@ -183,19 +183,11 @@ def fit_columns(
     return made
 
 
-def import_polars(source: str = "") -> "Series":
-    """Return the module; DataError if it is not installed."""
-    try:
-        import polars
-    except ImportError:
-        fault = "is a table, and tables are read by polars, which is not installed"
-        raise DataError(source, fault, "python -m pip install 'pluggable-mlp[tables]'") from None
-    return polars
-
-
 def as_enum(texts: "Series") -> "Series":
     """Return a column of texts as an Enum of those that occur, in order."""
-    return texts.cast(import_polars().Enum(texts.drop_nulls().unique().sort()))
+    import polars
+
+    return texts.cast(polars.Enum(texts.drop_nulls().unique().sort()))
 
 
 def _fitted(values: "Series", is_categorical: bool) -> Column:
@@ -226,7 +218,8 @@ def _median(values: Array) -> float:
 
 def as_texts(values: "Series") -> "Series":
     """Return a column of numbers, or of an Enum, as texts: whole numbers without a point."""
-    polars = import_polars()
+    import polars
+
     if not values.dtype.is_numeric():
         return values.cast(polars.String)
     numbers = values.drop_nulls().unique()
@@ -287,7 +280,7 @@ def _values(name: str, column: Column, values: "Series") -> Array:
     distinct = values.dtype.categories.to_list()
     place = {category: index for index, category in enumerate(column.categories)}
     places = [place.get(text.lower() if column.is_boolean else text, -1) for text in distinct]
-    codes = values.to_physical().cast(import_polars().Int32).fill_null(-1).to_numpy()
+    codes = values.to_physical().fill_null(len(distinct)).to_numpy()
     found = np.asarray([*places, -1], np.int32)[codes]
     unseen = (found < 0) & ~missing
     if unseen.any():

@@ -18,6 +18,7 @@ from pluggable_mlp.data.arrays import (
 )
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Source, Split
+from pluggable_mlp.wording import require
 
 ENVIRONMENT = "PLUGGABLE_MLP_DATA"
 CLASSIC = "mnist.pkl.gz"
@@ -119,11 +120,9 @@ def load_named(name: str) -> Source:
 
 
 def _pooch(name: str) -> Any:
-    try:
-        import pooch
-    except ImportError:
-        fault = "is not on this machine, and downloading it needs pooch"
-        raise DataError(name, fault, "python -m pip install 'pluggable-mlp[download]'") from None
+    require("pooch", "download", f"{name} is not on this machine, and is downloaded")
+    import pooch
+
     return pooch
 
 

@@ -17,11 +17,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from pluggable_mlp.data.arrays import GET_A_NEW_COPY, check_file, check_unpacked, read_bytes
-from pluggable_mlp.data.columns import import_polars
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.wording import counted
+from pluggable_mlp.wording import counted, require
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -48,7 +47,9 @@ def as_numbers(texts: "Series", decimal: Decimal) -> "Series":
     if decimal == "comma":
         has_point = texts.str.contains(".", literal=True)
         texts = texts.set(has_point, None).str.replace(",", ".", literal=True)
-    return texts.cast(import_polars().Float64, strict=False)
+    import polars
+
+    return texts.cast(polars.Float64, strict=False)
 
 
 def source_of(data: object) -> str:
@@ -68,6 +69,7 @@ def open_table(
     """
     data, header = options.data, None
     source = source_of(data)
+    require("polars", "tables", f"{source}: is a table, and tables are read")
     if not isinstance(data, str | os.PathLike):
         frame = _from_frame(source, data)
     elif source.lower().endswith(tuple(_COLUMNAR)):
@@ -97,7 +99,8 @@ def _from_frame(source: str, frame: Any) -> "DataFrame":
     if names is None:
         fault = f"the data are of type {type(frame).__name__}, expected a path or a data frame"
         raise DataError(repr(frame)[:80], fault, "load_run(…).predict takes arrays, too")
-    polars = import_polars(source)
+    import polars
+
     _check_names(source, map(str, names))
     import narwhals
 
@@ -118,7 +121,8 @@ def _from_frame(source: str, frame: Any) -> "DataFrame":
 
 def _from_columns(path: str) -> "DataFrame":
     """Read a file of typed columns, unless its metadata declare too many values."""
-    polars = import_polars(path)
+    import polars
+
     check_file(path)
     kind = _COLUMNAR[os.path.splitext(path)[1].lower()]
     damaged = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError)
@@ -172,7 +176,8 @@ def _decoded(path: str, encoding: str) -> str:
 
 def _parsed(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
     """Return the fields of the lines of a text that are not blank, as texts."""
-    polars = import_polars(path)
+    import polars
+
     fault = ""
     try:
         frame = polars.read_csv(
@@ -199,7 +204,8 @@ def _has_header(fields: list[str], decimal: Decimal, preparation: Preparation | 
         return False
     if preparation is not None and not set(fields).isdisjoint(preparation.used_names):
         return True
-    polars = import_polars()
+    import polars
+
     rest = polars.Series(fields[1:] if fields[0] == "" else fields, dtype=polars.String)
     is_value = as_numbers(rest, decimal).is_not_null() | rest.str.to_lowercase().is_in(MISSING)
     return not is_value.any()

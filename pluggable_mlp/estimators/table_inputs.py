@@ -16,11 +16,11 @@ from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils.validation import validate_data
 
 from pluggable_mlp.data.choice import TEXTS, inputs_of, typed
-from pluggable_mlp.data.columns import import_polars
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import open_table, source_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.options import DataOptions
+from pluggable_mlp.wording import require
 
 
 def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
@@ -46,7 +46,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
         places |= _categorical_columns(X)
     names = {table.columns[place] for place in places}
     columns = [typed(source, of, TEXTS if of.name in names else None) for of in table]
-    return import_polars().DataFrame(columns), names
+    return type(table)(columns), names
 
 
 def frame_like(estimator: BaseEstimator, X: Any, preparation: Preparation) -> Any:
@@ -96,7 +96,9 @@ def _categorical_columns(X: Any) -> set[int]:
 
 def _table_of(array: NDArray[Any]) -> Any:
     """Return an array (n, features) as columns of polars."""
-    polars = import_polars("X")
+    require("polars", "tables", "X: is a table, and tables are read")
+    import polars
+
     if array.dtype.kind in "iufb":
         columns = [np.ascontiguousarray(column, np.float64) for column in array.T]
     else:

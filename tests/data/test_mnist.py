@@ -190,7 +190,9 @@ def test_a_file_that_is_not_genuine_is_not_kept(data, published, publish, conten
 def test_without_pooch_the_error_says_how_to_install_it(data, publish, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     publish("http://127.0.0.1/")
-    with pytest.raises(DataError, match=r"mnist: .* pip install 'pluggable-mlp\[download\]'"):
+    with pytest.raises(
+        ImportError, match=r"mnist is not on this .* pip install 'pluggable-mlp\[download\]'"
+    ):
         load_named("mnist")
     assert not data.exists()
 
