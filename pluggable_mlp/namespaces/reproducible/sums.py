@@ -16,7 +16,7 @@ are +0. Elements are assumed to be 0 or normal numbers.
 import math
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, one_nan, type_name
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, split
 from pluggable_mlp.shortcuts import own, zero_below
@@ -57,7 +57,7 @@ def sum(
     else:  # compared before the product, which then cannot be denormal
         total = zero_below(xp, total, smallest * divisor * (1.0 + 2.0**-50))
         total *= 1.0 / divisor if divisor else float("nan")
-    total = xp.astype(one_nan(xp, total), x.dtype, copy=False)
+    total = xp.astype(total, x.dtype, copy=False)
     if axis is None:
         return xp.reshape(total, (1,) * x.ndim if keepdims else ())
     return total if keepdims else xp.squeeze(total, axis=axis)
