@@ -38,12 +38,13 @@ the kind of the operands alone (never on data, k or device):
 """
 
 from functools import partial
+from itertools import product
 from threading import Event
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.compiling import call_compiled
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT, one_nan, type_name
+from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT, type_name
 from pluggable_mlp.executor import RunAll
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import (
@@ -54,7 +55,7 @@ from pluggable_mlp.namespaces.reproducible.operand import (
     scale_back,
 )
 from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_product
-from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, exact_ends
+from pluggable_mlp.namespaces.reproducible.splitting import add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
 from pluggable_mlp.shortcuts import own, zero_below
 
@@ -83,6 +84,12 @@ WIDTHS: dict[tuple[str, bool, bool], tuple[tuple[int, ...], tuple[int, ...]]] = 
     ("float64", False, True): ((35, 35), _FIXED),
     ("float64", True, True): (_FIXED, _FIXED),
 }
+
+PAIRS = {
+    (m, n): [(i, s - i) for s in range(max(m, n) - 1, -1, -1) for i in range(m) if 0 <= s - i < n]
+    for m, n in product((1, 2, 3), repeat=2)
+}
+"""The pairs of slices that are multiplied, of m and n slices: those with small products first."""
 
 
 def matmul(
@@ -262,19 +269,12 @@ def _sum_of_products(left: Operand, right: Operand) -> Array:
         return xp.matrix_transpose(with_all[i][..., j * n : (j + 1) * n, :])
 
     r: Array = None
-    for pair in pairs(a, b):
+    for pair in PAIRS[len(a.arrays), len(b.arrays)]:
         if r is None:
             r = term(*pair)
         else:
             r += term(*pair)
     return r
-
-
-def pairs(a: Slices, b: Slices) -> list[tuple[int, int]]:
-    """Return the pairs of slices that are multiplied, those with the smallest product first."""
-    counts = len(a.arrays), len(b.arrays)
-    reach = range(max(counts) - 1, -1, -1)
-    return [(i, s - i) for s in reach for i in range(counts[0]) if 0 <= s - i < counts[1]]
 
 
 def _exact_product(
@@ -319,5 +319,4 @@ def _without_tiny_bits(xp: Namespace, bias: Array, name: str) -> Array:
     bias = xp.expand_dims(xp.astype(bias, xp.float64), axis=-2)
     c = 1.5 * 2.0**53 * SMALLEST_NORMAL[name]
     on_grid = (bias + c) - c
-    bias = xp.where(xp.abs(bias) < 2.0**52 * SMALLEST_NORMAL[name], on_grid, bias) + 0.0
-    return one_nan(xp, bias)
+    return xp.where(xp.abs(bias) < 2.0**52 * SMALLEST_NORMAL[name], on_grid, bias) + 0.0

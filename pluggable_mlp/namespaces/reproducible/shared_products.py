@@ -16,7 +16,7 @@ from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand, scale_back
-from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS, Factor, pairs, rounded
+from pluggable_mlp.namespaces.reproducible.products import BLOCK, PAIRS, WIDTHS, Factor, rounded
 from pluggable_mlp.namespaces.reproducible.splitting import exact_ends
 
 
@@ -83,7 +83,7 @@ def _shared_sum(left: Operand, right: Operand, inner: int, exchange: Exchange) -
     a, b = left.slices, right.slices
     xp, is_long = left.xp, inner > BLOCK
     parts: list[Array] = []
-    for i, j in pairs(a, b):
+    for i, j in PAIRS[len(a.arrays), len(b.arrays)]:
         if is_long:
             products = _blocks(xp, a.arrays[i], b.arrays[j])
             parts += exact_ends(products, a.grids[i] * b.grids[j])
