@@ -59,8 +59,6 @@ def run_tiles(
     if run_all is None:
         return [part((0, length))]
     few = _tiles(length, length * across // SMALL_TILE, SHORTEST_SMALL_TILE)
-    if len(few) == 1 and length * across * inner < SMALL:
-        return run_all(part, few)
     if length * across * inner < SMALL:
         [parts] = run_all(partial(one_by_one, part), [few])
         return parts
