@@ -37,14 +37,8 @@ __all__ = [
 ]
 
 
-def _native(xp: Namespace, run_all: RunAll | None) -> Namespace:
-    """Return the library's own namespace."""
-    check_process(xp)
-    return xp
-
-
 ARITHMETICS: dict[str, Callable[..., Namespace]] = {
-    "native": _native,
+    "native": lambda xp, _: xp,
     "reproducible": reproducible,
 }
 
@@ -72,7 +66,9 @@ def arithmetic_namespace(
     ArithmeticUnavailable
         If the library lacks float64, and the arithmetic needs it.
     """
-    return choose(ARITHMETICS, name, "arithmetic")(xp, run_all)
+    make = choose(ARITHMETICS, name, "arithmetic")
+    check_process(xp)
+    return make(xp, run_all)
 
 
 def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:

@@ -49,8 +49,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from types import EllipsisType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -58,8 +57,6 @@ from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.namespaces.wrapped_array import WrappedArray
 
 ArrayOrScalar: TypeAlias = "Bounded | Array | bool | int | float"
-KeyItem: TypeAlias = "int | slice | EllipsisType | Array | None"
-Key: TypeAlias = "KeyItem | tuple[KeyItem, ...]"
 
 # The bounds are themselves computed in float64, with a relative error of about k 2^-53 for each
 # operation (k: inner lengths); this covers inner lengths times operations up to 2^33.
@@ -207,7 +204,7 @@ class Bounded(WrappedArray):
         """Return the array with its elements rearranged by a function."""
         return Bounded(rearrange(self.value), rearrange(self.error), self.namespace)
 
-    def __getitem__(self, key: Key) -> "Bounded":
+    def __getitem__(self, key: Any) -> "Bounded":
         return self.rearranged(lambda x: x[key])
 
     def _whole(self) -> Array:

@@ -15,7 +15,7 @@ on, both are multiples of 2^-126.
 
 from operator import attrgetter
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import array_api_compat
 
@@ -87,19 +87,9 @@ class Reproducible:
         """Return a new namespace over another library, which cuts operations as this one does."""
         return type(self)(library, self.run_all)
 
-    @overload
-    def wrap(
-        self, arrays: list[Any] | tuple[Any, ...] | dict[Any, Any], underflow: int = ...
-    ) -> Nested: ...
-    @overload
-    def wrap(self, arrays: Array, underflow: int = ...) -> "ReproducibleArray": ...
     def wrap(self, arrays: Nested, underflow: int = ANY) -> Nested:
         """Wrap nested library arrays that came from a reproducible namespace, unchanged."""
         return map_nested(lambda array: ReproducibleArray(array, self, underflow), arrays)
-
-    def device_scalar(self, value: Array) -> DeviceScalar:
-        """Return a 0-d float64 array of the library as a scalar that acts like a Python float."""
-        return DeviceScalar(self.library, value)
 
     def as_numbers(self, values: Nested) -> Nested:
         """Return nested numbers, with traced ones as integers or floats of the namespace."""
@@ -109,7 +99,7 @@ class Reproducible:
         if isinstance(value, int | float | ReproducibleArray):
             return value
         is_whole = self.library.isdtype(value.dtype, "integral")
-        return self.wrap(value) if is_whole else self.device_scalar(value)
+        return self.wrap(value) if is_whole else DeviceScalar(self.library, value)
 
 
 class ReproducibleArray(WrappedArray):

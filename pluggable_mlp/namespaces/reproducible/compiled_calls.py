@@ -130,7 +130,7 @@ def _compiled(
         dtype = floating[0].dtype
 
         def number(value: Array) -> ReproducibleArray:
-            return xp.wrap(xp.device_scalar(value).rounded(dtype, xp.kinds[dtype]))
+            return xp.wrap(xp.as_numbers(value).rounded(dtype, xp.kinds[dtype]))
 
         waiting = iter(operands)
         arguments = [_argument(xp, kind, waiting, number) for kind in kinds]

@@ -10,11 +10,6 @@ DTYPES = (
 # fmt: on
 
 
-def default_dtypes(xp: Namespace) -> dict[str, DType]:
-    """Return the dtype of each kind of number, and of indices, as the standard names them."""
-    return {"real floating": xp.float64, "integral": xp.int64, "indexing": xp.int64}
-
-
 def limits(xp: Namespace, dtype: DType) -> tuple[int, int]:
     """Return the least and the greatest integer of a dtype of the library."""
     info = xp.iinfo(dtype)
@@ -54,7 +49,8 @@ class Inspection:
 
     def default_dtypes(self, *, device: Device = None) -> dict[str, DType]:
         """Return the default dtype of each kind, the same on every library and device."""
-        return default_dtypes(self._xp)
+        xp = self._xp
+        return {"real floating": xp.float64, "integral": xp.int64, "indexing": xp.int64}
 
     def dtypes(
         self, *, device: Device = None, kind: str | tuple[str, ...] | None = None

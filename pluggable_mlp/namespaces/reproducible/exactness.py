@@ -94,7 +94,7 @@ def require_exact_products(xp: Namespace, x: Array) -> None:
     """
     device = device_of(x)
     if device is not None:  # CuPy's cannot be hashed
-        trusted((xp, str(device)), lambda: _on_host(x) or _multiplies_exactly(xp, device))
+        trusted((xp, str(device)), lambda: _on_host(x) or all(_try(xp, device, *w) for w in WIDTHS))
 
 
 def _on_host(x: Array) -> bool:
@@ -107,15 +107,8 @@ def _on_host(x: Array) -> bool:
         return False
 
 
-def _multiplies_exactly(xp: Namespace, device: Device) -> bool:
-    """Return True, or raise."""
-    for left, right in WIDTHS:
-        _try(xp, device, left, right)
-    return True
-
-
-def _try(xp: Namespace, device: Device, left: int, right: int) -> None:
-    """Multiply matrices (1024, 1024) of few distinct rows and columns; compare with integers."""
+def _try(xp: Namespace, device: Device, left: int, right: int) -> bool:
+    """Multiply matrices (1024, 1024) of few distinct rows and columns; raise for other integers."""
     rows, columns = _extreme(left), _extreme(right)
     expected = [[sum(map(int.__mul__, row, column)) for column in columns] for row in rows]
     try:
@@ -136,6 +129,7 @@ def _try(xp: Namespace, device: Device, left: int, right: int) -> None:
             "(CUBLAS_EMULATE_DOUBLE_PRECISION, or another setting, may ask for a lower precision)"
         )
         raise _unavailable(device, reason)
+    return True
 
 
 def _extreme(width: int) -> list[list[int]]:

@@ -85,9 +85,10 @@ class ShardedNamespace:
         fixed = x.part.fixed_point if self._is_reproducible else None
         if fixed is not None:
             integers = self._gathered(fixed.integers, x.axis, x.layout)
-            whole = FixedPoint(fixed.xp, integers, fixed.scale, fixed.dtype)
-            return ShardedArray(FixedPointArray(whole, self.inner), self)
-        return self._wrap(self._gathered(native_of(x.part), x.axis, x.layout))
+            of_whole = FixedPoint(fixed.xp, integers, fixed.scale, fixed.dtype)
+            return ShardedArray(FixedPointArray(of_whole, self.inner), self)
+        whole = self._gathered(native_of(x.part), x.axis, x.layout)
+        return ShardedArray(self.inner.wrap(whole) if self._is_reproducible else whole, self)
 
     def _gathered(self, part: Array, axis: int, layout: Layout) -> Array:
         """Return the whole of a library's array, whose part this is, by a sum with zeros."""
@@ -151,10 +152,6 @@ class ShardedNamespace:
             totals = self._exchange([x.term for x in alike], "sum")
             for x, total in zip(alike, totals, strict=True):
                 x.settle(total)
-
-    def _wrap(self, array: Array) -> ShardedArray:
-        """Return a library's array, the same on all processes."""
-        return ShardedArray(self.inner.wrap(array) if self._is_reproducible else array, self)
 
     # Kinds of functions
 
