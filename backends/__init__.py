@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 _GROUP = "pluggable_mlp.backends"
-
-
 _BUILT_IN = {
     "numpy": "pluggable-mlp",
     "cupy": "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]', whichever CUDA version "

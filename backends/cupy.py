@@ -2,7 +2,6 @@
 
 import os
 import re
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -20,12 +19,6 @@ from .cupy_tracing import affine, in_one_kernel, vecdot, zero_below
 from .memory import in_words
 from .tape import Function
 from .transfer import ArrayLibrary
-
-
-def _on_device_of(x: Array) -> AbstractContextManager[object]:
-    device: AbstractContextManager[object] = cupy.cuda.Device(x.device.id)
-    return device
-
 
 _OUT_OF_MEMORY = "out.of.memory|alloc_failed"
 _MOST_STAGED = 2**26  # bytes
@@ -196,7 +189,7 @@ offer(
     entries=cupy.take,
     erf=special.erf,
     in_one_kernel=in_one_kernel,
-    on_device_of=_on_device_of,
+    on_device_of=lambda x: cupy.cuda.Device(x.device.id),
     sign=cupy.sign,
     tree_sum=partial(tree_sum, array_api_compat.cupy),
     vecdot=partial(vecdot, array_api_compat.cupy),

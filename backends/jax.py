@@ -74,21 +74,6 @@ def require_settings() -> None:
             )
 
 
-def _zero_below(x: jax.Array, threshold: float) -> jax.Array:
-    return jnp.where(jnp.abs(x) < threshold, 0.0, x)  # three calls, not five
-
-
-offer(
-    jnp,
-    check_process=require_settings,
-    erf=special.erf,
-    largest=_largest,
-    rows_from=jax.lax.dynamic_slice_in_dim,  # even if the start is traced
-    take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
-    times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
-    zero_below=_zero_below,
-)
-
 _OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"  # XLA's code
 _INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installation.html)"
 
@@ -210,4 +195,16 @@ def _with_settings_checked(function: Function, *arguments: Tree) -> Tree:
     return function(*arguments)
 
 
-offer(jnp, backend_at=JaxBackend._at, compiles_operations=True)
+offer(
+    jnp,
+    backend_at=JaxBackend._at,
+    check_process=require_settings,
+    compiles_operations=True,
+    erf=special.erf,
+    largest=_largest,
+    rows_from=jax.lax.dynamic_slice_in_dim,  # even if the start is traced
+    take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
+    times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
+    # Three calls, not five.
+    zero_below=lambda x, threshold: jnp.where(jnp.abs(x) < threshold, 0.0, x),
+)

@@ -18,6 +18,7 @@ Before it is relied on, `exact_jit` is tried once per process and device on form
 NumPy knows.
 """
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias
@@ -140,12 +141,9 @@ def _is_floating(atom: _Atom) -> bool:
 
 def _inner(parameters: dict[str, object]) -> list[core.Jaxpr]:
     """Return the jaxprs among the parameters of a primitive, such as loops and branches."""
-    values = [x for value in parameters.values() for x in _as_tuple(value)]
+    tuples = (x if isinstance(x, tuple) else (x,) for x in parameters.values())
+    values = itertools.chain.from_iterable(tuples)
     return [getattr(x, "jaxpr", x) for x in values if isinstance(x, core.ClosedJaxpr | core.Jaxpr)]
-
-
-def _as_tuple(value: object) -> tuple[object, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 def _require_no_rounding(jaxpr: core.Jaxpr, name: str) -> None:

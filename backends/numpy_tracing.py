@@ -187,7 +187,7 @@ class NumpyTape(Tape):
 
     def record_in_place(self, ufunc: Function, target: object, *inputs: Tree) -> Tracer:
         """Call a ufunc that overwrites an array, and return the array's tracer."""
-        if not isinstance(target, Tracer) or self.is_argument(self.owners[target.place]):
+        if not isinstance(target, Tracer) or self.owners[target.place] < self.argument_count:
             raise Unsuitable  # an argument, or an array that the tape may need unchanged
         self.overwrite(ufunc, map_tree(_value, inputs), target.value)
         self._add_call(ufunc, inputs, {"out": target}, target, is_new=False)

@@ -83,10 +83,6 @@ class Tape:
         operands = [place.number for place in _places((args, settings))]
         self.operations.append(Operation(function, args, settings, result, is_new, operands))
 
-    def is_argument(self, number: int) -> bool:
-        """Return whether a place belongs to an argument."""
-        return number < self.argument_count
-
     def owners_of(self, tree: Tree) -> set[int]:
         """Return the owners of the memory of all places in a tree."""
         return {self.owners[place.number] for place in _places(tree)}

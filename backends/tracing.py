@@ -106,7 +106,9 @@ class TracedFunction:
             return []
         try:
             with np.errstate(all="ignore"):
-                program = self._program(arguments)
+                lines, constants = self.trace(arguments)
+                guarding = guard(arguments, self.is_array, self.specialized_on, constants)
+                program = compiled_program([*guarding, *lines], constants)
                 self.failed = not self.has_same_bits(program, arguments)
         except Exception:  # whatever users' code or a library raises
             self.failed = True
@@ -133,12 +135,6 @@ class TracedFunction:
             host = self.to_numpy(leaf) if self.is_array(leaf) else leaf
             digest.update(np.ascontiguousarray(host).data)
         return digest.digest()
-
-    def _program(self, arguments: Tree) -> Function:
-        """Return the program for such arguments; for others it returns NotImplemented."""
-        lines, constants = self.trace(arguments)
-        guarding = guard(arguments, self.is_array, self.specialized_on, constants)
-        return compiled_program([*guarding, *lines], constants)
 
 
 def guard(

@@ -16,7 +16,8 @@ from pluggable_mlp.network.layers import (
     ActivationLayer,
     Dropout,
     Layer,
-    input_layers,
+    Noise,
+    as_dropout_rate,
 )
 from pluggable_mlp.network.members import TabMMini
 from pluggable_mlp.network.normalization import as_normalization
@@ -45,7 +46,10 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     for name, (kind, example) in _OBJECTS.items():
         if not isinstance(component := getattr(mlp, name), kind | None):
             raise TypeError(f"{name} is {component!r}, expected None or one such as {example}")
-    layers = input_layers(mlp.input_noise, mlp.input_dropout)
+    noise, rate = Noise(mlp.input_noise), as_dropout_rate("input_dropout", mlp.input_dropout)
+    layers: list[Layer] = [noise] if noise.deviation > 0.0 else []
+    if rate > 0.0:
+        layers.append(Dropout(rate, stream=2**32 - 1))
     widths: tuple[int, ...] = (1,) * mlp.sizes[0]
     embedded = 0
     if mlp.embedding is not None:

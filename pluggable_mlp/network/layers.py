@@ -214,7 +214,7 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -
     return special.by_rows(xp, x, draw)
 
 
-def _rate(name: str, value: object) -> float:
+def as_dropout_rate(name: str, value: object) -> float:
     """Return the rate of a `Dropout`; a ValueError for one out of its range has this name."""
     rate: float = convert(name, value, BelowOne)
     if round(rate * _RESOLUTION) == _RESOLUTION:
@@ -258,7 +258,7 @@ class Dropout(Layer):
     varies: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rate", _rate("dropout", self.rate))
+        object.__setattr__(self, "rate", as_dropout_rate("dropout", self.rate))
 
     @property
     def numbers(self) -> tuple[int, float]:
@@ -329,14 +329,6 @@ class Noise(Layer):
             return (dy if with_dx else None), {}
 
         return x, backward
-
-
-def input_layers(noise: float, dropout: float) -> list[Layer]:
-    """Return the layers before the first dense one: noise, then dropout, unless they are 0."""
-    noise_layer = Noise(noise)
-    dropout_layer = Dropout(_rate("input_dropout", dropout), stream=2**32 - 1)
-    layers: list[Layer] = [noise_layer] if noise_layer.deviation > 0.0 else []
-    return [*layers, dropout_layer] if dropout_layer.rate > 0.0 else layers
 
 
 def layer_kind(layer: Layer) -> str:

@@ -5,7 +5,6 @@ Shapes: targets are (examples,) or rows (examples, outputs); weights are (exampl
 
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import TypeGuard
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.network.loss import TargetKind
@@ -57,21 +56,17 @@ def class_weights_of_examples(
     columns = xp.astype(xp.astype(columns, dtype) >= 0.5, xp.int64)
     if isinstance(class_weight, str) or outputs == 1:
         class_weight = [class_weight] * outputs
-    if not _is_list(class_weight) or len(class_weight) != outputs:
+    listed: Collection[object] = class_weight if isinstance(class_weight, Collection) else ()
+    if isinstance(listed, Mapping) or len(listed) != outputs:
         raise ValueError(
             f"class_weight is {class_weight!r}, expected 'balanced' or a list of {outputs}, the "
             "weights of no and yes for each label"
         )
     weights = xp.ones((targets.shape[0],), dtype=dtype, device=device_of(targets))
-    for output, of_label in enumerate(class_weight):
+    for output, of_label in enumerate(listed):
         factors = _looked_up(xp, columns[:, output], 2, of_label, dtype)
         weights = weights * factors
     return weights
-
-
-def _is_list(x: object) -> TypeGuard[Collection[object]]:
-    """Return whether x is a list or the like, such as an array."""
-    return isinstance(x, Collection) and not isinstance(x, Mapping)
 
 
 def _looked_up(

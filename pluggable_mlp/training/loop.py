@@ -9,6 +9,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -208,7 +209,8 @@ class Progress:
         left = step - len(self.begun.recorded[0])
         if left < 0:
             return None
-        again = self.steps.restarted(self.begun.state)
+        again = copy(self.steps)
+        again.state = map_nested(again.xp.asarray, self.begun.state)
         record = LossRecord(again.xp, again.backend)
         blocks = self.visit.blocks(again, self.begun, self.begun.epoch)
         for _, block, starts in self.visit.calls(blocks, again, self.begun.start):

@@ -9,7 +9,6 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -131,12 +130,6 @@ class Steps:
     @state.setter
     def state(self, state: TrainState) -> None:
         self._state, self._is_owned = state, False
-
-    def restarted(self, state: TrainState) -> "Steps":
-        """Return steps of the same training from another state, which they do not change."""
-        other = copy(self)
-        other.state = map_nested(self.xp.asarray, state)
-        return other
 
     def take(
         self,
