@@ -4,7 +4,6 @@ Every entry is exact or correctly rounded by integer arithmetic, independent of 
 system's `pow`.
 """
 
-from functools import cache
 from math import isqrt, ldexp
 
 from pluggable_mlp.arrays import Array, Device, Namespace, device_of
@@ -33,24 +32,28 @@ def _take(xp: Namespace, name: str, indices: Array) -> Array:
 
 def _table(xp: Namespace, name: str, place: Device) -> Array:
     if place is None:  # within a function that JAX compiles, whose arrays must not outlive it
-        return xp.asarray(_entries()[name], dtype=xp.float64)
+        return xp.asarray(_ENTRIES[name], dtype=xp.float64)
     # The name of the device, since CuPy's devices cannot be hashed.
     key = (xp, str(place), name)
     if key not in _made:
-        _made[key] = xp.asarray(_entries()[name], dtype=xp.float64, device=place)
+        _made[key] = xp.asarray(_ENTRIES[name], dtype=xp.float64, device=place)
     return _made[key]
 
 
-@cache
 def _entries() -> dict[str, list[float]]:
     """Return the entries of every table."""
+    roots = {0: 1 << 256, 64: 2 << 256}  # 2^(j/64) in units of 2^-256, each between its neighbours
+    for step in (32, 16, 8, 4, 2, 1):
+        for j in range(step, 64, 2 * step):
+            roots[j] = isqrt(roots[j - step] * roots[j + step])
     high, low = [], []
     for j in range(64):
-        root = 1 << (j + 64 * 128)
-        for _ in range(6):
-            root = isqrt(root)
+        root = roots[j] >> 128
         leading = root >> 103
         high.append(leading / 2**25)
         low.append((root - (leading << 103)) / 2**128)
     powers = [ldexp(1.0, k) for k in range(-1022, 1024)]
     return {"powers": powers, "roots, leading bits": high, "roots, rest": low}
+
+
+_ENTRIES = _entries()
