@@ -183,13 +183,7 @@ def measure(
 
     Also return the counts by class or label, None for numbers.
     """
-    outputs = outputs_of(
-        mlp,
-        parameters,
-        examples,
-        backend=backend,
-        arithmetic=arithmetic,
-    )
+    outputs = outputs_of(mlp, parameters, examples, backend=backend, arithmetic=arithmetic)
     measured = measures_of(mlp, outputs, backend, units)
     predictions = mlp.objective.predict(outputs.xp, outputs.z)
     said, targets = (backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets))

@@ -104,7 +104,9 @@ class Examples:
         if self.order is not None:
             networks = self.order.shape[0] // len(self)
             places = rows_from(xp, self.order, start * networks, size * networks)
-            rows = map_nested(lambda x: _of_networks(xp, take(xp, x, places), networks), arrays)
+            rows = map_nested(lambda x: take(xp, x, places), arrays)
+            if networks > 1:  # (networks * batch, …)
+                rows = map_nested(lambda x: xp.reshape(x, (networks, -1, *x.shape[1:])), rows)
         elif size == len(self):  # a compiler would copy the whole data set
             rows = arrays
         else:
@@ -119,11 +121,6 @@ class Examples:
             x = xp.astype(x, self.dtype)
             x *= self.scale
         return x, targets, sample_weight
-
-
-def _of_networks(xp: Namespace, rows: Array, networks: int) -> Array:
-    """Return rows (networks * batch, …) as (networks, batch, …), unchanged for one network."""
-    return rows if networks == 1 else xp.reshape(rows, (networks, -1, *rows.shape[1:]))
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,8 @@ def train(
     """
     arguments = dict(locals())
     check_kinds(mlp, backend, optimizer, dtype)
-    callbacks = _as_callbacks(callbacks)
+    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
+        raise TypeError(f"callbacks is {callbacks!r}, expected a list of functions of an Epoch")
     shuffle = convert("shuffle", shuffle, Flag)
     epochs = convert("epochs", epochs, PositiveCount)
     batch_size = convert("batch_size", batch_size, PositiveCount)
@@ -311,13 +312,6 @@ def _asks_to_stop(callback: Callback, epoch: Epoch) -> bool:
     raise TypeError(
         f"callback {callback!r} returned {answer!r}, expected True to stop training, else None"
     )
-
-
-def _as_callbacks(callbacks: object) -> tuple[Callback, ...]:
-    """Return the callbacks, or raise if one is not callable."""
-    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
-        raise TypeError(f"callbacks is {callbacks!r}, expected a list of functions of an Epoch")
-    return tuple(callbacks)
 
 
 def check_kinds(mlp: object, backend: object, optimizer: object, dtype: object) -> None:

@@ -113,8 +113,8 @@ def _try(xp: Namespace, device: Device, left: int, right: int) -> bool:
     expected = [[sum(map(int.__mul__, row, column)) for column in columns] for row in rows]
     try:
         a, b, c = (
-            xp.asarray(_floats(integers), dtype=xp.float64, device=device)
-            for integers in (rows, columns, expected)
+            xp.asarray([[*map(float, row)] for row in matrix], dtype=xp.float64, device=device)
+            for matrix in (rows, columns, expected)
         )
     except (TypeError, ValueError) as error:  # PyTorch's for Apple's GPUs, array-api-strict's
         raise _unavailable(device, f"it has no float64 ({error})") from error
@@ -144,10 +144,6 @@ def _extreme(width: int) -> list[list[int]]:
     signs = ([1, -1] * (LENGTH // 2), [1, -1, -1] * (LENGTH // 3) + [1])
     mixed = [list(map(int.__mul__, *pair)) for pair in zip(one_sign, signs, strict=True)]
     return one_sign + mixed
-
-
-def _floats(rows: list[list[int]]) -> list[list[float]]:
-    return [list(map(float, row)) for row in rows]
 
 
 def _unavailable(device: Device, reason: str) -> ArithmeticUnavailable:

@@ -6,7 +6,7 @@ within bounds, slices are clipped to them and may run backwards.  Nothing is wri
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
@@ -53,20 +53,24 @@ def _key_of(ns: Reproducible, key: Key, shape: tuple[int, ...]) -> _Key:
         If an integer is out of bounds, or an item is not one of the standard's.
     """
     named = [_item_of(ns, item) for item in (key if isinstance(key, tuple) else (key,))]
-    items = _expanded(named, shape)
+    items = expanded(named, shape)
     if len(named) == 1 and isinstance(named[0], Wrapped) and _is_mask(named[0]):
         return _Key((_placed(ns, named[0], 0, shape),), None, ())
     parts, backwards = _parts_of(ns, items, shape)
     arrays = [place for place, item in enumerate(items) if isinstance(item, Wrapped)]
     is_alone = len(arrays) == 1 and all(isinstance(item, slice | Wrapped) for item in items)
-    if is_alone and parts[arrays[0]].ndim == 1:
-        return _key_with_array(ns, parts, arrays[0], backwards)
+    if is_alone and parts[arrays[0]].ndim == 1:  # array-api-strict has no slices beside arrays
+        [axis] = arrays
+        places, parts[axis] = parts[axis], slice(None)
+        if places.dtype == ns.bool:
+            [places] = ns.library.nonzero(places)
+        return _Key(tuple(parts), (axis, places), backwards)
     if arrays and backwards:
         raise IndexError("a slice beside arrays has a negative step; use xp.flip")
     return _Key(tuple(parts), None, backwards)
 
 
-def _expanded(items: list[KeyItem], shape: tuple[int, ...]) -> list[KeyItem]:
+def expanded(items: Sequence[KeyItem], shape: tuple[int, ...]) -> list[KeyItem]:
     """Return the items with slices for an ellipsis and for axes that are left out."""
     count = sum(map(_axes_of, items))
     if count > len(shape):
@@ -76,16 +80,6 @@ def _expanded(items: list[KeyItem], shape: tuple[int, ...]) -> list[KeyItem]:
         raise IndexError("a key has one Ellipsis at most")
     place = ellipses[0] if ellipses else len(items)
     return [*items[:place], *[slice(None)] * (len(shape) - count), *items[place + 1 :]]
-
-
-def _key_with_array(
-    ns: Reproducible, parts: list[Array], axis: int, backwards: tuple[int, ...]
-) -> _Key:
-    """Return the key of slices and one array (n,): array-api-strict has no slices beside arrays."""
-    places, parts[axis] = parts[axis], slice(None)
-    if places.dtype == ns.bool:
-        [places] = ns.library.nonzero(places)
-    return _Key(tuple(parts), (axis, places), backwards)
 
 
 def _parts_of(

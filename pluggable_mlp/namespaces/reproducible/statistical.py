@@ -21,13 +21,14 @@ from pluggable_mlp.namespaces.reproducible.array import (
 from pluggable_mlp.namespaces.reproducible.elementwise import multiply
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, unit_near
 from pluggable_mlp.namespaces.reproducible.tiling import in_blocks
+from pluggable_mlp.namespaces.wrapped_array import WrappedArray
 from pluggable_mlp.shortcuts import largest
 
 Wrapped = ReproducibleArray
 Axis = int | tuple[int, ...] | None
 
 
-def _axes(x: Wrapped, axis: Axis) -> tuple[int, ...]:
+def axes_of(x: WrappedArray, axis: Axis) -> tuple[int, ...]:
     """Return the axes to reduce, from 0 and in order.
 
     Raises
@@ -102,7 +103,7 @@ def _along_axes(
     ) -> Wrapped:
         if dtype is not None:
             x = ns.astype(x, dtype)
-        axes = _axes(x, axis)
+        axes = axes_of(x, axis)
         if not x.kind:
             return _of_library(ns, name, x, dtype, axis=axis, keepdims=keepdims)
         xp = ns.library
@@ -141,7 +142,7 @@ def _spread(name: str, doc: str) -> Callable[..., Wrapped]:
         keepdims: bool = False,
     ) -> Wrapped:
         coercion.check_floating(name, x)
-        xp, axes = ns.library, _axes(x, axis)
+        xp, axes = ns.library, axes_of(x, axis)
         count = math.prod(x.shape[one] for one in axes) - correction
         if 0 in x.shape or count <= 0.0:
             return ns.sum(x, axis=axis, keepdims=keepdims) * math.nan
@@ -202,7 +203,7 @@ def _extreme(name: str) -> Callable[..., Wrapped]:
     ) -> Wrapped:
         coercion.check_numeric(name, x)
         xp, a = ns.library, x.native
-        _axes(x, axis)
+        axes_of(x, axis)
         y = getattr(xp, name)(a, axis=axis, keepdims=keepdims)
         if x.kind:
             y = xp.where(xp.any(xp.isnan(a), axis=axis, keepdims=keepdims), math.nan, y)
@@ -255,7 +256,7 @@ def _cumulative(
     ) -> Wrapped:
         if axis is None and x.ndim != 1:
             raise ValueError(f"axis is None, expected one of the {x.ndim} axes of {x.shape}")
-        (place,) = _axes(x, axis)
+        (place,) = axes_of(x, axis)
         if dtype is not None:
             x = ns.astype(x, dtype)
         if not x.kind:
@@ -284,7 +285,7 @@ def diff(
     parts = [part for part in (prepend, x, append) if part is not None]
     if len(parts) > 1:
         x = ns.concat(parts, axis=axis)
-    (place,) = _axes(x, axis)
+    (place,) = axes_of(x, axis)
     for _ in range(n):
         before = (slice(None),) * place
         x = x[(*before, slice(1, None), ...)] - x[(*before, slice(None, -1), ...)]

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from operator import attrgetter
 from types import EllipsisType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, map_nested
 from pluggable_mlp.namespaces.wrapped_array import WrappedArray
@@ -189,19 +189,3 @@ def part_of(inner: Namespace, x: Array, axis: int | None, layout: Layout | None)
         key[axis] = slice(start, stop)
         runs.append(x.part[tuple(key)])
     return runs[0] if len(runs) == 1 else inner.concat(runs, axis=axis)
-
-
-def axes_of(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
-    """Return the axes that a function reduces."""
-    if axis is None:
-        return tuple(range(ndim))
-    return axis if isinstance(axis, tuple) else (axis,)
-
-
-def expanded_key(key: tuple[KeyItem, ...], ndim: int) -> list[Any]:
-    """Return the key with slices for an ellipsis and for axes that are left out."""
-    named = sum(item is not None and item is not ... for item in key)
-    items: list[Any] = []
-    for item in key if ... in key else (*key, ...):
-        items += [slice(None)] * (ndim - named) if item is ... else [item]
-    return items

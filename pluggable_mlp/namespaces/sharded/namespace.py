@@ -17,17 +17,17 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.error_function import erf
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, native_of
+from pluggable_mlp.namespaces.reproducible.indexing import expanded
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.shared_products import shared_matmul
+from pluggable_mlp.namespaces.reproducible.statistical import axes_of
 from pluggable_mlp.namespaces.sharded.array import (
     KeyItem,
     Layout,
     ShardedArray,
     ShardingError,
-    axes_of,
     cut_of,
-    expanded_key,
     part_of,
     wholes_of,
 )
@@ -231,7 +231,7 @@ class ShardedNamespace:
             **settings: object,
         ) -> ShardedArray:
             settings = {"axis": axis, "keepdims": keepdims, **settings}
-            axes = {one % x.ndim - x.ndim for one in axes_of(axis, x.ndim)}
+            axes = {one - x.ndim for one in axes_of(x, axis)}
             if x.axis is None:
                 return ShardedArray(function(x.part, **settings), self)
             if x.axis not in axes:
@@ -308,7 +308,7 @@ class ShardedNamespace:
         key = key if isinstance(key, tuple) else (key,)
         if x.axis is None:
             return ShardedArray(x.part[wholes_of(key)], self)
-        items = expanded_key(key, x.ndim)
+        items = expanded(key, x.shape)
         place, cut, layout = 0, None, x.layout
         new: list[slice | None] = []
         assert layout is not None
