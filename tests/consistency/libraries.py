@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pluggable_mlp import MLP, SGD
+from pluggable_mlp import MLP
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.consistency.runs import named
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.namespaces.bounded import BoundedNamespace
 from pluggable_mlp.network.trees import map_arrays
-from pluggable_mlp.training.optimizer import UpdateArguments
 
 NUMPY = get_backend("numpy")
 
@@ -68,20 +67,3 @@ def gradients(library: Any, of: Problem) -> dict[str, Any]:
     own = of.mlp.split(parameters)
     loss, tree, _ = of.mlp.loss_gradients_and_buffers(library.xp, *own, x, labels)
     return {"loss": loss, **named(tree, "d")}
-
-
-def trained(library: Any, of: Problem, steps: int, rate: float = 0.003) -> dict[str, Any]:
-    """Return the loss of the last step and the parameters after it, by name.
-
-    The rate is small: a worst case grows with exp(steps * rate * curvature), curvature taken
-    with absolute values.
-    """
-    optimizer, xp = SGD(learning_rate=rate), library.xp
-    parameters = map_arrays(library.asarray, of.parameters)
-    x, labels = library.asarray(of.x), library.asarray(of.labels)
-    for t in range(steps):
-        own = of.mlp.split(parameters)
-        loss, tree, _ = of.mlp.loss_gradients_and_buffers(xp, *own, x, labels)
-        before = UpdateArguments(xp, optimizer.coefficients_at(t), parameters, tree, {})
-        parameters, _ = optimizer.update(before)
-    return {"loss": loss, **named(parameters)}

@@ -24,7 +24,6 @@ __all__ = [
     "Replaced",
     "WatchedRule",
     "faulty_backends",
-    "right_backends",
     "watched",
 ]
 
@@ -140,12 +139,10 @@ def _times(factor: float) -> Any:
 
 FUNCTIONS: dict[str, tuple[str, Any]] = {
     "TF32 products": ("matmul", _of_rounded(11)),
-    "bfloat16 products": ("matmul", _of_rounded(8)),
     "products accumulated in float16": ("matmul", _accumulated_in_float16),
     "products without their last term": ("matmul", _without_last_term),
     "bias gradients without the last example": ("sum", _without_last_example),
     "mean for sum": ("sum", _mean_for_sum),
-    "exp wrong by 1 %": ("exp", _times(1.01)),
     "exp wrong by 0.01 %": ("exp", _times(1.0001)),
 }
 
@@ -159,10 +156,7 @@ def _swapped(g: Any) -> Any:
 
 
 CHANGES: dict[str, Callable[[Any], Any]] = {
-    "wrong by 1 %": lambda g: g * 1.01,
     "wrong by 0.01 %": lambda g: g * 1.0001,
-    "doubled": lambda g: g + g,
-    "negated": lambda g: -g,
     "zeroed": np.zeros_like,
     "with two columns swapped": _swapped,
 }
@@ -276,35 +270,6 @@ def faulty_backends(mlp: MLP, dtype: str) -> dict[str, tuple[OtherBackend, str |
     for name, (backend, _) in faulty.items():
         backend.name = name
     return faulty
-
-
-def right_backends() -> list[OtherBackend]:
-    """Return backends that add in other orders than NumPy, all of them rightly."""
-    matmul, add = array_api_compat.numpy.matmul, array_api_compat.numpy.sum
-
-    def one_by_one(a: Any, b: Any) -> Any:
-        total = a[..., :1] * b[..., :1, :]
-        for i in range(1, a.shape[-1]):
-            total = total + a[..., i : i + 1] * b[..., i : i + 1, :]
-        return total
-
-    def extended(function: Any) -> Any:
-        def rounded_once(x: Any, *args: Any, **kwargs: Any) -> Any:
-            more = [array.astype(np.longdouble) for array in (x, *args)]
-            return function(*more, **kwargs).astype(x.dtype)
-
-        return rounded_once
-
-    def running_sum(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
-        total = np.add.accumulate(np.reshape(x, (-1,)) if axis is None else x, axis=axis or 0)
-        last = np.take(total, [-1], axis=axis or 0)
-        return last if keepdims else np.squeeze(last, axis=axis or 0)
-
-    return [
-        OtherBackend("one by one", matmul=one_by_one, sum=running_sum),
-        OtherBackend("reversed", matmul=lambda a, b: matmul(a[..., ::-1], b[..., ::-1, :])),
-        OtherBackend("in extended precision", matmul=extended(matmul), sum=extended(add)),
-    ]
 
 
 def _tensors(mlp: MLP) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, first_state, make_optimizer, train, training_step
-from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency import compare, format_report
 from pluggable_mlp.consistency.runs import named
 from pluggable_mlp.namespaces import ARITHMETICS
@@ -133,11 +133,10 @@ def test_parameters_are_compared_by_their_change(rates: list[float], blind: floa
     assert found == {"layer 1 W": blind, "layer 2 W": blind, "layer 1 b": 0.0, "layer 2 b": 0.0}
 
 
-@pytest.mark.parametrize("batch_size", [20, 48, 100])
 @pytest.mark.parametrize(
-    "optimizer",
-    [SGD(0.1), SGD(0.1, momentum=0.9), make_optimizer("adamw", learning_rate=0.05)],
-    ids=["sgd", "momentum", "adamw"],
+    ("optimizer", "batch_size"),
+    [(SGD(0.1, momentum=0.9), 100), (make_optimizer("adamw", learning_rate=0.05), 20)],
+    ids=["momentum", "adamw"],
 )
 def test_the_steps_are_those_of_training(optimizer: Optimizer, batch_size: int) -> None:
     """Steps by hand that end each epoch where `train` does have the hashes of the report."""
@@ -220,15 +219,6 @@ def test_same_bits(plain: str) -> None:
     text = format_report(report)
     assert text.endswith("\nsame bits: numpy, other")
     assert f"layer 2 dW  numpy  {hashes['layer 2 dW', 'numpy']}\n" in text
-
-
-def test_same_bits_on_another_device_under_the_reproducible_arithmetic() -> None:
-    backends = [NUMPY, get_backend("array_api_strict:device1")]
-    report = compare(
-        backends, SMALL, PIXELS, LABELS, scale=1 / 256, arithmetic="reproducible", steps=2
-    )
-    assert report.passes
-    assert len(report.hashes) == 2 * len(GRADIENTS + PARAMETERS)
 
 
 def test_the_first_different_bit_is_named(plain: str) -> None:

@@ -104,18 +104,6 @@ def test_sharpness(
     assert got == pytest.approx((smallest_fault, blind_part, unchecked_part), rel=1e-5)
 
 
-def test_faults_are_seen_from_the_smallest_on() -> None:
-    """What `sharpness` says is what `part_of_bound` does, in both directions."""
-    rng = np.random.default_rng(0)
-    a, noise = rng.normal(size=(2, 100))
-    bounded = Bounded(a, 1e-3 * rng.random(100), BoundedNamespace("float64"))
-    b = a + 1e-4 * noise * bounded.error
-    smallest = sharpness(a, b, bounded).smallest_fault
-    for sign in (-1.0, 1.0):
-        assert part_of_bound(a, b + sign * 1.001 * smallest * a, bounded) > 1.0
-        assert part_of_bound(a, b + sign * 0.999 * smallest * a, bounded) <= 1.0
-
-
 def agreement(
     tensor: str, backend: str, ulps: float, part: float, step: int = 1, **other: Any
 ) -> Any:

@@ -16,24 +16,23 @@ from tests.consistency.planted import (
     OtherBackend,
     WatchedRule,
     faulty_backends,
-    right_backends,
     watched,
 )
 
 DTYPES = ("float32", "float64")
-SMALL = "64-100-10 sigmoid"
+SMALL, NORMALIZED = "64-100-10 sigmoid", "784-100-100-10 relu, batch norm"
 
 
-# The small one in float32, and those that are slow: the others, and it in float64.
+# The small one is quick, one more runs in CI, and all others at night.
 CASES = [
     pytest.param(
         network,
-        dtype,
-        id=f"{name}-{dtype}",
-        marks=() if (name, dtype) == (SMALL, "float32") else pytest.mark.slow,
+        DTYPES[place % 2],
+        id=name,
+        marks=[pytest.mark.slow] * (name != SMALL)
+        + [pytest.mark.nightly] * (name not in (SMALL, NORMALIZED)),
     )
     for place, (name, network) in enumerate(NETWORKS.items())
-    for dtype in (DTYPES if name == SMALL else [DTYPES[place % 2]])
 ]
 
 
@@ -63,15 +62,6 @@ def test_no_backend_is_accused(network: Network, dtype: str, all_backends: list[
     assert 0.0 < report.improbability < 1e-6
 
 
-@pytest.mark.parametrize(("network", "dtype"), CASES)
-def test_no_order_of_the_additions_is_accused(network: Network, dtype: str) -> None:
-    mlp, orders = network.mlp(), right_backends()
-    report = compare([NUMPY, *orders], mlp, **network.data(), dtype=dtype, steps=2)
-    assert not beyond(report)
-    others = {one.backend for one in report.agreements if one.ulps > 0.0}
-    assert len(others) == len(orders)
-
-
 RULES: dict[str, dict[str, Any]] = {
     **{name: {} for name in OPTIMIZERS if name != "lbfgs"},
     "sgd, momentum": {"momentum": 0.9, "nesterov": True},
@@ -82,11 +72,7 @@ RULES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        pytest.param(
-            name,
-            DTYPES[place % 2],
-            marks=() if name == "adam" else pytest.mark.slow,
-        )
+        pytest.param(name, DTYPES[place % 2], marks=[pytest.mark.slow] * (name != "adam"))
         for place, name in enumerate(RULES)
     ],
 )
