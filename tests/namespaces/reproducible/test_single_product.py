@@ -73,7 +73,7 @@ def test_sums_of_integers_are_rounded_to_float64_and_then_to_float32(library, ki
     signed=st.booleans(),
 )
 def test_sums_next_to_midpoints(seed, bits, nudge, signed):
-    """Also run on each kernel of OpenBLAS, by `test_kernels.py`."""
+    """On each kernel of OpenBLAS by ci/kernels.sh."""
     random, (m, k, n) = np.random.default_rng(seed), SHAPE
     low = -(2**bits) if signed else 2 ** (bits - 1)
     a, b = (random.integers(low, 2**bits, shape) for shape in ((m, k), (k, n)))
