@@ -22,7 +22,7 @@ __all__ = ["RECORDED", "STEPS", "Step", "by_train", "counts_of", "counts_of_step
 
 RECORDED = Path(__file__).with_suffix(".json")
 BATCH = 128
-LENGTHS = (16, 20, 24)
+LENGTHS = (8, 9, 10)
 """In steps, of the runs: each captures its graph anew, for data of another shape.  The first one
 compiles kernels, the two others are compared."""
 

@@ -37,10 +37,6 @@ def trained(spec, case, arithmetic, count, epochs):
         # So that the smaller last batch has its graph, too.
         *(("native", 12, 14, 2 * 4, case) for case in NETWORKS),
         ("reproducible", 42, 3, 5, "dropout, adam"),
-        *(
-            pytest.param("reproducible", 42, 14, 60, case, marks=pytest.mark.slow)
-            for case in NETWORKS
-        ),
     ],
 )
 def test_training_by_graphs_is_that_on_numpy(early_graphs, case, arithmetic, count, epochs, least):

@@ -14,9 +14,9 @@ from tests.emulated_card import counting
 cupy = pytest.importorskip("cupy")
 xp = pytest.importorskip("array_api_compat.cupy")
 
-pytestmark = pytest.mark.usefixtures("cupy_backend")
+pytestmark = pytest.mark.usefixtures("cupy_backend", "early_graphs")
 
-CALLS = 36  # more than come before a graph
+CALLS = 10  # more than come before a graph
 
 
 @pytest.fixture
@@ -326,17 +326,17 @@ def test_the_memory_of_a_graph_is_bounded(only, monkeypatch):
     assert launches(call, state)["graph launch"] == 0
 
 
-def test_few_functions_have_a_graph_at_a_time(early_graphs):
+def test_few_functions_have_a_graph_at_a_time():
     """Functions are kept for a later training."""
     first, *others = calls = [compiled() for _ in range(5)]
     for call in calls[:4]:
-        state = all_calls(call, first_state(), calls=12)
+        state = all_calls(call, first_state())
     assert launches(first, state)["graph launch"] == 1
     before = on_the_card()
-    all_calls(others[3], first_state(), calls=12)
+    all_calls(others[3], first_state())
     assert on_the_card() == before
     assert [launches(call, state)["graph launch"] for call in calls] == [0, 1, 1, 1, 1]
-    all_calls(first, first_state(), calls=12)
+    all_calls(first, first_state())
     assert [launches(call, state)["graph launch"] for call in calls] == [1, 0, 1, 1, 1]
 
 
@@ -373,7 +373,7 @@ def test_threads_do_not_share_the_memory_of_a_graph():
 
     def work(seed):
         try:
-            all_calls(call, {"W": of_cupy(5, 3, seed=seed), "b": of_cupy(3)}, calls=20)
+            all_calls(call, {"W": of_cupy(5, 3, seed=seed), "b": of_cupy(3)})
         except Exception as error:
             failures.append(error)
 

@@ -15,12 +15,13 @@ from pluggable_mlp.backends.torch_compile import CapturedFunction  # noqa: E402 
 from tests.backends.simulated_torch_cuda import SimulatedGraph, simulate_cuda  # noqa: E402
 
 LARGE = 2**18  # rows of more than are copied
-CALLS = 40  # more than come before a graph
+CALLS = 14  # more than come before a graph
 
 
 @pytest.fixture(autouse=True)
 def gpu(monkeypatch):
     simulate_cuda(monkeypatch)
+    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)
 
 
 def step(state, numbers, data, start):
@@ -65,7 +66,7 @@ def copied(state):
 def test_a_step_is_one_launch_whose_numbers_change():
     call = CapturedFunction(step, (0,))
     all_calls(call, torch.randn(12, 5))
-    assert SimulatedGraph.launches == CALLS - 33  # the first one compiles; one was the trial
+    assert SimulatedGraph.launches == CALLS - 7  # the first one compiles; one was the trial
 
 
 def test_without_pinned_memory_a_step_is_a_graph(monkeypatch):
@@ -91,15 +92,14 @@ def test_other_data_are_another_graph_and_these_are_not_kept():
     assert memory() is None
 
 
-def test_a_step_that_replaces_much_is_no_graph(monkeypatch):
+def test_a_step_that_replaces_much_is_no_graph():
     """Copying it in and out takes longer than the launches that are saved."""
-    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 2)
 
     def scaled(state, numbers, data, start):
         return data[0, 0], {"W": state["W"] * numbers[1]}
 
     call, state = CapturedFunction(scaled, (0,)), {"W": torch.ones(2**22 + 1)}
-    for number in range(6):
+    for number in range(9):
         call(state, (number, 0.5), torch.ones(1, 1), 0)
     assert SimulatedGraph.launches == 0
 
@@ -171,7 +171,7 @@ def test_training_by_graphs_is_that_without(network, monkeypatch):
     monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
     backend, rng = get_backend("torch"), np.random.default_rng(0)
     x, y = rng.normal(size=(42, 6)).astype("float32"), rng.integers(0, 3, 42)
-    settings = {"optimizer": Adam(lambda t: 0.1 / (1 + t)), "epochs": 12, "batch_size": 8}
+    settings = {"optimizer": Adam(lambda t: 0.1 / (1 + t)), "epochs": 4, "batch_size": 8}
     found, expected = (
         train(MLP([6, 5, 3], **network), x, y, backend=of, seed=5, **settings).parameters
         for of in (OnCuda(backend), backend)
@@ -179,4 +179,4 @@ def test_training_by_graphs_is_that_without(network, monkeypatch):
     for one, other in zip(found, expected, strict=True):
         for name, array in one.items():
             np.testing.assert_allclose(array, other[name], rtol=1e-4, atol=1e-5)
-    assert SimulatedGraph.launches == 5 * 12 - 33  # but of the smaller last batch
+    assert SimulatedGraph.launches == 5 * 4 - 7  # but of the smaller last batch
