@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What takes long and seldom finds anything, in the environment of $PYTHON (default python3), which has
-# what ci/test.sh installs for developers: the tests marked `nightly` (scikit-learn's checks on further
-# configurations, changed files), the default tests in a random order, and on other kernels of BLAS.
+# what ci/test.sh installs for developers: the tests marked `nightly` (further networks, programs,
+# settings and configurations, changed files), the default tests in a random order, and on other
+# kernels of BLAS.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}

@@ -1,5 +1,7 @@
 """The recorded bits whatever kernels, instruction sets and threads a library is told to use.
 
+CI runs the first settings of each library, and at night all.
+
 Each is a child process of its own, as libraries read their environment when they are loaded.
 Settings of different libraries go together.  What a processor lacks, a library does not use,
 whatever its environment says; but PyTorch, which dies of an instruction that is not there.
@@ -49,18 +51,22 @@ ENVIRONMENTS = {
         {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"},
     ],
 }
-CASES = [(backend, settings) for backend, every in ENVIRONMENTS.items() for settings in every]
+CASES = [
+    pytest.param(
+        *(backend, settings),
+        id=f"{backend} {' '.join(map('='.join, settings.items()))}",
+        marks=[pytest.mark.nightly] * (settings is not every[0]),
+    )
+    for backend, every in ENVIRONMENTS.items()
+    for settings in every
+]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="these are the settings of x86-64"
 )
-@pytest.mark.parametrize(
-    ("backend", "settings"),
-    CASES,
-    ids=[f"{name} {' '.join(map('='.join, of.items()))}" for name, of in CASES],
-)
+@pytest.mark.parametrize(("backend", "settings"), CASES)
 def test_the_recorded_bits(backend, settings):
     if backend != "numpy":
         pytest.importorskip(backend)

@@ -23,6 +23,7 @@ def test_a_recipe_has_results_over_three_seeds(name):
     assert "data" in tomllib.loads((RECIPES / f"{name}.toml").read_text("utf-8"))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "measure", "tolerance"), [("breast-cancer", "accuracy", 0.03), ("diabetes", "r2", 0.1)]

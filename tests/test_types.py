@@ -128,7 +128,9 @@ CHECKERS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("checker", CHECKERS)
+@pytest.mark.parametrize(
+    "checker", ["basedpyright", pytest.param("mypy", marks=pytest.mark.nightly)]
+)
 def test_what_a_user_gets_has_a_type(checker, folder):
     pytest.importorskip(checker)
     command, pattern = CHECKERS[checker]

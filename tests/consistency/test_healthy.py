@@ -12,6 +12,7 @@ from tests.consistency.healthy import healthy
 from tests.consistency.libraries import NUMPY
 from tests.consistency.planted import OtherBackend
 
+NIGHTLY = [pytest.mark.nightly, pytest.mark.slow]
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(24, 5))
 LABELS = RNG.integers(0, 3, size=24)
@@ -28,7 +29,7 @@ def accused(report: Report) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(10), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 60))]
+    "seed", [*range(10), *(pytest.param(seed, marks=NIGHTLY) for seed in range(10, 60))]
 )
 def test_no_right_backend_is_accused(seed: int) -> None:
     report = compare([NUMPY, *others("torch", "array_api_strict")], **healthy(seed))

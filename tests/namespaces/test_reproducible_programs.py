@@ -268,11 +268,13 @@ def test_random_programs_have_the_same_bits(all_backends: list[Backend]) -> None
     run(without(all_backends, "jax"), 15, 30)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_more_random_programs_have_the_same_bits(all_backends: list[Backend]) -> None:
     run(without(all_backends, "jax", "cupy"), 300, 50)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_random_programs_have_the_same_bits_on_jax(all_backends: list[Backend]) -> None:
     if "jax" not in [backend.name for backend in all_backends]:
