@@ -12,7 +12,7 @@ import array_api_compat.numpy
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend, reproducible, to_native, train
+from pluggable_mlp import get_backend, reproducible, to_native
 from pluggable_mlp.backends import Backend
 from tests.elementary.cases import every_kind
 from tests.together import together
@@ -143,41 +143,6 @@ def test_every_nan_has_the_same_bits(backend: Backend) -> None:
     for result in results:
         found = np.atleast_1d(backend.to_numpy(to_native(result)))
         assert set(found[np.isnan(found)].view(np.uint32).tolist()) == {0x7FC00000}
-
-
-def test_a_training_step_in_plain_code_has_the_bits_of_train(backend: Backend) -> None:
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (32, 49), dtype=np.uint8)
-    labels = generator.integers(0, 10, 32)
-    mlp = MLP([49, 20, 10])
-    start = mlp.initialize(seed=0, backend=backend)
-    settings = {"scale": 1 / 256, "optimizer": SGD(0.1), "epochs": 3, "batch_size": 32}
-    trained = train(
-        mlp, pixels, labels, backend=backend, parameters=start, shuffle=False,
-        arithmetic="reproducible", **settings,
-    ).parameters  # fmt: skip
-    xp = of(backend)
-    x = xp.astype(xp.asarray(backend.asarray(pixels)), xp.float32) * 2.0**-8
-    targets = xp.asarray(backend.asarray(np.eye(10, dtype=np.float32)[labels]))
-    parameters = [[xp.asarray(layer[name]) for name in "Wb"] for layer in start]
-    for _ in range(3):
-        parameters = _step(xp, parameters, x, targets)
-    for layer, (W, b) in zip(trained, parameters, strict=True):
-        for name, found in (("W", W), ("b", b)):
-            assert bits(backend, found) == backend.to_numpy(layer[name]).tobytes()
-
-
-def _step(xp: Any, parameters: Any, x: Any, targets: Any) -> Any:
-    """Return the parameters after one step of softmax regression on a layer of sigmoids."""
-    (W, b), (V, c) = parameters
-    h = xp.sigmoid(xp.affine(x, W, b))
-    z = xp.affine(h, V, c)
-    e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
-    probabilities = e / xp.sum(e, axis=-1, keepdims=True)
-    dz = (probabilities - targets) * (-0.1 / x.shape[0])
-    dh = h * (1.0 - h) * (dz @ V.mT)
-    layers = ((W, b, x.mT @ dh, dh), (V, c, h.mT @ dz, dz))
-    return [[w + dw, bias + xp.sum(d, axis=-2)] for w, bias, dw, d in layers]
 
 
 def test_functions_without_a_rule_are_refused_by_name() -> None:

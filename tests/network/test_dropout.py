@@ -71,8 +71,7 @@ def test_a_network_has_a_mask_for_each_hidden_layer():
     assert not any(isinstance(layer, Dropout) for layer in MLP([2, 3, 2]).layers)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-def test_inputs_are_dropped_before_the_first_layer(backend, arithmetic):
+def test_inputs_are_dropped_before_the_first_layer(backend):
     """By the mask of a stream of their own; what is left is the network without dropout."""
     mlp = MLP([8, 3, 2], input_dropout=0.25)
     parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
@@ -85,7 +84,7 @@ def test_inputs_are_dropped_before_the_first_layer(backend, arithmetic):
 
     def of(network, x, rng):
         given = parameters, backend.asarray(x), labels
-        loss, gradients = network.loss_and_gradients(*given, rng=rng, arithmetic=arithmetic)
+        loss, gradients = network.loss_and_gradients(*given, rng=rng)
         return float(loss), [backend.to_numpy(layer["W"]).tolist() for layer in gradients]
 
     plain = MLP([8, 3, 2])

@@ -39,14 +39,6 @@ CURVATURES = as_arrays(RECORDED["problem"]["a"])
 CENTRES = as_arrays(RECORDED["problem"]["c"])
 
 
-# Two layers of one shape: some libraries compile every operation anew for each shape.
-_RNG = np.random.default_rng(11)
-SMALL, *PUSHES = (
-    [{"W": _RNG.normal(size=(4, 4)), "b": _RNG.normal(size=(4,))} for _ in range(2)]
-    for _ in range(6)
-)
-
-
 def gradients(parameters: Any, step: int) -> Any:
     """The gradient of the sum of a/2 (w - c)^2 + w^4/4 is a (w - c) + w^3."""
     return [

@@ -6,17 +6,12 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.arrays import map_nested
-from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.schedules import Plateau
 from tests.training.optimizer_problem import (
-    NUMPY,
-    PUSHES,
-    SMALL,
     START,
-    after,
     assert_close,
     gradients,
     updates,
@@ -34,60 +29,6 @@ MADE = {
     "adamw with all": make_optimizer("adamw", learning_rate=RATE, **AROUND),
     "muon with all": make_optimizer("muon", learning_rate=RATE, **AROUND),
 }
-
-
-def walk(optimizer, backend, dtype, arithmetic, steps):
-    """Parameters and state after some steps along fixed gradients, as NumPy arrays."""
-    xp = arithmetic_namespace(arithmetic, backend.xp)
-
-    def move(tree):
-        return [
-            {n: xp.asarray(backend.asarray(x, dtype=dtype)) for n, x in of.items()} for of in tree
-        ]
-
-    parameters, slots = after(steps, optimizer, move(SMALL), lambda _, t: move(PUSHES[t]), xp)
-    return [
-        [{n: backend.to_numpy(x) for n, x in of.items()} for of in tree]
-        for tree in unwrapped([parameters, *slots.values()])
-    ]
-
-
-@pytest.mark.skipif("reproducible" not in ARITHMETICS, reason="no reproducible arithmetic")
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    "name", [*(name for name in OPTIMIZERS if name != "lbfgs"), "nesterov", "adamw with all"]
-)
-def test_same_bits_under_reproducible(backend, name, dtype):
-    here = walk(MADE[name], backend, dtype, "reproducible", 5)
-    there = walk(MADE[name], NUMPY, dtype, "reproducible", 5)
-    for tree, right in zip(here, there, strict=True):
-        for of, right_of in zip(tree, right, strict=True):
-            assert {n: x.tobytes() for n, x in of.items()} == {
-                n: x.tobytes() for n, x in right_of.items()
-            }
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_stacked_networks_are_independent(name):
-    """Two networks stacked along a leading axis take the steps that each takes alone."""
-    optimizer = MADE[name]
-    factors = (1.0, 30.0)  # of the gradients: one is clipped, the other is not
-    starts = [START, [{n: 0.5 * x for n, x in of.items()} for of in START]]
-
-    def scaled(factor, t):
-        return [{n: factor * x for n, x in of.items()} for of in gradients(START, t)]
-
-    def stacked(trees):
-        return [
-            {n: np.stack([tree[i][n] for tree in trees]) for n in of} for i, of in enumerate(START)
-        ]
-
-    parameters, _ = after(
-        3, optimizer, stacked(starts), lambda _, t: stacked([scaled(f, t) for f in factors])
-    )
-    for index, (start, factor) in enumerate(zip(starts, factors, strict=True)):
-        alone, _ = after(3, optimizer, start, lambda _, t, factor=factor: scaled(factor, t))
-        assert_close([{n: x[index, ...] for n, x in of.items()} for of in parameters], alone)
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -38,31 +38,6 @@ def test_data_that_turn_extreme_in_the_middle_of_an_epoch(backend):
     assert trained(backend, x, y, **settings) == trained(Uncompiled(NUMPY), x, y, **settings)
 
 
-@pytest.mark.parametrize("network", [{"dropout": 0.5, "norm": "batch"}, {"norm": "layer"}])
-def test_pixels_dropout_and_normalization(backend, network):
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 256, size=(14, 4), dtype=np.uint8), rng.integers(0, 4, 14)
-
-    def run(backend):
-        result = train(
-            MLP(SIZES, **network),
-            x,
-            y,
-            backend=backend,
-            scale=1 / 256,
-            arithmetic="reproducible",
-            batch_size=FEW,
-            epochs=1,
-        )
-        return result.history, [
-            backend.to_numpy(array).tobytes()
-            for layer in result.parameters
-            for _, array in sorted(layer.items())
-        ]
-
-    assert run(backend) == run(Uncompiled(NUMPY))
-
-
 def evaluated(backend):
     x, y = examples(8)
     weights = np.linspace(0.5, 2.0, len(y))

@@ -120,7 +120,7 @@ def bits(training, backend):
     [
         *(("torch", name) for name in NETWORKS),
         # JAX compiles each operation: the other networks have little else, PyTorch has all.
-        *(("jax:cpu", name) for name in ("realmlp-td", "tabm-mini", "tabm")),
+        *(("jax:cpu", name) for name in ("realmlp-td", "tabm-mini")),
     ],
     indirect=["backend"],
 )
