@@ -12,7 +12,6 @@ from pluggable_mlp.network.normalization import BatchNorm
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import epochs_of
-from tests.network import reference
 from tests.training.compilers import Uncompiled
 from tests.training.loops import training
 
@@ -109,35 +108,6 @@ def test_whole_batches_leave_out_a_smaller_last_one(batch_size):
 
 def test_without_shuffling_the_order_is_theirs(backend):
     assert visited(backend, shuffle=False, epochs=2) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]] * 2
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_losses_and_parameters_against_a_naive_loop(backend, shuffle):
-    """Two epochs of 4 + 4 + 2 examples in plain NumPy, within the bounds that go with it.
-
-    The epoch's loss is the mean over examples: the last, smaller batch counts for less.
-    """
-    mlp, parameters, examples = start(backend)
-    epochs = run(backend, mlp, parameters, examples, shuffle=shuffle)
-    x, labels = data()
-    weights = reference.exact_parameters(
-        [{n: backend.to_numpy(w) for n, w in layer.items()} for layer in parameters]
-    )
-    for number, epoch in enumerate(epochs, start=1):
-        order = randomness.permutation(5, "shuffle", number, 10) if shuffle else np.arange(10)
-        total = reference.exactly(0.0)
-        for batch in (order[:4], order[4:8], order[8:]):
-            t = reference.one_hot(labels[batch], 2)
-            loss, gradients = reference.loss_and_gradients(reference.tanh, weights, x[batch], t)
-            weights = reference.descend(weights, gradients, 0.125)
-            total = total + loss * reference.exactly(len(batch))
-        assert epoch.epoch == number
-        assert epoch.seconds > 0.0
-        mean = total * (1.0 / reference.exactly(10.0))
-        reference.assert_within(epoch.train_loss, mean, f"loss of epoch {number}")
-        for layer, balls in zip(epoch.parameters, weights, strict=True):
-            for name, bounded in balls.items():
-                reference.assert_within(backend.to_numpy(layer[name]), bounded, name)
 
 
 class Told:

@@ -13,7 +13,6 @@ from pluggable_mlp.training.evaluation import (
     r2,
 )
 from pluggable_mlp.training.examples import make_examples
-from tests.network.reference import one_hot
 
 LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])
 LABELS = np.asarray([1, 0, 0, 2])  # the third is wrong
@@ -32,7 +31,7 @@ def test_of_equal_logits_the_first_counts_as_the_larger(backend, first_is_right)
 @pytest.mark.parametrize("rows", [False, True], ids=["indices", "rows"])
 def test_leading_axes_are_networks(backend, rows):
     logits = np.stack([LOGITS, -LOGITS])  # the second has its largest where the first is smallest
-    of = one_hot(LABELS, 3) if rows else LABELS
+    of = np.eye(3)[LABELS] if rows else LABELS
     correct = correct_predictions(
         backend.xp, backend.asarray(logits), backend.asarray(np.stack([of, of]))
     )
@@ -85,16 +84,6 @@ def test_r2_and_mean_absolute_error(backend, metrics, outputs, name):
             ours = float(mean_absolute_error(xp, *arrays, *more))
             theirs = metrics.mean_absolute_error(targets, predictions, sample_weight=given_weights)
             assert abs(ours - theirs) <= 160 * 2.0**-53
-
-
-def test_correct_labels(backend, metrics):
-    """All labels of an example must be right: scikit-learn's accuracy for multilabel."""
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(30, 2)), rng.integers(0, 2, size=(30, 2))
-    ours = correct_labels(backend.xp, backend.asarray(logits), backend.asarray(labels))
-    assert backend.to_numpy(ours).mean() == metrics.accuracy_score(labels, logits > 0)
-    ours = correct_labels(backend.xp, backend.asarray(logits[:, :1]), backend.asarray(labels[:, 0]))
-    assert backend.to_numpy(ours).mean() == metrics.accuracy_score(labels[:, 0], logits[:, 0] > 0)
 
 
 @pytest.mark.parametrize("loss", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
