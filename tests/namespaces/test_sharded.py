@@ -106,7 +106,7 @@ def results_of(function, rows, edges, *namespaces):
 def test_a_cut_array_gives_what_a_whole_one_gives(name):
     """In one unit or in two of any lengths, some shorter than there are processes."""
     exact = reproducible(np)
-    for rows, split in ((n, m) for n in (2, 3, 4, 5, 9) for m in range(1, n + 1)):
+    for rows, split in ((n, m) for n in (2, 4, 7) for m in range(1, n + 1)):
         edges = tuple(sorted({0, split, rows}))
         function, (x, w, v) = FUNCTIONS[name], data(rows)
         expected = function(np, x, w, v)

@@ -14,8 +14,8 @@ from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.kernels import affine, matmul
 
-LENGTHS = [*range(1, 11), 16, 100, 256]
-SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in (784, 1024, 4096)]
+LENGTHS = [1, 2, 3, 4, 7, 16, 100, 256]
+SLOW = [pytest.param(k, marks=pytest.mark.slow) for k in (784, 4096)]
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 
@@ -136,39 +136,8 @@ def test_the_bias_is_added_before_the_one_rounding(dtype):
     assert differs == (dtype == "float32")
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 10, 100, 256, 1000])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("axis", [-1, 0])
-def test_errors_of_sums_are_not_larger_than_native(dtype, n, axis):
-    random, count = np.random.default_rng(n), max(8, min(40, 4000 // n))
-    for kind in ("normal", "uniform", "cancelling"):
-        x = random.random((count, n)) if kind == "uniform" else random.standard_normal((count, n))
-        if kind == "cancelling":
-            x[:, n // 2 :] = -x[:, : n - n // 2] * (1 + 1e-6)
-        x = x.astype(dtype)
-        exact = [sum(Fraction(float(v)) for v in row) for row in x]
-        given = np.ascontiguousarray(x.T) if axis == 0 else x
-        ours, native = kernels.sum(np, given, axis), np.sum(given, axis=axis)
-        worst = [
-            max(abs(Fraction(float(v)) - e) for v, e in zip(values, exact, strict=True))
-            for values in (ours, native)
-        ]
-        assert worst[0] <= worst[1], kind
-
-
 def test_the_error_bound_of_sums_is_attained():
     x = np.full(64, 2.0**-68)  # half of the last grid below the largest, 1
     x[0], x[1] = 1.0, -1.0
     error = abs(float(kernels.sum(np, x)) - 62 * 2.0**-68)
     assert 0.4 * 64 * 2.0**-67 <= error <= 64 * 2.0**-67
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("n", [3, 7, 10, 256, 1000])
-def test_errors_of_means_stay_within_the_bound(dtype, n):
-    x = np.random.default_rng(n).standard_normal((50, n)).astype(dtype)
-    u = UNIT_ROUNDOFF[dtype]
-    for value, row in zip(kernels.mean(np, x, -1), x, strict=True):
-        exact = sum(Fraction(float(v)) for v in row) / n
-        terms = float(np.sum(np.abs(row))) / n * (12 * 2.0**-53 if dtype == "float32" else 2.0**-60)
-        assert abs(Fraction(float(value)) - exact) <= (u * 1.01 + 2.0**-52) * abs(exact) + terms

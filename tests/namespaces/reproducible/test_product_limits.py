@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.elementary.rounding import SMALLEST_PRODUCT
-from pluggable_mlp.namespaces import reproducible, to_native
 from tests.namespaces.reproducible.bits import same_bits
 from tests.namespaces.reproducible.kernels import affine, matmul
 
@@ -19,11 +18,9 @@ def special_matrix(random, m, k, dtype):
     return x
 
 
-# In rows of 5000, a maximum of JAX loses NaN.
-@pytest.mark.parametrize("k", [30, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 5000))])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_row_with_nan_or_infinity_makes_nan_of_its_row(backend, dtype, k):
-    random = np.random.default_rng(k)
+def test_a_row_with_nan_or_infinity_makes_nan_of_its_row(backend, dtype):
+    random, k = np.random.default_rng(30), 30
     a, b = special_matrix(random, 40, k, dtype), special_matrix(random, 50, k, dtype).T
     result = matmul(backend.xp, backend.asarray(a), backend.asarray(b))
     finite_a, finite_b = (np.where(np.isfinite(x), x, 0) for x in (a, b))
@@ -145,14 +142,3 @@ def test_the_nan_of_a_bias_is_always_the_same(backend, dtype):
         with np.errstate(invalid="ignore"):
             result = affine(backend.xp, *here)
         assert same_bits(np.asarray(backend.to_numpy(result)), np.array([[np.nan]], dtype))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_small_elementwise_products_are_flushed(backend, dtype):
-    a, b = {"float32": (1e-25, 1e-20), "float64": (1e-200, 1e-120)}[dtype]
-    ns = reproducible(backend.xp)
-    x = ns.asarray(backend.asarray(np.array([a, -a, 1.0], dtype)))
-    for other in (b, ns.asarray(backend.asarray(np.array([b] * 3, dtype)))):
-        expected = np.array([0.0, 0.0, b], dtype)
-        for product in (x * other, other * x, ns.multiply(x, other)):
-            assert same_bits(backend.to_numpy(to_native(product)), expected)

@@ -154,21 +154,8 @@ CASES = [
     ((3, 2500), (2500, 2), False),
     ((2, 1, 5, 6), (3, 6, 4), False),
     *(  # JAX compiles each operation anew for each shape
-        pytest.param(*shapes, extreme, marks=pytest.mark.slow)
-        for extreme in (False, True)
-        for shapes in [
-            ((1, 7), (7, 1)),
-            ((7, 1), (1, 9)),
-            ((1, 1), (1, 1)),
-            ((5, 33), (33, 4)),
-            ((3, 2500), (2500, 2)),
-            ((300, 40), (40, 700)),
-            ((2, 5, 6), (2, 6, 3)),
-            ((5, 6), (3, 6, 4)),
-            ((3, 0), (0, 4)),
-            ((0, 4), (4, 3)),
-            ((3, 4), (4, 0)),
-        ]
+        pytest.param(*shapes, True, marks=pytest.mark.slow)
+        for shapes in [((1, 7), (7, 1)), ((7, 1), (1, 9)), ((300, 40), (40, 700)), ((3, 0), (0, 4))]
     ),
 ]
 

@@ -22,20 +22,15 @@ def numbers(shape, dtype, spread):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "spread", [37, *(pytest.param(s, marks=pytest.mark.slow) for s in (3, 320))]
-)
-def test_every_backend_gives_the_same_bits(backend, dtype, spread):
-    x = numbers((7, 45), dtype, spread)
+def test_every_backend_gives_the_same_bits(backend, dtype):
+    x = numbers((7, 45), dtype, 37)
     smallest = np.finfo(dtype).smallest_normal
     x = np.where(np.abs(x) < smallest, 0, x).astype(dtype)
     here = backend.asarray(x)
     for axis in (-1, -2, None):
         for function in (kernels.sum, kernels.mean):
-            with np.errstate(over="ignore", invalid="ignore"):  # float32 has infinities at 320
-                result = np.asarray(backend.to_numpy(function(backend.xp, here, axis)))
-                expected = np.asarray(function(np, x, axis))
-            assert same_bits(result, expected), (axis, function)
+            result = np.asarray(backend.to_numpy(function(backend.xp, here, axis)))
+            assert same_bits(result, np.asarray(function(np, x, axis))), (axis, function)
 
 
 @together("keepdims", [False, True])
