@@ -73,30 +73,6 @@ def test_a_copy_predicts_by_itself(library):
     np.testing.assert_allclose(backend.to_numpy(other.logits(parameters, x)), expected, rtol=1e-6)
 
 
-def test_numpy_traces_a_prediction_once_for_each_shape(monkeypatch):
-    monkeypatch.setattr(
-        "pluggable_mlp.backends.numpy_tracing.TracedNumpyFunction.calls_before_tracing", 1
-    )
-    shapes, forward = [], MLP.forward
-
-    def noting(mlp, xp, parameters, x):
-        shapes.append(x.shape)
-        return forward(mlp, xp, parameters, x)
-
-    mlp = MLP([3, 4, 2], activation="tanh", norm="batch")
-    parameters = mlp.initialize(seed=0, backend=NUMPY)
-    monkeypatch.setattr(MLP, "forward", noting)
-    for other in (
-        parameters,
-        [{name: array * 2 for name, array in of.items()} for of in parameters],
-    ):
-        for count in (4, 4, 2, 2, 4, 2):
-            found = mlp.logits(other, X[:count])
-            expected = forward(mlp, NUMPY.xp, other, X[:count])[0]
-            np.testing.assert_array_equal(found, expected)
-    assert shapes == [(4, 3)] * 3 + [(2, 3)] * 3
-
-
 @pytest.mark.parametrize("library", TRACED)
 def test_predictions_like_the_last_skip_the_checks_and_others_have_them(library, monkeypatch):
     pytest.importorskip(library)

@@ -106,20 +106,6 @@ def test_a_loss_with_an_array_made_anew_for_each_training(library):
     assert once == again
 
 
-@pytest.mark.slow
-def test_each_training_that_is_not_compiled_warns():
-    pytest.importorskip("jax")
-    backend = get_backend("jax")
-
-    def looking(xp, x):
-        y = xp.tanh(x) if float(x[0, 0]) < 100.0 else x
-        return y, lambda dy: dy * (1.0 - y * y)
-
-    for _ in range(2):
-        with pytest.warns(UserWarning, match="cannot compile a function"):
-            history(backend, network(activation=looking))
-
-
 def test_a_loss_that_changes_while_it_trains():
     loss, expected = Scaled(), Scaled()
 

@@ -102,15 +102,6 @@ def test_reproducible_micro_batches_have_the_same_bits(spec):
     assert trained(get_backend(spec), **settings) == trained(NUMPY, **settings)
 
 
-@pytest.mark.parametrize("spec", ["numpy", "torch", pytest.param("jax", marks=pytest.mark.slow)])
-def test_training_is_that_of_whole_batches_but_for_rounding(spec):
-    backend = get_backend(spec) if spec == "numpy" or pytest.importorskip(spec) else None
-    whole, parts = trained(backend), trained(backend, micro_batch=5)
-    for one, other in zip(parts, whole, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
-    assert parts != whole
-
-
 def test_a_wrong_size_is_refused():
     with pytest.raises(ValueError, match="micro_batch is 0, expected"):
         trained(NUMPY, micro_batch=0)

@@ -74,15 +74,6 @@ def test_blocks_are_made_from_all_of_the_set_and_shuffled():
             assert block == own[drawn].tolist()
 
 
-@pytest.mark.parametrize("done", [0, BATCH])
-def test_a_visit_goes_on_at_any_block(done):
-    """With the whole block in which the next example is."""
-    every = order_of(NUMPY, streamed(NUMPY), epochs=3)
-    for place in range(12):
-        first = (1 + place // 4, place % 4 * BLOCK + done)
-        assert order_of(NUMPY, streamed(NUMPY), epochs=3, first=first) == every[place:]
-
-
 def test_the_next_block_is_read_while_one_is_used():
     """And no more than that one."""
     read = []

@@ -189,53 +189,6 @@ def test_a_subclass_is_taken_at_its_own_rule(optimizer, library):
             assert abs(np.linalg.norm(after - before) - 0.1) < 1e-9
 
 
-@pytest.mark.parametrize("library", ["numpy", "torch"])
-@pytest.mark.parametrize("name", ["adam", "muon", "sgd"])
-def test_training_applies_the_backends_rule_and_keeps_what_it_was_given(library, name, monkeypatch):
-    pytest.importorskip(library)
-    backend = get_backend(library)
-    applied = []
-
-    def updater(w):
-        update = original(w)
-        return lambda rule, *given, in_place: (
-            applied.append(rule.kernel) or update(rule, *given, in_place=in_place)
-        )
-
-    original = shortcuts.own(backend.xp, "updater")
-    monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: updater)
-    mlp = MLP([4, 3, 2])
-    seen = []
-
-    def keep(parameters):
-        host = [
-            {name: backend.to_numpy(array).copy() for name, array in of.items()}
-            for of in parameters
-        ]
-        seen.append((parameters, host))
-
-    parameters = mlp.initialize(seed=1, backend=backend)
-    keep(parameters)
-    train(
-        mlp,
-        np.random.default_rng(0).random((6, 4), dtype="float32"),
-        [0, 1] * 3,
-        parameters=parameters,
-        backend=backend,
-        optimizer=make_optimizer(name),
-        batch_size=2,
-        epochs=2,
-        callbacks=[lambda epoch: keep(epoch.parameters)],
-    )
-    # Without slots, SGD's gradients are the update: no rule is applied.
-    assert applied == {"adam": ["adam"] * 6, "muon": ["adam"] * 6, "sgd": []}[name]
-    assert len(seen) == 3
-    for known, host in seen:
-        for of, before in zip(known, host, strict=True):
-            for key, array in of.items():
-                np.testing.assert_array_equal(backend.to_numpy(array), before[key])
-
-
 @dataclass(frozen=True)
 class LateBiases(Adam):
     """Adam that leaves the biases as they are in the first update."""
