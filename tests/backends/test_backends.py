@@ -98,34 +98,34 @@ def test_a_colon_without_a_device():
         get_backend("numpy:")
 
 
-@pytest.mark.parametrize(
-    ("library", "install"),
-    [
-        ("cupy", "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]'"),
-        ("torch", "'pluggable-mlp[torch]'"),
-        ("jax", "'pluggable-mlp[jax]'"),
-        ("array_api_strict", "array-api-strict"),
-    ],
-)
-def test_a_library_that_is_not_installed_says_how_to_install_it(library, install):
+INSTALL = {
+    "cupy": "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]'",
+    "torch": "'pluggable-mlp[torch]'",
+    "jax": "'pluggable-mlp[jax]'",
+    "array_api_strict": "array-api-strict",
+}
+
+
+def test_a_library_that_is_not_installed_says_how_to_install_it():
     said = child(
         f"""
 import sys, dataclasses, json
-sys.modules[{library!r}] = None  # as if it were not installed
+sys.modules |= dict.fromkeys({[*INSTALL]})  # as if none were installed
 from pluggable_mlp.backends import BackendUnavailable, available_backends, get_backend
-(status,) = [dataclasses.asdict(s) for s in available_backends() if s.name == {library!r}]
-try:
-    get_backend({library!r})
-except BackendUnavailable as why:
-    print(json.dumps([why.backend, why.reason, why.remedy, status]))
+for status in available_backends():
+    try:
+        get_backend(status.name)
+    except BackendUnavailable as why:
+        print(json.dumps([why.backend, why.reason, why.remedy, dataclasses.asdict(status)]))
 """
     )
-    backend, reason, remedy, status = json.loads(said)
-    assert backend == library
-    assert reason == f"{library} is not installed"
-    assert remedy.startswith(f"install it with: pip install {install}")
-    assert (status["available"], status["devices"]) == (False, [])
-    assert (status["reason"], status["remedy"]) == (reason, remedy)
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [backend for backend, *_ in lines] == [*INSTALL]
+    for backend, reason, remedy, status in lines:
+        assert reason == f"{backend} is not installed"
+        assert remedy.startswith(f"install it with: pip install {INSTALL[backend]}")
+        assert (status["available"], status["devices"]) == (False, [])
+        assert (status["reason"], status["remedy"]) == (reason, remedy)
 
 
 @pytest.mark.parametrize(

@@ -149,14 +149,6 @@ def test_numbers_of_operations_with_settings_stay_numbers():
         np.testing.assert_array_equal(traced(x), x.astype("float64") * 0.1)
 
 
-def test_an_argument_that_was_none_is_no_array():
-    traced = TracedNumpyFunction(lambda x, weight: x if weight is None else x * weight)
-    x = np.ones(2)
-    for _ in range(3):
-        assert traced(x, None).tolist() == [1, 1]
-    assert traced(x, x * 3).tolist() == [3, 3]
-
-
 def test_other_trees_are_not_taken_for_the_one_that_was_traced():
     traced = TracedNumpyFunction(
         lambda tree: [leaf * 2.0 for leaf in tree.values()] if tree else []

@@ -40,13 +40,8 @@ PLATEAU = make_schedule("plateau", 0.05, patience=1, threshold=0.9)  # falls bef
 OPTIMIZERS = {
     "sgd": {},
     "momentum": {"name": "sgd", "momentum": 0.9, "nesterov": True},
-    "adagrad": {},
-    "rmsprop": {},
     "adam": {},
-    "adamw": {"weight_decay": 0.01},
-    "lion": {},
     "muon": {},
-    "penalties": {"name": "sgd", "weight_decay": 0.01, "l1": 0.01},
     "clipped": {"name": "adam", "clip_norm": 0.1, "average": 0.9},
 }
 
