@@ -15,7 +15,6 @@ yaml = pytest.importorskip("yaml")
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
 
 
 def load(file):
@@ -110,19 +109,6 @@ def test_links_of_the_readme_lead_to_the_repository_on_pypi(tmp_path):
     assert all(target.startswith("https://") for target in targets), targets
     assert "](https://server/owner/name/blob/v1/docs/index.md)" in text
     assert "](https://server/owner/name/raw/v1/benchmarks/results/benchmark.svg)" in text
-
-
-@pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
-def test_forms_of_issues_are_complete(form):
-    content = yaml.safe_load(form.read_text("utf-8"))
-    if form.stem == "config":
-        assert content["blank_issues_enabled"] is True
-        return
-    assert {"name", "description", "body"} <= set(content)
-    assert {part["type"] for part in content["body"]} <= {"textarea", "input"}
-    ids = [part["id"] for part in content["body"]]
-    assert len(set(ids)) == len(ids)
-    assert all(part["attributes"]["label"] for part in content["body"])
 
 
 def test_the_page_of_the_promise_names_what_there_is():
