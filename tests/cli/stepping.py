@@ -1,7 +1,7 @@
-"""The command line, stopped at its file operations: killed at one of them, or taken in turns.
+"""The command line, stopped at its file operations: its folder is copied there, or it waits.
 
 `Server` starts a process that has imported everything and forks a child for each command.  A child
-stops before each operation on files below a folder, within which a write may be cut in half.
+stops before each operation on files below a folder, and in the middle of each write.
 """
 
 import io
@@ -16,18 +16,24 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 CHECKOUT = Path(__file__).parent.parent.parent
-KILLED = 9
 
 _BY_PATH = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
 _BY_DESCRIPTOR = ("fcntl.flock",)
 
 
 class Server:
-    """Commands in children of a process of its own, which is ended by `close`."""
+    """Commands in children of a process of its own, which is ended by `close`.
+
+    `train` are arguments that train on few data, three steps an epoch.
+    """
 
     def __init__(self, root: Path) -> None:
-        self._root = str(root)
+        self._root, data = str(root), root / "few.npz"
+        np.savez(data, X=np.random.default_rng(0).normal(size=(70, 3)), y=np.arange(70) % 2)
+        self.train = ("train", "--quiet", "--data", data, "--hidden", 4, "--batch-size", 20)
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__],
@@ -37,9 +43,15 @@ class Server:
     def close(self) -> None:
         self._process.communicate(timeout=300)
 
-    def run(self, *arguments: object, kill_at: int = 0) -> "Result":
-        """Run a command, killed at the operation of this number, counted from 1."""
-        (result,) = self._ask([arguments], kill_at=kill_at)
+    def run(
+        self, *arguments: object, folder: Path | None = None, copies: Path | None = None
+    ) -> "Result":
+        """Run a command; copy a folder at each operation, as it would be after a kill there.
+
+        What the process has not yet given to the system is not in it.  The copies have the numbers
+        of the operations, from 1.
+        """
+        (result,) = self._ask([arguments], copies=copies and [str(folder), str(copies)])
         return result
 
     def run_two(
@@ -78,12 +90,16 @@ class _Child:
     ----------
     arguments : list of str
     root : str
-    kill_at : int or None
-        The operation that kills it, 0 for none; None: it waits for leave before each, also to read.
+    asks : bool
+        Whether it waits for leave before each, also to read.
+    copies : [str, str] or None
+        What is copied at each, and where to.
     """
 
-    def __init__(self, arguments: list[str], root: str, kill_at: int | None) -> None:
-        self.operations, self.waits, self._asks = 0, True, kill_at is None
+    def __init__(
+        self, arguments: list[str], root: str, asks: bool, copies: list[str] | None
+    ) -> None:
+        self.operations, self.waits, self._asks = 0, True, asks
         self._folder = Path(tempfile.mkdtemp())
         told, tells = os.pipe()
         allowed, allows = os.pipe()
@@ -93,7 +109,7 @@ class _Child:
             os.close(allows)
             for number, name in ((1, "out"), (2, "err")):
                 os.dup2(os.open(self._folder / name, os.O_WRONLY | os.O_CREAT), number)
-            _run(arguments, _Gate(root, tells, allowed, kill_at))
+            _run(arguments, _Gate(root, tells, allowed if asks else None, copies))
         os.close(tells)
         os.close(allowed)
         self._told, self._allows = told, allows
@@ -126,10 +142,12 @@ class _Child:
 class _Gate:
     """What a child passes before each operation."""
 
-    def __init__(self, root: str, tells: int, allowed: int, kill_at: int | None) -> None:
+    def __init__(
+        self, root: str, tells: int, allowed: int | None, copies: list[str] | None
+    ) -> None:
         self._root = os.fsencode(os.path.realpath(root)) + b"/"
-        self._tells, self._allowed, self._kill_at = tells, allowed, kill_at
-        self._count = 0
+        self._tells, self._allowed, self._copies = tells, allowed, copies
+        self._count, self._is_copying = 0, False
 
     def wants(self, event: str, given: tuple[Any, ...]) -> bool:
         """Return whether an event that Python audits is such an operation."""
@@ -137,7 +155,7 @@ class _Gate:
             return True
         if event == "open":
             writes = given[2] & (os.O_WRONLY | os.O_RDWR)
-            return bool(writes or self._kill_at is None) and self._is_below(given[0])
+            return bool(writes or self._allowed is not None) and self._is_below(given[0])
         return event in _BY_PATH and self._is_below(given[0])
 
     def _is_below(self, path: Any) -> bool:
@@ -145,15 +163,19 @@ class _Gate:
             return False
         return os.path.realpath(os.fsencode(path)).startswith(self._root)
 
-    def __call__(self, middle: Callable[[], object] = lambda: None) -> None:
-        """Wait for leave, or die in the middle of the operation that is to kill."""
+    def __call__(self) -> None:
+        """Wait for leave, or copy."""
+        if self._is_copying:
+            return
         self._count += 1
         os.write(self._tells, b".")
-        if self._kill_at is None:
+        if self._allowed is not None:
             os.read(self._allowed, 1)
-        elif self._count == self._kill_at:
-            middle()
-            os._exit(KILLED)
+        elif self._copies:
+            self._is_copying = True
+            folder, copies = self._copies
+            shutil.copytree(folder, f"{copies}/{self._count}")
+            self._is_copying = False
 
 
 def _run(arguments: list[str], gate: _Gate) -> None:
@@ -175,7 +197,7 @@ def _run(arguments: list[str], gate: _Gate) -> None:
     os._exit(99)
 
 
-def _stop_at_flushes_and_writes(before: Callable[..., None]) -> None:
+def _stop_at_flushes_and_writes(before: Callable[[], None]) -> None:
     """Call `before` ahead of what Python does not audit."""
     open_file = io.open
 
@@ -183,7 +205,7 @@ def _stop_at_flushes_and_writes(before: Callable[..., None]) -> None:
         before()  # and wait for no disk: what a process wrote is not lost when it is killed
 
     class Written:
-        """A file of bytes, of which a write may be cut in half."""
+        """A file of bytes, of which each write is cut in half."""
 
         def __init__(self, file: Any) -> None:
             self._file = file
@@ -198,12 +220,11 @@ def _stop_at_flushes_and_writes(before: Callable[..., None]) -> None:
             self._file.close()
 
         def write(self, data: Any) -> int:
-            def half() -> None:
-                self._file.write(data[: len(data) // 2])
-                self._file.flush()
-
-            before(half)
-            return int(self._file.write(data))
+            half = len(data) // 2
+            written = self._file.write(data[:half])
+            self._file.flush()
+            before()
+            return int(written + self._file.write(data[half:]))
 
     def stopping_open(file: Any, mode: str = "r", *others: Any, **more: Any) -> Any:
         opened = open_file(file, mode, *others, **more)
@@ -232,9 +253,12 @@ def _warm(arguments: list[str]) -> None:
 
 
 def _answer(
-    commands: list[list[str]], root: str, kill_at: int = 0, turns: list[int] | None = None
+    commands: list[list[str]],
+    root: str,
+    turns: list[int] | None = None,
+    copies: list[str] | None = None,
 ) -> list[dict[str, Any]]:
-    children = [_Child(of, root, kill_at if turns is None else None) for of in commands]
+    children = [_Child(of, root, turns is not None, copies) for of in commands]
     for turn in turns or []:
         if children[turn].waits:
             children[turn].step()

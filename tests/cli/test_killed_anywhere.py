@@ -7,49 +7,44 @@ import shutil
 import pytest
 
 from tests.cli.saved_runs import FILES, content, names, told
-from tests.cli.stepping import KILLED
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 
-GIVEN = ("--quiet", "--hidden", 4, "--batch-size", 512, "--optimizer", "adam")
-OLD = ("train", *GIVEN, "--epochs", 2)
-NEW = ("train", *GIVEN, "--epochs", 2, "--seed", 1)
+OLD = ("--optimizer", "adam", "--epochs", 2)
+NEW = (*OLD, "--seed", 1)
 OFTEN = ("--checkpoint-minutes", 0)
 
 A_FEW, FIRST = 37, 5
-"""The default suite kills at one operation in so many, from the fifth on: the first write."""
+"""The default suite looks at one operation in so many, from the fifth on: the first write."""
 
 
 @pytest.fixture(scope="module")
 def whole(server, tmp_path_factory):
     """Runs that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    for name, given in (("old", OLD), ("new", NEW), ("long", (*OLD, "--epochs", 4))):
-        result = server.run(*given, "--output", folder / name)
+    for name, given in (("old", OLD), ("new", NEW), ("long", (*OLD, "--epochs", 3))):
+        result = server.run(*server.train, *given, "--output", folder / name)
         assert result.code == 0, result
     return folder
 
 
 def killed_at_all(server, tmp_path, make, command, every):
-    """Run a command on new folders, killed at one operation after the other.
+    """Run a command on a new folder; yield it as a kill at one operation after the other leaves it.
 
-    Yield each folder that is not as one before: a flush, as of a file to the disk, changes nothing.
+    But if it is as one before: a flush, as of a file to the disk, changes nothing.
     """
-    place, seen = min(every, FIRST), []
-    while True:
-        folder = tmp_path / str(place) / "run"
-        folder.parent.mkdir()
-        make(folder)
-        result = server.run(*command, folder, kill_at=place)
-        assert names(folder.parent) <= {"run", "run.old"}
-        if (state := state_of(folder.parent)) not in seen:
+    folder, copies = tmp_path / "made" / "run", tmp_path / "copies"
+    folder.parent.mkdir()
+    copies.mkdir()
+    make(folder)
+    result = server.run(*command, folder, folder=folder.parent, copies=copies)
+    assert result.code == 0, result
+    places, seen = range(min(every, FIRST), result.operations + 1, every), []
+    for copy in [*(copies / str(place) for place in places), folder.parent]:
+        assert names(copy) <= {"run", "run.old"}
+        if (state := state_of(copy)) not in seen:
             seen.append(state)
-            yield place, folder
-        if result.code != KILLED:
-            assert result.code == 0, result
-            return
-        shutil.rmtree(folder.parent)
-        place += every
+            yield copy / "run"
 
 
 def state_of(folder):
@@ -77,26 +72,27 @@ def resumed(server, folder, *more):
 @every(A_FEW)
 def test_a_new_run(server, whole, tmp_path, step):
     """It goes on, or nothing is in the way of another."""
-    command = (*NEW, *OFTEN, "--output")
-    for _, folder in killed_at_all(server, tmp_path, lambda folder: None, command, step):
+    command = (*server.train, *NEW, *OFTEN, "--output")
+    for folder in killed_at_all(server, tmp_path, lambda folder: None, command, step):
         if (folder / "config.json").exists():
             assert resumed(server, folder) == told(whole / "new")
         else:
-            result = server.run(*NEW, "--output", folder)
+            result = server.run(*server.train, *NEW, "--output", folder)
             assert (result.code, names(folder)) == (0, FILES)
 
 
-@pytest.mark.parametrize("often", [OFTEN, ()], ids=["within epochs", "after an epoch"])
-@every(A_FEW)
+@pytest.mark.parametrize(
+    ("step", "often"), [pytest.param(1, OFTEN, marks=pytest.mark.slow), (A_FEW, OFTEN), (13, ())]
+)
 def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
     """The old run is whole, there or aside, or the new one is or has a checkpoint."""
-    command = (*NEW, *often, "--overwrite", "--output")
+    command = (*server.train, *NEW, *often, "--overwrite", "--output")
     seen = set()
 
     def make(folder):
         shutil.copytree(whole / "old", folder)
 
-    for _, folder in killed_at_all(server, tmp_path, make, command, step):
+    for folder in killed_at_all(server, tmp_path, make, command, step):
         aside = folder.with_name("run.old")
         is_aside, has_config = aside.exists(), (folder / "config.json").exists()
         if not list(folder.glob("checkpoints/*.safetensors")):
@@ -126,35 +122,38 @@ def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
 @every(A_FEW)
 def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
     """It has ended, shorter or longer, or goes on."""
-    command = ("train", "--quiet", "--epochs", 4, *OFTEN, "--resume")
+    command = ("train", "--quiet", "--epochs", 3, *OFTEN, "--resume")
 
     def make(folder):
         shutil.copytree(whole / "old", folder)
 
     seen, epochs = set(), set()
-    for _, folder in killed_at_all(server, tmp_path, make, command, step):
+    for folder in killed_at_all(server, tmp_path, make, command, step):
         ended = (folder / "summary.json").exists()
         seen.add(content(folder, "summary.json")["epochs"] if ended else None)
-        for command_of_saved in ("evaluate", "verify"):
-            result = server.run(command_of_saved, folder)
-            assert result.code == (0 if ended else 2), result
-            assert ended or "summary.json is missing" in result.err
+        result = server.run("verify", folder)
+        assert result.code == (0 if ended else 2), result
+        assert ended or "summary.json is missing" in result.err
         resumed(server, folder)  # to what it was to have
         epochs.add(content(folder, "summary.json")["epochs"])
-        assert resumed(server, folder, "--epochs", 4) == told(whole / "long")
-    assert seen == {2, 4, None}
-    assert epochs == {2, 4}
+        assert resumed(server, folder, "--epochs", 3) == told(whole / "long")
+    assert seen == {2, 3, None}
+    assert epochs == {2, 3}
 
 
 @every(A_FEW)
 def test_a_run_that_goes_on_after_a_kill(server, whole, tmp_path, step):
     """And is killed again."""
-    half = tmp_path / "half"
-    assert server.run(*NEW, *OFTEN, "--output", half, kill_at=50).code == KILLED
+    copies = tmp_path / "first"
+    copies.mkdir()
+    command = (*server.train, *NEW, *OFTEN, "--output", tmp_path / "new" / "run")
+    (tmp_path / "new").mkdir()
+    assert server.run(*command, folder=tmp_path / "new", copies=copies).code == 0
+    half = copies / "50" / "run"
     command = ("train", "--quiet", *OFTEN, "--resume")
 
     def make(folder):
         shutil.copytree(half, folder)
 
-    for _, folder in killed_at_all(server, tmp_path, make, command, step):
+    for folder in killed_at_all(server, tmp_path, make, command, step):
         assert resumed(server, folder) == told(whole / "new")

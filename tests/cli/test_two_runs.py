@@ -16,21 +16,15 @@ from tests.cli.saved_runs import FILES, content, names, told  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 
-GIVEN = ("train", "--quiet", "--hidden", 4, "--batch-size", 512, "--epochs", 2)
-
-
-def train(seed, *more):
-    return (*GIVEN, "--seed", seed, *more, "--output")
-
-
-RESUME = ("train", "--quiet", "--epochs", 4, "--resume")
-SHORT = ("train", "--quiet", "--epochs", 3, "--resume")
+NEW = ("--epochs", 2, "--output")
+RESUME = ("--epochs", 4, "--resume")
+SHORT = ("--epochs", 3, "--resume")
 PAIRS = {
-    "new": (train(1), train(2)),
-    "overwrite": (train(1, "--overwrite"), train(2, "--overwrite")),
+    "new": (NEW, NEW),
+    "overwrite": (("--overwrite", *NEW), ("--overwrite", *NEW)),
     "resume": (RESUME, SHORT),
-    "resume and overwrite": (RESUME, train(1, "--overwrite")),
-    "new and overwrite": (train(1), train(2, "--overwrite")),
+    "resume and overwrite": (RESUME, ("--overwrite", *NEW)),
+    "new and overwrite": (NEW, ("--overwrite", *NEW)),
 }
 WITHOUT = ("new", "new and overwrite")
 """Where nothing is there before."""
@@ -42,8 +36,8 @@ def whole(server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     for seed in range(3):
         for epochs in (2, 3, 4):
-            run = folder / f"{seed}-{epochs}"
-            result = server.run(*GIVEN, "--epochs", epochs, "--seed", seed, "--output", run)
+            given = ("--epochs", epochs, "--seed", seed, "--output", folder / f"{seed}-{epochs}")
+            result = server.run(*server.train, *given)
             assert result.code == 0, result
     return folder
 
@@ -54,7 +48,12 @@ def assert_nothing_is_lost(server, whole, folder, pair, turns):
         shutil.copytree(whole / "0-2", folder)
     else:
         folder.parent.mkdir(exist_ok=True)
-    commands = [(*command, folder) for command in PAIRS[pair]]
+    commands = [
+        ("train", "--quiet", *options, folder)
+        if "--resume" in options
+        else (*server.train, "--seed", seed, *options, folder)
+        for seed, options in enumerate(PAIRS[pair], 1)
+    ]
     results = server.run_two(*commands, turns)
     codes = [result.code for result in results]
     aside = folder.with_name("run.old")  # where a run is if another process took its place at once
@@ -90,9 +89,10 @@ def place_of(tmp_path_factory):
 def test_one_pauses_while_the_other_runs(server, whole, tmp_path_factory, pair, first, pause):
     """From one of its operations on, until the other has ended.
 
-    At every other of them: the pairs have operations in common.
+    At every fifth of them, another for each pair: the pairs have operations in common.
     """
-    for at in range(first, 400, 2) if pause == "all" else [pause]:
+    places = range([*PAIRS].index(pair), 400, 5)
+    for at in places if pause == "all" else [pause]:
         turns = [first] * at + [1 - first] * 400
         results = assert_nothing_is_lost(server, whole, place_of(tmp_path_factory), pair, turns)
         if results[first].operations <= at:  # it had ended
