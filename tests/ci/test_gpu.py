@@ -66,6 +66,7 @@ def test_end_hangs():
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_what_was_done_before_the_limit_is_reported_in_few_files(tmp_path):
     """From a machine that is lent come at most 8 files, of plain names."""

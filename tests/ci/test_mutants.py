@@ -7,33 +7,61 @@ import pytest
 
 from ci import mutants
 
-# Of components as text only the refusals are looked at: values may be anything.
+PROJECT = {
+    "pluggable_mlp/__init__.py": "",
+    "pluggable_mlp/backends/numpy.py": "",
+    "pluggable_mlp/numbers.py": """
+def larger(a, b):
+    return a if a > b else b
+
+def half(a):
+    return a / 2
+""",
+    "tests/conftest.py": "",
+    "tests/test_larger.py": """
+from pluggable_mlp.numbers import larger
+def test_larger(): assert larger(1, 2) == 2
+def test_equal(): assert larger(1.0, 1) is 1
+""",
+    "tests/test_half.py": """
+from pluggable_mlp.numbers import half
+def test_half(): assert half(4) == 2
+""",
+}
 TABLE = """
 [[faults]]
-file = "pluggable_mlp/registry.py"
-tests = ["tests/test_registry.py"]
-only = "another_form or single"
+file = "pluggable_mlp/numbers.py"
+tests = ["tests/test_larger.py"]
+only = "larger and not equal"
 plant = [
-    ["two for one", "if len(components) != 1:", "if False:"],
-    ["numbers become floats", "convert(text, Value,", "convert(text, bool | float,"],
+    ["the smaller", "a > b", "a < b"],
+    ["the first of equal ones", "a > b", "a >= b"],
     ["gone", "what is not there", ""],
-    ["there twice", "components[", ""],
+    ["there twice", "return", ""],
 ]
 
 [[faults]]
-file = "backends/memory.py"
-tests = ["tests/backends/test_memory.py"]
-only = "in_words"
-plant = [["a thousand is a unit", "size < 1024", "size < 1000"]]
+file = "pluggable_mlp/numbers.py"
+tests = ["tests/test_half.py"]
+plant = [["a third", "/ 2", "/ 3"]]
 """
 
 
-copies_the_tree = pytest.mark.slow
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Make a small project in which faults are planted."""
+    for name, text in PROJECT.items():
+        (tmp_path / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(mutants, "ROOT", tmp_path / "project")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return tmp_path / "project"
 
 
 @pytest.fixture
-def script(tmp_path, capsys):
+def script(project, tmp_path, capsys):
     """Run the script on this table; give the exit code, and verdicts by what the faults do."""
+    assert project
 
     def run(*arguments, table=TABLE):
         (tmp_path / "own.toml").write_text(table, encoding="utf-8")
@@ -44,60 +72,60 @@ def script(tmp_path, capsys):
     return run
 
 
-@copies_the_tree
+@pytest.mark.slow
 def test_caught_surviving_and_stale_faults_are_distinguished(script):
     code, verdicts = script("-j", "2")
     assert code == 1
     assert verdicts == {
-        "two for one": ["caught"],
-        "numbers become floats": ["SURVIVED"],
+        "the smaller": ["caught"],
+        "the first of equal ones": ["SURVIVED"],
         "gone": ["STALE"],
         "there twice": ["STALE"],
-        "a thousand is a unit": ["caught"],
+        "a third": ["caught"],
     }
 
 
-@copies_the_tree
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
 def test_who_sees_a_fault_is_asked_of_one_file_at_a_time(tmp_path, capsys):
     (tmp_path / "own.toml").write_text(TABLE, encoding="utf-8")
-    others = ["tests/test_settings.py", "tests/test_registry.py", "tests/test_wording.py"]
-    arguments = ["--faults", str(tmp_path), "--name", "two", "--who-sees", "--tests", *others]
+    others = ["tests/test_half.py", "tests/test_larger.py"]
+    arguments = ["--faults", str(tmp_path), "--name", "smaller", "--who-sees", "--tests", *others]
     assert mutants.main(arguments) == 0
     written = capsys.readouterr().out
-    no = "tests/test_settings.py, tests/test_wording.py"
-    assert f"| two for one | tests/test_registry.py | {no} |\n" in written
-    assert "| tests/test_registry.py | 1 | 1 |\n| tests/test_settings.py | 0 | 0 |" in written
+    assert "| the smaller | tests/test_larger.py | tests/test_half.py |\n" in written
+    assert "| tests/test_half.py | 0 | 0 |\n| tests/test_larger.py | 1 | 1 |" in written
 
 
-@copies_the_tree
+@pytest.mark.slow
 def test_tests_that_fail_without_a_fault_see_none(script):
-    table = TABLE.replace("tests/test_registry.py", "tests/no_such_test.py")
-    assert script("--name", "two", table=table) == (1, {"two for one": ["BROKEN"]})
+    table = TABLE.replace("tests/test_larger.py", "tests/no_such_test.py")
+    assert script("--name", "smaller", table=table) == (1, {"the smaller": ["BROKEN"]})
 
 
 def test_a_list_plants_nothing(script):
     assert script("--list", "--name", "there") == (1, {"there twice": ["STALE"]})
-    assert script("--list", "--name", "floats") == (0, {"numbers become floats": []})
+    assert script("--list", "--name", "third") == (0, {"a third": []})
     assert script("--list", "--area", "other") == (0, {})
 
 
-@copies_the_tree
+@pytest.mark.slow
+@pytest.mark.usefixtures("project")
 def test_a_copy_whose_code_is_not_imported_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(mutants, "LEFT_OUT", (*mutants.LEFT_OUT, "pluggable_mlp"))
     with pytest.raises(RuntimeError, match="do not import the copy, but"):
         mutants.Copy(tmp_path / "copy")
 
 
-@copies_the_tree
-def test_a_hang_is_seen_and_the_fault_taken_out_again(tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_hang_is_seen_and_the_fault_taken_out_again(project, tmp_path, monkeypatch):
     monkeypatch.setattr(mutants.Copy, "complaint", lambda *_: "")
-    tests = mutants.Tests(("tests/test_registry.py",))
-    hangs = ("for ever", "components = parse_components(text, what)", "while True: pass")
-    fault = mutants.Fault("own", "pluggable_mlp/registry.py", tests, *hangs)
+    tests = mutants.Tests(("tests/test_half.py",))
+    hangs = ("for ever", "return a / 2", "while True: pass")
+    fault = mutants.Fault("own", "pluggable_mlp/numbers.py", tests, *hangs)
     copy = mutants.Copy(tmp_path / "copy")
-    assert mutants.judge(copy, fault, 1.0) == (mutants.HUNG, "")
-    right = (mutants.ROOT / fault.file).read_text()
-    assert (copy.folder / fault.file).read_text() == right
+    assert mutants.judge(copy, fault, 2.0) == (mutants.HUNG, "")
+    assert (copy.folder / fault.file).read_text() == (project / fault.file).read_text()
 
 
 FAULTS = mutants.read_faults(mutants.FAULTS)

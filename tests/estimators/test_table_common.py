@@ -20,10 +20,10 @@ SETTINGS = {"random_state": 0, "dtype": "float64"}
 
 
 def checks_of(estimator):
-    """Return scikit-learn's mark; the check that trains for a thousand epochs is slow."""
+    """Return scikit-learn's mark; the check that trains for a thousand epochs is nightly."""
     mark = parametrize_with_checks([estimator], expected_failed_checks=lambda _: WEIGHTS)
     cases = [
-        pytest.param(*case, marks=pytest.mark.slow)
+        pytest.param(*case, marks=(pytest.mark.slow, pytest.mark.nightly))
         if getattr(case[1], "func", None) is check_class_weight_classifiers
         else case
         for case in mark.args[1]
