@@ -18,7 +18,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.provenance import is_builtin_call
 
-from .tape import Constants, Function, Tree, compiled_program, leaves, map_tree
+from .tape import Constants, Function, Tree, compiled_program, leaves
 
 _MOST_PROGRAMS = 8
 """Of a function: each is for arguments of certain shapes."""
@@ -97,9 +97,9 @@ class TracedFunction:
 
     def _traced(self, arguments: Tree) -> list[Function]:
         """Return the program made now, in a list, if it is time for one and it works."""
-        if not all(self.is_array(leaf) or _is_number(leaf) for leaf in leaves(arguments)):
+        kinds = [self._kind_of(leaf) for leaf in leaves(arguments)]
+        if None in kinds:
             return []
-        kinds = map_tree(self._kind_of, arguments)
         self._count = self._count + 1 if kinds == self._last_kinds else 0
         self._last_kinds = kinds
         if self._count != self.calls_before_tracing:
@@ -122,10 +122,11 @@ class TracedFunction:
         expected = self._digest(self.function(*arguments))  # no two results are in memory at once
         return self._digest(program(*arguments)) == expected
 
-    def _kind_of(self, leaf: Array) -> tuple[object, ...]:
-        """Return the kind of an array or a number."""
-        names = self.specialized_on if self.is_array(leaf) else ()
-        return type(leaf), *(_attribute(leaf, name) for name in names)
+    def _kind_of(self, leaf: Array) -> tuple[object, ...] | None:
+        """Return the kind of an array or a number; None for anything else."""
+        if self.is_array(leaf):
+            return type(leaf), *_attributes(leaf, self.specialized_on)
+        return (type(leaf),) if isinstance(leaf, np.generic | int | float) else None
 
     def _digest(self, result: Tree) -> bytes:
         """Return a hash of all bits of a result."""
@@ -158,7 +159,8 @@ def guard(
         another_type = f"type({variable}) is not {constant(type(leaf))}"
         if not is_array(leaf):
             return another_type
-        others = [f"{variable}.{name} != {constant(_attribute(leaf, name))}" for name in attributes]
+        pairs = zip(attributes, _attributes(leaf, attributes), strict=True)
+        others = [f"{variable}.{name} != {constant(value)}" for name, value in pairs]
         expression = " or ".join([another_type, *others])
         if not is_nested:
             return expression
@@ -197,13 +199,12 @@ def _first_result(programs: list[Function], arguments: Tree) -> Tree:
     return NotImplemented
 
 
-def _is_number(leaf: object) -> bool:
-    return isinstance(leaf, np.generic | int | float)
-
-
-def _attribute(array: Array, name: str) -> object:
-    value = getattr(array, name.removesuffix("()"))
-    return value() if name.endswith("()") else value
+def _attributes(array: Array, names: tuple[str, ...]) -> list[object]:
+    """Return attributes of an array, and results of methods, whose names end in "()"."""
+    return [
+        getattr(array, name[:-2])() if name.endswith("()") else getattr(array, name)
+        for name in names
+    ]
 
 
 def _paths(tree: Tree, path: str) -> Iterator[tuple[Tree, str]]:
