@@ -32,6 +32,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
+from pluggable_mlp.training.recipes import Facts, TableForm
 from pluggable_mlp.training.schedules import SCHEDULES
 from tests.together import together
 
@@ -239,7 +240,10 @@ def check_commands(text):
             if name == "train":
                 fields = fields_of(Settings)
                 settings = {key: of for key, of in given.items() if key in fields}
-                Settings(**settings).check_components()
+                made = Settings(**settings).data_options()  # with the task of the loss
+                made = made.completed(Facts(made.task or "classification", True, False))
+                mlp = made.make_mlp(TableForm((1,), numbers=1), 2)
+                made.make_optimizer(1_000_000 * made.batch_size, mlp)
         elif name not in ("-m", "-c", "--help"):
             script = (ROOT / name).read_text("utf-8")
             assert all(f'"{word}"' in script for word in arguments if word.startswith("--")), name
