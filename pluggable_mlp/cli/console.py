@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    from rich.progress import Progress
-
 CLOSED_PIPE = 128 + 13
 """The exit code if the reader of the output pipe is gone, as with `| head`: 128 + SIGPIPE."""
 
@@ -221,48 +219,20 @@ def saved_input(name: str | None, suffix: str) -> Iterator[str | None]:
         yield str(path)
 
 
-class Bar:
-    """Progress bar; does nothing if standard error is not a terminal.
-
-    Attributes
-    ----------
-    visible : bool
-        Whether a bar is shown.
-    """
-
-    def __init__(self, progress: "Progress | None", total: int) -> None:
-        self._progress = progress
-        self.visible = progress is not None
-        if progress is not None:
-            self._task = progress.add_task("training", total=total)
-
-    def __call__(self, count: int) -> None:
-        """Show that `count` more examples were trained on."""
-        if self._progress is not None:
-            self._progress.advance(self._task, count)
-
-    def show(self, words: str) -> None:
-        """Show the measures of the last epoch."""
-        if self._progress is not None:
-            self._progress.update(self._task, description=words)
-
-
 @contextmanager
-def progress_bar(total: int, quiet: bool = False) -> Iterator[Bar]:
-    """Show, unless quiet, how many of `total` examples were trained on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
-    from rich.text import Text
+def progress_bar(total: int, is_wanted: bool = True) -> Iterator[Callable[..., None]]:
+    """Show a bar of the examples trained on, if wanted, on a terminal; yield what updates it.
 
-    class Speed(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:,.0f} examples/s" if task.speed else "")
+    It takes `advance`, a count of examples, and `description`, the text before the bar.
+    """
+    from functools import partial
+
+    from rich.console import Console
+    from rich.progress import Progress
 
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        # `Progress(disable=True)` of older Rich prints an empty line
-        yield Bar(None, total)
+    if not (is_wanted and console.is_terminal):
+        yield lambda **_: None  # `Progress(disable=True)` of older Rich prints an empty line
         return
-    columns = ("{task.description}", BarColumn(), Speed(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(progress, total)
+    with Progress(console=console, transient=True) as progress:
+        yield partial(progress.update, progress.add_task("training", total=total))

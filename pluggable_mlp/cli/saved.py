@@ -281,10 +281,10 @@ def verify(
 def _first_difference(certificate: Json, again: "Verification") -> str | None:
     """Train with a progress bar, to the end or to the first departure from the certificate."""
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
-    with ending_when_asked() as request, progress_bar(total) as bar:
+    with ending_when_asked() as request, progress_bar(total) as update:
 
         def visited(count: int) -> None:
-            bar(count)
+            update(advance=count)
             if request.code is not None:
                 raise Interrupted(request.code)
 

@@ -175,19 +175,9 @@ def _resumed(
         communicator,
     )
     if run.is_done:
-        log(_why_done(run))
+        done, epochs = len(run.history), run.settings.epochs
+        log(f"The run ended after {done} of {epochs} epochs; nothing is left to train.")
     return run
-
-
-def _why_done(run: "Run") -> str:
-    """Explain why no epoch of a run is left."""
-    done = counted(len(run.history), "epoch")
-    if len(run.history) >= run.settings.epochs:
-        return f"The run has had its {done}; --epochs may be raised."
-    return (
-        f"Early stopping ended the run after {done}, the best of which, {run.kept_epoch}, is kept; "
-        "nothing is left to train."
-    )
 
 
 def _train(
@@ -213,20 +203,20 @@ def _train(
                 log(f"Warning: {error}; training goes on")
 
     try:
-        with progress_bar(total, quiet=not report.wants_bar) as bar:
-            bar(run.examples_done)
+        with progress_bar(total, report.wants_bar) as update:
+            update(advance=run.examples_done)
             for progress in run.train():
-                bar(progress.count)
+                update(advance=progress.count)
                 if progress.ended:
                     line = run.history[-1]
-                    bar.show(report.describe(line))
+                    update(description=report.describe(line))
                     if folder is None:
-                        report.epoch(line, bar.visible)
+                        report.epoch(line)
                     else:
                         attempt(folder.record)
                         attempt(folder.keep_epoch)
                         attempt(partial(write_log, line))
-                        attempt(partial(report.epoch, line, bar.visible))
+                        attempt(partial(report.epoch, line))
                 else:
                     code = processes.stop_code()
                     if folder is not None:
@@ -294,13 +284,13 @@ class _Report:
                 if line:
                     typer.echo(line)
 
-    def epoch(self, line: Json, bar: bool) -> None:
+    def epoch(self, line: Json) -> None:
         """Print the measures of an epoch, unless a bar shows them on the same terminal."""
         if self.quiet:
             return
         if self._as_json:
             typer.echo(to_json(line))
-        elif not (bar and os.isatty(1)):
+        elif not (os.isatty(1) and os.isatty(2)):
             typer.echo(f"{self.describe(line)}  {line['seconds']:.2f} s")
 
     def describe(self, line: Json) -> str:

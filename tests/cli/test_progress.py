@@ -43,7 +43,7 @@ def test_the_bar_is_updated_in_place():
     _, text = shown(*TRAIN, stdout=True)
     assert text.count("\n") < 6
     assert re.search(r"epoch +\d+/15 +train loss 0\.\d+ +validation accuracy \d+\.\d+%", text)
-    assert re.search(r"[\d,]+ examples/s", text)
+    assert re.search(r"\d+%", text)
     assert re.search(r"0:00:0\d", text)
     assert text.rstrip().splitlines()[-1].lstrip("\r").startswith("test accuracy")
 
@@ -63,7 +63,7 @@ def test_a_file_gets_lines_and_the_terminal_a_bar(tmp_path):
         _, text = shown(*TRAIN, stdout=True, file=file)
     lines = (tmp_path / "log").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["epoch"] * 15 + ["test"]
-    assert "examples/s" in text
+    assert "100%" in text
 
 
 @pytest.mark.slow
