@@ -52,8 +52,12 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def foreign_imports(source: str) -> list[str]:
-    """Array libraries that the source imports, by their own name or as a wrapper's module."""
-    names = {name: name.removeprefix("array_api_compat.") for name in imported(ast.parse(source))}
+    """Array libraries that the source imports when it runs, by their own name or a wrapper's."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    names = {name: name.removeprefix("array_api_compat.") for name in imported(tree)}
     return [name for name, bare in names.items() if bare.split(".")[0] in ARRAY_LIBRARIES]
 
 
