@@ -146,6 +146,7 @@ def read_dataset(
 ) -> Dataset:
     """Return the data set that options describe, as `load_dataset` does."""
     from pluggable_mlp.data.build import build_dataset
+    from pluggable_mlp.data.split import keep_on_disk
 
     source = load_source(options, preparation)
     if options.test is None:
@@ -157,27 +158,11 @@ def read_dataset(
     dataset = build_dataset(source, options, preparation, in_files=in_files)
     fitted = dataset.preparation
     assert fitted is not None
-    part = load_for_testing(fitted, options, in_files=in_files)
+    others = keep_on_disk(load_source_like(fitted, options.test), options.block_size, in_files)
+    part = examples_like(fitted, others, options.block_size)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     splits = {**dataset.splits, "test": part}
     return replace(dataset, splits=splits, preparation=counted, test_share=None)
-
-
-def load_for_testing(
-    preparation: "Preparation", options: "DataOptions", *, in_files: bool = False
-) -> Split:
-    """Return the separate test data of options, prepared as by `load_dataset`.
-
-    Raises
-    ------
-    DataError
-        If they cannot be read, or do not fit.
-    """
-    from pluggable_mlp.data.split import keep_on_disk
-
-    source = load_source_like(preparation, options.test)
-    source = keep_on_disk(source, options.block_size, in_files)
-    return examples_like(preparation, source, options.block_size)
 
 
 def load_source_like(preparation: "Preparation", data: Any) -> Source:

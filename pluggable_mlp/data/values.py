@@ -15,7 +15,6 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.lazy import LazyArray, blocks, lazy_map
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import listed
@@ -62,10 +61,6 @@ class Split(NamedTuple):
 
     inputs: Array
     targets: Array
-
-    def sha256(self) -> str:
-        """Return the SHA-256 of both, in hexadecimal, as `Dataset.sha256` takes them."""
-        return sha256_of(part for array in self for part in stated("", array))
 
 
 @dataclass(frozen=True, eq=False)

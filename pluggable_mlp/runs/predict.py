@@ -25,7 +25,7 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import (
-    load_own_test_part,
+    load_own_data,
     read_parameters,
     read_settings,
     read_summary,
@@ -138,7 +138,7 @@ class SavedRun:
     def evaluate_classes(self, data: Any = None) -> tuple[dict[str, float], Counts | None]:
         """Return the result of `evaluate`, and the counts by class or label, None for numbers."""
         if data is None:
-            inputs, targets = self._own_test_part()
+            inputs, targets = self._own_test_part(None)
             size = self.settings.block_size
         else:
             source = load_source_like(self.preparation, data)
@@ -166,13 +166,10 @@ class SavedRun:
         )
         return {"examples": len(examples), **measured}, counts
 
-    def _own_test_part(self, data: str | None = None) -> Split:
+    def _own_test_part(self, data: str | None) -> Split:
         """Return the test part of the run's data, perhaps from another place."""
-        return load_own_test_part(
-            self.settings if data is None else replace(self.settings, data=data),
-            self.config,
-            self.preparation,
-        )
+        settings = self.settings if data is None else replace(self.settings, data=data)
+        return load_own_data(settings, self.config["data_sha256"], self.preparation).test
 
     def header(self) -> list[str]:
         """Return the names of the columns of `rows`, all different.

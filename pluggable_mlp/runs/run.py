@@ -147,7 +147,6 @@ class Run(Fit):
             "settings": self.settings.to_dict(),
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
-            "test_sha256": self.dataset.test.sha256() if self._test is not None else None,
         }
 
     def save(self, folder: Path) -> None:

@@ -6,19 +6,17 @@ Training belongs in `run.py`, predictions in `predict.py`.
 import json
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, DataWarning
-from pluggable_mlp.data.load import load_for_testing
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.values import Split
-from pluggable_mlp.files import check_kind, damaged, json_sha256, read_file, read_json
+from pluggable_mlp.files import damaged, json_sha256, read_file, read_json
 from pluggable_mlp.hashing import parameters_sha256
 from pluggable_mlp.serialization import read_tree
 
@@ -34,7 +32,6 @@ class _Config(TypedDict):
 
     settings: dict[str, Any]
     data_sha256: str
-    test_sha256: str | None
 
 
 class _Summary(TypedDict):
@@ -130,7 +127,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):  # the process was killed while it wrote
             break
         with damaged(path, f"is damaged: line {number}"):
-            check_kind(line, _Epoch)
+            msgspec.convert(line, _Epoch)
             if line["epoch"] != number:
                 raise ValueError(f"it is of epoch {line['epoch']}")
         if line.get("validation_loss", 0.0) is None:
@@ -163,43 +160,12 @@ def load_own_data(
     DataError
         If they cannot be read, or have changed.
     """
-    with _of_own_data():
-        dataset = settings.load_dataset(preparation, in_files)
-    _refuse_others(dataset.name, dataset.sha256(), data_sha256)
-    return dataset
-
-
-def load_own_test_part(
-    settings: "Settings", config: dict[str, Any], preparation: Preparation
-) -> Split:
-    """Return the test part of the data of a run, if they are still those; `config` is all of its.
-
-    If the test part is a file of its own, no other is read.
-
-    Raises
-    ------
-    DataError
-        If they cannot be read, have changed, or have no test part.
-    """
-    if settings.test is None:
-        return load_own_data(settings, config["data_sha256"], preparation).test
-    with _of_own_data():
-        part = load_for_testing(preparation, settings)
-    _refuse_others(settings.test, part.sha256(), config["test_sha256"])
-    return part
-
-
-@contextmanager
-def _of_own_data() -> Iterator[None]:
-    """Read data without repeating training's warnings; say how to name them if that fails."""
     try:
-        with warnings.catch_warnings(action="ignore", category=DataWarning):
-            yield
+        with warnings.catch_warnings(action="ignore", category=DataWarning):  # training gave them
+            dataset = settings.load_dataset(preparation, in_files)
     except DataError as error:
         raise error.or_else(_WHERE) from None
-
-
-def _refuse_others(name: str, found: str, expected: str | None) -> None:
-    if found != expected:
+    if dataset.sha256() != data_sha256:
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
-        raise DataError(name, fault, _WHERE)
+        raise DataError(dataset.name, fault, _WHERE)
+    return dataset

@@ -110,16 +110,19 @@ def test_a_test_file_is_measured_without_the_training_file(command, tmp_path):
     given = ("--data", data, "--test", test, "--output", run)
     assert command("train", *given, *TRAIN).code == 0
     data.unlink()
-    outcome = command("evaluate", "--json", run)
+    assert "train.csv: there is no such file" in command("evaluate", run).err
+    outcome = command("evaluate", "--json", run, "--data", test)
     assert outcome.code == 0, outcome.err
     measured = json.loads(outcome.out)
     summary = content(run / "summary.json")
     expected = {name: summary[f"test_{name}"] for name in measured.keys() - {"examples"}}
     assert measured == {"examples": 20, **expected}
+    write(data, slice(50))
+    assert json.loads(command("evaluate", "--json", run).out) == measured
     write(test, slice(49, 69), city="Oslo")
     refused = command("evaluate", run)
     assert refused.code == 2
-    assert f"{test}: holds other data than the run was trained on" in refused.err
+    assert "holds other data than the run was trained on" in refused.err
 
 
 @pytest.mark.parametrize("ended", [True, False])

@@ -98,17 +98,7 @@ def test_every_field_of_the_config(run):
         "encoding": None,
         "decimal": "point",
         "data_sha256": sha256_of_data(digits),
-        "test_sha256": sha256_of_test_part(digits.test),
     }
-
-
-def sha256_of_test_part(split) -> str:
-    """By the definition in `Split.sha256`."""
-    digest = hashlib.sha256()
-    for array in split:
-        digest.update(f"{array.dtype.name} {array.shape}\n".encode())
-        digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
 
 
 def sha256_of_data(data) -> str:
