@@ -119,7 +119,7 @@ class Settings(Options):
             if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
                 return f"the schedule {name}"
         decay = self.to_dict()["weight_decay"]
-        if self.made_recipe.ends_with_training(self.dropout, decay or 0.0):
+        if self.made_recipe.ends_with_training and (self.dropout or decay):
             return f"the dropout or decay of {self.recipe}"
         return None
 

@@ -19,9 +19,8 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.lazy import places_of
 from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
 from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
-from pluggable_mlp.network.layers import Backward, Layer, Rng, layer_kind
+from pluggable_mlp.network.layers import Backward, Layer, Rng, Seed, as_words, layer_kind
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.trees import Tree, first_array, merged
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import AnyExamples, Batch

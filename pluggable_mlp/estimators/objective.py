@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Rng
+from pluggable_mlp.network.layers import Rng, Seed
 from pluggable_mlp.network.loss import Loss, TargetKind
 from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.philox import Seed
 from pluggable_mlp.network.trees import Parameters
 from pluggable_mlp.shortcuts import add_product, vecdot
 

@@ -16,7 +16,7 @@ from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.fields import BelowOne, NonNegative, convert
 from pluggable_mlp.network.activations import Activation
-from pluggable_mlp.network.philox import Seed, random_numbers
+from pluggable_mlp.network.philox import Word, random_numbers
 
 _RESOLUTION = 2**16  # bits of the random numbers, and so of dropout's rate
 
@@ -28,8 +28,15 @@ Shapes = dict[str, tuple[int, ...]]
 Draw = Callable[..., Arrays]
 """(shapes, initializer) -> host data by name, drawn by default by the network's initializer."""
 
+Seed: TypeAlias = int | tuple[Word, Word]
+"""From 0 to 2**64 - 1, or its lower and upper 32 bits."""
 Address: TypeAlias = tuple[Seed, Seed, tuple[Array, ...]]
 """(t, seed, `MLP.numbers_at(t)`), which are numbers for a compiled step."""
+
+
+def as_words(seed: Seed) -> tuple[Word, Word]:
+    """Return the lower and the upper 32 bits of a seed."""
+    return seed if isinstance(seed, tuple) else (seed & 0xFFFFFFFF, seed >> 32)
 
 
 @dataclass(frozen=True)
@@ -203,9 +210,9 @@ def _numbers(xp: Namespace, x: Array, rng: Rng, stream: int, members: int = 1) -
         numbers = random_numbers(
             xp,
             rows * features,
-            seed=rng.seed,
+            seed=as_words(rng.seed),
             stream=stream,
-            step=rng.t,
+            step=as_words(rng.t),
             device=device_of(x),
             first=(rng.first * members + first) * features,
         )

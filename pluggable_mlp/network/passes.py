@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.layers import Dropout, Layer, Rng, Shapes
+from pluggable_mlp.network.layers import Dropout, Layer, Rng, Seed, Shapes, as_words
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
-from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.trees import Parameters, merged, split
 
 

@@ -21,21 +21,15 @@ _ROUNDS = 10
 _MASK_16, _MASK_32 = 0xFFFF, 0xFFFFFFFF
 
 Word: TypeAlias = Array  # int64, or a Python integer
-Seed: TypeAlias = int | tuple[Word, Word]
-
-
-def as_words(seed: Seed) -> tuple[Word, Word]:
-    """Return the lower and the upper 32 bits of a seed."""
-    return seed if isinstance(seed, tuple) else (seed & _MASK_32, seed >> 32)
 
 
 def random_numbers(
     xp: Namespace,
     count: int,
     *,
-    seed: Seed,
+    seed: tuple[Word, Word],
     stream: int,
-    step: Seed,
+    step: tuple[Word, Word],
     device: Device,
     first: int = 0,
 ) -> Array:
@@ -51,8 +45,8 @@ def random_numbers(
         The namespace.
     count : int
         Up to 2^35.
-    seed, step : int or pair of words
-        From 0 to 2^64 - 1, or its lower and upper 32 bits, for the seed perhaps arrays (…, 1).
+    seed, step : pair of words
+        The lower and upper 32 bits, for the seed perhaps arrays (…, 1).
     stream : int
         From 0 to 2^32 - 1: which layer draws.
     device
@@ -62,12 +56,11 @@ def random_numbers(
     """
     begin, left_out = divmod(first, 8)
     blocks = begin, (first + count + 7) // 8
-    address, key = (stream, *as_words(step)), as_words(seed)
-    function = own(xp, "philox_halves")
+    address, function = (stream, *step), own(xp, "philox_halves")
     if function is None:
-        numbers = _halves(xp, xp.arange(*blocks, dtype=xp.int64, device=device), address, key)
+        numbers = _halves(xp, xp.arange(*blocks, dtype=xp.int64, device=device), address, seed)
     else:
-        numbers = function(blocks, address, key, (_MULTIPLIERS, _KEY_STEPS, _ROUNDS))
+        numbers = function(blocks, address, seed, (_MULTIPLIERS, _KEY_STEPS, _ROUNDS))
     return numbers[..., left_out : left_out + count]
 
 

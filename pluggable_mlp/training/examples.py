@@ -6,7 +6,7 @@ batch instead of examples.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pluggable_mlp import arrays as libraries
@@ -82,16 +82,12 @@ class Examples:
             self, inputs=inputs, targets=targets, sample_weight=sample_weight, order=order
         )
 
-    def batches(self, xp: Namespace, size: int) -> Iterator[Batch]:
-        """Yield (inputs (batch, in), targets (batch, …), sample_weight), the last smaller.
-
-        The sample_weight is (batch,), or None.  Without an order a batch is a view.
-        """
-        for start in range(0, len(self), size):
-            yield self.batch(xp, start, size)
-
     def batch(self, xp: Namespace, start: int, size: int) -> Batch:
-        """Return the one of `batches` that begins at `start`."""
+        """Return inputs (batch, in), targets (batch, …) and sample_weight from `start` on.
+
+        A batch at the end is smaller.  The sample_weight is (batch,), or None.  Without an order a
+        batch is a view.
+        """
         return self.batch_of(xp, start, min(size, len(self) - start))
 
     def batch_of(self, xp: Namespace, start: int | Array, size: int) -> Batch:

@@ -99,6 +99,8 @@ class Recipe(Component):
         How many rows of the validation part, or of an estimator's predictions, to compute at once.
     rate_factors : mapping of str to float
         Factors of the learning rate by parameter name, as for `RateFactors`.
+    ends_with_training : bool
+        Whether dropout and weight decay depend on the number of training steps.
     """
 
     scaling: ClassVar[str | None] = None
@@ -112,6 +114,7 @@ class Recipe(Component):
     whole_batches: ClassVar[bool] = False
     rows_at_once: ClassVar[int] = 1000
     rate_factors: ClassVar[Mapping[str, float]] = {}
+    ends_with_training: ClassVar[bool] = False
 
     def values(self, facts: Facts) -> Values:
         """Return values of settings by name; None for those that depend on unknown facts."""
@@ -134,10 +137,6 @@ class Recipe(Component):
     def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
         """Return the network for a training with this many steps; by default the same."""
         return mlp
-
-    def ends_with_training(self, dropout: float, decay: float) -> bool:
-        """Return whether this dropout or decay depends on the number of training steps."""
-        return False
 
     def with_factors(
         self, optimizer: AnyOptimizer, names: Set[str], total_steps: int
@@ -220,6 +219,7 @@ class RealMLPWhole(RealMLP):
     embedded: ClassVar[int | None] = 9
     on_rows: ClassVar[bool] = True
     keeps_range: ClassVar[bool] = True
+    ends_with_training: ClassVar[bool] = True
     rate_factors: ClassVar[Mapping[str, float]] = {
         "scale": 6.0,
         **dict.fromkeys(("a", "embedding_w", "embedding_b", "embedding_V", "embedding_c"), 0.1),
@@ -251,10 +251,6 @@ class RealMLPWhole(RealMLP):
         if callable(mlp.dropout) or not mlp.dropout:
             return mlp
         return replace(mlp, dropout=FlatCosine(mlp.dropout, total_steps=total_steps))
-
-    def ends_with_training(self, dropout: float, decay: float) -> bool:
-        """See `Recipe`; so do both."""
-        return bool(dropout or decay)
 
     def with_factors(
         self, optimizer: AnyOptimizer, names: Set[str], total_steps: int

@@ -10,15 +10,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from pluggable_mlp.arrays import Array, LibraryArrays, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
-from pluggable_mlp.network.layers import Dropout
+from pluggable_mlp.network.layers import Dropout, Seed, as_words
 from pluggable_mlp.network.mlp import MLP, at_each_step
-from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.trees import map_arrays, named_like
 from pluggable_mlp.training import loop
 from pluggable_mlp.training.callbacks import EarlyStopping
@@ -35,8 +34,6 @@ from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import seeded_order
 from pluggable_mlp.training.transforms import Transform
-
-NumberMaker: TypeAlias = Callable[[Sequence[object]], Array]
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class StackedOptimizer(Transform):
 
     optimizer: Optimizer
     optimizers: tuple[Optimizer, ...] = field(compare=False, repr=False)
-    as_array: NumberMaker = field(compare=False, repr=False)
+    as_array: Callable[[Sequence[object]], Array] = field(compare=False, repr=False)
 
     def coefficients_at(self, t: int) -> Coefficients:
         """Return arrays (networks,)."""

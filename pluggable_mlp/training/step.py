@@ -16,10 +16,9 @@ from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, 
 from pluggable_mlp.fields import as_seed
 from pluggable_mlp.network import trees
 from pluggable_mlp.network.checks import check_parameters, checked_batch
-from pluggable_mlp.network.layers import Address, Rng
+from pluggable_mlp.network.layers import Address, Rng, Seed, as_words
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.philox import Seed, as_words
 from pluggable_mlp.network.trees import Parameters, Tree, first_array, map_arrays
 from pluggable_mlp.training import optimizer as optimizers
 from pluggable_mlp.training.components import AnyOptimizer, without_rate

@@ -38,10 +38,8 @@ def order_of(backend, examples, epochs=1, first=(1, 0), shuffle=True, seed=3):
     found = []
     order = seeded_order(seed if shuffle else None)
     for block in order(examples, first, epochs, backend=backend, batch_size=BATCH):
-        parts = [
-            (backend.to_numpy(x), backend.to_numpy(y))
-            for x, y, _ in block.batches(backend.xp, BATCH)
-        ]
+        batches = (block.batch(backend.xp, start, BATCH) for start in range(0, len(block), BATCH))
+        parts = [(backend.to_numpy(x), backend.to_numpy(y)) for x, y, _ in batches]
         for x, y in parts:  # inputs stay with their targets
             assert x[:, 0].tolist() == y.ravel().tolist() == (-x[:, 1]).tolist()
         found.append([int(n) for x, _ in parts for n in x[:, 0]])
