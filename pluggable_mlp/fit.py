@@ -36,6 +36,7 @@ from pluggable_mlp.training.callbacks import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
+from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.training.sharding import check_agreement, order_of_processes
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps
@@ -83,8 +84,8 @@ class Fit:
         The number of steps in an epoch, and of examples that it visits.
     history : list of dict
         A line for each whole epoch: epoch, train_loss, the measures of the validation part if
-        there is one (validation_loss, and validation_accuracy or validation_r2 and
-        validation_mean_absolute_error), seconds, parameters_sha256 if certified.
+        there is one (that of the metric, validation_loss, and validation_accuracy or
+        validation_r2 and validation_mean_absolute_error), seconds, parameters_sha256 if certified.
     kept_epoch : int
         The epoch of `parameters`: the best if there is early stopping, else the last.
     position : Position or None
@@ -251,6 +252,8 @@ class Fit:
     def error(self, line: dict[str, Any]) -> float:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""
         measured = {name.removeprefix("validation_"): value for name, value in line.items()}
+        if self.settings.metric is not None:
+            return METRICS[self.settings.metric].error(measured)
         return self._recipe.error(self.dataset.task, measured)
 
     def _measured(
@@ -264,6 +267,7 @@ class Fit:
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             units=self.preparation.target_units,
+            metric=self.settings.metric,
         )
 
     @property

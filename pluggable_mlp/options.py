@@ -15,6 +15,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.registry import catalogue
 from pluggable_mlp.training.components import OPTIMIZERS
+from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.schedules import SCHEDULES
 
@@ -150,10 +151,14 @@ class Options(DataOptions):
         "default all."] = None
     epochs: Annotated[PositiveCount,
         f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
+    metric: Annotated[str | None,
+        "Measure of the validation part that chooses the best epoch, and that results begin with: "
+        f"{', '.join(METRICS)}. By default the loss; with a recipe for classes, accuracy. "
+        "With log_loss and roc_auc, recipes do not smooth labels."] = None
     early_stopping: Annotated[PositiveCount | _Off | None,
-        "Stop after this many epochs without a better validation loss (with a recipe for classes, "
-        "accuracy), and keep the best parameters; or none, to train for all epochs. By default the "
-        "recipe's, otherwise none."] = None
+        "Stop after this many epochs in which the metric did not improve, and keep the best "
+        "parameters; or none, to train for all epochs. By default the recipe's, otherwise "
+        "none."] = None
     dtype: Annotated[Literal["float32", "float64"], "float32 or float64."] = "float32"
     arithmetic: Annotated[Literal["native", "reproducible"],
         "native (the library's own, fast) or reproducible (the same bits on every "

@@ -21,6 +21,7 @@ from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
 from pluggable_mlp.registry import choose, did_you_mean, make, parse_component, parse_components
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
+from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.training.recipes import (
     DEFAULT,
     NONE,
@@ -66,6 +67,7 @@ class Settings(Options):
             from pluggable_mlp.data.tables import is_table  # with much else
 
             object.__setattr__(self, "recipe", DEFAULT if is_table(self.data) else NONE)
+        self._check_metric(self._task())
         self._fill(Facts(self._task()))
         as_seed(self.seed)
         self.rows_of_blocks()  # refuses blocks of less than a batch
@@ -87,6 +89,8 @@ class Settings(Options):
 
     def _fill(self, facts: Facts) -> None:
         values = self.made_recipe.values(facts)
+        if self.metric is not None and METRICS[self.metric].takes_probabilities:
+            values["label_smoothing"] = 0.0
         own = values["optimizer"].partition(":")[0]
         name, parameters = parse_component(self.optimizer or values["optimizer"], "optimizer")
         for key, value in values.items():
@@ -172,13 +176,15 @@ class Settings(Options):
         Raises
         ------
         ValueError
-            If early stopping has no validation part to watch, or there are no targets to scale.
+            If early stopping has no validation part to watch, the metric belongs to another task,
+            or there are no targets to scale.
         """
         if self.used("early_stopping") is not None and not self.validates(dataset):
             raise ValueError(
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
+        self._check_metric(dataset.task, dataset)
         made = dataset.preparation
         of_targets = made.target_scaling if made else None
         named = made.target_names if made and made.columns is not None else None
@@ -197,6 +203,24 @@ class Settings(Options):
             loss=self.loss or LOSS_OF_TASK[dataset.task],
             block_size=self._blocks_of(dataset),
         )
+
+    def _check_metric(self, task: str | None, dataset: "Dataset | None" = None) -> None:
+        """Raise ValueError if the metric is unknown, or does not fit the task or the data."""
+        if self.metric is None:
+            return
+        metric = choose(METRICS, self.metric, "metric")
+        if task is not None and task not in metric.tasks:
+            fitting = [name for name, other in METRICS.items() if task in other.tasks]
+            raise ValueError(
+                f"metric is {self.metric!r}, expected one for the task {task}: {', '.join(fitting)}"
+            )
+        if metric.measure == "roc_auc" and dataset is not None and self.validates(dataset):
+            targets = dataset.splits["validation"].targets
+            if targets.min() == targets.max():
+                raise ValueError(
+                    f"metric is {self.metric!r}, expected a validation part of two classes; give "
+                    "more examples, or another --metric"
+                )
 
     def _facts(self, dataset: "Dataset") -> Facts:
         """Return the facts about the data that a recipe needs."""

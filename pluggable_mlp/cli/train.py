@@ -28,6 +28,7 @@ from pluggable_mlp.cli.processes import DistributedOption, Processes
 from pluggable_mlp.fields import NonNegative
 from pluggable_mlp.files import Json, to_json
 from pluggable_mlp.registry import choose
+from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.wording import counted, require
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ class _Report:
         words = [
             f"epoch {line['epoch']:3d}/{self._run.settings.epochs}",
             f"train loss {line['train_loss']:.6f}",
-            _quality(line, "validation"),
+            _quality(line, "validation", self._run.settings.metric),
         ]
         return "  ".join(filter(None, words))
 
@@ -310,7 +311,8 @@ class _Report:
             return
         kept = summary["kept_epoch"]
         best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
-        reached = _quality(summary, "test") or f"train loss {summary['train_loss']:.6f}"
+        metric = self._run.settings.metric
+        reached = _quality(summary, "test", metric) or f"train loss {summary['train_loss']:.6f}"
         typer.echo(
             f"{reached} after {counted(summary['epochs'], 'epoch')}{best} in "
             f"{summary['seconds']:.1f} s "
@@ -319,8 +321,11 @@ class _Report:
         )
 
 
-def _quality(measured: Json, part: str) -> str:
-    """Describe the first measure of the task; empty if nothing was measured."""
+def _quality(measured: Json, part: str, metric: str | None) -> str:
+    """Describe the metric, or the first measure of the task; empty if nothing was measured."""
+    name = "accuracy" if metric is None else METRICS[metric].measure
+    if name != "accuracy" and f"{part}_{name}" in measured:
+        return f"{part} {name.replace('_', ' ')} {measured[f'{part}_{name}']:.6g}"
     if f"{part}_accuracy" in measured:
         return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"
     return f"{part} R² {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""

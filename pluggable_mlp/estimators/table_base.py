@@ -75,6 +75,7 @@ class TableParameters(BaseEstimator):
     schedule: str | None = None
     warmup: int = 0
     batch_size: int | None = None
+    metric: str | None = None
     early_stopping: int | str | None = None
     scaling: str | None = None
     n_members: Count = 32

@@ -48,6 +48,10 @@ class TableClassifier(ClassifierMixin, BaseTable):
         The schedule of the learning rate; "none" for a constant rate.
     warmup : int, default 0
     batch_size : int, optional
+    metric : str, optional
+        "accuracy", "log_loss", "roc_auc", "squared_error" or "absolute_error", or scikit-learn's
+        name, such as "neg_log_loss": the measure of the validation part that is best in the epoch
+        that is kept.  By default accuracy, for regression the loss.
     early_stopping : int or "none", optional
         Stop after this many epochs without improvement.
     scaling : str, optional
@@ -89,7 +93,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
     best_iteration_, n_iter_ : int
         The best epoch, and the number of epochs.
     loss_curve_, validation_errors_ : list of float
-        The training loss, and the share of validation rows misclassified, after each epoch.
+        The training loss, and the metric of the validation part, 1 minus it for accuracy and
+        roc_auc, after each epoch.
     n_features_in_ : int
     feature_names_in_ : array of str
         The names of a data frame's columns.
@@ -200,7 +205,7 @@ class TableRegressor(RegressorMixin, BaseTable):
 feature_names_in_
         As in `TableClassifier`.
     validation_errors_ : list of float
-        The mean squared error of the validation part, with standardized targets, by epoch.
+        The loss of the validation part, of standardized targets, or the metric, by epoch.
 
     See Also
     --------

@@ -78,7 +78,9 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
         TrainingCurveDisplay(curves_of(folder), name=str(folder) if folders[1:] else None)
         for folder in folders
     ]
-    scores = [of for of in ("accuracy", "r2") if any(of in run.metrics for run in runs)]
+    first = [name for run in runs for name in run.metrics[1:2]]  # that of the metric, if any
+    names = dict.fromkeys([*first, "accuracy", "r2"])
+    scores = [of for of in names if any(of in run.metrics for run in runs)]
     figure = _figure(6.4 * (1 + len(scores)), 4.2)
     axes = figure.subplots(1, 1 + len(scores), squeeze=False)[0]
     for metric, ax in zip(["loss", *scores], axes, strict=True):

@@ -163,6 +163,7 @@ class SavedRun:
             backend=self.backend,
             arithmetic=arithmetic,
             units=self.preparation.target_units,
+            metric=self.settings.metric,
         )
         return {"examples": len(examples), **measured}, counts
 

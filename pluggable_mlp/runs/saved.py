@@ -130,8 +130,9 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             msgspec.convert(line, _Epoch)
             if line["epoch"] != number:
                 raise ValueError(f"it is of epoch {line['epoch']}")
-        if line.get("validation_loss", 0.0) is None:
-            line["validation_loss"] = math.inf  # JSON has null for these
+        for name in line:
+            if line[name] is None and name.endswith(("loss", "error")):
+                line[name] = math.inf  # JSON has null for these
         lines.append(line)
     return lines
 

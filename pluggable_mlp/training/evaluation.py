@@ -20,10 +20,12 @@ from pluggable_mlp.distributed import Communicator
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
 from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, run, unwrapped
 from pluggable_mlp.network.loss import rows, shares, total_weight, weighted_average
+from pluggable_mlp.network.losses import SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.trees import Parameters, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord
+from pluggable_mlp.training.metrics import METRICS, roc_auc
 from pluggable_mlp.training.sharding import order_of_processes
 from pluggable_mlp.training.streaming import blocks_in_order
 
@@ -80,6 +82,7 @@ def evaluate(
     arithmetic: str,
     batch_size: int = 1000,
     units: Sequence[float] | None = None,
+    metric: str | None = None,
     communicator: Communicator | None = None,
 ) -> dict[str, float]:
     """Return `measures_of` the outputs for all examples."""
@@ -92,7 +95,7 @@ def evaluate(
         batch_size=batch_size,
         communicator=communicator,
     )
-    return measures_of(mlp, outputs, backend, units)
+    return measures_of(mlp, outputs, backend, units, metric)
 
 
 def outputs_of(
@@ -145,20 +148,35 @@ def _joined(xp: Namespace, parts: list[Array]) -> Array | None:
 
 
 def measures_of(
-    mlp: MLP, outputs: Outputs, backend: Backend, units: Sequence[float] | None = None
+    mlp: MLP,
+    outputs: Outputs,
+    backend: Backend,
+    units: Sequence[float] | None = None,
+    metric: str | None = None,
 ) -> dict[str, float]:
     """Return the loss and other measures of the network, as floats.
 
     "loss", and "accuracy" if the loss is for classes or labels (all labels of an example must be
     right), else "r2" and "mean_absolute_error", the latter in `units` of the outputs, by default
-    1.  Examples count by their weights.
+    1.  Examples count by their weights.  The measure of a metric in `METRICS` comes first.
     """
+    name = None if metric is None else METRICS[metric].measure
     xp, loss, z, targets, sample_weight = outputs
     assert isinstance(loss, float)  # for a single network
     kinds = {"classes": correct_predictions, "labels": correct_labels}
     if mlp.objective.targets in kinds:
         correct = kinds[mlp.objective.targets](xp, z, targets)
-        return {"loss": loss, "accuracy": _share(xp, correct, sample_weight, backend)}
+        measured = {"loss": loss, "accuracy": _share(xp, correct, sample_weight, backend)}
+        if name == "log_loss":
+            measured[name] = float(SoftmaxCrossEntropy()(xp, z, targets, sample_weight)[0])
+        elif name == "roc_auc":
+            p = mlp.objective.predict_proba(xp, z)  # type: ignore[attr-defined]
+            p, truth = (backend.to_numpy(unwrapped(of)) for of in (p, targets))
+            weights = [1.0] * len(p)
+            if sample_weight is not None:
+                weights = backend.to_numpy(unwrapped(sample_weight)).tolist()
+            measured[name] = roc_auc(p, truth, weights)
+        return _first(name, measured)
     predictions = mlp.objective.predict(xp, z)
     quality = float(r2(xp, predictions, targets, sample_weight))
     if units is not None:
@@ -166,7 +184,16 @@ def measures_of(
         targets = rows(xp, targets, predictions) * unit
         predictions = predictions * unit
     error = float(mean_absolute_error(xp, predictions, targets, sample_weight))
-    return {"loss": loss, "r2": quality, "mean_absolute_error": error}
+    measured = {"loss": loss, "r2": quality, "mean_absolute_error": error}
+    if name == "mean_squared_error":
+        squared = SquaredError()(xp, predictions, targets, sample_weight)[0]
+        measured[name] = float(squared)
+    return _first(name, measured)
+
+
+def _first(name: str | None, measured: dict[str, float]) -> dict[str, float]:
+    """Return measures with one of them, if any, before the others."""
+    return measured if name is None else {name: measured[name]} | measured
 
 
 def measure(
@@ -177,6 +204,7 @@ def measure(
     backend: Backend,
     arithmetic: str,
     units: Sequence[float] | None = None,
+    metric: str | None = None,
 ) -> tuple[dict[str, float], Counts | None]:
     """Return the result of `evaluate`, plus macro_f1 for classes; macro_f1 and hamming_loss
     for labels, whose accuracy needs all labels right; root_mean_squared_error for numbers.
@@ -184,7 +212,7 @@ def measure(
     Also return the counts by class or label, None for numbers.
     """
     outputs = outputs_of(mlp, parameters, examples, backend=backend, arithmetic=arithmetic)
-    measured = measures_of(mlp, outputs, backend, units)
+    measured = measures_of(mlp, outputs, backend, units, metric)
     predictions = mlp.objective.predict(outputs.xp, outputs.z)
     said, targets = (backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets))
     if mlp.objective.targets == "classes":

@@ -37,6 +37,7 @@ batch-size = 256
 epochs = 1
 micro-batch = 100
 block-size = 512
+metric = "neg_log_loss"
 early-stopping = 4
 dtype = "float64"
 arithmetic = "native"
@@ -57,7 +58,7 @@ EXPECTED = {
     "optimizer": "adamw:beta1=0.8", "learning_rate": 0.01,
     "weight_decay": 0.125, "clip_norm": 5.0, "schedule": "cosine", "warmup": 2,
     "batch_size": 256, "micro_batch": 100, "block_size": 512, "epochs": 1,
-    "early_stopping": 4, "dtype": "float64",
+    "metric": "neg_log_loss", "early_stopping": 4, "dtype": "float64",
     "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 

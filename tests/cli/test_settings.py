@@ -265,6 +265,7 @@ def test_every_option_of_train_has_a_case():
         "--test-share",
         "--validation",
         "--early-stopping",
+        "--metric",
         "--config",
         "--overwrite",
         "--json",

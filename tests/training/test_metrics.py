@@ -133,3 +133,53 @@ def test_measures_of_numbers_count_examples_by_their_weights(backend, metrics, u
     unit = np.asarray(units or 1.0)
     expected = metrics.mean_absolute_error(unit * y, unit * own, sample_weight=weights)
     assert found["mean_absolute_error"] == pytest.approx(expected, rel=1e-14)
+
+
+SCORERS = {
+    ("classes", 2): {"neg_log_loss": "log_loss", "roc_auc": "roc_auc"},
+    ("classes", 4): {"log_loss": "log_loss", "roc_auc_ovr": "roc_auc", "accuracy": "accuracy"},
+    ("labels", 3): {"roc_auc": "roc_auc", "accuracy": "accuracy"},
+    ("numbers", 2): {"neg_mean_squared_error": "mean_squared_error"},
+    ("numbers", 1): {
+        "squared_error": "mean_squared_error",
+        "absolute_error": "mean_absolute_error",
+    },
+}
+LOSS = {"classes": "softmax_cross_entropy", "labels": "sigmoid_cross_entropy", "numbers": "huber"}
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("is_weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    ("kind", "outputs", "metric"), [(*of, name) for of, names in SCORERS.items() for name in names]
+)
+def test_the_measure_of_a_metric_is_scikit_learns(
+    backend, metrics, kind, outputs, metric, is_weighted, arithmetic
+):
+    """Of inputs of few values, so that many probabilities are equal."""
+    rng = np.random.default_rng(0)
+    x, weights = rng.integers(0, 4, size=(60, 2)) * 1.0, rng.choice([0.0, 0.25, 2.0], size=60)
+    mlp = MLP([2, outputs], loss=LOSS[kind])
+    draws = {
+        "classes": rng.integers(0, outputs, 60), "labels": rng.integers(0, 2, (60, outputs)),
+        "numbers": rng.normal(size=(60, outputs)),
+    }  # fmt: skip
+    y, own_weights = draws[kind], weights if is_weighted else None
+    parameters = mlp.initialize(seed=1, backend=backend, dtype="float64")
+    place = {"backend": backend, "dtype": "float64", "arithmetic": arithmetic}
+    examples = make_examples(mlp, x, y, sample_weight=own_weights, **place)
+    del place["dtype"]
+    found = evaluate(mlp, parameters, examples, **place, batch_size=16, metric=metric)
+    said = (mlp.predict if kind == "numbers" or metric == "accuracy" else mlp.predict_proba)(
+        parameters, backend.asarray(x), arithmetic=arithmetic
+    )
+    said = backend.to_numpy(said)
+    said = said[:, 1] if (kind, outputs, metric) == ("classes", 2, "roc_auc") else said
+    name = SCORERS[kind, outputs][metric]
+    score = getattr(
+        metrics, {"accuracy": "accuracy_score", "roc_auc": "roc_auc_score"}.get(name, name)
+    )
+    more = {"multi_class": "ovr"} if metric == "roc_auc_ovr" else {}
+    expected = score(y, said, sample_weight=own_weights, **more)
+    assert next(iter(found)) == name
+    assert found[name] == pytest.approx(expected, rel=1e-12)

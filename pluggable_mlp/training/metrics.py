@@ -1,0 +1,93 @@
+"""Metrics that choose the best epoch: their names, and the area under the ROC curve.
+
+How the others are computed is in `evaluation.py`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from pluggable_mlp.arrays import Array
+
+
+class Metric(NamedTuple):
+    """A measure of the validation part that is best in the epoch to keep.
+
+    Attributes
+    ----------
+    measure : str
+        Its name in the results of `evaluate`.
+    tasks : tuple of str
+        The tasks that have it.
+    is_score : bool
+        Whether larger is better.
+    takes_probabilities : bool
+        Whether it depends on probabilities, which label smoothing would spoil.
+    """
+
+    measure: str
+    tasks: tuple[str, ...] = ("regression",)
+    is_score: bool = False
+    takes_probabilities: bool = False
+
+    def error(self, measured: Mapping[str, float]) -> float:
+        """Return the number that is smallest in the best epoch."""
+        value = measured[self.measure]
+        return 1.0 - value if self.is_score else value
+
+
+METRICS = {
+    "accuracy": Metric("accuracy", ("classification", "multilabel"), is_score=True),
+    "log_loss": Metric("log_loss", ("classification",), takes_probabilities=True),
+    "roc_auc": Metric("roc_auc", ("classification", "multilabel"), True, True),
+    "squared_error": Metric("mean_squared_error"),
+    "absolute_error": Metric("mean_absolute_error"),
+}
+_SCORERS = {
+    "neg_log_loss": "log_loss",
+    "roc_auc_ovr": "roc_auc",
+    "neg_mean_squared_error": "squared_error",
+    "neg_root_mean_squared_error": "squared_error",
+    "neg_mean_absolute_error": "absolute_error",
+}
+"""scikit-learn's names that differ from ours."""
+METRICS |= {scorer: METRICS[name] for scorer, name in _SCORERS.items()}
+
+
+def roc_auc(p: Array, truth: Array, weights: Sequence[float]) -> float:
+    """Return the area under the ROC curve of the second class; of several, the mean over all.
+
+    Each class or label is compared with the rest; those that no example has, or all, are left
+    out.  NaN if there is no other.
+
+    Parameters
+    ----------
+    p : array (n, classes)
+        Probabilities, on the host.
+    truth : array (n,) or (n, classes)
+        Classes, or rows with 1 for each class or label that an example has.
+    weights : sequence of float (n,)
+    """
+    if truth.ndim == 2 or p.shape[1] == 1:
+        columns = zip(p.T, truth.reshape(p.shape).T > 0.5, strict=True)
+        areas = [_area(of, is_one, weights) for of, is_one in columns]
+    else:
+        classes = range(p.shape[1]) if p.shape[1] > 2 else [1]
+        areas = [_area(p[:, k], truth == k, weights) for k in classes]
+    usable = [area for area in areas if area is not None]
+    return math.fsum(usable) / len(usable) if usable else math.nan
+
+
+def _area(p: Array, is_one: Array, weights: Sequence[float]) -> float | None:
+    """Return the share of pairs (one, another) in the order of p (n,); ties count half."""
+    order = p.argsort(kind="stable").tolist()
+    rows = zip(p[order].tolist(), is_one[order].tolist(), [weights[k] for k in order], strict=True)
+    area, below = 0.0, [0.0, 0.0]
+    for _, ties in groupby(rows, lambda row: row[0]):
+        tied = [0.0, 0.0]
+        for _, is_true, weight in ties:
+            tied[is_true] += weight
+        area += tied[1] * (below[0] + 0.5 * tied[0])
+        below = [total + more for total, more in zip(below, tied, strict=True)]
+    return area / (below[0] * below[1]) if all(below) else None

@@ -1,0 +1,116 @@
+"""`--metric`: the measure that chooses the best epoch, from training to certificates."""
+
+import hashlib
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pluggable_mlp.files import json_lines
+from pluggable_mlp.runs.saved import read_history
+from tests.cli.certificates import edited
+
+TRAIN = ("train", "--hidden", 8, "--recipe", "realmlp-td-s", "--epochs", 6, "--validation", 0.2)
+
+
+def lines_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def summary_of(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3))
+    y = x[:, 0] + 0.5 * rng.normal(size=120) > 0
+    rows = [f"{','.join(map(repr, row))},{['no', 'yes'][label]}" for row, label in
+            zip(x.tolist(), y.tolist(), strict=True)]  # fmt: skip
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,c,y\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(("metric", "best"), [("neg_log_loss", min), ("roc_auc", max)])
+def test_results_begin_with_it_and_the_best_epoch_is_kept(command, table, tmp_path, metric, best):
+    name = metric.removeprefix("neg_")
+    run = tmp_path / "run"
+    words = name.replace("_", " ")
+    outcome = command(*TRAIN, "--data", table, "--metric", metric, "--output", run)
+    *_, last = outcome.out.splitlines()
+    assert last.startswith(f"test {words} 0.")
+    assert f"  validation {words} 0." in outcome.out
+    measured = [line[f"validation_{name}"] for line in lines_of(run)]
+    summary = summary_of(run)
+    assert summary[f"validation_{name}"] == best(measured) == measured[summary["kept_epoch"] - 1]
+    assert json.loads((run / "config.json").read_text())["settings"]["metric"] == metric
+    evaluated = command("evaluate", run).out.splitlines()
+    assert evaluated[1].split("  ")[0] == words
+    assert list(json.loads(command("evaluate", run, "--json").out))[1] == name
+    assert command("verify", run).code == 0
+    pytest.importorskip("matplotlib")
+    assert command("report", run).code == 0
+    page = (run / "report.html").read_text()
+    assert 0 < page.index(f"<th>test {words}</th>") < page.index("<th>test loss</th>")
+
+
+def test_a_resumed_run_keeps_the_same_epoch(command, table, tmp_path):
+    """It is best by the metric before and after the interruption."""
+    options = "--data", table, "--metric", "log_loss", "--schedule", "none"
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command(*TRAIN, *options, "--output", whole)
+    command(*TRAIN, *options, "--output", parts, "--epochs", 3)
+    assert command("train", "--resume", parts, "--epochs", 6, "--metric", "log_loss").code == 0
+    hashes = [summary_of(of)["parameters_sha256"] for of in (whole, parts)]
+    assert hashes[0] == hashes[1]
+    outcome = command("train", "--resume", parts, "--epochs", 7, "--metric", "roc_auc")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "Error: metric is 'roc_auc', expected 'log_loss' as trained\n",
+    )
+
+
+def test_a_certificate_that_states_another_metric_is_of_another_run(command, table, tmp_path):
+    run = tmp_path / "run"
+    command(
+        *TRAIN, "--data", table, "--learning-rate", 0.3, "--metric", "log_loss", "--output", run
+    )
+
+    def state_another(content):
+        content["settings"]["metric"] = "roc_auc"
+        text = json.dumps(content["settings"], sort_keys=True, separators=(",", ":"))
+        content["settings_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+
+    alone = tmp_path / "certificate.json"
+    alone.write_bytes((run / "certificate.json").read_bytes())
+    assert command("verify", alone).code == 0
+    edited(alone, state_another)
+    outcome = command("verify", alone)
+    assert outcome.code == 1
+    assert "differs at kept_epoch" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (["--metric", "auc"], "metric is 'auc', expected one of accuracy, log_loss, roc_auc, "),
+        (["--metric", "squared_error"], "metric is 'squared_error', expected one for the task cla"),
+        (["--metric", "log_loss", "--task", "regression"], "expected one for the task regression"),
+    ],
+)
+def test_other_metrics_are_refused(command, table, options, fault):
+    outcome = command(*TRAIN, "--data", table, *options)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert fault in outcome.err
+
+
+def test_an_infinite_log_loss_is_read_as_such(tmp_path):
+    """JSON has null for it; a run that is resumed compares it with others."""
+    line = {"epoch": 1, "train_loss": 0.5, "validation_log_loss": math.inf, "seconds": 0.1}
+    line |= {"validation_loss": 0.5, "validation_r2": -math.inf, "parameters_sha256": ""}
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(json_lines(line))
+    assert read_history(path) == [line | {"validation_r2": None}]

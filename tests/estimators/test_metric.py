@@ -1,0 +1,106 @@
+"""The metric of the estimators for tables: it chooses the epoch that is kept, and ends training."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import TableClassifier, TableRegressor
+from tests.estimators.tables import COLUMNS, LABELS, PRICES, pl
+
+metrics = pytest.importorskip("sklearn.metrics")
+pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+X = pl.DataFrame(COLUMNS)
+THREE = np.asarray(["a", "b", "c"])[np.random.default_rng(1).integers(0, 3, len(X))]
+QUICK = {"max_iter": 12, "random_state": 0, "hidden": (8,), "learning_rate": 0.1}
+ERRORS = {
+    "accuracy": lambda y, p, classes: 1 - metrics.accuracy_score(y, classes[p.argmax(axis=1)]),
+    "neg_log_loss": lambda y, p, classes: metrics.log_loss(y, p, labels=classes),
+    "roc_auc": lambda y, p, classes: (
+        1 - metrics.roc_auc_score(y, p[:, 1] if len(classes) == 2 else p, multi_class="ovr")
+    ),
+    "squared_error": lambda y, p, _: metrics.mean_squared_error(y, p),
+    "neg_mean_absolute_error": lambda y, p, _: metrics.mean_absolute_error(y, p),
+}
+
+
+def fitted(metric, y, recipe="realmlp-td-s", **parameters):
+    """A model, and the error by the metric of the rows that validated it."""
+    kind = TableRegressor if metric.endswith("error") else TableClassifier
+    model = kind(recipe, metric=metric, **QUICK | parameters)
+    y = np.asarray(y)
+    model.fit(X[:40], y[:40], eval_set=(X[40:], y[40:]))
+    answers = model.predict(X[40:]) if kind is TableRegressor else model.predict_proba(X[40:])
+    return model, ERRORS[metric](y[40:], answers, getattr(model, "classes_", None))
+
+
+@pytest.mark.parametrize(
+    ("metric", "y"),
+    [
+        *((of, y) for of in ("accuracy", "neg_log_loss", "roc_auc") for y in (LABELS, THREE)),
+        *((of, PRICES) for of in ("squared_error", "neg_mean_absolute_error")),
+    ],
+)
+def test_the_epoch_that_is_kept_is_the_best_by_scikit_learns_metric(metric, y):
+    model, error = fitted(metric, y)
+    errors = model.validation_errors_
+    assert errors[model.best_iteration_ - 1] == pytest.approx(error, rel=1e-5, abs=1e-12)
+    assert error == pytest.approx(min(errors), rel=1e-5, abs=1e-12)
+    assert len(set(errors)) > 2
+
+
+def test_metrics_disagree_on_the_best_epoch():
+    kept = {fitted(of, THREE)[0].best_iteration_ for of in ("accuracy", "neg_log_loss", "roc_auc")}
+    assert len(kept) == 3
+
+
+def test_early_stopping_follows_the_metric():
+    stopped = [fitted(of, THREE, early_stopping=2)[0] for of in ("neg_log_loss", "roc_auc")]
+    assert [model.n_iter_ - model.best_iteration_ for model in stopped] == [2, 2]
+    assert stopped[0].n_iter_ != stopped[1].n_iter_
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
+def test_labels_are_not_smoothed_for_probabilities_unless_that_is_asked_for(metric):
+    kinds = {"label_smoothing": (None, 0.0, 0.1)}["label_smoothing"]
+    plain, off, on = (
+        TableClassifier(metric=metric, label_smoothing=of, **QUICK).fit(X, LABELS) for of in kinds
+    )
+    by_accuracy = TableClassifier(metric="accuracy", **QUICK).fit(X, LABELS)
+    assert plain.loss_curve_ == off.loss_curve_ != on.loss_curve_ == by_accuracy.loss_curve_
+
+
+@pytest.mark.parametrize("recipe", ["realmlp-td-s", "tabm-mini"])
+@pytest.mark.parametrize("metric", ["neg_log_loss", "roc_auc", "absolute_error"])
+def test_reproducible_metrics_have_the_same_bits(metric, recipe):
+    pytest.importorskip("torch")
+    y = PRICES if metric == "absolute_error" else THREE
+    kind = TableRegressor if metric == "absolute_error" else TableClassifier
+    parameters = QUICK | {"max_iter": 3, "n_members": 2, "arithmetic": "reproducible"}
+    models = [
+        kind(recipe, metric=metric, backend=backend, **parameters).fit(X, y)
+        for backend in ("numpy", "torch", "array_api_strict")
+    ]
+    assert models[0].validation_errors_ == models[1].validation_errors_
+    assert models[0].validation_errors_ == models[2].validation_errors_
+    hashes = {model.certificate_["final_parameters_sha256"] for model in models}
+    assert len(hashes) == 1
+    assert models[0].certificate_["settings"]["metric"] == metric
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "fault"),
+    [
+        (TableClassifier, "auc", "metric is 'auc', expected one of accuracy, log_loss, roc_auc, "),
+        (TableClassifier, "squared_error", "expected one for the task classification: accuracy, "),
+        (TableRegressor, "roc_auc", "expected one for the task regression: squared_error, "),
+    ],
+)
+def test_other_metrics_are_refused(kind, metric, fault):
+    with pytest.raises(ValueError, match=fault):
+        kind(metric=metric).fit(X, PRICES if kind is TableRegressor else LABELS)
+
+
+def test_an_area_needs_two_classes_in_the_validation_part():
+    rows = [place for place, label in enumerate(LABELS) if label == "yes"]
+    one_class = X[rows], ["yes"] * len(rows)
+    with pytest.raises(ValueError, match=r"metric is 'roc_auc', expected a validation part of two"):
+        TableClassifier(metric="roc_auc", **QUICK).fit(X, LABELS, eval_set=one_class)
