@@ -86,6 +86,10 @@ class DataOptions:
     validation: Annotated[BelowOne | None,
         "Share of the training part to hold out for validation; by default the validation part of "
         "the data, else the recipe's share."] = None
+    validation_by: Annotated[str | None,
+        "Column of a table, by name or position: rows with the same value in it stay together in "
+        "the training, validation or test part, and it is no feature. By default rows are drawn "
+        "one by one, stratified by class."] = None
     recipe: Annotated[str,
         "Published recipe, whose values other options replace: "
         f"{catalogue(RECIPES, leave_out=[NONE])}. By default {DEFAULT} for tables, "

@@ -15,6 +15,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import as_enum, as_texts
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.split import numbered
 from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table, source_of
 from pluggable_mlp.data.values import Source, Split
 from pluggable_mlp.options import DataOptions
@@ -55,7 +56,11 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
         remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs"
         raise DataError(source, fault, remedy)
     chosen = _targets(source, columns, options.target, preparation)
-    if len(chosen) == len(columns):
+    by = None if options.validation_by is None else _target(source, columns, options.validation_by)
+    if by in chosen:
+        raise DataError(source, f"validation_by is the target {by!r}", "name another column")
+    beside = [*chosen, *([] if by is None else [by])]
+    if len(beside) == len(columns):
         raise DataError(source, "all columns are targets", "leave some for the features")
     as_text = (
         None if preparation is None else isinstance((preparation.class_labels or (0,))[0], str)
@@ -65,9 +70,10 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
         target(source, frame[name], as_text if len(chosen) == 1 else False, decimal=decimal)
         for name in chosen
     ]
-    inputs = inputs_of(source, frame, header, decimal, preparation, chosen)
+    inputs = inputs_of(source, frame, header, decimal, preparation, beside)
     splits = {"train": Split(inputs, _as_array(source, targets))}
-    return Source(source, splits, target_names=tuple(chosen), header=header)
+    groups = None if by is None else _groups(source, frame[by])
+    return Source(source, splits, target_names=tuple(chosen), header=header, groups=groups)
 
 
 def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "DataFrame":
@@ -181,10 +187,7 @@ def _target(source: str, columns: Sequence[str], one: str, by_place: bool = True
 def _as_array(source: str, columns: Sequence["Series"]) -> Array:
     """Return texts (n,), numbers (n,), or rows of them (n, outputs); none may be missing."""
     for column in columns:
-        if column.null_count():
-            row = int(column.is_null().arg_true()[0]) + 1
-            fault = f"row {row} lacks the target {column.name!r}"
-            raise DataError(source, fault, "leave out rows without a target")
+        _refuse_missing(source, column, "target")
     texts = [column for column in columns if not column.dtype.is_numeric()]
     if texts and len(columns) > 1:
         fault = f"the target {texts[0].name!r} holds texts"
@@ -193,6 +196,20 @@ def _as_array(source: str, columns: Sequence["Series"]) -> Array:
         return np.asarray(as_texts(texts[0]).to_list())
     arrays = [column.to_numpy() for column in columns]
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
+
+
+def _groups(source: str, column: "Series") -> Array:
+    """Return the group of each row (n,); none may be missing."""
+    column = typed(source, column)
+    _refuse_missing(source, column, "group")
+    return numbered(column.to_list())
+
+
+def _refuse_missing(source: str, column: "Series", what: str) -> None:
+    if column.null_count():
+        row = int(column.is_null().arg_true()[0]) + 1
+        fault = f"row {row} lacks the {what} {column.name!r}"
+        raise DataError(source, fault, f"leave out rows without a {what}")
 
 
 def typed(

@@ -27,6 +27,7 @@ def load_dataset(
     target: str | None = None,
     scaling: str | None = None,
     validation: float | None = None,
+    validation_by: str | None = None,
     target_scaling: str | None = None,
     block_size: int | None = 0,
     test: Any = None,
@@ -65,6 +66,9 @@ def load_dataset(
     validation : float, optional
         The share of the training examples that is kept for validation; by default none, unless the
         data have a validation part.
+    validation_by : str, optional
+        The column of a table, by its name or its place, whose equal values keep rows together when
+        a part is drawn; it is no feature.
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
         How the targets of a regression are scaled; by default not at all, unlike on the command
         line.
@@ -134,6 +138,7 @@ def load_dataset(
         test=test,
         test_share=test_share,
         validation=validation,
+        validation_by=validation_by,
         recipe=recipe,
         block_size=block_size,
         seed=seed,
@@ -194,11 +199,13 @@ def load_source(options: "DataOptions", preparation: "Preparation | None" = None
     path = os.fspath(data) if isinstance(data, os.PathLike) else data
     if is_table(path):
         return read_table(options, preparation)
-    for name in () if preparation else ("target", "header", "encoding", "decimal"):
+    of_tables = "target", "validation_by", "header", "encoding", "decimal"
+    for name in () if preparation else of_tables:
         if getattr(options, name) != getattr(type(options), name):  # the default
             fault = f"has no columns: {name} is {getattr(options, name)!r}"
-            ends = TABLES if name == "target" else TEXT_FILES
-            raise DataError(path, fault, f"leave --{name} out; it is for {', '.join(ends)}")
+            ends = TABLES if name in of_tables[:2] else TEXT_FILES
+            option = name.replace("_", "-")
+            raise DataError(path, fault, f"leave --{option} out; it is for {', '.join(ends)}")
     if path == "digits":
         return load_digits()
     if path in PUBLISHED:

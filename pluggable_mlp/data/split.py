@@ -33,6 +33,9 @@ BYTES_PER_BLOCK = 2**26
 TEST_SHARE = 1 / 7
 """The share of the examples for testing, where a source has no test part of its own."""
 
+_PURPOSES = {"test": "split", "validation": "validation"}
+"""Of the random numbers that draw a part."""
+
 
 def divide(
     source: Source, options: DataOptions, task: Task, usual_validation: float | None = None
@@ -42,6 +45,7 @@ def divide(
     Sources without a validation part get the usual share, unless one is given.
     """
     name, validation, test_share = source.name, options.validation, options.test_share
+    groups = source.groups
     splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
     if "test" not in splits:
         usual = TEST_SHARE if options.test is None else 0.0
@@ -59,10 +63,11 @@ def divide(
             inputs, targets = splits["train"]
             classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
             if part == "validation" and is_usual:
-                chosen = choose_usual_validation(name, classes, options.seed, share)
+                chosen = choose_usual_validation(name, classes, options.seed, share, groups)
             else:
-                chosen = choose_examples(name, part, classes, options.seed, share)
+                chosen = choose_examples(name, part, classes, options.seed, share, groups)
             if chosen.any():
+                groups = None if groups is None else groups[~chosen]
                 splits["train"] = Split(rows_of(inputs, ~chosen), targets[~chosen])
                 splits[part] = Split(rows_of(inputs, chosen), targets[chosen])
     return splits, shares
@@ -91,7 +96,12 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
 
 
 def choose_examples(
-    name: str, part: str, classes: Array, seed: int, share: float = TEST_SHARE
+    name: str,
+    part: str,
+    classes: Array,
+    seed: int,
+    share: float = TEST_SHARE,
+    groups: Array | None = None,
 ) -> Array:
     """Return which examples are for testing or validation: a share, stratified by class.
 
@@ -109,6 +119,9 @@ def choose_examples(
     seed : int
     share : float, default 1/7
         Above 0, below 1.
+    groups : array of int64, shape (n,), optional
+        Numbers from 0 of the groups, which are chosen as a whole, without regard to classes: in an
+        order shuffled by the seed, each that brings the chosen examples closer to the share.
 
     Returns
     -------
@@ -119,21 +132,27 @@ def choose_examples(
     DataError
         If there are too few examples.
     """
-    chosen = _share_of(_by_class(seed, part, classes), share, len(classes))
+    if groups is None:
+        chosen = _share_of(_by_class(seed, part, classes), share, len(classes))
+    else:
+        chosen = _whole_groups(seed, part, groups, share)
     if not chosen.any() or chosen.all():
         fault = f"{share:.3g} of {len(classes)} examples are {int(chosen.sum())} for {part}"
         option = {"test": "--test-share"}.get(part, "--validation")
-        raise DataError(name, fault, f"give more examples, or another {option}")
+        more = "examples" if groups is None else "groups"
+        raise DataError(name, fault, f"give more {more}, or another {option}")
     return chosen
 
 
-def choose_usual_validation(name: str, classes: Array, seed: int, share: float) -> Array:
+def choose_usual_validation(
+    name: str, classes: Array, seed: int, share: float, groups: Array | None = None
+) -> Array:
     """Return the examples (n,) for validation, a share used by default.
 
     None, with a warning, if there are too few.
     """
     try:
-        return choose_examples(name, "validation", classes, seed, share)
+        return choose_examples(name, "validation", classes, seed, share, groups)
     except DataError as error:
         warn(name, f"{error.args[1]}: the last epoch is kept, not the best")
         return np.zeros(len(classes), np.bool_)
@@ -147,11 +166,27 @@ def _share_of(order: Array, share: float, examples: int) -> Array:
     return chosen
 
 
+def _whole_groups(seed: int, part: str, groups: Array, share: float) -> Array:
+    """Return which examples are in the groups chosen for a share: bool (examples,)."""
+    chosen, left = [], share * len(groups)
+    sizes = np.bincount(groups)
+    for group in permutation(seed, _PURPOSES[part], 0, len(sizes)).tolist():
+        if sizes[group] < 2.0 * left:
+            chosen.append(group)
+            left -= sizes[group]
+    return np.isin(groups, chosen)
+
+
+def numbered(groups: Iterable[Any]) -> Array:
+    """Return a number from 0 for each of some values, by the order in which they first occur."""
+    numbers: dict[Any, int] = {}
+    return np.asarray([numbers.setdefault(one, len(numbers)) for one in groups])
+
+
 def _by_class(seed: int, part: str, classes: Array) -> Array:
     """Return examples shuffled by the seed, then sorted by class, without classes of one."""
     _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-    purpose = {"test": "split"}.get(part, part)
-    order = permutation(seed, purpose, 0, classes.shape[0])
+    order = permutation(seed, _PURPOSES[part], 0, classes.shape[0])
     order = order[sizes[places[order]] > 1]
     return order[np.argsort(places[order], kind="stable")]
 

@@ -81,6 +81,8 @@ class Source:
         Whether the first line of a text names the columns; None for other files.
     categorical : set of str, optional
         Columns of numbers that are categories.
+    groups : array of int64 (n,), optional
+        The group of each row of "train", from 0; rows of a group are not divided.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Source:
     target_names: tuple[str, ...] | None = None
     header: bool | None = None
     categorical: Collection[str] = ()
+    groups: Array | None = None
 
     @property
     def is_table(self) -> bool:

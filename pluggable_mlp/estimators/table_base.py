@@ -20,14 +20,19 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import (
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.split import choose_usual_validation, needs_blocks
+from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numbered
 from pluggable_mlp.data.values import Source, Split, Task, as_targets
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.parameters import (
@@ -39,7 +44,7 @@ from pluggable_mlp.estimators.parameters import (
 )
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
-from pluggable_mlp.estimators.validation import check_sample_weight
+from pluggable_mlp.estimators.validation import check_sample_weight, host_copy
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
@@ -137,6 +142,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         sample_weight: object = None,
         *,
         eval_set: tuple[object, object] | None = None,
+        groups: object = None,
     ) -> Self:
         """Fit the model to a table.
 
@@ -151,6 +157,8 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             The weight of each row, at least 0.
         eval_set : tuple (X, y), optional
             Rows for validation, used instead of `validation_fraction`.
+        groups : array (n,), optional
+            The group of each row, such as a person or a day: the validation part has whole groups.
 
         Returns
         -------
@@ -162,13 +170,13 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             If X or y cannot be used; the message names the column.
         """
         with fitted_apart(self) as model:
-            model._fit(X, y, sample_weight, eval_set)
+            model._fit(X, y, sample_weight, eval_set, groups)
         return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any) -> None:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, groups: Any) -> None:
         """Fit, setting attributes on the way."""
         settings = self._settings(_seed_of(self.random_state))
-        dataset, weights = self._prepare(X, y, sample_weight, eval_set, settings)
+        dataset, weights = self._prepare(X, y, sample_weight, eval_set, groups, settings)
         assert dataset.preparation is not None  # `build_dataset` fits one
         self.preparation_ = dataset.preparation
         if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
@@ -217,7 +225,13 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         return None
 
     def _prepare(
-        self, X: Any, y: Any, sample_weight: Any, eval_set: Any, settings: Settings
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        eval_set: Any,
+        groups: Any,
+        settings: Settings,
     ) -> tuple[Dataset, dict[str, Array | None]]:
         """Return the data set with its parts, and the weights of each."""
         frame, categorical = frame_to_fit(self, X)
@@ -227,7 +241,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         given = check_sample_weight(len(frame), sample_weight, "float64")
         rows = {"train": np.ones(len(frame), np.bool_)}
         if eval_set is None and self.validation_fraction:
-            chosen = self._chosen(targets, settings.seed)
+            chosen = self._chosen(targets, settings.seed, groups)
             rows = {"train": ~chosen, "validation": chosen} if chosen.any() else rows
         parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
         weights = {name: None if given is None else given[mask] for name, mask in rows.items()}
@@ -259,11 +273,17 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         targets = as_targets("eval_set", "validation", targets, self._task)
         return preparation.apply("eval_set", Split(frame, targets), block_size=1)
 
-    def _chosen(self, targets: Array, seed: int) -> Array:
+    def _chosen(self, targets: Array, seed: int, groups: Any) -> Array:
         """Return which rows (n,) are kept for validation."""
+        if groups is not None:
+            groups = check_array(
+                host_copy(groups), ensure_2d=False, dtype=None, input_name="groups"
+            )
+            check_consistent_length(targets, groups)
+            groups = numbered(column_or_1d(groups).tolist())
         share, rows = float(self.validation_fraction), len(targets)
         classes = targets if self._task == "classification" else np.zeros(rows, np.int64)
-        return choose_usual_validation("X", classes, seed, share)
+        return choose_usual_validation("X", classes, seed, share, groups)
 
     def _refuse_zeros(self, weights: dict[str, Array | None]) -> None:
         """Raise ValueError if every row of a part has weight 0."""

@@ -51,6 +51,7 @@ EXPECTED = {
     "data": "digits", "task": "classification", "target": None, "header": None,
     "encoding": None, "decimal": "point", "scaling": "minmax",
     "target_scaling": "none", "test": None, "test_share": None, "validation": 0.25,
+    "validation_by": None,
     "recipe": "none",
     "hidden": [12, 7], "activation": "tanh,leaky_relu:slope=0.25", "dropout": 0.125,
     "input_dropout": 0.0625, "input_noise": 0.75, "norm": "layer", "loss": "softmax_cross_entropy",
@@ -62,7 +63,15 @@ EXPECTED = {
     "arithmetic": "native", "seed": 3,
 }  # fmt: skip
 
-ELSEWHERE = {"target", "header", "encoding", "decimal", "test", "test-share"}  # for other data
+ELSEWHERE = {
+    "target",
+    "header",
+    "encoding",
+    "decimal",
+    "test",
+    "test-share",
+    "validation-by",
+}  # for other data
 NUMBERS = {int: 3, float: 0.25}
 for name, field in fields_of(Settings).items():
     if name not in EXPECTED:  # new ones; of the others each has a value of its own

@@ -266,6 +266,7 @@ def test_every_option_of_train_has_a_case():
         "--validation",
         "--early-stopping",
         "--metric",
+        "--validation-by",
         "--config",
         "--overwrite",
         "--json",
