@@ -37,7 +37,6 @@ from pluggable_mlp.data.values import Source, Split, Task, as_targets
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.parameters import (
     Arithmetic,
-    Count,
     RandomState,
     fitted_apart,
     with_parameters,
@@ -50,7 +49,6 @@ from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.registry import parameters_of
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import predict_rows
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
@@ -83,7 +81,7 @@ class TableParameters(BaseEstimator):
     metric: str | None = None
     early_stopping: int | str | None = None
     scaling: str | None = None
-    n_members: Count = 32
+    n_members: Annotated[int | None, Interval(Integral, 1, None, closed="left"), None] = None
     max_iter: Annotated[int | None, Interval(Integral, 1, None, closed="left"), None] = None
     validation_fraction: Annotated[float, Interval(Real, 0, 0.5, closed="both")] = 0.2
     time_limit: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None] = None
@@ -107,7 +105,7 @@ class TableParameters(BaseEstimator):
             values["hidden"] = tuple(np.ravel(self.hidden).tolist())
         if isinstance(values.get("class_weight"), Mapping):
             values["class_weight"] = None
-        if "members" in parameters_of(RECIPES[self.recipe]):
+        if self.n_members is not None:
             values["recipe"] = f"{self.recipe}:members={self.n_members}"
         values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
         return Settings(**values)

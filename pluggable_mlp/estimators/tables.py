@@ -59,8 +59,10 @@ class TableClassifier(ClassifierMixin, BaseTable):
     label_smoothing : float, optional
     class_weight : "balanced" or mapping of labels to floats, optional
         The weight of each class in training.
-    n_members : int, default 32
-        The number of members, for the two recipes that average members.
+    n_members : int, optional
+        The number of members, whose predictions are averaged: by default 32 that share weights for
+        the recipes of TabM, and a single network for those of RealMLP, which takes so many times
+        as long with more.
     max_iter : int, optional
         The maximum number of epochs; by default the recipe's.
     validation_fraction : float, default 0.2

@@ -19,7 +19,8 @@ from pluggable_mlp.network.layers import (
     Noise,
     as_dropout_rate,
 )
-from pluggable_mlp.network.members import TabMMini
+from pluggable_mlp.network.member_layers import Repeated
+from pluggable_mlp.network.members import Networks, TabMMini
 from pluggable_mlp.network.normalization import as_normalization
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
 from pluggable_mlp.registry import choose
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _OBJECTS = {
     "embedding": (Embedding, "PiecewiseLinear(edges)"),
     "category_embedding": (Categories, "Categories([9, 41])"),
-    "ensemble": (TabMMini, "TabM()"),
+    "ensemble": (TabMMini | Networks, "TabM()"),
 }
 
 
@@ -64,10 +65,13 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     sizes = [sum(widths), *mlp.sizes[1:]]
     of_dense = [dense(*pair) for pair in pairwise(sizes)]
     in_place: list[list[Layer]] = [[layer] for layer in of_dense]
-    if mlp.ensemble is not None:
+    if isinstance(mlp.ensemble, TabMMini):
         in_place = mlp.ensemble.layers(of_dense, widths)
     for layers_of_dense, others in zip(in_place, _after_dense(mlp), strict=True):
         layers += [*layers_of_dense, *others]
+    if isinstance(mlp.ensemble, Networks):
+        count = mlp.ensemble.members
+        layers = [Repeated(count, layer) if layer.shapes() else layer for layer in layers]
     return layers
 
 
@@ -75,7 +79,7 @@ def _after_dense(mlp: "MLP") -> list[list[Layer]]:
     """Return what follows each dense layer: nothing after the last."""
     activations = activations_of_layers(mlp.activation, len(mlp.sizes) - 2)
     norm = as_normalization(mlp.norm)
-    members = 1 if mlp.ensemble is None else mlp.ensemble.members
+    members = mlp.ensemble.members if isinstance(mlp.ensemble, TabMMini) else 1
     varies = callable(mlp.dropout)
     dropout = Dropout(0.5 if callable(mlp.dropout) else mlp.dropout, 0, members, varies)
     is_parametric = convert("parametric_activation", mlp.parametric_activation, Flag)

@@ -16,7 +16,7 @@ from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.loss import TargetKind
 from pluggable_mlp.network.passes import LayeredNetwork
-from pluggable_mlp.network.trees import Parameters, first_array, map_arrays, networks_of
+from pluggable_mlp.network.trees import Parameters, first_array, map_arrays
 
 # The sum of a row of probabilities may differ from 1 by this much.
 _ROW_SUM_TOLERANCE = 1e-3
@@ -61,7 +61,8 @@ def check_parameters(
     dtype = first_array(parameters).dtype
     if dtype not in (xp.float32, xp.float64):
         raise ValueError(f"parameters are {dtype}, expected float32 or float64")
-    networks = networks_of(parameters)
+    first = next(iter(expected[0].values()))
+    networks = tuple(first_array(parameters).shape[: -len(first)])
     for name, array in named.items():
         shape = shapes_by_name[name]
         if array.shape[-len(shape) :] != shape:

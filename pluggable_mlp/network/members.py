@@ -22,6 +22,21 @@ from pluggable_mlp.shortcuts import largest
 
 
 @dataclass(frozen=True)
+class Networks(Component):
+    """Networks that share nothing but batches and dropout, computed together on a leading axis.
+
+    The gradients of each are those of its own loss.  Predictions are the mean of probabilities, or
+    of outputs.
+
+    Parameters
+    ----------
+    members : int, default 8
+    """
+
+    members: PositiveCount = 8
+
+
+@dataclass(frozen=True)
 class TabMMini(Component):
     """TabM-mini: members that differ in factors of their inputs, and in their last layer.
 
@@ -163,9 +178,14 @@ class TabM(TabMMini):
 
 
 def loss_of_members(
-    xp: Namespace, loss: Loss, z: Array, targets: Array, sample_weight: Array | None
+    xp: Namespace,
+    loss: Loss,
+    z: Array,
+    targets: Array,
+    sample_weight: Array | None,
+    is_mean: bool = True,
 ) -> tuple[Array, Array]:
-    """Return the mean over the members of their losses, and dz.
+    """Return the mean over the members of their losses, and dz: of this mean, or of their sum.
 
     Parameters
     ----------
@@ -182,7 +202,7 @@ def loss_of_members(
         targets = _for_members(xp, targets, 2 if are_rows else 1)
         sample_weight = None if sample_weight is None else _for_members(xp, sample_weight, 1)
     losses, dz = loss(xp, z, targets, sample_weight)
-    return special.mean(xp, losses, axis=-1), dz * (1.0 / z.shape[-3])
+    return special.mean(xp, losses, axis=-1), dz * (1.0 / z.shape[-3]) if is_mean else dz
 
 
 def _for_members(xp: Namespace, array: Array, core: int) -> Array:

@@ -25,7 +25,7 @@ from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Address, Arrays, Draw, Layer, Rng, Shapes, as_words
 from pluggable_mlp.network.loss import Loss, LossFunction
 from pluggable_mlp.network.losses import as_loss
-from pluggable_mlp.network.members import TabMMini
+from pluggable_mlp.network.members import Networks, TabMMini
 from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.network.passes import LayeredNetwork
 from pluggable_mlp.network.prediction_cache import PredictionCache
@@ -86,7 +86,7 @@ class MLP(LayeredNetwork):
         Turns each of the first inputs into several features.
     category_embedding : Categories, optional
         Turns the one-hot columns of categories, which are the last inputs, into vectors.
-    ensemble : TabMMini or TabM, optional
+    ensemble : TabMMini, TabM or Networks, optional
         Members that share weights, whose predictions are averaged; by default a single network.
     output_range : tuple of float, optional
         The least and the largest output of predictions and evaluation.  Training is not clipped.
@@ -130,7 +130,7 @@ class MLP(LayeredNetwork):
     parametric_activation: bool = False
     embedding: Embedding | None = None
     category_embedding: Categories | None = None
-    ensemble: TabMMini | None = None
+    ensemble: TabMMini | Networks | None = None
     output_range: tuple[float, float] | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)

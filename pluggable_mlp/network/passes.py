@@ -11,7 +11,12 @@ from functools import cached_property
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Dropout, Layer, Rng, Seed, Shapes, as_words
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.members import TabMMini, average_of_members, loss_of_members
+from pluggable_mlp.network.members import (
+    Networks,
+    TabMMini,
+    average_of_members,
+    loss_of_members,
+)
 from pluggable_mlp.network.trees import Parameters, merged, split
 
 
@@ -26,7 +31,7 @@ class LayeredNetwork:
         The rate of dropout, or a function of the count of updates.
     layers : tuple of Layer
     objective : Loss
-    ensemble : TabMMini, optional
+    ensemble : TabMMini or Networks, optional
         The members that the network consists of; by default it is a single network.
     output_range : tuple of float, optional
         The least and the largest output of evaluation; training is not clipped.
@@ -36,7 +41,7 @@ class LayeredNetwork:
     dropout: float | Callable[[int], float]
     layers: tuple[Layer, ...]
     objective: Loss
-    ensemble: TabMMini | None = None
+    ensemble: TabMMini | Networks | None = None
     output_range: tuple[float, float] | None = None
 
     @cached_property
@@ -149,7 +154,8 @@ class LayeredNetwork:
         if self.ensemble is None:
             loss, dz = self.objective(xp, z, targets, sample_weight)
         else:
-            loss, dz = loss_of_members(xp, self.objective, z, targets, sample_weight)
+            share = isinstance(self.ensemble, TabMMini)
+            loss, dz = loss_of_members(xp, self.objective, z, targets, sample_weight, share)
         if gradient_scale is not None:
             dz = dz * gradient_scale
         gradients = backward(dz)

@@ -3,9 +3,11 @@
 Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024); the biases are those of
 Steinwart, "A sober look at neural network initializations" (2019).
 
-Shapes: x (rows, in); W (in, out), b (out,); z, a dense layer's outputs for the rows, (rows, out).
+Shapes: x (rows, in); W (…, in, out), b (…, out); z, a dense layer's outputs for the rows,
+(…, rows, out), with an axis for each of several networks.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -44,7 +46,7 @@ def initialized_on_rows(
     xp
         The namespace of the arrays.
     network : LayeredNetwork
-        It must not have members.
+        Its members, if any, must share nothing.
     parameters : list of dict of arrays
         The initial ones.
     x : array (rows, in)
@@ -56,14 +58,14 @@ def initialized_on_rows(
     remaining, initialized = iter(parameters), []
     for place, layer in enumerate(network.layers):
         arrays = next(remaining) if layer.shapes() else {}
-        if isinstance(layer, Dense):
+        if isinstance(getattr(layer, "layer", layer), Dense):
             z, _ = layer.forward(xp, {"W": arrays["W"], "b": arrays["b"] * 0.0}, x)
             spread = xp.std(z, axis=-2)
             varies = spread > xp.max(xp.abs(z), axis=-2) * _ROUNDING
             inverse = 1.0 / xp.where(varies, spread, 1.0)
-            z = z * inverse
-            arrays = {"W": arrays["W"] * inverse, "b": -_points(xp, z, seed, place, backend)}
-            x = z + arrays["b"]
+            z, W = (array * xp.expand_dims(inverse, axis=-2) for array in (z, arrays["W"]))
+            arrays = {"W": W, "b": -_points(xp, z, seed, place, backend)}
+            x = z + xp.expand_dims(arrays["b"], axis=-2)
         else:
             x, _ = layer.forward(xp, arrays, x)
         if arrays:
@@ -72,11 +74,18 @@ def initialized_on_rows(
 
 
 def _points(xp: Namespace, z: Array, seed: int, place: int, backend: "Backend") -> Array:
-    """Return for each column of z (rows, out) a random point between `CORNERS` of its numbers."""
-    rows, outputs = z.shape
-    chosen = choices(seed, "rows", 2 * place, rows, (CORNERS, outputs))
-    weights = simplex(seed, "rows", 2 * place + 1, CORNERS, outputs)
-    of_rows = xp.take_along_axis(z, xp.asarray(backend.asarray(chosen, dtype="int64")), axis=0)
-    dtype = str(z.dtype).rpartition(".")[2]
-    weights = xp.asarray(backend.asarray(weights, dtype=dtype))
-    return xp.sum(of_rows * weights, axis=0)
+    """Return for each column of z (…, rows, out) a point between `CORNERS` of its numbers."""
+    *networks, rows, outputs = z.shape
+    columns = math.prod([*networks, outputs])
+    drawn = (
+        choices(seed, "rows", 2 * place, rows, (CORNERS, columns)),
+        simplex(seed, "rows", 2 * place + 1, CORNERS, columns),
+    )
+    kinds = "int64", str(z.dtype).rpartition(".")[2]
+    chosen, weights = (
+        xp.asarray(
+            backend.asarray(of.reshape(CORNERS, *networks, outputs).swapaxes(0, -2), dtype=kind)
+        )
+        for of, kind in zip(drawn, kinds, strict=True)
+    )
+    return xp.sum(xp.take_along_axis(z, chosen, axis=-2) * weights, axis=-2)

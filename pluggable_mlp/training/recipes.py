@@ -19,6 +19,7 @@ from pluggable_mlp.training.schedules import FlatCosine
 from pluggable_mlp.training.transforms import L2, Transform
 
 if TYPE_CHECKING:
+    from pluggable_mlp.network.members import Networks
     from pluggable_mlp.network.mlp import MLP
 
 Values: TypeAlias = dict[str, Any]
@@ -169,13 +170,20 @@ class TableRecipe(Recipe):
         return 1.0 - measured["accuracy"] if task == "classification" else measured["loss"]
 
 
+@dataclass(frozen=True)
 class RealMLP(TableRecipe):
     """RealMLP-TD-S: the simplified network of tuned defaults.
 
     Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024): three hidden layers of
     256 in NTK parametrization, after a scaling of inputs; Adam, with factors for its rate.
+
+    Parameters
+    ----------
+    members : int, default 1
+        So many networks are trained together, and their predictions averaged.
     """
 
+    members: PositiveCount = 1
     scaling: ClassVar[str | None] = "smooth_clip"
     pairs: ClassVar[Pairs | None] = "sign"
     last_best: ClassVar[bool] = True
@@ -206,7 +214,13 @@ class RealMLP(TableRecipe):
             "output_initializer": "zeros",
             "parametrization": "ntk",
             "input_scaling": True,
+            "ensemble": self._networks(),
         }
+
+    def _networks(self) -> "Networks | None":
+        from pluggable_mlp.network.members import Networks
+
+        return Networks(self.members) if self.members > 1 else None
 
 
 class RealMLPWhole(RealMLP):
@@ -244,6 +258,7 @@ class RealMLPWhole(RealMLP):
             "embedding": Periodic(form.numbers) if form.numbers else None,
             "category_embedding": Categories(form.categories) if form.categories else None,
             "output_range": form.target_range,
+            "ensemble": self._networks(),
         }
 
     def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
