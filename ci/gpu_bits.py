@@ -19,8 +19,12 @@ import pytest
 
 from pluggable_mlp import MLP, train
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.namespaces import ArithmeticUnavailable
-from pluggable_mlp.namespaces.reproducible.exactness import LENGTH, WIDTHS, require_exact_products
+from pluggable_mlp.namespaces.reproducible.exactness import (
+    LENGTH,
+    WIDTHS,
+    ArithmeticUnavailable,
+    require_exact_products,
+)
 
 EMULATED = bool(os.environ.get("GPU_EMULATED"))
 DEVICES = ("cupy",) if EMULATED else ("cupy", "torch:cuda", "jax:gpu")

@@ -15,7 +15,10 @@ _HOMES = {
 }
 
 # `import *` leaves these out: the estimators need scikit-learn, an extra, and the rest takes time.
-_APART = tuple(f"{__name__}.{part}" for part in ("estimators", "figures", "runs", "training.sweep"))
+_APART = tuple(
+    f"{__name__}.{part}"
+    for part in ("estimators", "figures", "runs", "training.stacked", "training.sweep")
+)
 __all__ = [name for name, home in _HOMES.items() if not home.startswith(_APART)]
 
 

@@ -17,7 +17,7 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.files import json_sha256
 from pluggable_mlp.hashing import (
     HASH_DIGITS,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.arrays import common_namespace, dtype_name, library_of
-from pluggable_mlp.namespaces.reproducible import reproducible
+from pluggable_mlp.namespaces.reproducible.namespace import reproducible
 
 
 def test_the_namespace_is_the_backends_own(backend):

@@ -25,7 +25,7 @@ from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.cli.app import program
 from pluggable_mlp.data.mnist import PUBLISHED
 from pluggable_mlp.fields import fields_of
-from pluggable_mlp.namespaces.bounded import BoundedNamespace
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import INITIALIZERS
 from pluggable_mlp.network.losses import LOSSES

@@ -18,7 +18,7 @@ from pluggable_mlp.cli.backends import backends, check, compare
 from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
-from pluggable_mlp.namespaces import ArithmeticUnavailable
+from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.registry import did_you_mean
 
 app = typer.Typer(

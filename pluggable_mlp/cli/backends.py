@@ -13,7 +13,7 @@ from pluggable_mlp.files import Json
 from pluggable_mlp.wording import aligned, counted
 
 if TYPE_CHECKING:
-    from pluggable_mlp.consistency import Report
+    from pluggable_mlp.consistency.report import Report
     from pluggable_mlp.settings import Settings
 
 
@@ -80,7 +80,7 @@ def compare(
     that would have been detected.  With reproducible arithmetic, the result is a hash per tensor,
     and "same bits" or the first step, layer and tensor that differ.
     """
-    from pluggable_mlp.consistency import format_report
+    from pluggable_mlp.consistency.report import format_report
     from pluggable_mlp.settings import Settings
 
     report = _compared(Settings(**settings), backends.split(","), steps)
@@ -90,7 +90,7 @@ def compare(
 
 def _compared(settings: "Settings", specs: list[str], steps: int) -> "Report":
     """Return the report on training steps with these settings, on backends given by name."""
-    from pluggable_mlp.consistency import compare as compare_backends
+    from pluggable_mlp.consistency.compare import compare as compare_backends
 
     backends = [get_backend(spec.strip()) for spec in specs]
     dataset = replace(settings, block_size=0).load_dataset()

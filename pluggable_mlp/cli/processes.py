@@ -16,7 +16,7 @@ from pluggable_mlp.cli.console import StopRequest, silence
 from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:
-    from pluggable_mlp.distributed import MPI
+    from pluggable_mlp.distributed.communicators import MPI
 
 Value = TypeVar("Value")
 
@@ -67,7 +67,7 @@ class Processes:
             As for `join`.
         """
         if self._are_several:
-            from pluggable_mlp.distributed import MPI
+            from pluggable_mlp.distributed.communicators import MPI
 
             self._connect(MPI)
 
@@ -84,7 +84,7 @@ class Processes:
         """
         if distributed is None:
             return
-        from pluggable_mlp.distributed import COMMUNICATORS
+        from pluggable_mlp.distributed.communicators import COMMUNICATORS
         from pluggable_mlp.training.sharding import check_same
 
         communicator = self._connect(choose(COMMUNICATORS, distributed, "distributed"))

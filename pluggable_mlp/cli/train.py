@@ -32,7 +32,7 @@ from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.wording import counted, require
 
 if TYPE_CHECKING:
-    from pluggable_mlp.distributed import MPI
+    from pluggable_mlp.distributed.communicators import MPI
     from pluggable_mlp.runs.folder import FolderLock, RunFolder
     from pluggable_mlp.runs.run import Run
 
@@ -93,7 +93,7 @@ def train(
     config: ConfigOption = None,
 ) -> None:
     """Train a network and report its results on the test part."""
-    from pluggable_mlp.distributed import backend_of_process
+    from pluggable_mlp.distributed.communicators import backend_of_process
     from pluggable_mlp.runs.folder import RunFolder, refuse_used_folder
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.settings import Settings

@@ -17,7 +17,8 @@ import numpy as np
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.consistency import report as reports
 from pluggable_mlp.consistency.runs import BackendRun, Tensors, Unit, units_of_step, whole_step
-from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, exact
+from pluggable_mlp.namespaces.bounded.array import Bounded, exact
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.training.optimizer import as_single_steps
 
 # Layer by layer a correct sum exceeds its bound with a probability of 2 exp(-8^2 / 2) = 2.5e-14.

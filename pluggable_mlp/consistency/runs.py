@@ -17,8 +17,9 @@ import numpy as np
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.lazy import places_of
-from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
-from pluggable_mlp.namespaces.sharded import Layout, ShardedArray
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces.sharded.array import Layout, ShardedArray
+from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.layers import Backward, Layer, Rng, Seed, as_words, layer_kind
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.trees import Tree, first_array, merged

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.distributed import Communicator, backend_of_process
+from pluggable_mlp.distributed.communicators import Communicator, backend_of_process
 from pluggable_mlp.options import written
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,

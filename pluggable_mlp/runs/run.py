@@ -14,7 +14,7 @@ from typing import Any
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset
-from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.files import Json, json_lines, json_sha256, write_json
 from pluggable_mlp.fit import Fit, versions
 from pluggable_mlp.hashing import sha256_of

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.backends.transfer import HostArray
-from pluggable_mlp.consistency import compare
+from pluggable_mlp.consistency.compare import compare
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.testing.conformance import (

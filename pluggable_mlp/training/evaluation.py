@@ -16,9 +16,10 @@ from typing import NamedTuple
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
-from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, run, unwrapped
+from pluggable_mlp.namespaces import namespace_of, run, unwrapped
+from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.loss import rows, shares, total_weight, weighted_average
 from pluggable_mlp.network.losses import SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.mlp import MLP

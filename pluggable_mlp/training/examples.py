@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pluggable_mlp import arrays as libraries
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Positive, convert
 from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_within
 from pluggable_mlp.namespaces import namespace_of, unwrapped

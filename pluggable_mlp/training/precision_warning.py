@@ -9,9 +9,10 @@ import math
 import warnings
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.namespaces import ShardedNamespace, unwrapped
-from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
+from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.products import lost
+from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.trees import Parameters, is_weight
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.streaming import blocks_in_order

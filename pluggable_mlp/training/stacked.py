@@ -15,7 +15,7 @@ from typing import Any
 from pluggable_mlp.arrays import Array, LibraryArrays, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.network.layers import Dropout, Seed, as_words
 from pluggable_mlp.network.mlp import MLP, at_each_step
 from pluggable_mlp.network.trees import map_arrays, named_like
@@ -117,12 +117,12 @@ class SweptNetwork:
     optimizer: Optimizer
     seed: int
     stop: EarlyStopping | None
-    parameters: LibraryArrays = field(default_factory=list)
-    epoch: int = 0
-    history: list[float] = field(default_factory=list)
-    validation_history: list[float] = field(default_factory=list)
-    scores: dict[str, float] = field(default_factory=dict)
-    ended: str = ""
+    parameters: LibraryArrays = field(init=False, default_factory=list)
+    epoch: int = field(init=False, default=0)
+    history: list[float] = field(init=False, default_factory=list)
+    validation_history: list[float] = field(init=False, default_factory=list)
+    scores: dict[str, float] = field(init=False, default_factory=dict)
+    ended: str = field(init=False, default="")
 
     @property
     def loss(self) -> float:

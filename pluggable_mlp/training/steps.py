@@ -16,8 +16,8 @@ from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, dtype_name
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import run
-from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.array import native_of
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.network.layers import Address, Seed, as_words
 from pluggable_mlp.network.loss import total_weight

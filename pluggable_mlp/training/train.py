@@ -6,9 +6,10 @@ from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.distributed import Communicator
+from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
-from pluggable_mlp.namespaces import ShardedNamespace, namespace_of, unwrapped
+from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.trees import Parameters, first_array, networks_of

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends import BackendUnavailable, get_backend
-from pluggable_mlp.namespaces import reproducible, to_native
+from pluggable_mlp.namespaces.reproducible.array import to_native
+from pluggable_mlp.namespaces.reproducible.namespace import reproducible
 from pluggable_mlp.testing.result_checks import recorded, run
 from tests.elementary.cases import every_kind
 

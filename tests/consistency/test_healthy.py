@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, compare, get_backend, make_optimizer
-from pluggable_mlp.consistency import Report, format_report
+from pluggable_mlp.consistency.report import Report, format_report
 from tests.consistency.healthy import healthy
 from tests.consistency.libraries import NUMPY
 from tests.consistency.planted import OtherBackend

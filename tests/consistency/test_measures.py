@@ -7,15 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pluggable_mlp.consistency import (
-    Report,
-    difference_in_ulps,
-    format_report,
-    part_of_bound,
-    sharpness,
-)
-from pluggable_mlp.consistency.report import Agreement
-from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace
+from pluggable_mlp.consistency.comparators import difference_in_ulps, part_of_bound, sharpness
+from pluggable_mlp.consistency.report import Agreement, Report, format_report
+from pluggable_mlp.namespaces.bounded.array import Bounded
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from pluggable_mlp import SGD
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.consistency import Report, compare
+from pluggable_mlp.consistency.compare import compare
+from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import Optimizer
 from tests.consistency.libraries import NUMPY

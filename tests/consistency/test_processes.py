@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, PiecewiseLinear, TabM, get_backend, make_optimizer
-from pluggable_mlp.consistency import compare
+from pluggable_mlp.consistency.compare import compare
 from tests.distributed.threads import Member, on_threads
 
 RNG = np.random.default_rng(3)

@@ -9,7 +9,7 @@ import pytest
 
 from pluggable_mlp import NCCL, get_backend
 from pluggable_mlp.backends import BackendUnavailable, available_backends
-from pluggable_mlp.distributed import backend_of_process
+from pluggable_mlp.distributed.communicators import backend_of_process
 from tests.distributed.program import summary, training
 
 BACKEND = "cupy:1"

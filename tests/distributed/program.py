@@ -169,7 +169,7 @@ def summary(found: Training, backend: object) -> dict[str, object]:
 
 def main() -> None:
     """Train the cases that are named, on all processes."""
-    from pluggable_mlp.distributed import MPI
+    from pluggable_mlp.distributed.communicators import MPI
 
     communicator = MPI(time_limit=600.0)
     names, arithmetic, dtype, *cases = sys.argv[1:]

@@ -12,7 +12,7 @@ BEGIN = """
 import os, signal, sys, threading
 import numpy as np
 from pluggable_mlp import MLP, get_backend, train
-from pluggable_mlp.distributed import MPI
+from pluggable_mlp.distributed.communicators import MPI
 MPI(time_limit=1000.0)  # for the beginning
 communicator = MPI(time_limit={limit})
 def fail(epoch):
@@ -59,7 +59,7 @@ def test_a_process_that_never_begins_ends_all():
 
 def test_it_has_to_be_started_by_mpiexec():
     pytest.importorskip("mpi4py")
-    program = "from pluggable_mlp.distributed import MPI; MPI()"
+    program = "from pluggable_mlp.distributed.communicators import MPI; MPI()"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -8,13 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pluggable_mlp import get_backend, reproducible, to_native
-from pluggable_mlp.namespaces.sharded import (
-    Layout,
-    ShardedArray,
-    ShardedNamespace,
-    ShardingError,
-    wholes_of,
-)
+from pluggable_mlp.namespaces.sharded.array import Layout, ShardedArray, ShardingError, wholes_of
+from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from tests.distributed.threads import on_threads
 
 BACKEND = get_backend("numpy")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, get_backend
-from pluggable_mlp.namespaces import ArithmeticUnavailable
+from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 
 jax = pytest.importorskip("jax")
 

@@ -13,7 +13,7 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.arrays import map_nested
-from pluggable_mlp.consistency import part_of_bound
+from pluggable_mlp.consistency.comparators import part_of_bound
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.layers import as_words
 from pluggable_mlp.network.trees import map_arrays

@@ -12,8 +12,3 @@ operands; `creation.py`, `indexing.py`, `elementwise.py`, `statistical.py`, `lin
 arrays: products (`products.py`, `operand.py`, `splitting.py`, `tiling.py`) and `sums.py`.  The
 elementary functions are in `pluggable_mlp.elementary`.
 """
-
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, to_native
-from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace, reproducible
-
-__all__ = ["ReproducibleArray", "ReproducibleNamespace", "reproducible", "to_native"]

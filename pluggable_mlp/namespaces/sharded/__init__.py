@@ -7,8 +7,3 @@ The namespace within does the arithmetic.  If it is reproducible, the bits are t
 products are exact until their one rounding (`reproducible/shared_products.py`), and the terms of
 sums are gathered first, since their order determines the bits.
 """
-
-from pluggable_mlp.namespaces.sharded.array import Layout, ShardedArray, ShardingError, wholes_of
-from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
-
-__all__ = ["Layout", "ShardedArray", "ShardedNamespace", "ShardingError", "wholes_of"]

@@ -35,7 +35,7 @@ from pluggable_mlp.namespaces.sharded.manipulation import FUNCTIONS
 from pluggable_mlp.shortcuts import own
 
 if TYPE_CHECKING:
-    from pluggable_mlp.distributed import Communicator
+    from pluggable_mlp.distributed.communicators import Communicator
 
 
 class ShardedNamespace:

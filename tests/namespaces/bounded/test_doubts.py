@@ -6,8 +6,8 @@ import operator
 import numpy as np
 import pytest
 
-from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace
-from pluggable_mlp.namespaces.bounded.array import Comparison
+from pluggable_mlp.namespaces.bounded.array import Bounded, Comparison
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 
 
 def test_a_comparison_in_doubt_takes_both_sides() -> None:

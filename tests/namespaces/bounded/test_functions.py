@@ -13,8 +13,8 @@ import numpy as np
 
 from pluggable_mlp import special
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.namespaces.bounded import BoundedNamespace
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTARY
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from tests.together import together
 
 COUNT = 800

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import special
-from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace
+from pluggable_mlp.namespaces.bounded.array import Bounded
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 
 LARGEST, SMALLEST = float(np.finfo("float32").max), 2.0**-126
 

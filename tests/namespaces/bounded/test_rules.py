@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import special
-from pluggable_mlp.namespaces.bounded import Bounded, BoundedNamespace, NoBoundError, Precision
+from pluggable_mlp.namespaces.bounded.array import Bounded, NoBoundError, Precision
+from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 
 SIZE = 300
 

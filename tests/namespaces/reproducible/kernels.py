@@ -3,8 +3,9 @@
 from functools import partial
 
 from pluggable_mlp.executor import one_by_one
-from pluggable_mlp.namespaces import to_native
-from pluggable_mlp.namespaces.reproducible import ReproducibleNamespace, products, sums
+from pluggable_mlp.namespaces.reproducible import products, sums
+from pluggable_mlp.namespaces.reproducible.array import to_native
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import compiling, get_backend
-from pluggable_mlp.namespaces import ArithmeticUnavailable
 from pluggable_mlp.namespaces.reproducible import exactness, products
+from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from tests.namespaces.reproducible.kernels import matmul
 
 

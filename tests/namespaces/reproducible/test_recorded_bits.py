@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pluggable_mlp.namespaces import reproducible, to_native
+from pluggable_mlp.namespaces.reproducible.array import to_native
+from pluggable_mlp.namespaces.reproducible.namespace import reproducible
 from tests.elementary.cases import every_kind
 
 RECORDED = Path(__file__).with_suffix(".json")

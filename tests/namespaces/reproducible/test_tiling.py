@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.elementary.sigmoid import sigmoid
-from pluggable_mlp.namespaces import reproducible, to_native
+from pluggable_mlp.namespaces.reproducible.array import to_native
+from pluggable_mlp.namespaces.reproducible.namespace import reproducible
 from pluggable_mlp.namespaces.reproducible.tiling import BLOCK
 
 
