@@ -24,11 +24,7 @@ from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import without_rate
 from pluggable_mlp.training.evaluation import outputs_of
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.optimizer import (
-    Coefficients,
-    Optimizer,
-    columns,
-)
+from pluggable_mlp.training.optimizer import Coefficients, Optimizer, columns
 from pluggable_mlp.training.precision_warning import LostNumbers
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps

@@ -306,6 +306,4 @@ def reproducible(xp: Namespace, run_all: RunAll | None = one_by_one) -> Reproduc
     return _cached(unwrapped_namespace(xp), run_all)  # type: ignore[arg-type]  # a callable has a hash
 
 
-@lru_cache(maxsize=32)
-def _cached(xp: Namespace, run_all: RunAll | None) -> ReproducibleNamespace:
-    return ReproducibleNamespace(xp, run_all)
+_cached = lru_cache(maxsize=32)(ReproducibleNamespace)
