@@ -28,4 +28,4 @@ def at_once(run_all: RunAll) -> int:
 
 def one_by_one(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Return [function(item) for item in items]."""
-    return [function(item) for item in items]
+    return [*map(function, items)]

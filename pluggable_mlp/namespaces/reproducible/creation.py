@@ -132,7 +132,7 @@ def arange(
     xp = ns.library
     if stop is None:
         start, stop = 0, start
-    whole = all(isinstance(value, int) for value in (start, stop, step))
+    whole = isinstance(start, int) and isinstance(stop, int) and isinstance(step, int)
     if dtype is None:
         dtype = xp.int64 if whole else xp.float64
     if step == 0:
