@@ -194,12 +194,10 @@ def plot(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
-    from pluggable_mlp.figures.displays import need_matplotlib
     from pluggable_mlp.figures.report import draw_figures
     from pluggable_mlp.runs.folder import PLOTS
     from pluggable_mlp.runs.predict import load_run
 
-    need_matplotlib()
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
     figures = draw_figures(load_run(run, backend), data)
     folder = output or run / PLOTS
@@ -225,11 +223,9 @@ def report(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Write one HTML page about runs, which opens without a server or a network."""
-    from pluggable_mlp.figures.displays import need_matplotlib
     from pluggable_mlp.figures.report import report_page
     from pluggable_mlp.runs.folder import REPORT
 
-    need_matplotlib()
     page = report_page(runs, backend, data)
     place = output or (runs[0] if len(runs) == 1 else Path()) / REPORT
     with _naming_output(place):

@@ -4,3 +4,8 @@
 on `ax` or on the axes of a new figure, which `ax_` and `figure_` then hold.  `report.py` writes
 figures of runs to files and pages.  matplotlib (extra `plot`) is imported when something is drawn.
 """
+
+from pluggable_mlp.wording import require
+
+require("matplotlib", "plot", "figures are drawn")
+require("sklearn", "plot", "predictions are compared")

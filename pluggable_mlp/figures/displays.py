@@ -4,16 +4,16 @@ Shapes: X (examples, features), y_true and y_pred (examples,), W (in, out).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import sklearn.metrics
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures import sources
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
-from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +33,6 @@ class _Display:
 
     def _take_axes(self, ax: "Axes | None") -> "Axes":
         """Keep the axes, by default those of a new figure, and return them."""
-        need_matplotlib()
         from matplotlib.axes import Axes
 
         if ax is None:
@@ -126,25 +125,12 @@ class TrainingCurveDisplay(_Display):
     from_estimator = from_run = from_training
 
 
-class _PredictionsDisplay(_Display):
-    """Base of displays of predictions beside true values."""
-
-    from_predictions: ClassVar[Callable[..., Any]]
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, X: Array, y: Array, *, ax: "Axes | None" = None) -> Any:
-        """Predict for X, and plot the predictions beside y."""
-        return cls.from_predictions(y, estimator.predict(X), ax=ax)
-
-
-class ConfusionMatrixDisplay(_PredictionsDisplay):
-    """How often each class (down) was predicted as each other (across).
-
-    Colors show shares of the true class; counts are written for up to 20 classes.
+class ConfusionMatrixDisplay(sklearn.metrics.ConfusionMatrixDisplay):
+    """scikit-learn's display of how often each class was predicted as each, for runs and any array.
 
     Parameters
     ----------
-    confusion_matrix : array (classes, classes)
+    confusion_matrix : numpy.ndarray (classes, classes)
         Counts of examples, a row for each true class.
     display_labels : sequence, optional
         The classes; by default 0, 1, …
@@ -160,76 +146,39 @@ class ConfusionMatrixDisplay(_PredictionsDisplay):
     Examples
     --------
     >>> from pluggable_mlp import ConfusionMatrixDisplay
-    >>> display = ConfusionMatrixDisplay([[3, 1], [0, 2]], display_labels=["no", "yes"]).plot()
-    >>> [label.get_text() for label in display.ax_.get_xticklabels()]
-    ['no', 'yes']
+    >>> display = ConfusionMatrixDisplay.from_predictions(["no", "yes"], ["no", "no"])
+    >>> display.confusion_matrix.tolist()
+    [[1, 0], [1, 0]]
     """
 
-    def __init__(
-        self, confusion_matrix: Array, *, display_labels: Sequence[object] | None = None
-    ) -> None:
-        self.confusion_matrix = matrix = np.atleast_1d(on_host(confusion_matrix))
-        self.display_labels = [*(range(len(matrix)) if display_labels is None else display_labels)]
-        if matrix.shape != (len(self.display_labels),) * 2:
-            raise ValueError(
-                f"confusion_matrix has the shape {matrix.shape}, expected a row and a column for "
-                f"each of the labels {self.display_labels}"
-            )
-
-    def plot(self, ax: "Axes | None" = None) -> Self:
-        """Plot the matrix, by default on the axes of a new figure, and return this display."""
-        matrix, labels = self.confusion_matrix, [*map(str, self.display_labels)]
-        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        ax = self._take_axes(ax)
-        self.im_ = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        ax.figure.colorbar(self.im_, ax=ax, label="share of the class")
-        if len(labels) <= MOST_CLASSES_NUMBERED:
-            ax.set_xticks(range(len(labels)), labels, rotation=_rotation(labels))
-            ax.set_yticks(range(len(labels)), labels)
-            for row, column in np.argwhere(matrix).tolist():
-                color = "white" if shares[row, column] > 0.5 else "black"
-                text = str(matrix[row, column])
-                ax.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-        ax.set(xlabel="predicted class", ylabel="true class")
-        return self
+    @classmethod
+    def from_predictions(cls, y_true: Array, y_pred: Array, **options: Any) -> Any:
+        """Count predictions, and plot them as scikit-learn's display does, with its options."""
+        return super().from_predictions(on_host(y_true), on_host(y_pred), **options)
 
     @classmethod
-    def from_predictions(
-        cls,
-        y_true: Array,
-        y_pred: Array,
-        *,
-        labels: Sequence[object] | None = None,
-        ax: "Axes | None" = None,
-    ) -> Self:
-        """Count predictions, and plot them: `labels` are all classes in the order to show."""
-        pair = sources.pair_on_host(y_true, y_pred)
-        if labels is None:
-            labels = np.unique(np.concatenate(pair)).tolist()
-        index = {label: k for k, label in enumerate(labels)}
-        rows, columns = (of.tolist() for of in pair)
-        if unknown := {*rows, *columns}.difference(index):
-            raise ValueError(f"{min(unknown, key=str)!r} is none of the labels {[*labels]}")
-        matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
-        np.add.at(matrix, ([index[of] for of in rows], [index[of] for of in columns]), 1)
-        return cls(matrix, display_labels=labels).plot(ax)
+    def from_run(cls, run: object, *, data: str | None = None, **options: Any) -> Any:
+        """Plot the predictions of a run, or of its folder, for the test part of its data.
 
-    @classmethod
-    def from_run(cls, run: object, *, data: str | None = None, ax: "Axes | None" = None) -> Self:
-        """Plot the predictions of a run, or of its folder, for the test part of its data."""
+        The numbers of more than 20 classes are not written.
+        """
         saved = sources.opened(run)
         labels = saved.preparation.class_labels
         if labels is None:
             task = saved.preparation.task
             raise ValueError(f"the task of the run is {task}, which has no classes")
         probabilities, targets = saved.answers_on_test_part(data)
-        names = np.asarray(labels, dtype=object)
-        predicted = names[probabilities.argmax(axis=1)]
-        return cls.from_predictions(names[targets], predicted, labels=labels, ax=ax)
+        names = np.asarray(labels)
+        options = {
+            "labels": names,
+            "include_values": len(labels) <= MOST_CLASSES_NUMBERED,
+            "xticks_rotation": _rotation([*map(str, labels)]),
+        } | options
+        return cls.from_predictions(names[targets], names[probabilities.argmax(axis=1)], **options)
 
 
-class PredictionErrorDisplay(_PredictionsDisplay):
-    """Residuals, true minus predicted values, over predicted values.
+class PredictionErrorDisplay(sklearn.metrics.PredictionErrorDisplay):
+    """scikit-learn's display of residuals over predicted values, for runs and any array.
 
     Parameters
     ----------
@@ -255,37 +204,27 @@ class PredictionErrorDisplay(_PredictionsDisplay):
     """
 
     def __init__(self, *, y_true: Array, y_pred: Array) -> None:
-        pair = sources.pair_on_host(y_true, y_pred)
-        self.y_true, self.y_pred = (of.astype(np.float64) for of in pair)  # unsigned ones wrap
-
-    def plot(self, ax: "Axes | None" = None) -> Self:
-        """Plot the residuals, by default on the axes of a new figure, and return this display."""
-        ax = self._take_axes(ax)
-        self.scatter_ = ax.scatter(self.y_pred, self.y_true - self.y_pred, s=8, alpha=0.6)
-        self.line_ = ax.axhline(0.0, color="black", linewidth=0.8)
-        ax.set(xlabel="predicted", ylabel="residual (true - predicted)")
-        ax.grid(alpha=0.3)
-        return self
+        pair = (np.asarray(on_host(of), np.float64) for of in (y_true, y_pred))  # unsigned wrap
+        y_true, y_pred = (of[:, 0] if of.shape[1:] == (1,) else of for of in pair)
+        super().__init__(y_true=y_true, y_pred=y_pred)
 
     @classmethod
-    def from_predictions(cls, y_true: Array, y_pred: Array, *, ax: "Axes | None" = None) -> Self:
-        """Plot the residuals of predictions (examples,) of one output."""
-        return cls(y_true=y_true, y_pred=y_pred).plot(ax)
+    def from_predictions(
+        cls, y_true: Array, y_pred: Array, *, subsample: float | None = None, **options: Any
+    ) -> Any:
+        """Plot predictions as scikit-learn's display does, with its options; by default all."""
+        pair = on_host(y_true), on_host(y_pred)
+        return super().from_predictions(*pair, subsample=subsample, **options)
 
     @classmethod
     def from_run(
-        cls,
-        run: object,
-        *,
-        output: str | None = None,
-        data: str | None = None,
-        ax: "Axes | None" = None,
-    ) -> Self:
+        cls, run: object, *, output: str | None = None, data: str | None = None, **options: Any
+    ) -> Any:
         """Plot the residuals of a run, or of its folder, on the test part of its data."""
         pairs = sources.pairs_by_output(run, data)
         if output is None and len(pairs) == 1:
             (output,) = pairs
-        return cls.from_predictions(*choose(pairs, output or "", "output"), ax=ax)
+        return cls.from_predictions(*choose(pairs, output or "", "output"), **options)
 
 
 class WeightsDisplay(_Display):
@@ -372,11 +311,6 @@ class WeightsDisplay(_Display):
         return cls(W, feature_names=names, image_shape=image_shape or side).plot(ax)
 
     from_estimator = from_run = from_training
-
-
-def need_matplotlib() -> None:
-    """Raise ImportError if the extra `plot` is not installed."""
-    require("matplotlib", "plot", "figures are drawn")
 
 
 def _put_ticks_at_integers(*axes: "Axis") -> None:

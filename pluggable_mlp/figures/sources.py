@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays
-from pluggable_mlp.lazy import on_host
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
 from pluggable_mlp.training.train import Training
@@ -70,17 +69,6 @@ def pairs_by_output(run: object, data: str | None) -> dict[str, tuple[Array, Arr
     values, targets = saved.answers_on_test_part(data)
     columns = (of.reshape(len(of), -1).T for of in (targets, values))
     return dict(zip(saved.preparation.target_names or (), zip(*columns, strict=True), strict=True))
-
-
-def pair_on_host(y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-    """Return targets and predictions as NumPy arrays (examples,); columns are flattened."""
-    t, y = (on_host(of) for of in (y_true, y_pred))
-    t, y = (of[:, 0] if of.ndim == 2 and of.shape[1] == 1 else of for of in (t, y))
-    if t.ndim != 1 or t.shape != y.shape or not len(t):
-        raise ValueError(
-            f"y_true has the shape {t.shape} and y_pred {y.shape}, expected (examples,) of both"
-        )
-    return t, y
 
 
 def in_words(name: str) -> str:
