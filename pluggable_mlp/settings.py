@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.backends.memory import refuse_beyond_memory
-from pluggable_mlp.fields import as_seed, check_fields, convert, fields_of
+from pluggable_mlp.fields import as_seed, check_fields
 from pluggable_mlp.files import Json
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.loss import Loss
@@ -19,7 +19,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
-from pluggable_mlp.registry import choose, did_you_mean, make, parse_component, parse_components
+from pluggable_mlp.registry import choose, make, parse_component, parse_components
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.training.recipes import (
@@ -349,7 +349,7 @@ class Settings(Options):
     def to_dict(self) -> Json:
         """Return the settings for JSON, with the values that the optimizer uses.
 
-        None means an unused value, "none" one that is switched off.
+        None means an unused value, "none" one that is switched off.  `Settings(**…)` reads them.
         """
         values = asdict(self)
         name, parameters = self._optimizer()
@@ -367,22 +367,3 @@ class Settings(Options):
             elif getattr(self, key) is not None:
                 parameters[key] = getattr(self, key)
         return name, parameters
-
-    @classmethod
-    def from_dict(cls, values: Json) -> "Settings":
-        """Return the settings that `to_dict` wrote.
-
-        Raises
-        ------
-        ValueError
-            If one is missing, unknown or out of range.
-        """
-        fields = fields_of(Options)
-        for name in values:
-            if name not in fields:
-                raise ValueError(f"{name!r} is not a setting{did_you_mean(name, fields)}")
-        if missing := [name for name in fields if name not in values]:
-            raise ValueError(f"settings are missing: {', '.join(missing)}")
-        for name, value in values.items():
-            convert(name, value, fields[name].annotation)  # no value is left to the recipe
-        return cls(**values)

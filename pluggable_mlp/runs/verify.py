@@ -69,7 +69,7 @@ def read_certificate(path: Path) -> tuple[Json, Settings]:
                 "its contents do not match its SHA-256, so it was edited; the run itself may be "
                 "fine: take the file that train wrote"
             )
-        return content, Settings.from_dict(content["settings"])
+        return content, Settings(**content["settings"])
 
 
 class Verification:
