@@ -33,13 +33,12 @@ _offered: dict[tuple[Namespace, str], Any] = {}
 class Offers(TypedDict, total=False):
     """Functions that a library has as one operation, or a backend does its own way; all optional.
 
-    They return what those in this file, in `special.py` and in the standard promise.
+    Without a description here, a function returns what that of the same name in this file, in
+    `special.py` or in the standard does, and takes the same arguments without the namespace.
     """
 
     add_product: Callable[..., Array]
-    """(total, x, factor): total + x factor, perhaps in the memory of `total`."""
     affine: Callable[..., Array]
-    """(x, W, b): x W + b."""
     backend_at: Callable[[Device], Any]
     """(device): the backend on a device, as the library's arrays have it.
 
@@ -49,23 +48,16 @@ class Offers(TypedDict, total=False):
     check_process: Callable[[], None]
     """(): raises if a setting of the process forbids right results."""
     clip: Callable[..., Array]
-    """(x, low, high): `x` within the bounds; NaN stays."""
     compiles_operations: bool
     """True if the library compiles each operation, anew for each shape."""
     entries: Callable[..., Array]
-    """(table, indices): the entries of a table (n,)."""
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
     expm1: Callable[..., Array]
-    """(x): exp(x) - 1 for x <= 0."""
     in_one_kernel: Function
-    """(function, *operands): function(xp, *operands), elementwise."""
     largest: Callable[..., Array]
-    """(x, axis=axis): the maximum along the axes, kept with length 1; NaN where any is."""
     matmul: Callable[..., Array]
-    """(a, b): the product of arrays of one dtype."""
     mean: Callable[..., Array]
-    """(x, axis=axis): the mean along an axis."""
     on_device_of: Callable[[Array], AbstractContextManager[object]]
     """(x): a context in which operations run on the device of `x`."""
     philox_halves: Callable[..., Array]
@@ -84,25 +76,17 @@ class Offers(TypedDict, total=False):
     rows_from: Callable[..., Array]
     """(x, start, size): rows from a start on, which may be traced."""
     rsqrt: Callable[..., Array]
-    """(x): 1 / sqrt(x)."""
     sigmoid: Callable[..., Array]
-    """(x): 1 / (1 + exp(-x))."""
     sign: Callable[..., Array]
-    """(x): -1, 0 or 1; NaN stays."""
     softmax: Callable[..., Array]
-    """(x): along the last axis."""
     softplus: Callable[..., Array]
-    """(x): log(1 + exp(x))."""
     standard_function: Callable[[str], Function]
     """(name): the function as the standard has it, where that of `xp` differs."""
     sum: Callable[..., Array]
-    """(x, axis=axis, keepdims=keepdims): the sum along an axis."""
     take: Callable[..., Array]
     """(x, indices, axis=axis): the slices at indices that are within the range."""
     times_transposed: Callable[..., Array]
-    """(a, b): a bᵀ."""
     transposed_times: Callable[..., Array]
-    """(a, b): aᵀ b."""
     tree_sum: Callable[..., Array]
     """(halved, x, axis): what halved(xp, x, axis) gives, see `reproducible/sums.py`."""
     updater: Callable[[Array], Function | None]
@@ -115,11 +99,8 @@ class Offers(TypedDict, total=False):
     optimizer as one operation, or are quicker with other sizes than those of the parameters.
     """
     vecdot: Callable[..., Array]
-    """(x, y): the sums of x y along the last axis."""
     where_positive: Callable[..., Array]
-    """(x, a, b): see `special.where_positive`; without `b` it is None."""
     zero_below: Callable[..., Array]
-    """(x, threshold): `x` with +0 for magnitudes below the threshold, and for -0."""
 
 
 def offer(xp: Namespace, **functions: Unpack[Offers]) -> None:
