@@ -132,7 +132,6 @@ class RunFolder:
         # Checkpoints of later steps were left aside when the run was resumed.
         steps = [] if resume is None else checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
         self._checkpoints = [step for step in steps if step <= at]
-        self._has_tried = run.position is not None
         self._kept: tuple[int, int] | None = None  # where this process made the last checkpoint
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
@@ -202,7 +201,7 @@ class RunFolder:
             As for `keep`.
         """
         due = time.monotonic() - self._checked >= SHORTEST_SECONDS
-        if self._run.position and (due or not self._has_tried):
+        if self._run.position and (due or not self._checkpoints):
             self._try_checkpoint(self._run.position)
 
     def _try_checkpoint(self, position: Position) -> None:
@@ -214,7 +213,7 @@ class RunFolder:
             ) from None
 
     def _make_checkpoint(self, position: Position) -> None:
-        self._checked, self._has_tried = time.monotonic(), True
+        self._checked = time.monotonic()
         self._hold()
         if self._recorded is None:
             self._append()
