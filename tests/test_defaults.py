@@ -29,8 +29,9 @@ def public_callables():
     homes = pluggable_mlp._HOMES.items()
     names = [name for name, home in homes if home != "pluggable_mlp.estimators"]
     public = (getattr(pluggable_mlp, name) for name in names)
+    results = pluggable_mlp.Report, pluggable_mlp.SweptNetwork
     called = [
-        *(one for one in public if callable(one) and one is not pluggable_mlp.Report),
+        *(one for one in public if callable(one) and one not in results),
         *(getattr(MLP, name) for name in METHODS),
         WarmUp,
         *(one for of in (OPTIMIZERS, TRANSFORMS, SCHEDULES) for one in of.values()),

@@ -131,7 +131,7 @@ def test_a_time_limit_ends_training(monkeypatch):
 def test_predictions_of_a_row_depend_on_no_other_and_on_no_thread(backend, arithmetic):
     """To rounding, or to the last bit; of blocks whose last is shorter, on two threads and one.
 
-    On all kernels of OpenBLAS: tests/namespaces/reproducible/test_kernels.py.
+    On other kernels of OpenBLAS: ci/kernels.sh.
     """
     if backend != "numpy":
         pytest.importorskip(backend)
