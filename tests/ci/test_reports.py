@@ -11,25 +11,6 @@ from ci.reports import complaints
 
 ROOT = Path(__file__).parents[2]
 
-# What the suite can do without, and a machine with a GPU need not have.
-NOT_THERE = ("ndonnx", "onnx", "onnxruntime", "pandas", "polars", "tensorboardX", "torch", "jax")
-
-WITHOUT_THEM = """
-import sys
-import pytest
-
-class Without:
-    def __init__(self, finder):
-        self.finder = finder
-
-    def find_spec(self, name, path=None, target=None):
-        absent = name.split(".")[0] in sys.argv[1].split()
-        return None if absent else self.finder.find_spec(name, path, target)
-
-sys.meta_path[:] = map(Without, sys.meta_path)
-sys.exit(pytest.main(sys.argv[2:]))
-"""
-
 TESTS = """
 import os, time, pytest
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnknownMarkWarning")
@@ -55,15 +36,6 @@ def run(command, folder=ROOT, **environment):
         text=True,
         check=False,
     )
-
-
-@pytest.mark.nightly
-@pytest.mark.slow
-def test_all_files_of_tests_can_be_read_where_optional_packages_are_absent():
-    command = ["-c", WITHOUT_THEM, " ".join(NOT_THERE), "--collect-only", "-q", "tests"]
-    done = run([*command, "-p", "no:cacheprovider"])
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "could not import 'polars'" in done.stdout
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from pluggable_mlp.settings import Settings
-from tests.cli.children import running
 
 
 def imported_by(code: str) -> set[str]:
@@ -19,13 +18,6 @@ def imported_by(code: str) -> set[str]:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     return set(done.stdout.splitlines()[-1].split())
-
-
-def test_help_lists_the_commands(command):
-    outcome = command("--help")
-    assert outcome.code == 0
-    for name in ("train", "evaluate", "predict", "compare", "verify", "backends"):
-        assert name in outcome.out
 
 
 def test_help_of_train_begins_with_a_few_options_and_has_groups(command):
@@ -111,10 +103,3 @@ def test_backends_says_why_one_is_not_here(command, monkeypatch):
 def test_the_version_is_that_of_the_package(command):
     outcome = command("--version")
     assert (outcome.code, outcome.out) == (0, f"pluggable-mlp {version('pluggable-mlp')}\n")
-
-
-def test_the_package_runs_as_a_module():
-    with running("--version") as child:  # by python -m pluggable_mlp
-        out, err = child.communicate(timeout=300)
-    assert (child.returncode, err) == (0, "")
-    assert out.startswith("pluggable-mlp ")

@@ -109,14 +109,6 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
     assert options - keys == ELSEWHERE | (others & options)
 
 
-def test_the_command_line_wins(command, tmp_path, file):
-    given = ("--epochs", 2, "--seed", 0, "--optimizer", "sgd", "--output", tmp_path / "run")
-    outcome = command("train", *given, "--config", file(OPTIONS))
-    assert outcome.code == 0, outcome.err
-    changed = {"epochs": 2, "seed": 0, "optimizer": "sgd"}
-    assert settings(tmp_path / "run") == EXPECTED | changed
-
-
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [

@@ -103,13 +103,3 @@ def test_a_line_of_metrics_that_is_whole_and_wrong_is_named(
         assert "metrics.jsonl is damaged: " in outcome.err
         assert "line 2" in outcome.err
         assert named in outcome.err
-
-
-def test_metrics_without_an_epoch_are_named(command, stopping, tmp_path):
-    folder = shutil.copytree(stopping, tmp_path / "run")
-    (folder / "metrics.jsonl").write_text("")
-    for arguments in possible(("verify", folder), ("plot", folder)):
-        outcome = command(*arguments)
-        assert outcome.code == 2
-        assert "metrics.jsonl" in outcome.err
-        assert "unexpected" not in outcome.err

@@ -1,6 +1,5 @@
 """`pluggable-mlp data`: how a file is prepared, and how that of a saved run was."""
 
-import io
 import json
 import re
 import statistics
@@ -119,12 +118,6 @@ def test_arrays_are_one_row(command, tmp_path):
     rows, facts = shown(command("data", tmp_path / "a.npz"))
     assert rows == {"all inputs": ["0", "0 to 1", "14 features, not scaled"]}
     assert facts[1] == "regression: y"
-
-
-def test_standard_input(command, table, monkeypatch):
-    expected = command("data", table).out
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(table.read_bytes())))
-    assert command("data", "-").out == expected
 
 
 def test_what_does_not_fit_is_refused(command, table, tmp_path):

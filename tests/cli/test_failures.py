@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from pluggable_mlp.backends import get_backend
 from tests.backends.exhausted import SIDE, exhausted
+from tests.conftest import present
 from tests.plug_ins import write_plug_in
 
 
@@ -24,10 +24,9 @@ def test_a_network_larger_than_memory_is_refused(command, hidden):
     assert "--dtype float32 need less" in line
 
 
-@pytest.mark.parametrize("spec", ["numpy", "array_api_strict", "torch", "jax"])
+@pytest.mark.parametrize("spec", ["numpy", "array_api_strict", "torch", "jax", "cupy"])
 def test_out_of_memory_in_training_ends_with_3(command, monkeypatch, spec):
-    pytest.importorskip(spec)
-    place = get_backend(spec)
+    place = present(spec)
     error = exhausted(place)
 
     def synchronize(self):

@@ -120,17 +120,6 @@ def test_ctrl_c_within_an_epoch_keeps_its_steps(command, tmp_path):
     assert json.loads((run / "summary.json").read_text())["epochs"] == 1
 
 
-@pytest.mark.slow
-def test_a_compiler_is_not_disturbed(tmp_path):
-    environment = compiling(tmp_path, seconds=1)
-    with running("train", "--backend", "glass", env=environment) as child:
-        assert child.stdout.readline() == "compiling\n"
-        child.send_signal(signal.SIGTERM)
-        out, err = child.communicate(timeout=300)
-    assert (child.returncode, out) == (143, "")
-    assert "interrupted after 0 whole epochs" in err
-
-
 def test_a_second_signal_does_not_wait_for_the_compiler(tmp_path):
     environment = compiling(tmp_path, seconds=600)
     with running("train", "--backend", "glass", env=environment) as child:

@@ -2,7 +2,6 @@
 
 import json
 import struct
-import subprocess
 import sys
 
 import pytest
@@ -58,15 +57,11 @@ def test_it_needs_the_folder_of_a_run(command):
     assert "expected --output, the folder to write it to" in outcome.err
 
 
-def test_without_tensorboardx_the_extra_is_named(tmp_path):
-    code = (
-        "import sys; sys.modules['tensorboardX'] = None; from pluggable_mlp.cli import main;"
-        "sys.argv = ['pluggable-mlp', 'train', '--data', 'table.csv', '--output', 'run', '--log', "
-        "'tensorboard']; main()"
-    )
-    program = [sys.executable, "-c", code]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "python -m pip install 'pluggable-mlp[tensorboard]'" in done.stderr
-    assert done.stdout == ""  # before the data are read
+def test_without_tensorboardx_the_extra_is_named(command, tmp_path, monkeypatch):
+    """Before the data are read."""
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    given = ("--data", tmp_path / "table.csv", "--output", tmp_path / "run")
+    outcome = command("train", *given, "--log", "tensorboard")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "python -m pip install 'pluggable-mlp[tensorboard]'" in outcome.err
     assert not (tmp_path / "run").exists()

@@ -59,18 +59,6 @@ def test_predictions_are_not_written_under_the_name_of_another_format(command, r
     assert not output.exists()
 
 
-def test_the_end_of_a_name_may_be_in_capitals(command, run, tmp_path):
-    with (tmp_path / "X.NPY").open("wb") as file:  # numpy.save would append .npy to a path
-        np.save(file, PIXELS)
-    outcome = command("predict", run, tmp_path / "X.NPY", "--output", tmp_path / "P.NPY")
-    assert outcome.code == 0, outcome.err
-    lines = command("predict", run, tmp_path / "X.NPY").out.splitlines()[1:]
-    assert np.load(tmp_path / "P.NPY").tolist() == [int(line.split(",")[0]) for line in lines]
-    values = (PIXELS / 16).tolist()
-    (tmp_path / "T.CSV").write_text("\n".join(",".join(map(str, row)) for row in values))
-    assert command("predict", run, tmp_path / "T.CSV").out.splitlines()[1:] == lines
-
-
 def test_predictions_are_an_array_where_that_is_asked_for(command, run, tmp_path):
     np.save(tmp_path / "x.npy", PIXELS)
     outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "p.npy")

@@ -115,15 +115,6 @@ def test_one_line_says_what_was_chosen_and_what_options_changed(command, tmp_pat
     assert {name: settings[name] for name in expected} == expected
 
 
-def test_without_a_recipe_it_is_the_plain_network(command, tmp_path, table):
-    run = tmp_path / "run"
-    given = ("--recipe", "none", "--epochs", 1, "--output", run)
-    assert "recipe" not in done(command, "train", "--data", table("classes"), *given).out
-    settings = content(run, "config.json")["settings"]
-    assert (settings["hidden"], settings["scaling"]) == ([100], "standard")
-    assert (settings["optimizer"], settings["validation"]) == ("sgd", 0.0)
-
-
 @pytest.mark.parametrize(("recipe", "steps"), [("realmlp-td-s", 5), ("tabm:members=2", 6)])
 def test_a_smaller_last_batch_is_left_out_by_realmlp_alone(command, tmp_path, table, recipe, steps):
     data, run = table("classes"), tmp_path / "run"  # 256 rows are for training

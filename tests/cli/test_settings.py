@@ -40,7 +40,7 @@ PLAIN: dict[str, Any] = {
     "hidden": (12,), "activation": "sigmoid", "dropout": 0.0, "input_dropout": 0.0,
     "input_noise": 0.0, "norm": None, "smoothing": 0.0,
     "optimizer": SGD(0.1), "batch_size": 16, "epochs": 3, "dtype": "float32",
-    "arithmetic": "native", "seed": 0, "class_weight": None, "data": 0,
+    "arithmetic": "native", "seed": 0, "class_weight": None, "micro_batch": None, "data": 0,
     "loss": None, "outputs": CLASSES, "minmax": False, "standardized": False,
 }  # fmt: skip
 
@@ -112,6 +112,7 @@ CASES: dict[str, dict[str, Any]] = {
     "--warmup 20": sgd(WarmUp(Constant(0.1), 20)),
     "--schedule cosine --warmup 20": sgd(WarmUp(Cosine(0.1, total_steps=STEPS - 20), 20)),
     "--batch-size 64": {"batch_size": 64},
+    "--micro-batch 5": {"micro_batch": 5},
     "--epochs 2": {"epochs": 2},
     "--dtype float64": {"dtype": "float64"},
     "--arithmetic reproducible": {"arithmetic": "reproducible"},
@@ -188,6 +189,7 @@ def by_hand(**changes: Any) -> tuple[str, list[float]]:
         norm=values["norm"],
     )
     names = ["optimizer", "batch_size", "epochs", "dtype", "arithmetic", "seed", "class_weight"]
+    names.append("micro_batch")
     inputs, labels = data(values["data"])
     if values["minmax"]:
         inputs = (inputs - inputs.min(axis=0)) / np.ptp(inputs, axis=0)
@@ -273,7 +275,6 @@ def test_every_option_of_train_has_a_case():
         "--resume",
         "--log",
         "--checkpoint-minutes",
-        "--micro-batch",
         "--block-size",
     }  # files of their own
     of_runs = {"--backend", "--distributed", "--output", "--quiet", "--help"}

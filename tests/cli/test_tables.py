@@ -88,14 +88,6 @@ def test_texts_and_missing_values_are_learned_from(command, told, trained, tmp_p
     assert command("verify", run).code == 0
 
 
-@pytest.mark.parametrize("target", ["buys", "-3"])
-def test_the_target_is_named_or_counted(trained, tmp_path, target):
-    path = write(tmp_path / "table.csv", columns())
-    _, run = trained(path, "--target", target)
-    names = [column["name"] for column in content(run, "config.json")["columns"]]
-    assert names == ["age", "city", "income", "pair"]
-
-
 @pytest.mark.parametrize("target", ["1", "a", "-3", "1,2"])
 def test_the_target_of_later_files_is_found_by_its_name(told, trained, tmp_path, target):
     """However it was given for training: by its name or its place, alone or among several."""

@@ -152,12 +152,3 @@ def test_columns_of_predictions_have_names_of_their_own(command, tmp_path, names
     assert header == expected
     found = np.array(rows, float)
     assert (found[:, : len(names)] == (found[:, len(names) :] > 0.5)).all()
-
-
-def houses(folder):
-    """A table of prices, from 100,000 on, that follow from the area."""
-    area = np.random.default_rng(2).uniform(40, 200, 210).round()
-    lines = ["area,price", *(f"{a:.0f},{100_000 + 3000 * a:.0f}" for a in area)]
-    (folder / "houses.csv").write_text("\n".join(lines))
-    (folder / "areas.csv").write_text("area\n" + "\n".join(f"{a:.0f}" for a in area))
-    return folder / "houses.csv", 100_000 + 3000 * area

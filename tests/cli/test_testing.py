@@ -120,24 +120,6 @@ def test_a_run_without_a_test_part(command, files, tmp_path):
     assert "--data" in refused.err
 
 
-def test_the_share_is_an_option_and_a_key_of_a_file(command, tmp_path):
-    np.savez(tmp_path / "data.npz", X=NUMBERS, y=np.arange(COUNT) % 2)
-    (tmp_path / "options.toml").write_text("test-share = 0.25\n")
-    (tmp_path / "test.toml").write_text(f"test = '{tmp_path / 'data.npz'}'\n")
-    for options, share in (
-        (["--test-share", 0.25], 0.25),
-        (["--config", tmp_path / "options.toml"], 0.25),
-        ([], 1 / 7),
-        (["--config", tmp_path / "test.toml"], None),
-    ):
-        folder = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
-        arguments = ["--data", tmp_path / "data.npz", *TRAIN, *options, "--output", folder]
-        assert command("train", *arguments).code == 0
-        assert content(folder, "config")["settings"]["test_share"] == share
-        measured = json.loads(command("evaluate", "--json", folder).out)
-        assert measured["examples"] == (COUNT if share is None else int(COUNT * share))
-
-
 def test_a_test_part_of_the_data_stays_the_only_one(command, files):
     for options in (["--test", files[1]], ["--test-share", 0.5], ["--test-share", 0]):
         outcome = command("train", "--data", "digits", *TRAIN, *options)

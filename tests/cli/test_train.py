@@ -101,13 +101,6 @@ def test_an_unavailable_backend_ends_with_3_and_the_remedy(command, monkeypatch,
     assert "cupy-cuda12" in outcome.err
 
 
-def test_a_folder_that_cannot_be_made_is_named(command, tmp_path):
-    (tmp_path / "file").write_text("")
-    outcome = command("train", "--quiet", "--output", tmp_path / "file" / "run")
-    assert outcome.code == 2
-    assert f"--output {tmp_path / 'file' / 'run'} cannot be created" in outcome.err
-
-
 TOO_STEEP = ("--learning-rate", "1e38", "--activation", "relu", "--epochs", "9")
 
 

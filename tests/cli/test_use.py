@@ -118,23 +118,6 @@ def test_another_backend_is_used_and_agrees(command, run, tmp_path, monkeypatch)
             assert json.loads(there)["accuracy"] == json.loads(here)["accuracy"]
 
 
-def test_wrong_inputs_are_refused(command, run, tmp_path):
-    np.save(tmp_path / "narrow.npy", np.zeros((2, 63)))
-    np.save(tmp_path / "nan.npy", np.full((2, 64), np.nan))
-    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
-    for name, word in (
-        ("narrow.npy", "63 features"),
-        ("nan.npy", "feature 0 of example 0 of the new inputs is nan"),
-        ("broken.npy", "not a readable .npy"),
-        ("absent.npy", "no such file"),
-    ):
-        outcome = command("predict", run, tmp_path / name)
-        assert (outcome.code, outcome.out) == (2, "")
-        assert name in outcome.err
-        assert word in outcome.err
-        assert "Traceback" not in outcome.err
-
-
 @pytest.fixture
 def piped(monkeypatch):
     """Make bytes what comes from standard input."""

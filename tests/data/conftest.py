@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, Dataset, load_dataset
+from pluggable_mlp.data import Dataset, load_dataset
 
 
 @pytest.fixture(scope="session")
@@ -46,25 +46,6 @@ def check_rules() -> Callable[[Dataset], None]:
                 assert inputs.dtype == np.uint8
 
     return check
-
-
-@pytest.fixture(scope="session")
-def data_or_fault(
-    check_rules: Callable[[Dataset], None],
-) -> Callable[[Callable[[], Dataset], str], Dataset | None]:
-    """A function that runs a reader: its valid data, or None for an error that names the file."""
-
-    def attempt(read: Callable[[], Dataset], file_name: str) -> Dataset | None:
-        try:
-            dataset = read()
-        except DataError as error:
-            if file_name not in str(error):
-                raise AssertionError(f"{error} does not name {file_name}") from error
-            return None
-        check_rules(dataset)
-        return dataset
-
-    return attempt
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, DataWarning
-from pluggable_mlp.data.choice import typed
 from pluggable_mlp.data.columns import Column, encode, fit_columns
 
 polars = pytest.importorskip("polars")
@@ -101,23 +100,6 @@ def test_unusable_columns_are_left_out():
     fault = "no column can be used ('names': 30 different texts, such as 'n0', 'empty': it has no"
     with pytest.raises(DataError, match=re.escape(f"example: {fault}")):
         fit_columns("example", frame.select("names", "empty"))
-
-
-@pytest.mark.parametrize(
-    "form",
-    ["${:.2f}", "1,{:.0f}", "{:.1f} %", "({:.2f})", "1 {}", "2024-01-{:02.0f}", "{:.0f}_000"],
-)
-def test_what_polars_does_not_read_as_numbers_are_texts(form):
-    """They are left out where they nearly all differ, with an example of them."""
-    texts = [form.format(100 + 7 * k) for k in range(50)]
-    typed_, few = (
-        typed("example", polars.Series("price", texts)),
-        polars.Series("few", texts[:2] * 25),
-    )
-    frame = polars.DataFrame([typed_, typed("example", few)])
-    price, few = fit_columns("example", frame)
-    assert price.describe().becomes == f"left out: 50 different texts, such as {min(texts)!r}"
-    assert few.categories == tuple(sorted(texts[:2]))
 
 
 @pytest.mark.parametrize(("count", "features"), [(10_000, 10_001), (10_001, 1)])

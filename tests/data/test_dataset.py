@@ -1,7 +1,6 @@
 """The rules of a data set, its hash, and the error that names what breaks a rule."""
 
 import hashlib
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -126,10 +125,6 @@ def test_a_broken_rule_of_numbers_is_named(train, test, fault):
     with pytest.raises(DataError, match=r"^example: ") as caught:
         numbers(train, test)
     assert fault in str(caught.value)
-
-
-def test_it_can_be_pickled(dataset):
-    assert pickle.loads(pickle.dumps(dataset)).sha256() == dataset.sha256()
 
 
 ARRAYS = (

@@ -4,7 +4,6 @@ import gzip
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from pluggable_mlp.data import DataError, load_dataset
 from pluggable_mlp.data.arrays import read_arrays
@@ -21,7 +20,6 @@ FILES = {
     "t10k-labels-idx1-ubyte": LABELS,
 }
 CLASSES = DataOptions(task="classification")
-examples = settings(max_examples=200)
 
 
 def write_folder(folder, files, pack=bytes, suffix=""):

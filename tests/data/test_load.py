@@ -4,8 +4,6 @@ import gzip
 import io
 import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -72,16 +70,6 @@ def test_a_file_is_read_from_end_to_end(tmp_path):
     assert (dataset.name, dataset.train.inputs.shape) == (str(path), (60, 1))
     assert load_dataset(path, seed=0).sha256() == dataset.sha256()
     assert load_dataset(path, seed=1).sha256() != dataset.sha256()
-
-
-def test_reading_imports_no_optional_library():
-    code = (
-        "import sys; from pluggable_mlp.data import load_dataset; load_dataset('digits');"
-        "print([name for name in ('pooch', 'requests', 'torch', 'jax', 'cupy', 'sklearn')"
-        " if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
 
 
 PIXELS = np.arange(24, dtype=np.uint8).reshape(3, 2, 4)
@@ -171,18 +159,3 @@ def test_a_header_that_promises_more_than_the_file_holds_allocates_nothing(tmp_p
     assert len(path.read_bytes()) == len(honest)
     assert b"99999999" in path.read_bytes()
     assert peak_memory(read) < 10**6
-
-
-@pytest.mark.parametrize(
-    ("name", "task", "outputs"),
-    [("penguins", "classification", 3), ("letter", "classification", 26),
-     ("diamonds", "regression", 1)],
-)  # fmt: skip
-def test_the_task_of_published_tables(real_data, name, task, outputs):
-    pytest.importorskip("polars")
-    path = real_data / "tables" / f"{name}.csv.gz"
-    data = load_dataset(path, task=task if name == "diamonds" else None)  # prices are integers
-    assert (data.task, data.outputs) == (task, outputs)
-    with gzip.open(path) as file:
-        lines = sum(1 for _ in file)
-    assert len(data.train.targets) + len(data.test.targets) == lines - 1

@@ -5,14 +5,12 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from pluggable_mlp.data import DataError
 from pluggable_mlp.data.arrays import read_arrays
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.options import DataOptions
 
-examples = settings(max_examples=200)
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
 Y = np.arange(14) % 3
 

@@ -122,14 +122,6 @@ def test_dates_are_no_numbers_to_predict():
         MLPRegressor(max_iter=2).fit(np.arange(12.0).reshape(6, 2), days)
 
 
-def test_numeric_classes_are_arrays_of_the_inputs_library():
-    torch = pytest.importorskip("torch")
-    X, y = make_classification(60, 6, random_state=0)
-    model = MLPClassifier((8,), random_state=0, max_iter=2).fit(torch.asarray(X), y)
-    assert isinstance(model.classes_, torch.Tensor)
-    assert isinstance(model.predict(torch.asarray(X)), torch.Tensor)
-
-
 def test_strings_and_arrays_of_another_library_are_labels():
     torch = pytest.importorskip("torch")
     X, y = make_classification(60, 6, random_state=0)

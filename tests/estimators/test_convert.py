@@ -195,11 +195,6 @@ def test_files_that_are_no_model_are_refused(tmp_path):
     fitted(MLPRegressor(), ONE).save(path)
     with pytest.raises(ValueError, match="safetensors holds MLPRegressor of format 2, expected M"):
         MLPClassifier.load(path)
-    whole = path.read_bytes()
-    for damaged in (whole[:-8], whole[:50], b"", b"hello, world", whole.replace(b"adam", b"ad\\m")):
-        path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="damaged"):
-            MLPRegressor.load(path)
     model = fitted(MLPClassifier(activation=lambda xp, x: (x, lambda dy: dy)), IRIS, max_iter=1)
     with pytest.raises(ValueError, match="activation is <function .*, which a file cannot hold"):
         model.save(path)

@@ -124,13 +124,6 @@ def test_callbacks_see_the_model_and_may_stop_it(solver):
         MLPClassifier(callbacks=[callback, 3]).fit(X, Y)
 
 
-def test_the_held_out_part_has_a_curve_of_losses():
-    model = MLPClassifier(early_stopping=True, random_state=0, max_iter=20).fit(X, Y)
-    assert len(model.validation_loss_curve_) == len(model.validation_scores_) == model.n_iter_
-    assert model.validation_loss_curve_[-1] < model.validation_loss_curve_[0]
-    assert MLPClassifier(max_iter=2).fit(X, Y).validation_loss_curve_ is None
-
-
 def test_scores_of_the_held_out_part_count_the_weights_that_fit_was_given():
     """Not those of the classes, as elsewhere in scikit-learn."""
     weight = np.where(np.arange(150) % 2, 3.0, 1.0)

@@ -89,7 +89,6 @@ HUGE = X * 2e307
 SGD = {"solver": "sgd", "batch_size": 10}
 OTHER = np.asarray(["north", "south"])[Y % 2]
 WEIGHTS = ValueError, "Sample weights must contain at least one non-zero number"
-DIVERGES = ValueError, "Solver produced non-finite parameter weights"
 RAISES = RuntimeError, "a callback of the user's"
 NO_MEMORY = MemoryError, "no memory for this step"
 CTRL_C = KeyboardInterrupt, "at this step"

@@ -25,7 +25,6 @@ WRONG = {
     "holes": (frame(), [None, *LABELS[1:]], "y holds None in row 1, expected only texts"),
     "some holes": (frame(), [*LABELS[2:], None, None], f"y holds None in row {N - 1}"),
     "nothing": (pl.DataFrame({"c": [1] * N}), LABELS, "no column can be used"),
-    "lengths": (frame(), LABELS[1:], "inconsistent numbers of samples"),
 }
 
 
@@ -34,12 +33,6 @@ def test_what_cannot_be_used_is_named(case):
     X, y, message = WRONG[case]
     with pytest.raises(ValueError, match=message):
         TableClassifier(**QUICK).fit(X, y)
-
-
-def test_a_loss_of_another_task_is_named():
-    message = "^loss is 'squared_error', expected one for the task classification: softmax_cross_e"
-    with pytest.raises(ValueError, match=message):
-        TableClassifier(loss="squared_error").fit(frame(), LABELS)
 
 
 def test_a_target_with_holes_or_of_texts_is_refused():

@@ -9,7 +9,7 @@ import sklearn.inspection
 import sklearn.metrics
 import sklearn.model_selection
 import sklearn.neural_network
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_iris
 
 from pluggable_mlp import (
     MLP,
@@ -274,27 +274,6 @@ def test_without_axes_there_is_one_new_figure_that_pyplot_shows(classifier, name
     elsewhere = matplotlib.figure.Figure().subplots()
     assert display.plot(ax=elsewhere) is display
     assert display.ax_ is elsewhere
-
-
-def test_scikit_learns_displays_take_our_estimators(classifier, regressor):
-    theirs = sklearn.metrics.ConfusionMatrixDisplay.from_estimator(classifier, X, Y)
-    ours = ConfusionMatrixDisplay.from_estimator(classifier, X, Y)
-    assert theirs.confusion_matrix.tolist() == ours.confusion_matrix.tolist()
-    binary = MLPClassifier((5,), max_iter=3, random_state=0).fit(X[:100, :2], Y[:100])
-    roc = sklearn.metrics.RocCurveDisplay.from_estimator(binary, X[:100, :2], Y[:100])
-    probabilities = binary.predict_proba(X[:100, :2])[:, 1]
-    area = sklearn.metrics.roc_auc_score(Y[:100], probabilities)
-    assert float(np.ravel(roc.roc_auc)[0]) == pytest.approx(area)
-    boundary = sklearn.inspection.DecisionBoundaryDisplay.from_estimator(
-        binary, X[:100, :2], response_method="predict", grid_resolution=5
-    )
-    grid = np.stack([boundary.xx0.ravel(), boundary.xx1.ravel()], axis=1)
-    assert boundary.response.ravel().tolist() == binary.predict(grid).tolist()
-    inputs, y = load_diabetes(return_X_y=True)
-    curve = sklearn.model_selection.LearningCurveDisplay.from_estimator(
-        regressor, inputs, y, train_sizes=[0.5, 1.0], cv=2
-    )
-    assert curve.test_scores.shape == (2, 2)
 
 
 def test_without_matplotlib_the_extra_is_named():
