@@ -30,9 +30,9 @@ class GlassBackend(NumpyBackend):
         if compiled is None or exact:
             return None
 
-        def faulty(parameters, buffers, scale, t, *others):
-            results = compiled(parameters, buffers, scale, t, *others)
-            if t == {FAULTY_STEP - 1}:
+        def faulty(parameters, buffers, scale, address, *others):
+            results = compiled(parameters, buffers, scale, address, *others)
+            if address[0] == {FAULTY_STEP - 1}:
                 after = results[3]
                 after[1]["b"].view("uint32")[3] ^= 1
             return results
