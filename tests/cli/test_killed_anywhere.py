@@ -14,9 +14,6 @@ OLD = ("--optimizer", "adam", "--epochs", 2)
 NEW = (*OLD, "--seed", 1)
 OFTEN = ("--checkpoint-minutes", 0)
 
-A_FEW, FIRST = 37, 5
-"""The default suite looks at one operation in so many, from the fifth on: the first write."""
-
 
 @pytest.fixture(scope="module")
 def whole(server, tmp_path_factory):
@@ -28,10 +25,10 @@ def whole(server, tmp_path_factory):
     return folder
 
 
-def killed_at_all(server, tmp_path, make, command, every):
+def killed_at_all(server, tmp_path, make, command, every=1):
     """Run a command on a new folder; yield it as a kill at one operation after the other leaves it.
 
-    But if it is as one before: a flush, as of a file to the disk, changes nothing.
+    At one in so many of them; not if it is as one before: a flush to the disk changes nothing.
     """
     folder, copies = tmp_path / "made" / "run", tmp_path / "copies"
     folder.parent.mkdir()
@@ -39,7 +36,7 @@ def killed_at_all(server, tmp_path, make, command, every):
     make(folder)
     result = server.run(*command, folder, folder=folder.parent, copies=copies)
     assert result.code == 0, result
-    places, seen = range(min(every, FIRST), result.operations + 1, every), []
+    places, seen = range(1, result.operations + 1, every), []
     for copy in [*(copies / str(place) for place in places), folder.parent]:
         assert names(copy) <= {"run", "run.old"}
         if (state := state_of(copy)) not in seen:
@@ -55,12 +52,6 @@ def state_of(folder):
     }
 
 
-def every(step):
-    return pytest.mark.parametrize(
-        "step", [pytest.param(1, marks=pytest.mark.slow), step], ids=["all", "some"]
-    )
-
-
 def resumed(server, folder, *more):
     """Go on with a run to its end; return what it says."""
     result = server.run("train", "--quiet", "--resume", folder, *more)
@@ -69,11 +60,11 @@ def resumed(server, folder, *more):
     return told(folder)
 
 
-@every(A_FEW)
-def test_a_new_run(server, whole, tmp_path, step):
+@pytest.mark.slow
+def test_a_new_run(server, whole, tmp_path):
     """It goes on, or nothing is in the way of another."""
     command = (*server.train, *NEW, *OFTEN, "--output")
-    for folder in killed_at_all(server, tmp_path, lambda folder: None, command, step):
+    for folder in killed_at_all(server, tmp_path, lambda folder: None, command):
         if (folder / "config.json").exists():
             assert resumed(server, folder) == told(whole / "new")
         else:
@@ -81,10 +72,9 @@ def test_a_new_run(server, whole, tmp_path, step):
             assert (result.code, names(folder)) == (0, FILES)
 
 
-@pytest.mark.parametrize(
-    ("step", "often"), [pytest.param(1, OFTEN, marks=pytest.mark.slow), (A_FEW, OFTEN), (13, ())]
-)
-def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
+@pytest.mark.slow
+@pytest.mark.parametrize(("often", "every"), [(OFTEN, 1), ((), 7)])
+def test_a_run_that_replaces_another(server, whole, tmp_path, often, every):
     """The old run is whole, there or aside, or the new one is or has a checkpoint."""
     command = (*server.train, *NEW, *often, "--overwrite", "--output")
     seen = set()
@@ -92,7 +82,7 @@ def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
     def make(folder):
         shutil.copytree(whole / "old", folder)
 
-    for folder in killed_at_all(server, tmp_path, make, command, step):
+    for folder in killed_at_all(server, tmp_path, make, command, every):
         aside = folder.with_name("run.old")
         is_aside, has_config = aside.exists(), (folder / "config.json").exists()
         if not list(folder.glob("checkpoints/*.safetensors")):
@@ -115,12 +105,12 @@ def test_a_run_that_replaces_another(server, whole, tmp_path, step, often):
             assert "run.old exists" in server.run(*command, folder).err
             shutil.rmtree(aside)
     assert {(False, 0, 0), (False, 2, 1), (False, 0, 1)} <= seen
-    if step == 1:
+    if often:
         assert {(True, 2, 1), (True, 2, None)} <= seen
 
 
-@every(A_FEW)
-def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 17])
+def test_a_run_that_is_prolonged(server, whole, tmp_path, every):
     """It has ended, shorter or longer, or goes on."""
     command = ("train", "--quiet", "--epochs", 3, *OFTEN, "--resume")
 
@@ -128,7 +118,7 @@ def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
         shutil.copytree(whole / "old", folder)
 
     seen, epochs = set(), set()
-    for folder in killed_at_all(server, tmp_path, make, command, step):
+    for folder in killed_at_all(server, tmp_path, make, command, every):
         ended = (folder / "summary.json").exists()
         seen.add(content(folder, "summary.json")["epochs"] if ended else None)
         result = server.run("verify", folder)
@@ -141,8 +131,8 @@ def test_a_run_that_is_prolonged(server, whole, tmp_path, step):
     assert epochs == {2, 3}
 
 
-@every(A_FEW)
-def test_a_run_that_goes_on_after_a_kill(server, whole, tmp_path, step):
+@pytest.mark.slow
+def test_a_run_that_goes_on_after_a_kill(server, whole, tmp_path):
     """And is killed again."""
     copies = tmp_path / "first"
     copies.mkdir()
@@ -155,5 +145,5 @@ def test_a_run_that_goes_on_after_a_kill(server, whole, tmp_path, step):
     def make(folder):
         shutil.copytree(half, folder)
 
-    for folder in killed_at_all(server, tmp_path, make, command, step):
+    for folder in killed_at_all(server, tmp_path, make, command):
         assert resumed(server, folder) == told(whole / "new")

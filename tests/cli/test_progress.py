@@ -48,6 +48,7 @@ def test_the_bar_is_updated_in_place():
     assert text.rstrip().splitlines()[-1].lstrip("\r").startswith("test accuracy")
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_lines_and_the_terminal_no_bar():
     """Its reader, as of `train | tee log`, may write to the same terminal."""
     out, text = shown(*TRAIN)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.certificates import edited
 from tests.cli.children import running
+from tests.cli.saved_runs import trained
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="redirections of POSIX shells")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
@@ -30,9 +31,7 @@ def quick_first(*names):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run, with examples to predict, and a certificate that nothing fulfils."""
-    folder = tmp_path_factory.mktemp("saved") / "run"
-    with running("train", "--epochs", 1, "--output", folder) as child:
-        assert child.wait(timeout=300) == 0
+    folder = trained(tmp_path_factory.mktemp("saved") / "run", epochs=1)
     np.save(folder / "x.npy", np.zeros((3, 64), dtype="uint8"))
     shutil.copy(folder / "certificate.json", folder / "other.json")
     edited(folder / "other.json", lambda of: of["epochs"][0].update(train_loss=(1.0).hex()))
