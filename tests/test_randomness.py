@@ -112,6 +112,12 @@ def test_a_permutation_is_the_order_of_its_words():
     assert [w[index] for index in order] == sorted(w)
 
 
+def test_words_that_differ_in_few_bits_are_in_order(monkeypatch):
+    drawn = np.asarray([2**63 + 5, 7, 2**63 + 1, 7, 3], dtype=np.uint64)
+    monkeypatch.setattr(randomness, "words", lambda *_: drawn)
+    assert randomness.permutation(0, "shuffle", 0, 5).tolist() == [4, 1, 3, 2, 0]
+
+
 def test_streams_differ_by_seed_purpose_and_step():
     draws = {
         tuple(randomness.words(seed, purpose, step, 4).tolist())

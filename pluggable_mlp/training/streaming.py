@@ -27,8 +27,8 @@ _BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32
 
-_FEW = 4096
-"""Examples on the device; drawing their order takes no longer than starting a thread."""
+_FEW = 2**13
+"""Examples on the device; drawing their order takes hardly longer than starting a thread."""
 
 Place = TypeVar("Place")
 Block = TypeVar("Block")
