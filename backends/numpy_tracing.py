@@ -203,8 +203,15 @@ class NumpyTape(Tape):
     ) -> None:
         if isinstance(function, np.ufunc) and settings.keys() <= {"out"}:
             args = _with_arrays(function, args)
+        bounds = _bounds(function, args)
+        if bounds is not None:
+            function, args = np.ndarray.clip, (args[0], *bounds)
         operands = map_tree(self.operand, args), map_tree(self.operand, settings)
         self.add(function, *operands, result.place, is_new)
+        if bounds is not None and 0.0 in bounds:
+            place = Place(result.place)
+            zero = np.zeros_like(bounds[0])
+            self.add(np.add, (place, zero), {"out": place}, result.place, False)
 
     def operand(self, leaf: object) -> object:
         """Return the place of a tracer; copy an array, since the function may change its own."""
@@ -234,6 +241,24 @@ def _with_arrays(ufunc: np.ufunc, args: tuple[Tree, ...]) -> tuple[Tree, ...]:
     return tuple(
         np.asarray(operand, dtype) if type(operand) in (float, int) else operand for operand in args
     )
+
+
+def _bounds(function: Function, args: tuple[Tree, ...]) -> tuple[Array, Array] | None:
+    """Return the bounds of `clip` if the function is a maximum or minimum with a number.
+
+    NumPy's own take four times as long.  If the bound is 0, they mostly return 0 for -0, as `clip`
+    does once 0 is added.
+    """
+    if function not in (np.maximum, np.minimum) or not isinstance(args[0], Tracer):
+        return None
+    bound = args[1]
+    if not isinstance(bound, np.ndarray) or bound.ndim:
+        return None
+    zeros = np.resize(np.asarray([0.0, -0.0], bound.dtype), 99)
+    if bound == 0.0 and np.any(np.signbit(function(zeros, bound))):
+        return None
+    infinity = np.full_like(bound, np.inf)
+    return (bound, infinity) if function is np.maximum else (-infinity, bound)
 
 
 def _has_loop(ufunc: np.ufunc, dtype: DType) -> bool:

@@ -124,6 +124,22 @@ def test_other_shapes_strides_and_dtypes_have_programs_of_their_own(programs):
     assert not runs
 
 
+@pytest.mark.parametrize("bound", [-0.0, 0.0, 2.5])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_bound_keeps_the_signs_of_zeros(dtype, bound):
+    def bounded(x):
+        y = x * 1.0
+        np.maximum(y, bound, out=y)
+        return np.minimum(x, bound), np.maximum(x, bound), np.minimum(bound, x * 1.0), y
+
+    traced, runs = counted(bounded)
+    for given in ([1.0] * 6, [1.0] * 6, [-0.0, 0.0, np.nan, np.inf, -np.inf, 2.5]):
+        x = np.asarray(given, dtype)
+        for found, expected in zip(traced(x), bounded(x), strict=True):
+            assert found.tobytes() == expected.tobytes()
+    assert len(runs) == 3
+
+
 def with_numbers(x, k):
     y = x * 0.1 + 1e-50 - 3 / x + 7 // x
     y -= 0.7
