@@ -42,8 +42,8 @@ class Updater:
         gradients: Sequence[Array],
         *slots: Sequence[Array],
         in_place: bool,
-    ) -> list[list[Array]]:
-        """Return [parameters, *slots] after the rule, in the memory of the old ones or in new."""
+    ) -> list[list[Array]] | None:
+        """Return [parameters, *slots] after the rule; None if the old ones have its results."""
         group = self._groups[tuple([w.shape for w in parameters])]
         return group.update(rule, (parameters, *slots), gradients, in_place=in_place)
 
@@ -60,9 +60,10 @@ class _Group:
 
     def update(
         self, rule: Any, columns: Columns, gradients: Sequence[Array], *, in_place: bool
-    ) -> list[list[Array]]:
+    ) -> list[list[Array]] | None:
         """Return the updater's result for columns = (parameters, *slots)."""
-        if not _are_the_same(columns, self._columns):
+        is_joined = _are_the_same(columns, self._columns)
+        if not is_joined:
             self._join_small(columns)
             self._renew(columns, in_place)
         elif not in_place:
@@ -79,7 +80,7 @@ class _Group:
             joined_w, *joined_slots = self._joined
             gradient = _join(gradients, self._small)
             _part_by_part(_in_place(rule, joined_w.dtype), joined_w, gradient, *joined_slots)
-        return [*self._columns]
+        return None if is_joined and in_place else [*self._columns]
 
     def _join_small(self, columns: Columns) -> None:
         """Join the small arrays of each column, and note where they are."""
@@ -112,6 +113,7 @@ def _in_place(rule: Any, dtype: DType) -> Update:
         return partial(_write_over, rule.function)
     # NumPy would turn a number into an array at each operation, which takes longer.
     numbers = {name: np.asarray(number, dtype) for name, number in rule.numbers.items()}
+    numbers["1"] = np.asarray(1.0, dtype)
     for beta in ("beta1", "beta2"):
         numbers[f"1 - {beta}"] = np.asarray(1.0 - rule.numbers[beta], dtype)
     return partial(_adam, numbers)
@@ -135,7 +137,7 @@ def _adam(numbers: dict[str, Array], w: Array, g: Array, m: Array, v: Array) -> 
     v += new
     np.sqrt(v, out=new)
     new += numbers["epsilon"]
-    np.reciprocal(new, out=new)
+    np.divide(numbers["1"], new, out=new)  # which takes half the time of np.reciprocal
     new *= m
     new *= numbers["rate"]
     w -= new

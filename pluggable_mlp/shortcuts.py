@@ -94,9 +94,10 @@ class Offers(TypedDict, total=False):
 
     It is a function (rule, parameters, gradients, *slots, in_place) -> (parameters, *slots), all of
     them sequences of arrays.  It may overwrite the gradients; `in_place` says whether also the
-    parameters and slots: the results are new arrays if not.  `rule` is a `Rule` of
-    `training/optimizer.py`, the update of one array.  It is meant for libraries that have an
-    optimizer as one operation, or are quicker with other sizes than those of the parameters.
+    parameters and slots: it may then return None instead, else the results are new arrays.  `rule`
+    is a `Rule` of `training/optimizer.py`, the update of one array.  It is meant for libraries that
+    have an optimizer as one operation, or are quicker with other sizes than those of the
+    parameters.
     """
     vecdot: Callable[..., Array]
     where_positive: Callable[..., Array]

@@ -63,8 +63,10 @@ class Rule(NamedTuple):
         return [*zip(*results, strict=True)] or [()] * len(others)
 
 
-Update: TypeAlias = Callable[..., Sequence[Sequence[Array]]]
-"""(rule, parameters, gradients, *slots) -> (parameters, *slots), each a sequence of arrays."""
+Update: TypeAlias = Callable[..., Sequence[Sequence[Array]] | None]
+"""(rule, parameters, gradients, *slots) -> (parameters, *slots), each a sequence of arrays.
+
+It returns None if it has written them over the old ones."""
 
 each_array: Update = Rule.each_array
 
@@ -236,7 +238,10 @@ class GradientDescent(Optimizer):
         arrays = [leaves(tree, like=parameters) for tree in trees]
         rule = self._rule_at(before.xp, before.c, parameters)
         apply = each_array if rule.kernel is None else before.apply
-        updated, *moved = [with_leaves(parameters, column) for column in apply(rule, *arrays)]
+        results = apply(rule, *arrays)
+        if results is None:
+            return parameters, before.slots
+        updated, *moved = [with_leaves(parameters, column) for column in results]
         return updated, dict(zip(self.slots, moved, strict=True))
 
     def _rule_at(self, xp: Namespace, c: Coefficients, parameters: Tree) -> Rule:
