@@ -145,7 +145,7 @@ def host_array(data: Any, dtype: str | None = None) -> Array:
             f"data has dtype {array.dtype}: expected one of {', '.join(DTYPES)}; "
             "if it holds numbers, ask for one with dtype="
         )
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _class_of(thing: object) -> str:

@@ -144,7 +144,8 @@ def own(xp: Namespace, name: str) -> Any:
     which list them in `beyond_standard`.
     """
     function = _offered.get((xp, name))
-    if function is None and (name in _STANDARD or name in getattr(xp, "beyond_standard", ())):
+    others = () if isinstance(xp, ModuleType) else getattr(xp, "beyond_standard", ())
+    if function is None and (name in _STANDARD or name in others):
         function = getattr(xp, name)
     return function
 
@@ -185,9 +186,7 @@ def in_one_kernel(xp: Namespace, function: Function, *operands: Any) -> Any:
     *operands
         Arrays, of shapes that broadcast, and numbers.
     """
-    at_once = _offered.get((xp, "in_one_kernel"))
-    if at_once is None and not isinstance(xp, ModuleType):
-        at_once = own(xp, "in_one_kernel")
+    at_once = own(xp, "in_one_kernel")
     return function(xp, *operands) if at_once is None else at_once(function, *operands)
 
 
