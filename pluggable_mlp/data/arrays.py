@@ -22,7 +22,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.values import PIXEL_SCALE, Source, Split, as_bytes
+from pluggable_mlp.data.values import PIXEL_SCALE, Split, Splits, as_bytes
 
 PAIRS = {
     "train": ("X", "y"),
@@ -109,7 +109,7 @@ def first_bytes(path: str, count: int) -> bytes:
         raise DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY) from error
 
 
-def read_arrays(path: str) -> Source:
+def read_arrays(path: str) -> Splits:
     """Read a folder with `X.npy` and `y.npy` or of four IDX files, an .npz, or MNIST's pickle.
 
     Raises
@@ -119,16 +119,16 @@ def read_arrays(path: str) -> Source:
     """
     if path.lower().endswith(".npz"):
         arrays = read_npz(path, [name for pair in PAIRS.values() for name in pair])
-        return Source(path, _splits(path, arrays, arrays.__getitem__))
+        return _splits(path, arrays, arrays.__getitem__)
     if not os.path.isdir(path):
         return _read_pickle(path)
     if not os.path.isfile(os.path.join(path, "X.npy")):
         return read_idx_folder(path)
     names = [name.removesuffix(".npy") for name in os.listdir(path) if name.endswith(".npy")]
-    return Source(path, _splits(path, names, lambda name: read_npy(f"{path}/{name}.npy")))
+    return _splits(path, names, lambda name: read_npy(f"{path}/{name}.npy"))
 
 
-def _splits(path: str, names: Collection[str], read: Callable[[str], Array]) -> dict[str, Split]:
+def _splits(path: str, names: Collection[str], read: Callable[[str], Array]) -> Splits:
     """Return the splits whose arrays are among the names of a file or a folder."""
     splits = {}
     for part, pair in PAIRS.items():
@@ -231,7 +231,7 @@ def find_idx(folder: str, file_name: str) -> str | None:
     return next(filter(os.path.isfile, paths), None)
 
 
-def read_idx_folder(folder: str, name: str | None = None) -> Source:
+def read_idx_folder(folder: str) -> Splits:
     """Read a folder with the four IDX files that MNIST and its successors consist of."""
     splits = {}
     for part, file_names in IDX_NAMES.items():
@@ -240,10 +240,10 @@ def read_idx_folder(folder: str, name: str | None = None) -> Source:
             fault = f"the folder has no {missing[0]} and no {missing[0]}.gz"
             raise DataError(folder, fault, "put all four IDX files of the data set into it")
         splits[part] = Split(*map(read_idx, paths))
-    return Source(name or folder, splits)
+    return splits
 
 
-def _read_pickle(path: str) -> Source:
+def _read_pickle(path: str) -> Splits:
     """Read the classic pickle ((x, y), (x, y), (x, y)): training, validation and test part.
 
     It is of protocol 2 (Python 2), 3 or 4, plain or gzipped.  Inputs that are multiples of 1/256
@@ -262,7 +262,7 @@ def _read_pickle(path: str) -> Source:
     pixels = [as_bytes(inputs, PIXEL_SCALE) for inputs, _ in pairs]
     if all(values is not None for values in pixels):
         pairs = [Split(values, y) for values, (_, y) in zip(pixels, pairs, strict=True)]
-    return Source(path, dict(zip(("train", "validation", "test"), pairs, strict=True)))
+    return dict(zip(("train", "validation", "test"), pairs, strict=True))
 
 
 class _DType:

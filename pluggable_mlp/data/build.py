@@ -5,8 +5,9 @@ How rows are prepared belongs in `preparation.py`, the rules that a `Dataset` ke
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,16 @@ from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling
 from pluggable_mlp.data.split import block_of, divide, in_memory, keep_on_disk, needs_blocks
-from pluggable_mlp.data.values import Source, Split, Task, as_inputs, as_values
+from pluggable_mlp.data.values import (
+    PIXEL_SCALE,
+    Split,
+    Splits,
+    Task,
+    as_inputs,
+    as_values,
+    is_frame,
+    source_of,
+)
 from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import choose
@@ -33,19 +43,20 @@ EIGHT_BITS = 128
 STANDARDIZE = "--scaling standard (in Python, scaling='standard')"
 PIXELS = "--scaling pixels"
 
-_DEFAULTS = DataOptions()
+_UNKNOWN: Mapping[str, Any] = {}
 
 
 def build_dataset(
-    source: Source,
-    options: DataOptions = _DEFAULTS,
+    splits: Splits,
+    options: DataOptions,
     preparation: Preparation | None = None,
+    origin: Mapping[str, Any] = _UNKNOWN,
     *,
     in_files: bool = False,
 ) -> Dataset:
     """Convert the contents of a file to a `Dataset`.
 
-    If the source has no test split, `choose_examples` makes one; a share of the training
+    If there is no test split, `choose_examples` makes one; a share of the training
     examples is kept for validation if requested.
 
     uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  All others
@@ -61,6 +72,20 @@ def build_dataset(
     The classes are the labels of the training part, in increasing order.  Numbers to predict
     become floats as inputs do.
 
+    Parameters
+    ----------
+    splits : mapping of str to Split
+        Inputs and targets as a file holds them, neither converted nor checked.
+    options : DataOptions
+        Their `data` are the name for errors.
+    preparation : Preparation, optional
+    origin : mapping
+        What else is known: `scale`, the value of one unit of a pixel; of a table the `target_names`
+        and the `header` as in `Preparation`, `categorical`, columns of numbers that are
+        categories, and `groups` (n,), the group of each row, which is not divided.
+    in_files : bool, default False
+        As for `load_dataset`.
+
     Raises
     ------
     DataError
@@ -68,22 +93,22 @@ def build_dataset(
     ValueError
         If there is no such task.
     """
-    block_size = options.block_size
-    needed = needs_blocks((split.inputs for split in source.splits.values()), block_size)
-    source = keep_on_disk(source, block_size, in_files)
-    name = source.name
+    block_size, name = options.block_size, source_of(options.data)
+    needed = needs_blocks((split.inputs for split in splits.values()), block_size)
+    splits = keep_on_disk(splits, block_size, in_files)
     if preparation is not None:
         task = preparation.task
     elif options.task is None:
-        task = values.find_task(name, source.splits["train"].targets)
+        task = values.find_task(name, splits["train"].targets)
     else:
         task = values.as_task(options.task)
     recipe = make_recipe(options.recipe or NONE)
-    if preparation is None and not source.is_table:  # errors count examples as the source does
-        source = _with_features(source)
-    splits, shares = divide(source, options, task, recipe.validation)
+    if preparation is None and not is_frame(splits["train"].inputs):
+        # Before they are divided: errors count examples as the file does.
+        splits = {part: Split(as_inputs(name, part, x), y) for part, (x, y) in splits.items()}
+    splits, shares = divide(splits, options, task, recipe.validation, origin.get("groups"))
     if preparation is None:
-        splits, preparation = _fit(source, splits, task, options, recipe)
+        splits, preparation = _fit(splits, task, options, recipe, origin)
     else:
         splits = {
             part: preparation.apply(name, split, block_size) for part, split in splits.items()
@@ -101,55 +126,46 @@ def build_dataset(
     )
 
 
-def _with_features(source: Source) -> Source:
-    """Return a source of arrays with inputs (n, features)."""
-    splits = {
-        part: Split(as_inputs(source.name, part, inputs), targets)
-        for part, (inputs, targets) in source.splits.items()
-    }
-    return replace(source, splits=splits)
-
-
 def _fit(
-    source: Source, splits: dict[str, Split], task: Task, options: DataOptions, recipe: Recipe
-) -> tuple[dict[str, Split], Preparation]:
+    splits: Splits, task: Task, options: DataOptions, recipe: Recipe, origin: Mapping[str, Any]
+) -> tuple[Splits, Preparation]:
     """Return all splits prepared, and the preparation fitted on the training part."""
-    name = source.name
-    arrays, columns = _as_arrays(source, splits, recipe)
-    kind = options.scaling or recipe.scaling or ("standard" if source.is_table else NO_SCALING)
-    inputs, fitted = _scaled_inputs(source, kind, arrays, options.seed, recipe.embedded)
+    name, targets = source_of(options.data), splits["train"].targets
+    is_table, unit = is_frame(splits["train"].inputs), origin.get("scale", PIXEL_SCALE)
+    arrays, columns = _as_arrays(name, splits, recipe, origin.get("categorical", ()))
+    kind = options.scaling or recipe.scaling or ("standard" if is_table else NO_SCALING)
+    inputs, fitted = _scaled_inputs(name, kind, arrays, unit, options.seed, recipe.embedded)
     inputs = in_memory(inputs, options.block_size)
     train = inputs["train"]
-    scale = source.pixel_scale if train.dtype == np.uint8 else None
-    unit = scale or 1.0
+    scale = unit if train.dtype == np.uint8 else None
     if scale is None and options.scaling is None and fitted is None:
-        _warn_of_large_numbers(source, train)
-    targets, class_labels, of_targets = _prepared_targets(
-        name, splits, task, options.target_scaling
-    )
-    were_pixels = arrays["train"].dtype == np.uint8
+        _warn_of_large_numbers(name, train)
+    of_targets = _target_scaling(name, targets, task, options.target_scaling)
     preparation = Preparation(
         features=train.shape[1],
-        scale=source.pixel_scale if scale or were_pixels else None,
-        input_range=(float(train.min()) * unit, float(train.max()) * unit),
-        class_labels=class_labels,
+        scale=unit if scale or arrays["train"].dtype == np.uint8 else None,
+        input_range=(float(train.min()) * (scale or 1.0), float(train.max()) * (scale or 1.0)),
+        class_labels=values.classes_of(name, targets) if task == "classification" else None,
         task=task,
-        target_names=_target_names(source, task, targets["train"]),
+        target_names=origin.get("target_names") or _target_names(task, targets),
         target_scaling=of_targets,
         columns=columns,
         plain=not isinstance(arrays["train"], EncodedArray),
         scaling=fitted if isinstance(fitted, Scaling) else None,
         quantiles=fitted if isinstance(fitted, QuantileTransform) else None,
-        order=_order(recipe) if source.is_table else (False, None),
-        edges=_edges(arrays["train"], train, unit, recipe.bins),
-        target_range=_ends(targets["train"], task) if recipe.keeps_range else None,
+        order=_order(recipe) if is_table else (False, None),
+        edges=_edges(arrays["train"], train, scale or 1.0, recipe.bins),
+        target_range=_ends(targets, task, of_targets) if recipe.keeps_range else None,
         pixels=kind == PIXEL_SCALING,
-        header=source.header,
+        header=origin.get("header"),
         encoding=options.encoding,
         decimal=options.decimal,
         examples={part: len(split.targets) for part, split in splits.items()},
     )
-    return {part: Split(inputs[part], targets[part]) for part in splits}, preparation
+    return {
+        part: Split(inputs[part], preparation.targets(name, split.targets, part))
+        for part, split in splits.items()
+    }, preparation
 
 
 def _edges(encoded: Array, inputs: Array, unit: float, bins: int) -> tuple[tuple[float, ...], ...]:
@@ -173,22 +189,22 @@ def _order(recipe: Recipe) -> Order:
     return recipe.pairs is not None, recipe.embedded
 
 
-def _ends(targets: Array, task: Task) -> tuple[float, float] | None:
-    """Return the least and the largest target; None if there are several per example."""
+def _ends(targets: Array, task: Task, scaled: Scaling | None) -> tuple[float, float] | None:
+    """Return the least and the largest scaled target; None if there are several per example."""
     if task != "regression" or (targets.ndim > 1 and targets.shape[1] > 1):
         return None
+    targets = targets if scaled is None else scaled.apply(targets)
     return float(targets.min()), float(targets.max())
 
 
 def _as_arrays(
-    source: Source, splits: dict[str, Split], recipe: Recipe
+    name: str, splits: Splits, recipe: Recipe, categorical: Collection[str]
 ) -> tuple[dict[str, Array], tuple[Column, ...] | None]:
     """Return the inputs of all splits as arrays, and the fitted columns of a table."""
-    name = source.name
-    if not source.is_table:
-        return {part: split.inputs for part, split in splits.items()}, None
     frame = splits["train"].inputs
-    columns = fit_columns(name, frame, categorical=source.categorical, pairs=recipe.pairs)
+    if not is_frame(frame):
+        return {part: split.inputs for part, split in splits.items()}, None
+    columns = fit_columns(name, frame, categorical=categorical, pairs=recipe.pairs)
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
     if left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
@@ -201,14 +217,13 @@ def _as_arrays(
 
 
 def _scaled_inputs(
-    source: Source, kind: str, inputs: dict[str, Array], seed: int, embedded: int | None
+    name: str, kind: str, inputs: dict[str, Array], unit: float, seed: int, embedded: int | None
 ) -> tuple[dict[str, Array], Scaling | QuantileTransform | None]:
     """Return the scaled inputs of all splits, 8-bit pixels times their unit, and the scaling.
 
     The smooth clip scales all features except those of `embedded` columns; other scalings only
     the numbers of a table.
     """
-    name = source.name
     choose(dict.fromkeys([*scaling.NAMES, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     if kind == PIXEL_SCALING:
         return {part: scaling.whole_pixels(name, part, of) for part, of in inputs.items()}, None
@@ -219,7 +234,7 @@ def _scaled_inputs(
         fault = f"is read in blocks, and {kind} scaling sorts all examples"
         raise DataError(name, fault, "take --scaling standard, or --block-size 0")
     if not isinstance(train, EncodedArray):
-        to_values = partial(as_values, unit=source.pixel_scale)
+        to_values = partial(as_values, unit=unit)
         inputs = {part: lazy_map(of, to_values) for part, of in inputs.items()}
         scaled = inputs["train"]
     elif kind == scaling.SMOOTH_CLIP:
@@ -235,38 +250,30 @@ def _scaled_inputs(
     return {part: lazy_map(of, fitted.apply_in_place) for part, of in inputs.items()}, fitted
 
 
-def _prepared_targets(
-    name: str, splits: dict[str, Split], task: Task, asked: str | None
-) -> tuple[dict[str, Array], tuple[int, ...] | tuple[str, ...] | None, Scaling | None]:
-    """Return the targets of all splits as a task takes them, the classes, and the scaling."""
-    targets = {part: split.targets for part, split in splits.items()}
-    if task == "classification":
-        classes = values.classes_of(name, targets["train"])
-        places = partial(values.class_indices, name, class_labels=classes)
-        return {part: places(part, labels=of) for part, of in targets.items()}, classes, None
+def _target_scaling(name: str, targets: Array, task: Task, asked: str | None) -> Scaling | None:
+    """Return the scaling of the training targets (n, …); None if they are not scaled."""
     kind = asked or NO_SCALING
     choose(scaling.LINEAR | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
-    if task == "multilabel" or kind == NO_SCALING:
-        return targets, None, None
-    train = targets["train"]
-    fitted = scaling.fit_scaling(f"{name}, target", kind, as_values(train).reshape(len(train), -1))
-    return {part: fitted.apply(of) for part, of in targets.items()}, None, fitted
+    if task != "regression" or kind == NO_SCALING:
+        return None
+    rows = as_values(targets).reshape(len(targets), -1)
+    return scaling.fit_scaling(f"{name}, target", kind, rows)
 
 
-def _target_names(source: Source, task: Task, targets: Array) -> tuple[str, ...] | None:
-    """Return the names of the target columns; numbers without names are y, or y1, y2, …."""
-    if source.target_names is not None or task == "classification":
-        return source.target_names
+def _target_names(task: Task, targets: Array) -> tuple[str, ...] | None:
+    """Return names for numbers to predict that have none: y, or y1, y2, …."""
+    if task == "classification":
+        return None
     if targets.ndim == 1 or targets.shape[1] == 1:
         return ("y",)
     return tuple(f"y{place + 1}" for place in range(targets.shape[1]))
 
 
-def _warn_of_large_numbers(source: Source, train: Array) -> None:
+def _warn_of_large_numbers(name: str, train: Array) -> None:
     low, high = float(train.min()), float(train.max())
     if max(-low, high) >= EIGHT_BITS:
         warn(
-            source.name,
+            name,
             f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
             f"{STANDARDIZE} makes them so, {PIXELS} divides 8-bit pixels by 256",
         )

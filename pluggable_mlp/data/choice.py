@@ -16,8 +16,8 @@ from pluggable_mlp.data.columns import as_enum, as_texts
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import numbered
-from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table, source_of
-from pluggable_mlp.data.values import Source, Split
+from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table
+from pluggable_mlp.data.values import Split, Splits, source_of
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import closest
 from pluggable_mlp.wording import listed
@@ -35,8 +35,10 @@ MOSTLY = 0.9
 _CODE = r"[+-]?0[0-9]+|\+[0-9]+"
 
 
-def read_table(options: DataOptions, preparation: Preparation | None = None) -> Source:
-    """Read a table of examples, one for each row.
+def read_table(
+    options: DataOptions, preparation: Preparation | None = None
+) -> tuple[Splits, dict[str, Any]]:
+    """Read a table of examples, and its `target_names`, `header` and `groups`.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def read_table(options: DataOptions, preparation: Preparation | None = None) -> 
     inputs = inputs_of(source, frame, header, decimal, preparation, beside)
     splits = {"train": Split(inputs, _as_array(source, targets))}
     groups = None if by is None else _groups(source, frame[by])
-    return Source(source, splits, target_names=tuple(chosen), header=header, groups=groups)
+    return splits, {"target_names": tuple(chosen), "header": header, "groups": groups}
 
 
 def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "DataFrame":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.values import Source, Split, Task
+from pluggable_mlp.data.values import Split, Splits, Task, source_of
 from pluggable_mlp.training.recipes import NONE
 
 if TYPE_CHECKING:
@@ -151,48 +151,57 @@ def read_dataset(
 ) -> Dataset:
     """Return the data set that options describe, as `load_dataset` does."""
     from pluggable_mlp.data.build import build_dataset
-    from pluggable_mlp.data.split import keep_on_disk
 
-    source = load_source(options, preparation)
-    if options.test is None:
-        return build_dataset(source, options, preparation, in_files=in_files)
-    if "test" in source.splits:
-        raise DataError(source.name, "has a test part of its own", "leave --test out")
-    if options.test_share is not None:
+    splits, origin = load_source(options, preparation)
+    if options.test is not None and "test" in splits:
+        raise DataError(source_of(options.data), "has a test part of its own", "leave --test out")
+    if options.test is not None and options.test_share is not None:
         raise DataError(options.test, "is all for testing", "leave --test-share out")
-    dataset = build_dataset(source, options, preparation, in_files=in_files)
+    dataset = build_dataset(splits, options, preparation, origin, in_files=in_files)
+    if options.test is None:
+        return dataset
     fitted = dataset.preparation
     assert fitted is not None
-    others = keep_on_disk(load_source_like(fitted, options.test), options.block_size, in_files)
-    part = examples_like(fitted, others, options.block_size)
+    part = load_for_testing(fitted, options.test, options.block_size, in_files=in_files)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
-    splits = {**dataset.splits, "test": part}
-    return replace(dataset, splits=splits, preparation=counted, test_share=None)
+    whole = {**dataset.splits, "test": part}
+    return replace(dataset, splits=whole, preparation=counted, test_share=None)
 
 
-def load_source_like(preparation: "Preparation", data: Any) -> Source:
-    """Load data like those of training, neither converted nor divided."""
+def load_for_testing(
+    preparation: "Preparation",
+    data: Any,
+    block_size: int | None = None,
+    *,
+    in_files: bool = False,
+) -> Split:
+    """Return the test part of other data, or all if they have none, prepared as in training.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read, or do not fit.
+    """
+    from pluggable_mlp.data.split import keep_on_disk, matched
     from pluggable_mlp.options import DataOptions
 
-    return load_source(DataOptions(data=data), preparation)
+    splits, _ = load_source(DataOptions(data=data), preparation)
+    splits, name = keep_on_disk(splits, block_size, in_files), source_of(data)
+    split = matched(name, "new", splits.get("test", splits["train"]), preparation.task)
+    return preparation.apply(name, split, block_size)
 
 
-def examples_like(
-    preparation: "Preparation", source: Source, block_size: int | None = None
-) -> Split:
-    """Return the test part of other data, or all if they have none, prepared as in training."""
-    from pluggable_mlp.data.split import matched
+def load_source(
+    options: "DataOptions", preparation: "Preparation | None" = None
+) -> tuple[Splits, dict[str, Any]]:
+    """Load a data set as `load_dataset` does, but neither converted nor divided.
 
-    measured = source.splits.get("test", source.splits["train"])
-    split = matched(source.name, "new", measured, preparation.task)
-    return preparation.apply(source.name, split, block_size)
-
-
-def load_source(options: "DataOptions", preparation: "Preparation | None" = None) -> Source:
-    """Load a data set as `load_dataset` does, but neither converted nor divided."""
+    Return also what else is known of its origin: the `scale` of a pixel, or the `target_names` and
+    the `header` of a table.
+    """
     from pluggable_mlp.data.arrays import read_arrays
     from pluggable_mlp.data.choice import read_table
-    from pluggable_mlp.data.mnist import PUBLISHED, load_digits, load_named
+    from pluggable_mlp.data.mnist import DIGIT_SCALE, PUBLISHED, load_digits, load_named
     from pluggable_mlp.data.tables import TABLES, TEXT_FILES, is_table
 
     data: Any = options.data
@@ -207,11 +216,11 @@ def load_source(options: "DataOptions", preparation: "Preparation | None" = None
             option = name.replace("_", "-")
             raise DataError(path, fault, f"leave --{option} out; it is for {', '.join(ends)}")
     if path == "digits":
-        return load_digits()
+        return load_digits(), {"scale": DIGIT_SCALE}
     if path in PUBLISHED:
-        return load_named(path)
+        return load_named(path), {}
     if os.path.isdir(path) or path.lower().endswith(ARRAYS):
-        return read_arrays(path)
+        return read_arrays(path), {}
     raise DataError(
         repr(path),
         "is not a data set",

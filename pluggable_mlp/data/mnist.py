@@ -17,7 +17,7 @@ from pluggable_mlp.data.arrays import (
     read_npz,
 )
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.values import Source, Split
+from pluggable_mlp.data.values import Split, Splits
 from pluggable_mlp.wording import require
 
 ENVIRONMENT = "PLUGGABLE_MLP_DATA"
@@ -69,7 +69,7 @@ PUBLISHED = {
 }
 
 
-def load_digits() -> Source:
+def load_digits() -> Splits:
     """Return the 1,797 handwritten digits of 8 x 8 pixels: 1,541 for training, 256 for testing.
 
     Every seventh image is for testing, whatever the seed.  Seven is a prime: the digits begin
@@ -81,14 +81,11 @@ def load_digits() -> Source:
     with as_file(files(__package__) / "digits.npz") as path:
         inputs, labels = read_npz(str(path), ["X", "y"]).values()
     test = np.arange(len(labels)) % 7 == 6
-    splits = {
-        "train": Split(inputs[~test], labels[~test]),
-        "test": Split(inputs[test], labels[test]),
-    }
-    return Source("digits", splits, pixel_scale=DIGIT_SCALE)
+    parts = {"train": ~test, "test": test}
+    return {part: Split(inputs[rows], labels[rows]) for part, rows in parts.items()}
 
 
-def load_named(name: str) -> Source:
+def load_named(name: str) -> Splits:
     """Return MNIST or Fashion-MNIST: 60,000 images for training, 10,000 for testing.
 
     They are looked for in the folder of the environment variable PLUGGABLE_MLP_DATA, by default the
@@ -111,12 +108,12 @@ def load_named(name: str) -> Source:
     hashes = dict(zip(file_names, PUBLISHED[name].sha256, strict=True))
     missing = [file_name for file_name in file_names if find_idx(folder, file_name) is None]
     if missing and name == "mnist" and os.path.isfile(classic):
-        train, validation, test = read_arrays(classic).splits.values()
+        train, validation, test = read_arrays(classic).values()
         both = zip(train, validation, strict=True)
-        return Source(name, {"train": Split(*map(np.concatenate, both)), "test": test})
+        return {"train": Split(*map(np.concatenate, both)), "test": test}
     for file_name in missing:
         _download(name, folder, f"{file_name}.gz", hashes[file_name])
-    return read_idx_folder(folder, name)
+    return read_idx_folder(folder)
 
 
 def _pooch(name: str) -> Any:

@@ -306,7 +306,7 @@ class Preparation:
         """Return the factor still to be applied to the result of `inputs`; None for values."""
         return self.scale if inputs.dtype == np.uint8 else None
 
-    def targets(self, name: str, targets: Array) -> Array:
+    def targets(self, name: str, targets: Array, part: str = "new") -> Array:
         """Return targets, made by `as_targets`, as the network was trained on them.
 
         Raises
@@ -315,7 +315,7 @@ class Preparation:
             If training never saw a label, or the outputs are not the network's.
         """
         if self.class_labels is not None:
-            return class_indices(name, "new", targets, self.class_labels)
+            return class_indices(name, part, targets, self.class_labels)
         outputs = math.prod(targets.shape[1:])
         if outputs != self.outputs:
             fault = f"its targets have {outputs} columns, the network answers with {self.outputs}"

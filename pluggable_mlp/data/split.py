@@ -8,7 +8,6 @@ Shapes: n examples, inputs (n, ...), targets (n,) or (n, outputs), classes (n,).
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.errors import DataError, warn
-from pluggable_mlp.data.values import Source, Split, Task, as_targets, is_frame
+from pluggable_mlp.data.values import Split, Splits, Task, as_targets, is_frame, source_of
 from pluggable_mlp.fields import BelowOne, convert
 from pluggable_mlp.lazy import LazyArray, as_lazy
 from pluggable_mlp.options import DataOptions
@@ -38,15 +37,19 @@ _PURPOSES = {"test": "split", "validation": "validation"}
 
 
 def divide(
-    source: Source, options: DataOptions, task: Task, usual_validation: float | None = None
+    whole: Splits,
+    options: DataOptions,
+    task: Task,
+    usual_validation: float | None = None,
+    groups: Array | None = None,
 ) -> tuple[dict[str, Split], dict[str, float | None]]:
     """Return all splits, and the shares that were drawn for "test" and "validation", or None.
 
     Sources without a validation part get the usual share, unless one is given.
     """
-    name, validation, test_share = source.name, options.validation, options.test_share
-    groups = source.groups
-    splits = {part: matched(name, part, given, task) for part, given in source.splits.items()}
+    name = source_of(options.data)
+    validation, test_share = options.validation, options.test_share
+    splits = {part: matched(name, part, given, task) for part, given in whole.items()}
     if "test" not in splits:
         usual = TEST_SHARE if options.test is None else 0.0
         test_share = usual if test_share is None else test_share
@@ -207,15 +210,11 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
     return size > LARGEST_IN_MEMORY
 
 
-def keep_on_disk(source: Source, block_size: int | None, in_files: bool = False) -> Source:
-    """Return a source whose inputs stay in their files, if requested or if they need blocks."""
-    inputs = (given.inputs for given in source.splits.values())
-    if not (in_files or needs_blocks(inputs, block_size)):
-        return source
-    splits = {
-        part: given._replace(inputs=in_file(given.inputs)) for part, given in source.splits.items()
-    }
-    return replace(source, splits=splits)
+def keep_on_disk(splits: Splits, block_size: int | None, in_files: bool = False) -> Splits:
+    """Return splits whose inputs stay in their files, if requested or if they need blocks."""
+    if not (in_files or needs_blocks((split.inputs for split in splits.values()), block_size)):
+        return splits
+    return {part: Split(in_file(inputs), targets) for part, (inputs, targets) in splits.items()}
 
 
 def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pluggable_mlp.data.arrays import GET_A_NEW_COPY, check_file, check_unpacked, read_bytes
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.values import source_of
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.wording import counted, require
 
@@ -50,13 +51,6 @@ def as_numbers(texts: "Series", decimal: Decimal) -> "Series":
     import polars
 
     return texts.cast(polars.Float64, strict=False)
-
-
-def source_of(data: object) -> str:
-    """Return the name of a table for errors."""
-    if isinstance(data, str | os.PathLike):
-        return os.fspath(data)
-    return f"{type(data).__module__.partition('.')[0]} data frame"
 
 
 def open_table(

@@ -1,4 +1,4 @@
-"""The contents of a file, a `Source`, and their conversion to the inputs and targets of a task.
+"""The contents of a file, and their conversion to the inputs and targets of a task.
 
 Which columns of a table are targets is decided in `choice.py`, what training takes in `dataset.py`.
 
@@ -6,8 +6,8 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 class labels and class indices (n,).
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Literal, NamedTuple, get_args
 
@@ -40,6 +40,10 @@ REGRESSION = (
 )
 
 
+Splits = Mapping[str, "Split"]
+"""The examples of a file by their part: "train", perhaps "test" and "validation"."""
+
+
 class Split(NamedTuple):
     """The inputs of examples, and their targets.
 
@@ -63,40 +67,11 @@ class Split(NamedTuple):
     targets: Array
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """Inputs and targets as a file holds them, neither converted nor checked.
-
-    Parameters
-    ----------
-    name : str
-        The file, folder or name of the data, for errors.
-    splits : mapping of str to Split
-        "train", and what the source keeps apart from it: "test", "validation".
-    pixel_scale : float
-        The value of one unit of a pixel, a power of two.
-    target_names : tuple of str, optional
-        The names of a table's target columns.
-    header : bool, optional
-        Whether the first line of a text names the columns; None for other files.
-    categorical : set of str, optional
-        Columns of numbers that are categories.
-    groups : array of int64 (n,), optional
-        The group of each row of "train", from 0; rows of a group are not divided.
-    """
-
-    name: str
-    splits: Mapping[str, Split]
-    pixel_scale: float = PIXEL_SCALE
-    target_names: tuple[str, ...] | None = None
-    header: bool | None = None
-    categorical: Collection[str] = ()
-    groups: Array | None = None
-
-    @property
-    def is_table(self) -> bool:
-        """Whether it is a table, in which each column has its own unit."""
-        return is_frame(self.splits["train"].inputs)
+def source_of(data: object) -> str:
+    """Return the name of data for errors: a path, or the kind of a data frame."""
+    if isinstance(data, str | os.PathLike):
+        return os.fspath(data)
+    return f"{type(data).__module__.partition('.')[0]} data frame"
 
 
 def is_frame(inputs: object) -> bool:

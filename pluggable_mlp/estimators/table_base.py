@@ -33,7 +33,7 @@ from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numbered
-from pluggable_mlp.data.values import Source, Split, Task, as_targets
+from pluggable_mlp.data.values import Split, Task, as_targets
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.parameters import (
     Arithmetic,
@@ -246,13 +246,15 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
         self._refuse_zeros(weights)
         dataset = build_dataset(
-            Source("X", parts, categorical=categorical),
+            parts,
             settings.data_options().completed(
                 Facts(self._task),
+                data="X",
                 validation=None if "validation" in parts else 0.0,
                 block_size=1,  # categories are codes until the fit has their rows
                 test_share=0.0,
             ),
+            origin={"categorical": categorical},
         )
         if eval_set is not None:
             assert dataset.preparation is not None

@@ -17,7 +17,8 @@ from sklearn.utils.validation import validate_data
 
 from pluggable_mlp.data.choice import TEXTS, inputs_of, typed
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.tables import open_table, source_of
+from pluggable_mlp.data.tables import open_table
+from pluggable_mlp.data.values import source_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.wording import require

@@ -11,12 +11,11 @@ from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.data.load import examples_like, load_inputs, load_source_like
+from pluggable_mlp.data.load import load_for_testing, load_inputs
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import (
     block_of,
     in_file,
-    keep_on_disk,
     needs_blocks,
 )
 from pluggable_mlp.data.values import Split
@@ -141,10 +140,8 @@ class SavedRun:
             inputs, targets = self._own_test_part(None)
             size = self.settings.block_size
         else:
-            source = load_source_like(self.preparation, data)
-            needed = needs_blocks((split.inputs for split in source.splits.values()), None)
-            inputs, targets = examples_like(self.preparation, keep_on_disk(source, None))
-            size = self.settings.block_size or block_of(inputs, needed)
+            inputs, targets = load_for_testing(self.preparation, data)
+            size = self.settings.block_size or block_of(inputs, needed=True)
         arithmetic = self.settings.arithmetic
         examples = make_examples(
             self.mlp,

@@ -8,7 +8,6 @@ import pytest
 from pluggable_mlp.data import DataError, DataWarning, Split
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.split import choose_examples
-from pluggable_mlp.data.values import Source
 from pluggable_mlp.options import DataOptions
 from tests.together import together
 
@@ -18,11 +17,11 @@ LABELS = np.array([0, 1, 1])
 def source(train, **others):
     """What a reader gives, from pairs of inputs and targets."""
     pairs = {"train": train, **others}
-    return Source("example", {part: Split(*pair) for part, pair in pairs.items()})
+    return {part: Split(*pair) for part, pair in pairs.items()}
 
 
 def build(inputs, labels=LABELS):
-    return build_dataset(source((inputs, labels), test=(inputs, labels)))
+    return build_dataset(source((inputs, labels), test=(inputs, labels)), DataOptions("example"))
 
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
@@ -69,7 +68,7 @@ WHOLE = np.array([[0, 3], [128, 255], [7, 9]])
 @pytest.mark.parametrize("dtype", ["int64", "uint16", ">i4", "float16", "float32", "float64"])
 def test_pixels_of_any_dtype_are_asked_for(dtype):
     given = source((WHOLE.astype(dtype), LABELS), test=(WHOLE.astype("uint8"), LABELS))
-    found = build_dataset(given, DataOptions(scaling="pixels"))
+    found = build_dataset(given, DataOptions("example", scaling="pixels"))
     assert found.train.inputs.dtype == np.uint8
     assert found.scale == 1 / 256
     assert found.sha256() == build(WHOLE.astype("uint8")).sha256()
@@ -81,7 +80,7 @@ def test_other_numbers_are_no_pixels(wrong):
     inputs[2, 1] = wrong
     given = source((WHOLE, LABELS), test=(inputs, LABELS))
     with pytest.raises(DataError, match="example: the test inputs, from .* are not 8-bit pixels"):
-        build_dataset(given, DataOptions(scaling="pixels"))
+        build_dataset(given, DataOptions("example", scaling="pixels"))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,9 @@ def test_other_numbers_are_values_and_large_ones_warn(inputs, told):
     assert dataset.scale is None
     assert dataset.train.inputs.tolist() == inputs.tolist()
     given = source((inputs, LABELS), test=(inputs, LABELS))
-    assert build_dataset(given, DataOptions(scaling="none")).scale is None  # without a word
+    assert (
+        build_dataset(given, DataOptions("example", scaling="none")).scale is None
+    )  # without a word
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_other_numbers_are_values_and_large_ones_warn(inputs, told):
 )
 def test_regression_targets_are_kept_as_floats(check_rules, targets, kept, outputs):
     split = (np.zeros((3, 1)), targets)
-    dataset = build_dataset(source(split, test=split), DataOptions(task="regression"))
+    dataset = build_dataset(source(split, test=split), DataOptions("example", task="regression"))
     check_rules(dataset)
     assert dataset.train.targets.dtype == np.dtype(kept)
     assert dataset.train.targets.tolist() == targets.tolist()
@@ -137,7 +138,7 @@ def test_regression_targets_are_kept_as_floats(check_rules, targets, kept, outpu
 def test_invalid_regression_targets_are_refused(targets, fault):
     split = (np.zeros((3, 1)), targets)
     with pytest.raises(DataError) as caught:
-        build_dataset(source(split, test=split), DataOptions(task="regression"))
+        build_dataset(source(split, test=split), DataOptions("example", task="regression"))
     assert str(caught.value).startswith("example: ")
     assert fault in str(caught.value)
 
@@ -146,7 +147,9 @@ def test_regression_targets_are_divided_only_by_the_seed():
     """None is left to training for being alone of its kind."""
     inputs, numbers = np.arange(700.0)[:, None] / 8, np.arange(700.0)
     first, again, other = (
-        build_dataset(source((inputs, numbers)), DataOptions(task="regression", seed=seed))
+        build_dataset(
+            source((inputs, numbers)), DataOptions("example", task="regression", seed=seed)
+        )
         for seed in (0, 0, 1)
     )
     assert (first.train.inputs.size, first.test.inputs.size) == (600, 100)
@@ -154,7 +157,7 @@ def test_regression_targets_are_divided_only_by_the_seed():
         assert (split.inputs[:, 0] * 8).tolist() == split.targets.tolist()
     assert first.sha256() == again.sha256() != other.sha256()
     with pytest.raises(DataError, match="example: 0.143 of 6 examples are 0 for test; give more"):
-        build_dataset(source((inputs[:6], numbers[:6])), DataOptions(task="regression"))
+        build_dataset(source((inputs[:6], numbers[:6])), DataOptions("example", task="regression"))
 
 
 def test_one_of_seven_is_for_testing_stratified_by_class():
@@ -201,7 +204,8 @@ def test_what_is_not_finite_is_named_by_its_place_in_the_source(tmp_path, block_
         fault = f"feature 2 of example {row} of the train inputs is nan"
         with pytest.raises(DataError, match=fault):
             build_dataset(
-                source((stored, y)), DataOptions(validation=validation, block_size=block_size)
+                source((stored, y)),
+                DataOptions("example", validation=validation, block_size=block_size),
             )
 
 
@@ -209,6 +213,7 @@ def test_numbers_that_are_categories_are_features_of_categories():
     frame = pytest.importorskip("polars").DataFrame(
         {"code": [3.0, 1.0, 3.0] * 4, "x": [*range(12)]}
     )
-    given = Source("X", {"train": Split(frame, np.arange(12) % 2)}, categorical={"code"})
-    found = build_dataset(given, DataOptions(test_share=0.0, scaling="none"))
+    given = {"train": Split(frame, np.arange(12) % 2)}
+    options = DataOptions("X", test_share=0.0, scaling="none")
+    found = build_dataset(given, options, origin={"categorical": {"code"}})
     assert found.train.inputs[:2].tolist() == [[0, 1, 0], [1, 0, 1]]

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, load_dataset
-from pluggable_mlp.data.arrays import read_arrays
-from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.lazy import StoredArray
-from pluggable_mlp.options import DataOptions
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(200, 224))
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x04" + b"\2\0\1\2"
@@ -19,7 +16,6 @@ FILES = {
     "t10k-images-idx3-ubyte": IMAGES,
     "t10k-labels-idx1-ubyte": LABELS,
 }
-CLASSES = DataOptions(task="classification")
 
 
 def write_folder(folder, files, pack=bytes, suffix=""):
@@ -37,7 +33,7 @@ def packing(request):
 
 
 def test_a_folder_is_read(tmp_path, packing, check_rules):
-    dataset = build_dataset(read_arrays(write_folder(tmp_path / "data", FILES, *packing)))
+    dataset = load_dataset(write_folder(tmp_path / "data", FILES, *packing))
     check_rules(dataset)
     assert dataset.train.inputs.dtype == np.uint8
     assert dataset.train.inputs.tolist() == [list(range(k, k + 6)) for k in range(200, 224, 6)]
@@ -59,7 +55,7 @@ def test_rows_of_a_plain_file_are_read_when_they_are_taken(tmp_path, packing):
 def test_a_missing_file_is_named(tmp_path, name):
     files = {other: data for other, data in FILES.items() if other != name}
     with pytest.raises(DataError, match=f"no {name} and no {name}.gz"):
-        build_dataset(read_arrays(write_folder(tmp_path / "data", files)))
+        load_dataset(write_folder(tmp_path / "data", files))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +76,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
     folder = write_folder(tmp_path / "data", FILES | {"t10k-images-idx3-ubyte": data})
     with pytest.raises(DataError) as caught:
-        build_dataset(read_arrays(folder), CLASSES)
+        load_dataset(folder, task="classification")
     assert fault in str(caught.value)
     assert folder in str(caught.value)
 
@@ -99,5 +95,5 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
 def test_labels_that_do_not_fit_are_named(tmp_path, labels, fault):
     folder = write_folder(tmp_path / "data", FILES | {"train-labels-idx1-ubyte": labels})
     with pytest.raises(DataError) as caught:
-        build_dataset(read_arrays(folder), CLASSES)
+        load_dataset(folder, task="classification")
     assert fault in str(caught.value)

@@ -15,9 +15,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, mnist
+from pluggable_mlp.data import DataError, load_dataset, mnist
 from pluggable_mlp.data.arrays import IDX_NAMES
-from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.mnist import Published, load_named
 
 GENERATOR = np.random.default_rng(0)
@@ -105,7 +104,7 @@ def publish(monkeypatch):
 
 
 def check_is_all_of_it(name):
-    dataset = build_dataset(load_named(name))
+    dataset = load_dataset(name)
     assert dataset.name == name
     assert (dataset.scale, dataset.outputs) == (1 / 256, 3)
     assert dataset.splits.keys() == {"train", "test"}
@@ -202,7 +201,7 @@ def test_mnist_and_fashion_mnist_are_the_published_ones(real_data, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(real_data))
     for name, first_labels in (("mnist", [5, 0, 4, 1, 9]), ("fashion-mnist", [9, 0, 0, 3, 0])):
-        dataset = build_dataset(load_named(name))
+        dataset = load_dataset(name)
         assert dataset.train.inputs.shape == (60_000, 784)
         assert dataset.test.inputs.shape == (10_000, 784)
         assert dataset.train.targets[:5].tolist() == first_labels

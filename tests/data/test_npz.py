@@ -14,7 +14,7 @@ from pluggable_mlp.options import DataOptions
 X = np.arange(42, dtype=np.float64).reshape(14, 3) / 4 - 5
 Y = np.arange(14) % 3
 
-CLASSES = DataOptions(task="classification")
+CLASSES = DataOptions("table.npz", task="classification")
 
 
 def npz(compress=False, **arrays):
@@ -34,11 +34,11 @@ def read(scratch):
 
 
 def check_is_all_of_it(source, dtype):
-    inputs, labels = source.splits["train"]
+    inputs, labels = source["train"]
     assert inputs.dtype == np.dtype(dtype)
     assert inputs.tolist() == X.tolist()
     assert labels.tolist() == Y.tolist()
-    assert list(source.splits) == ["train"]
+    assert list(source) == ["train"]
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -47,7 +47,7 @@ def check_is_all_of_it(source, dtype):
 def test_npz_is_read_as_it_is(read, check_rules, compress, dtype, order):
     source = read(npz(compress, X=X.astype(dtype, order=order), y=Y))
     check_is_all_of_it(source, dtype)
-    dataset = build_dataset(source)
+    dataset = build_dataset(source, CLASSES)
     check_rules(dataset)
     assert dataset.train.inputs.dtype == np.dtype(dtype).newbyteorder("=")
     assert dataset.train.inputs.flags.c_contiguous
@@ -57,7 +57,7 @@ def test_npz_is_read_as_it_is(read, check_rules, compress, dtype, order):
 
 def test_npz_of_bytes_holds_pixels(read, check_rules):
     images = np.arange(200, 200 + 14 * 4, dtype=np.uint8).reshape(14, 2, 2)
-    dataset = build_dataset(read(npz(X=images, y=Y, X_test=images, y_test=Y)))
+    dataset = build_dataset(read(npz(X=images, y=Y, X_test=images, y_test=Y)), CLASSES)
     check_rules(dataset)
     assert dataset.scale == 1 / 256
     assert dataset.train.inputs.tolist() == images.reshape(14, 4).tolist()
@@ -116,12 +116,16 @@ def test_a_bad_npz_is_named_with_its_fault(read, data, fault):
 def test_every_pair_is_a_split(read):
     pairs = {"X": X, "y": Y, "X_validation": X[:3], "y_validation": Y[:3]}
     source = read(npz(**pairs, X_test=X[3:5], y_test=Y[3:5]))
-    assert {part: split.targets.tolist() for part, split in source.splits.items()} == {
+    assert {part: split.targets.tolist() for part, split in source.items()} == {
         "train": Y.tolist(),
         "test": Y[3:5].tolist(),
         "validation": Y[:3].tolist(),
     }
-    assert read(npz(**pairs)).splits.keys() == {"train", "validation"}
-    assert build_dataset(read(npz(**pairs))).splits.keys() == {"train", "test", "validation"}
+    assert read(npz(**pairs)).keys() == {"train", "validation"}
+    assert build_dataset(read(npz(**pairs)), CLASSES).splits.keys() == {
+        "train",
+        "test",
+        "validation",
+    }
     with pytest.raises(DataError, match="has no y_validation"):
         read(npz(X=X, y=Y, X_validation=X))

@@ -25,11 +25,15 @@ def parts(inputs=INPUTS, labels=LABELS):
 
 
 @pytest.fixture(scope="session")
-def pairs_of(scratch):
+def path(scratch):
+    return scratch / "mnist.pkl.gz"
+
+
+@pytest.fixture(scope="session")
+def pairs_of(path):
     """Read the bytes of a pickle: its pairs."""
 
     def read_bytes(data):
-        path = scratch / "mnist.pkl.gz"
         path.write_bytes(data)
         return read_arrays(str(path))
 
@@ -37,8 +41,9 @@ def pairs_of(scratch):
 
 
 @pytest.fixture(scope="session")
-def read(pairs_of):
-    return lambda data: build_dataset(pairs_of(data), DataOptions(task="classification"))
+def read(path, pairs_of):
+    options = DataOptions(str(path), task="classification")
+    return lambda data: build_dataset(pairs_of(data), options)
 
 
 @together("dtype", [np.float32, np.float64, ">f4", np.uint8])
@@ -58,7 +63,7 @@ def test_pixels_over_256_become_pixels_again(read, check_rules, dtype, protocol,
 @together("make", [np.ascontiguousarray, np.asfortranarray])
 def test_arrays_keep_their_dtype_and_order(pairs_of, dtype, make):
     array = make(100 - np.arange(6).reshape(2, 3).astype(dtype))
-    for split in pairs_of(pickle.dumps([(array, array)] * 3)).splits.values():
+    for split in pairs_of(pickle.dumps([(array, array)] * 3)).values():
         for found in split:
             np.testing.assert_array_equal(found, array, strict=True)
 
@@ -81,7 +86,7 @@ def three_pairs(array):
 def test_an_array_of_python_2_is_read(pairs_of):
     array = array_of_python_2()
     np.testing.assert_array_equal(pickle.loads(array + b".", encoding="latin1"), [[0.5], [-2.0]])
-    for split in pairs_of(three_pairs(array)).splits.values():
+    for split in pairs_of(three_pairs(array)).values():
         np.testing.assert_array_equal(split.inputs, np.float32([[0.5], [-2.0]]), strict=True)
 
 

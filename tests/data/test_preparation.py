@@ -10,7 +10,6 @@ import pytest
 from pluggable_mlp.data import DataError, DataWarning, Split, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.values import Source
 from pluggable_mlp.options import DataOptions
 
 PIXELS = Preparation(features=2, scale=1 / 16, input_range=(0.0, 1.0), class_labels=(0, 1))
@@ -20,8 +19,8 @@ NUMBERS = Preparation(features=2, scale=None, input_range=(-2.0, 3.0), class_lab
 def test_it_is_that_of_the_training_part():
     inputs, labels = np.array([[-2.0, 0.5], [3.0, 0.0]]), np.array([7, -7])
     test = Split(np.array([[-90.0, 90.0]]), np.array([7]))
-    source = Source("example", {"train": Split(inputs, labels), "test": test})
-    fitted = build_dataset(source).preparation
+    source = {"train": Split(inputs, labels), "test": test}
+    fitted = build_dataset(source, DataOptions("example")).preparation
     assert fitted == Preparation(2, None, (-2.0, 3.0), (-7, 7), examples={"train": 2, "test": 1})
     assert load_dataset("digits").preparation == Preparation(
         64, 1 / 16, (0.0, 1.0), tuple(range(10)), examples={"train": 1541, "test": 256}
@@ -30,7 +29,7 @@ def test_it_is_that_of_the_training_part():
 
 def test_regression_targets_have_no_classes():
     inputs, numbers = np.arange(14.0).reshape(7, 2), np.arange(7.0)
-    source = Source("example", {"train": Split(inputs, numbers)})
+    source = {"train": Split(inputs, numbers)}
     fitted = build_dataset(source, DataOptions(task="regression")).preparation
     assert (fitted.task, fitted.class_labels, fitted.target_names) == ("regression", None, ("y",))
     assert fitted.targets("file", np.array([0.5, -9.0])).tolist() == [0.5, -9.0]

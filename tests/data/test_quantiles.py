@@ -12,7 +12,7 @@ from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, bin_edges, fit_quantiles
-from pluggable_mlp.data.values import Source, Split
+from pluggable_mlp.data.values import Split
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.randomness import normal
 from tests.published import recorded
@@ -93,7 +93,7 @@ TABLE = frame_of(
 
 def prepared(recipe):
     targets = np.array([0, 1, 0, 1, 0])
-    source = Source("example", {"train": Split(TABLE, targets)})
+    source = {"train": Split(TABLE, targets)}
     with pytest.warns(DataWarning, match=r"not used: 'constant' \(it is 0 in all rows\)"):
         return build_dataset(source, DataOptions(validation=0.0, test_share=0.0, recipe=recipe))
 

@@ -7,7 +7,6 @@ import pytest
 
 from pluggable_mlp.data import DataError, Split, load_dataset
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.values import Source
 from pluggable_mlp.options import DataOptions
 
 LABELS = np.array([0, 1, 1])
@@ -15,8 +14,8 @@ LABELS = np.array([0, 1, 1])
 
 def build(inputs, labels):
     both = Split(inputs, labels)
-    source = Source("example", {"train": both, "test": both})
-    return build_dataset(source, DataOptions(task="classification"))
+    source = {"train": both, "test": both}
+    return build_dataset(source, DataOptions("example", task="classification"))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_a_label_that_training_never_saw_is_named(part):
     splits = {"train": own, "test": own, part: other}
     fault = f"example: a {part} label is 2, which training never saw (it saw 0, 1); leave"
     with pytest.raises(DataError, match=re.escape(fault)):
-        build_dataset(Source("example", splits))
+        build_dataset(splits, DataOptions("example"))
 
 
 EVEN = np.arange(600) % 30

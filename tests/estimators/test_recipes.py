@@ -7,7 +7,7 @@ import pytest
 
 from pluggable_mlp import first_state, get_backend, training_step
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.values import Source, Split
+from pluggable_mlp.data.values import Split
 from pluggable_mlp.network.layers import Dropout, Rng
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.settings import Settings
@@ -78,7 +78,7 @@ def prepared(recipe, task):
         test_share=0.0,
         recipe=f"realmlp-{recipe}",
     )
-    dataset = build_dataset(Source("example", {"train": split}), options)
+    dataset = build_dataset({"train": split}, options)
     inputs, targets = dataset.train
     return inputs[:], targets if task == "classification" else targets[:, None]
 
