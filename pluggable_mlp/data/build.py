@@ -96,12 +96,9 @@ def build_dataset(
     block_size, name = options.block_size, source_of(options.data)
     needed = needs_blocks((split.inputs for split in splits.values()), block_size)
     splits = keep_on_disk(splits, block_size, in_files)
-    if preparation is not None:
-        task = preparation.task
-    elif options.task is None:
+    task = options.task if preparation is None else preparation.task
+    if task is None:
         task = values.find_task(name, splits["train"].targets)
-    else:
-        task = values.as_task(options.task)
     recipe = make_recipe(options.recipe or NONE)
     if preparation is None and not is_frame(splits["train"].inputs):
         # Before they are divided: errors count examples as the file does.

@@ -5,11 +5,12 @@ Readers and preparation are imported only when they are needed, because `load_da
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Splits, Task, source_of
+from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.training.recipes import NONE
 
 if TYPE_CHECKING:
@@ -24,20 +25,9 @@ def load_dataset(
     seed: int = 0,
     task: Task | None = None,
     *,
-    target: str | None = None,
-    scaling: str | None = None,
-    validation: float | None = None,
-    validation_by: str | None = None,
-    target_scaling: str | None = None,
-    block_size: int | None = 0,
-    test: Any = None,
-    test_share: float | None = None,
-    header: bool | None = None,
-    encoding: str | None = None,
-    decimal: Literal["point", "comma"] = "point",
-    recipe: str = NONE,
     preparation: "Preparation | None" = None,
     in_files: bool = False,
+    **options: Any,
 ) -> Dataset:
     """Load a data set by its name or its path, or take one from a data frame.
 
@@ -56,6 +46,22 @@ def load_dataset(
     task : {"classification", "multilabel", "regression"}, optional
         Whether targets are class labels, rows of yes or no, or numbers to predict; by default
         determined by the targets (see `find_task`).
+    preparation : Preparation, optional
+        The preparation of an earlier data set, which replaces the task, the target, the scalings,
+        the header, the encoding and the decimal mark.  By default one is fitted on the training
+        part.
+    in_files : bool, default False
+        Whether the inputs of .npy and IDX files of any size stay on disk, without blocks: for
+        processes that each read the rows that they need.
+    **options
+        Those of `pluggable-mlp train` that are listed below.
+
+    Returns
+    -------
+    Dataset
+
+    Other Parameters
+    ----------------
     target : str, optional
         The column of a table to predict, by its name or its place, counted from 1; several are
         separated by commas.  By default the last.
@@ -92,17 +98,6 @@ def load_dataset(
     recipe : str, default "none"
         A name in `RECIPES`.  A recipe scales features, keeps a validation part and encodes
         categories in its own way; see docs/how-to/tables.md.
-    preparation : Preparation, optional
-        The preparation of an earlier data set, which replaces the task, the target, the scalings,
-        the header, the encoding and the decimal mark.  By default one is fitted on the training
-        part.
-    in_files : bool, default False
-        Whether the inputs of .npy and IDX files of any size stay on disk, without blocks: for
-        processes that each read the rows that they need.
-
-    Returns
-    -------
-    Dataset
 
     Raises
     ------
@@ -120,30 +115,18 @@ def load_dataset(
     >>> digits.train.inputs.dtype.name, digits.scale, digits.features, digits.outputs
     ('uint8', 0.0625, 64, 10)
     """
+    from pluggable_mlp.fields import convert, fields_of
     from pluggable_mlp.options import DataOptions
 
-    if header not in (None, True, False):
-        raise ValueError(f"header is {header!r}, expected True, False or None")
-    if decimal not in ("point", "comma"):
-        raise ValueError(f"decimal is {decimal!r}, expected 'point' or 'comma'")
-    options = DataOptions(
-        data=spec,
-        task=task,
-        target=target,
-        header=None if header is None else "yes" if header else "no",
-        encoding=encoding,
-        decimal=decimal,
-        scaling=scaling,
-        target_scaling=target_scaling,
-        test=test,
-        test_share=test_share,
-        validation=validation,
-        validation_by=validation_by,
-        recipe=recipe,
-        block_size=block_size,
-        seed=seed,
-    )
-    return read_dataset(options, preparation, in_files=in_files)
+    known = fields_of(DataOptions)
+    refuse_unknown("load_dataset", options, known)
+    values: dict[str, Any] = {"recipe": NONE, "block_size": 0, **options}
+    values |= {"seed": seed, "task": task}
+    if isinstance(values.get("header"), bool):
+        values["header"] = "yes" if values["header"] else "no"
+    for name in values.keys() - {"test"}:  # which may be a data frame
+        convert(name, values[name], known[name].annotation)
+    return read_dataset(DataOptions(data=spec, **values), preparation, in_files=in_files)
 
 
 def read_dataset(

@@ -9,14 +9,13 @@ class labels and class indices (n,).
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.lazy import LazyArray, blocks, lazy_map
-from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import listed
 
 Task = Literal["classification", "multilabel", "regression"]
@@ -160,12 +159,6 @@ def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
         if not ((units >= 0) & (units <= 255) & (units == np.floor(units))).all():
             return None
     return lazy_map(values, lambda rows: (rows / unit).astype(np.uint8))
-
-
-def as_task(task: str) -> Task:
-    """Return the task of this name; ValueError if there is none."""
-    tasks: dict[str, Task] = {name: name for name in get_args(Task)}
-    return choose(tasks, task, "task")
 
 
 def find_task(name: str, targets: Array) -> Task:
