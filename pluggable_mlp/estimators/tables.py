@@ -170,7 +170,9 @@ class TableClassifier(ClassifierMixin, BaseTable):
         labels = column_or_1d(check_targets(self, frame, y, numeric=False))
         for row, label in enumerate(labels.tolist() if labels.dtype.kind in "OmM" else (), 1):
             if not isinstance(label, str):
-                raise ValueError(f"y holds {label!r} in row {row}, expected only texts as objects")
+                raise ValueError(
+                    f"Unknown label type: y holds {label!r} in row {row}, expected only texts"
+                )
         check_classification_targets(labels)
         if is_new:
             self.classes_, indices = np.unique(labels, return_inverse=True)
