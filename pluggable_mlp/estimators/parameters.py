@@ -187,15 +187,6 @@ class EstimatorParameters(BaseEstimator):
         """Whether the solver takes all examples at once: lbfgs."""
         return self.solver == "lbfgs" or isinstance(self.solver, LBFGS)
 
-    def _list_of_callbacks(self) -> list[Callback]:
-        """Return the callbacks, or raise a TypeError."""
-        given: Any = self.callbacks
-        callbacks = [given] if callable(given) else [*(given or ())]
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks holds {callback!r}, expected functions of estimators")
-        return callbacks
-
     def _network(self, inputs: int, outputs: int, loss: Loss) -> PenalizedMLP:
         """Return the network that the parameters describe."""
         activation = self.activation
@@ -341,7 +332,8 @@ class FittedMLP(EstimatorParameters, ABC):
 
     def _is_stopped(self, parameters: Parameters) -> bool:
         """Call the callbacks with the parameters so far, and return whether one asks to stop."""
-        callbacks = self._list_of_callbacks()
+        given = self.callbacks
+        callbacks = [given] if callable(given) else given or ()
         if callbacks:
             self._keep_at_home(parameters)
         answers = [callback(self) is True for callback in callbacks]  # all are called
