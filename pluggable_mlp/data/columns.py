@@ -87,12 +87,12 @@ class Column:
         """Whether it holds texts that are used."""
         return self.kind in ("category", "presence", "sign", "one-hot")
 
-    @property
+    @cached_property
     def is_boolean(self) -> bool:
         """Whether its categories are booleans."""
         return bool(self.categories) and _are_booleans(self.categories)
 
-    @property
+    @cached_property
     def is_used(self) -> bool:
         """Whether it becomes a feature."""
         return self.kind != "left out"
@@ -102,7 +102,7 @@ class Column:
         """Whether a feature marks missing values."""
         return self.kind in ("number", "category", "presence") and self.missing > 0
 
-    @property
+    @cached_property
     def is_category(self) -> bool:
         """Whether each of its categories becomes a feature."""
         return self.kind in ("category", "one-hot")
