@@ -51,8 +51,9 @@ def read_table(
     DataError
         If it cannot be read, has no such column, or lacks a target.
     """
-    frame, header = open_table(options, preparation)
-    source, columns = source_of(options.data), frame.columns
+    asked = preparation or options
+    frame, header = open_table(options.data, asked)
+    source, columns, decimal = source_of(options.data), frame.columns, asked.decimal
     if len(columns) < 2:
         fault = f"has one column, which begins with {str(frame.item(0, 0))[:50]!r}"
         remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs"
@@ -67,7 +68,6 @@ def read_table(
     as_text = (
         None if preparation is None else isinstance((preparation.class_labels or (0,))[0], str)
     )
-    decimal = (preparation or options).decimal
     targets = [
         target(source, frame[name], as_text if len(chosen) == 1 else False, decimal=decimal)
         for name in chosen
@@ -88,11 +88,10 @@ def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "Dat
     DataError
         If it cannot be read, or lacks a feature.
     """
-    options = DataOptions(data=data)
-    frame, header = open_table(options, preparation)
+    asked = preparation or DataOptions()
+    frame, header = open_table(data, asked)
     beside = ((preparation and preparation.target_names) or ()) if header is not False else ()
-    decimal = (preparation or options).decimal
-    return inputs_of(source_of(data), frame, header, decimal, preparation, beside)
+    return inputs_of(source_of(data), frame, header, asked.decimal, preparation, beside)
 
 
 def inputs_of(

@@ -38,6 +38,9 @@ MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", ".")
 """What stands for a missing value, in lower case."""
 
 
+_DEFAULTS = DataOptions()
+
+
 def is_table(data: object) -> bool:
     """Return whether this is a data frame, or the path of a table, by its suffix."""
     return not isinstance(data, str | os.PathLike) or os.fspath(data).lower().endswith(TABLES)
@@ -54,14 +57,15 @@ def as_numbers(texts: "Series", decimal: Decimal) -> "Series":
 
 
 def open_table(
-    options: DataOptions, preparation: Preparation | None = None
+    data: Any, asked: DataOptions | Preparation = _DEFAULTS
 ) -> tuple["DataFrame", bool | None]:
     """Return a table (polars.DataFrame), and whether its first line names the columns.
 
     Columns without names are "1", "2", …; those of a text are texts.  The second is None for files
-    and data frames whose columns always have names.
+    and data frames whose columns always have names.  A text is read as options, or the preparation
+    of an earlier one, have it.
     """
-    data, header = options.data, None
+    header = None
     source = source_of(data)
     require("polars", "tables", f"{source}: is a table, and tables are read")
     if not isinstance(data, str | os.PathLike):
@@ -69,8 +73,9 @@ def open_table(
     elif source.lower().endswith(tuple(_COLUMNAR)):
         frame = _from_columns(source)
     else:
-        frame, header = _from_text(source, options, preparation)
-    if header is None and (options.header, options.encoding) != (None, None):
+        frame, header = _from_text(source, asked)
+    is_asked = isinstance(asked, DataOptions) and (asked.header or asked.encoding)
+    if header is None and is_asked:
         doubt = f"header and encoding are not used: they are for {', '.join(TEXT_FILES)}"
         warn(source, doubt)
     if not frame.height or not frame.width:
@@ -129,11 +134,8 @@ def _from_columns(path: str) -> "DataFrame":
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
 
 
-def _from_text(
-    path: str, options: DataOptions, preparation: Preparation | None
-) -> tuple["DataFrame", bool]:
+def _from_text(path: str, asked: DataOptions | Preparation) -> tuple["DataFrame", bool]:
     """Read comma-, semicolon- or tab-separated text, and whether its first line is a header."""
-    asked = options if preparation is None else preparation
     text = _decoded(path, "utf-8" if asked.encoding is None else asked.encoding)
     is_tabs = ".tsv" in path.lower()[-7:]
     blank = r"^[ \r]*(\n|\Z)" if is_tabs else r"^\s*(\n|\Z)"
@@ -142,9 +144,7 @@ def _from_text(
     frame = _parsed(path, text, filled, "\t" if is_tabs else ";" if ";" in first else ",")
     fields = [(field or "").strip() for field in frame.row(0)]
     fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
-    header = options.header == "yes"
-    if options.header is None:
-        header = _has_header(fields, asked.decimal, preparation)
+    header = _has_header(fields, asked)
     if header:
         _check_names(path, fields)
         frame = frame[1:]
@@ -188,21 +188,21 @@ def _parsed(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
     return frame
 
 
-def _has_header(fields: list[str], decimal: Decimal, preparation: Preparation | None) -> bool:
+def _has_header(fields: list[str], asked: DataOptions | Preparation) -> bool:
     """Return whether the first line of a text names the columns.
 
-    If training's table had no header, none has.  A line with a name of a training column is a
-    header.  Any other is one if none of its fields is a number or missing.
+    If options do not say so, a line is a header if none of its fields is a number or missing.  If
+    training's table had no header, none has; a line with a name of a training column is one.
     """
-    if preparation is not None and preparation.header is False:
-        return False
-    if preparation is not None and not set(fields).isdisjoint(preparation.used_names):
+    if asked.header in ("yes", "no", False):
+        return asked.header == "yes"
+    if isinstance(asked, Preparation) and not set(fields).isdisjoint(asked.used_names):
         return True
     import polars
 
     rest = polars.Series(fields[1:] if fields[0] == "" else fields, dtype=polars.String)
-    is_value = as_numbers(rest, decimal).is_not_null() | rest.str.to_lowercase().is_in(MISSING)
-    return not is_value.any()
+    is_missing = rest.str.to_lowercase().is_in(MISSING)
+    return not (is_missing | as_numbers(rest, asked.decimal).is_not_null()).any()
 
 
 def _check_lines(path: str, text: str, delimiter: str) -> None:

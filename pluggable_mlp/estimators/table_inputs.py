@@ -20,7 +20,6 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import open_table
 from pluggable_mlp.data.values import source_of
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.options import DataOptions
 from pluggable_mlp.wording import require
 
 
@@ -69,7 +68,7 @@ def frame_like(estimator: BaseEstimator, X: Any, preparation: Preparation) -> An
 def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) -> tuple[str, Any]:
     """Return X's name for errors, and X as columns of polars; those of an array are x0, x1, …."""
     if is_frame:
-        table, _ = open_table(DataOptions(data=X))
+        table, _ = open_table(X)
         if reset or not hasattr(estimator, "feature_names_in_"):
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         return source_of(X), table
