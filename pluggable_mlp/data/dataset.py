@@ -16,9 +16,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.values import Split, Task, check_finite, stated
+from pluggable_mlp.data.values import Split, Task, check_finite
 from pluggable_mlp.hashing import sha256_of
-from pluggable_mlp.lazy import LazyArray
+from pluggable_mlp.lazy import LazyArray, blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -195,7 +195,8 @@ class Dataset:
                 targets = self.labels_of(targets)
             named = {"inputs": inputs, "targets" if known is None else "labels": targets}
             for name, values in named.items():
-                yield from stated(f"{part}_{name} ", values)
+                yield f"{part}_{name} {values.dtype.name} {values.shape}\n"
+                yield from blocks(values)
         classes = None if known is None else len(known)
         yield f"scale {self.scale} classes {classes}\n"
         if texts:

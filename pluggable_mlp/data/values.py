@@ -7,7 +7,7 @@ class labels and class indices (n,).
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -76,12 +76,6 @@ def source_of(data: object) -> str:
 def is_frame(inputs: object) -> bool:
     """Return whether inputs are the columns of a table, a data frame of polars, or an array."""
     return not isinstance(inputs, np.ndarray | LazyArray)
-
-
-def stated(name: str, values: Array) -> Iterator[str | Array]:
-    """Yield the name, the dtype and the shape as text, then the values."""
-    yield f"{name}{values.dtype.name} {values.shape}\n"
-    yield from blocks(values)
 
 
 def check_finite(name: str, part: str, kind: str, values: Array) -> None:
