@@ -123,10 +123,7 @@ def host_copy(data: Any) -> Any:
     """Return an array of another library as NumPy's, and all else as it is."""
     if not on_device(data):
         return data
-    array, xp = without_graph(data), array_namespace(data)
-    if dtype_name(array.dtype) == "bfloat16":  # which NumPy does not have
-        array = xp.astype(array, xp.float32)
-    array = on_host(array)
+    array = on_host(without_graph(data))
     # PyTorch computes little with unsigned integers, which classes would be there.
     return array.astype(np.int64) if array.dtype.kind == "u" else array
 
@@ -166,8 +163,6 @@ def check_targets(estimator: object, X: Any, y: Any, *, numeric: bool) -> NDArra
     targets = targets.toarray() if issparse(targets) else targets
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = column_or_1d(targets, warn=True)
-    if targets.dtype == np.float16:  # of which array libraries make no classes
-        targets = targets.astype(np.float32)
     if numeric and targets.dtype.kind in "mM":
         raise ValueError(f"y holds dates or times ({targets.dtype}), expected numbers")
     if numeric and targets.dtype.kind == "O":

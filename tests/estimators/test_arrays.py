@@ -105,17 +105,6 @@ def test_numbers_of_any_type_are_labels(backend, dtype):
     assert model.score(X, y) == np.mean(predicted == backend.to_numpy(y))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_short_floats_are_targets_and_weights(dtype):
-    torch = pytest.importorskip("torch")
-    X, y = torch.arange(12.0).reshape(6, 2), torch.asarray([0, 1, 0, 1, 1, 0])
-    short, weight = y.to(getattr(torch, dtype)), torch.ones(6, dtype=getattr(torch, dtype))
-    for kind in (MLPClassifier, MLPRegressor):
-        expected = kind(random_state=0, max_iter=2).fit(X, y.to(torch.float32))
-        model = kind(random_state=0, max_iter=2).fit(X, short, sample_weight=weight)
-        assert torch.equal(model.predict(X), expected.predict(X))
-
-
 def test_dates_are_no_numbers_to_predict():
     days = np.asarray(["2020-01-01", "2020-01-02"] * 3, "M8[D]")
     with pytest.raises(ValueError, match="y holds dates or times .datetime64.D.., expected"):
