@@ -95,15 +95,7 @@ class PenalizedMLP(MLP):
         rng: Rng | None = None,
         gradient_scale: float | Array | None = None,
     ) -> tuple[Array, Parameters, Parameters]:
-        """Do the same as `MLP`, for the penalized loss (…).
-
-        Raises
-        ------
-        ValueError
-            For the second of several micro-batches: the penalty belongs to a whole batch.
-        """
-        if rng is not None and rng.first:
-            raise ValueError("micro_batch cuts batches, whose penalty would be counted repeatedly")
+        """Do the same as `MLP`, for the penalized loss (…) of a whole batch."""
         loss, gradients, moved = super().loss_gradients_and_buffers(
             xp, parameters, buffers, x, targets, sample_weight, rng, gradient_scale
         )

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.step import StepModel, differentiate
@@ -105,14 +104,3 @@ def test_reproducible_micro_batches_have_the_same_bits(spec):
 def test_a_wrong_size_is_refused():
     with pytest.raises(ValueError, match="micro_batch is 0, expected"):
         trained(NUMPY, micro_batch=0)
-
-
-def test_a_penalty_of_whole_batches_is_not_counted_for_each_part():
-    """The estimators' network refuses what would make its penalty as many times as large."""
-    x, y = np.random.default_rng(0).normal(size=(10, 4)), np.arange(10) % 3
-    mlp = PenalizedMLP([4, 3], alpha=0.1)
-    settings = {"backend": NUMPY, "batch_size": 5, "epochs": 1}
-    with pytest.raises(ValueError, match="micro_batch cuts batches, whose penalty"):
-        train(mlp, x, y, micro_batch=2, **settings)
-    whole = train(mlp, x, y, **settings).history
-    assert train(mlp, x, y, micro_batch=5, **settings).history == whole
