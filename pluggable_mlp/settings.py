@@ -165,10 +165,13 @@ class Settings(Options):
 
         return read_dataset(self.data_options(), preparation, in_files=in_files)
 
-    def data_options(self) -> "Settings":
-        """Return these settings as `DataOptions`, with the task and the scaling of targets."""
-        task = self._task()
-        return self.completed(Facts(task), task=task, target_scaling=self._target_scaling())
+    def data_options(self, **known: object) -> "Settings":
+        """Return these settings as `DataOptions`, with the task and the scaling of targets.
+
+        Facts about the data replace settings, as for `completed`.
+        """
+        known |= {"task": self._task(), "target_scaling": self._target_scaling()}
+        return self.completed(Facts(self._task()), **known)
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
         """Return the settings, completed by the data: task, scalings, loss, blocks, ….

@@ -36,7 +36,6 @@ from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numb
 from pluggable_mlp.data.values import Split, Task, as_targets
 from pluggable_mlp.estimators.base import checks_parameters
 from pluggable_mlp.estimators.parameters import (
-    Arithmetic,
     RandomState,
     fitted_apart,
     with_parameters,
@@ -87,10 +86,10 @@ class TableParameters(BaseEstimator):
     time_limit: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None] = None
     categorical_features: Annotated[Sequence[int | str] | None, "array-like", None] = None
     random_state: Annotated[RandomState, "random_state"] = None
-    dtype: Annotated[str, StrOptions({"float32", "float64"})] = "float32"
+    dtype: str = "float32"
     backend: Annotated[str, str] = "numpy"
     device: Annotated[str | None, str, None] = None
-    arithmetic: Arithmetic = "native"
+    arithmetic: str = "native"
     verbose: Annotated[bool | int, "verbose"] = False
 
     _task: ClassVar[Task]
@@ -247,8 +246,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         self._refuse_zeros(weights)
         dataset = build_dataset(
             parts,
-            settings.data_options().completed(
-                Facts(self._task),
+            settings.data_options(
                 data="X",
                 validation=None if "validation" in parts else 0.0,
                 block_size=1,  # categories are codes until the fit has their rows
