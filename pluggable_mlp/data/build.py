@@ -5,7 +5,9 @@ How rows are prepared belongs in `preparation.py`, the rules that a `Dataset` ke
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
 
+import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import scaling, values
-from pluggable_mlp.data.columns import Column, EncodedArray, Order, encode, fit_columns
+from pluggable_mlp.data.columns import Column, EncodedArray, fit_columns
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
@@ -104,147 +106,119 @@ def build_dataset(
         # Before they are divided: errors count examples as the file does.
         splits = {part: Split(as_inputs(name, part, x), y) for part, (x, y) in splits.items()}
     splits, shares = divide(splits, options, task, recipe.validation, origin.get("groups"))
+    made = preparation or _fit(splits, task, options, recipe, origin)
+    splits = {
+        part: made.apply(name, split, 1, part if preparation is None else "new")
+        for part, split in splits.items()
+    }
     if preparation is None:
-        splits, preparation = _fit(splits, task, options, recipe, origin)
-    else:
-        splits = {
-            part: preparation.apply(name, split, block_size) for part, split in splits.items()
-        }
+        made = _with_ranges(made, splits["train"], recipe)
+        if made.scaling_kind == NO_SCALING and made.scale is None and options.scaling is None:
+            _warn_of_large_numbers(name, *made.input_range)
+    inputs = in_memory({part: split.inputs for part, split in splits.items()}, block_size)
     return Dataset(
-        splits,
+        {part: Split(inputs[part], split.targets) for part, split in splits.items()},
         name,
-        preparation.scale_of(splits["train"].inputs),
-        preparation.class_labels,
-        multilabel=preparation.task == "multilabel",
-        preparation=preparation,
+        made.scale_of(inputs["train"]),
+        made.class_labels,
+        multilabel=made.task == "multilabel",
+        preparation=made,
         test_share=shares["test"],
         validation_share=shares["validation"],
-        block_size=block_of(splits["train"].inputs, needed),
+        block_size=block_of(inputs["train"], needed),
     )
 
 
 def _fit(
     splits: Splits, task: Task, options: DataOptions, recipe: Recipe, origin: Mapping[str, Any]
-) -> tuple[Splits, Preparation]:
-    """Return all splits prepared, and the preparation fitted on the training part."""
-    name, targets = source_of(options.data), splits["train"].targets
-    is_table, unit = is_frame(splits["train"].inputs), origin.get("scale", PIXEL_SCALE)
-    arrays, columns = _as_arrays(name, splits, recipe, origin.get("categorical", ()))
+) -> Preparation:
+    """Return the preparation fitted on the training part, but for its ranges."""
+    name, (inputs, targets) = source_of(options.data), splits["train"]
+    is_table, columns, plain, features = is_frame(inputs), None, True, inputs.shape[1]
+    if is_table:
+        columns = _columns(name, inputs, recipe, origin.get("categorical", ()))
+        lacks = any(column.null_count() for split in splits.values() for column in split.inputs)
+        plain = not lacks and all(of.kind == "number" for of in columns)
+        features = sum(len(of.features) for of in columns if of.is_used)
     kind = options.scaling or recipe.scaling or ("standard" if is_table else NO_SCALING)
-    inputs, fitted = _scaled_inputs(name, kind, arrays, unit, options.seed, recipe.embedded)
-    inputs = in_memory(inputs, options.block_size)
-    train = inputs["train"]
-    scale = unit if train.dtype == np.uint8 else None
-    if scale is None and options.scaling is None and fitted is None:
-        _warn_of_large_numbers(name, train)
-    of_targets = _target_scaling(name, targets, task, options.target_scaling)
+    choose(dict.fromkeys([*scaling.NAMES, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
+    are_pixels = kind == PIXEL_SCALING or (not is_table and inputs.dtype == np.uint8)
     preparation = Preparation(
-        features=train.shape[1],
-        scale=unit if scale or arrays["train"].dtype == np.uint8 else None,
-        input_range=(float(train.min()) * (scale or 1.0), float(train.max()) * (scale or 1.0)),
+        features=features,
+        scale=origin.get("scale", PIXEL_SCALE) if are_pixels else None,
+        input_range=(-math.inf, math.inf),
         class_labels=values.classes_of(name, targets) if task == "classification" else None,
         task=task,
         target_names=origin.get("target_names") or _target_names(task, targets),
-        target_scaling=of_targets,
+        target_scaling=_target_scaling(name, targets, task, options.target_scaling),
         columns=columns,
-        plain=not isinstance(arrays["train"], EncodedArray),
-        scaling=fitted if isinstance(fitted, Scaling) else None,
-        quantiles=fitted if isinstance(fitted, QuantileTransform) else None,
-        order=_order(recipe) if is_table else (False, None),
-        edges=_edges(arrays["train"], train, scale or 1.0, recipe.bins),
-        target_range=_ends(targets, task, of_targets) if recipe.keeps_range else None,
+        plain=plain,
+        order=(recipe.pairs is not None, recipe.embedded) if is_table else (False, None),
         pixels=kind == PIXEL_SCALING,
         header=origin.get("header"),
         encoding=options.encoding,
         decimal=options.decimal,
         examples={part: len(split.targets) for part, split in splits.items()},
     )
-    return {
-        part: Split(inputs[part], preparation.targets(name, split.targets, part))
-        for part, split in splits.items()
-    }, preparation
+    if kind in (NO_SCALING, PIXEL_SCALING):
+        return preparation
+    fitted = _fitted_scaling(name, kind, inputs, preparation, options.seed)
+    if isinstance(fitted, QuantileTransform):
+        return replace(preparation, quantiles=fitted)
+    return replace(preparation, scaling=fitted)
 
 
-def _edges(encoded: Array, inputs: Array, unit: float, bins: int) -> tuple[tuple[float, ...], ...]:
-    """Return the edges of bins of the training inputs (n, features) that are numbers."""
-    numbers = inputs.shape[1]
-    if isinstance(encoded, EncodedArray):
-        _, are_numbers = encoded.only(_is_number)
-        numbers = int(are_numbers.sum())
-    if not (bins and numbers):
-        return ()
-    # In float32, in which a network may be: different edges stay so.
-    floats = np.concatenate([rows[:, :numbers].astype(np.float32) for rows in blocks(inputs)])
-    return scaling.bin_edges(floats * np.float32(unit), bins)
-
-
-def _is_number(column: Column) -> bool:
-    return column.kind == "number"
-
-
-def _order(recipe: Recipe) -> Order:
-    return recipe.pairs is not None, recipe.embedded
-
-
-def _ends(targets: Array, task: Task, scaled: Scaling | None) -> tuple[float, float] | None:
-    """Return the least and the largest scaled target; None if there are several per example."""
-    if task != "regression" or (targets.ndim > 1 and targets.shape[1] > 1):
-        return None
-    targets = targets if scaled is None else scaled.apply(targets)
-    return float(targets.min()), float(targets.max())
-
-
-def _as_arrays(
-    name: str, splits: Splits, recipe: Recipe, categorical: Collection[str]
-) -> tuple[dict[str, Array], tuple[Column, ...] | None]:
-    """Return the inputs of all splits as arrays, and the fitted columns of a table."""
-    frame = splits["train"].inputs
-    if not is_frame(frame):
-        return {part: split.inputs for part, split in splits.items()}, None
+def _columns(
+    name: str, frame: Any, recipe: Recipe, categorical: Collection[str]
+) -> tuple[Column, ...]:
+    """Return the fitted columns of a table, with a warning of those that are left out."""
     columns = fit_columns(name, frame, categorical=categorical, pairs=recipe.pairs)
     left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
     if left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
-    order = _order(recipe)
-    arrays = {part: encode(name, columns, of.inputs, order) for part, of in splits.items()}
-    lacks = any(column.null_count() for split in splits.values() for column in split.inputs)
-    if lacks or any(of.kind != "number" for of in columns):
-        return arrays, columns
-    return {part: encoded[:] for part, encoded in arrays.items()}, columns
+    return columns
 
 
-def _scaled_inputs(
-    name: str, kind: str, inputs: dict[str, Array], unit: float, seed: int, embedded: int | None
-) -> tuple[dict[str, Array], Scaling | QuantileTransform | None]:
-    """Return the scaled inputs of all splits, 8-bit pixels times their unit, and the scaling.
+def _with_ranges(preparation: Preparation, train: Split, recipe: Recipe) -> Preparation:
+    """Return a preparation with what follows from the prepared training part."""
+    unit, (inputs, targets) = preparation.scale_of(train.inputs) or 1.0, train
+    numbers = preparation.form.numbers
+    ends: tuple[float, float] | None = None
+    edges: tuple[tuple[float, ...], ...] = ()
+    is_single = targets.ndim == 1 or targets.shape[1] == 1
+    if recipe.keeps_range and preparation.task == "regression" and is_single:
+        ends = float(targets.min()), float(targets.max())
+    if recipe.bins and numbers:
+        # In float32, in which a network may be: different edges stay so.
+        floats = np.concatenate([rows[:, :numbers].astype(np.float32) for rows in blocks(inputs)])
+        edges = scaling.bin_edges(floats * np.float32(unit), recipe.bins)
+    limits = float(inputs.min()) * unit, float(inputs.max()) * unit
+    return replace(preparation, input_range=limits, edges=edges, target_range=ends)
 
-    The smooth clip scales all features except those of `embedded` columns; other scalings only
-    the numbers of a table.
+
+def _fitted_scaling(
+    name: str, kind: str, inputs: Any, preparation: Preparation, seed: int
+) -> Scaling | QuantileTransform:
+    """Return the scaling of the training inputs, 8-bit pixels times their unit.
+
+    The smooth clip scales all features except those of embedded columns; other scalings only the
+    numbers of a table.
     """
-    choose(dict.fromkeys([*scaling.NAMES, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
-    if kind == PIXEL_SCALING:
-        return {part: scaling.whole_pixels(name, part, of) for part, of in inputs.items()}, None
-    if kind == NO_SCALING:
-        return inputs, None
-    train, features = inputs["train"], None
+    train, features = preparation.as_array(name, inputs), None
     if kind in scaling.SORTING and isinstance(train, StoredArray):
         fault = f"is read in blocks, and {kind} scaling sorts all examples"
         raise DataError(name, fault, "take --scaling standard, or --block-size 0")
     if not isinstance(train, EncodedArray):
-        to_values = partial(as_values, unit=unit)
-        inputs = {part: lazy_map(of, to_values) for part, of in inputs.items()}
-        scaled = inputs["train"]
+        train = lazy_map(train, partial(as_values, unit=preparation.scale))
     elif kind == scaling.SMOOTH_CLIP:
-        scaled, features = train.only(lambda column: not column.is_embedded((True, embedded)))
+        order = (True, preparation.order[1])
+        train, features = train.only(lambda column: not column.is_embedded(order))
     else:
-        numbers, features = train.only(_is_number)
-        scaled = numbers[:]
-    fitted: Scaling | QuantileTransform
+        numbers, features = train.only(lambda column: column.kind == "number")
+        train = numbers[:]
     if kind == scaling.QUANTILE:
-        fitted = scaling.fit_quantiles(scaled, seed, features)
-    else:
-        fitted = scaling.fit_scaling(name, kind, scaled, features)
-    return {part: lazy_map(of, fitted.apply_in_place) for part, of in inputs.items()}, fitted
+        return scaling.fit_quantiles(train, seed, features)
+    return scaling.fit_scaling(name, kind, train, features)
 
 
 def _target_scaling(name: str, targets: Array, task: Task, asked: str | None) -> Scaling | None:
@@ -266,8 +240,7 @@ def _target_names(task: Task, targets: Array) -> tuple[str, ...] | None:
     return tuple(f"y{place + 1}" for place in range(targets.shape[1]))
 
 
-def _warn_of_large_numbers(name: str, train: Array) -> None:
-    low, high = float(train.min()), float(train.max())
+def _warn_of_large_numbers(name: str, low: float, high: float) -> None:
     if max(-low, high) >= EIGHT_BITS:
         warn(
             name,

@@ -233,7 +233,9 @@ class Preparation:
             )
         return lines
 
-    def apply(self, name: str, split: Split, block_size: int | None = None) -> Split:
+    def apply(
+        self, name: str, split: Split, block_size: int | None = None, part: str = "new"
+    ) -> Split:
         """Return examples prepared as in training, by `inputs` and `targets`.
 
         Raises
@@ -241,10 +243,12 @@ class Preparation:
         DataError
             If they do not fit.
         """
-        inputs = self.inputs(name, split.inputs, block_size)
-        return Split(inputs, self.targets(name, split.targets))
+        inputs = self.inputs(name, split.inputs, block_size, part)
+        return Split(inputs, self.targets(name, split.targets, part))
 
-    def inputs(self, name: str, values: Any, block_size: int | None = None) -> Array:
+    def inputs(
+        self, name: str, values: Any, block_size: int | None = None, part: str = "new"
+    ) -> Array:
         """Return inputs (n, ...) of any file, prepared as in training, (n, features).
 
         uint8 inputs are pixels if training saw pixels, and so are all numbers if training used
@@ -259,6 +263,8 @@ class Preparation:
             For a table, the columns that training used, in its order.
         block_size : int, optional
             As for `load_dataset`.
+        part : str, default "new"
+            The part of a data set whose inputs were checked before they were divided.
 
         Returns
         -------
@@ -271,11 +277,14 @@ class Preparation:
         DataError
             If they do not fit.
         """
-        array = self._as_array(name, values)
-        inputs = array if isinstance(array, EncodedArray) else as_inputs(name, "new", array)
-        self._check_features(name, inputs.shape[1])
+        array = self.as_array(name, values)
+        is_checked = isinstance(array, EncodedArray) or part != "new"
+        inputs = array if is_checked else as_inputs(name, part, array)
+        if inputs.shape[1] != self.features:
+            fault = f"the {part} examples have {counted(inputs.shape[1], 'feature')}"
+            raise DataError(name, fault, f"the network takes {self.features}, without labels")
         if self.pixels:
-            inputs = whole_pixels(name, "new", inputs)
+            inputs = whole_pixels(name, part, inputs)
         if self.transform is not None:
             if not isinstance(inputs, EncodedArray):  # whose rows are made when they are asked for
                 inputs = lazy_map(inputs, partial(as_values, unit=self.scale_of(inputs)))
@@ -285,7 +294,7 @@ class Preparation:
         is_value = self.scale is None and inputs.dtype == np.uint8
         return lazy_map(inputs, as_values) if is_value else inputs
 
-    def _as_array(self, name: str, values: Any) -> Array:
+    def as_array(self, name: str, values: Any) -> Array:
         """Return the encoded columns of a table; arrays are returned as they are."""
         if not is_frame(values):
             if not self.plain:
@@ -296,11 +305,6 @@ class Preparation:
             return values.to_numpy()
         encoded = encode(name, self.columns, values, self.order)
         return encoded[:] if self.plain else encoded
-
-    def _check_features(self, name: str, count: int) -> None:
-        if count != self.features:
-            fault = f"its examples have {counted(count, 'feature')}"
-            raise DataError(name, fault, f"the network takes {self.features}, without labels")
 
     def scale_of(self, inputs: Array) -> float | None:
         """Return the factor still to be applied to the result of `inputs`; None for values."""
