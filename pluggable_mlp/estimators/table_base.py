@@ -18,14 +18,9 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
@@ -42,7 +37,7 @@ from pluggable_mlp.estimators.parameters import (
 )
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
-from pluggable_mlp.estimators.validation import check_sample_weight, host_copy
+from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
@@ -274,11 +269,8 @@ class BaseTable(FilesMixin, TableParameters, ABC):
     def _chosen(self, targets: Array, seed: int, groups: Any) -> Array:
         """Return which rows (n,) are kept for validation."""
         if groups is not None:
-            groups = check_array(
-                host_copy(groups), ensure_2d=False, dtype=None, input_name="groups"
-            )
-            check_consistent_length(targets, groups)
-            groups = numbered(column_or_1d(groups).tolist())
+            checked = check_targets(self, targets, groups, numeric=False, name="groups")
+            groups = numbered(column_or_1d(checked).tolist())
         share, rows = float(self.validation_fraction), len(targets)
         classes = targets if self._task == "classification" else np.zeros(rows, np.int64)
         return choose_usual_validation("X", classes, seed, share, groups)

@@ -128,7 +128,9 @@ def host_copy(data: Any) -> Any:
     return array.astype(np.int64) if array.dtype.kind == "u" else array
 
 
-def check_targets(estimator: object, X: Any, y: Any, *, numeric: bool) -> NDArray[Any]:
+def check_targets(
+    estimator: object, X: Any, y: Any, *, numeric: bool, name: str = "y"
+) -> NDArray[Any]:
     """Return y (examples,) or (examples, outputs), with more than one output, on the host.
 
     Parameters
@@ -141,6 +143,8 @@ def check_targets(estimator: object, X: Any, y: Any, *, numeric: bool) -> NDArra
         From any place.
     numeric : bool
         Whether y must be numbers.
+    name : str, default "y"
+        Of the argument, for errors.
 
     Raises
     ------
@@ -157,7 +161,7 @@ def check_targets(estimator: object, X: Any, y: Any, *, numeric: bool) -> NDArra
         accept_sparse="csr",
         ensure_2d=False,
         dtype="numeric" if numeric else None,
-        input_name="y",
+        input_name=name,
         estimator=estimator,
     )
     targets = targets.toarray() if issparse(targets) else targets
