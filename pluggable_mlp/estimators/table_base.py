@@ -214,7 +214,8 @@ class BaseTable(FilesMixin, TableParameters, ABC):
 
     def _labels(self) -> Sequence[int | str] | None:
         """Return the labels of the classes, if there are any."""
-        return None
+        classes: NDArray[Any] | None = getattr(self, "classes_", None)
+        return None if classes is None else classes.tolist()
 
     def _prepare(
         self,

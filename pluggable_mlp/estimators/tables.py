@@ -3,7 +3,7 @@
 Their common code is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, ClassVar
 
@@ -151,17 +151,12 @@ class TableClassifier(ClassifierMixin, BaseTable):
         """
         return self._outputs(X, "predict_proba")
 
-    def _labels(self) -> Sequence[int | str]:
-        labels: list[int | str] = self.classes_.tolist()
-        return labels
-
     def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
         """See `BaseTable`; "balanced" is a setting."""
         if not isinstance(self.class_weight, Mapping):
             return weights
-        factors = np.ones(len(self.classes_))
-        for index, weight in weights_by_index(self.class_weight, self.classes_).items():
-            factors[index] = weight
+        by_place = weights_by_index(self.class_weight, self.classes_)
+        factors = np.asarray([by_place.get(k, 1.0) for k in range(len(self.classes_))])
         ordered = _for_preparation(self.classes_, np.arange(len(factors)))
         own: Array = factors[np.searchsorted(ordered, targets)]
         return own if weights is None else own * weights
