@@ -1,0 +1,64 @@
+"""`n_members` of the recipes of RealMLP: several networks at once, the same bits everywhere."""
+
+import numpy as np
+import pytest
+
+from pluggable_mlp import TableClassifier, TableRegressor, get_backend, load_dataset
+from pluggable_mlp.fit import Fit
+from pluggable_mlp.settings import Settings
+from tests.distributed.threads import on_threads
+from tests.estimators.tables import COLUMNS, LABELS, pl
+
+pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+X = pl.DataFrame(COLUMNS)
+CITIES = X.with_columns(pl.Series("town", [f"t{row % 11}" for row in range(len(X))]))
+RECIPES = "realmlp-td-s", "realmlp-td"
+QUICK = {"hidden": (8, 8), "batch_size": 16, "arithmetic": "reproducible"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_networks_have_the_same_bits_on_all_libraries_and_processes(recipe, backend):
+    """Three networks with an embedding of categories, on one process and on three."""
+    settings = Settings(recipe=f"{recipe}:members=3", epochs=2, **QUICK)
+    data = load_dataset(CITIES.with_columns(pl.Series("y", LABELS)), recipe=settings.recipe)
+
+    def sha256(backend, communicator=None):
+        fit = Fit(settings, backend, data, communicator)
+        assert all(array.shape[0] == 3 for layer in fit.parameters for array in layer.values())
+        return [*fit.train()] and fit.history[-1]["parameters_sha256"]
+
+    host = get_backend("numpy")
+    expected = sha256(host)
+    assert sha256(backend) == expected
+    if backend.name == "numpy":
+        assert on_threads(3, lambda communicator: sha256(host, communicator)) == [expected] * 3
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
+def test_members_are_saved_and_exported_and_counted(tmp_path, recipe, kind):
+    numbers = np.random.default_rng(0).normal(size=(60, 3))
+    y = numbers[:, 0] if kind is TableRegressor else (numbers[:, 0] > 0).astype(int)
+    parameters = {"max_iter": 30, "random_state": 0, "hidden": (8,)}
+    one, none, model = (
+        kind(recipe, n_members=n, **parameters).fit(numbers, y) for n in (1, None, 3)
+    )
+    answer = "predict_proba" if kind is TableClassifier else "predict"
+    expected = getattr(model, answer)(numbers)
+    assert np.array_equal(getattr(one, answer)(numbers), getattr(none, answer)(numbers))
+    assert not np.allclose(getattr(one, answer)(numbers), expected, rtol=1e-3)
+    model.save(tmp_path / "model")
+    assert np.array_equal(getattr(kind.load(tmp_path / "model"), answer)(numbers), expected)
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("ndonnx")
+    model.to_onnx(tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    *_, found = session.run(None, {"X": numbers})
+    np.testing.assert_allclose(np.squeeze(found), np.squeeze(expected), rtol=1e-3, atol=1e-4)
+
+
+def test_their_number_is_checked():
+    with pytest.raises(ValueError, match="n_members"):
+        TableClassifier(n_members=0).fit(X, LABELS)
+    with pytest.raises(ValueError, match=r"members is 0, expected an integer of at least 1"):
+        Settings(recipe="realmlp-td-s:members=0")
