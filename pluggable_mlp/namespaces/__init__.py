@@ -23,8 +23,15 @@ from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import backend_at, check_process, queued
 
+
+def _native(xp: Namespace, run_all: RunAll | None) -> Namespace:
+    """Return the library's own namespace."""
+    check_process(xp)
+    return xp
+
+
 ARITHMETICS: dict[str, Callable[..., Namespace]] = {
-    "native": lambda xp, _: xp,
+    "native": _native,
     "reproducible": reproducible,
 }
 
@@ -52,9 +59,7 @@ def arithmetic_namespace(
     ArithmeticUnavailable
         If the library lacks float64, and the arithmetic needs it.
     """
-    make = choose(ARITHMETICS, name, "arithmetic")
-    check_process(xp)
-    return make(xp, run_all)
+    return choose(ARITHMETICS, name, "arithmetic")(xp, run_all)
 
 
 def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:
