@@ -196,7 +196,7 @@ def on_tape(function: Function) -> Function | None:
     xp, *components = function.args
     if getattr(xp, "library", xp) is not array_api_compat.cupy:
         return None
-    traced = _NAMESPACE if xp is array_api_compat.cupy else xp.over(_NAMESPACE)
+    traced = _NAMESPACE if xp is array_api_compat.cupy else type(xp)(_NAMESPACE, xp.run_all)
     return partial(function.func, traced, *components, **function.keywords)
 
 

@@ -380,8 +380,8 @@ def initial_parameters(
     xp = namespace_of("reproducible", host)
     own = map_arrays(xp.asarray, mlp.initialize(seed=seed, backend=host, dtype=dtype))
     x = xp.asarray(_some_rows(examples, backend))
-    if examples.scale is not None:
-        x = xp.astype(x, getattr(xp, dtype)) * examples.scale
+    if examples.kind.scale is not None:
+        x = xp.astype(x, getattr(xp, dtype)) * examples.kind.scale
     own = initialized_on_rows(xp, mlp, own, x, seed=seed, backend=host)
     moved: Parameters = map_nested(backend.asarray, unwrapped(own))
     return moved

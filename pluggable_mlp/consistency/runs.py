@@ -145,11 +145,7 @@ class _WitnessedLayer:
         return getattr(self.layer, name)
 
     def forward(
-        self,
-        xp: Namespace,
-        parameters: dict[str, Array],
-        x: Array,
-        rng: Rng | None = None,
+        self, xp: Namespace, parameters: dict[str, Array], x: Array, rng: Rng | None = None
     ) -> tuple[Array, Backward]:
         y, backward = self.layer.forward(xp, parameters, x, rng)
 

@@ -3,6 +3,9 @@
 Each namespace treats a kind in its own way; functions without a kind or a rule there are missing.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 # fmt: off
 CONSTANTS = ("e", "inf", "nan", "newaxis", "pi")
 OF_DTYPES = ("can_cast", "finfo", "iinfo", "isdtype", "result_type")
@@ -33,3 +36,8 @@ REARRANGING = (
 )
 LINALG = ("diagonal", "matrix_transpose", "outer", "tensordot", "trace", "vecdot", "vector_norm")
 # fmt: on
+
+
+def by_name(*functions: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """Return functions by the standard's names, which are their own."""
+    return {function.__name__: function for function in functions}

@@ -104,7 +104,12 @@ class TabMMini(Component):
         *hidden, last = dense
         layers: list[list[Layer]] = [*map(self._hidden, hidden)]
         layers.append([member_layers.MemberDense(self.members, last)])
-        return self._with_first(self._first_scaling(widths), layers)
+        first, front = self._first_scaling(widths), layers[0][0]
+        if isinstance(front, member_layers.BatchEnsembleDense):
+            layers[0] = [replace(front, scaling=first)]
+        else:
+            layers[0] = [first, *layers[0]]
+        return layers
 
     def _first_scaling(self, widths: Sequence[int]) -> member_layers.FirstMemberScaling:
         """Return the first layer, for inputs with these numbers of features.
@@ -127,12 +132,6 @@ class TabMMini(Component):
     def _hidden(self, dense: Dense) -> list[Layer]:
         """Return the layers that replace a hidden dense one."""
         return [dense]
-
-    def _with_first(
-        self, first: member_layers.FirstMemberScaling, layers: list[list[Layer]]
-    ) -> list[list[Layer]]:
-        """Return the layers with the first scaling, which makes the members."""
-        return [[first, *layers[0]], *layers[1:]]
 
 
 class TabM(TabMMini):
@@ -167,14 +166,6 @@ class TabM(TabMMini):
                 member_layers.MemberScaling(self.members, dense.inputs), dense.outputs
             )
         ]
-
-    def _with_first(
-        self, first: member_layers.FirstMemberScaling, layers: list[list[Layer]]
-    ) -> list[list[Layer]]:
-        """Return the layers with the first scaling as that of the first hidden one, if any."""
-        if isinstance(layers[0][0], member_layers.BatchEnsembleDense):
-            return [[replace(layers[0][0], scaling=first)], *layers[1:]]
-        return super()._with_first(first, layers)
 
 
 def loss_of_members(

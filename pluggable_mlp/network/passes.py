@@ -11,12 +11,7 @@ from functools import cached_property
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Dropout, Layer, Rng, Seed, Shapes, as_words
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.members import (
-    Networks,
-    TabMMini,
-    average_of_members,
-    loss_of_members,
-)
+from pluggable_mlp.network.members import Networks, TabMMini, average_of_members, loss_of_members
 from pluggable_mlp.network.trees import Parameters, merged, split
 
 
@@ -102,11 +97,7 @@ class LayeredNetwork:
         return z
 
     def forward(
-        self,
-        xp: Namespace,
-        parameters: Parameters,
-        x: Array,
-        rng: Rng | None = None,
+        self, xp: Namespace, parameters: Parameters, x: Array, rng: Rng | None = None
     ) -> tuple[Array, Callable[[Array], Parameters]]:
         """Return the logits for x (…, batch, in), and the backward pass.
 

@@ -11,7 +11,7 @@ Shapes: z (examples, outputs); targets (examples,) or (examples, outputs); sampl
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
@@ -81,21 +81,12 @@ def evaluate(
     *,
     backend: Backend,
     arithmetic: str,
-    batch_size: int = 1000,
     units: Sequence[float] | None = None,
     metric: str | None = None,
-    communicator: Communicator | None = None,
+    **how: Any,
 ) -> dict[str, float]:
-    """Return `measures_of` the outputs for all examples."""
-    outputs = outputs_of(
-        mlp,
-        parameters,
-        examples,
-        backend=backend,
-        arithmetic=arithmetic,
-        batch_size=batch_size,
-        communicator=communicator,
-    )
+    """Return `measures_of` the outputs for all examples, as `outputs_of` computes them."""
+    outputs = outputs_of(mlp, parameters, examples, backend=backend, arithmetic=arithmetic, **how)
     return measures_of(mlp, outputs, backend, units, metric)
 
 

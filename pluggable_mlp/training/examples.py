@@ -145,11 +145,6 @@ class Streamed:
     def __len__(self) -> int:
         return int(self.inputs.shape[0])
 
-    @property
-    def scale(self) -> float | None:
-        """The factor of integers."""
-        return self.kind.scale
-
     def read(self, ranges: Iterable[Range]) -> Batch:
         """Return inputs, targets and sample_weight of ranges of rows, on the host."""
         ranges = list(ranges)

@@ -49,7 +49,7 @@ class LostNumbers:
         if isinstance(xp, ShardedNamespace):
             xp = xp.inner
         self._library = xp.library if isinstance(xp, ReproducibleNamespace) else None
-        self._pixels = examples.scale is not None
+        self._pixels = examples.kind.scale is not None
         self._of_inputs = None
         if self._library is not None and not self._pixels:
             for block in blocks_in_order(examples):

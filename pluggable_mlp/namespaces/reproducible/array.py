@@ -83,10 +83,6 @@ class Reproducible:
         """Return a new namespace whose arrays may be traced: `wrap` the library's."""
         return type(self)(self.library, None, is_traced=True)
 
-    def over(self, library: Namespace) -> Self:
-        """Return a new namespace over another library, which cuts operations as this one does."""
-        return type(self)(library, self.run_all)
-
     def wrap(self, arrays: Nested, underflow: int = ANY) -> Nested:
         """Wrap nested library arrays that came from a reproducible namespace, unchanged."""
         return map_nested(lambda array: ReproducibleArray(array, self, underflow), arrays)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, flush_to
+from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     PRODUCTS,
@@ -253,12 +254,7 @@ def from_dlpack(
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "_entered": entered,
-    "asarray": asarray,
-    "astype": astype,
-    "arange": arange,
-    "linspace": linspace,
-    "full": full,
-    "from_dlpack": from_dlpack,
+    **kinds.by_name(asarray, astype, arange, linspace, full, from_dlpack),
     "empty": zeros,  # arbitrary values would differ
     "zeros": zeros,
     "ones": _filled("ones", "Return an array of ones."),

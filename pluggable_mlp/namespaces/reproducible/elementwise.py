@@ -18,6 +18,7 @@ from pluggable_mlp.elementary import (
     sigmoid,
 )
 from pluggable_mlp.elementary.tables import power_of_two
+from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import coercion, integers
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
@@ -318,20 +319,8 @@ _ELEMENTARY: dict[str, Elementwise] = {
 }
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
-    "add": add,
-    "subtract": subtract,
-    "multiply": multiply,
-    "divide": divide,
-    "negative": negative,
-    "positive": positive,
-    "square": square,
-    "sign": sign,
-    "clip": clip,
-    "copysign": copysign,
-    "signbit": signbit,
-    "where": where,
-    "pow": pow,
-    "logaddexp": logaddexp,
+    **kinds.by_name(add, subtract, multiply, divide, negative, positive, square, sign, signbit),
+    **kinds.by_name(clip, copysign, where, pow, logaddexp),
     **{name: _elementary(name, function) for name, function in _ELEMENTARY.items()},
     **{name: _rounded_to_integers(name) for name in ("ceil", "floor", "round", "trunc")},
 }

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name
+from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import coercion
 from pluggable_mlp.namespaces.reproducible.array import (
     ArrayOrScalar,
@@ -327,9 +328,6 @@ def permute_dims(ns: Reproducible, x: Wrapped, /, axes: tuple[int, ...]) -> Wrap
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "_getitem": getitem,
     "_setitem": setitem,
-    "expand_dims": expand_dims,
-    "permute_dims": permute_dims,
-    "take": take,
-    "take_along_axis": take_along_axis,
     "_take_rows": rows_at,
+    **kinds.by_name(expand_dims, permute_dims, take, take_along_axis),
 }

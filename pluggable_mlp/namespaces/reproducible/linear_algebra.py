@@ -6,9 +6,10 @@ Products of integers are the library's.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pluggable_mlp.arrays import DType
+from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import products
 from pluggable_mlp.namespaces.reproducible.array import (
     PRODUCTS,
@@ -152,17 +153,6 @@ def trace(ns: Reproducible, x: Wrapped, /, *, offset: int = 0, dtype: DType = No
     return ns.sum(diagonal(ns, x, offset=offset), axis=-1, dtype=dtype)
 
 
-FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
-    "matmul": matmul,
-    "affine": affine,
-    "matrix_transpose": matrix_transpose,
-    "tensordot": tensordot,
-    "vecdot": vecdot,
-}
-LINALG: dict[str, Callable[..., Wrapped]] = {
-    **{name: FUNCTIONS[name] for name in ("matmul", "matrix_transpose", "tensordot", "vecdot")},
-    "vector_norm": vector_norm,
-    "outer": outer,
-    "diagonal": diagonal,
-    "trace": trace,
-}
+_IN_BOTH = matmul, matrix_transpose, tensordot, vecdot
+FUNCTIONS = kinds.by_name(affine, *_IN_BOTH)
+LINALG = kinds.by_name(*_IN_BOTH, vector_norm, outer, diagonal, trace)

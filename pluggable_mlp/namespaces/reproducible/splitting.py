@@ -48,11 +48,7 @@ def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
 
 
 def split(
-    xp: Namespace,
-    x: Array,
-    largest: Array,
-    widths: tuple[int, ...],
-    scale: Array | float = 1.0,
+    xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...], scale: Array | float = 1.0
 ) -> Slices:
     """Split `x`, float64 times `scale`, into slices of the given widths.
 

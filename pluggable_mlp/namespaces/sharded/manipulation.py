@@ -1,9 +1,10 @@
 """Functions of the standard that move, join or reshape axes, one of which may be cut."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.sharded.array import ShardedArray, ShardingError, cut_of, part_of
 
 
@@ -84,12 +85,6 @@ def reshape(x: ShardedArray, /, shape: tuple[int, ...], **settings: object) -> S
     raise ShardingError(f"xp.reshape of {x.shape} to {shape}: it would take examples apart")
 
 
-FUNCTIONS: dict[str, Callable[..., ShardedArray]] = {
-    "broadcast_to": broadcast_to,
-    "concat": concat,
-    "expand_dims": expand_dims,
-    "matrix_transpose": matrix_transpose,
-    "permute_dims": permute_dims,
-    "reshape": reshape,
-    "squeeze": squeeze,
-}
+FUNCTIONS = kinds.by_name(
+    *(broadcast_to, concat, expand_dims, matrix_transpose, permute_dims, reshape, squeeze)
+)
