@@ -62,22 +62,8 @@ class Checkpoint(NamedTuple):
 _COMPONENTS: Components = {of.__name__: of for of in (Checkpoint, Position, TrainState, Memory)}
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> bool:
-    """Write a checkpoint, unless it holds numbers that are not finite; return whether it did.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the run's checkpoints; created if need be.
-    checkpoint : Checkpoint
-        Its arrays are the backend's.
-    backend : Backend
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; earlier checkpoints are unchanged.
-    """
+def on_host(checkpoint: Checkpoint, backend: Backend) -> Checkpoint | None:
+    """Return a checkpoint with its arrays as NumPy's; None if a number is not finite."""
     finite: list[bool] = []
 
     def to_host(array: Array) -> Array:
@@ -85,14 +71,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, backend: Backend) -> b
         finite.append(np.isfinite(host).all())
         return host
 
-    on_host = map_nested(to_host, checkpoint)
-    if not all(finite):
-        return False
+    moved: Checkpoint = map_nested(to_host, checkpoint)
+    return moved if all(finite) else None
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint whose arrays are NumPy's to the run's folder of checkpoints.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; earlier checkpoints are unchanged.
+    """
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
     path = folder / f"{checkpoint.position.state.t:012d}.safetensors"
-    write_tree(path, on_host, _COMPONENTS)
-    return True
+    write_tree(path, checkpoint, _COMPONENTS)
 
 
 def in_short(folder: Path, checkpoint: Checkpoint | None) -> str:

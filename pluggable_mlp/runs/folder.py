@@ -1,4 +1,4 @@
-"""The folder of a run, which belongs to one process and is written from the start of training.
+"""The folder of a run, which belongs to one process and is written from the first epoch on.
 
 `run.py` and `fit.py` define the contents of its files.  Each file is whole or absent;
 `summary.json` is written last, and removed first if training continues: it marks a run that has
@@ -87,9 +87,9 @@ class FolderLock:
 class RunFolder:
     """What `train --output` writes: the settings first, each epoch's line, at the end the rest.
 
-    A context manager: however it ends, the run's whole epochs are saved.  If there are none, the
-    folder is removed, so that it does not block the next run.  A replaced run stays in
-    `old_run(path)` until the new one has a checkpoint, and is restored if it never does.
+    A context manager: however it ends, the run's whole epochs are saved.  Nothing is written before
+    the first epoch or checkpoint.  A replaced run is then renamed to `old_run(path)`, and removed
+    when the new one has a checkpoint or has ended.
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ class RunFolder:
     ) -> None:
         self._name, self._run, self.path = path, run, path.resolve()
         self._seconds, self._checked = 60.0 * minutes, time.monotonic()
-        self._is_saved = resume is not None  # far enough to be resumed
         self._old: Path | None = None
+        self._has_begun, self._resumes, self._goes_on = False, resume is not None, not run.is_done
         at = 0 if run.position is None else run.position.state.t
         # Checkpoints of later steps were left aside when the run was resumed.
         steps = [] if resume is None else checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
@@ -135,11 +135,7 @@ class RunFolder:
         self._kept: tuple[int, int] | None = None  # where this process made the last checkpoint
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
-        try:
-            self._begin()
-        except (OSError, ValueError) as error:
-            self._leave()
-            raise (_cannot_be_made(path, error) if isinstance(error, OSError) else error) from None
+        self._replaces = resume is None and (self.path / _CONFIG).exists()
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -181,7 +177,7 @@ class RunFolder:
             raise OSError(f"--output {self._name} cannot be written: {_why(error)}") from None
 
     def keep(self, position: Callable[[], Position], now: bool = False) -> None:
-        """Make a checkpoint within an epoch if one is due, or `now` if there is no old run.
+        """Make a checkpoint within an epoch if one is due, or `now` if no old run is replaced.
 
         Raises
         ------
@@ -189,7 +185,7 @@ class RunFolder:
             If that fails; earlier checkpoints are unchanged.
         """
         due = time.monotonic() - self._checked >= self._seconds
-        if due or (now and self._old is None):
+        if due or (now and not self._replaces):
             self._try_checkpoint(position())
 
     def keep_epoch(self) -> None:
@@ -214,21 +210,23 @@ class RunFolder:
 
     def _make_checkpoint(self, position: Position) -> None:
         self._checked = time.monotonic()
+        checkpoint = checkpoints.on_host(self._run.checkpoint(position), self._run.backend)
+        if checkpoint is None:
+            return
         self._hold()
         if self._recorded is None:
             self._append()
         self._sync_metrics()
         folder = self.path / checkpoints.FOLDER
-        if checkpoints.save_checkpoint(folder, self._run.checkpoint(position), self._run.backend):
-            steps = dict.fromkeys([*self._checkpoints, position.state.t])
-            self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
-            checkpoints.remove_checkpoints(folder, but=self._checkpoints)
-            self._kept = _place_of(position)
-            self._replace_old()
+        checkpoints.save_checkpoint(folder, checkpoint)
+        steps = dict.fromkeys([*self._checkpoints, position.state.t])
+        self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
+        checkpoints.remove_checkpoints(folder, but=self._checkpoints)
+        self._kept = _place_of(position)
+        self._remove_old()
 
-    def _replace_old(self) -> None:
+    def _remove_old(self) -> None:
         """Remove the old run, if any, since this one has a checkpoint or has ended."""
-        self._is_saved = True
         if self._old is not None:
             with suppress(OSError):
                 remove(self._old)
@@ -252,12 +250,11 @@ class RunFolder:
 
     def _begin(self) -> None:
         """Write the settings once an old run, or the earlier end of this one, is out of the way."""
-        if not self._is_saved:
-            if (self.path / _CONFIG).exists():
-                self._put_aside()
-        else:
+        if self._replaces:
+            self._put_aside()
+        if self._resumes:
             remove(self.path / _SUMMARY)
-            if not self._run.is_done:
+            if self._goes_on:
                 for name in (GRAPH, PLOTS, REPORT):
                     with suppress(OSError):  # as of a picture that a viewer holds
                         remove(self.path / name)
@@ -269,15 +266,18 @@ class RunFolder:
         if os.name == "nt":
             lock.release()  # no folder is renamed there in which a file is open
         self.path.rename(old)
-        self._old = old
+        self._old, self._replaces = old, False
         remove(old / _LOCK)
         self._lock = _locked(self.path, lambda: refuse_used_folder(self.path))
         lock.release()
 
     def _hold(self) -> None:
-        """Raise OSError unless the folder is this run's."""
+        """Raise OSError unless the folder is this run's; begin to write it the first time."""
         if not self._lock.is_held:
             raise FileNotFoundError("it has vanished, or another process has taken it")
+        if not self._has_begun:
+            self._begin()
+            self._has_begun = True
 
     def _save(self) -> None:
         """Write all that the folder lacks."""
@@ -289,7 +289,7 @@ class RunFolder:
         certificate = certificate_of(self._run, self._run.settings.to_dict())
         write_json(self.path / "certificate.json", certificate)
         self._run.save(self.path)
-        self._replace_old()
+        self._remove_old()
 
     def _not_saved(self, fault: Exception) -> str:
         message = f"--output {self._name} cannot be written: {_why(fault)}"
@@ -298,18 +298,11 @@ class RunFolder:
         return message
 
     def _leave(self) -> None:
-        """Release the folder; remove what this run wrote if it is of no use."""
-        with suppress(OSError):
-            is_nothing = self._old is not None or not self._run.history
-            if self._lock.is_held and not self._is_saved and is_nothing:
-                for name in (*_FILES, *_FOLDERS):
-                    remove(self.path / name)
+        """Release the folder, and remove it if it is empty and was created here."""
         self._lock.release()
-        with suppress(OSError):  # the folder is not empty
+        with suppress(OSError):  # it is not empty
             if self._lock.made:
                 self.path.rmdir()
-            if self._old is not None:
-                self._old.rename(self.path)
 
 
 def _place_of(position: Position) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
+from pluggable_mlp.runs.checkpoints import on_host, read_checkpoint, save_checkpoint
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
@@ -22,7 +22,7 @@ def positions_of(run, folder, every):
             place.mkdir(parents=True)
             history = json.loads(json.dumps(run.history))
             at = progress.position()
-            assert save_checkpoint(place, run.checkpoint(at), run.backend)
+            save_checkpoint(place, on_host(run.checkpoint(at), run.backend))
             saved.append((place, at.state.t, history))
     return saved
 
@@ -78,6 +78,6 @@ def test_numbers_that_are_not_finite_are_no_checkpoint(tmp_path):
     run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
     good = run.checkpoint(next(iter(run.train())).position())
     bad = good._replace(parameters=[{"W": np.array([1.0, np.nan])}])
-    assert save_checkpoint(tmp_path, good, run.backend)
-    assert not save_checkpoint(tmp_path, bad, run.backend)
+    save_checkpoint(tmp_path, on_host(good, run.backend))
+    assert on_host(bad, run.backend) is None
     assert read_checkpoint(tmp_path, 1).parameters is None
