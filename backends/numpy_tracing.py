@@ -249,16 +249,18 @@ def _bounds(function: Function, args: tuple[Tree, ...]) -> tuple[Array, Array] |
     NumPy's own take four times as long.  If the bound is 0, they mostly return 0 for -0, as `clip`
     does once 0 is added.
     """
-    if function not in (np.maximum, np.minimum) or not isinstance(args[0], Tracer):
-        return None
-    bound = args[1]
-    if not isinstance(bound, np.ndarray) or bound.ndim:
+    bound = args[-1]
+    if function not in (np.maximum, np.minimum) or not _is_single_float(bound):
         return None
     zeros = np.resize(np.asarray([0.0, -0.0], bound.dtype), 99)
     if bound == 0.0 and np.any(np.signbit(function(zeros, bound))):
         return None
     infinity = np.full_like(bound, np.inf)
     return (bound, infinity) if function is np.maximum else (-infinity, bound)
+
+
+def _is_single_float(operand: Tree) -> bool:
+    return isinstance(operand, np.ndarray) and operand.ndim == 0 and operand.dtype.kind == "f"
 
 
 def _has_loop(ufunc: np.ufunc, dtype: DType) -> bool:

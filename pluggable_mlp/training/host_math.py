@@ -80,25 +80,6 @@ def integer_power(base: float, exponent: int) -> float:
     return power
 
 
-def integer_powers(base: float, exponents: range) -> list[float]:
-    """Return `integer_power` for each of the exponents, which follow each other."""
-    low, square = [1.0], base
-    for _ in range(8):
-        low += [power * square for power in low]
-        square *= square
-    powers: list[float] = []
-    while len(powers) < len(exponents):
-        high, first = divmod(exponents[len(powers)], len(low))
-        some, factor = low[first : first + len(exponents) - len(powers)], square
-        while high:
-            if high % 2:
-                some = [power * factor for power in some]
-            factor *= factor
-            high //= 2
-        powers += some
-    return powers
-
-
 def real_power(base: float, exponent: float) -> float:
     """Return base to any power, base > 0: exp(exponent log base), in 40 decimal digits.
 

@@ -15,7 +15,7 @@ from msgspec import Meta
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import BelowOne, Flag, NonNegative
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.host_math import integer_power, integer_powers
+from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficient,
@@ -251,18 +251,6 @@ class Adam(GradientDescent):
         root = math.sqrt(1.0 - integer_power(self.beta2, t + 1))
         corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
         return {"rate": corrected, "epsilon": self.epsilon * root}
-
-    def coefficients_of(self, counts: range) -> Coefficients:
-        """Return a list for each coefficient, in a quarter of the time that one by one takes."""
-        methods = type(self).coefficients, type(self).coefficients_at
-        if methods != (Adam.coefficients, Adam.coefficients_at):
-            return super().coefficients_of(counts)
-        updates = range(counts.start + 1, counts.stop + 1)
-        roots = [math.sqrt(1.0 - power) for power in integer_powers(self.beta2, updates)]
-        rates = [scheduled_rate(self.learning_rate, t) for t in counts]
-        parts = zip(rates, roots, integer_powers(self.beta1, updates), strict=True)
-        corrected = [rate * root / (1.0 - power) for rate, root, power in parts]
-        return {"rate": corrected, "epsilon": [self.epsilon * root for root in roots]}
 
     def kernel_numbers(self, c: Coefficients) -> Coefficients:
         """Return the coefficients and the decays of the means."""
