@@ -54,13 +54,15 @@ def test_in_parts_no_bit_differs(name, dtype, shapes):
     w, g, *slots = arrays_of(shapes, 2 + len(optimizer.slots), dtype)
     expected, found = copies([w, *slots]), copies([w, *slots])
     in_parts = Updater()
-    for t in range(3):
+    for t in range(4):
         rule = rule_of(optimizer, t, len(shapes))
         if t == 2:  # others than those it returned
             found = [[array + 1.0 for array in column] for column in found]
             expected = [[array + 1.0 for array in column] for column in expected]
         expected = each_array(rule, expected[0], g, *expected[1:])
-        found = in_parts(rule, found[0], *copies([g]), *found[1:], in_place=t != 1)
+        results = in_parts(rule, found[0], *copies([g]), *found[1:], in_place=t != 1)
+        assert (results is None) == (t == 3)  # written over those that it returned
+        found = results or found
         for column, other in zip(expected, found, strict=True):
             for array, own in zip(column, other, strict=True):
                 assert own.dtype == array.dtype
