@@ -182,13 +182,12 @@ def _columns(
 def _with_ranges(preparation: Preparation, train: Split, recipe: Recipe) -> Preparation:
     """Return a preparation with what follows from the prepared training part."""
     unit, (inputs, targets) = preparation.scale_of(train.inputs) or 1.0, train
-    numbers = preparation.form.numbers
     ends: tuple[float, float] | None = None
     edges: tuple[tuple[float, ...], ...] = ()
     is_single = targets.ndim == 1 or targets.shape[1] == 1
     if recipe.keeps_range and preparation.task == "regression" and is_single:
         ends = float(targets.min()), float(targets.max())
-    if recipe.bins and numbers:
+    if recipe.bins and (numbers := preparation.form.numbers):
         # In float32, in which a network may be: different edges stay so.
         floats = np.concatenate([rows[:, :numbers].astype(np.float32) for rows in blocks(inputs)])
         edges = scaling.bin_edges(floats * np.float32(unit), recipe.bins)
