@@ -228,7 +228,8 @@ class Settings(Options):
     def _facts(self, dataset: "Dataset") -> Facts:
         """Return the facts about the data that a recipe needs."""
         made = dataset.preparation
-        return Facts(dataset.task, bool(made and made.edges), self.validates(dataset))
+        has_edges = bool(made and made.edges)
+        return Facts(dataset.task, has_edges, self.validates(dataset), self.epochs)
 
     def _blocks_of(self, dataset: "Dataset") -> int:
         """Return the size of a block: as given, or that of data in files, else 0."""

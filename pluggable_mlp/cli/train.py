@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs.folder import FolderLock, RunFolder
     from pluggable_mlp.runs.run import Run
 
+PATIENCE = 40
+"""Of the early stopping that is advised."""
+
 _OUTPUT = "Output"  # a panel of the help
 
 
@@ -319,6 +322,21 @@ class _Report:
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"
         )
+        if not self.quiet and self._run.settings.used("early_stopping") is None:
+            self._advise()
+
+    def _advise(self) -> None:
+        """Log what early stopping would have saved, if the best epoch is long past."""
+        from pluggable_mlp.training.callbacks import BestEpoch
+
+        run = self._run
+        watch = BestEpoch(PATIENCE, last=run.settings.made_recipe.last_best)
+        for line in run.history if run.settings.keeps_best else ():
+            watch.is_best(line["epoch"], run.error(line))
+            if watch.is_over and line["epoch"] < len(run.history):
+                end = f"after {line['epoch']} epochs and kept epoch {watch.best_epoch}"
+                log(f"--early-stopping {PATIENCE} would have ended training {end}")
+                return
 
 
 def _quality(measured: Json, part: str, metric: str | None) -> str:

@@ -64,11 +64,13 @@ class Facts(NamedTuple):
         Whether there are numbers with bins.
     validates : bool or None
         Whether there is a validation part.
+    epochs : int or None
     """
 
     task: str | None = None
     has_edges: bool | None = None
     validates: bool | None = None
+    epochs: int | None = None
 
 
 class Recipe(Component):
@@ -205,6 +207,8 @@ class RealMLP(TableRecipe):
             "schedule": "log_cosine",
             "batch_size": 256,
             "epochs": 256,
+            # A quarter of 256 epochs changes no score; the schedule's cycles are as long as these.
+            "early_stopping": max(64, (facts.epochs or 0) // 4) if facts.validates else None,
         }
 
     def parts(self, form: TableForm) -> Values:
@@ -243,7 +247,8 @@ class RealMLPWhole(RealMLP):
     def values(self, facts: Facts) -> Values:
         """See `Recipe`; the decay is decoupled, and follows a schedule, as the dropout does."""
         rate = {"learning_rate": 0.2} if facts.task == "regression" else {}
-        return super().values(facts) | rate | {"dropout": 0.15, "weight_decay": 0.02}
+        others = {"dropout": 0.15, "weight_decay": 0.02, "early_stopping": None}
+        return super().values(facts) | rate | others
 
     def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, load_run
+from pluggable_mlp.training.recipes import Facts, make_recipe
 
 polars = pytest.importorskip("polars")
 
@@ -70,7 +71,8 @@ def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, 
     given = ("--epochs", 4, "--seed", 5, "--test-share", 0, "--output", run, *named)
     done(command, "train", "--data", table(task), *given)
     kind = TableClassifier if task == "classes" else TableRegressor
-    model = kind(recipe or "realmlp-td-s", n_members=2, max_iter=4, random_state=5)
+    members = 2 if recipe == "tabm-mini" else None
+    model = kind(recipe or "realmlp-td-s", n_members=members, max_iter=4, random_state=5)
     X = polars.DataFrame(COLUMNS)
     model.fit(X, TARGETS[task])
     saved = load_run(run)
@@ -107,7 +109,7 @@ def test_one_line_says_what_was_chosen_and_what_options_changed(command, tmp_pat
         "recipe realmlp-td-s: hidden 8 (the recipe: 256,256,256), activation selu, "
         "label_smoothing 0.1, optimizer sgd:momentum=0.5 (the recipe: adam:beta2=0.95), "
         "learning_rate 0.1 (the recipe: 0.04), schedule none (the recipe: log_cosine), "
-        "batch_size 256, epochs 2 (the recipe: 256), scaling smooth_clip"
+        "batch_size 256, epochs 2 (the recipe: 256), early_stopping 64, scaling smooth_clip"
     )
     settings = content(run, "config.json")["settings"]
     expected = {"recipe": "realmlp-td-s", "hidden": [8], "learning_rate": 0.1, "schedule": None}
@@ -179,6 +181,40 @@ def test_several_numbers_to_predict_keep_to_no_common_range(command, tmp_path):
     assert load_run(run).mlp.output_range is None
 
 
+@pytest.fixture
+def noise(tmp_path):
+    """Targets that follow from nothing: the best epochs are the first ones."""
+    x = np.random.default_rng(0).normal(size=(200, 4))
+    np.savetxt(tmp_path / "noise.csv", x, delimiter=",", header="a,b,c,y", comments="")
+    return ("train", "--data", tmp_path / "noise.csv", "--hidden", 4, "--epochs", 120)
+
+
+def test_the_default_stops_after_64_epochs_without_a_better_one(command, noise):
+    """Or a quarter of more than 256, as its schedule has cycles as long."""
+    summary = json.loads(done(command, *noise, "--json").out.splitlines()[-1])
+    assert summary["epochs"] == summary["kept_epoch"] + 64 < 120
+    cases = (3, True), (256, True), (1000, True), (256, False)
+    values = [
+        make_recipe("realmlp-td-s").values(Facts("classification", False, validates, epochs))
+        for epochs, validates in cases
+    ]
+    assert [of["early_stopping"] for of in values] == [64, 64, 250, None]
+
+
+def test_what_early_stopping_would_save_is_said(command, noise):
+    """As a run with it shows."""
+    given = (*noise, "--recipe", "realmlp-td")
+    stopped = done(command, *given, "--early-stopping", 40, "--json")
+    summary = json.loads(stopped.out.splitlines()[-1])
+    epochs, kept = summary["epochs"], summary["kept_epoch"]
+    assert 40 < epochs < 120
+    assert done(command, *given).err == (
+        f"--early-stopping 40 would have ended training after {epochs} epochs and kept epoch "
+        f"{kept}\n"
+    )
+    assert stopped.err == done(command, *given, "--quiet").err == ""
+
+
 def test_none_switches_off_what_a_recipe_has(command, tmp_path, table):
     """As values that do nothing: a norm that no gradient reaches, a constant rate, no end."""
     given = ("--data", table("numbers"), "--recipe", "tabm:members=1", "--hidden", 64)
@@ -204,7 +240,7 @@ def test_none_switches_off_what_a_recipe_has(command, tmp_path, table):
         (["--early-stopping", "non"], "expected an integer of at least 1, or none"),
         (["--recipe", "tabmm"], "recipe is 'tabmm', expected one of realmlp-td-s, realmlp-td,"),
         (["--recipe", "tabm:members=0"], "members is 0, expected an integer of at least 1"),
-        (["--recipe", "realmlp-td-s:members=3"], "'realmlp-td-s' takes no members"),
+        (["--recipe", "realmlp-td-s:networks=3"], "'realmlp-td-s' takes no networks; it takes mem"),
     ],
 )
 def test_what_a_recipe_does_not_take_is_named(command, table, options, words):
