@@ -16,7 +16,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.provenance import is_builtin_call
+from pluggable_mlp.compiling import is_builtin_call
 
 from .tape import Constants, Function, Tree, compiled_program, leaves
 

@@ -2,21 +2,28 @@
 
 `compiled` asks a backend for a faster function, and keeps it for the next computation, as compiling
 takes seconds.  `trusted` tests in this process whether a method keeps all bits, and `Fallback`
-abandons a method that fails.
+abandons a method that fails.  `is_builtin` says whether a component may be compiled once and
+repeated: its fields determine what this package's do, but a user-defined function or object may
+change, draw random numbers, or have other side effects.
 """
 
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import fields, is_dataclass
 from functools import partial
 from threading import RLock
+from types import FunctionType
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.shortcuts import backend_at, compiles_operations
 
 Function = Callable[..., Any]
+
+_PACKAGE = __name__.partition(".")[0]
+_PLAIN = (type(None), bool, int, float, str)
 
 _MOST = 128
 _kept: OrderedDict[Hashable, Function] = OrderedDict()
@@ -169,3 +176,48 @@ def words_of(error: Exception) -> str:
     """Return the kind of an error and the first line of its message, or two after a colon."""
     first, second, *_ = [*str(error).splitlines(), "", ""]
     return f"{type(error).__name__}: {f'{first} {second}' if first.endswith(':') else first}"
+
+
+def is_builtin(component: Any) -> bool:
+    """Return whether a component consists only of this package's functions and classes.
+
+    Parameters
+    ----------
+    component
+        A network, an optimizer or a part of these: a function, an object, a number, a text, None,
+        or a list or tuple of these.  An object's fields count if they are compared for equality.
+    """
+    kind = type(component)
+    if kind in _PLAIN:
+        return True
+    if kind in (list, tuple):
+        return all(map(is_builtin, component))
+    if kind is FunctionType:
+        return is_builtin_class(component)
+    if not (is_builtin_class(kind) and is_dataclass(component)):
+        return False
+    return all(is_builtin(getattr(component, of.name)) for of in fields(component) if of.compare)
+
+
+def is_builtin_call(function: object) -> bool:
+    """Return whether a package function has all arguments except arrays, all of the package.
+
+    It is a `functools.partial` whose first argument is a namespace; the others are components.
+    """
+    return (
+        isinstance(function, partial)
+        and not function.keywords
+        and is_builtin(function.func)
+        and all(map(is_builtin, function.args[1:]))
+    )
+
+
+def is_builtin_class(definition: FunctionType | type) -> bool:
+    """Return whether a module of the package has the function or class by this name.
+
+    Objects made within a function have no such name; a wrapper may have that of the wrapped object.
+    """
+    module = definition.__module__ or ""
+    return module.partition(".")[0] == _PACKAGE and definition is getattr(
+        sys.modules.get(module), definition.__qualname__, None
+    )

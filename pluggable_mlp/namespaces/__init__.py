@@ -10,7 +10,7 @@ from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.compiling import compiled
+from pluggable_mlp.compiling import compiled, is_builtin_call
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of, to_native
 from pluggable_mlp.namespaces.reproducible.exactness import (
@@ -19,7 +19,6 @@ from pluggable_mlp.namespaces.reproducible.exactness import (
 from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace, reproducible
 from pluggable_mlp.namespaces.sharded.array import ShardedArray
-from pluggable_mlp.provenance import is_builtin_call
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import backend_at, check_process, queued
 
