@@ -87,7 +87,7 @@ def as_seed(value: object) -> int:
 def check_fields(owner: object) -> None:
     """Convert and check every annotated field of a frozen dataclass: its `__post_init__`.
 
-    A field whose default is None also accepts None.
+    The default of a field is taken as it is.
 
     Raises
     ------
@@ -96,8 +96,7 @@ def check_fields(owner: object) -> None:
     """
     for field in dataclasses.fields(cast("DataclassInstance", owner)):
         value = getattr(owner, field.name)
-        is_default = value is None and field.default is None
-        if hasattr(field.type, "__metadata__") and not is_default:
+        if hasattr(field.type, "__metadata__") and value is not field.default:
             object.__setattr__(owner, field.name, convert(field.name, value, field.type))
 
 
