@@ -235,9 +235,8 @@ class Fit:
 
     def _record(self, steps: Steps) -> None:
         """Record the hashes of the parameters and buffers."""
-        state = unwrapped(steps.state)
-        tensors = merged(state.parameters, state.buffers)
-        self.records[state.t] = tensor_hashes(tensors, self.backend)
+        tensors = unwrapped(merged(steps.state.parameters, steps.state.buffers))
+        self.records[steps.t] = tensor_hashes(tensors, self.backend)
 
     @property
     def is_done(self) -> bool:
