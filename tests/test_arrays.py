@@ -36,15 +36,6 @@ def test_reproducible_arrays_of_two_libraries_are_named():
         common_namespace(x=arrays[1], y=arrays[0])
 
 
-def test_arrays_of_two_devices_are_named():
-    a = strict.zeros(1, device=strict.Device("device1"))
-    b = strict.zeros(1, device=strict.Device("device2"))
-    with pytest.raises(
-        ValueError, match=r"x is on device .*device1.*, but y is on device .*device2"
-    ):
-        common_namespace(x=a, y=b)
-
-
 @pytest.mark.parametrize(
     ("thing", "its_type"),
     [([1.0], "builtins.list"), (None, "builtins.NoneType"), ("text", "builtins.str")],

@@ -5,7 +5,6 @@ training.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pytest
@@ -83,27 +82,6 @@ class WithFactor(MLP):
 def test_a_subclass_of_the_network_with_a_number_of_its_own(fast):
     first, second = (history(fast, network(WithFactor).with_factor(k)) for k in (1.0, 5.0))
     assert second[0] > 4.0 * first[0]
-
-
-@dataclass(frozen=True)
-class Weighted:
-    outputs: Any
-
-    def __call__(self, xp, z, t, w=None):
-        d = z - t
-        return average_of_elements(xp, d * d * self.outputs, 2 * d * self.outputs, w)
-
-
-@pytest.mark.parametrize("library", ["numpy", "jax", "torch"])
-def test_a_loss_with_an_array_made_anew_for_each_training(library):
-    """Two such cannot be compared: the result would be an array."""
-    pytest.importorskip(library)
-    backend = get_backend(library)
-    once, again = (
-        history(backend, network(loss=Weighted(backend.asarray([1.0, 2.0], dtype="float32"))))
-        for _ in range(2)
-    )
-    assert once == again
 
 
 def test_a_loss_that_changes_while_it_trains():

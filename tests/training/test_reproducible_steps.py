@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, train
-from pluggable_mlp.training.evaluation import evaluate
-from pluggable_mlp.training.examples import make_examples
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
@@ -36,17 +34,3 @@ def test_data_that_turn_extreme_in_the_middle_of_an_epoch(backend):
     x[18:20] *= np.asarray([[2.0**-600], [2.0**500]])
     settings = {"optimizer": SGD(0.5), "epochs": 2}
     assert trained(backend, x, y, **settings) == trained(Uncompiled(NUMPY), x, y, **settings)
-
-
-def evaluated(backend):
-    x, y = examples(8)
-    weights = np.linspace(0.5, 2.0, len(y))
-    mlp = MLP(SIZES)
-    settings = {"backend": backend, "arithmetic": "reproducible"}
-    held = make_examples(mlp, x, y, dtype="float64", sample_weight=weights, **settings)
-    parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
-    return evaluate(mlp, parameters, held, batch_size=20, **settings)
-
-
-def test_evaluation(backend):
-    assert evaluated(backend) == evaluated(NUMPY)

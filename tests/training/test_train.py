@@ -191,13 +191,6 @@ def test_what_does_not_fit_is_refused(changes, error, message):
         train(**arguments | changes)
 
 
-def test_two_devices_in_one_call_are_named():
-    backend = get_backend("array_api_strict:device1")
-    elsewhere = MLP_342.initialize(seed=0, backend=get_backend("array_api_strict:device2"))
-    with pytest.raises(ValueError, match=r"device2.*device1"):
-        train(MLP_342, PIXELS / 256, LABELS, backend=backend, parameters=elsewhere)
-
-
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
 def test_tensors_that_require_gradients_leave_no_graph(optimizer):
     torch = pytest.importorskip("torch")

@@ -127,15 +127,6 @@ def test_long_products_with_few_results_have_the_bits_of_a_part_of_many(dtype, m
     assert same_bits(np.ascontiguousarray(stack[1]), expected)
 
 
-@pytest.mark.parametrize("shapes", [((3, 0), (0, 4)), ((0, 4), (4, 3)), ((3, 4), (4, 0))])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_products_of_nothing(dtype, shapes):
-    a, b = (np.ones(shape, dtype) for shape in shapes)
-    bias = np.arange(b.shape[1], dtype=dtype)
-    assert same_bits(matmul(np, a, b), a @ b)
-    assert same_bits(affine(np, a, b, bias), a @ b + bias)
-
-
 @given(cases)
 @settings(max_examples=30)
 def test_extreme_rows_elsewhere_change_no_bit(case):
@@ -153,9 +144,11 @@ CASES = [
     ((5, 33), (33, 4), True),
     ((3, 2500), (2500, 2), False),
     ((2, 1, 5, 6), (3, 6, 4), False),
+    ((3, 0), (0, 4), False),
+    ((0, 4), (4, 3), False),
     *(  # JAX compiles each operation anew for each shape
         pytest.param(*shapes, True, marks=pytest.mark.slow)
-        for shapes in [((1, 7), (7, 1)), ((7, 1), (1, 9)), ((300, 40), (40, 700)), ((3, 0), (0, 4))]
+        for shapes in [((1, 7), (7, 1)), ((7, 1), (1, 9)), ((300, 40), (40, 700))]
     ),
 ]
 

@@ -1,43 +1,11 @@
-"""Every loss where numbers are extreme: the same bits everywhere, and nothing but finite ones."""
+"""Every loss where numbers are extreme: nothing but finite ones."""
 
 import numpy as np
 
-from pluggable_mlp.backends import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.bounded import InArithmetic
 from tests.network.losses.cases import CASES, compute, link
 from tests.together import together
-
-REPRODUCIBLE = [name for name in ARITHMETICS if name != "native"]
-
-
-@together("arithmetic", REPRODUCIBLE)
-@together("weighted", [False, True])
-@together("dtype", ["float32", "float64"])
-@together("name", CASES)
-def test_same_bits(backend, name, dtype, weighted, arithmetic):
-    """Under the reproducible arithmetic: NumPy's bytes, also where logits are far apart or tiny."""
-    rng = np.random.default_rng(0)
-    scale = np.asarray([1.0, 30.0, 1e-20, 1e-37])[rng.integers(0, 4, size=(33, 1))]
-    z = (scale * rng.normal(size=(33, 7))).astype(dtype)
-    targets = {
-        "classes": rng.integers(0, 7, size=33),
-        "labels": rng.integers(0, 2, size=z.shape).astype(dtype),
-        "numbers": rng.normal(size=z.shape).astype(dtype),
-        "counts": rng.poisson(2.0, size=z.shape).astype(dtype),
-    }[CASES[name].targets]
-    weights = rng.uniform(size=33).astype(dtype) if weighted else None
-
-    assert_same_bits(compute(CASES[name], z, targets, weights), arithmetic, backend)
-
-
-def assert_same_bits(on, arithmetic, backend):
-    """The bytes of on(backend) are NumPy's."""
-    found, expected = (
-        {name: place.to_numpy(array).tobytes() for name, array in on(place).items()}
-        for place in (InArithmetic(arithmetic, one) for one in (backend, get_backend("numpy")))
-    )
-    assert found == expected
 
 
 @together("arithmetic", ARITHMETICS)
