@@ -79,10 +79,6 @@ def assert_nothing_is_lost(server, whole, folder, pair, turns):
     return results
 
 
-def place_of(tmp_path_factory):
-    return tmp_path_factory.mktemp("two") / "run"
-
-
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("first", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pause", [5, pytest.param("all", marks=pytest.mark.slow)])
@@ -94,7 +90,9 @@ def test_one_pauses_while_the_other_runs(server, whole, tmp_path_factory, pair, 
     places = range([*PAIRS].index(pair), 400, 5)
     for at in places if pause == "all" else [pause]:
         turns = [first] * at + [1 - first] * 400
-        results = assert_nothing_is_lost(server, whole, place_of(tmp_path_factory), pair, turns)
+        results = assert_nothing_is_lost(
+            server, whole, tmp_path_factory.mktemp("two") / "run", pair, turns
+        )
         if results[first].operations <= at:  # it had ended
             break
 
@@ -104,14 +102,10 @@ turns = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 20)), max_size=12).
 )
 
 
-def check_turns(server, whole, tmp_path_factory, pair, turns):
-    assert_nothing_is_lost(server, whole, place_of(tmp_path_factory), pair, turns)
-
-
 kept = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
 @settings(max_examples=5, derandomize=True, **kept)
 @given(pair=st.sampled_from(list(PAIRS)), turns=turns)
 def test_they_take_turns(server, whole, tmp_path_factory, pair, turns):
-    check_turns(server, whole, tmp_path_factory, pair, turns)
+    assert_nothing_is_lost(server, whole, tmp_path_factory.mktemp("two") / "run", pair, turns)

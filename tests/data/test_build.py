@@ -207,13 +207,3 @@ def test_what_is_not_finite_is_named_by_its_place_in_the_source(tmp_path, block_
                 source((stored, y)),
                 DataOptions("example", validation=validation, block_size=block_size),
             )
-
-
-def test_numbers_that_are_categories_are_features_of_categories():
-    frame = pytest.importorskip("polars").DataFrame(
-        {"code": [3.0, 1.0, 3.0] * 4, "x": [*range(12)]}
-    )
-    given = {"train": Split(frame, np.arange(12) % 2)}
-    options = DataOptions("X", test_share=0.0, scaling="none")
-    found = build_dataset(given, options, origin={"categorical": {"code"}})
-    assert found.train.inputs[:2].tolist() == [[0, 1, 0], [1, 0, 1]]
