@@ -189,9 +189,6 @@ def test_every_mark_of_a_plot_is_above_a_block_of_python():
         assert re.match(r"[^>]* -->\n```python\n", mark), mark[:100]
 
 
-WITH_COMMANDS = ["docs/tutorials/digits.md", "docs/tutorials/table.md"]  # tests/docs runs them
-
-
 QUICK = ("README.md", "docs/index.md")
 """Whose examples the default suite runs."""
 NEEDED = {"Display": "matplotlib", "to_onnx": "ndonnx"}
@@ -203,7 +200,7 @@ NEEDED = {"Display": "matplotlib", "to_onnx": "ndonnx"}
     [
         pytest.param(page, marks=[pytest.mark.slow] * (page not in QUICK))
         for page in TEXTS
-        if page not in WITH_COMMANDS
+        if not page.startswith("docs/tutorials/")  # tests/docs runs these
     ],
 )
 def test_python_examples_run(page):

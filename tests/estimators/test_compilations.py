@@ -58,7 +58,7 @@ def test_equal_fits_compile_once():
             {"solver": "lbfgs", "arithmetic": "reproducible"},
             "alpha",
             [1e-4, 1e-2],
-            marks=pytest.mark.slow,
+            marks=(pytest.mark.slow, pytest.mark.nightly),
         ),
     ],
     ids=str,

@@ -160,7 +160,6 @@ def test_scores_count_weights_of_examples(outputs):
     [  # the test below has the classifier
         pytest.param(MLPClassifier, CANCER, id="MLPClassifier-cancer", marks=pytest.mark.slow),
         pytest.param(MLPClassifier, IRIS, id="MLPClassifier-iris", marks=pytest.mark.slow),
-        pytest.param(MLPRegressor, CANCER, id="MLPRegressor-cancer", marks=pytest.mark.slow),
         pytest.param(MLPRegressor, IRIS, id="MLPRegressor-iris"),
     ],
 )

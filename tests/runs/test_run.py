@@ -35,7 +35,7 @@ for folder in folders:
 """
 
 # Of these, some leave arrays by columns after a step.
-QUICK = ("sgd", "rmsprop", "lbfgs")
+QUICK = ("rmsprop", "lbfgs")
 OTHERS = tuple(name for name in OPTIMIZERS if name not in QUICK)
 ON_JAX = ("sgd",)
 
