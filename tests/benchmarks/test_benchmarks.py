@@ -244,13 +244,6 @@ def test_the_six_numbers_by_hand(tables_of):
     ]
 
 
-def test_who_was_left_out_is_named_with_the_reason(tmp_path):
-    case = CASE | {"failed": {"torch": "off by 1.0e-02"}}
-    (tmp_path / "fit.json").write_text(json.dumps({"cases": [case], "machine": MACHINE}))
-    told = "Left out of whole fit, SGD, 784-100-10, 128: PyTorch eager: off by 1.0e-02"
-    assert told in tables.report("numpy", tmp_path)
-
-
 def test_the_chart_has_a_line_for_each_library_ours_and_by_hand(tmp_path, monkeypatch):
     matplotlib = pytest.importorskip("matplotlib")
     monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")  # text stays text

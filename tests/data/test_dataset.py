@@ -78,26 +78,6 @@ def test_a_broken_rule_of_a_split_is_named(dataset, part, arrays, fault):
 
 
 @pytest.mark.parametrize(
-    ("train", "outputs"),
-    [
-        (np.array([0.5, -1.5, 3.0]), 1),
-        (np.array([0.5, -1.5, 3.0], dtype=np.float32), 1),
-        (np.array([7, 0, -7]), 1),
-        (np.array([[0.5], [1.5], [2.5]]), 1),
-        (np.arange(12.0).reshape(3, 4), 4),
-        (np.eye(3, dtype=np.int64), 3),
-    ],
-)
-def test_targets_are_numbers_or_rows_of_them(check_rules, train, outputs):
-    dataset = numbers(train, train[:1], validation=(TEST.inputs, train[2:]))
-    check_rules(dataset)
-    assert dataset.outputs == outputs
-    assert dataset.features == 2
-    assert dataset.train.targets is train
-    assert dataset.splits["validation"].targets.tolist() == train[2:].tolist()
-
-
-@pytest.mark.parametrize(
     ("train", "test", "fault"),
     [
         (np.zeros(2), np.zeros(1), "the train targets are 2; give 3"),

@@ -79,21 +79,3 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path, data, fault):
         load_dataset(folder, task="classification")
     assert fault in str(caught.value)
     assert folder in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("labels", "fault"),
-    [
-        (
-            b"\0\0\x08\x01\0\0\0\x03" + b"\2\0\1",
-            "inputs have shape (4, 6), the labels (3,)",
-        ),
-        (b"\0\0\x08\x01\0\0\0\x04" + b"\2\0\2\2", "a test label is 1, which training never saw"),
-        (IMAGES, "train labels have shape (4, 2, 3)"),
-    ],
-)
-def test_labels_that_do_not_fit_are_named(tmp_path, labels, fault):
-    folder = write_folder(tmp_path / "data", FILES | {"train-labels-idx1-ubyte": labels})
-    with pytest.raises(DataError) as caught:
-        load_dataset(folder, task="classification")
-    assert fault in str(caught.value)
