@@ -203,7 +203,7 @@ class NumpyTape(Tape):
     ) -> None:
         if isinstance(function, np.ufunc) and settings.keys() <= {"out"}:
             args = _with_arrays(function, args)
-        bounds = _bounds(function, args)
+        bounds = _bounds(function, args) if isinstance(result.value, np.ndarray) else None
         if bounds is not None:
             function, args = np.ndarray.clip, (args[0], *bounds)
         operands = map_tree(self.operand, args), map_tree(self.operand, settings)

@@ -130,7 +130,8 @@ def test_a_bound_keeps_the_signs_of_zeros(dtype, bound):
     def bounded(x):
         y = x * 1.0
         np.maximum(y, bound, out=y)
-        return np.minimum(x, bound), np.maximum(x, bound), np.minimum(bound, x * 1.0), y
+        one = np.maximum(x[0, ...], bound)
+        return np.minimum(x, bound), np.maximum(x, bound), np.minimum(bound, x * 1.0), y, one
 
     traced, runs = counted(bounded)
     for given in ([1.0] * 6, [1.0] * 6, [-0.0, 0.0, np.nan, np.inf, -np.inf, 2.5]):
