@@ -250,17 +250,13 @@ def _bounds(function: Function, args: tuple[Tree, ...]) -> tuple[Array, Array] |
     does once 0 is added.
     """
     bound = args[-1]
-    if function not in (np.maximum, np.minimum) or not _is_single_float(bound):
+    if function not in (np.maximum, np.minimum) or type(bound) is not np.ndarray or bound.ndim:
         return None
     zeros = np.resize(np.asarray([0.0, -0.0], bound.dtype), 99)
     if bound == 0.0 and np.any(np.signbit(function(zeros, bound))):
         return None
     infinity = np.full_like(bound, np.inf)
     return (bound, infinity) if function is np.maximum else (-infinity, bound)
-
-
-def _is_single_float(operand: Tree) -> bool:
-    return isinstance(operand, np.ndarray) and operand.ndim == 0 and operand.dtype.kind == "f"
 
 
 def _has_loop(ufunc: np.ufunc, dtype: DType) -> bool:

@@ -113,7 +113,6 @@ def _in_place(rule: Any, dtype: DType) -> Update:
         return partial(_write_over, rule.function)
     # NumPy would turn a number into an array at each operation, which takes longer.
     numbers = {name: np.asarray(number, dtype) for name, number in rule.numbers.items()}
-    numbers["1"] = np.asarray(1.0, dtype)
     for beta in ("beta1", "beta2"):
         numbers[f"1 - {beta}"] = np.asarray(1.0 - rule.numbers[beta], dtype)
     return partial(_adam, numbers)
@@ -137,7 +136,7 @@ def _adam(numbers: dict[str, Array], w: Array, g: Array, m: Array, v: Array) -> 
     v += new
     np.sqrt(v, out=new)
     new += numbers["epsilon"]
-    np.divide(numbers["1"], new, out=new)  # which takes half the time of np.reciprocal
+    np.divide(1.0, new, out=new)  # which takes half the time of np.reciprocal
     new *= m
     new *= numbers["rate"]
     w -= new
