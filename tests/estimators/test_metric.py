@@ -104,3 +104,22 @@ def test_an_area_needs_two_classes_in_the_validation_part():
     one_class = X[rows], ["yes"] * len(rows)
     with pytest.raises(ValueError, match=r"metric is 'roc_auc', expected a validation part of two"):
         TableClassifier(metric="roc_auc", **QUICK).fit(X, LABELS, eval_set=one_class)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_search_over_width_rate_and_metric(library):
+    """On an array of a library; the metric changes what is found."""
+    search = pytest.importorskip("sklearn.model_selection").GridSearchCV
+    x, y = pytest.importorskip("sklearn.datasets").load_wine(return_X_y=True)
+    x = x if library == "numpy" else pytest.importorskip("torch").asarray(x)
+    grid = {
+        "hidden": [(8,), (16,)],
+        "learning_rate": [0.02, 0.1],
+        "metric": ["log_loss", "roc_auc"],
+    }
+    model = TableClassifier(max_iter=8, random_state=0)
+    found = search(model, grid, cv=2, scoring="neg_log_loss").fit(x, y)
+    assert set(found.best_params_) == set(grid)
+    scores = found.cv_results_["mean_test_score"].reshape(2, 2, 2)
+    assert (scores[..., 0] != scores[..., 1]).any()
+    assert found.best_estimator_.metric == found.best_params_["metric"]
