@@ -68,8 +68,10 @@ def _beside(xp: Namespace, x: Array, others: Array) -> Array:
     """Return x (…, m) with others (…, n), which may lack leading axes, beside it."""
     if not others.shape[-1]:
         return x
-    for size in reversed(x.shape[: x.ndim - others.ndim]):  # networks that share these rows
-        others = xp.stack([others] * size)
+    if others.ndim < x.ndim and None in x.shape:  # of a graph: the number of rows is unknown
+        others = xp.stack([others] * x.shape[0])
+    elif others.ndim < x.ndim:  # rows that several networks share
+        others = xp.broadcast_to(others, (*x.shape[:-1], others.shape[-1]))
     return xp.concat([x, others], axis=-1)
 
 
