@@ -58,6 +58,13 @@ def test_a_loss_that_overflows_on_one_side_is_not_checked() -> None:
     assert "layer by layer, float32: not checked: up to 100.00% of " in format_report(report)
 
 
+def test_an_infinite_gradient_where_a_unit_is_off_is_not_checked() -> None:
+    """Zero times it is NaN on NumPy, and PyTorch makes no product."""
+    mlp = MLP([5, 4, 1], activation="relu", loss="squared_error")
+    report = compare([NUMPY, *others("torch")], mlp, X, np.full(24, 3e38), steps=1)
+    assert not accused(report)
+
+
 @pytest.mark.parametrize("unchecked", [False, True])
 def test_infinity_on_one_side_is_a_fault_where_numbers_are_in_range(unchecked: bool) -> None:
     wrong = OtherBackend(mean=lambda x, axis: np.mean(x, axis=axis) + np.inf)

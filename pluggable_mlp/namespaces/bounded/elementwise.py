@@ -201,6 +201,14 @@ def _where(
     return Bounded(value, np.where(condition.doubtful, either, error), ns)
 
 
+def _where_positive(ns: Namespace, x: Bounded, a: Bounded, b: Bounded | None) -> Bounded:
+    """Return `_where`, unknown where either is: libraries may add 0 times the other one."""
+    other = exact(0.0 if b is None else b, ns)
+    chosen = _where(ns, x <= 0.0, other, a)
+    error = np.where(np.isfinite(a.error + other.error), chosen.error, np.inf)
+    return Bounded(chosen.value, error, ns)
+
+
 def _asked(question: Callable[[Array], Array], ns: Namespace, x: ArrayOrScalar) -> Comparison:
     """Return isfinite and the like, which are uncertain where any value is possible."""
     x = exact(x, ns)
@@ -218,6 +226,7 @@ ELEMENTWISE: dict[str, Callable[..., Bounded | Comparison]] = {
     "reciprocal": lambda ns, x: _divide(ns, 1.0, x),
     "sign": _sign,
     "where": _where,
+    "where_positive": _where_positive,
 }
 
 # For integers and booleans, they are NumPy's.

@@ -59,7 +59,9 @@ class BoundedNamespace:
         probability `precision.improbability`.
     """
 
-    beyond_standard = ("affine", "complementary_products", "erf", "lerp_and_difference")
+    beyond_standard = (
+        "affine", "complementary_products", "erf", "lerp_and_difference", "where_positive"
+    )  # fmt: skip
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
     int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
     e, pi, inf, nan = math.e, math.pi, math.inf, math.nan
