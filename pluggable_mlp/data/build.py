@@ -20,7 +20,12 @@ from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling
-from pluggable_mlp.data.split import block_of, divide, in_memory, keep_on_disk, needs_blocks
+from pluggable_mlp.data.split import (
+    block_of,
+    divide,
+    keep_on_disk,
+    needs_blocks,
+)
 from pluggable_mlp.data.values import (
     PIXEL_SCALE,
     Split,
@@ -107,25 +112,26 @@ def build_dataset(
         splits = {part: Split(as_inputs(name, part, x), y) for part, (x, y) in splits.items()}
     splits, shares = divide(splits, options, task, recipe.validation, origin.get("groups"))
     made = preparation or _fit(splits, task, options, recipe, origin)
+    rows = sum(len(split.targets) for split in splits.values())
+    in_blocks = needs_blocks([np.broadcast_to(0.0, (rows, made.features))], block_size)
     splits = {
-        part: made.apply(name, split, 1, part if preparation is None else "new")
+        part: made.apply(name, split, int(in_blocks), part if preparation is None else "new")
         for part, split in splits.items()
     }
     if preparation is None:
         made = _with_ranges(made, splits["train"], recipe)
         if made.scaling_kind == NO_SCALING and made.scale is None and options.scaling is None:
             _warn_of_large_numbers(name, *made.input_range)
-    inputs = in_memory({part: split.inputs for part, split in splits.items()}, block_size)
     return Dataset(
-        {part: Split(inputs[part], split.targets) for part, split in splits.items()},
+        splits,
         name,
-        made.scale_of(inputs["train"]),
+        made.scale_of(splits["train"].inputs),
         made.class_labels,
         multilabel=made.task == "multilabel",
         preparation=made,
         test_share=shares["test"],
         validation_share=shares["validation"],
-        block_size=block_of(inputs["train"], needed),
+        block_size=block_of(splits["train"].inputs, needed),
     )
 
 

@@ -19,7 +19,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import Column, Described, EncodedArray, Order, encode
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
-from pluggable_mlp.data.split import in_memory
+from pluggable_mlp.data.split import needs_blocks
 from pluggable_mlp.data.values import Split, Task, as_inputs, as_values, class_indices, is_frame
 from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
@@ -289,7 +289,8 @@ class Preparation:
             if not isinstance(inputs, EncodedArray):  # whose rows are made when they are asked for
                 inputs = lazy_map(inputs, partial(as_values, unit=self.scale_of(inputs)))
             inputs = lazy_map(inputs, self.transform.apply_in_place)
-        inputs = in_memory({"new": inputs}, block_size)["new"]
+        if isinstance(inputs, EncodedArray) and not needs_blocks([inputs], block_size):
+            inputs = inputs[:]
         self._compare_range(name, inputs)
         is_value = self.scale is None and inputs.dtype == np.uint8
         return lazy_map(inputs, as_values) if is_value else inputs

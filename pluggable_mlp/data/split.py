@@ -217,20 +217,6 @@ def keep_on_disk(splits: Splits, block_size: int | None, in_files: bool = False)
     return {part: Split(in_file(inputs), targets) for part, (inputs, targets) in splits.items()}
 
 
-def in_memory(inputs: dict[str, Any], block_size: int | None) -> dict[str, Any]:
-    """Return the inputs of all splits, those of a table whole, unless they are read in blocks.
-
-    Parameters
-    ----------
-    inputs : dict of arrays
-    block_size : int or None
-        As for `needs_blocks`.
-    """
-    if needs_blocks(inputs.values(), block_size):
-        return inputs
-    return {part: v[:] if isinstance(v, EncodedArray) else v for part, v in inputs.items()}
-
-
 def block_of(inputs: Array, needed: bool) -> int:
     """Return how many examples a block has by default; 0 if all are taken at once.
 
