@@ -240,7 +240,7 @@ class GradientDescent(Optimizer):
         apply = each_array if rule.kernel is None else before.apply
         results = apply(rule, *arrays)
         if results is None:
-            return parameters, before.slots
+            return parameters, {slot: before.slots[slot] for slot in self.slots}
         updated, *moved = [with_leaves(parameters, column) for column in results]
         return updated, dict(zip(self.slots, moved, strict=True))
 
