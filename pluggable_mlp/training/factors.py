@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.fields import NonNegative, convert
-from pluggable_mlp.network.trees import Tree
+from pluggable_mlp.network.trees import Tree, merged, named_like
 from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.training.optimizer import (
     Coefficients,
@@ -118,10 +118,8 @@ class RateFactors(FactorsByName):
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
         self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
-        parameters, *slots = (
-            [dict.fromkeys(layer) for layer in tree]
-            for tree in (before.parameters, *before.slots.values())
-        )
+        trees = [before.parameters, *before.slots.values()]
+        joined: list[Tree] = [[{} for _ in tree] for tree in trees]
         for factor in self._of_groups:
             group = before._replace(
                 c=before.c[str(factor)],
@@ -131,9 +129,8 @@ class RateFactors(FactorsByName):
             )
             updated, moved = self.optimizer.update(group)
             parts = updated, *(moved[slot] for slot in before.slots)
-            for tree, part in zip((parameters, *slots), parts, strict=True):
-                for layer, arrays in zip(tree, part, strict=True):
-                    layer.update(arrays)
+            joined = [*map(merged, joined, parts)]
+        parameters, *slots = map(named_like, trees, joined)
         return parameters, dict(zip(before.slots, slots, strict=True))
 
     def _group(self, tree: Tree, factor: float) -> Tree:
