@@ -45,6 +45,8 @@ class StandInTape(NumpyTape):
         For each place, the dtype, or the type of a Python number.
     """
 
+    clips = False  # kernels have their own maximum
+
     def __init__(self, keeps_kernels: bool) -> None:
         super().__init__()
         self.keeps_kernels = keeps_kernels

@@ -7,7 +7,7 @@ changed.
 
 import operator
 from collections.abc import Hashable
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -137,7 +137,15 @@ class Tracer(NDArrayOperatorsMixin):
 
 
 class NumpyTape(Tape):
-    """A tape whose operations run while they are recorded."""
+    """A tape whose operations run while they are recorded.
+
+    Attributes
+    ----------
+    clips : bool
+        Whether maximum and minimum with a number are repeated as `clip`.
+    """
+
+    clips: ClassVar[bool] = True
 
     def run(self, function: Function, arguments: Tree) -> Tree:
         """Record what a function does; return its result, with places for arrays and numbers."""
@@ -203,7 +211,8 @@ class NumpyTape(Tape):
     ) -> None:
         if isinstance(function, np.ufunc) and settings.keys() <= {"out"}:
             args = _with_arrays(function, args)
-        bounds = _bounds(function, args) if isinstance(result.value, np.ndarray) else None
+        clips = self.clips and isinstance(result.value, np.ndarray)
+        bounds = _bounds(function, args) if clips else None
         if bounds is not None:
             function, args = np.ndarray.clip, (args[0], *bounds)
         operands = map_tree(self.operand, args), map_tree(self.operand, settings)
