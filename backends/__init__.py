@@ -146,8 +146,8 @@ def backend_of(array: Array) -> Backend:
         As for `get_backend`, or if it is not an array.
     """
     name = library_of(array_namespace(array))
-    for here in (None, *get_backend(name).devices(), str(device(array))):
-        backend = get_backend(name if here is None else f"{name}:{here}")
+    for place in (None, *get_backend(name).devices(), str(device(array))):
+        backend = get_backend(name if place is None else f"{name}:{place}")
         try:
             backend.asarray(array)  # copies nothing if it is the array's own place
         except ValueError:

@@ -163,10 +163,10 @@ class JaxBackend(ArrayLibrary):
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
         """See `Abilities.out_of_memory`; the free memory is that of JAX's first device."""
-        said = str(error)
-        if not (isinstance(error, jax.errors.JaxRuntimeError) and _OUT_OF_MEMORY in said):
+        message = str(error)
+        if not (isinstance(error, jax.errors.JaxRuntimeError) and _OUT_OF_MEMORY in message):
             return None
-        first = said.splitlines()[0].rstrip(".")
+        first = message.splitlines()[0].rstrip(".")
         statistics = jax.devices()[0].memory_stats()  # None on the processor
         if statistics is None:
             return with_free_memory(first)

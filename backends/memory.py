@@ -34,7 +34,7 @@ def host_memory() -> int | None:
     return min(limits, default=None)
 
 
-def refuse_beyond_memory(what: str, size: int) -> None:
+def refuse_beyond_memory(subject: str, size: int) -> None:
     """Raise if `size` bytes are more than the host has; the system might just kill the process.
 
     Raises
@@ -44,18 +44,18 @@ def refuse_beyond_memory(what: str, size: int) -> None:
     """
     total = host_memory()
     if total is not None and size > total:
-        raise MemoryError(f"{what} takes {in_words(size)}, more than this machine has")
+        raise MemoryError(f"{subject} takes {in_words(size)}, more than this machine has")
 
 
-def with_free_memory(said: object) -> str:
+def with_free_memory(message: object) -> str:
     """Return the message, extended by the free memory of the host if it is known."""
     total = host_memory()
     with suppress(OSError, StopIteration):
         lines = _LINUX.read_text().splitlines()
         free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
         if total is not None:
-            return f"{said}; {in_words(free * 1024)} of {in_words(total)} on the host are free"
-    return str(said)
+            return f"{message}; {in_words(free * 1024)} of {in_words(total)} on the host are free"
+    return str(message)
 
 
 def in_words(size: float) -> str:

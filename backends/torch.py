@@ -67,17 +67,17 @@ class TorchBackend(ArrayLibrary):
 
     def __init__(self, device: str | None = None) -> None:
         try:
-            wanted = torch.device("cpu" if device is None else device)
+            requested = torch.device("cpu" if device is None else device)
         except RuntimeError as error:
             raise ValueError(f"device is {device!r}: {_first_sentence(error)}") from error
-        if wanted.type == "cuda":
-            self._require_cuda(wanted.index or 0)
+        if requested.type == "cuda":
+            self._require_cuda(requested.index or 0)
         try:
-            self._device = torch.empty(0, device=wanted).device  # with its index
+            self._device = torch.empty(0, device=requested).device  # with its index
         except (AssertionError, NotImplementedError, RuntimeError) as error:
             raise BackendUnavailable(
                 self.name,
-                f"{wanted} does not work with PyTorch {torch.__version__}: "
+                f"{requested} does not work with PyTorch {torch.__version__}: "
                 f"{_first_sentence(error)}",
                 f"choose one of {', '.join(self.devices())}",
             ) from error
@@ -149,11 +149,11 @@ class TorchBackend(ArrayLibrary):
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:
         """See `Abilities.out_of_memory`: on a GPU PyTorch itself reports the free memory."""
-        said = str(error)
+        message = str(error)
         if isinstance(error, torch.OutOfMemoryError):
-            return ". ".join(said.split(". ")[:3])  # the rest is advice on fragments
-        if isinstance(error, RuntimeError) and any(words in said for words in _OUT_OF_MEMORY):
-            return with_free_memory(said.splitlines()[0].rpartition("DefaultCPUAllocator: ")[2])
+            return ". ".join(message.split(". ")[:3])  # the rest is advice on fragments
+        if isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY):
+            return with_free_memory(message.splitlines()[0].rpartition("DefaultCPUAllocator: ")[2])
         return None
 
     @classmethod

@@ -84,16 +84,16 @@ class ArrayLibrary(Abilities):
                 f"a number, nested lists of numbers, or an array of {self.name} on {self.device}"
             )
         library = library_of(array_namespace(array))
-        here = f"this backend is {self.name} on {self.device}"
+        home = f"this backend is {self.name} on {self.device}"
         if library != library_of(self.xp):
             raise TypeError(
-                f"{argument} is an array of {library}, and {here}: bring it to the host first, "
+                f"{argument} is an array of {library}, and {home}: bring it to the host first, "
                 f"with to_numpy of its own backend"
             )
         place = array_api_compat.device(array)
         if place != self._device:
             raise ValueError(
-                f"{argument} is an array of {library} on {place}, and {here}: "
+                f"{argument} is an array of {library} on {place}, and {home}: "
                 f"bring it there with array_api_compat.to_device"
             )
         if hasattr(array, "device"):

@@ -68,17 +68,17 @@ def write_onnx(
         for layer in parameters
     ]
     z = mlp.evaluate(ndx, recorded, ndx.astype(x, ndx.float32))
-    named = _outputs(ndx, preparation, mlp, z, labels or preparation.class_labels)
-    outputs = {_free(name, inputs): of for name, of in named.items()}
+    results = _outputs(ndx, preparation, mlp, z, labels or preparation.class_labels)
+    outputs = {_free(name, inputs): value for name, value in results.items()}
     model = ndx.build(inputs, outputs)
     write_file(path, model.SerializeToString())
     shape = "(N,)" if not preparation.plain else f"(N, {preparation.features})"
-    return {name: f"{of.dtype} {shape}" for name, of in inputs.items()}
+    return {name: f"{value.dtype} {shape}" for name, value in inputs.items()}
 
 
-def _free(name: str, taken: Collection[str]) -> str:
+def _free(name: str, names: Collection[str]) -> str:
     """Return a name with enough underscores appended to make it valid and unused in a graph."""
-    while not name or name in taken:
+    while not name or name in names:
         name += "_"
     return name
 
@@ -88,9 +88,9 @@ def _inputs(ndx: Namespace, preparation: Preparation) -> tuple[dict[str, Array],
     used = preparation.used_columns
     if not preparation.plain:
         values = [ndx.argument(shape=("N",), dtype=_dtype(ndx, column)) for column in used]
-        names = [of.name or _free("", preparation.used_names) for of in used]
+        names = [item.name or _free("", preparation.used_names) for item in used]
         inputs = dict(zip(names, values, strict=True))
-        features = [pair for of in map(partial(_features, ndx), used, values) for pair in of]
+        features = [pair for item in map(partial(_features, ndx), used, values) for pair in item]
         features.sort(key=lambda pair: pair[0].rank(preparation.order))
         x = ndx.stack([values for _, values in features], axis=1)
     else:
@@ -110,7 +110,9 @@ def _scaled(ndx: Namespace, preparation: Preparation, x: Array) -> Array:
         return preparation.quantiles.transformed(ndx, x)
     if scaling is None:
         return x
-    offsets, divisors = (ndx.asarray(np.asarray(of)) for of in (scaling.offsets, scaling.divisors))
+    offsets, divisors = (
+        ndx.asarray(np.asarray(values)) for values in (scaling.offsets, scaling.divisors)
+    )
     x = (x - offsets) / divisors
     if scaling.kind == SMOOTH_CLIP:
         x = x / ndx.sqrt(1.0 + (x / LIMIT) * (x / LIMIT))
@@ -170,7 +172,7 @@ def _outputs(
         scaling = preparation.target_scaling
         if scaling is not None:
             divisors, offsets = (
-                ndx.asarray(np.asarray(of)) for of in (scaling.divisors, scaling.offsets)
+                ndx.asarray(np.asarray(values)) for values in (scaling.divisors, scaling.offsets)
             )
             predicted = ndx.astype(predicted, ndx.float64) * divisors + offsets
         return {"prediction": predicted[:, 0] if preparation.outputs == 1 else predicted}

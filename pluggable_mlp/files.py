@@ -158,9 +158,9 @@ def read_json(path: Path, expected: str, kind: object = Json) -> Json:
 
 def parse_object(text: bytes, kind: object = Json) -> Json:
     """Return the object in JSON text; ValueError if it does not fit `kind`, as for `read_json`."""
-    found: Json = json.loads(text)
-    msgspec.convert(found, kind)
-    return found
+    content: Json = json.loads(text)
+    msgspec.convert(content, kind)
+    return content
 
 
 @contextmanager

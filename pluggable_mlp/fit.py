@@ -167,8 +167,8 @@ class Fit:
         data, weights = self.dataset.sha256(), self._weights
         if all(array is None for array in weights.values()):
             return data
-        named = ((part, array) for part, array in weights.items() if array is not None)
-        return sha256_of([data, *(item for pair in named for item in pair)])
+        parts = ((part, array) for part, array in weights.items() if array is not None)
+        return sha256_of([data, *(item for pair in parts for item in pair)])
 
     @property
     def processes(self) -> int:
@@ -256,13 +256,13 @@ class Fit:
         return self._recipe.error(self.dataset.task, measured)
 
     def _measured(
-        self, measure_by: Callable[..., Measures], parameters: Parameters, on: AnyExamples
+        self, measure_by: Callable[..., Measures], parameters: Parameters, examples: AnyExamples
     ) -> Measures:
         """Return the result of `evaluate` or `measure` for parameters."""
         return measure_by(
             self.mlp,
             parameters,
-            on,
+            examples,
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             units=self.preparation.target_units,
@@ -318,12 +318,12 @@ def certified_epoch(line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def certified_numbers(last: int, kept: int) -> list[int]:
+def certified_numbers(last: int, kept_epoch: int) -> list[int]:
     """Return the numbers of certified epochs: all, or a regular sample of very many."""
     every = 1
     while last > every * EPOCHS:
         every *= 2
-    return sorted({*range(every, last + 1, every), kept, last})
+    return sorted({*range(every, last + 1, every), kept_epoch, last})
 
 
 def _records_of_whole_epochs(fit: Fit) -> dict[str, str]:
@@ -338,10 +338,10 @@ def _records_of_whole_epochs(fit: Fit) -> dict[str, str]:
 
 def made_on(backend: Backend, processes: int = 1) -> str:
     """Return the place of a training, with the versions that determine the results."""
-    named = [f"{name} {number}" for name, number in versions(backend).items()]
+    libraries = [f"{name} {number}" for name, number in versions(backend).items()]
     if processes > 1:
-        named.append(f"{processes} processes")
-    return f"{backend.name} ({backend.device}), {', '.join(named)}"
+        libraries.append(f"{processes} processes")
+    return f"{backend.name} ({backend.device}), {', '.join(libraries)}"
 
 
 def versions(backend: Backend) -> dict[str, str]:
@@ -377,20 +377,20 @@ def initial_parameters(
         return mlp.initialize(seed=seed, backend=backend, dtype=dtype)
     host = get_backend("numpy")
     xp = namespace_of("reproducible", host)
-    own = map_arrays(xp.asarray, mlp.initialize(seed=seed, backend=host, dtype=dtype))
+    parameters = map_arrays(xp.asarray, mlp.initialize(seed=seed, backend=host, dtype=dtype))
     x = xp.asarray(_some_rows(examples, backend))
     if examples.kind.scale is not None:
         x = xp.astype(x, getattr(xp, dtype)) * examples.kind.scale
-    own = initialized_on_rows(xp, mlp, own, x, seed=seed, backend=host)
-    moved: Parameters = map_nested(backend.asarray, unwrapped(own))
+    parameters = initialized_on_rows(xp, mlp, parameters, x, seed=seed, backend=host)
+    moved: Parameters = map_nested(backend.asarray, unwrapped(parameters))
     return moved
 
 
 def _some_rows(examples: AnyExamples, backend: Backend) -> Any:
     """Return at most `MOST_ROWS` inputs on the host."""
     count = len(examples)
-    kept = min(count, MOST_ROWS)
-    places = np.arange(kept) * count // kept
+    count_kept = min(count, MOST_ROWS)
+    places = np.arange(count_kept) * count // count_kept
     if isinstance(examples, Streamed):
         rows = examples.read((place, place + 1) for place in places.tolist())
         return backend.to_numpy(unwrapped(examples.on_device(rows).inputs))

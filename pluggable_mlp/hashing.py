@@ -49,7 +49,7 @@ def parameters_sha256(parameters: LibraryArrays, backend: "Backend | None" = Non
 def tensor_hashes(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
     """Return the hashes of all parameters, one after the other, each of `HASH_DIGITS` digits."""
     hashes = (sha256_of([array]) for array in _tensors(parameters, backend))
-    return "".join(of[:HASH_DIGITS] for of in hashes)
+    return "".join(digest[:HASH_DIGITS] for digest in hashes)
 
 
 def tensor_names(parameters: LibraryArrays) -> list[str]:

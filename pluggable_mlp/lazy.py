@@ -119,8 +119,8 @@ class StoredArray(LazyArray):
         chosen: npt.NDArray[np.int64] | None = None,
         prepare: Prepare | None = None,
     ) -> None:
-        known = _version(os.stat(path)) if version is None else version
-        self._stored = (path, dtype, shape, offset, known)
+        current = _version(os.stat(path)) if version is None else version
+        self._stored = (path, dtype, shape, offset, current)
         self._chosen, self._prepare = chosen, prepare
         first = self[:1]
         self.dtype = first.dtype
@@ -140,19 +140,19 @@ class StoredArray(LazyArray):
         """
         if not isinstance(rows, slice):
             places = np.flatnonzero(rows)
-            own = places if self._chosen is None else self._chosen[places]
-            return StoredArray(*self._stored, own, self._prepare)
+            chosen = places if self._chosen is None else self._chosen[places]
+            return StoredArray(*self._stored, chosen, self._prepare)
         start, stop, _ = rows.indices(len(self))
         if self._chosen is None:
-            found = self._read(start, stop)
+            values = self._read(start, stop)
         else:
-            found = self._among(self._chosen[start:stop])
-        return found if self._prepare is None else self._prepare(found)
+            values = self._among(self._chosen[start:stop])
+        return values if self._prepare is None else self._prepare(values)
 
     def at(self, places: npt.NDArray[np.int64]) -> Array:
         """Return the rows (m, …) at increasing places, in memory; OSError as for a slice."""
-        found = self._among(places if self._chosen is None else self._chosen[places])
-        return found if self._prepare is None else self._prepare(found)
+        rows = self._among(places if self._chosen is None else self._chosen[places])
+        return rows if self._prepare is None else self._prepare(rows)
 
     def map(self, function: Prepare) -> "StoredArray":
         """Return an array that applies a function to rows, each by itself, when they are read."""
@@ -163,22 +163,22 @@ class StoredArray(LazyArray):
     def _among(self, places: npt.NDArray[np.int64]) -> Array:
         """Return the rows at increasing places of the file, reading neighbours together."""
         _, dtype, shape, *_ = self._stored
-        found = np.empty((len(places), *shape[1:]), dtype)
+        rows = np.empty((len(places), *shape[1:]), dtype)
         at_once = rows_within(_BYTES_AT_ONCE, self._stored[2], dtype)
         done = 0
         while done < len(places):
             first = int(places[done])
             end = int(np.searchsorted(places, first + at_once))
             near = places[done:end] - first
-            found[done:end] = self._read(first, first + int(near[-1]) + 1)[near]
+            rows[done:end] = self._read(first, first + int(near[-1]) + 1)[near]
             done = end
-        return found
+        return rows
 
     def _read(self, start: int, stop: int) -> Array:
         path, dtype, (_, *rest), offset, version = self._stored
         width = int(np.prod(rest, dtype=np.int64))
         with open(path, "rb") as file:
-            found = np.fromfile(
+            rows = np.fromfile(
                 file,
                 dtype,
                 count=(stop - start) * width,
@@ -190,12 +190,12 @@ class StoredArray(LazyArray):
                 f"{path} was replaced or written to while it was in use; put back what it held, "
                 "and train again, or go on from a checkpoint with --resume"
             )
-        return found.reshape(stop - start, *rest)
+        return rows.reshape(stop - start, *rest)
 
 
-def _version(of: os.stat_result) -> Version:
+def _version(status: os.stat_result) -> Version:
     """Return values that change if the file is replaced or its contents change."""
-    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def rows_within(size: int, shape: tuple[int, ...], dtype: DType) -> int:
@@ -231,12 +231,12 @@ def gather(values: Rows, ranges: Iterable[Range]) -> Array:
     (start, stop), *others = ranges = list(ranges)
     if not others:
         return np.asarray(values[start:stop])
-    found = np.empty((sum(stop - start for start, stop in ranges), *values.shape[1:]), values.dtype)
+    rows = np.empty((sum(stop - start for start, stop in ranges), *values.shape[1:]), values.dtype)
     done = 0
     for start, stop in ranges:
-        found[done : done + stop - start] = values[start:stop]
+        rows[done : done + stop - start] = values[start:stop]
         done += stop - start
-    return found
+    return rows
 
 
 def blocks(values: Array | LazyArray) -> Iterator[Array]:

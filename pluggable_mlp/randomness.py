@@ -81,7 +81,7 @@ def permutations(
     """
     drawn = np.stack([permutation(seed, purpose, step, count) for seed in seeds])
     starts = range(0, count, batch_size)
-    return np.concatenate([drawn[:, at : at + batch_size].reshape(-1) for at in starts])
+    return np.concatenate([drawn[:, start : start + batch_size].reshape(-1) for start in starts])
 
 
 def choices(
@@ -108,8 +108,8 @@ def normal(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float6
 
 def normal_quantile(p: Float64) -> Float64:
     """Return the quantiles of the standard normal distribution for p in (0, 1), of any shape."""
-    found: Float64 = normal_quantile_by(np, p, partial(sqrt, np), partial(log, np))
-    return found
+    quantile: Float64 = normal_quantile_by(np, p, partial(sqrt, np), partial(log, np))
+    return quantile
 
 
 def normal_quantile_by(

@@ -111,7 +111,7 @@ def _in_words(parameter: str, value: object) -> str:
     return f"{parameter}={str(value).lower() if isinstance(value, bool) else f'{value:g}'}"
 
 
-def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> None:
+def refuse_unknown(what: str, names: Iterable[str], expected: Iterable[str]) -> None:
     """Raise if a component is given a parameter that it does not take.
 
     Raises
@@ -119,12 +119,12 @@ def refuse_unknown(what: str, given: Iterable[str], taken: Iterable[str]) -> Non
     ValueError
         The message names the component and the parameter, and lists those that it takes.
     """
-    taken = list(taken)
-    for name in given:
-        if name not in taken:
-            listed = ", ".join(taken) or "no parameters"
+    expected = list(expected)
+    for name in names:
+        if name not in expected:
+            listed = ", ".join(expected) or "no parameters"
             raise ValueError(
-                f"{what} takes no {name}; it takes {listed}{did_you_mean(name, taken)}"
+                f"{what} takes no {name}; it takes {listed}{did_you_mean(name, expected)}"
             )
 
 

@@ -117,24 +117,26 @@ def tree_to_json(
             return tree
         name = type(tree).__name__
         if components.get(name) is type(tree):
-            own = tree._asdict() if isinstance(tree, tuple) else parameters_of(tree)
-            parts = {key: content(of, *keys, key) for key, of in own.items()}
+            attributes = tree._asdict() if isinstance(tree, tuple) else parameters_of(tree)
+            parts = {key: content(value, *keys, key) for key, value in attributes.items()}
             return {"component": name, "parameters": parts}
         if isinstance(tree, list | tuple):
-            items = [content(of, *keys, index) for index, of in enumerate(tree)]
+            items = [content(value, *keys, index) for index, value in enumerate(tree)]
             return items if isinstance(tree, list) else {"tuple": items}
         if isinstance(tree, dict):
             if all(isinstance(key, str) for key in tree) and _TAGS.isdisjoint(tree):
-                return {key: content(of, *keys, key) for key, of in tree.items()}
+                return {key: content(value, *keys, key) for key, value in tree.items()}
             pairs = tree.items()
             return {
-                "dict": [[content(key, *keys, "key"), content(of, *keys, key)] for key, of in pairs]
+                "dict": [
+                    [content(key, *keys, "key"), content(value, *keys, key)] for key, value in pairs
+                ]
             }
-        here = ".".join(map(str, keys))
-        if isinstance(tree, np.ndarray) and arrays is not None and here not in arrays:
-            arrays[here] = tree
-            return {"array": here}
-        raise ValueError(f"{here} is {tree!r}, which a file cannot hold")
+        path = ".".join(map(str, keys))
+        if isinstance(tree, np.ndarray) and arrays is not None and path not in arrays:
+            arrays[path] = tree
+            return {"array": path}
+        raise ValueError(f"{path} is {tree!r}, which a file cannot hold")
 
     return content(tree, *filter(None, [place]))
 
@@ -164,8 +166,8 @@ def tree_from_json(
     if "tuple" in content:
         return tuple(map(tree, content["tuple"]))
     if "dict" in content:
-        return {tree(key): tree(of) for key, of in content["dict"]}
-    parts = {key: tree(of) for key, of in content.items()}
+        return {tree(key): tree(value) for key, value in content["dict"]}
+    parts = {key: tree(value) for key, value in content.items()}
     return _component(components, **parts) if "component" in content else parts
 
 

@@ -91,10 +91,10 @@ class Settings(Options):
         values = self.made_recipe.values(facts)
         if self.metric is not None and METRICS[self.metric].takes_probabilities:
             values["label_smoothing"] = 0.0
-        own = values["optimizer"].partition(":")[0]
+        optimizer = values["optimizer"].partition(":")[0]
         name, parameters = parse_component(self.optimizer or values["optimizer"], "optimizer")
         for key, value in values.items():
-            is_of_other = key in _OF_ITS_OPTIMIZER and name != own
+            is_of_other = key in _OF_ITS_OPTIMIZER and name != optimizer
             if getattr(self, key) is None and not is_of_other and key not in parameters:
                 object.__setattr__(self, key, value)
 
@@ -134,14 +134,14 @@ class Settings(Options):
         """
         if self.recipe == NONE:
             return ""
-        recipe, used = self.made_recipe, self.to_dict()
+        recipe, values = self.made_recipe, self.to_dict()
         usual = recipe.values(self._facts(dataset)) | {"scaling": recipe.scaling}
         shown = []
         for name, value in usual.items():
-            is_usual = used[name] == value or value is None
-            if used[name] or not is_usual:
+            is_usual = values[name] == value or value is None
+            if values[name] or not is_usual:
                 instead = "" if is_usual else f" (the recipe: {written(value)})"
-                shown.append(f"{name} {written(used[name] or 'none')}{instead}")
+                shown.append(f"{name} {written(values[name] or 'none')}{instead}")
         return f"recipe {self.recipe}: {', '.join(shown)}"
 
     def load_dataset(
@@ -188,9 +188,11 @@ class Settings(Options):
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
         self._check_metric(dataset.task, dataset)
-        made = dataset.preparation
-        of_targets = made.target_scaling if made else None
-        named = made.target_names if made and made.columns is not None else None
+        preparation = dataset.preparation
+        of_targets = preparation.target_scaling if preparation else None
+        names = (
+            preparation.target_names if preparation and preparation.columns is not None else None
+        )
         if of_targets is None and self.target_scaling not in (None, "none"):
             raise ValueError(
                 f"target_scaling is {self.target_scaling!r}, expected none for classes or labels"
@@ -198,8 +200,8 @@ class Settings(Options):
         return self.completed(
             self._facts(dataset),
             task=dataset.task,
-            target=",".join(named) if named else self.target,
-            scaling=made.scaling_kind if made else "none",
+            target=",".join(names) if names else self.target,
+            scaling=preparation.scaling_kind if preparation else "none",
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,
             validation=dataset.validation_share if self.validates(dataset) else 0.0,
@@ -227,8 +229,8 @@ class Settings(Options):
 
     def _facts(self, dataset: "Dataset") -> Facts:
         """Return the facts about the data that a recipe needs."""
-        made = dataset.preparation
-        has_edges = bool(made and made.edges)
+        preparation = dataset.preparation
+        has_edges = bool(preparation and preparation.edges)
         return Facts(dataset.task, has_edges, self.validates(dataset), self.epochs)
 
     def _blocks_of(self, dataset: "Dataset") -> int:
@@ -278,7 +280,9 @@ class Settings(Options):
         text = self.loss or LOSS_OF_TASK[task]
         name, parameters = parse_component(text, "loss")
         if _TASK_OF_TARGETS[choose(LOSSES, name, "loss").targets] != task:
-            fitting = [key for key, of in LOSSES.items() if _TASK_OF_TARGETS[of.targets] == task]
+            fitting = [
+                key for key, loss in LOSSES.items() if _TASK_OF_TARGETS[loss.targets] == task
+            ]
             raise ValueError(
                 f"loss is {text!r}, expected one for the task {task}: {', '.join(fitting)}"
             )
@@ -297,7 +301,7 @@ class Settings(Options):
         sizes = [sum(form.blocks), *self.hidden, outputs]
         weights = max(map(operator.mul, sizes, sizes[1:]))
         refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
-        made: list[Any] = [
+        layers: list[Any] = [
             make(ACTIVATIONS, name, "activation", **parameters)
             for name, parameters in parse_components(self.activation, "activation")
         ]
@@ -307,7 +311,7 @@ class Settings(Options):
             norm = make(NORMALIZATIONS, name, "norm", **parameters)
         return MLP(
             sizes,
-            activation=made[0] if len(made) == 1 else made,
+            activation=layers[0] if len(layers) == 1 else layers,
             loss=self._make_loss(),
             norm=norm,
             **{name: getattr(self, name) for name in DRAWING},

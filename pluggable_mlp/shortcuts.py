@@ -241,10 +241,10 @@ def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
         return function(x, threshold)
     # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
     # slows down several times when the pattern cannot be predicted (as after relu).
-    kept = xp.astype(xp.abs(x) >= threshold, x.dtype)
-    kept *= x
-    kept += 0.0
-    return kept
+    flushed = xp.astype(xp.abs(x) >= threshold, x.dtype)
+    flushed *= x
+    flushed += 0.0
+    return flushed
 
 
 def take(xp: Namespace, x: Array, indices: Array) -> Array:

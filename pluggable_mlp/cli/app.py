@@ -28,8 +28,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(is_set: bool) -> None:
+    if is_set:
         typer.echo(f"pluggable-mlp {__version__}")
         raise typer.Exit
 
@@ -74,8 +74,8 @@ def described(error: Exception) -> tuple[int, str]:
         return 3, f"out of memory: {exhausted}; {advice}"
     if isinstance(error, ValueError | TypeError | OSError | ImportError | DivergenceError):
         return 2, str(error)
-    where = extract_tb(error.__traceback__)[-1]
-    place = f"{Path(where.filename).name}, line {where.lineno}, in {where.name}"
+    frame = extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
     words = (str(error).splitlines() or ["no reason given"])[0]
     return 3, f"unexpected {type(error).__name__} ({place}): {words}"
 

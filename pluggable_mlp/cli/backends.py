@@ -27,8 +27,8 @@ def backends() -> None:
             detail = ", ".join(status.devices) if status.devices else "installed, not yet imported"
         else:
             detail = f"{status.reason}; {status.remedy}"
-        here = "yes" if status.available else "no"
-        rows.append((status.name, here, status.version or "", detail))
+        available = "yes" if status.available else "no"
+        rows.append((status.name, available, status.version or "", detail))
     typer.echo("\n".join(aligned(rows)))
     for pool in threadpool_info():
         if pool["user_api"] == "blas":
@@ -50,12 +50,12 @@ def check(
     """
     from pluggable_mlp.testing.conformance import ConformanceReport, line_of, results_of
 
-    made = get_backend(backend)
+    tested = get_backend(backend)
     results = []
-    for result in results_of(made, {}):
+    for result in results_of(tested, {}):
         typer.echo(line_of(result))
         results.append(result)
-    report = ConformanceReport.of(made, results)
+    report = ConformanceReport.of(tested, results)
     typer.echo("\n".join(["", *report.conclusion()]))
     raise typer.Exit(1 if report.faults else 0)
 

@@ -49,10 +49,10 @@ def _fitted(file: str, suffix: str, settings: Json) -> "Preparation":
     """Return the preparation that training with these settings would fit."""
     from pluggable_mlp.settings import Settings
 
-    with saved_input(file, suffix) as named:
-        asked = Settings(data=str(named), **settings)
-        dataset = asked.load_dataset()
-    asked.for_dataset(dataset)
+    with saved_input(file, suffix) as path:
+        options = Settings(data=str(path), **settings)
+        dataset = options.load_dataset()
+    options.for_dataset(dataset)
     assert dataset.preparation is not None  # `load_dataset` fits one
     return dataset.preparation
 

@@ -47,7 +47,9 @@ def with_settings(
     **defaults
         Defaults that differ from those of `Settings`.
     """
-    settings = {name: of for name, of in fields_of(owner).items() if name not in without}
+    settings = {
+        name: parameter for name, parameter in fields_of(owner).items() if name not in without
+    }
     options, group = [], None
     for name, field in settings.items():
         group = GROUPS.get(name, group)
@@ -56,8 +58,8 @@ def with_settings(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def run(**given: object) -> None:
-            command(settings={name: given.pop(name) for name in settings}, **given)
+        def run(**arguments: object) -> None:
+            command(settings={name: arguments.pop(name) for name in settings}, **arguments)
 
         declared = inspect.signature(command).parameters.values()
         shown = [options if one.name == "settings" else [one] for one in declared]

@@ -108,10 +108,10 @@ class Processes:
 
     def done_first(self, action: Callable[[], Value]) -> Value | None:
         """Run an action on process 0 before any continues; return its result there, or None."""
-        found = action() if self.writes else None
+        result = action() if self.writes else None
         if self.communicator is not None:
             self.communicator.all_gather("done")
-        return found
+        return result
 
     @contextmanager
     def announcing_failure(self) -> Iterator[None]:
@@ -135,8 +135,8 @@ class Processes:
                 return None
             now = time.monotonic()
             pace = self._calls / max(now - self._since, 1e-6)
-            own = self.request.code, max(1, min(int(pace * _SECONDS), 2 * self._calls))
-            everyone = self.communicator.all_gather(own)
+            vote = self.request.code, max(1, min(int(pace * _SECONDS), 2 * self._calls))
+            everyone = self.communicator.all_gather(vote)
             self.request.code = max((code for code, _ in everyone if code), default=None)
             self._calls = self._left = everyone[0][1]
             self._since = now
@@ -153,5 +153,5 @@ class Processes:
         """End all processes if this one has failed alone, with its error and exit code."""
         if self.communicator is not None and not self.communicator.process.all_fail():
             process = self.communicator.process
-            who = f"process {process.rank} of {process.size} failed; all processes end"
-            process.end(f"Error: {error}\nError: {who}" if error else who, code)
+            failure = f"process {process.rank} of {process.size} failed; all processes end"
+            process.end(f"Error: {error}\nError: {failure}" if error else failure, code)

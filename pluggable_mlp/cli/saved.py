@@ -59,8 +59,8 @@ def evaluate(
     from pluggable_mlp.runs.predict import load_run
 
     saved = load_run(run, backend)
-    with saved_input(data, suffix) as named:
-        measured, counts = saved.evaluate_classes(named)
+    with saved_input(data, suffix) as path:
+        measured, counts = saved.evaluate_classes(path)
     if as_json:
         typer.echo(to_json(measured))
         return
@@ -110,15 +110,15 @@ def predict(
     if output is not None and output.suffix.lower() not in ("", ".csv", ".npy"):
         raise ValueError(f"--output {output} ends in {output.suffix}, expected .csv or .npy")
     saved = load_run(run, backend)
-    with saved_input(str(inputs), suffix) as named:
+    with saved_input(str(inputs), suffix) as path:
         if output is None:
-            _write_table(sys.stdout, saved.header(), saved.rows(named))
+            _write_table(sys.stdout, saved.header(), saved.rows(path))
         elif output.suffix.lower() == ".npy":
-            predictions = saved.predict(named)
+            predictions = saved.predict(path)
             with _open_output(output) as file:
                 np.save(file, predictions)
         else:
-            rows = saved.rows(named)
+            rows = saved.rows(path)
             with _open_output(output) as file:
                 _write_table(codecs.getwriter("utf-8")(file), saved.header(), rows)
 
@@ -178,8 +178,8 @@ def export(
     place = output or run / GRAPH
     with _naming_output(place):
         inputs = write_onnx(place, saved.preparation, saved.mlp, saved.parameters)
-    for name, of in inputs.items():
-        log(f"input {name}: {of}")
+    for name, form in inputs.items():
+        log(f"input {name}: {form}")
     typer.echo(place)
 
 

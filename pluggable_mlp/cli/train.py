@@ -118,16 +118,16 @@ def train(
         else:
             if output is not None and writes:
                 refuse_used_folder(output, overwrite)
-            own = backend_of_process(backend, communicator)
-            run = Run(Settings(**settings), own, communicator=communicator)
+            local_backend = backend_of_process(backend, communicator)
+            run = Run(Settings(**settings), local_backend, communicator=communicator)
         report = _Report(run, quiet, as_json)
         report.begin()
         processes.request = stack.enter_context(ending_when_asked(is_heard=writes))
-        kept: AbstractContextManager[RunFolder | None] = nullcontext()
+        run_folder: AbstractContextManager[RunFolder | None] = nullcontext()
         if output is not None and writes:
-            kept = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
+            run_folder = RunFolder(output, run, overwrite, lock, checkpoint_minutes)
         try:
-            with kept as folder, processes.announcing_failure():
+            with run_folder as folder, processes.announcing_failure():
                 place = None if folder is None or log is None else folder.path / log
                 with _tensorboard(place) as write_log:
                     _train(run, folder, processes, report, write_log)
@@ -153,7 +153,7 @@ def _without_replaced(context: typer.Context, settings: Json) -> Json:
     sources = {name: source_of(context, name) for name in ("test", "test_share")}
     if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
         return settings
-    return settings | {name: None for name, of in sources.items() if of == "DEFAULT_MAP"}
+    return settings | {name: None for name, source in sources.items() if source == "DEFAULT_MAP"}
 
 
 def _resumed(
@@ -166,16 +166,16 @@ def _resumed(
     """Return the run to resume; ValueError if a setting differs from its own."""
     from pluggable_mlp.runs.resume import resumed_run
 
-    given = {name for name in context.params if source_of(context, name) != "DEFAULT"}
+    stated = {name for name in context.params if source_of(context, name) != "DEFAULT"}
     output = context.params["output"]
-    if "overwrite" in given and context.params["overwrite"]:
+    if "overwrite" in stated and context.params["overwrite"]:
         raise ValueError("--overwrite is given, expected it without --resume")
     if output is not None and output.resolve() != folder.resolve():
         raise ValueError(f"--output is {output}, expected {folder} as --resume")
     run = resumed_run(
         folder,
-        backend if "backend" in given else None,
-        {name: value for name, value in settings.items() if name in given},
+        backend if "backend" in stated else None,
+        {name: value for name, value in settings.items() if name in stated},
         communicator,
     )
     if run.is_done:
@@ -312,8 +312,12 @@ class _Report:
         if self._as_json:
             typer.echo(to_json(summary))
             return
-        kept = summary["kept_epoch"]
-        best = "" if kept == summary["epochs"] else f", the best of which, {kept}, is kept,"
+        kept_epoch = summary["kept_epoch"]
+        best = (
+            ""
+            if kept_epoch == summary["epochs"]
+            else f", the best of which, {kept_epoch}, is kept,"
+        )
         metric = self._run.settings.metric
         reached = _quality(summary, "test", metric) or f"train loss {summary['train_loss']:.6f}"
         typer.echo(

@@ -200,13 +200,13 @@ class BoundComparator:
         if key not in self._agreements:
             self._agreements[key] = new
             return
-        old = self._agreements[key]
+        worst = self._agreements[key]
         self._agreements[key] = replace(
-            max(old, new, key=attrgetter("part_of_bound")),
-            ulps=max(old.ulps, new.ulps),
-            smallest_fault=min(old.smallest_fault, new.smallest_fault),
-            blind_part=min(old.blind_part, new.blind_part),
-            unchecked_part=old.unchecked_part + new.unchecked_part,
+            max(worst, new, key=attrgetter("part_of_bound")),
+            ulps=max(worst.ulps, new.ulps),
+            smallest_fault=min(worst.smallest_fault, new.smallest_fault),
+            blind_part=min(worst.blind_part, new.blind_part),
+            unchecked_part=worst.unchecked_part + new.unchecked_part,
         )
 
 

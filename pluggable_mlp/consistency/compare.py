@@ -121,7 +121,7 @@ def compare(
             class_weight=class_weight,
         )
         parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
-        taken = first_steps(
+        states = first_steps(
             mlp,
             parameters,
             examples,
@@ -132,7 +132,7 @@ def compare(
             seed=seed,
             communicator=together,
         )
-        runs.append(BackendRun(name, taken, examples))
+        runs.append(BackendRun(name, states, examples))
     comparator: BoundComparator | BitComparator = BitComparator()
     if arithmetic == "native":
         comparator = BoundComparator(dtype)

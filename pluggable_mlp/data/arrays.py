@@ -55,8 +55,8 @@ def check_file(path: str) -> None:
     if os.path.isdir(path):
         raise DataError(path, "is a folder", "give a file")
     if not os.path.isfile(path):  # a device or a pipe might never end
-        where = "" if os.path.isabs(path) else f", which begins in {os.getcwd()}"
-        raise DataError(path, "there is no such file", f"check the path{where}")
+        start = "" if os.path.isabs(path) else f", which begins in {os.getcwd()}"
+        raise DataError(path, "there is no such file", f"check the path{start}")
 
 
 def read_bytes(path: str) -> bytearray:
@@ -153,13 +153,13 @@ def read_npz(path: str, names: Sequence[str]) -> dict[str, Array]:
     open_npz: Any = np.lib.npyio.NpzFile  # `np.load` would take an .npy, too
     try:
         with open_npz(path) as archive:
-            wanted = [name for name in names if name in archive.files]
-            if not wanted:
+            present = [name for name in names if name in archive.files]
+            if not present:
                 fault = f"has no {names[0]}; it has {', '.join(archive.files[:20])}"
                 raise DataError(path, fault, "name the arrays as numpy.savez(path, X=X, y=y) does")
-            members = [archive.zip.getinfo(f"{name}.npy") for name in wanted]
+            members = [archive.zip.getinfo(f"{name}.npy") for name in present]
             check_unpacked(path, sum(member.file_size for member in members))
-            return {name: np.asarray(archive[name]) for name in wanted}
+            return {name: np.asarray(archive[name]) for name in present}
     except DataError:
         raise
     except Exception as error:  # zipfile and numpy.lib.format do not say what a bad file raises

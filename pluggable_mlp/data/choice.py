@@ -107,16 +107,18 @@ def inputs_of(
     kinds: dict[str, Kind | None]
     if preparation is None or preparation.columns is None:
         kinds = dict.fromkeys(rest, None if preparation is None else NUMBERS)
-        found = {name: name for name in rest}
+        places = {name: name for name in rest}
     else:
-        found = _places(source, frame.columns, rest, header, preparation)
-        kinds = {of.name: TEXTS if of.is_text else NUMBERS for of in preparation.used_columns}
+        places = _places(source, frame.columns, rest, header, preparation)
+        kinds = {
+            column.name: TEXTS if column.is_text else NUMBERS for column in preparation.used_columns
+        }
     import polars
 
     return polars.DataFrame(
         {
             name: typed(source, frame[place], kinds[name], decimal=decimal)
-            for name, place in found.items()
+            for name, place in places.items()
         }
     )
 
@@ -138,18 +140,18 @@ def _places(
     DataError
         If one is missing.
     """
-    used = preparation.used_names
+    names = preparation.used_names
     every = [column.name for column in preparation.columns or ()]
     is_bare = header is False or not preparation.is_named
     if is_bare and len(rest) == len(every):
-        return {name: rest[every.index(name)] for name in used}
-    if missing := [name for name in used if name not in columns]:
+        return {name: rest[every.index(name)] for name in names}
+    if missing := [name for name in names if name not in columns]:
         fault = f"has no column {_listed(missing)}; it has {', '.join(columns[:20])}"
-        raise DataError(source, fault, f"give the columns {', '.join(used[:20])}")
-    known = {*every, *(preparation.target_names or ())}
-    if unused := [name for name in rest if name not in known]:
+        raise DataError(source, fault, f"give the columns {', '.join(names[:20])}")
+    expected = {*every, *(preparation.target_names or ())}
+    if unused := [name for name in rest if name not in expected]:
         warn(source, f"columns that are not used: {_listed(unused)}")
-    return {name: name for name in used}
+    return {name: name for name in names}
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -159,18 +161,18 @@ def _listed(names: Sequence[str]) -> str:
 def _targets(
     source: str,
     columns: Sequence[str],
-    asked: str | None,
+    names: str | None,
     preparation: Preparation | None,
 ) -> list[str]:
     """Return the columns of the target: training's own, or those asked for, by default the last."""
     if preparation is not None and preparation.columns is not None:
         by_place = not preparation.is_named
         return [_target(source, columns, one, by_place) for one in preparation.target_names or ()]
-    if asked is None:
+    if names is None:
         return [columns[-1]]
-    if asked in columns:  # which may hold a comma
-        return [asked]
-    return [_target(source, columns, one.strip()) for one in asked.split(",")]
+    if names in columns:  # which may hold a comma
+        return [names]
+    return [_target(source, columns, one.strip()) for one in names.split(",")]
 
 
 def _target(source: str, columns: Sequence[str], one: str, by_place: bool = True) -> str:
@@ -247,18 +249,18 @@ def typed(
     if kind == TEXTS:
         return as_enum(texts)
     numbers = as_numbers(texts, decimal)
-    count, right = (len(of) - of.null_count() for of in (texts, numbers))
+    count, right = (len(reading) - reading.null_count() for reading in (texts, numbers))
     if right == count:
         return _finite(source, numbers)
     if kind == NUMBERS or right >= MOSTLY * count:
         row = int((numbers.is_null() & texts.is_not_null()).arg_true()[0])
         fault = f"column {column.name!r} holds {texts[row][:50]!r} in row {row + 1}"
-        whose = "else numbers" if kind is None else "where training saw numbers"
+        reason = "else numbers" if kind is None else "where training saw numbers"
         remedy = "correct it, or leave the field empty if it is missing"
         if row == 0:
             header = ", or say --header yes (header=True)," if kind is None else ""
             remedy = f"leave the line out{header} if it names columns"
-        raise DataError(source, f"{fault}, {whose}", remedy)
+        raise DataError(source, f"{fault}, {reason}", remedy)
     return as_enum(texts)
 
 

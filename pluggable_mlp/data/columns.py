@@ -173,14 +173,14 @@ def fit_columns(
     DataError
         If no column is left.
     """
-    made = tuple(_fitted(values, values.name in categorical) for values in frame)
+    columns = tuple(_fitted(values, values.name in categorical) for values in frame)
     if pairs is not None:
-        made = tuple(_for_networks(column, pairs) for column in made)
-    if not any(column.is_used for column in made):
-        notes = listed([f"{column.name!r}: {column.note}" for column in made])
+        columns = tuple(_for_networks(column, pairs) for column in columns)
+    if not any(column.is_used for column in columns):
+        notes = listed([f"{column.name!r}: {column.note}" for column in columns])
         fault = f"no column can be used ({notes})"
         raise DataError(name, fault, "give numbers that vary, or texts that recur")
-    return made
+    return columns
 
 
 def as_enum(texts: "Series") -> "Series":

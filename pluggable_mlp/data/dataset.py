@@ -93,16 +93,16 @@ class Dataset:
         if "train" not in self.splits:
             fault = f"has the splits {', '.join(self.splits) or 'none'}"
             raise DataError(self.name, fault, "give it one named train, too")
-        known = self.class_labels
-        if known is not None and (len(known) < 2 or np.unique(known).tolist() != [*known]):
-            fault = f"class_labels is {known}"
+        labels = self.class_labels
+        if labels is not None and (len(labels) < 2 or np.unique(labels).tolist() != [*labels]):
+            fault = f"class_labels is {labels}"
             raise DataError(self.name, fault, "give the labels of two classes or more, increasing")
         if self.scale is not None and math.frexp(self.scale)[0] != 0.5:
             raise DataError(self.name, f"scale is {self.scale}", "give a power of two")
         floats = ("float32", "float64")
         for part, (inputs, targets) in self.splits.items():
             self._check(part, "inputs", inputs, floats if self.scale is None else ("uint8",), (2,))
-            if known is None:
+            if labels is None:
                 self._check(part, "targets", targets, ("int64", *floats), (1, 2))
             else:
                 self._check(part, "targets", targets, ("int64",), (1,))
@@ -187,20 +187,20 @@ class Dataset:
 
     def _hashed(self) -> Iterator[str | Array]:
         """Yield the parts that are hashed."""
-        known = self.class_labels
-        texts = known is not None and isinstance(known[0], str)
+        labels = self.class_labels
+        texts = labels is not None and isinstance(labels[0], str)
         for part in sorted(self.splits, key=lambda name: (name != "train", name != "test", name)):
             inputs, targets = self.splits[part]
-            if known is not None and not texts:
+            if labels is not None and not texts:
                 targets = self.labels_of(targets)
-            named = {"inputs": inputs, "targets" if known is None else "labels": targets}
-            for name, values in named.items():
+            arrays = {"inputs": inputs, "targets" if labels is None else "labels": targets}
+            for name, values in arrays.items():
                 yield f"{part}_{name} {values.dtype.name} {values.shape}\n"
                 yield from blocks(values)
-        classes = None if known is None else len(known)
+        classes = None if labels is None else len(labels)
         yield f"scale {self.scale} classes {classes}\n"
         if texts:
-            yield json.dumps(known)
-        made = {} if self.preparation is None else self.preparation.derived()
-        if made:
-            yield json.dumps(made, sort_keys=True)
+            yield json.dumps(labels)
+        derived = {} if self.preparation is None else self.preparation.derived()
+        if derived:
+            yield json.dumps(derived, sort_keys=True)

@@ -38,8 +38,8 @@ class DataError(ValueError):
 
     def or_else(self, remedy: str) -> "DataError":
         """Return the same error with another remedy beside its own."""
-        source, fault, own = self.args
-        return DataError(source, fault, f"{own}, or {remedy}")
+        source, fault, default = self.args
+        return DataError(source, fault, f"{default}, or {remedy}")
 
 
 class DataWarning(UserWarning):

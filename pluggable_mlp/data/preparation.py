@@ -103,9 +103,9 @@ class Preparation:
         """
         import msgspec  # only saved runs need it, and importing it takes time
 
-        own = {of.name: values[of.name] for of in fields(cls)}
+        content = {field.name: values[field.name] for field in fields(cls)}
         try:
-            return msgspec.convert(own, cls)
+            return msgspec.convert(content, cls)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from None
 
@@ -113,20 +113,20 @@ class Preparation:
         """Return the preparation as JSON data."""
         from msgspec import to_builtins
 
-        made: dict[str, Any] = to_builtins(self)
-        return made
+        content: dict[str, Any] = to_builtins(self)
+        return content
 
     def derived(self) -> dict[str, Any]:
         """Return, as JSON data, how numbers were computed from others; empty if none were."""
         from msgspec import to_builtins
 
-        made = {
+        parts = {
             "columns": None if self.plain else self.used_columns,
             "scaling": self.scaling,
             "quantiles": self.quantiles,
             "target_scaling": self.target_scaling,
         }
-        return {name: to_builtins(of) for name, of in made.items() if of is not None}
+        return {name: to_builtins(part) for name, part in parts.items() if part is not None}
 
     @property
     def outputs(self) -> int:

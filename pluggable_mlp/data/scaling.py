@@ -129,7 +129,7 @@ def _standard(values: Array) -> tuple[Array, Array]:
     count = values.shape[0]
     mean = reduce(add, map(_sums, blocks(values))) / count
     centred = (block - mean for block in blocks(values))
-    variance = reduce(add, (_sums(each * each) for each in centred)) / count
+    variance = reduce(add, (_sums(rows * rows) for rows in centred)) / count
     return mean, np.asarray([math.sqrt(v) if v < math.inf else v for v in variance.tolist()])
 
 
@@ -216,18 +216,18 @@ class QuantileTransform:
 
     def apply_in_place(self, values: Array) -> Array:
         """Transform float64 values (n, features) in place; return them."""
-        for index, of in enumerate(self.quantiles):
-            if of:
-                p = _probability(np, np.asarray(of), values[:, index])
+        for index, edges in enumerate(self.quantiles):
+            if edges:
+                p = _probability(np, np.asarray(edges), values[:, index])
                 values[:, index] = normal_quantile(p)
         return values
 
     def transformed(self, xp: Namespace, values: Array) -> Array:
         """Return float64 values (n, features) transformed by the functions of a namespace."""
         columns = [values[:, index] for index in range(len(self.quantiles))]
-        for index, of in enumerate(self.quantiles):
-            if of:
-                p = _probability(xp, xp.asarray(np.asarray(of)), columns[index])
+        for index, edges in enumerate(self.quantiles):
+            if edges:
+                p = _probability(xp, xp.asarray(np.asarray(edges)), columns[index])
                 columns[index] = normal_quantile_by(xp, p, xp.sqrt, xp.log)
         return xp.stack(columns, axis=1)
 
@@ -245,8 +245,8 @@ def fit_quantiles(values: Array, seed: int, features: Array | None = None) -> Qu
     """
     n = len(values)
     ordered = np.sort(values + NOISE * normal(seed, "quantiles", 0, values.shape), axis=0)
-    found = _quantiles(ordered, min(max(min(n // PER_QUANTILE, MOST), FEWEST), n))
-    columns = iter(tuple(column.tolist()) for column in found.T)
+    quantiles = _quantiles(ordered, min(max(min(n // PER_QUANTILE, MOST), FEWEST), n))
+    columns = iter(tuple(column.tolist()) for column in quantiles.T)
     chosen = np.ones(values.shape[1], np.bool_) if features is None else features
     return QuantileTransform(tuple(next(columns) if is_one else () for is_one in chosen))
 
@@ -257,16 +257,16 @@ def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
     They are at evenly spaced probabilities; there are at most n - 1 bins.  A column that never
     varies has one bin, from its value on.
     """
-    found = _quantiles(np.sort(values, axis=0), min(bins, max(len(values) - 1, 1)) + 1)
-    edges = (np.unique(column).tolist() for column in found.T)
-    return tuple(tuple(of if len(of) > 1 else [of[0], of[0] + 1.0]) for of in edges)
+    quantiles = _quantiles(np.sort(values, axis=0), min(bins, max(len(values) - 1, 1)) + 1)
+    edges = (np.unique(column).tolist() for column in quantiles.T)
+    return tuple(tuple(row if len(row) > 1 else [row[0], row[0] + 1.0]) for row in edges)
 
 
 def _quantiles(ordered: Array, count: int) -> Array:
     """Return quantiles (count, features) of sorted rows, at evenly spaced probabilities."""
     row, rows = ordered.__getitem__, len(ordered)
-    found = np.stack([quantile(row, rows, place) for place in _probabilities(count)])
-    return np.maximum.accumulate(found, axis=0)  # which rounding may have decreased
+    edges = np.stack([quantile(row, rows, place) for place in _probabilities(count)])
+    return np.maximum.accumulate(edges, axis=0)  # which rounding may have decreased
 
 
 def _probabilities(count: int) -> Array:

@@ -49,7 +49,7 @@ def divide(
     """
     name = source_of(options.data)
     validation, test_share = options.validation, options.test_share
-    splits = {part: matched(name, part, given, task) for part, given in whole.items()}
+    splits = {part: matched(name, part, split, task) for part, split in whole.items()}
     if "test" not in splits:
         usual = TEST_SHARE if options.test is None else 0.0
         test_share = usual if test_share is None else test_share
@@ -163,9 +163,9 @@ def choose_usual_validation(
 
 def _share_of(order: Array, share: float, examples: int) -> Array:
     """Return which examples are in an evenly spaced share of an order: bool (examples,)."""
-    taken = np.floor(np.arange(order.shape[0] + 1) * share)  # of the first 0, 1, 2, …
+    counts = np.floor(np.arange(order.shape[0] + 1) * share)  # of the first 0, 1, 2, …
     chosen = np.zeros(examples, dtype=np.bool_)
-    chosen[order[taken[1:] > taken[:-1]]] = True
+    chosen[order[counts[1:] > counts[:-1]]] = True
     return chosen
 
 

@@ -134,9 +134,9 @@ def _from_columns(path: str) -> "DataFrame":
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
 
 
-def _from_text(path: str, asked: DataOptions | Preparation) -> tuple["DataFrame", bool]:
+def _from_text(path: str, reading: DataOptions | Preparation) -> tuple["DataFrame", bool]:
     """Read comma-, semicolon- or tab-separated text, and whether its first line is a header."""
-    text = _decoded(path, "utf-8" if asked.encoding is None else asked.encoding)
+    text = _decoded(path, "utf-8" if reading.encoding is None else reading.encoding)
     is_tabs = ".tsv" in path.lower()[-7:]
     blank = r"^[ \r]*(\n|\Z)" if is_tabs else r"^\s*(\n|\Z)"
     filled = re.sub(rf'(?m)("[^"]*")|{blank}', r"\1", text)  # not within quotation marks
@@ -144,7 +144,7 @@ def _from_text(path: str, asked: DataOptions | Preparation) -> tuple["DataFrame"
     frame = _parsed(path, text, filled, "\t" if is_tabs else ";" if ";" in first else ",")
     fields = [(field or "").strip() for field in frame.row(0)]
     fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
-    header = _has_header(fields, asked)
+    header = _has_header(fields, reading)
     if header:
         _check_names(path, fields)
         frame = frame[1:]

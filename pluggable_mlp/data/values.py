@@ -86,9 +86,9 @@ def check_finite(name: str, part: str, kind: str, values: Array) -> None:
         for block in blocks(values):
             for row, *column in np.argwhere(~np.isfinite(block))[:1].tolist():
                 word = "feature" if kind == "inputs" else "output"
-                where = f"{word} {column[0]} of " if column else ""
-                where += f"example {before + row} of the {part} {kind}"
-                fault = f"{where} is {block[row, *column]} (counted from 0)"
+                place = f"{word} {column[0]} of " if column else ""
+                place += f"example {before + row} of the {part} {kind}"
+                fault = f"{place} is {block[row, *column]} (counted from 0)"
                 raise DataError(name, fault, "remove or fill such values first")
             before += len(block)
 
@@ -252,15 +252,15 @@ def class_indices(
     DataError
         If one is not among them.
     """
-    known = np.asarray(class_labels)
+    classes = np.asarray(class_labels)
     is_text = labels.dtype.kind == "U"
-    if is_text != (known.dtype.kind == "U"):
+    if is_text != (classes.dtype.kind == "U"):
         fault = f"the {part} labels are {'texts' if is_text else 'whole numbers'}"
         raise DataError(name, fault, "write them as training's are")
-    if known.dtype.kind == "U" and tuple(np.char.lower(known)) == BOOLEANS:
-        labels, known = np.char.lower(labels), np.asarray(BOOLEANS)
-    places = np.minimum(np.searchsorted(known, labels), known.size - 1)
-    unknown = labels[known[places] != labels]
+    if classes.dtype.kind == "U" and tuple(np.char.lower(classes)) == BOOLEANS:
+        labels, classes = np.char.lower(labels), np.asarray(BOOLEANS)
+    places = np.minimum(np.searchsorted(classes, labels), classes.size - 1)
+    unknown = labels[classes[places] != labels]
     if unknown.size:
         saw = listed(class_labels, 20)
         fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {saw})"

@@ -43,9 +43,9 @@ def flush_to(xp: Namespace, x: Array, dtype: DType) -> Array:
     on which round up to the smallest normal number.
     """
     kinds = {"float32" if kind == xp.float32 else "float64" for kind in (x.dtype, dtype)}
-    kept = zero_below(xp, x, max(SMALLEST_NORMAL[kind] for kind in kinds))
-    kept = xp.astype(kept, dtype, copy=False)
-    return one_nan(xp, kept)
+    flushed = zero_below(xp, x, max(SMALLEST_NORMAL[kind] for kind in kinds))
+    flushed = xp.astype(flushed, dtype, copy=False)
+    return one_nan(xp, flushed)
 
 
 def keep_nan(xp: Namespace, x: Array, y: Array) -> Array:

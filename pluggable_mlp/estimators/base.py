@@ -138,11 +138,11 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         network = self._describe()
         self._begin(network, home, dtype if first else None)
         initial = self._parameters(network)
-        place, there = self._placed(home, (X, targets, weights))
-        with on_device_of(there[0]):
-            xp = namespace_for(self.arithmetic, place, there[0])
-            x, *others = (None if of is None else _wrapped(xp, of) for of in there)
-            examples = Examples(x, others[0], there[0].dtype, None, others[1])
+        place, moved_data = self._placed(home, (X, targets, weights))
+        with on_device_of(moved_data[0]):
+            xp = namespace_for(self.arithmetic, place, moved_data[0])
+            x, *others = (None if array is None else _wrapped(xp, array) for array in moved_data)
+            examples = Examples(x, others[0], moved_data[0].dtype, None, others[1])
             truth = targets, sample_weight
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:
@@ -169,7 +169,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
     ) -> dict[str, Any]:
         """Return the certificate of a fit; for lbfgs it holds only the last loss."""
         home = place_of(self.coefs_[0])
-        known = [on_host(array) for array in data if array is not None]
+        arrays = [on_host(array) for array in data if array is not None]
         final = self._parameters(self._fitted_network())
         losses = getattr(self, "loss_curve_", None) or [self.loss_]
         scores = getattr(self, "validation_scores_", None)
@@ -178,7 +178,9 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
                 "made_on": made_on(place),
                 "settings": described(self),
                 "data_sha256": sha256_of(
-                    part for of in known for part in (f"{of.dtype.name} {of.shape}", of)
+                    part
+                    for data_array in arrays
+                    for part in (f"{data_array.dtype.name} {data_array.shape}", data_array)
                 ),
                 "initial_parameters_sha256": parameters_sha256(initial, home),
                 "epochs": [
@@ -221,7 +223,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             name = self.backend or home.name
             with on_device_of(data[0]):  # making a backend may change the current device
                 place = get_backend(name if self.device is None else f"{name}:{self.device}")
-        return place, [None if each is None else moved(each, place) for each in data]
+        return place, [None if array is None else moved(array, place) for array in data]
 
     def _refuse_divergence(self, home: Backend) -> None:
         xp, arrays = home.xp, (*self.coefs_, *self.intercepts_)

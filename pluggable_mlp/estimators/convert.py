@@ -78,22 +78,22 @@ class ConversionMixin(FilesMixin):
         if not isinstance(model, theirs):
             raise TypeError(f"model is {model!r}, expected scikit-learn's {theirs.__name__}")
         check_is_fitted(model)
-        made = cls(**model.get_params())
-        made.__dict__.update(_copied(model))
-        made.coefs_ = [W.copy() for W in model.coefs_]
-        made.intercepts_ = [b.copy() for b in model.intercepts_]
-        made.norms_ = []
+        estimator = cls(**model.get_params())
+        estimator.__dict__.update(_copied(model))
+        estimator.coefs_ = [W.copy() for W in model.coefs_]
+        estimator.intercepts_ = [b.copy() for b in model.intercepts_]
+        estimator.norms_ = []
         scores = getattr(model, "validation_scores_", None)
         # scikit-learn records no losses beside them.
-        made.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
+        estimator.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
         if hasattr(model, "classes_"):
-            made.classes_ = model.classes_
-            made._label_kind = MULTICLASS
+            estimator.classes_ = model.classes_
+            estimator._label_kind = MULTICLASS
             if model.out_activation_ == "logistic":
-                made._label_kind = BINARY if model.n_outputs_ == 1 else MULTILABEL
+                estimator._label_kind = BINARY if model.n_outputs_ == 1 else MULTILABEL
         else:
-            made._outputs_of_y = model.n_outputs_
-        return made
+            estimator._outputs_of_y = model.n_outputs_
+        return estimator
 
     def to_sklearn(self) -> BaseEstimator:
         """Return scikit-learn's estimator with the same parameters and weights, as NumPy arrays.
@@ -105,25 +105,26 @@ class ConversionMixin(FilesMixin):
         """
         check_is_fitted(self)
         kind = _kind_of_sklearn(type(self))
-        defaults, known = type(self)().get_params(), kind().get_params()
+        defaults, names = type(self)().get_params(), kind().get_params()
         moving = ("backend", "device", "arithmetic", "callbacks", "class_weight")
         parameters = self.get_params()
         for name, value in parameters.items():
-            if name not in known and name not in moving and value != defaults[name]:
+            if name not in names and name not in moving and value != defaults[name]:
                 raise ValueError(f"{name} is {value!r}, which scikit-learn's does not have")
-        made = kind(**{name: parameters[name] for name in known})
-        made._validate_params()
-        made.__dict__.update(_copied(self))
-        made._no_improvement_count = 0
-        made.coefs_, made.intercepts_ = (
-            [np.array(on_host(of)) for of in arrays] for arrays in (self.coefs_, self.intercepts_)
+        converted = kind(**{name: parameters[name] for name in names})
+        converted._validate_params()
+        converted.__dict__.update(_copied(self))
+        converted._no_improvement_count = 0
+        converted.coefs_, converted.intercepts_ = (
+            [np.array(on_host(array)) for array in arrays]
+            for arrays in (self.coefs_, self.intercepts_)
         )
         if hasattr(self, "classes_"):
-            made.classes_ = np.array(on_host(self.classes_))
+            converted.classes_ = np.array(on_host(self.classes_))
             several = self._label_kind == MULTILABEL
-            examples = np.eye(self.n_outputs_, dtype=int) if several else made.classes_
-            made._label_binarizer = LabelBinarizer().fit(examples)
-        return made
+            examples = np.eye(self.n_outputs_, dtype=int) if several else converted.classes_
+            converted._label_binarizer = LabelBinarizer().fit(examples)
+        return converted
 
     def to_torch(self) -> "torch.nn.Sequential":
         """Return a `torch.nn.Sequential` on the processor, in evaluation mode, with copied weights.
@@ -184,14 +185,19 @@ class ConversionMixin(FilesMixin):
 
 def _kind_of_sklearn(kind: type[ConversionMixin]) -> type[BaseEstimator]:
     """Return scikit-learn's class with the name of the estimator's class or of one of its bases."""
-    names = [of.__name__ for of in kind.__mro__ if issubclass(of, ConversionMixin)]
-    return next(of for of in map(sklearn.neural_network.__dict__.get, names) if of is not None)
+    names = [base.__name__ for base in kind.__mro__ if issubclass(base, ConversionMixin)]
+    return next(
+        base for base in map(sklearn.neural_network.__dict__.get, names) if base is not None
+    )
 
 
 def _copied(model: BaseEstimator) -> dict[str, object]:
     """Return the attributes that both kinds of estimators have, with lists copied."""
-    found = {name: getattr(model, name) for name in _ATTRIBUTES if hasattr(model, name)}
-    return {name: list(of) if isinstance(of, list) else of for name, of in found.items()}
+    attributes = {name: getattr(model, name) for name in _ATTRIBUTES if hasattr(model, name)}
+    return {
+        name: list(value) if isinstance(value, list) else value
+        for name, value in attributes.items()
+    }
 
 
 def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) -> "torch.nn.Module":
@@ -233,7 +239,7 @@ def _torch_activation(nn: ModuleType, function: Activation) -> "torch.nn.Module"
     if function is gelu_tanh:
         return nn.GELU("tanh")
     modules = {name.lower(): module for name, module in vars(nn).items()}
-    for name, own in ACTIVATIONS.items():  # PyTorch's have the same names
-        if function is own and name in modules:
+    for name, candidate in ACTIVATIONS.items():  # PyTorch's have the same names
+        if function is candidate and name in modules:
             return modules[name]()
     raise ValueError(f"activation is {function!r}, for which PyTorch has no module")

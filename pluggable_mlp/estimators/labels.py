@@ -122,10 +122,10 @@ class ClassifierBase(BaseMLP):
             classes = 2 if loss.targets == "labels" else outputs
             balanced = [_balanced(column, classes, sample_weight) for column in columns.T]
             class_weight = balanced if len(balanced) > 1 else balanced[0]
-        own: NDArray[Any] = class_weights_of_examples(
+        factors: NDArray[Any] = class_weights_of_examples(
             np, loss.targets, targets, outputs, class_weight, getattr(np, dtype)
         )
-        return own if sample_weight is None else own * sample_weight
+        return factors if sample_weight is None else factors * sample_weight
 
     def _graph_outputs(self, xp: Namespace, loss: Any, z: Array) -> dict[str, Array]:
         label, p = loss.predict(xp, z), loss.predict_proba(xp, z)
@@ -173,5 +173,5 @@ def _balanced(indices: NDArray[Any], classes: int, sample_weight: NDArray[Any]) 
     Sums are rounded once: they have the same bits on every machine.
     """
     totals = [math.fsum(sample_weight[indices == index].tolist()) for index in range(classes)]
-    present, total = sum(each > 0.0 for each in totals), math.fsum(totals)
-    return [total / (present * each) if each > 0.0 else 1.0 for each in totals]
+    present, total = sum(weight > 0.0 for weight in totals), math.fsum(totals)
+    return [total / (present * weight) if weight > 0.0 else 1.0 for weight in totals]

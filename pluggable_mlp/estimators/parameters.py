@@ -100,10 +100,12 @@ def fitted_apart(estimator: Estimator) -> Iterator[Estimator]:
     copied.__dict__.update(before)
     yield copied
     after, nothing = vars(copied), object()
-    changed = {name: of for name, of in after.items() if before.get(name, nothing) is not of}
-    gone = before.keys() - after.keys()
-    kept = {name: of for name, of in vars(estimator).items() if name not in gone}
-    estimator.__dict__ = {**kept, **changed}
+    changed = {
+        name: value for name, value in after.items() if before.get(name, nothing) is not value
+    }
+    removed = before.keys() - after.keys()
+    remaining = {name: value for name, value in vars(estimator).items() if name not in removed}
+    estimator.__dict__ = {**remaining, **changed}
 
 
 @dataclass_transform(eq_default=False)
@@ -112,19 +114,19 @@ def with_parameters(kind: type[Kind]) -> type[Kind]:
 
     scikit-learn checks the constraints beside the types, including those of the bases.
     """
-    made = dataclass(eq=False, repr=False)(kind)
-    made._parameter_constraints = {
+    estimator = dataclass(eq=False, repr=False)(kind)
+    estimator._parameter_constraints = {
         name: [*annotation.__metadata__]
-        for base in reversed(made.__mro__)
+        for base in reversed(estimator.__mro__)
         for name, annotation in get_annotations(base).items()
         if hasattr(annotation, "__metadata__")
     }
-    made.__init__.__annotations__ = {  # for readers of its signature
+    estimator.__init__.__annotations__ = {  # for readers of its signature
         name: getattr(annotation, "__origin__", annotation)
-        for name, annotation in made.__init__.__annotations__.items()
+        for name, annotation in estimator.__init__.__annotations__.items()
         if name != "return"
     }
-    return made
+    return estimator
 
 
 @with_parameters
@@ -299,10 +301,10 @@ class FittedMLP(EstimatorParameters, ABC):
 
     def _keep(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters."""
-        dense = [of for of in parameters if "W" in of]
-        self.coefs_ = [of["W"] for of in dense]
-        self.intercepts_ = [of["b"] for of in dense]
-        self.norms_ = [of for of in parameters if "W" not in of]
+        dense = [layer for layer in parameters if "W" in layer]
+        self.coefs_ = [layer["W"] for layer in dense]
+        self.intercepts_ = [layer["b"] for layer in dense]
+        self.norms_ = [layer for layer in parameters if "W" not in layer]
 
     def _parameters(self, network: PenalizedMLP) -> Parameters:
         """Return the parameters in the order of the network's layers."""
@@ -314,9 +316,11 @@ class FittedMLP(EstimatorParameters, ABC):
             for of in shapes
         ]
         members = (self.n_members,) if self.n_members > 1 else ()
-        found = [{name: tuple(of.shape) for name, of in layer.items()} for layer in parameters]
+        shapes_here = [
+            {name: tuple(of.shape) for name, of in layer.items()} for layer in parameters
+        ]
         expected = [{name: (*members, *of[name]) for name in of} for of in shapes]
-        if found != expected or [*arrays, *norms]:
+        if shapes_here != expected or [*arrays, *norms]:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r}, "
                 f"n_members={self.n_members} and loss={self.loss!r} describe another network than "

@@ -140,8 +140,8 @@ def parameters_to_save(estimator: Any) -> dict[str, Any]:
     if not isinstance(parameters.get("random_state"), Integral):
         left_out.add("random_state")
     parameters |= dict.fromkeys(left_out & parameters.keys())
-    arrays = {name: of for name, of in parameters.items() if isinstance(of, np.ndarray)}
-    return parameters | {name: tuple(of.tolist()) for name, of in arrays.items()}
+    arrays = {name: value for name, value in parameters.items() if isinstance(value, np.ndarray)}
+    return parameters | {name: tuple(value.tolist()) for name, value in arrays.items()}
 
 
 def described(estimator: Any) -> dict[str, Any]:

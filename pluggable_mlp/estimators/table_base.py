@@ -91,9 +91,9 @@ class TableParameters(BaseEstimator):
 
     def _settings(self, seed: int) -> Settings:
         """Return the settings that the parameters describe."""
-        known = Settings.__dataclass_fields__
+        fields = Settings.__dataclass_fields__
         values: dict[str, Any] = {
-            name: value for name, value in self.get_params(False).items() if name in known
+            name: value for name, value in self.get_params(False).items() if name in fields
         }
         if self.hidden is not None:
             values["hidden"] = tuple(np.ravel(self.hidden).tolist())
@@ -231,13 +231,13 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         if len(frame) < 2:
             raise ValueError("X has n_samples = 1, expected two rows or more")
         targets = self._targets(frame, y, is_new=True)
-        given = check_sample_weight(len(frame), sample_weight, "float64")
+        checked = check_sample_weight(len(frame), sample_weight, "float64")
         rows = {"train": np.ones(len(frame), np.bool_)}
         if eval_set is None and self.validation_fraction:
             chosen = self._chosen(targets, settings.seed, groups)
             rows = {"train": ~chosen, "validation": chosen} if chosen.any() else rows
         parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
-        weights = {name: None if given is None else given[mask] for name, mask in rows.items()}
+        weights = {name: None if checked is None else checked[mask] for name, mask in rows.items()}
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
         self._refuse_zeros(weights)
         dataset = build_dataset(
@@ -278,11 +278,11 @@ class BaseTable(FilesMixin, TableParameters, ABC):
 
     def _refuse_zeros(self, weights: dict[str, Array | None]) -> None:
         """Raise ValueError if every row of a part has weight 0."""
-        for name, of in weights.items():
-            if of is not None and not (of >= np.finfo(self.dtype).smallest_normal).any():
+        for name, value in weights.items():
+            if value is not None and not (value >= np.finfo(self.dtype).smallest_normal).any():
                 part = {"train": "training"}.get(name, name)
                 raise ValueError(
-                    f"sample_weight is 0 in all {len(of)} rows of the {part} part "
+                    f"sample_weight is 0 in all {len(value)} rows of the {part} part "
                     f"(validation_fraction={self.validation_fraction}), expected one above 0; take "
                     "another random_state or validation_fraction=0, or give rows by eval_set"
                 )

@@ -45,7 +45,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     if is_frame:
         places |= _categorical_columns(X)
     names = {table.columns[place] for place in places}
-    columns = [typed(source, of, TEXTS if of.name in names else None) for of in table]
+    columns = [typed(source, column, TEXTS if column.name in names else None) for column in table]
     return type(table)(columns), names
 
 
@@ -90,8 +90,8 @@ def _categorical_columns(X: Any) -> set[int]:
     import narwhals
 
     kinds = narwhals.from_native(X, eager_only=True).schema.values()
-    named = (narwhals.Categorical, narwhals.Enum)
-    return {place for place, kind in enumerate(kinds) if kind in named}
+    categorical_types = (narwhals.Categorical, narwhals.Enum)
+    return {place for place, kind in enumerate(kinds) if kind in categorical_types}
 
 
 def _table_of(array: NDArray[Any]) -> Any:

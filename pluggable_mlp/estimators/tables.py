@@ -158,8 +158,8 @@ class TableClassifier(ClassifierMixin, BaseTable):
         by_place = weights_by_index(self.class_weight, self.classes_)
         factors = np.asarray([by_place.get(k, 1.0) for k in range(len(self.classes_))])
         ordered = _for_preparation(self.classes_, np.arange(len(factors)))
-        own: Array = factors[np.searchsorted(ordered, targets)]
-        return own if weights is None else own * weights
+        class_factors: Array = factors[np.searchsorted(ordered, targets)]
+        return class_factors if weights is None else class_factors * weights
 
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         labels = column_or_1d(check_targets(self, frame, y, numeric=False))

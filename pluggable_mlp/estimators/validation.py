@@ -44,9 +44,9 @@ def computed_at_X(method: Method) -> Method:
     """Let a method (self, X, …) compute on the device of X: see `on_device_of`."""
 
     @wraps(method)
-    def there(self: object, X: object, *arguments: object, **named: object) -> object:
+    def there(self: object, X: object, *arguments: object, **settings: object) -> object:
         with on_device_of(X):
-            return method(self, X, *arguments, **named)
+            return method(self, X, *arguments, **settings)
 
     return cast("Method", there)
 
@@ -69,8 +69,8 @@ def moved(data: object, backend: Backend) -> Array:
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
     if on_device(data):
-        own = place_of(data)
-        if (own.name, own.device) == (backend.name, backend.device):
+        origin = place_of(data)
+        if (origin.name, origin.device) == (backend.name, backend.device):
             return data
     with on_device_of(data):  # moving an array may change it, too
         return backend.asarray(on_host(data))
@@ -211,13 +211,14 @@ def check_same_place(estimator: object, X: Array, fitted: Array, method: str) ->
     """
     if not on_device(X) and not on_device(fitted):
         return
-    here, there = place_of(X), place_of(fitted)
-    if (here.name, here.device) == (there.name, there.device):
+    place, expected = place_of(X), place_of(fitted)
+    if (place.name, place.device) == (expected.name, expected.device):
         return
     raise ValueError(
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and "
         "the same device as those passed to fit(). "
-        f"X is of {here.name} on {here.device}, the model of {there.name} on {there.device}; "
+        f"X is of {place.name} on {place.device}, the model of {expected.name} on "
+        f"{expected.device}; "
         "convert X, or save the model and load it with load(path, backend=...)"
     )
 

@@ -75,8 +75,10 @@ class TrainingCurveDisplay(_Display):
     """
 
     def __init__(self, history: Mapping[str, Array], *, name: str | None = None) -> None:
-        curves = {key: np.asarray(on_host(of), dtype=np.float64) for key, of in history.items()}
-        if not curves or not all(of.ndim and len(of) for of in curves.values()):
+        curves = {
+            key: np.asarray(on_host(curve), dtype=np.float64) for key, curve in history.items()
+        }
+        if not curves or not all(curve.ndim and len(curve) for curve in curves.values()):
             raise ValueError(f"history is {dict(history)!r:.80}, expected curves of epochs")
         self.history, self.name = curves, name
         self.metrics = [*dict.fromkeys(key.partition("_")[2] for key in curves)]
@@ -204,8 +206,10 @@ class PredictionErrorDisplay(sklearn.metrics.PredictionErrorDisplay):
     """
 
     def __init__(self, *, y_true: Array, y_pred: Array) -> None:
-        pair = (np.asarray(on_host(of), np.float64) for of in (y_true, y_pred))  # unsigned wrap
-        y_true, y_pred = (of[:, 0] if of.shape[1:] == (1,) else of for of in pair)
+        pair = (
+            np.asarray(on_host(values), np.float64) for values in (y_true, y_pred)
+        )  # unsigned wrap
+        y_true, y_pred = (values[:, 0] if values.shape[1:] == (1,) else values for values in pair)
         super().__init__(y_true=y_true, y_pred=y_pred)
 
     @classmethod

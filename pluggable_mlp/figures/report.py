@@ -80,7 +80,7 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
     ]
     first = [name for run in runs for name in run.metrics[1:2]]  # that of the metric, if any
     names = dict.fromkeys([*first, "accuracy", "r2"])
-    scores = [of for of in names if any(of in run.metrics for run in runs)]
+    scores = [score for score in names if any(score in run.metrics for run in runs)]
     figure = _figure(6.4 * (1 + len(scores)), 4.2)
     axes = figure.subplots(1, 1 + len(scores), squeeze=False)[0]
     for metric, ax in zip(["loss", *scores], axes, strict=True):
@@ -88,9 +88,9 @@ def learning_curves(folders: Sequence[Path]) -> "Figure":
             if metric in run.metrics:
                 run.plot(ax, metric=metric, color=f"C{k}")
                 if (folder / "summary.json").exists():
-                    kept = read_summary(folder)["kept_epoch"]
-                    y = np.asarray(run.lines_[-1].get_ydata())[kept - 1]
-                    ax.plot(kept, y, "o", color=f"C{k}", label=f"kept: epoch {kept}")
+                    kept_epoch = read_summary(folder)["kept_epoch"]
+                    y = np.asarray(run.lines_[-1].get_ydata())[kept_epoch - 1]
+                    ax.plot(kept_epoch, y, "o", color=f"C{k}", label=f"kept: epoch {kept_epoch}")
                     ax.legend(fontsize="small")
     _scale_to_powers(axes[0])
     return figure
@@ -175,12 +175,12 @@ def report_page(folders: Sequence[Path], backend: str, data: str | None = None) 
 def _comparison(runs: Sequence[SavedRun]) -> str:
     """Return a table of the runs' results, and of the settings in which they differ."""
     reached = [read_summary(run.folder) for run in runs]
-    measured = [key for of in reached for key in of if key.startswith(("test_", "valid"))]
+    measured = [key for row in reached for key in row if key.startswith(("test_", "valid"))]
     keys = ["epochs", "kept_epoch", "train_loss", *measured, "seconds", "backend", "device"]
-    rows = [[in_words(key), *(of.get(key) for of in reached)] for key in dict.fromkeys(keys)]
+    rows = [[in_words(key), *(row.get(key) for row in reached)] for key in dict.fromkeys(keys)]
     settings = [run.settings.to_dict() for run in runs]
     for key in sorted(settings[0].keys() - {*keys}):
-        values = [of[key] for of in settings]
+        values = [row[key] for row in settings]
         if any(value != values[0] for value in values):
             rows.append([in_words(key), *values])
     head = ["", *(str(run.folder) for run in runs)]
@@ -193,15 +193,17 @@ def _section(run: SavedRun, data: str | None) -> str:
     folder, summary = run.folder, read_summary(run.folder)
     machine = {"backend": summary["backend"], "device": summary["device"], **summary["versions"]}
     certificate = read_json(folder / "certificate.json", "a file of the run")
-    result = [[in_words(key), of] for key, of in summary.items() if key not in _OF_MACHINE]
+    result = [[in_words(key), value] for key, value in summary.items() if key not in _OF_MACHINE]
     tables = {
         "Settings": run.settings.to_dict(),
         "Made with": machine,
-        "Certificate": {key: of for key, of in certificate.items() if isinstance(of, str | int)},
+        "Certificate": {
+            key: value for key, value in certificate.items() if isinstance(value, str | int)
+        },
     }
     shown = "\n".join(
-        f"<div><h3>{title}</h3>\n{_table([[in_words(key), of[key]] for key in of])}</div>"
-        for title, of in tables.items()
+        f"<div><h3>{title}</h3>\n{_table([[in_words(key), value[key]] for key in value])}</div>"
+        for title, value in tables.items()
     )
     return (
         f"<h2>{escape(str(folder))}</h2>\n<h3>Result</h3>\n{_table(result)}\n"

@@ -23,12 +23,12 @@ def curves_of(source: object) -> dict[str, Array]:
         return {"train_loss": source.history}
     if hasattr(source, "fit"):
         score = "accuracy" if hasattr(source, "classes_") else "r2"
-        named = {
+        named_curves = {
             "train_loss": _fitted(source, "loss_curve_", "fit it by sgd or adam"),
             "validation_loss": getattr(source, "validation_loss_curve_", None),
             f"validation_{score}": getattr(source, "validation_scores_", None),
         }
-        return {key: values for key, values in named.items() if values is not None}
+        return {key: values for key, values in named_curves.items() if values is not None}
     folder = source.folder if isinstance(source, SavedRun) else _path(source)
     file = folder / "metrics.jsonl"
     lines = read_history(file)
@@ -67,7 +67,7 @@ def pairs_by_output(run: object, data: str | None) -> dict[str, tuple[Array, Arr
     if saved.preparation.task != "regression":
         raise ValueError(f"the task of the run is {saved.preparation.task}, which has no residuals")
     values, targets = saved.answers_on_test_part(data)
-    columns = (of.reshape(len(of), -1).T for of in (targets, values))
+    columns = (array.reshape(len(array), -1).T for array in (targets, values))
     return dict(zip(saved.preparation.target_names or (), zip(*columns, strict=True), strict=True))
 
 

@@ -189,8 +189,8 @@ class BatchNorm(Normalization):
         """Return the new buffers; mean and variance are (…, 1, features)."""
 
         def moved(name: str, measured: Array, correction: float) -> Array:
-            old = parameters[name] * (1.0 - self.momentum)
-            return old + measured[..., 0, :] * (self.momentum * correction)
+            previous = parameters[name] * (1.0 - self.momentum)
+            return previous + measured[..., 0, :] * (self.momentum * correction)
 
         new = {"running_mean": moved("running_mean", mean, 1.0)}
         if batch > 1:

@@ -152,7 +152,7 @@ class LayeredNetwork:
         gradients = backward(dz)
         if any(buffers):
             buffers = [
-                {name: layer_gradients.pop(name, old[name]) for name in old}
-                for old, layer_gradients in zip(buffers, gradients, strict=True)
+                {name: layer_gradients.pop(name, layer_buffers[name]) for name in layer_buffers}
+                for layer_buffers, layer_gradients in zip(buffers, gradients, strict=True)
             ]
         return loss, gradients, buffers

@@ -127,5 +127,5 @@ def remove_checkpoints(folder: Path, but: Collection[int]) -> None:
 
 def _checkpoints(folder: Path) -> dict[int, Path]:
     """Return the paths of the checkpoints by their steps."""
-    found = {path: _NAME.fullmatch(path.name) for path in folder.glob("*.safetensors")}
-    return {int(name[1]): path for path, name in found.items() if name}
+    matches = {path: _NAME.fullmatch(path.name) for path in folder.glob("*.safetensors")}
+    return {int(name[1]): path for path, name in matches.items() if name}

@@ -128,10 +128,10 @@ class RunFolder:
         self._seconds, self._checked = 60.0 * minutes, time.monotonic()
         self._old: Path | None = None
         self._has_begun, self._resumes, self._goes_on = False, resume is not None, not run.is_done
-        at = 0 if run.position is None else run.position.state.t
+        t = 0 if run.position is None else run.position.state.t
         # Checkpoints of later steps were left aside when the run was resumed.
         steps = [] if resume is None else checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
-        self._checkpoints = [step for step in steps if step <= at]
+        self._checkpoints = [step for step in steps if step <= t]
         self._kept: tuple[int, int] | None = None  # where this process made the last checkpoint
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
@@ -262,12 +262,12 @@ class RunFolder:
 
     def _put_aside(self) -> None:
         """Rename the old run, and lock a new folder in its place."""
-        lock, old = self._lock, old_run(self.path)
+        lock, old_folder = self._lock, old_run(self.path)
         if os.name == "nt":
             lock.release()  # no folder is renamed there in which a file is open
-        self.path.rename(old)
-        self._old, self._replaces = old, False
-        remove(old / _LOCK)
+        self.path.rename(old_folder)
+        self._old, self._replaces = old_folder, False
+        remove(old_folder / _LOCK)
         self._lock = _locked(self.path, lambda: refuse_used_folder(self.path))
         lock.release()
 
@@ -318,18 +318,20 @@ def lock_run(path: Path) -> FolderLock:
     ValueError
         If there is no run, another process trains it, or the folder cannot be written.
     """
-    old = old_run(path)
+    old_folder = old_run(path)
 
     def refuse_other() -> None:
         if not (path / _CONFIG).is_file():
-            hint = f"; {old} is the run that it was to replace" if old.exists() else ""
+            hint = (
+                f"; {old_folder} is the run that it was to replace" if old_folder.exists() else ""
+            )
             raise ValueError(
                 f"{path / _CONFIG} is missing; expected a folder that train --output wrote{hint}"
             )
 
     refuse_other()
-    if old.exists():
-        warnings.warn(f"{old} exists, too: {path} was perhaps to replace it", stacklevel=2)
+    if old_folder.exists():
+        warnings.warn(f"{old_folder} exists, too: {path} was perhaps to replace it", stacklevel=2)
     return _locked(path, refuse_other, "--resume")
 
 
@@ -362,9 +364,9 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     """
     if not path.name:  # also of an empty text, such as a variable that is not set
         raise ValueError(f"--output is {str(path)!r}, expected the name of a folder")
-    old = old_run(path)
-    if overwrite and old.exists():
-        raise ValueError(f"{old} exists, expected a free name for the run that is replaced")
+    old_folder = old_run(path)
+    if overwrite and old_folder.exists():
+        raise ValueError(f"{old_folder} exists, expected a free name for the run that is replaced")
     try:
         names = sorted({one.name for one in path.iterdir()} - _UNUSED)
     except FileNotFoundError:

@@ -182,10 +182,10 @@ class SavedRun:
         )
         if preparation.task == "regression":
             return answers
-        prefix, of = "p", preparation.class_labels or names
-        while not {f"{prefix}{name}" for name in of}.isdisjoint(answers):
+        prefix, outputs = "p", preparation.class_labels or names
+        while not {f"{prefix}{name}" for name in outputs}.isdisjoint(answers):
             prefix = f"{prefix}_"
-        return [*answers, *(f"{prefix}{name}" for name in of)]
+        return [*answers, *(f"{prefix}{name}" for name in outputs)]
 
     def rows(self, data: Any) -> Iterator[list[Any]]:
         """Return a row for every example.

@@ -25,7 +25,7 @@ from pluggable_mlp.training.sharding import check_same
 def resumed_run(
     folder: Path,
     backend: str | None = None,
-    given: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
     communicator: Communicator | None = None,
 ) -> Run:
     """Return the run of a folder, ready to continue from its last good checkpoint.
@@ -53,7 +53,7 @@ def resumed_run(
     ended = (folder / "summary.json").exists()
     if ended:
         read_summary(folder, config)
-    others = dict(given or {})
+    others = dict(changes or {})
     epochs = others.pop("epochs", None)
     moved = {name: others.pop(name) for name in WHERE if name in others}
     for name, value in others.items():

@@ -119,7 +119,7 @@ class Run(Fit):
         """Return the results of the run, with its settings and its place."""
         seconds = sum(line["seconds"] for line in self.history)
         examples = len(self.history) * self.training_examples
-        kept = self.history[self.kept_epoch - 1]
+        kept_epoch = self.history[self.kept_epoch - 1]
         return {
             "backend": self.backend.name,
             "device": self.backend.device,
@@ -131,13 +131,13 @@ class Run(Fit):
             "task": self.settings.task,
             "epochs": len(self.history),
             "kept_epoch": self.kept_epoch,
-            "train_loss": kept["train_loss"],
-            **{name: value for name, value in kept.items() if name.startswith("validation_")},
+            "train_loss": kept_epoch["train_loss"],
+            **{name: value for name, value in kept_epoch.items() if name.startswith("validation_")},
             **{f"test_{name}": value for name, value in self.test_measures().items()},
             "seconds": seconds,
             "examples_per_second": examples / seconds if seconds else float("inf"),
             "config_sha256": json_sha256(self.config),
-            "parameters_sha256": kept["parameters_sha256"],
+            "parameters_sha256": kept_epoch["parameters_sha256"],
         }
 
     @cached_property

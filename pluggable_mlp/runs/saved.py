@@ -83,11 +83,11 @@ def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str
         If it is missing or damaged, or its hash is not that of the given `config.json`.
     """
     summary = read_json(folder / "summary.json", f"{_FOLDER}, when the run ended", _Summary)
-    stated = summary["config_sha256"]
-    if config is not None and stated != json_sha256(config):
+    sha256 = summary["config_sha256"]
+    if config is not None and sha256 != json_sha256(config):
         raise ValueError(
             f"{folder / 'config.json'} is not what the run was trained with: summary.json has "
-            f"another SHA-256 of it, {stated}"
+            f"another SHA-256 of it, {sha256}"
         )
     return summary
 
@@ -102,10 +102,10 @@ def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
     """
     parameters = read_tree(path, "a model that train --output wrote")
     with damaged(path):
-        found = parameters_sha256(parameters)
-    if found != sha256:
+        actual = parameters_sha256(parameters)
+    if actual != sha256:
         raise ValueError(
-            f"{path} holds parameters of SHA-256 {found}, expected {sha256} as trained"
+            f"{path} holds parameters of SHA-256 {actual}, expected {sha256} as trained"
         )
     on_backend: LibraryArrays = map_nested(backend.asarray, parameters)
     return on_backend

@@ -150,13 +150,13 @@ class Verification:
     def _check_config(self, folder: Path, whole: bool) -> None:
         settings = self._certificate["settings"]
         certified = {**self.run.config, "settings": settings}
-        found = read_config(folder / "config.json")
+        config = read_config(folder / "config.json")
         if whole or self.run.settings.data != settings["data"]:  # perhaps once in another format
-            certified |= {name: found.get(name) for name in ("header", "encoding", "decimal")}
-        if json_sha256(found) != json_sha256(certified):
+            certified |= {name: config.get(name) for name in ("header", "encoding", "decimal")}
+        if json_sha256(config) != json_sha256(certified):
             raise ValueError(f"{folder / 'config.json'} is not what was certified")
         if whole:  # since the certificate cannot tell if these two were edited
-            read_summary(folder, found)
+            read_summary(folder, config)
 
     def first_difference(self, on_batch: Callable[[int], None]) -> str | None:
         """Train again, to the end or to the first difference, and return it in words.
@@ -171,11 +171,11 @@ class Verification:
         try:
             for progress in self.run.train():
                 on_batch(progress.count)
-                found = self._difference_of_steps()
-                if found is None and progress.ended:
-                    found = self._difference_of_epoch(self.run.history[-1])
-                if found is not None:
-                    return found
+                difference = self._difference_of_steps()
+                if difference is None and progress.ended:
+                    difference = self._difference_of_epoch(self.run.history[-1])
+                if difference is not None:
+                    return difference
                 if len(self.run.history) >= self._last:
                     break
         except DivergenceError as error:
@@ -209,13 +209,13 @@ class Verification:
         return None
 
     def _difference_of_epoch(self, line: Json) -> str | None:
-        found = certified_epoch(line)
-        expected = self._epochs.get(line["epoch"], found)
-        wrong = next((name for name in expected if expected[name] != found.get(name)), None)
+        line_here = certified_epoch(line)
+        expected = self._epochs.get(line["epoch"], line_here)
+        wrong = next((name for name in expected if expected[name] != line_here.get(name)), None)
         if wrong is None:
             return None
         place = f"epoch {line['epoch']}, {wrong}"
-        return self._in_words(place, expected[wrong], found.get(wrong, "none"))
+        return self._in_words(place, expected[wrong], line_here.get(wrong, "none"))
 
     def _in_words(
         self, place: str, expected: object, computed: object, source: str = "certified"
@@ -231,13 +231,15 @@ class Verification:
         """
         metrics = folder / "metrics.jsonl"
         pairs = zip(read_history(metrics), self.run.history, strict=False)  # it may have gone on
-        written = [(f"{metrics}, epoch {own['epoch']}", line, own) for line, own in pairs]
-        written.append((f"{folder / 'summary.json'}", read_summary(folder), self.run.summary()))
-        for place, *both in written:
-            found, computed = (json.loads(to_json(values)) for values in both)
+        lines = [
+            (f"{metrics}, epoch {measures['epoch']}", line, measures) for line, measures in pairs
+        ]
+        lines.append((f"{folder / 'summary.json'}", read_summary(folder), self.run.summary()))
+        for place, *both in lines:
+            certified, computed = (json.loads(to_json(values)) for values in both)
             for name, value in computed.items():
-                if name not in _OF_MACHINE and not _is_same(name, found.get(name), value):
-                    was = repr(found.get(name))
+                if name not in _OF_MACHINE and not _is_same(name, certified.get(name), value):
+                    was = repr(certified.get(name))
                     return self._in_words(f"{place}, {name}", was, repr(value), "written")
         return None
 
@@ -247,8 +249,8 @@ def _cut(hashes: str) -> list[str]:
     return [hashes[at : at + HASH_DIGITS] for at in range(0, len(hashes), HASH_DIGITS)]
 
 
-def _is_same(name: str, found: Any, computed: Any) -> bool:
+def _is_same(name: str, certified: Any, computed: Any) -> bool:
     """Return whether a written value equals the computed one: exactly, or nearly for a measure."""
-    if name.endswith("loss") or not isinstance(found, float) or not isinstance(computed, float):
-        return bool(found == computed)
-    return math.isclose(found, computed, rel_tol=1e-6)
+    if name.endswith("loss") or not isinstance(certified, float) or not isinstance(computed, float):
+        return bool(certified == computed)
+    return math.isclose(certified, computed, rel_tol=1e-6)

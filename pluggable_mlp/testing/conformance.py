@@ -193,7 +193,7 @@ class ConformanceReport:
     def conclusion(self) -> list[str]:
         """Return the lines on the backend's abilities and grade."""
         width = max(map(len, self.abilities), default=0)
-        lines = [f"{name:{width}}  {what}" for name, what in self.abilities.items()]
+        lines = [f"{name:{width}}  {ability}" for name, ability in self.abilities.items()]
         return [*lines, *([""] if lines else []), f"grade: {self.grade}"]
 
 
@@ -291,9 +291,9 @@ def _words_of(error: Exception) -> str:
     if isinstance(error, Fault):
         return words
     place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{'/'.join(Path(place.filename).parts[-2:])}, line {place.lineno}"
+    location = f"{'/'.join(Path(place.filename).parts[-2:])}, line {place.lineno}"
     of_what = "".join(f", with {note}" for note in getattr(error, "__notes__", ()))
-    return f"{type(error).__name__}: {words} ({where}{of_what})"
+    return f"{type(error).__name__}: {words} ({location}{of_what})"
 
 
 def ability(backend: Backend, name: str) -> Any:

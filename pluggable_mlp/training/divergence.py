@@ -50,9 +50,9 @@ class DivergenceError(ArithmeticError):
     2 1
     """
 
-    def __init__(self, epoch: int, found: str) -> None:
-        super().__init__(epoch, found)
-        self.epoch, self.found = epoch, found
+    def __init__(self, epoch: int, fault: str) -> None:
+        super().__init__(epoch, fault)
+        self.epoch, self.found = epoch, fault
         self.reached: Training | None = None
 
     def __str__(self) -> str:
@@ -153,8 +153,8 @@ def finite_mean(progress: "Progress") -> Loss:
         lost = (place for place, loss in enumerate(losses) if not is_finite(loss))
         step, since = next(lost, None), ""
         if step is not None:
-            where = _Origin(progress).of_loss(step)
-            since = f" from step {step + 1} of {progress.steps_of_epoch} on{where}"
+            origin = _Origin(progress).of_loss(step)
+            since = f" from step {step + 1} of {progress.steps_of_epoch} on{origin}"
         raise DivergenceError(progress.epoch, f"its loss is {mean}{since}")
     return mean
 

@@ -237,8 +237,8 @@ def predict_rows(
     run_all: RunAll = getattr(backend, "run_all", one_by_one)
 
     def predicted(start: int) -> Array:
-        given = xp.asarray(backend.asarray(rows[start : start + batch_size] * scale))
-        x = unwrapped(xp.astype(given, getattr(xp, dtype), copy=False))
+        inputs = xp.asarray(backend.asarray(rows[start : start + batch_size] * scale))
+        x = unwrapped(xp.astype(inputs, getattr(xp, dtype), copy=False))
         return backend.to_numpy(compute(parameters, x, arithmetic=arithmetic))
 
     starts, some = range(0, rows.shape[0], batch_size), at_once(run_all)
@@ -268,28 +268,28 @@ def _outputs_of_rows(
     return loss, total_weight(xp, sample_weight), z
 
 
-def _of_classes(said: Array, targets: Array, count: int) -> Counts:
+def _of_classes(predictions: Array, targets: Array, count: int) -> Counts:
     """Return the counts of predicted classes (n,) for classes (n,) or one-hot rows."""
     if targets.ndim == 2:
         targets = targets.argmax(axis=1)
-    arrays = targets, said, targets[said == targets]
-    found = [Counter(classes.tolist()) for classes in arrays]
-    return Counts(*([counter[k] for k in range(count)] for counter in found))
+    arrays = targets, predictions, targets[predictions == targets]
+    counts = [Counter(classes.tolist()) for classes in arrays]
+    return Counts(*([counter[k] for k in range(count)] for counter in counts))
 
 
-def _of_labels(said: Array, targets: Array) -> tuple[dict[str, float], Counts]:
+def _of_labels(predictions: Array, targets: Array) -> tuple[dict[str, float], Counts]:
     """Return the scores of labels 0 and 1, (n, labels); targets may be (n,) for a single one."""
-    yes, truth = said > 0, targets.reshape(said.shape) > 0.5
+    yes, truth = predictions > 0, targets.reshape(predictions.shape) > 0.5
     counts = Counts(*(labels.sum(axis=0).tolist() for labels in (truth, yes, yes & truth)))
     wrong = int((yes != truth).sum()) / yes.size
     return {"hamming_loss": wrong, "macro_f1": _mean_f1(counts, absent=0.0)}, counts
 
 
 def _of_numbers(
-    said: Array, targets: Array, units: Sequence[float] | None = None
+    predictions: Array, targets: Array, units: Sequence[float] | None = None
 ) -> dict[str, float]:
     """Return the scores of numbers (n, outputs); targets may be (n,) for a single output."""
-    errors = [*(said.astype("float64") - targets.reshape(said.shape)).T]
+    errors = [*(predictions.astype("float64") - targets.reshape(predictions.shape)).T]
     if units is not None:
         errors = [column * unit for column, unit in zip(errors, units, strict=True)]
     means = [math.fsum((column * column).tolist()) / len(column) for column in errors]

@@ -304,7 +304,9 @@ def all_within(x: Array, largest: float) -> bool:
     if n <= rows:
         return bool(within(x))
     starts = range(0, n, rows)
-    return bool(xp.all(xp.stack([within(x[at : min(at + rows, n), ...]) for at in starts])))
+    return bool(
+        xp.all(xp.stack([within(x[start : min(start + rows, n), ...]) for start in starts]))
+    )
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:

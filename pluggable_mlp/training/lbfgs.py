@@ -122,18 +122,18 @@ class LBFGS(Component):
         loss, gradients = memory.loss, memory.gradients
         if loss is None:
             loss, gradients = line.evaluate(parameters)
-        here = Point(0.0, loss, 0.0, parameters, gradients)
+        start = Point(0.0, loss, 0.0, parameters, gradients)
         if memory.finished:
-            return here.loss, parameters, memory
+            return start.loss, parameters, memory
         pairs = memory.pairs
-        point, direction = self._search(line, here, pairs)
+        point, direction = self._search(line, start, pairs)
         if point is None and pairs:  # steepest descent may still find a way
             pairs = ()
-            point, direction = self._search(line, here, pairs)
+            point, direction = self._search(line, start, pairs)
         if point is None:
-            return here.loss, parameters, Memory(here.loss, here.gradients, (), finished=True)
-        pairs = (*pairs, *line.pair(here, point, direction))[-self.history :]
-        return here.loss, point.parameters, Memory(point.loss, point.gradients, pairs)
+            return start.loss, parameters, Memory(start.loss, start.gradients, (), finished=True)
+        pairs = (*pairs, *line.pair(start, point, direction))[-self.history :]
+        return start.loss, point.parameters, Memory(point.loss, point.gradients, pairs)
 
     def _search(
         self, line: "_Line", here: Point, pairs: tuple[_Pair, ...]
@@ -194,16 +194,16 @@ class _Line:
         """Return the function that maps a step to the point there."""
 
         def point(step: float) -> Point:
-            there = self.add(parameters, direction, step)
-            loss, gradients = self.evaluate(there)
-            return Point(step, loss, self.dot(gradients, direction), there, gradients)
+            moved = self.add(parameters, direction, step)
+            loss, gradients = self.evaluate(moved)
+            return Point(step, loss, self.dot(gradients, direction), moved, gradients)
 
         return point
 
-    def pair(self, old: Point, new: Point, direction: Tree) -> list[_Pair]:
+    def pair(self, before: Point, after: Point, direction: Tree) -> list[_Pair]:
         """Return [(s, y, s·y)] of a step, or [] if s·y is not positive enough."""
-        s = self.scale(direction, new.step)
-        y = self.add(new.gradients, old.gradients, -1.0)
+        s = self.scale(direction, after.step)
+        y = self.add(after.gradients, before.gradients, -1.0)
         s_y, y_y = self.dot(s, y), self.dot(y, y)
         lengths = math.sqrt(self.dot(s, s) * y_y)
         # The square of a small change may be too small for its dtype; `direction` divides by it.

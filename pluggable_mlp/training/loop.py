@@ -109,9 +109,9 @@ class Visit(NamedTuple):
     length: int
     every: int | None
 
-    def blocks(self, steps: Steps, at: Position, epochs: int | None) -> Iterator[Examples]:
+    def blocks(self, steps: Steps, position: Position, epochs: int | None) -> Iterator[Examples]:
         """Return the blocks from a position on."""
-        place, size = (at.epoch, at.start), steps.batch_size
+        place, size = (position.epoch, position.start), steps.batch_size
         return self.order(self.examples, place, epochs, backend=steps.backend, batch_size=size)
 
     def calls(
@@ -272,21 +272,23 @@ def training_progress(
     begin = time.perf_counter()
     if start is not None:
         steps.state = map_nested(steps.xp.asarray, start.state)
-    at = Position(steps.state) if start is None else start
+    position = Position(steps.state) if start is None else start
     count = len(examples)
     if whole_batches:
         count -= count % min(steps.batch_size, count)
     visit = Visit(examples, order, count, every)
-    blocks = visit.blocks(steps, at, epochs)
-    losses = [*at.losses]
-    for epoch in itertools.count(at.epoch) if epochs is None else range(at.epoch, epochs + 1):
-        record = LossRecord(steps.xp, steps.backend, at.recorded, by_weight=by_weight)
+    blocks = visit.blocks(steps, position, epochs)
+    losses = [*position.losses]
+    for epoch in (
+        itertools.count(position.epoch) if epochs is None else range(position.epoch, epochs + 1)
+    ):
+        record = LossRecord(steps.xp, steps.backend, position.recorded, by_weight=by_weight)
         optimizer = steps.optimizer
         if not isinstance(optimizer, LBFGS):
             followed: Any = losses  # floats; a cast would be a call for each epoch
             optimizer = optimizer.after(followed)
-        progress = Progress(steps, epoch, record, losses, visit, at, optimizer)
-        for offset, block, starts in visit.calls(blocks, steps, at.start):
+        progress = Progress(steps, epoch, record, losses, visit, position, optimizer)
+        for offset, block, starts in visit.calls(blocks, steps, position.start):
             steps.take(optimizer, block, starts, record)
             end = min(offset + starts[-1] + steps.batch_size, count)
             progress.count, progress.done = end - offset - starts[0], end
@@ -298,7 +300,7 @@ def training_progress(
         yield progress
         begin = time.perf_counter()
         losses.append(progress.followed)
-        at = Position(steps.state, epoch + 1)
+        position = Position(steps.state, epoch + 1)
 
 
 def epochs_of(training: Iterator[Progress]) -> Iterator[Epoch]:

@@ -105,7 +105,8 @@ def _weighted_mean(losses: Sequence[Loss], weights: Sequence[Loss]) -> Loss:
     if isinstance(losses[0], list):
         networks = range(len(losses[0]))
         return [
-            _weighted_mean(*(_of_network(n, each) for each in (losses, weights))) for n in networks
+            _weighted_mean(*(_of_network(n, values) for values in (losses, weights)))
+            for n in networks
         ]
     numbers: Any = losses  # floats; a cast would be a call for each epoch
     counts: Any = weights

@@ -79,8 +79,8 @@ def _blocks_of_epochs(
     for layout, block in streaming.read_ahead(
         read, streaming.places_in_order(count, size, first, epochs)
     ):
-        own = map_nested(partial(_cut, xp, layout), examples.moved(*block))
-        yield examples.kind.with_arrays((*own, None))
+        part = map_nested(partial(_cut, xp, layout), examples.moved(*block))
+        yield examples.kind.with_arrays((*part, None))
 
 
 def _cut(xp: ShardedNamespace, layout: Layout, rows: Array) -> Array:
@@ -175,20 +175,20 @@ def _shown(value: object) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(map_nested(shown, value, object)))
 
 
-def _hidden_within(value: Any, seen: set[int]) -> Iterator[Array | str]:
+def _hidden_within(value: Any, visited: set[int]) -> Iterator[Array | str]:
     """Yield the arrays and the functions' code of a value, its items and attributes."""
-    if id(value) in seen or isinstance(value, type | ModuleType):
+    if id(value) in visited or isinstance(value, type | ModuleType):
         return
-    seen.add(id(value))
+    visited.add(id(value))
     if is_array_api_obj(value):
         if value.ndim:
             yield value
         return
     if isinstance(value, FunctionType):
         captured = [cell.cell_contents for cell in value.__closure__ or ()]
-        named = value.__kwdefaults__ or {}
-        within: Iterable[Any] = [*(value.__defaults__ or ()), *named.values(), *captured]
-        yield f"{_code_text(value.__code__)} {[*named]} {_shown(within)}"
+        defaults = value.__kwdefaults__ or {}
+        within: Iterable[Any] = [*(value.__defaults__ or ()), *defaults.values(), *captured]
+        yield f"{_code_text(value.__code__)} {[*defaults]} {_shown(within)}"
     elif isinstance(value, partial):
         within = value.func, value.args, value.keywords
     elif isinstance(value, MethodType):
@@ -202,7 +202,7 @@ def _hidden_within(value: Any, seen: set[int]) -> Iterator[Array | str]:
     elif within := [*getattr(value, "__dict__", {}).values()]:  # which `repr` may not tell
         yield _shown(within)
     for part in within:
-        yield from _hidden_within(part, seen)
+        yield from _hidden_within(part, visited)
 
 
 def _code_text(code: CodeType) -> str:

@@ -210,15 +210,15 @@ def _check_alike(index: int, values: Mapping[str, Any], first: Mapping[str, Any]
 def _checked(name: str, values: Mapping[str, Any], mlp: MLP, optimizer: AnyOptimizer) -> Optimizer:
     """Return the optimizer, or refuse an update that follows losses, and schedules of dropout."""
     if not isinstance(optimizer, Optimizer):
-        refused, taken = "optimizer is 'lbfgs', which follows the losses", "other optimizers"
+        refused, expected = "optimizer is 'lbfgs', which follows the losses", "other optimizers"
     elif optimizer.follows_losses:
         refused = f"{name} has learning_rate={values['learning_rate']!r}, which follows the losses"
-        taken = "numbers and schedules of t"
+        expected = "numbers and schedules of t"
     elif callable(mlp.dropout):
-        refused, taken = f"{name}: mlp has dropout {mlp.dropout!r}", "dropout that is a number"
+        refused, expected = f"{name}: mlp has dropout {mlp.dropout!r}", "dropout that is a number"
     else:
         return optimizer
-    raise ValueError(f"{refused}; a sweep takes {taken}: train such networks alone")
+    raise ValueError(f"{refused}; a sweep takes {expected}: train such networks alone")
 
 
 def _pair(validation: object) -> tuple[Array, Array]:

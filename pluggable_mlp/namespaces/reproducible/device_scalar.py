@@ -69,5 +69,5 @@ class DeviceScalar:
     def rounded(self, dtype: DType, kind: str) -> Array:
         """Return it as array of a floating dtype, 0 if it would be denormal there."""
         xp = self.xp
-        kept = xp.where(xp.abs(self.value) < SMALLEST_NORMAL[kind], 0.0, self.value)
-        return xp.astype(kept, dtype, copy=False)
+        flushed = xp.where(xp.abs(self.value) < SMALLEST_NORMAL[kind], 0.0, self.value)
+        return xp.astype(flushed, dtype, copy=False)

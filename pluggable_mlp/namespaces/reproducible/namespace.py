@@ -145,8 +145,8 @@ class ReproducibleNamespace(Reproducible):
 
     def __dir__(self) -> list[str]:
         names = [name for name in _NAMES if name[0] != "_"]
-        here = [name for name in names if name in _WITH_RULES or hasattr(self.library, name)]
-        return [*here, "finfo", "iinfo"]
+        present = [name for name in names if name in _WITH_RULES or hasattr(self.library, name)]
+        return [*present, "finfo", "iinfo"]
 
     def __repr__(self) -> str:
         return f"<namespace {self.__name__}>"

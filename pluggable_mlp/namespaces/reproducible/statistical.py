@@ -74,10 +74,10 @@ def _along_last(
 ) -> Array:
     """Return function(array) over several axes, merged into one last axis."""
     shape = tuple(array.shape)
-    kept = [axis for axis in range(array.ndim) if axis not in axes]
+    kept_axes = [axis for axis in range(array.ndim) if axis not in axes]
     count = math.prod(shape[axis] for axis in axes)
-    moved = xp.permute_dims(array, (*kept, *axes))
-    result = function(xp.reshape(moved, (*(shape[axis] for axis in kept), count)))
+    moved = xp.permute_dims(array, (*kept_axes, *axes))
+    result = function(xp.reshape(moved, (*(shape[axis] for axis in kept_axes), count)))
     if keepdims:
         ones = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
         return xp.reshape(result, ones)

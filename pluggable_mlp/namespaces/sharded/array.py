@@ -147,8 +147,8 @@ class ShardedArray(WrappedArray):
         return self.whole
 
     def __repr__(self) -> str:
-        what = "a term of " if self.is_pending else ""
-        return f"ShardedArray({what}{self._array!r}, axis={self.axis}, layout={self.layout})"
+        prefix = "a term of " if self.is_pending else ""
+        return f"ShardedArray({prefix}{self._array!r}, axis={self.axis}, layout={self.layout})"
 
 
 ShardedArray.operands = (ShardedArray, *ShardedArray.scalars)
