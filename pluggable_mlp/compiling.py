@@ -196,7 +196,9 @@ def is_builtin(component: Any) -> bool:
         return is_builtin_class(component)
     if not (is_builtin_class(kind) and is_dataclass(component)):
         return False
-    return all(is_builtin(getattr(component, of.name)) for of in fields(component) if of.compare)
+    return all(
+        is_builtin(getattr(component, field.name)) for field in fields(component) if field.compare
+    )
 
 
 def is_builtin_call(function: object) -> bool:

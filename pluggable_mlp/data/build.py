@@ -111,24 +111,28 @@ def build_dataset(
         # Before they are divided: errors count examples as the file does.
         splits = {part: Split(as_inputs(name, part, x), y) for part, (x, y) in splits.items()}
     splits, shares = divide(splits, options, task, recipe.validation, origin.get("groups"))
-    made = preparation or _fit(splits, task, options, recipe, origin)
+    prepared = preparation or _fit(splits, task, options, recipe, origin)
     rows = sum(len(split.targets) for split in splits.values())
-    in_blocks = needs_blocks([np.broadcast_to(0.0, (rows, made.features))], block_size)
+    in_blocks = needs_blocks([np.broadcast_to(0.0, (rows, prepared.features))], block_size)
     splits = {
-        part: made.apply(name, split, int(in_blocks), part if preparation is None else "new")
+        part: prepared.apply(name, split, int(in_blocks), part if preparation is None else "new")
         for part, split in splits.items()
     }
     if preparation is None:
-        made = _with_ranges(made, splits["train"], recipe)
-        if made.scaling_kind == NO_SCALING and made.scale is None and options.scaling is None:
-            _warn_of_large_numbers(name, *made.input_range)
+        prepared = _with_ranges(prepared, splits["train"], recipe)
+        if (
+            prepared.scaling_kind == NO_SCALING
+            and prepared.scale is None
+            and options.scaling is None
+        ):
+            _warn_of_large_numbers(name, *prepared.input_range)
     return Dataset(
         splits,
         name,
-        made.scale_of(splits["train"].inputs),
-        made.class_labels,
-        multilabel=made.task == "multilabel",
-        preparation=made,
+        prepared.scale_of(splits["train"].inputs),
+        prepared.class_labels,
+        multilabel=prepared.task == "multilabel",
+        preparation=prepared,
         test_share=shares["test"],
         validation_share=shares["validation"],
         block_size=block_of(splits["train"].inputs, needed),
@@ -144,8 +148,8 @@ def _fit(
     if is_table:
         columns = _columns(name, inputs, recipe, origin.get("categorical", ()))
         lacks = any(column.null_count() for split in splits.values() for column in split.inputs)
-        plain = not lacks and all(of.kind == "number" for of in columns)
-        features = sum(len(of.features) for of in columns if of.is_used)
+        plain = not lacks and all(item.kind == "number" for item in columns)
+        features = sum(len(item.features) for item in columns if item.is_used)
     kind = options.scaling or recipe.scaling or ("standard" if is_table else NO_SCALING)
     choose(dict.fromkeys([*scaling.NAMES, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     are_pixels = kind == PIXEL_SCALING or (not is_table and inputs.dtype == np.uint8)
@@ -179,7 +183,7 @@ def _columns(
 ) -> tuple[Column, ...]:
     """Return the fitted columns of a table, with a warning of those that are left out."""
     columns = fit_columns(name, frame, categorical=categorical, pairs=recipe.pairs)
-    left_out = [f"{of.name!r} ({of.note})" for of in columns if not of.is_used]
+    left_out = [f"{column.name!r} ({column.note})" for column in columns if not column.is_used]
     if left_out:
         warn(name, f"columns that are not used: {listed(left_out)}")
     return columns
@@ -226,9 +230,9 @@ def _fitted_scaling(
     return scaling.fit_scaling(name, kind, train, features)
 
 
-def _target_scaling(name: str, targets: Array, task: Task, asked: str | None) -> Scaling | None:
+def _target_scaling(name: str, targets: Array, task: Task, kind_name: str | None) -> Scaling | None:
     """Return the scaling of the training targets (n, …); None if they are not scaled."""
-    kind = asked or NO_SCALING
+    kind = kind_name or NO_SCALING
     choose(scaling.LINEAR | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
     if task != "regression" or kind == NO_SCALING:
         return None

@@ -51,9 +51,9 @@ def read_table(
     DataError
         If it cannot be read, has no such column, or lacks a target.
     """
-    asked = preparation or options
-    frame, header = open_table(options.data, asked)
-    source, columns, decimal = source_of(options.data), frame.columns, asked.decimal
+    reading = preparation or options
+    frame, header = open_table(options.data, reading)
+    source, columns, decimal = source_of(options.data), frame.columns, reading.decimal
     if len(columns) < 2:
         fault = f"has one column, which begins with {str(frame.item(0, 0))[:50]!r}"
         remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs"
@@ -88,10 +88,10 @@ def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "Dat
     DataError
         If it cannot be read, or lacks a feature.
     """
-    asked = preparation or DataOptions()
-    frame, header = open_table(data, asked)
+    reading = preparation or DataOptions()
+    frame, header = open_table(data, reading)
     beside = ((preparation and preparation.target_names) or ()) if header is not False else ()
-    return inputs_of(source_of(data), frame, header, asked.decimal, preparation, beside)
+    return inputs_of(source_of(data), frame, header, reading.decimal, preparation, beside)
 
 
 def inputs_of(

@@ -281,15 +281,15 @@ def _values(name: str, column: Column, values: "Series") -> Array:
     place = {category: index for index, category in enumerate(column.categories)}
     places = [place.get(text.lower() if column.is_boolean else text, -1) for text in distinct]
     codes = values.to_physical().fill_null(len(distinct)).to_numpy()
-    found = np.asarray([*places, -1], np.int32)[codes]
-    unseen = (found < 0) & ~missing
+    indices = np.asarray([*places, -1], np.int32)[codes]
+    unseen = (indices < 0) & ~missing
     if unseen.any():
         shown = listed([repr(distinct[code]) for code in np.unique(codes[unseen]).tolist()], 5)
         fault = f"column {column.name!r} holds {shown}, which training never saw"
         rows = counted(int(unseen.sum()), "row")
         warn(name, f"{fault}, in {rows}: they count as none of its categories")
     _warn_missing(name, column, missing, "they count as none of its categories")
-    return np.where(found < 0, 0.0, 2.0 * found - 1.0) if column.kind == "sign" else found
+    return np.where(indices < 0, 0.0, 2.0 * indices - 1.0) if column.kind == "sign" else indices
 
 
 def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
@@ -321,24 +321,24 @@ class EncodedArray(LazyArray):
     def __getitem__(self, rows: slice) -> Array:
         """Return a slice of rows (m, features)."""
         start, stop, _ = rows.indices(len(self))
-        made, at = np.zeros((max(stop - start, 0), self.shape[1])), 0
+        matrix, at = np.zeros((max(stop - start, 0), self.shape[1])), 0
         for column, every in self._pairs:
             values = every[start:stop]
             if column.is_category:
-                known = np.flatnonzero(values >= 0)
-                made[known, at + values[known]] = 1.0
+                filled = np.flatnonzero(values >= 0)
+                matrix[filled, at + values[filled]] = 1.0
             else:
-                made[:, at] = values
+                matrix[:, at] = values
             at += len(column.features)
-        return made if self._prepare is None else self._prepare(made)
+        return matrix if self._prepare is None else self._prepare(matrix)
 
     def astype(self, dtype: DTypeLike) -> Array:
         """Return all rows (n, features) in a dtype, converted from float64 some at a time."""
-        made, start = np.empty(self.shape, dtype), 0
+        matrix, start = np.empty(self.shape, dtype), 0
         for rows in blocks(self):
-            made[start : start + len(rows)] = rows
+            matrix[start : start + len(rows)] = rows
             start += len(rows)
-        return made
+        return matrix
 
     def map(self, function: Callable[[Array], Array]) -> "EncodedArray":
         """Return an array that applies a function to rows, each by itself, when they are taken."""

@@ -118,14 +118,14 @@ def load_dataset(
     from pluggable_mlp.fields import convert, fields_of
     from pluggable_mlp.options import DataOptions
 
-    known = fields_of(DataOptions)
-    refuse_unknown("load_dataset", options, known)
+    fields = fields_of(DataOptions)
+    refuse_unknown("load_dataset", options, fields)
     values: dict[str, Any] = {"recipe": NONE, "block_size": 0, **options}
     values |= {"seed": seed, "task": task}
     if isinstance(values.get("header"), bool):
         values["header"] = "yes" if values["header"] else "no"
     for name in values.keys() - {"test"}:  # which may be a data frame
-        convert(name, values[name], known[name].annotation)
+        convert(name, values[name], fields[name].annotation)
     return read_dataset(DataOptions(data=spec, **values), preparation, in_files=in_files)
 
 

@@ -57,7 +57,7 @@ def as_numbers(texts: "Series", decimal: Decimal) -> "Series":
 
 
 def open_table(
-    data: Any, asked: DataOptions | Preparation = _DEFAULTS
+    data: Any, reading: DataOptions | Preparation = _DEFAULTS
 ) -> tuple["DataFrame", bool | None]:
     """Return a table (polars.DataFrame), and whether its first line names the columns.
 
@@ -73,8 +73,8 @@ def open_table(
     elif source.lower().endswith(tuple(_COLUMNAR)):
         frame = _from_columns(source)
     else:
-        frame, header = _from_text(source, asked)
-    is_asked = isinstance(asked, DataOptions) and (asked.header or asked.encoding)
+        frame, header = _from_text(source, reading)
+    is_asked = isinstance(reading, DataOptions) and (reading.header or reading.encoding)
     if header is None and is_asked:
         doubt = f"header and encoding are not used: they are for {', '.join(TEXT_FILES)}"
         warn(source, doubt)
@@ -188,21 +188,21 @@ def _parsed(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
     return frame
 
 
-def _has_header(fields: list[str], asked: DataOptions | Preparation) -> bool:
+def _has_header(fields: list[str], reading: DataOptions | Preparation) -> bool:
     """Return whether the first line of a text names the columns.
 
     If options do not say so, a line is a header if none of its fields is a number or missing.  If
     training's table had no header, none has; a line with a name of a training column is one.
     """
-    if asked.header in ("yes", "no", False):
-        return asked.header == "yes"
-    if isinstance(asked, Preparation) and not set(fields).isdisjoint(asked.used_names):
+    if reading.header in ("yes", "no", False):
+        return reading.header == "yes"
+    if isinstance(reading, Preparation) and not set(fields).isdisjoint(reading.used_names):
         return True
     import polars
 
     rest = polars.Series(fields[1:] if fields[0] == "" else fields, dtype=polars.String)
     is_missing = rest.str.to_lowercase().is_in(MISSING)
-    return not (is_missing | as_numbers(rest, asked.decimal).is_not_null()).any()
+    return not (is_missing | as_numbers(rest, reading.decimal).is_not_null()).any()
 
 
 def _check_lines(path: str, text: str, delimiter: str) -> None:

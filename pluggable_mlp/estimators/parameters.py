@@ -312,14 +312,14 @@ class FittedMLP(EstimatorParameters, ABC):
         norms = iter(getattr(self, "norms_", []))  # who sets `coefs_` by hand may know of none
         shapes = [layer.shapes() for layer in network.layers if layer.shapes()]
         parameters = [
-            dict(zip("Wb", next(arrays, ()), strict=False)) if "W" in of else next(norms, {})
-            for of in shapes
+            dict(zip("Wb", next(arrays, ()), strict=False)) if "W" in sizes else next(norms, {})
+            for sizes in shapes
         ]
         members = (self.n_members,) if self.n_members > 1 else ()
         shapes_here = [
-            {name: tuple(of.shape) for name, of in layer.items()} for layer in parameters
+            {name: tuple(array.shape) for name, array in layer.items()} for layer in parameters
         ]
-        expected = [{name: (*members, *of[name]) for name in of} for of in shapes]
+        expected = [{name: (*members, *sizes[name]) for name in sizes} for sizes in shapes]
         if shapes_here != expected or [*arrays, *norms]:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r}, "
@@ -336,8 +336,8 @@ class FittedMLP(EstimatorParameters, ABC):
 
     def _is_stopped(self, parameters: Parameters) -> bool:
         """Call the callbacks with the parameters so far, and return whether one asks to stop."""
-        given = self.callbacks
-        callbacks = [given] if callable(given) else given or ()
+        value = self.callbacks
+        callbacks = [value] if callable(value) else value or ()
         if callbacks:
             self._keep_at_home(parameters)
         answers = [callback(self) is True for callback in callbacks]  # all are called

@@ -118,7 +118,7 @@ class SolversMixin(FittedMLP):
 
         def part_of(rows: NDArray[Any]) -> Examples:
             places = place.asarray(rows)
-            arrays = map_nested(lambda of: xp.take(of, places, axis=0), examples.arrays)
+            arrays = map_nested(lambda array: xp.take(array, places, axis=0), examples.arrays)
             return examples.with_arrays(arrays)
 
         self._examples, held = map(part_of, parts)
@@ -345,15 +345,15 @@ class SolversMixin(FittedMLP):
             )
 
 
-def _batch_size(asked: int | str, count: int) -> int:
-    if isinstance(asked, str):  # "auto"
+def _batch_size(batch_size: int | str, count: int) -> int:
+    if isinstance(batch_size, str):  # "auto"
         return min(200, count)
-    if asked > count:
+    if batch_size > count:
         warnings.warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
             stacklevel=OF_THE_CALLER + 2,
         )
-    return int(min(asked, count))
+    return int(min(batch_size, count))
 
 
 def _shuffled(
@@ -387,5 +387,5 @@ def _is_small(before: float, loss: float) -> bool:
 
 def _largest(xp: Namespace, gradients: Tree) -> float:
     """Return the largest magnitude of all derivatives: waits once for the device."""
-    each = [xp.max(xp.abs(g)) for of in gradients for g in of.values()]
-    return float(xp.max(xp.stack(each)))
+    maxima = [xp.max(xp.abs(g)) for layer in gradients for g in layer.values()]
+    return float(xp.max(xp.stack(maxima)))

@@ -84,8 +84,10 @@ def _points(xp: Namespace, z: Array, seed: int, place: int, backend: "Backend") 
     kinds = "int64", str(z.dtype).rpartition(".")[2]
     chosen, weights = (
         xp.asarray(
-            backend.asarray(of.reshape(CORNERS, *networks, outputs).swapaxes(0, -2), dtype=kind)
+            backend.asarray(
+                numbers.reshape(CORNERS, *networks, outputs).swapaxes(0, -2), dtype=kind
+            )
         )
-        for of, kind in zip(drawn, kinds, strict=True)
+        for numbers, kind in zip(drawn, kinds, strict=True)
     )
     return xp.sum(xp.take_along_axis(z, chosen, axis=-2) * weights, axis=-2)

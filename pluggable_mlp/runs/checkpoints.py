@@ -59,7 +59,9 @@ class Checkpoint(NamedTuple):
     backend: str
 
 
-_COMPONENTS: Components = {of.__name__: of for of in (Checkpoint, Position, TrainState, Memory)}
+_COMPONENTS: Components = {
+    kind.__name__: kind for kind in (Checkpoint, Position, TrainState, Memory)
+}
 
 
 def on_host(checkpoint: Checkpoint, backend: Backend) -> Checkpoint | None:

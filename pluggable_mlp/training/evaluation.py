@@ -163,7 +163,7 @@ def measures_of(
             measured[name] = float(SoftmaxCrossEntropy()(xp, z, targets, sample_weight)[0])
         elif name == "roc_auc":
             p = mlp.objective.predict_proba(xp, z)  # type: ignore[attr-defined]
-            p, truth = (backend.to_numpy(unwrapped(of)) for of in (p, targets))
+            p, truth = (backend.to_numpy(unwrapped(array)) for array in (p, targets))
             weights = [1.0] * len(p)
             if sample_weight is not None:
                 weights = backend.to_numpy(unwrapped(sample_weight)).tolist()
@@ -206,14 +206,16 @@ def measure(
     outputs = outputs_of(mlp, parameters, examples, backend=backend, arithmetic=arithmetic)
     measured = measures_of(mlp, outputs, backend, units, metric)
     predictions = mlp.objective.predict(outputs.xp, outputs.z)
-    said, targets = (backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets))
+    predicted, targets = (
+        backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets)
+    )
     if mlp.objective.targets == "classes":
-        counts = _of_classes(said, targets, int(outputs.z.shape[-1]))
+        counts = _of_classes(predicted, targets, int(outputs.z.shape[-1]))
         return measured | {"macro_f1": _mean_f1(counts)}, counts
     if mlp.objective.targets == "labels":
-        scores, counts = _of_labels(said, targets)
+        scores, counts = _of_labels(predicted, targets)
         return measured | scores, counts
-    return measured | _of_numbers(said, targets, units), None
+    return measured | _of_numbers(predicted, targets, units), None
 
 
 def predict_rows(

@@ -136,19 +136,19 @@ class LBFGS(Component):
         return start.loss, point.parameters, Memory(point.loss, point.gradients, pairs)
 
     def _search(
-        self, line: "_Line", here: Point, pairs: tuple[_Pair, ...]
+        self, line: "_Line", origin: Point, pairs: tuple[_Pair, ...]
     ) -> tuple[Point | None, Tree]:
         """Return the next point, or None if no step lowers the loss, and the direction."""
-        direction = line.direction(here.gradients, pairs)
-        slope = line.dot(here.gradients, direction)
+        direction = line.direction(origin.gradients, pairs)
+        slope = line.dot(origin.gradients, direction)
         if not slope < 0.0:
             return None, direction
-        start = here._replace(slope=slope)
+        start = origin._replace(slope=slope)
         # Without pairs the direction is -g, and slope = -|g|^2.
         first = 1.0 if pairs else min(1.0, 1.0 / math.sqrt(-slope))
-        point = strong_wolfe(line.along(here.parameters, direction), start, first)
+        point = strong_wolfe(line.along(origin.parameters, direction), start, first)
         # Near a minimum, rounding lets an equal loss pass for one that has fallen.
-        return (point if point and point.loss < here.loss else None), direction
+        return (point if point and point.loss < origin.loss else None), direction
 
 
 def _dot(xp: Namespace, a: Tree, b: Tree) -> Array:

@@ -71,7 +71,7 @@ def roc_auc(p: Array, truth: Array, weights: Sequence[float]) -> float:
     """
     if truth.ndim == 2 or p.shape[1] == 1:
         columns = zip(p.T, truth.reshape(p.shape).T > 0.5, strict=True)
-        areas = [_area(of, is_one, weights) for of, is_one in columns]
+        areas = [_area(scores, is_one, weights) for scores, is_one in columns]
     else:
         classes = range(p.shape[1]) if p.shape[1] > 2 else [1]
         areas = [_area(p[:, k], truth == k, weights) for k in classes]
