@@ -7,5 +7,4 @@ figures of runs to files and pages.  matplotlib (extra `plot`) is imported when 
 
 from pluggable_mlp.wording import require
 
-require("matplotlib", "plot", "figures are drawn")
 require("sklearn", "plot", "predictions are compared")

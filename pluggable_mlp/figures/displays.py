@@ -14,6 +14,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.figures import sources
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
+from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,7 @@ class _Display:
 
     def _take_axes(self, ax: "Axes | None") -> "Axes":
         """Keep the axes, by default those of a new figure, and return them."""
+        require("matplotlib", "plot", "figures are drawn")
         from matplotlib.axes import Axes
 
         if ax is None:

@@ -26,6 +26,7 @@ from pluggable_mlp.figures.sources import curves_of, in_words, pairs_by_output
 from pluggable_mlp.files import read_json
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_summary
+from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,6 +142,7 @@ def _first_layer(run: SavedRun) -> "Figure":
 
 def _figure(width: float, height: float) -> "Figure":
     """Return an empty figure that is unknown to pyplot."""
+    require("matplotlib", "plot", "figures are drawn")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(min(width, 24.0), height), layout="constrained")

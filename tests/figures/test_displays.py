@@ -280,8 +280,10 @@ def test_without_matplotlib_the_extra_is_named():
     code = """
 import sys
 sys.modules["matplotlib"] = None
+from pluggable_mlp import TrainingCurveDisplay
+display = TrainingCurveDisplay({"train_loss": [2.0, 1.0]})
 try:
-    from pluggable_mlp import TrainingCurveDisplay
+    display.plot()
 except ImportError as error:
     print(error)
 """
