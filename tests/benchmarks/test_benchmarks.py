@@ -6,16 +6,13 @@ be caught; the tables and the documents must say what the results say.
 
 import json
 import re
-import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from benchmarks import chart, run, score_table, tables
+from benchmarks import tables
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.field import TRIAL_STEPS, failure, tolerance
@@ -87,11 +84,6 @@ class LearnsOnePercentFaster(NumpyLoop):
             w[...] += 0.01 * (w - old)
 
 
-class Fails(NumpyLoop):
-    def epoch(self):
-        raise RuntimeError("no memory\nfor this")
-
-
 SGD_JOB, ADAM_JOB = JOBS
 FAULTS = [
     *((fault, job) for job in (SGD_JOB, ADAM_JOB) for fault in (
@@ -108,22 +100,6 @@ FAULTS = [
 def test_a_contender_that_does_other_work_is_detected(faulty, job):
     entry = ENTRIES["loop"]._replace(path=f"{__name__}:{faulty.__name__}")
     assert "off by" in failure(entry, job)
-
-
-def test_why_a_contender_failed_is_its_result():
-    entry = ENTRIES["loop"]._replace(path=f"{__name__}:Fails")
-    assert failure(entry, SGD_JOB) == "RuntimeError: no memory"
-
-
-def test_pixels_and_floats_are_the_same_numbers():
-    job = Job((20, 12, 10), 4, examples=8, test_examples=4)
-    for raw, prepared in zip(job.pixels(), job.floats(), strict=True):
-        assert raw.dtype == np.uint8
-        assert prepared.dtype == np.float32
-        np.testing.assert_array_equal(prepared * 256, raw)
-    standardised, _ = replace(job, standardised=True, dtype="float64").floats()
-    assert standardised.mean() == pytest.approx(0.0, abs=1e-12)
-    assert standardised.std() == pytest.approx(1.0)
 
 
 class ShufflesAsTheLibrary(NumpyLoop):
@@ -244,20 +220,6 @@ def test_the_six_numbers_by_hand(tables_of):
     ]
 
 
-def test_the_chart_has_a_line_for_each_library_ours_and_by_hand(tmp_path, monkeypatch):
-    matplotlib = pytest.importorskip("matplotlib")
-    monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")  # text stays text
-    drawn = tmp_path / "chart.svg"
-    chart.draw_steps(ENTRIES, [CASE], drawn)
-    text = drawn.read_text()
-    for name in ("NumPy", "PyTorch", "JAX"):
-        assert f"pluggable-mlp on {name}" in text
-        assert f"{name} by hand" in text
-    assert "784-100-10, SGD" in text
-    chart.draw_steps(ENTRIES, [CASE | OF_NUMPY], drawn)
-    assert "pluggable-mlp on JAX" not in drawn.read_text()
-
-
 def test_documents_name_tables_that_there_are():
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     named = {
@@ -265,50 +227,3 @@ def test_documents_name_tables_that_there_are():
     }
     assert "numbers" in named
     assert named <= {*tables.recorded_tables(), "options", "launches"}
-
-
-def test_a_run_writes_each_part_when_it_is_done(tmp_path, monkeypatch):
-    given, written, module = {}, {}, ModuleType("measured")
-    monkeypatch.setitem(sys.modules, "measured", module)
-
-    def part(name):
-        def measured(backend, quick):
-            given[name] = (backend, quick)
-            written[name] = sorted(path.stem for path in tmp_path.glob("*.json"))
-            return {"value": 1 / 3}
-
-        setattr(module, name, measured)
-        return f"measured:{name}"
-
-    parts = {name: part(name) for name in ("fit", "memory", "roofline")}
-    monkeypatch.setattr(run, "PARTS", parts)
-    monkeypatch.setattr(tables, "report", lambda backend, folder: f"{backend} in {folder}")
-    always = ["run.py", "--output", str(tmp_path)]
-    monkeypatch.setattr("sys.argv", [*always, "--only", "fit", "memory"])
-    assert run.main() == 0
-    assert given == {"fit": ("numpy", False), "memory": ("numpy", False)}
-    assert written == {"fit": [], "memory": ["fit"]}  # a run may be broken off
-    recorded = json.loads((tmp_path / "fit.json").read_text())
-    assert recorded["value"] == 0.33333
-    assert recorded["machine"]["versions"]["numpy"] == np.__version__
-    monkeypatch.setattr("sys.argv", [*always, "--quick"])
-    assert run.main() == 0
-    assert given["roofline"] == ("numpy", True)
-
-
-def test_a_score_is_the_mean_of_the_seeds_with_its_standard_error():
-    results = [
-        {"data": "adult", "model": "x", "score": 0.8, "seconds": 2.0},
-        {"data": "adult", "model": "x", "score": 0.9, "seconds": 4.0},
-        {"data": "adult", "model": "y", "score": 0.5, "seconds": 1.0},
-        {"data": "b", "model": "x", "score": 0.1, "seconds": 9.0, "rmse": 12.0},
-    ]
-    assert score_table.score_table(results).splitlines() == [
-        "| data | x | y |",
-        "| --- | --- | --- |",
-        "| adult | 0.8500 ± 0.05 | 0.5000 (1) |",
-        "| b | 0.1000 (1) |  |",
-        "| b, RMSE | 12 (1) |  |",
-        "| mean | 0.4750 |  |",
-        "| adult, s | 3.0 | 1.0 |",
-    ]
