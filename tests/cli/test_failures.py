@@ -112,13 +112,3 @@ def test_an_error_of_a_plug_in_is_one_line_that_says_where(command, glass, fault
     outcome = command("train", "--backend", "glass")
     assert (outcome.code, outcome.out) == (code, "")
     assert only_line(outcome).startswith(words)
-
-
-@pytest.mark.parametrize(
-    "fault", ["raise OSError('libglass.so: cannot open shared object file')", "1 / 0", "import x_y"]
-)
-def test_a_library_that_cannot_be_imported_ends_with_3(command, glass, fault):
-    glass(fault)
-    outcome = command("train", "--backend", "glass")
-    assert (outcome.code, outcome.out) == (3, "")
-    assert only_line(outcome).startswith("Error: backend glass is not available: it ")

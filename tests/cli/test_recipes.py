@@ -7,6 +7,7 @@ import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, load_run
 from pluggable_mlp.training.recipes import Facts, make_recipe
+from tests.cli.saved_runs import content, lines
 
 polars = pytest.importorskip("polars")
 
@@ -32,10 +33,6 @@ def table(tmp_path):
     return write
 
 
-def content(run, name):
-    return json.loads((run / name).read_text())
-
-
 def done(command, *arguments):
     outcome = command(*arguments)
     assert outcome.code == 0, outcome.err
@@ -44,10 +41,9 @@ def done(command, *arguments):
 
 def errors_of_validation(run, task):
     """Return what the best epoch has least of, by epoch."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     if task == "classes":
-        return [1.0 - line["validation_accuracy"] for line in lines]
-    return [line["validation_loss"] for line in lines]
+        return [1.0 - line["validation_accuracy"] for line in lines(run)]
+    return [line["validation_loss"] for line in lines(run)]
 
 
 def arrays(parameters):
@@ -93,9 +89,8 @@ def test_of_equal_epochs_the_one_that_the_recipe_says_is_kept(
     run = tmp_path / "run"
     given = ("--recipe", recipe, "--hidden", 16, "--validation", 0.02, "--epochs", 24)
     done(command, "train", "--data", table("classes"), *given, "--output", run)
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    best = max(line["validation_accuracy"] for line in lines)
-    equal = [line["epoch"] for line in lines if line["validation_accuracy"] == best]
+    best = max(line["validation_accuracy"] for line in lines(run))
+    equal = [line["epoch"] for line in lines(run) if line["validation_accuracy"] == best]
     assert len(equal) > 1
     assert content(run, "summary.json")["kept_epoch"] == equal[place]
 
@@ -232,21 +227,6 @@ def test_none_switches_off_what_a_recipe_has(command, tmp_path, table):
     assert done(command, "verify", run).code == 0
     clipped = done(command, "train", *given, "--epochs", 2, "--json").out.splitlines()[-1]
     assert json.loads(clipped)["parameters_sha256"] != same
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--early-stopping", "non"], "expected an integer of at least 1, or none"),
-        (["--recipe", "tabmm"], "recipe is 'tabmm', expected one of realmlp-td-s, realmlp-td,"),
-        (["--recipe", "tabm:members=0"], "members is 0, expected an integer of at least 1"),
-        (["--recipe", "realmlp-td-s:networks=3"], "'realmlp-td-s' takes no networks; it takes mem"),
-    ],
-)
-def test_what_a_recipe_does_not_take_is_named(command, table, options, words):
-    outcome = command("train", "--data", table("classes"), *options)
-    assert (outcome.code, outcome.out) == (2, "")
-    assert words in outcome.err
 
 
 QUICK = ("--epochs", 1, "--hidden", 4, "--quiet")
