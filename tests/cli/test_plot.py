@@ -82,10 +82,10 @@ def test_the_figures_of_a_command_are_the_displays(folders):
     loss, r2 = figures["learning-curves"].axes
     expected = {ax: TrainingCurveDisplay.from_run(folders / "numbers", metric=metric).lines_
                 for ax, metric in ((loss, "loss"), (r2, "r2"))}  # fmt: skip
-    for ax, lines in expected.items():
+    for ax, expected_lines in expected.items():
         *curves, dot = ax.lines
         assert [line.get_ydata().tolist() for line in curves] == [
-            line.get_ydata().tolist() for line in lines
+            line.get_ydata().tolist() for line in expected_lines
         ]
         kept = content(folders / "numbers", "summary.json")["kept_epoch"]
         assert dot.get_label() == f"kept: epoch {kept}"

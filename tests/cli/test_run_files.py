@@ -5,7 +5,6 @@ import json
 import platform
 import shutil
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,15 +15,12 @@ from pluggable_mlp.data import load_dataset
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
+from tests.cli.saved_runs import lines
 
 
 def canonical_sha256(content) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def lines(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")

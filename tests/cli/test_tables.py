@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.cli.saved_runs import content
+
 polars = pytest.importorskip("polars")
 
 TRAIN = ("--epochs", 5, "--hidden", 8, "--learning-rate", 0.05, "--recipe", "none")
@@ -38,10 +40,6 @@ def write(path, table, header=True, delimiter=","):
     data = text.getvalue().encode()
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
-
-
-def content(folder, name):
-    return json.loads((folder / name).read_text())
 
 
 def rows(outcome):

@@ -10,16 +10,9 @@ import pytest
 from pluggable_mlp import fit
 from pluggable_mlp.data import load_dataset
 from pluggable_mlp.runs import run as runs
+from tests.cli.saved_runs import content, lines
 
 TRAIN = ("train", "--hidden", 8, "--epochs", 3)
-
-
-def content(folder, name):
-    return json.loads((folder / name).read_text())
-
-
-def history(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def rows(array):
@@ -61,8 +54,8 @@ def test_what_is_kept_for_validation_trains_nothing(command, tmp_path):
         content(tmp_path / name, "summary.json")["parameters_sha256"] for name in ("run", "rest")
     ]
     assert hashes[0] == hashes[1]
-    assert all("validation_loss" in line for line in history(tmp_path / "run"))
-    assert not any("validation_loss" in line for line in history(tmp_path / "rest"))
+    assert all("validation_loss" in line for line in lines(tmp_path / "run"))
+    assert not any("validation_loss" in line for line in lines(tmp_path / "rest"))
 
 
 def test_the_words_that_draw_it_are_those_of_philox():
@@ -105,7 +98,7 @@ def validated(command, tmp_path):
         assert outcome.code == 0, outcome.err
         predicted = command("predict", tmp_path / "r", tmp_path / "x.npy").out.splitlines()
         rows = [[float(text) for text in line.split(",")] for line in predicted[1:]]
-        return history(tmp_path / "r")[-1], np.asarray(rows), y_validation
+        return lines(tmp_path / "r")[-1], np.asarray(rows), y_validation
 
     return run
 
@@ -145,7 +138,7 @@ def test_the_data_sets_own_part_is_used(command, own, tmp_path):
     command(*TRAIN, "--data", own, "--output", tmp_path / "own")
     command(*TRAIN, "--validation", 0.1, "--output", tmp_path / "share")
     measured = [
-        [line["validation_loss"] for line in history(tmp_path / name)] for name in ("own", "share")
+        [line["validation_loss"] for line in lines(tmp_path / name)] for name in ("own", "share")
     ]
     assert measured[0] == measured[1]
     refused = command(*TRAIN, "--data", own, "--validation", 0.1)
@@ -154,7 +147,7 @@ def test_the_data_sets_own_part_is_used(command, own, tmp_path):
     assert (
         command(*TRAIN, "--data", own, "--validation", 0, "--output", tmp_path / "none").code == 0
     )
-    assert "validation_loss" not in history(tmp_path / "none")[0]
+    assert "validation_loss" not in lines(tmp_path / "none")[0]
 
 
 EARLY = ("--validation", 0.2, "--optimizer", "adam", "--learning-rate", 0.02)
@@ -167,7 +160,7 @@ def test_early_stopping_restores_the_best_weights(command, tmp_path):
     outcome = command(*given, "--epochs", 200, "--early-stopping", 3, "--output", early)
     summary, losses = (
         content(early, "summary.json"),
-        [line["validation_loss"] for line in history(early)],
+        [line["validation_loss"] for line in lines(early)],
     )
     best = 1 + losses.index(min(losses))
     assert summary["epochs"] == len(losses) == best + 3 < 200
@@ -186,12 +179,12 @@ def test_a_schedule_follows_the_validation_loss(command, tmp_path):
     """A plateau that takes any validation loss for no better makes the rate 0 after two epochs."""
     given = ("--schedule", "plateau:patience=0,factor=0,threshold=0.9", "--epochs", 6)
     command("train", *given, "--validation", 0.2, "--output", tmp_path / "run")
-    losses = [line["validation_loss"] for line in history(tmp_path / "run")]
+    losses = [line["validation_loss"] for line in lines(tmp_path / "run")]
     assert losses[0] != losses[1] == losses[2] == losses[5]
     # As the training loss of the first epoch is taken before its steps, both would not do alike.
     command("train", "--schedule", "plateau:patience=0,factor=0", *EARLY[:2], "--epochs", 30,
             "--learning-rate", 1.5, "--output", tmp_path / "steep")  # fmt: skip
-    steep = history(tmp_path / "steep")
+    steep = lines(tmp_path / "steep")
     first = next(
         k for k in range(1, 30) if steep[k]["validation_loss"] >= steep[k - 1]["validation_loss"]
     )
