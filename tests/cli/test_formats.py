@@ -1,4 +1,7 @@
-"""Every format of data: `train`, `evaluate` and `predict` make the same of it as of arrays."""
+"""Every format of data: `train` and `evaluate` make the same of it as of arrays.
+
+Predictions: tests/data/test_load.py and tests/runs/test_any_table.py.
+"""
 
 import gzip
 import json
@@ -8,7 +11,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data.arrays import IDX_NAMES
-from tests.cli.conftest import ended
 from tests.cli.saved_runs import content
 
 polars = pytest.importorskip("polars")
@@ -101,31 +103,3 @@ def test_what_is_trained_on_is_what_arrays_would_be(told, tmp_path, name):
             )
         )
     assert found[0] == found[1]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pixels")
-    np.savez(folder / "data.npz", **arrays(["train", "test"]))
-    assert ended("train", "--data", folder / "data.npz", *PIXELS, "--output", folder / "run") == 0
-    return folder / "run"
-
-
-INPUTS = {
-    "x.npy": lambda images, path: np.save(path, images),
-    "x.npz": lambda images, path: np.savez(path, X=images.astype("int64")),
-    "x-idx3-ubyte": lambda images, path: path.write_bytes(idx(images)),
-    **{
-        f"x{end}": lambda images, path, save=save: save(frame(images), path)
-        for end, save in TABLES.items()
-    },
-}
-
-
-@pytest.mark.parametrize("name", INPUTS)
-def test_predictions_are_those_of_an_array(command, run, tmp_path, name):
-    INPUTS[name](IMAGES["test"], tmp_path / name)
-    np.save(tmp_path / "same.npy", IMAGES["test"])
-    found, expected = (command("predict", run, tmp_path / of) for of in (name, "same.npy"))
-    assert (found.code, found.out) == (0, expected.out), found.err
-    assert len(found.out.splitlines()) == 1 + 28
