@@ -19,9 +19,3 @@ PRICES = [100.0 * (i % 3) + 5.0 * (i % 4 == 0) for i in range(N)]
 
 def frame(**columns):
     return pl.DataFrame({"x": np.linspace(0, 1, N), **columns})
-
-
-def same_but_for_the_place(certificate, other):
-    """Whether two certificates differ in where they were made alone, and so in their hashes."""
-    different = {name for name in certificate if certificate[name] != other[name]}
-    return certificate.keys() == other.keys() and different == {"made_on", "sha256"}

@@ -1,8 +1,10 @@
-"""Searches on several processes, by joblib's loky and by Dask: the results of one process."""
+"""Searches on several processes, by joblib's loky: the results of one process.
+
+By Dask: examples/dask_search.py.
+"""
 
 import os
 import warnings
-from contextlib import ExitStack
 
 import joblib
 import numpy as np
@@ -19,25 +21,16 @@ X = _RNG.standard_normal((120, 6))
 Y = (X[:, 0] > X[:, 1]).astype(np.int64)
 
 
-@pytest.fixture(params=["loky", pytest.param("dask", marks=pytest.mark.nightly)])
-def two_workers(request, monkeypatch):
+@pytest.fixture(autouse=True)
+def two_workers(monkeypatch):
     """joblib's backend, with two processes, which all tests use, and which choose their threads."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    with ExitStack() as stack:
-        if request.param == "dask":
-            distributed = pytest.importorskip("distributed")
-            cluster = distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, dashboard_address=None
-            )
-            stack.enter_context(cluster)
-            stack.enter_context(distributed.Client(cluster))
-        stack.enter_context(joblib.parallel_config(request.param, n_jobs=2))
-        yield request.param
+    with joblib.parallel_config("loky", n_jobs=2):
+        yield
 
 
-def test_searches_have_the_results_of_one_process(two_workers):
-    del two_workers
+def test_searches_have_the_results_of_one_process():
     estimator = MLPClassifier(max_iter=5, random_state=0, arithmetic="reproducible")
     grid = {"hidden_layer_sizes": [(5,), (20,)], "learning_rate_init": [0.001, 0.1]}
     found = GridSearchCV(estimator, grid, cv=2).fit(X, Y)
@@ -58,8 +51,7 @@ def trained(backend, rate, x, y):
 
 
 @pytest.mark.parametrize("name", ["torch", "jax"])
-def test_arrays_of_other_libraries_travel_to_and_fro(two_workers, name):
-    del two_workers
+def test_arrays_of_other_libraries_travel_to_and_fro(name):
     pytest.importorskip(name)
     backend = get_backend(f"{name}:cpu")
     x, y = backend.asarray(X, dtype="float32"), backend.asarray(Y)
@@ -80,8 +72,7 @@ def busy_threads():
     return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
 
-def test_blas_has_no_more_threads_than_there_are_processors(two_workers):
-    del two_workers
+def test_blas_has_no_more_threads_than_there_are_processors():
     counts = joblib.Parallel()(joblib.delayed(busy_threads)() for _ in range(2))
     with warnings.catch_warnings(action="ignore"):
         assert sum(counts) <= max(2, os.cpu_count() or 1)

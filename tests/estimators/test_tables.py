@@ -1,6 +1,5 @@
 """Estimators for tables: frames and arrays, the best epoch, weights, labels, files, equal bits."""
 
-import json
 import pickle
 import time
 
@@ -20,7 +19,6 @@ from tests.estimators.tables import (
     QUICK,
     N,
     frame,
-    same_but_for_the_place,
 )
 
 pl = pytest.importorskip("polars")
@@ -251,17 +249,6 @@ def test_labels_of_eval_set_may_be_of_another_type(of_fit, of_eval_set):
     expected = clone(model).fit(X, labels, eval_set=(X[held], labels[held]))
     assert found.validation_errors_ == expected.validation_errors_
     assert found.score(X, labels) == expected.score(X, labels) > 0.6
-
-
-def test_two_libraries_have_the_same_certificate():
-    pytest.importorskip("torch")
-    X, y = load_iris(return_X_y=True)
-    settings = {"max_iter": 1, "random_state": 0, "arithmetic": "reproducible"}
-    ours, theirs = (
-        TableClassifier(**settings, backend=name).fit(X, y).certificate_
-        for name in ("numpy", "torch")
-    )
-    assert same_but_for_the_place(json.loads(json.dumps(ours)), theirs)
 
 
 def test_a_certificate_covers_the_rows_for_validation_and_the_weights():
