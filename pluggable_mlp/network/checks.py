@@ -15,6 +15,7 @@ from pluggable_mlp.fields import Count, as_seed, convert
 from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.loss import TargetKind
+from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.passes import LayeredNetwork
 from pluggable_mlp.network.trees import Parameters, first_array, map_arrays
 
@@ -61,8 +62,10 @@ def check_parameters(
     dtype = first_array(parameters).dtype
     if dtype not in (xp.float32, xp.float64):
         raise ValueError(f"parameters are {dtype}, expected float32 or float64")
-    first = next(iter(expected[0].values()))
-    networks = tuple(first_array(parameters).shape[: -len(first)])
+    name, array = next(iter(parameters[0].items()))
+    networks = tuple(array.shape[: -len(expected[0][name])])
+    if networks and isinstance(mlp.ensemble, Networks):
+        raise ValueError(f"parameters have axes {networks}, expected none beside {mlp.ensemble!r}")
     for name, array in named.items():
         shape = shapes_by_name[name]
         if array.shape[-len(shape) :] != shape:

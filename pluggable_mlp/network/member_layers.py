@@ -214,7 +214,7 @@ class Repeated(Layer):
         return {name: [one[name] for one in drawn] for name in drawn[0]}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return y (…, k, batch, out) for x (…, k, batch, in), or the same x (…, batch, in)."""
+        """Return y (…, k, batch, out) for x (…, k, batch, in), or the same x (batch, in)."""
         return self.layer.forward(xp, parameters, x, rng)
 
 

@@ -24,12 +24,6 @@ def first_array(parameters: Parameters) -> Array:
     return next(iter(parameters[0].values()))
 
 
-def networks_of(parameters: Parameters) -> tuple[int, ...]:
-    """Return the leading axes of the parameters, one network for each place."""
-    name, array = next(iter(parameters[0].items()))
-    return tuple(array.shape[: -core_axes(name)])
-
-
 def merged(first: Tree, second: Tree) -> Tree:
     """Return the tree before `split`: in each dict the first's arrays, then the second's."""
     return [{**one, **other} for one, other in zip(first, second, strict=True)]

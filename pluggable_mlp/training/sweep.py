@@ -11,6 +11,7 @@ from typing import Any
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
+from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.registry import choose, refuse_unknown
 from pluggable_mlp.training.callbacks import EarlyStopping
@@ -208,12 +209,14 @@ def _check_alike(index: int, values: Mapping[str, Any], first: Mapping[str, Any]
 
 
 def _checked(name: str, values: Mapping[str, Any], mlp: MLP, optimizer: AnyOptimizer) -> Optimizer:
-    """Return the optimizer, or refuse an update that follows losses, and schedules of dropout."""
+    """Return the optimizer, or refuse what networks cannot have on one axis."""
     if not isinstance(optimizer, Optimizer):
         refused, expected = "optimizer is 'lbfgs', which follows the losses", "other optimizers"
     elif optimizer.follows_losses:
         refused = f"{name} has learning_rate={values['learning_rate']!r}, which follows the losses"
         expected = "numbers and schedules of t"
+    elif isinstance(mlp.ensemble, Networks):
+        refused, expected = f"{name}: mlp has ensemble {mlp.ensemble!r}", "single networks or TabM"
     elif callable(mlp.dropout):
         refused, expected = f"{name}: mlp has dropout {mlp.dropout!r}", "dropout that is a number"
     else:

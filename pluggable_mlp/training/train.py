@@ -11,8 +11,9 @@ from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import DRAWING, MLP
-from pluggable_mlp.network.trees import Parameters, first_array, networks_of
+from pluggable_mlp.network.trees import Parameters, first_array
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
@@ -253,9 +254,9 @@ def check_optimizer(
     ValueError
         If one learning rate or one line search would have to follow the losses of several
         networks; or if the optimizer is L-BFGS and the batches are smaller than the data, or the
-        network has dropout, noise or batch normalization.
+        network has dropout, noise, batch normalization or an ensemble of `Networks`.
     """
-    networks = networks_of(parameters)
+    _, networks = check_parameters(mlp, parameters)
     if networks and (isinstance(optimizer, LBFGS) or optimizer.follows_losses):
         raise ValueError(
             f"parameters have leading axes {networks}, networks with a loss each: lbfgs and the "
@@ -271,11 +272,13 @@ def check_optimizer(
     changing = [name for name in DRAWING if getattr(mlp, name)]
     if any(mlp.buffers):
         changing.append("norm")
+    if isinstance(mlp.ensemble, Networks):  # whose gradients are those of several losses
+        changing.append("ensemble")
     if changing:
         name = changing[0]
         raise ValueError(
-            f"{name} is {getattr(mlp, name)!r}, and lbfgs needs the same loss at every evaluation: "
-            f"leave {name} out, or choose another optimizer"
+            f"{name} is {getattr(mlp, name)!r}, and lbfgs needs one and the same loss at every "
+            f"evaluation: leave {name} out, or choose another optimizer"
         )
 
 

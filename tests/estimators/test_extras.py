@@ -167,7 +167,7 @@ except ImportError as error:
 )
 def test_lbfgs_refuses_what_changes_its_loss(parameters):
     ((name, value),) = parameters.items()
-    message = f"{name} is {value!r}, and lbfgs needs the same loss at every evaluation"
+    message = f"{name} is {value!r}, and lbfgs needs one and the same loss at every evaluation"
     with pytest.raises(ValueError, match=message):
         MLPClassifier(solver="lbfgs", **parameters).fit(X, Y)
 

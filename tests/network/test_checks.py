@@ -7,7 +7,7 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, train
+from pluggable_mlp import MLP, Periodic, get_backend, train
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.layers import Rng
 from tests.together import together
@@ -256,3 +256,11 @@ def test_buffers_of_another_structure_raise(buffers):
     mlp = MLP_323
     with pytest.raises(TypeError, match="buffers is .*, expected a list of 2 dicts, beside"):
         mlp.loss_and_gradients(parameters(), X, LABELS, buffers=buffers)
+
+
+def test_the_names_of_a_layer_are_in_any_order():
+    mlp, backend = MLP([3, 4, 2], embedding=Periodic(3)), get_backend("numpy")
+    parameters = mlp.initialize(seed=0, backend=backend)
+    ordered = [dict(sorted(layer.items())) for layer in parameters]
+    x = np.ones((2, 3), np.float32)
+    assert (mlp.logits(ordered, x) == mlp.logits(parameters, x)).all()

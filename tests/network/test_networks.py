@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, Adam, get_backend, train
-from pluggable_mlp.network.members import Networks
+from pluggable_mlp import (
+    LBFGS,
+    MLP,
+    SGD,
+    Adam,
+    Networks,
+    get_backend,
+    make_schedule,
+    sweep,
+    train,
+)
 
 KIND = {
     "plain": {"activation": "tanh"},
@@ -52,3 +61,19 @@ def test_each_is_trained_as_by_itself(kind, loss):
     answers = [getattr(single, method)(one.parameters, x) for one in alone]
     found = getattr(together, method)(result.parameters, x)
     np.testing.assert_allclose(found, np.mean(answers, axis=0), rtol=1e-9)
+
+
+def test_they_have_no_other_leading_axes_and_a_plateau_follows_their_one_loss():
+    mlp, backend = MLP([4, 5, 3], ensemble=Networks(2)), get_backend("numpy")
+    x, y = np.random.default_rng(0).normal(size=(6, 4)), [0, 1, 2] * 2
+    how = {"backend": backend, "dtype": "float64"}
+    with pytest.raises(ValueError, match=r"settings\[0\]: mlp has ensemble Networks"):
+        sweep(mlp, x, y, [{"seed": 1}, {"seed": 2}], **how)
+    one = mlp.initialize(seed=0, **how)
+    two = [{name: np.stack([array] * 2) for name, array in layer.items()} for layer in one]
+    with pytest.raises(ValueError, match=r"axes \(2,\), expected none beside Networks"):
+        mlp.logits(two, x)
+    plateau = SGD(make_schedule("plateau", 0.1))
+    assert len(train(mlp, x, y, optimizer=plateau, epochs=2, **how).history) == 2
+    with pytest.raises(ValueError, match="lbfgs"):
+        train(mlp, x, y, optimizer=LBFGS(), epochs=1, **how)

@@ -50,7 +50,7 @@ class Recorder:
     def __init__(self, backend):
         self.backend, self.seen = backend, []
 
-    dropout = 0.0
+    dropout, ensemble, shapes = 0.0, None, MLP([1, 10]).shapes
 
     def numbers_at(self, t):
         return ()
@@ -147,7 +147,11 @@ def test_each_of_many_losses_counts_by_its_own_batch():
 @pytest.mark.parametrize(
     ("network", "batch_size", "message"),
     [
-        ({"norm": "batch"}, 10, "^norm is 'batch', and lbfgs needs the same loss at every eval"),
+        (
+            {"norm": "batch"},
+            10,
+            "^norm is 'batch', and lbfgs needs one and the same loss at every eval",
+        ),
         ({"norm": BatchNorm(momentum=0.0)}, 10, r"^norm is BatchNorm\(.*: leave norm out, or"),
         ({"dropout": 0.25}, 10, r"^dropout is 0\.25, .*: leave dropout out, or choose another"),
         ({"input_dropout": 0.25}, 10, r"^input_dropout is 0\.25, .*: leave input_dropout out"),
