@@ -221,7 +221,7 @@ class Settings(Options):
             )
         if metric.measure == "roc_auc" and dataset is not None and self.validates(dataset):
             targets = dataset.splits["validation"].targets
-            if targets.min() == targets.max():
+            if (targets.min(axis=0) == targets.max(axis=0)).all():
                 raise ValueError(
                     f"metric is {self.metric!r}, expected a validation part of two classes; give "
                     "more examples, or another --metric"

@@ -131,8 +131,8 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             if line["epoch"] != number:
                 raise ValueError(f"it is of epoch {line['epoch']}")
         for name in line:
-            if line[name] is None and name.endswith(("loss", "error")):
-                line[name] = math.inf  # JSON has null for these
+            if line[name] is None:  # JSON has null for these
+                line[name] = math.inf if name.endswith(("loss", "error")) else math.nan
         lines.append(line)
     return lines
 

@@ -59,7 +59,7 @@ def roc_auc(p: Array, truth: Array, weights: Sequence[float]) -> float:
     """Return the area under the ROC curve of the second class; of several, the mean over all.
 
     Each class or label is compared with the rest; those that no example has, or all, are left
-    out.  NaN if there is no other.
+    out.  NaN if there is no other, or if a probability is NaN.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def roc_auc(p: Array, truth: Array, weights: Sequence[float]) -> float:
         classes = range(p.shape[1]) if p.shape[1] > 2 else [1]
         areas = [_area(p[:, k], truth == k, weights) for k in classes]
     usable = [area for area in areas if area is not None]
-    return math.fsum(usable) / len(usable) if usable else math.nan
+    return math.fsum(usable) / len(usable) if usable and not math.isnan(p.sum()) else math.nan
 
 
 def _area(p: Array, is_one: Array, weights: Sequence[float]) -> float | None:

@@ -92,4 +92,6 @@ def test_an_infinite_log_loss_is_read_as_such(tmp_path):
     line |= {"validation_loss": 0.5, "validation_r2": -math.inf, "parameters_sha256": ""}
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(json_lines(line))
-    assert read_history(path) == [line | {"validation_r2": None}]
+    (found,) = read_history(path)
+    assert math.isnan(found["validation_r2"])
+    assert found == line | {"validation_r2": found["validation_r2"]}

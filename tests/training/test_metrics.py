@@ -13,6 +13,7 @@ from pluggable_mlp.training.evaluation import (
     r2,
 )
 from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.metrics import roc_auc
 from tests.together import together
 
 LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])
@@ -182,3 +183,8 @@ def test_the_measure_of_a_metric_is_scikit_learns(
     expected = score(y, said, sample_weight=own_weights, **more)
     assert next(iter(found)) == name
     assert found[name] == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_area_of_probabilities_that_are_nan_is_nan():
+    p = np.asarray([[0.5, 0.5], [np.nan, np.nan], [0.25, 0.75]])
+    assert np.isnan(roc_auc(p, np.asarray([0, 1, 1]), [1.0] * 3))
