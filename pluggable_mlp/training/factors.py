@@ -117,7 +117,9 @@ class RateFactors(FactorsByName):
 
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
-        self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
+        self.refuse_unknown(before.parameters)
+        names = self.optimizer.initial_slots([])  # those of transforms around this one are theirs
+        before = before._replace(slots={name: before.slots[name] for name in names})
         trees = [before.parameters, *before.slots.values()]
         joined: list[Tree] = [[{} for _ in tree] for tree in trees]
         for factor in self._of_groups:

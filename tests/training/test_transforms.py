@@ -198,3 +198,13 @@ def step(g, clip_norm):
 def test_clipping_at_the_ends_of_the_range(g, clip_norm, expected):
     with np.errstate(over="ignore"):
         assert step(g, clip_norm)[0]["W"] == expected
+
+
+def test_rate_factors_within_an_average_leave_its_slots_alone():
+    mlp = MLP([4, 5, 3])
+    histories = [
+        train(mlp, X, TARGETS, optimizer=optimizer, backend=NUMPY, epochs=3).history
+        for scaled in [RateFactors(Adam(), {"b": 0.5})]
+        for optimizer in (scaled, AverageParameters(scaled, 0.5))
+    ]
+    assert histories[0] == histories[1]
