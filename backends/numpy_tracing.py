@@ -259,7 +259,8 @@ def _bounds(function: Function, args: tuple[Tree, ...]) -> tuple[Array, Array] |
     does once 0 is added.
     """
     bound = args[-1]
-    if function not in (np.maximum, np.minimum) or type(bound) is not np.ndarray or bound.ndim:
+    is_number = type(bound) is np.ndarray and not bound.ndim and bound.dtype.kind == "f"
+    if function not in (np.maximum, np.minimum) or not is_number:
         return None
     zeros = np.resize(np.asarray([0.0, -0.0], bound.dtype), 99)
     if bound == 0.0 and np.any(np.signbit(function(zeros, bound))):
