@@ -2,6 +2,7 @@
 
 import math
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -49,8 +50,11 @@ def _standard_function(name: str) -> Function:
     return function
 
 
+_ADD: Any = np.add  # mypy finds no overload of its `reduce` in NumPy 2.5
+
+
 def _mean(x: Array, *, axis: int) -> Array:
-    return np.add.reduce(x, axis=axis) / x.shape[axis]
+    return _ADD.reduce(x, axis=axis) / x.shape[axis]
 
 
 class NumpyBackend(ArrayLibrary):

@@ -136,7 +136,7 @@ class BoundedNamespace:
         """Return the sum along axes, or over all elements."""
         x = self._exact(x)
         value, error, magnitude = (
-            np.asarray(np.sum(part, axis=axis, keepdims=keepdims))
+            np.asarray(part.sum(axis=axis, keepdims=keepdims))
             for part in (x.value, x.error, x.magnitude)
         )
         self.sums += error.size
@@ -152,7 +152,7 @@ class BoundedNamespace:
         """Return the largest element along axes, or of all."""
         x = self._exact(x)
         value, error = (
-            np.asarray(np.max(part, axis=axis, keepdims=keepdims)) for part in (x.value, x.error)
+            np.asarray(part.max(axis=axis, keepdims=keepdims)) for part in (x.value, x.error)
         )
         return Bounded(value, error, self)
 
