@@ -43,6 +43,7 @@ from pluggable_mlp.network.losses import PoissonLoss as PoissonLoss
 from pluggable_mlp.network.losses import SigmoidCrossEntropy as SigmoidCrossEntropy
 from pluggable_mlp.network.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from pluggable_mlp.network.losses import SquaredError as SquaredError
+from pluggable_mlp.network.members import Networks as Networks
 from pluggable_mlp.network.members import TabM as TabM
 from pluggable_mlp.network.members import TabMMini as TabMMini
 from pluggable_mlp.network.mlp import MLP as MLP

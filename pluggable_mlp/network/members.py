@@ -25,12 +25,27 @@ from pluggable_mlp.shortcuts import largest
 class Networks(Component):
     """Networks that share nothing but batches and dropout, computed together on a leading axis.
 
-    The gradients of each are those of its own loss.  Predictions are the mean of probabilities, or
-    of outputs.
+    The loss is the mean of their losses, the gradients of each are those of its own loss, so that
+    it learns as it would alone.  Predictions are the mean of their probabilities, or of their
+    outputs.  Each parameter has a leading axis of the networks.
 
     Parameters
     ----------
     members : int, default 8
+
+    Raises
+    ------
+    ValueError
+        If their number is not positive.
+
+    See Also
+    --------
+    TableClassifier, TableRegressor : Have it as members of a recipe.
+
+    Examples
+    --------
+    >>> from pluggable_mlp import MLP, Networks
+    >>> mlp = MLP([2, 8, 3], activation="relu", ensemble=Networks(members=4))
     """
 
     members: PositiveCount = 8

@@ -87,7 +87,7 @@ class MLP(LayeredNetwork):
     category_embedding : Categories, optional
         Turns the one-hot columns of categories, which are the last inputs, into vectors.
     ensemble : TabMMini, TabM or Networks, optional
-        Members that share weights, whose predictions are averaged; by default a single network.
+        Members whose predictions are averaged; by default a single network.
     output_range : tuple of float, optional
         The least and the largest output of predictions and evaluation.  Training is not clipped.
 
@@ -310,7 +310,8 @@ class MLP(LayeredNetwork):
         loss : array (…)
             One number per network.
         gradients : list of dict of arrays
-            Without the buffers, which have no gradient.
+            Without the buffers, which have no gradient.  With `Networks`, those of the sum of
+            their losses.
         buffers : list of dict of arrays
             The buffers after this batch, if they were given.
 
