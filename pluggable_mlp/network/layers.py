@@ -288,8 +288,8 @@ class Dropout(Layer):
     def _factors(self, xp: Namespace, x: Array, rng: Rng) -> Array:
         """Return 0 or 1 / (1 - p) for each (batch, features) of x (…, batch, features)."""
         dropped, factor = rng.numbers if self.varies else self.numbers
-        factors = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= dropped, x.dtype)
-        return factors * factor
+        mask = xp.astype(_numbers(xp, x, rng, self.stream, self.members) >= dropped, x.dtype)
+        return mask * factor
 
 
 @dataclass(frozen=True)

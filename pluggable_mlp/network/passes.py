@@ -145,8 +145,8 @@ class LayeredNetwork:
         if self.ensemble is None:
             loss, dz = self.objective(xp, z, targets, sample_weight)
         else:
-            share = isinstance(self.ensemble, TabMMini)
-            loss, dz = loss_of_members(xp, self.objective, z, targets, sample_weight, share)
+            is_mean = isinstance(self.ensemble, TabMMini)
+            loss, dz = loss_of_members(xp, self.objective, z, targets, sample_weight, is_mean)
         if gradient_scale is not None:
             dz = dz * gradient_scale
         gradients = backward(dz)

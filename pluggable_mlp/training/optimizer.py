@@ -83,7 +83,8 @@ class UpdateArguments(NamedTuple):
     parameters, gradients : list of dict of arrays
     slots : dict of lists of dicts of arrays
     apply : callable
-        Applies rules that are the same for each element, and may overwrite all arrays.
+        Applies rules that are the same for each element, and may overwrite all arrays; None if
+        the old ones then have its results.
     """
 
     xp: Namespace
