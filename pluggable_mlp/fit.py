@@ -4,6 +4,7 @@ A `Fit` trains a network on a prepared data set, measures the validation part, k
 and computes what a certificate states.  Files belong in `runs`, printed output in `cli`.
 """
 
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
@@ -252,7 +253,13 @@ class Fit:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""
         measured = {name.removeprefix("validation_"): value for name, value in line.items()}
         if self.settings.metric is not None:
-            return METRICS[self.settings.metric].error(measured)
+            error = METRICS[self.settings.metric].error(measured)
+            if math.isnan(error):
+                raise ValueError(
+                    f"metric is {self.settings.metric!r}, which is NaN: expected validation "
+                    "examples of two classes with weights above 0"
+                )
+            return error
         return self._recipe.error(self.dataset.task, measured)
 
     def _measured(

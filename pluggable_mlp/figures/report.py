@@ -22,7 +22,7 @@ from pluggable_mlp.figures.displays import (
     TrainingCurveDisplay,
     WeightsDisplay,
 )
-from pluggable_mlp.figures.sources import curves_of, in_words, pairs_by_output
+from pluggable_mlp.figures.sources import curves_of, first_layer_of, in_words, pairs_by_output
 from pluggable_mlp.files import read_json
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_summary
@@ -66,7 +66,7 @@ def draw_figures(run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
     return {
         "learning-curves": learning_curves([run.folder]),
         **_figures_of_test_part(run, data),
-        "first-layer": _first_layer(run),
+        **_first_layer(run),
     }
 
 
@@ -133,11 +133,15 @@ def _figures_of_test_part(run: SavedRun, data: str | None) -> dict[str, "Figure"
     return {name: figure}
 
 
-def _first_layer(run: SavedRun) -> "Figure":
+def _first_layer(run: SavedRun) -> dict[str, "Figure"]:
+    """Return a figure of the first layer's weights; none of members, or after embeddings."""
+    W, names, _ = first_layer_of(run)
+    if W.ndim != 2 or len(names or W) != len(W):
+        return {}
     figure = _figure(6.4, 4.8)
     WeightsDisplay.from_training(run, ax=figure.subplots())
     figure.suptitle("first layer's weights")
-    return figure
+    return {"first-layer": figure}
 
 
 def _figure(width: float, height: float) -> "Figure":
@@ -224,7 +228,7 @@ def _images(run: SavedRun, data: str | None) -> str:
         warnings.warn(words, DataWarning, stacklevel=4)
         note = f"<p>{escape(words)}</p>\n"
         curves = learning_curves([run.folder])
-        figures = {"learning-curves": curves, "first-layer": _first_layer(run)}
+        figures = {"learning-curves": curves, **_first_layer(run)}
     return note + "\n".join(_image(name, figure) for name, figure in figures.items())
 
 

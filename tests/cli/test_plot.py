@@ -146,3 +146,12 @@ def test_a_place_that_cannot_be_written_is_named(command, folders, tmp_path, nam
     outcome = command(name, folders / "labels", "--output", place)
     assert (outcome.code, outcome.out) == (2, "")
     assert f"--output {place} cannot be written: Not a directory\n" in outcome.err
+
+
+def test_members_have_no_first_layer_of_one_network(command, tmp_path):
+    np.savez(tmp_path / "data.npz", X=np.arange(70.0)[:, None], y=np.arange(70) % 2)
+    given = ("--data", tmp_path / "data.npz", "--recipe", "realmlp-td-s:members=2", "--epochs", 1)
+    assert command("train", "--quiet", *given, "--output", tmp_path / "run").code == 0
+    outcome = command("plot", tmp_path / "run")
+    assert (outcome.code, "first-layer" in outcome.out) == (0, False), outcome.err
+    assert command("report", tmp_path / "run").code == 0

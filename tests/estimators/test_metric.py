@@ -104,6 +104,10 @@ def test_an_area_needs_two_classes_in_the_validation_part():
     one_class = X[rows], ["yes"] * len(rows)
     with pytest.raises(ValueError, match=r"metric is 'roc_auc', expected a validation part of two"):
         TableClassifier(metric="roc_auc", **QUICK).fit(X, LABELS, eval_set=one_class)
+    model = TableClassifier(metric="roc_auc", validation_fraction=0.5, **QUICK)
+    weights = np.where(np.arange(len(X)) % 9 == 0, 1.0, np.asarray(LABELS) == "yes")
+    with pytest.raises(ValueError, match="metric is 'roc_auc', which is NaN: expected"):
+        model.fit(X, LABELS, weights)
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
