@@ -17,7 +17,7 @@ from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import numbered
 from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table
-from pluggable_mlp.data.values import Split, Splits, source_of
+from pluggable_mlp.data.values import LARGEST_EXACT, Split, Splits, source_of
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.registry import closest
 from pluggable_mlp.wording import listed
@@ -203,7 +203,8 @@ def _as_array(source: str, columns: Sequence["Series"]) -> Array:
 
 def _groups(source: str, column: "Series") -> Array:
     """Return the group of each row (n,); none may be missing."""
-    column = typed(source, column)
+    column = _texts(source, column)  # as written: large integers are not rounded
+    column = column.set(column.str.to_lowercase().is_in(MISSING), None)
     _refuse_missing(source, column, "group")
     return numbered(column.to_list())
 
@@ -243,7 +244,12 @@ def typed(
     import polars
 
     if column.dtype.is_numeric():
-        return _finite(source, column.cast(polars.Float64))
+        numbers = _finite(source, column.cast(polars.Float64))
+        beyond = numbers.filter(numbers.abs() > LARGEST_EXACT)
+        if kind == TEXTS and len(beyond):
+            fault = f"column {column.name!r} holds {beyond[0]:.0f}, a category beyond 2**53"
+            raise DataError(source, fault, "convert the column to texts")
+        return numbers
     texts = _texts(source, column)
     texts = texts.set(texts.str.to_lowercase().is_in(MISSING), None)
     if kind == TEXTS:
