@@ -76,6 +76,13 @@ class Settings(Options):
                 f"test_share is {self.test_share}, expected none with test {self.test}"
             )
 
+    def check_components(self) -> None:
+        """Raise ValueError if a component or its parameter does not fit, before data are read."""
+        facts = Facts(self._task() or "classification", True, False, self.epochs)
+        example = self.completed(facts)
+        mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
+        example.make_optimizer(1_000_000 * self.batch_size, mlp)
+
     def completed(self, facts: Facts, **known: object) -> "Settings":
         """Fill in the recipe's values for settings that were not given.
 
@@ -163,6 +170,7 @@ class Settings(Options):
         """
         from pluggable_mlp.data.load import read_dataset
 
+        self.check_components()
         return read_dataset(self.data_options(), preparation, in_files=in_files)
 
     def data_options(self, **known: object) -> "Settings":

@@ -334,10 +334,18 @@ class FittedMLP(EstimatorParameters, ABC):
         """Set the attributes that hold parameters, moved here if they are in another place."""
         self._keep(moved_tree(parameters, place_of(self.coefs_[0])))
 
+    def _list_of_callbacks(self) -> list[Callback]:
+        """Return the callbacks, or raise a TypeError."""
+        value: Any = self.callbacks
+        callbacks = [value] if callable(value) else [*(value or ())]
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks holds {callback!r}, expected functions of estimators")
+        return callbacks
+
     def _is_stopped(self, parameters: Parameters) -> bool:
         """Call the callbacks with the parameters so far, and return whether one asks to stop."""
-        value = self.callbacks
-        callbacks = [value] if callable(value) else value or ()
+        callbacks = self._list_of_callbacks()
         if callbacks:
             self._keep_at_home(parameters)
         answers = [callback(self) is True for callback in callbacks]  # all are called

@@ -232,6 +232,8 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             raise ValueError("X has n_samples = 1, expected two rows or more")
         targets = self._targets(frame, y, is_new=True)
         checked = check_sample_weight(len(frame), sample_weight, "float64")
+        if checked is not None and checked.min() < 0.0:
+            raise ValueError(f"sample_weight holds {checked.min():g}, expected at least 0")
         rows = {"train": np.ones(len(frame), np.bool_)}
         if eval_set is None and self.validation_fraction:
             chosen = self._chosen(targets, settings.seed, groups)

@@ -41,7 +41,8 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     is_frame = _is_frame(X)
     source, table = _opened(estimator, X, is_frame, reset=True)
     chosen = estimator.categorical_features
-    places = {*_get_column_indices(table, [] if chosen is None else list(chosen))}
+    chosen = [] if chosen is None else np.asarray(chosen, object).tolist()
+    places = {*_get_column_indices(table, chosen)}
     if is_frame:
         places |= _categorical_columns(X)
     names = {table.columns[place] for place in places}

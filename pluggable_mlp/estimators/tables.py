@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
@@ -19,6 +20,7 @@ from pluggable_mlp.data.values import Task
 from pluggable_mlp.estimators.parameters import with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import check_targets, weights_by_index
+from pluggable_mlp.lazy import on_host
 
 
 @with_parameters
@@ -162,12 +164,14 @@ class TableClassifier(ClassifierMixin, BaseTable):
         return class_factors if weights is None else class_factors * weights
 
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
+        if y is not None and not issparse(y):
+            y = np.asarray(on_host(y) if hasattr(y, "shape") else y)  # of pandas' types, too
+            for row, label in enumerate(y.ravel().tolist() if y.dtype.kind in "OmM" else (), 1):
+                if not isinstance(label, str):
+                    raise ValueError(
+                        f"Unknown label type: y holds {label!r} in row {row}, expected only texts"
+                    )
         labels = column_or_1d(check_targets(self, frame, y, numeric=False))
-        for row, label in enumerate(labels.tolist() if labels.dtype.kind in "OmM" else (), 1):
-            if not isinstance(label, str):
-                raise ValueError(
-                    f"Unknown label type: y holds {label!r} in row {row}, expected only texts"
-                )
         check_classification_targets(labels)
         if is_new:
             self.classes_, indices = np.unique(labels, return_inverse=True)

@@ -38,6 +38,7 @@ def test_the_seed_decides_the_start_and_the_order(command, tmp_path, monkeypatch
 REFUSED = [
     (["--activation", "sigmod"], "activation is 'sigmod', expected one of"),
     (["--activation", "logistic"], "did you mean 'sigmoid'?"),
+    (["--data", "absent.npz", "--schedule", "foo"], "schedule is 'foo', expected one of"),
     (["--activation", "relu,tanh"], "activation is a list of 2, expected 1"),
     (["--arithmetic", "exact"], "arithmetic is 'exact', expected one of native, reproducible"),
     (["--backend", "numpi"], "backend is 'numpi', expected one of"),

@@ -120,7 +120,7 @@ def test_callbacks_see_the_model_and_may_stop_it(solver):
     assert model.n_iter_ == 3
     assert seen[-1][1:] == (model.loss_, model.score(X, Y))
     MLPClassifier(callbacks=callback).fit(X, Y)
-    with pytest.raises(TypeError, match="not callable"):
+    with pytest.raises(TypeError, match="callbacks holds 3, expected functions of estimators"):
         MLPClassifier(callbacks=[callback, 3]).fit(X, Y)
 
 

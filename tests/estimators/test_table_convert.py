@@ -53,7 +53,7 @@ def test_an_onnx_graph_takes_codes_and_booleans_as_they_are(tmp_path):
         "zip": [["10115", "20095"][i % 2] for i in range(N)],
     }
     X = pl.DataFrame(columns, schema_overrides={"zip": pl.Categorical})
-    model = trained(X, recipe="realmlp-td", categorical_features=["code", "pair", "part"])
+    model = trained(X, recipe="realmlp-td", categorical_features=np.array(["code", "pair", "part"]))
     later = columns | {"code": [*columns["code"][:-2], 7, 3]}  # 3 training never saw
     inputs = {name: raw(of) for name, of in later.items()}
     inputs |= {name: inputs[name].astype(np.int64) for name in ("code", "pair")}

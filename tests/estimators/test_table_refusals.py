@@ -71,5 +71,14 @@ def test_targets_of_another_length_are_refused(model, y):
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
 def test_negative_weights_are_refused(fraction):
     weights = np.where(np.arange(N) == 7, -2.0, 1.0)
-    with pytest.raises(ValueError, match="sample_weight holds negative numbers"):
+    with pytest.raises(ValueError, match="sample_weight holds -2, expected at least 0"):
         TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
+
+
+def test_labels_of_pandas_may_be_nullable_and_none_may_be_missing():
+    pandas = pytest.importorskip("pandas")
+    labels = pandas.Series([1, 2] * (N // 2), dtype="Int64")
+    assert TableClassifier(**QUICK).fit(frame(), labels).classes_.dtype.kind == "i"
+    texts = pandas.Series([LABELS[0], pandas.NA, *LABELS[2:]], dtype="string")
+    with pytest.raises(ValueError, match="y holds <NA> in row 2, expected only texts"):
+        TableClassifier(**QUICK).fit(frame(), texts)
