@@ -136,6 +136,9 @@ class RunFolder:
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
         self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
         self._replaces = resume is None and (self.path / _CONFIG).exists()
+        if self._replaces and (self.path.is_mount() or not os.access(self.path.parent, os.W_OK)):
+            self._leave()
+            raise ValueError(f"--output {path} cannot be renamed, expected so with --overwrite")
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -189,7 +192,7 @@ class RunFolder:
             self._try_checkpoint(position())
 
     def keep_epoch(self) -> None:
-        """Make a checkpoint after the first epoch, then at most one per second.
+        """Make a checkpoint after each epoch until there is one, then at most one per second.
 
         Raises
         ------

@@ -36,7 +36,7 @@ def resumed_run(
         Locked by this process, so that nothing else writes to it.
     backend : str, optional
         By default the one that made the checkpoint.
-    given : mapping, optional
+    changes : mapping, optional
         Settings that are given again: `epochs`, which may be larger, `data` and `test`, which may
         be elsewhere, and others, which must not differ.
     communicator : Communicator, optional

@@ -1,6 +1,7 @@
 """`train --overwrite`: an old run is replaced by a checkpoint; what is none, or in use, is not."""
 
 import json
+import os
 
 import pytest
 
@@ -45,12 +46,15 @@ def test_only_a_run_is_replaced(command, tmp_path):
     [("--learning-rate", "1e38"), ("--optimizer", "lbfgs", "--batch-size", 16)],
     ids=["diverges in the first epoch", "refused by the loop"],
 )
-def test_overwrite_keeps_the_old_run_until_a_checkpoint_replaces_it(command, tmp_path, fails):
+def test_the_old_run_is_kept_until_a_checkpoint(command, tmp_path, fails, monkeypatch):
     folder = tmp_path / "run"
     train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
     assert command(*train).code == 0
     before = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
     assert command(*train, "--overwrite", *fails).code == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda _, mode: mode != os.W_OK)
+        assert "cannot be renamed" in command(*train, "--overwrite").err
     assert {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()} == before
     assert (folder / "checkpoints").is_dir()
     assert command("evaluate", folder).code == 0
