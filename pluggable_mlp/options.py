@@ -156,9 +156,10 @@ class Options(DataOptions):
     epochs: Annotated[PositiveCount,
         f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
     metric: Annotated[str | None,
-        "Measure of the validation part that chooses the best epoch, and that results begin with: "
-        f"{', '.join(METRICS)}. By default the loss; with a recipe for classes, accuracy. "
-        "With log_loss and roc_auc, recipes do not smooth labels."] = None
+        "Measure of the validation part that chooses the best epoch, with a recipe or "
+        f"--early-stopping, and that results begin with: {', '.join(METRICS)}. By default the "
+        "loss; with a recipe for classes, accuracy. With log_loss and roc_auc, recipes do not "
+        "smooth labels."] = None
     early_stopping: Annotated[PositiveCount | _Off | None,
         "Stop after this many epochs in which the metric did not improve, and keep the best "
         "parameters; or none, to train for all epochs. By default the recipe's, otherwise "

@@ -65,6 +65,7 @@ class Facts(NamedTuple):
     validates : bool or None
         Whether there is a validation part.
     epochs : int or None
+        How many the settings ask for.
     """
 
     task: str | None = None

@@ -29,7 +29,7 @@ from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, Stream
 from pluggable_mlp.training.streaming import Order
 
 _ROWS = ("inputs", "targets", "sample_weight")
-_OF_PROCESS = ("backend", "callbacks", "communicator", "device", "progress_bar", "verbose")
+_OF_PROCESS = ("backend", "callbacks", "communicator", "device", "verbose")
 """Arguments that may be others on each process."""
 _SHORT = 40
 """So many characters of a value are shown; a hash has more."""

@@ -6,18 +6,15 @@ be caught; the tables and the documents must say what the results say.
 
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks import tables
 from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.numpy_loop import NumpyLoop
-from benchmarks.field import TRIAL_STEPS, failure, tolerance
+from benchmarks.field import TRIAL_STEPS, failure
 from benchmarks.job import Job
-from pluggable_mlp.randomness import permutation
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = CONTENDERS["numpy"]
@@ -36,15 +33,6 @@ COMPETITORS = [name for name in ENTRIES if name not in ("limit", "torch-compiled
 def test_contenders_do_the_same_work(name, job):
     pytest.importorskip(ENTRIES[name].library)
     assert failure(ENTRIES[name], job) == ""
-
-
-@pytest.mark.parametrize("name", ["ours-jax", "jax", "jax-scan"])
-def test_jax_competes_on_a_gpu_and_never_on_the_processor_in_its_place(name):
-    jax = pytest.importorskip("jax")
-    with suppress(RuntimeError):
-        jax.devices("gpu")
-        pytest.skip("there is a GPU")
-    assert "gpu" in failure(CONTENDERS["cupy"][name], JOBS[0]).lower()
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.optimizer)
@@ -100,22 +88,6 @@ FAULTS = [
 def test_a_contender_that_does_other_work_is_detected(faulty, job):
     entry = ENTRIES["loop"]._replace(path=f"{__name__}:{faulty.__name__}")
     assert "off by" in failure(entry, job)
-
-
-class ShufflesAsTheLibrary(NumpyLoop):
-    def order(self):
-        return permutation(0, "shuffle", 1, self.count)
-
-
-def test_ours_visits_the_examples_in_the_order_of_the_library():
-    job = Job((20, 12, 10), 4, examples=20, test_examples=4)
-    loop, ours = ShufflesAsTheLibrary(job), ENTRIES["ours"].make(job)
-    for contender in (loop, ours):
-        contender.start(shuffle=True)
-    assert ours.epoch() == pytest.approx(loop.epoch(), rel=tolerance(job))
-    assert ours.fit() == pytest.approx(loop.fit(), rel=tolerance(job))
-    predicted, expected = (each.predict(each.cut(4))[0] for each in (ours, loop))
-    np.testing.assert_allclose(predicted, expected, atol=tolerance(job))
 
 
 MACHINE = {
