@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests/namespaces/scikit_learn.py"
 PAGE = ROOT / "docs/reference/reproducible-namespace.md"
 
-pytestmark = [pytest.mark.nightly, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
