@@ -56,7 +56,7 @@ RECIPES = {None: [], "tabm-mini": ["tabm-mini:members=2"], "realmlp-td": ["realm
 @pytest.mark.parametrize(
     ("task", "recipe"),
     [
-        pytest.param(task, recipe, marks=[pytest.mark.slow] * (recipe == "realmlp-td"))
+        pytest.param(task, recipe, marks=[pytest.mark.slow] * (recipe != "realmlp-td-s"))
         for task in TARGETS
         for recipe in RECIPES
     ],

@@ -79,9 +79,10 @@ def assert_nothing_is_lost(server, whole, folder, pair, turns):
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", PAIRS)
-@pytest.mark.parametrize("first", [0, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("pause", [5, pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("pause", [5, "all"])
 def test_one_pauses_while_the_other_runs(server, whole, tmp_path_factory, pair, first, pause):
     """From one of its operations on, until the other has ended.
 

@@ -13,7 +13,7 @@ slow = pytest.mark.slow
 
 # Of each, what it prints, a number in it, how many of these there are, and the least of them.
 EXAMPLES = [
-    ("classification", r"(0\.\d+|1\.0+)", 3, 0.85),
+    pytest.param("classification", r"(0\.\d+|1\.0+)", 3, 0.85, marks=slow),
     ("embedding_head", r"weights: Tensor on .*\n.*?([\d.]+)\s*$", 1, 0.85),
     pytest.param("grid_search", r"accuracy (0\.\d+)", 3, 0.8, marks=slow),
     pytest.param("dask_search", r"accuracy (0\.\d+)", 1, 0.8, marks=slow),
