@@ -138,9 +138,9 @@ class Fit:
         self.records: dict[int, str] = {}
         if is_certified:
             self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
-            self.record_every = _steps_of_a_record(
-                settings.epochs * self.steps_per_epoch, len(tensor_names(self.parameters))
-            )
+            digits = HASH_DIGITS * len(tensor_names(self.parameters))
+            most = max(1, min(RECORDS, RECORDED_DIGITS // digits))
+            self.record_every = _interval(settings.epochs * self.steps_per_epoch, most)
 
     def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
         """Return a split on the backend, or this process's part of it."""
@@ -290,7 +290,9 @@ class Fit:
 
 def certificate_of(fit: Fit, settings: dict[str, Any]) -> dict[str, Any]:
     """Return the certificate of a training that has ended, with settings as JSON data."""
-    chosen = certified_numbers(len(fit.history), fit.kept_epoch)
+    last = len(fit.history)
+    every = _interval(last, EPOCHS)
+    chosen = sorted({*range(every, last + 1, every), fit.kept_epoch, last})
     return certified(
         {
             "made_on": made_on(fit.backend, fit.processes),
@@ -325,14 +327,6 @@ def certified_epoch(line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def certified_numbers(last: int, kept_epoch: int) -> list[int]:
-    """Return the numbers of certified epochs: all, or a regular sample of very many."""
-    every = 1
-    while last > every * EPOCHS:
-        every *= 2
-    return sorted({*range(every, last + 1, every), kept_epoch, last})
-
-
 def _records_of_whole_epochs(fit: Fit) -> dict[str, str]:
     """Return the records of the epochs of the history; a run may have had fewer epochs to go."""
     end = len(fit.history) * fit.steps_per_epoch
@@ -360,14 +354,13 @@ def versions(backend: Backend) -> dict[str, str]:
     }
 
 
-def _steps_of_a_record(steps: int, tensors: int) -> int:
-    """Return the smallest power of two that keeps the number of records within bounds.
+def _interval(count: int, most: int) -> int:
+    """Return the smallest interval, a power of two, with at most `most` records of a count.
 
-    It is a power of two so that the records of a prolonged run include its earlier ones.
+    So the records of a prolonged run include its earlier ones.
     """
-    most = max(1, min(RECORDS, RECORDED_DIGITS // (HASH_DIGITS * tensors)))
     every = 1
-    while steps > every * most:
+    while count > every * most:
         every *= 2
     return every
 
