@@ -46,7 +46,7 @@ def check_parameters(
             f"parameters is a list of {len(parameters)}, expected {len(expected)} dicts of arrays "
             f"for a network of {mlp.sizes}; {remedy}"
         )
-    named, shapes_by_name = {}, {}
+    named, core_shapes = {}, []
     for index, (shapes, layer) in enumerate(zip(expected, parameters, strict=True)):
         if not isinstance(layer, dict):
             kind = type(layer).__name__
@@ -56,18 +56,16 @@ def check_parameters(
                 f"parameters[{index}] holds {sorted(map(str, layer))}, expected {sorted(shapes)}"
             )
         for key, shape in shapes.items():
-            name = f"parameters[{index}][{key!r}]"
-            named[name], shapes_by_name[name] = layer[key], shape
+            named[f"parameters[{index}][{key!r}]"] = layer[key]
+            core_shapes.append(shape)
     xp = arrays.common_namespace(**named)
-    dtype = first_array(parameters).dtype
-    if dtype not in (xp.float32, xp.float64):
-        raise ValueError(f"parameters are {dtype}, expected float32 or float64")
-    name, array = next(iter(parameters[0].items()))
-    networks = tuple(array.shape[: -len(expected[0][name])])
+    key, first = next(iter(parameters[0].items()))
+    if first.dtype not in (xp.float32, xp.float64):
+        raise ValueError(f"parameters are {first.dtype}, expected float32 or float64")
+    networks = tuple(first.shape[: -len(expected[0][key])])
     if networks and isinstance(mlp.ensemble, Networks):
         raise ValueError(f"parameters have axes {networks}, expected none beside {mlp.ensemble!r}")
-    for name, array in named.items():
-        shape = shapes_by_name[name]
+    for (name, array), shape in zip(named.items(), core_shapes, strict=True):
         if array.shape[-len(shape) :] != shape:
             raise ValueError(f"{name} has shape {tuple(array.shape)}, expected (…, {shape})")
         if array.shape[: -len(shape)] != networks:
@@ -75,8 +73,8 @@ def check_parameters(
                 f"{name} has shape {tuple(array.shape)}, expected {(*networks, *shape)}: the "
                 "leading axes of the first parameter, one network for each place"
             )
-        if array.dtype != dtype:
-            raise ValueError(f"{name} is {array.dtype}, but the first parameter is {dtype}")
+        if array.dtype != first.dtype:
+            raise ValueError(f"{name} is {array.dtype}, but the first parameter is {first.dtype}")
     return xp, networks
 
 

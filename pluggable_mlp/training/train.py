@@ -168,8 +168,7 @@ def train(
     shuffle = convert("shuffle", shuffle, Flag)
     epochs = convert("epochs", epochs, PositiveCount)
     batch_size = convert("batch_size", batch_size, PositiveCount)
-    if micro_batch is not None:
-        micro_batch = convert("micro_batch", micro_batch, PositiveCount)
+    micro_batch = convert("micro_batch", micro_batch, PositiveCount | None)
     seed = as_seed(seed)
     if communicator is not None:
         sharding.check_agreement(communicator, backend, arguments)
