@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, cast, get_type_hints
 
@@ -151,7 +150,6 @@ class Field:
         return convert(self.name, value, self.annotation, text if self.many else None)
 
 
-@cache  # inspecting annotations takes time
 def fields_of(owner: type) -> Mapping[str, Field]:
     """Return the fields of a dataclass by their names."""
     annotations = get_type_hints(owner, include_extras=True)
