@@ -189,6 +189,7 @@ offer(
     entries=cupy.take,
     erf=special.erf,
     in_one_kernel=in_one_kernel,
+    mean=cupy.mean,
     on_device_of=lambda x: cupy.cuda.Device(x.device.id),
     sign=cupy.sign,
     tree_sum=partial(tree_sum, array_api_compat.cupy),

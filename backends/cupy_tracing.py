@@ -213,6 +213,7 @@ def _namespace() -> Namespace:
         entries=_entries,
         erf=erf,
         in_one_kernel=_recorded_kernel,
+        mean=np.mean,
         sign=np.sign,
         tree_sum=partial(kernels.tree_sum, traced),
         vecdot=partial(vecdot, traced),

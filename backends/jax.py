@@ -202,6 +202,7 @@ offer(
     compiles_operations=True,
     erf=special.erf,
     largest=_largest,
+    mean=jnp.mean,
     rows_from=jax.lax.dynamic_slice_in_dim,  # even if the start is traced
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),

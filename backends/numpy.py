@@ -2,7 +2,6 @@
 
 import math
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 
@@ -48,13 +47,6 @@ def _standard_function(name: str) -> Function:
     is_unlike = name in _UNLIKE_THE_STANDARD  # importing the other takes as long as importing NumPy
     function: Function = getattr(import_module("array_api_compat.numpy") if is_unlike else np, name)
     return function
-
-
-_ADD: Any = np.add  # mypy finds no overload of its `reduce` in NumPy 2.5
-
-
-def _mean(x: Array, *, axis: int) -> Array:
-    return _ADD.reduce(x, axis=axis) / x.shape[axis]
 
 
 class NumpyBackend(ArrayLibrary):
@@ -166,14 +158,12 @@ def _encrypt(state: list[Array], key: list[Array], constants: tuple[Words, Words
         key = [(word + step) & _LOWER for word, step in zip(key, steps, strict=True)]
 
 
-# `np.sum` and `np.mean` end there, too, after several functions in Python: half of their time for
-# small arrays.
+# `np.sum` ends there, too, after several functions in Python: half of its time for small arrays.
 offer(
     np,
     backend_at=NumpyBackend._at,
     clip=np.clip,
     matmul=np.matmul,
-    mean=_mean,
     philox_halves=philox_halves,
     put=np.put,
     standard_function=_standard_function,

@@ -219,6 +219,7 @@ offer(
     erf=torch.erf,
     expm1=torch.expm1,
     matmul=torch.matmul,
+    mean=torch.mean,
     put=torch.Tensor.put_,
     rows_from=_rows_from,
     rsqrt=torch.rsqrt,

@@ -25,7 +25,7 @@ __all__ = ["Offers", "offer"]
 
 Function: TypeAlias = Callable[..., Any]
 
-_STANDARD = ("matmul", "mean", "sum")
+_STANDARD = ("matmul", "sum")
 
 _offered: dict[tuple[Namespace, str], Any] = {}
 

@@ -86,8 +86,10 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
     """Return the mean of x (…, m, n) along an axis."""
     if axis in _ONLY_ELEMENT and x.shape[axis] == 1:
         return x[_ONLY_ELEMENT[axis]]
-    average: Array = own(xp, "mean")(x, axis=axis)
-    return average
+    function = own(xp, "mean")
+    return (
+        own(xp, "sum")(x, axis=axis) / x.shape[axis] if function is None else function(x, axis=axis)
+    )
 
 
 def lerp_and_difference(xp: Namespace, x: Array, y: Array, a: Array) -> tuple[Array, Array]:

@@ -60,7 +60,7 @@ class BoundedNamespace:
     """
 
     beyond_standard = (
-        "affine", "complementary_products", "erf", "lerp_and_difference", "where_positive"
+        "affine", "complementary_products", "erf", "lerp_and_difference", "mean", "where_positive"
     )  # fmt: skip
     float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
     int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)

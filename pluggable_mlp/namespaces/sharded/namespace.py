@@ -55,7 +55,7 @@ class ShardedNamespace:
         self.__name__ = f"sharded({inner.__name__})"
         names = (*kinds.ELEMENTWISE_BEYOND_STANDARD, "affine")
         own_names = (name for name in names if own(inner, name) is not None)
-        self.beyond_standard = ("by_rows", *{"erf", *own_names})
+        self.beyond_standard = ("by_rows", "mean", *{"erf", *own_names})
         self._is_reproducible = isinstance(inner, ReproducibleNamespace)
         self._pending: list[ShardedArray] = []
 
