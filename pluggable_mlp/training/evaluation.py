@@ -21,7 +21,7 @@ from pluggable_mlp.executor import RunAll, at_once, one_by_one
 from pluggable_mlp.namespaces import namespace_of, run, unwrapped
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.loss import rows, shares, total_weight, weighted_average
-from pluggable_mlp.network.losses import SoftmaxCrossEntropy, SquaredError
+from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.trees import Parameters, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
@@ -160,7 +160,8 @@ def measures_of(
         correct = kinds[mlp.objective.targets](xp, z, targets)
         measured = {"loss": loss, "accuracy": _share(xp, correct, sample_weight, backend)}
         if name == "log_loss":
-            measured[name] = float(SoftmaxCrossEntropy()(xp, z, targets, sample_weight)[0])
+            log_loss, _ = LOSSES["softmax_cross_entropy"](xp, z, targets, sample_weight)
+            measured[name] = float(log_loss)
         elif name == "roc_auc":
             p = mlp.objective.predict_proba(xp, z)  # type: ignore[attr-defined]
             p, truth = (backend.to_numpy(unwrapped(array)) for array in (p, targets))
@@ -178,7 +179,7 @@ def measures_of(
     error = float(mean_absolute_error(xp, predictions, targets, sample_weight))
     measured = {"loss": loss, "r2": quality, "mean_absolute_error": error}
     if name == "mean_squared_error":
-        squared = SquaredError()(xp, predictions, targets, sample_weight)[0]
+        squared = LOSSES["squared_error"](xp, predictions, targets, sample_weight)[0]
         measured[name] = float(squared)
     return _first(name, measured)
 

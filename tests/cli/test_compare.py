@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend, make_optimizer, make_schedule
+from pluggable_mlp import MLP, SoftmaxCrossEntropy, get_backend, make_optimizer, make_schedule
 from pluggable_mlp.consistency.compare import compare
 from pluggable_mlp.data import load_dataset
-from pluggable_mlp.network.losses import SoftmaxCrossEntropy
 
 
 def leaky(xp, x):

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend, train
+from pluggable_mlp import MLP, PoissonLoss, SoftmaxCrossEntropy, SquaredError, get_backend, train
 from pluggable_mlp.cli.app import program
 from pluggable_mlp.network.activations import LeakyReLU, gelu, relu, tanh
-from pluggable_mlp.network.losses import PoissonLoss, SoftmaxCrossEntropy, SquaredError
 from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.muon import Muon

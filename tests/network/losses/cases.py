@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pluggable_mlp.network.losses import LOSSES, HuberLoss, PinballLoss, SoftmaxCrossEntropy
+from pluggable_mlp import LOSSES, HuberLoss, PinballLoss, SoftmaxCrossEntropy
 from tests.network.differences import on_grid
 
 CASES = {
