@@ -6,12 +6,12 @@ has NaN as its grid or in its slices, and becomes NaN.
 """
 
 import math
-from collections.abc import Callable
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL
-from pluggable_mlp.namespaces.reproducible.splitting import Slices, split
+from pluggable_mlp.namespaces.reproducible.splitting import grids_of, split
 
 FIXED_POINT_BITS = 8
 
@@ -148,13 +148,12 @@ class Operand:
     ----------
     largest : (…, m, 1) or (…, 1, n)
         The largest magnitude of each scaled row (column), float64; perhaps any if one is NaN.
-    slices : Slices
+    slices : tuple of (…, m, n)
         Slices of these widths; none for an empty array.
     root : (…, m, 1) or (…, 1, n), or 1.0
         Twice a factor of each row (column) of the result, see `scale_back`.
-    stacked : (…, slices n, k) and (…, slices n, 1), or None
-        The slices of a right operand, transposed, as one matrix, and their grids, if
-        requested.
+    stacked : (…, slices n, k) or None
+        The slices of a right operand, transposed, as one matrix, if requested.
     """
 
     def __init__(
@@ -168,13 +167,14 @@ class Operand:
         self.xp = xp
         self.x = x
         self.axis = axis
-        self.slices = Slices((), ())
-        self.stacked: tuple[Array, Array] | None = None
+        self.widths = widths
+        self.slices: tuple[Array, ...] = ()
+        self.stacked: Array | None = None
         self.fixed = isinstance(x, FixedPoint)
         self._scale: Array | float = 1.0
         self.root: Array | float = 1.0
         if isinstance(x, FixedPoint):
-            self.slices = Slices((x.floats,), (x.scale,))
+            self.slices = (x.floats,)
             return
         if largest_of_all is None and 0 in x.shape:
             return
@@ -198,15 +198,12 @@ class Operand:
             return x.floats
         return x * self._scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)
 
-    def stack(self) -> None:
-        """Set `stacked` from the slices.
-
-        Columns of the result then lie one after the other in memory, and so do rows of slices:
-        operations on few columns run along many rows.
-        """
-        transpose, (arrays, grids) = self.xp.matrix_transpose, self.slices
-        stack = partial(self.xp.concat, axis=-2)
-        self.stacked = stack([*map(transpose, arrays)]), stack([*map(transpose, grids)])
+    def grids(self) -> Sequence[Array | float]:
+        """Return what each slice is an integer multiple of: (…, m, 1), (…, 1, n) or float."""
+        x = self.x
+        if isinstance(x, FixedPoint):
+            return (x.scale,)
+        return grids_of(self.xp, self.largest, self.widths)
 
 
 def scale_back(xp: Namespace, r: Array, root: Array | float) -> Array:

@@ -37,8 +37,10 @@ the kind of the operands alone (never on data, k or device):
 - rows or columns badly scaled against each other cost nothing.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
+from operator import iadd
 from threading import Event
 from typing import TypeAlias
 
@@ -163,8 +165,8 @@ def _parts(
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
         right = Operand(xp, b, -2, widths[1])
-        if n <= NARROW and run_all is not None and len(right.slices.arrays) > 1:
-            right.stack()  # on a queue, copying takes longer
+        if n <= NARROW and run_all is not None and len(right.slices) > 1:
+            right.stacked = _stack(xp, right.slices)  # on a queue, copying takes longer
 
         def part(ends: Ends) -> Array:
             return tile(Operand(xp, cut(a, -2, *ends), -1, widths[0]), right, bias)
@@ -249,46 +251,49 @@ def _sum_of_products(left: Operand, right: Operand) -> Array:
     xp = left.xp
     if 0 in (*left.x.shape, *right.x.shape):  # nothing, or sums of nothing
         return xp.matmul(left.floats(), right.floats())
-    if left.x.shape[-1] == 1:
+    k, n = left.x.shape[-1], right.x.shape[-1]
+    if k == 1:
         return left.floats() * right.floats()
-    a, b = left.slices, right.slices
-    reach = max(len(a.arrays), len(b.arrays))
-    n = right.x.shape[-1]
+    a, b, transpose = left.slices, right.slices, xp.matrix_transpose
+    reach = max(len(a), len(b))
+    grids = (left.grids(), right.grids()) if k > BLOCK else None
     with_all: dict[int, Array] = {}  # those of the right by a slice of the left, transposed
-
-    def term(i: int, j: int) -> Array:
-        if right.stacked is None:
-            return _exact_product(xp, a.arrays[i], b.arrays[j], a.grids[i], b.grids[j])
-        if i not in with_all:
-            arrays, grids = right.stacked
-            length = (reach - i) * n
-            columns, grid = xp.matrix_transpose(a.arrays[i]), xp.matrix_transpose(a.grids[i])
-            with_all[i] = _exact_product(
-                xp, arrays[..., :length, :], columns, grids[..., :length, :], grid
-            )
-        return xp.matrix_transpose(with_all[i][..., j * n : (j + 1) * n, :])
-
     r: Array = None
-    for pair in PAIRS[len(a.arrays), len(b.arrays)]:
-        if r is None:
-            r = term(*pair)
+    for i, j in PAIRS[len(a), len(b)]:
+        if right.stacked is None:
+            term = _exact_product(xp, a[i], b[j], grids and grids[0][i] * grids[1][j])
         else:
-            r += term(*pair)
+            if i not in with_all:
+                unit = grids and _stack(xp, grids[1][: reach - i]) * transpose(grids[0][i])
+                rows = right.stacked[..., : (reach - i) * n, :]
+                with_all[i] = _exact_product(xp, rows, transpose(a[i]), unit)
+            term = transpose(with_all[i][..., j * n : (j + 1) * n, :])
+        r = term if r is None else iadd(r, term)
     return r
 
 
-def _exact_product(
-    xp: Namespace, a: Array, b: Array, grid_a: Array | float, grid_b: Array | float
-) -> Array:
-    """Return the product of two slices (…, m, k) and (…, k, n) with these grids, rounded once."""
+def _stack(xp: Namespace, matrices: Sequence[Array]) -> Array:
+    """Return transposed matrices (…, k, n) one below the other: (…, count n, k).
+
+    With slices as such rows, and products whose columns lie one after the other in memory,
+    operations on few columns run along many rows.
+    """
+    return xp.concat([*map(xp.matrix_transpose, matrices)], axis=-2)
+
+
+def _exact_product(xp: Namespace, a: Array, b: Array, unit: Array | float | None) -> Array:
+    """Return the product of two slices (…, m, k) and (…, k, n), rounded once.
+
+    The unit is the product of their grids; products of at most BLOCK terms need none.
+    """
     k = a.shape[-1]
-    if k <= BLOCK:
+    if unit is None:
         return xp.matmul(a, b)
     if a.shape[-2] * b.shape[-1] <= BLOCK:
-        return _small_product(xp, a, b, grid_a * grid_b)
+        return _small_product(xp, a, b, unit)
     ranges = [(start, min(start + BLOCK, k)) for start in range(0, k, BLOCK)]
     blocks = (xp.matmul(a[..., start:stop], b[..., start:stop, :]) for start, stop in ranges)
-    return add_exact(blocks, grid_a * grid_b)
+    return add_exact(blocks, unit)
 
 
 def _small_product(xp: Namespace, a: Array, b: Array, unit: Array | float) -> Array:

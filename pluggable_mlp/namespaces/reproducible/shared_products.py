@@ -80,17 +80,16 @@ def _largest(xp: Namespace, x: Array, axis: int) -> Array:
 
 def _shared_sum(left: Operand, right: Operand, inner: int, exchange: Exchange) -> Array:
     """Return the sum of the products of slices over all processes, in float64 (…, m, n)."""
-    a, b = left.slices, right.slices
-    xp, is_long = left.xp, inner > BLOCK
+    a, b, xp = left.slices, right.slices, left.xp
+    grids = (left.grids(), right.grids()) if inner > BLOCK else None
     parts: list[Array] = []
-    for i, j in PAIRS[len(a.arrays), len(b.arrays)]:
-        if is_long:
-            products = _blocks(xp, a.arrays[i], b.arrays[j])
-            parts += exact_ends(products, a.grids[i] * b.grids[j])
+    for i, j in PAIRS[len(a), len(b)]:
+        if grids is None:
+            parts.append(xp.matmul(a[i], b[j]))
         else:
-            parts.append(xp.matmul(a.arrays[i], b.arrays[j]))
+            parts += exact_ends(_blocks(xp, a[i], b[j]), grids[0][i] * grids[1][j])
     totals = exchange(parts, "sum")
-    if is_long:
+    if grids is not None:
         totals = [high + low for high, low in zip(totals[::2], totals[1::2], strict=True)]
     return reduce(add, totals)
 

@@ -51,7 +51,7 @@ def single_product(
         T, which may overwrite its argument.
     """
     xp = left.xp
-    (a,), (b,) = left.slices.arrays, right.slices.arrays
+    (a,), (b,) = left.slices, right.slices
     r = xp.matmul(a, b)
     error = _norms(xp, a, -1) * _norms(xp, b, -2)
     lowest = finish(r - error)
@@ -76,8 +76,8 @@ def _norms(xp: Namespace, x: Array, axis: int) -> Array:
 
 def _has_few_bits(operand: Operand) -> bool:
     """Return whether a slice of few bits holds as much of an operand as `SLICE` does."""
-    (few,), _ = split(operand.xp, operand.x, operand.largest, _FEW_BITS)
-    return bool(operand.xp.all(few == operand.slices.arrays[0]))
+    (few,) = split(operand.xp, operand.x, operand.largest, _FEW_BITS)
+    return bool(operand.xp.all(few == operand.slices[0]))
 
 
 def _have_terms(xp: Namespace, a: Array, b: Array, places: Array) -> Array:

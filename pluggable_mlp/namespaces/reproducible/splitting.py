@@ -21,19 +21,14 @@ float64, so nothing is ever rounded. 2^53 itself is a float64: the bound include
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from itertools import accumulate
+from operator import mul
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.shortcuts import in_one_kernel
 
-
-class Slices(NamedTuple):
-    """An array as a sum of float64 slices, the coarsest first."""
-
-    arrays: tuple[Array, ...]
-    """Arrays of the shape that was split."""
-    grids: tuple[Array | float, ...]
-    """What each slice is an integer multiple of, a power of two: (…, m, 1), (…, 1, n) or float."""
+_STEPS = [2.0 ** -(width + 1) for width in range(52)]
+"""By the width of a slice, its grid as a part of the grid before, at first of twice the power."""
 
 
 def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
@@ -49,8 +44,8 @@ def power_of_two_at_least(xp: Namespace, x: Array) -> Array:
 
 def split(
     xp: Namespace, x: Array, largest: Array, widths: tuple[int, ...], scale: Array | float = 1.0
-) -> Slices:
-    """Split `x`, float64 times `scale`, into slices of the given widths.
+) -> tuple[Array, ...]:
+    """Split `x`, float64 times `scale`, into float64 slices of the given widths.
 
     Parameters
     ----------
@@ -66,24 +61,28 @@ def split(
 
     Returns
     -------
-    Slices
-        Each element loses at most half of the last grid.
+    tuple of (…, m, n)
+        The coarsest first; each element loses at most half of the last grid.
     """
-    grid = in_one_kernel(xp, power_of_two_at_least, largest)
-    grids: list[Array | float] = []
-    for place, width in enumerate(widths):
-        grid = grid * 2.0 ** -(width if place == 0 else width + 1)
-        grids.append(grid)
-    return Slices(in_one_kernel(xp, _slices, x, scale, *grids), tuple(grids))
+    return in_one_kernel(xp, _slices, x, largest, scale, *map(_STEPS.__getitem__, widths))
 
 
-def _slices(xp: Namespace, x: Array, scale: Array | float, *grids: Array) -> tuple[Array, ...]:
-    """Return the slices of an array on these grids; the last one uses the memory of the copy."""
+def grids_of(xp: Namespace, largest: Array, widths: tuple[int, ...]) -> list[Array]:
+    """Return the powers of two that the slices of `split` are integer multiples of."""
+    twice = in_one_kernel(xp, power_of_two_at_least, largest) * 2.0
+    return [twice * part for part in accumulate(map(_STEPS.__getitem__, widths), mul)]
+
+
+def _slices(
+    xp: Namespace, x: Array, largest: Array, scale: Array | float, *steps: float
+) -> tuple[Array, ...]:
+    """Return the slices of an array; the last one uses the memory of the copy."""
     slices: list[Array] = []
     rest = x * scale if x.dtype == xp.float64 else xp.astype(x, xp.float64)
-    for place, grid in enumerate(grids):
-        c = grid * (1.5 * 2.0**52)  # rest + c is in [2^52 g, 2^53 g], where float64 counts by g
-        if place < len(grids) - 1:
+    c = power_of_two_at_least(xp, largest) * (3.0 * 2.0**52)
+    for place, step in enumerate(steps):
+        c = c * step  # rest + c is in [2^52 g, 2^53 g], where float64 counts by the grid g
+        if place < len(steps) - 1:
             part = rest + c
             part -= c
             rest -= part

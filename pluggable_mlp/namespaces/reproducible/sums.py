@@ -18,7 +18,7 @@ import math
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
-from pluggable_mlp.namespaces.reproducible.splitting import Slices, add_exact, split
+from pluggable_mlp.namespaces.reproducible.splitting import add_exact, grids_of, split
 from pluggable_mlp.shortcuts import own, zero_below
 
 # Terms of one exact sum of a slice: WIDTH + log2(BLOCK) is 53.
@@ -83,8 +83,7 @@ def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
     terms = operand.floats()
     # Scaled numbers overflow in no order: infinity or NaN is among the terms.
     unbounded = xp.sum(terms, axis=axis, keepdims=True)
-    slices = split(xp, terms, operand.largest, (_WIDTH, _WIDTH))
-    r = scale_back(xp, _exact_sum(xp, slices, axis), operand.root)
+    r = scale_back(xp, _exact_sum(xp, terms, operand.largest, axis), operand.root)
     return xp.where(xp.isnan(r), unbounded, r)
 
 
@@ -105,12 +104,13 @@ def _halved(xp: Namespace, x: Array, axis: int) -> Array:
     return xp.astype(x + odd, xp.float64, copy=False)
 
 
-def _exact_sum(xp: Namespace, slices: Slices, axis: int) -> Array:
-    """Return the sum of all slices along the axis, which is kept with length 1."""
-    arrays, grids = slices
-    n, before = arrays[0].shape[axis], (slice(None),) * (axis % arrays[0].ndim)
+def _exact_sum(xp: Namespace, terms: Array, largest: Array, axis: int) -> Array:
+    """Return the sum of float64 terms along the axis, which is kept with length 1."""
+    widths = _WIDTH, _WIDTH
+    slices = split(xp, terms, largest, widths)
+    n, before = terms.shape[axis], (slice(None),) * (axis % terms.ndim)
     if n <= _BLOCK:
-        high, low = (xp.sum(part, axis=axis, keepdims=True) for part in arrays)
+        high, low = (xp.sum(part, axis=axis, keepdims=True) for part in slices)
         return low + high
     blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
 
@@ -118,5 +118,5 @@ def _exact_sum(xp: Namespace, slices: Slices, axis: int) -> Array:
         terms = (xp.sum(part[*before, block, ...], axis=axis, keepdims=True) for block in blocks)
         return add_exact(terms, grid)
 
-    high, low = map(total, arrays, grids)
+    high, low = map(total, slices, grids_of(xp, largest, widths))
     return low + high

@@ -9,6 +9,7 @@ import pytest
 from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS
 from pluggable_mlp.namespaces.reproducible.splitting import (
     add_exact,
+    grids_of,
     power_of_two_at_least,
     split,
 )
@@ -36,15 +37,16 @@ def test_slices_are_integers_of_their_width_and_lose_half_a_grid_at_most(widths,
     x[1, :] = 0.0
     largest = np.max(np.abs(x), axis=-1, keepdims=True).astype("float64")
     slices = split(np, x.astype("float64"), largest, widths)
-    for part, grid, width in zip(*slices, widths, strict=True):
+    grids = grids_of(np, largest, widths)
+    for part, grid, width in zip(slices, grids, widths, strict=True):
         integers = np.divide(part, grid, out=np.zeros_like(part), where=grid != 0)
         assert np.array_equal(integers, np.round(integers))
         assert np.max(np.abs(integers)) <= 2.0**width
     lost = [
         abs(Fraction(float(v)) - sum(Fraction(float(p)) for p in parts))
-        for v, *parts in zip(x.ravel(), *(p.ravel() for p in slices.arrays), strict=True)
+        for v, *parts in zip(x.ravel(), *(p.ravel() for p in slices), strict=True)
     ]
-    half = np.broadcast_to(slices.grids[-1] / 2, x.shape).ravel()
+    half = np.broadcast_to(grids[-1] / 2, x.shape).ravel()
     assert all(e <= Fraction(float(h)) for e, h in zip(lost, half, strict=True))
 
 
