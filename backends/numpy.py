@@ -35,7 +35,7 @@ def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
     return total
 
 
-def _take(x: Array, indices: Array, *, axis: int) -> Array:
+def _take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
     for operand in (x, indices):  # NumPy does not dispatch on the indices alone
         if isinstance(operand, Tracer):
             return operand.tape.record(np.ndarray.take, x, indices, axis=axis)
@@ -163,6 +163,7 @@ offer(
     np,
     backend_at=NumpyBackend._at,
     clip=np.clip,
+    entries=_take,
     matmul=np.matmul,
     philox_halves=philox_halves,
     put=np.put,

@@ -8,6 +8,7 @@ library.  Mathematics does not belong here.
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -69,13 +70,14 @@ def map_nested(
 
     Arrays are the values of a kind; by default those that have a dtype.
     """
+    if not isinstance(value, dict | tuple | list):
+        is_array = hasattr(value, "dtype") if kind is None else isinstance(value, kind)
+        return function(value) if is_array else value
+    mapped = partial(map_nested, function, kind=kind)
     if isinstance(value, dict):
-        return {name: map_nested(function, one, kind) for name, one in value.items()}
-    if isinstance(value, tuple | list):
-        items = [map_nested(function, one, kind) for one in value]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    is_array = hasattr(value, "dtype") if kind is None else isinstance(value, kind)
-    return function(value) if is_array else value
+        return dict(zip(value, map(mapped, value.values()), strict=True))
+    items = map(mapped, value)
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
 
 
 def array_namespace(array: Array) -> Namespace:

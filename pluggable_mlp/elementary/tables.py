@@ -6,7 +6,7 @@ system's `pow`.
 
 from math import isqrt, ldexp
 
-from pluggable_mlp.arrays import Array, Device, Namespace, device_of
+from pluggable_mlp.arrays import Array, Namespace, device_of
 from pluggable_mlp.shortcuts import entries
 
 _made: dict[tuple[Namespace, str, str], Array] = {}
@@ -14,7 +14,7 @@ _made: dict[tuple[Namespace, str, str], Array] = {}
 
 def power_of_two(xp: Namespace, k: Array) -> Array:
     """Return 2^k (float64) for -1022 <= k <= 1023 in `k` (int64), both of any shape."""
-    return _take(xp, "powers", k + 1022)
+    return entries(xp, _table(xp, "powers", k), k + 1022)
 
 
 def roots_of_two(xp: Namespace, j: Array) -> tuple[Array, Array]:
@@ -22,15 +22,13 @@ def roots_of_two(xp: Namespace, j: Array) -> tuple[Array, Array]:
 
     `j` (int64) may be of any shape; both results are float64.
     """
-    return _take(xp, "roots, leading bits", j), _take(xp, "roots, rest", j)
+    leading, rest = (_table(xp, f"roots, {part}", j) for part in ("leading bits", "rest"))
+    return entries(xp, leading, j), entries(xp, rest, j)
 
 
-def _take(xp: Namespace, name: str, indices: Array) -> Array:
-    """Return the entries of the table at `indices` (int64, any shape), of the same shape."""
-    return entries(xp, _table(xp, name, device_of(indices)), indices)
-
-
-def _table(xp: Namespace, name: str, place: Device) -> Array:
+def _table(xp: Namespace, name: str, indices: Array) -> Array:
+    """Return the table of a name, on the device of the indices."""
+    place = device_of(indices)
     if place is None:  # within a function that JAX compiles, whose arrays must not outlive it
         return xp.asarray(_ENTRIES[name], dtype=xp.float64)
     # The name of the device, since CuPy's devices cannot be hashed.

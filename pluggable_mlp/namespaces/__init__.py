@@ -7,12 +7,13 @@ computations can be compiled or recorded; `run` does so if that is faster, and n
 
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compiling import compiled, is_builtin_call
 from pluggable_mlp.executor import RunAll, one_by_one
-from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of, to_native
+from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.exactness import (
     ArithmeticUnavailable as ArithmeticUnavailable,  # its line among the public names is too long
 )
@@ -154,9 +155,4 @@ def unwrapped(value: Nested) -> Nested:
     ShardingError
         If an array is divided among processes.
     """
-    return map_nested(_library_array, value, (ShardedArray, ReproducibleArray))
-
-
-def _library_array(value: Array) -> Array:
-    whole = value.whole if isinstance(value, ShardedArray) else value
-    return to_native(whole) if isinstance(whole, ReproducibleArray) else whole
+    return map_nested(attrgetter("library_array"), value, (ShardedArray, ReproducibleArray))

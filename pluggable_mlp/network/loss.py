@@ -78,8 +78,9 @@ def one_hot(xp: Namespace, targets: Array, like: Array) -> Array:
     floats are rows, and come back in that dtype.  Either may lack leading axes that `like` has.
     """
     if not xp.isdtype(targets.dtype, "real floating"):
-        classes = xp.arange(like.shape[-1], dtype=targets.dtype, device=device_of(like))
-        if by_columns(*like.shape[-2:]):  # as outputs mostly are
+        batch, count = like.shape[-2:]
+        classes = xp.arange(count, dtype=targets.dtype, device=device_of(like))
+        if by_columns(batch, count):  # as outputs mostly are
             targets = transpose(targets[..., None, :] == classes[:, None])
         else:
             targets = targets[..., None] == classes

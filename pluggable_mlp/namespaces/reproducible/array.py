@@ -139,6 +139,12 @@ class ReproducibleArray(WrappedArray):
 
     factor = property(attrgetter("_array"), doc="What products take: fixed point as such.")
 
+    @property
+    def library_array(self) -> Array:
+        """The library's array of these values, with one NaN."""
+        xp, x = self.namespace.library, self.native
+        return call_compiled(xp, one_nan, x) if self.kind else x
+
     def in_namespace(self, namespace: Reproducible) -> "ReproducibleArray":
         """Return the array in another namespace over the same library."""
         return ReproducibleArray(self._array, namespace, self.underflow)
@@ -285,4 +291,4 @@ def to_native(x: ReproducibleArray) -> Array:
             f"x is a {type(x).__module__}.{type(x).__qualname__}, expected an array of "
             "pluggable_mlp.reproducible(xp)"
         )
-    return call_compiled(x.namespace.library, one_nan, x.native) if x.kind else x.native
+    return x.library_array

@@ -6,6 +6,7 @@ u is the unit roundoff, 2^-24 (2^-53).  Functions of integers and booleans are t
 """
 
 import math
+import operator
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -37,19 +38,24 @@ from pluggable_mlp.shortcuts import zero_below
 Wrapped = ReproducibleArray
 
 
-def _total(
-    ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, total: Array, kind: str
-) -> Wrapped:
-    """Return a sum, without the denormal numbers that it may hold (`array.py` says when)."""
-    if not kind:
-        return Wrapped(total, ns)
-    one = x1.underflow if isinstance(x1, Wrapped) else _underflow(x1, kind)
-    other = x2.underflow if isinstance(x2, Wrapped) else _underflow(x2, kind)
-    if (one and other) or _LARGE in (one, other):
-        return Wrapped(total, ns, LATTICE)
-    if PRODUCTS not in (one, other):
-        total = zero_below(ns.library, total, rounding.SMALLEST_NORMAL[kind])
-    return Wrapped(total, ns, ANY)
+def _total(name: str, function: Callable[..., Array], doc: str) -> Callable[..., Wrapped]:
+    """Return the function of a name, a sum without denormal numbers (`array.py` says when)."""
+
+    def total(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
+        a, b, kind = coercion.operands(name, x1, x2)
+        y = function(a, b)
+        if not kind:
+            return Wrapped(y, ns)
+        one = x1.underflow if isinstance(x1, Wrapped) else _underflow(x1, kind)
+        other = x2.underflow if isinstance(x2, Wrapped) else _underflow(x2, kind)
+        if (one and other) or _LARGE in (one, other):
+            return Wrapped(y, ns, LATTICE)
+        if PRODUCTS not in (one, other):
+            y = zero_below(ns.library, y, rounding.SMALLEST_NORMAL[kind])
+        return Wrapped(y, ns, ANY)
+
+    total.__doc__ = doc
+    return total
 
 
 _LARGE = PRODUCTS + 1  # a number from 2^-101 (2^-968) on: sums close to it are on the lattice
@@ -64,16 +70,8 @@ def _underflow(x: DeviceScalar | float, kind: str) -> int:
     return ANY if 0.0 < size < rounding.SMALLEST_PRODUCT[kind] else PRODUCTS
 
 
-def add(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
-    """Return x1 + x2, correctly rounded."""
-    a, b, kind = coercion.operands("add", x1, x2)
-    return _total(ns, x1, x2, a + b, kind)
-
-
-def subtract(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
-    """Return x1 - x2, correctly rounded."""
-    a, b, kind = coercion.operands("subtract", x1, x2)
-    return _total(ns, x1, x2, a - b, kind)
+add = _total("add", operator.add, "Return x1 + x2, correctly rounded.")
+subtract = _total("subtract", operator.sub, "Return x1 - x2, correctly rounded.")
 
 
 def multiply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
@@ -178,8 +176,7 @@ def copysign(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapp
 def where(ns: Reproducible, condition: Wrapped, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     """Return the elements of x1 where the condition holds, else those of x2."""
     a, b = coercion.pair("where", x1, x2)
-    underflow = coercion.underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-    return Wrapped(ns.library.where(condition.native, a, b), ns, underflow)
+    return Wrapped(ns.library.where(condition.native, a, b), ns, coercion.underflow_of(x1, x2))
 
 
 def signbit(ns: Reproducible, x: Wrapped, /) -> Wrapped:
@@ -319,7 +316,9 @@ _ELEMENTARY: dict[str, Elementwise] = {
 }
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
-    **kinds.by_name(add, subtract, multiply, divide, negative, positive, square, sign, signbit),
+    "add": add,
+    "subtract": subtract,
+    **kinds.by_name(multiply, divide, negative, positive, square, sign, signbit),
     **kinds.by_name(clip, copysign, where, pow, logaddexp),
     **{name: _elementary(name, function) for name, function in _ELEMENTARY.items()},
     **{name: _rounded_to_integers(name) for name in ("ceil", "floor", "round", "trunc")},

@@ -49,13 +49,13 @@ _RULES: dict[str, Function] = (
 )
 
 # fmt: off
-# They compare or move values, and round nothing; or they concern dtypes and shapes.
+# They compare or move values, and round nothing; or they concern dtypes.
 _EXACT = {
     *kinds.ASKING, *kinds.REARRANGING,
     "abs", "all", "any", "argmax", "argmin", "argsort", "bitwise_invert", "broadcast_arrays",
-    "broadcast_shapes", "can_cast", "concat", "count_nonzero", "isdtype", "isin", "logical_not",
-    "meshgrid", "nonzero", "result_type", "sort", "stack", "unique_all", "unique_counts",
-    "unique_inverse", "unique_values", "unstack",
+    "can_cast", "concat", "count_nonzero", "isin", "logical_not", "meshgrid", "nonzero",
+    "result_type", "sort", "stack", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values", "unstack",
 }
 # The same for two operands, one of which may be a Python scalar.
 _EXACT_PAIRS = {
@@ -71,7 +71,8 @@ _OF_NUMBERS = {
 _INDICES = ("argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted")
 _INDICES_AFTER_VALUES = ("unique_all", "unique_counts", "unique_inverse")
 _WITH_RULES = {*_RULES, "linalg"}
-_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *kinds.CONSTANTS, *DTYPES}
+_WITHOUT_ARRAYS = {*kinds.CONSTANTS, *DTYPES, "broadcast_shapes", "isdtype"}
+_NAMES = {*_WITH_RULES, *_EXACT, *_EXACT_PAIRS, *_WITHOUT_ARRAYS}
 
 
 class ReproducibleNamespace(Reproducible):
@@ -112,7 +113,7 @@ class ReproducibleNamespace(Reproducible):
             return _Extension(__name__=f"{self.__name__}.linalg", **bound)
         if name in _RULES:
             return self._bound(_RULES[name])
-        if name in kinds.CONSTANTS or name in DTYPES:
+        if name in _WITHOUT_ARRAYS:
             return getattr(self.library, name)
         return self._guarded(self.of_library(name))
 
@@ -172,8 +173,8 @@ class ReproducibleNamespace(Reproducible):
         self, name: str, function: Function, x1: ArrayOrScalar, x2: ArrayOrScalar
     ) -> ReproducibleArray:
         a, b = coercion.pair(name, x1, x2)
-        underflow = coercion.underflow_of(x1, x2, *(z for z in (a, b) if isinstance(z, float)))
-        return ReproducibleArray(self._in_int64(name, function(a, b)), self, underflow)
+        result = self._in_int64(name, function(a, b))
+        return ReproducibleArray(result, self, coercion.underflow_of(x1, x2))
 
     def _in_int64(self, name: str, result: Nested) -> Nested:
         """Return the result of the library's function of a name with places and counts in int64.

@@ -49,8 +49,14 @@ def sum(
     (…, …)
         In the same dtype; the error bound is at the top of this file.
     """
-    along = x if axis is not None else xp.reshape(x, (-1,))
-    total = _sum_along(xp, along, 0 if axis is None else axis)
+    along, place = (x, axis) if axis is not None else (xp.reshape(x, (-1,)), 0)
+    if 0 in x.shape:
+        total = xp.sum(xp.astype(along, xp.float64), axis=place, keepdims=True)
+    elif x.dtype == xp.float64:
+        total = _exact_sum(xp, along, place)
+    else:
+        at_once = own(xp, "tree_sum")
+        total = _halved(xp, along, place) if at_once is None else at_once(_halved, along, place)
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     if divisor == 1:
         total = zero_below(xp, total, smallest)
@@ -72,21 +78,6 @@ def mean(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = Fals
     return sum(xp, x, axis, keepdims, count)
 
 
-def _sum_along(xp: Namespace, x: Array, axis: int) -> Array:
-    """Return the sum along the axis in float64, kept with length 1; it may be denormal or -0."""
-    if 0 in x.shape:
-        return xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
-    if x.dtype == xp.float32:
-        at_once = own(xp, "tree_sum")
-        return _halved(xp, x, axis) if at_once is None else at_once(_halved, x, axis)
-    operand = Operand(xp, x, axis)
-    terms = operand.floats()
-    # Scaled numbers overflow in no order: infinity or NaN is among the terms.
-    unbounded = xp.sum(terms, axis=axis, keepdims=True)
-    r = scale_back(xp, _exact_sum(xp, terms, operand.largest, axis), operand.root)
-    return xp.where(xp.isnan(r), unbounded, r)
-
-
 def _halved(xp: Namespace, x: Array, axis: int) -> Array:
     """Return the sum of float32 x (…, n, …) along the axis in float64, kept with length 1.
 
@@ -104,19 +95,23 @@ def _halved(xp: Namespace, x: Array, axis: int) -> Array:
     return xp.astype(x + odd, xp.float64, copy=False)
 
 
-def _exact_sum(xp: Namespace, terms: Array, largest: Array, axis: int) -> Array:
-    """Return the sum of float64 terms along the axis, which is kept with length 1."""
-    widths = _WIDTH, _WIDTH
-    slices = split(xp, terms, largest, widths)
-    n, before = terms.shape[axis], (slice(None),) * (axis % terms.ndim)
-    if n <= _BLOCK:
-        high, low = (xp.sum(part, axis=axis, keepdims=True) for part in slices)
-        return low + high
+def _exact_sum(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return the sum of float64 x along the axis, kept with length 1; it may be denormal or -0."""
+    operand, widths = Operand(xp, x, axis), (_WIDTH, _WIDTH)
+    terms = operand.floats()
+    # Scaled numbers overflow in no order: infinity or NaN is among the terms.
+    unbounded = xp.sum(terms, axis=axis, keepdims=True)
+    slices = split(xp, terms, operand.largest, widths)
+    n, before = x.shape[axis], (slice(None),) * (axis % x.ndim)
     blocks = [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
 
     def total(part: Array, grid: Array | float) -> Array:
         terms = (xp.sum(part[*before, block, ...], axis=axis, keepdims=True) for block in blocks)
         return add_exact(terms, grid)
 
-    high, low = map(total, slices, grids_of(xp, largest, widths))
-    return low + high
+    if n <= _BLOCK:
+        high, low = (xp.sum(part, axis=axis, keepdims=True) for part in slices)
+    else:
+        high, low = map(total, slices, grids_of(xp, operand.largest, widths))
+    r = scale_back(xp, low + high, operand.root)
+    return xp.where(xp.isnan(r), unbounded, r)

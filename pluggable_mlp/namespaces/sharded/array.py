@@ -143,6 +143,11 @@ class ShardedArray(WrappedArray):
             )
         return self.part
 
+    @property
+    def library_array(self) -> Array:
+        """The library's array of the whole, if it is not cut."""
+        return getattr(self.whole, "library_array", self.whole)
+
     def _whole(self) -> Array:
         return self.whole
 
