@@ -1,12 +1,10 @@
 """Code shared by the classifier and the regressor: fitting parameters, computing outputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import _fit_context
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -16,16 +14,16 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
-from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fitted_apart
+from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits
 from pluggable_mlp.estimators.saving import described
 from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (
+    Method,
     check_same_place,
     check_sample_weight,
     check_targets,
     check_X,
-    computed_at_X,
     host_copy,
     moved,
     moved_tree,
@@ -42,17 +40,9 @@ from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.precision_warning import LostNumbers
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
 _FITTED = ("certificate_", "classes_", "coefs_", "_optimizer_state", *RECORDS)
 """The attributes from which a fit continues an earlier one."""
-
-
-def checks_parameters(method: Method) -> Method:
-    """Let scikit-learn check an estimator's parameters before a method runs; keep its type."""
-    checked: Method = _fit_context(prefer_skip_nested_validation=True)(method)
-    return checked
 
 
 def takes_steps(method: Method) -> Method:
@@ -64,8 +54,7 @@ def takes_steps(method: Method) -> Method:
 class BaseMLP(ConversionMixin, SolversMixin, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
 
-    @checks_parameters
-    @computed_at_X
+    @fits
     def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Fit the model to data.
 
@@ -83,8 +72,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         -------
         self
         """
-        with fitted_apart(self) as model:
-            model._fit(X, y, sample_weight, incremental=False)
+        self._fit(X, y, sample_weight, incremental=False)
         return self
 
     def _takes_steps(self) -> bool:

@@ -15,10 +15,10 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from pluggable_mlp.arrays import Array, LibraryArray, Namespace, array_namespace
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.estimators.base import BaseMLP, checks_parameters, takes_steps
+from pluggable_mlp.estimators.base import BaseMLP, takes_steps
 from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.objective import scaled
-from pluggable_mlp.estimators.parameters import ClassWeight, fitted_apart, with_parameters
+from pluggable_mlp.estimators.parameters import ClassWeight, fits, with_parameters
 from pluggable_mlp.estimators.validation import computed_at_X
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
@@ -163,8 +163,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     class_weight: Annotated[ClassWeight, StrOptions({"balanced"}), dict, list, None] = None
 
     @takes_steps
-    @checks_parameters
-    @computed_at_X
+    @fits
     def partial_fit(
         self, X: object, y: object, sample_weight: object = None, classes: object = None
     ) -> Self:
@@ -181,9 +180,8 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         -------
         self
         """
-        with fitted_apart(self) as model:
-            model._learn_classes(y, classes)
-            model._fit(X, y, sample_weight, incremental=True)
+        self._learn_classes(y, classes)
+        self._fit(X, y, sample_weight, incremental=True)
         return self
 
     @computed_at_X
@@ -290,8 +288,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
     _metric = staticmethod(r2_score)
 
     @takes_steps
-    @checks_parameters
-    @computed_at_X
+    @fits
     def partial_fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Take one epoch over the data, from where the last call left off.
 
@@ -304,8 +301,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
         -------
         self
         """
-        with fitted_apart(self) as model:
-            model._fit(X, y, sample_weight, incremental=True)
+        self._fit(X, y, sample_weight, incremental=True)
         return self
 
     @computed_at_X

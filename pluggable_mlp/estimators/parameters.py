@@ -6,21 +6,21 @@ and the initial weights.  The solvers are in `solvers.py`.
 
 import math
 from abc import ABC
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import wraps
 from inspect import get_annotations
 from numbers import Integral, Real
-from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays
 from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.validation import moved_tree, place_of
+from pluggable_mlp.estimators.validation import Method, moved_tree, place_of
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import Initializer
@@ -32,6 +32,7 @@ from pluggable_mlp.network.normalization import (
     Normalization,
 )
 from pluggable_mlp.network.trees import Parameters, map_arrays
+from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots
@@ -89,23 +90,24 @@ class _Adam(Adam):
         return {**super().coefficients(t, rate), "epsilon": self.epsilon}
 
 
-@contextmanager
-def fitted_apart(estimator: Estimator) -> Iterator[Estimator]:
-    """Yield a copy to fit; if that succeeds, apply its changes to the estimator.
+def fits(method: Method) -> Method:
+    """Let a method (self, X, …) fit a copy on the device of X; check the parameters before.
 
-    No fit changes an attribute in place, so the copy is shallow.  Attributes that a callback or
-    another thread sets on the estimator meanwhile are kept.
+    If it succeeds, the attributes of the copy become the estimator's.  No fit changes one in place,
+    so the copy is shallow.
     """
-    copied, before = object.__new__(type(estimator)), dict(vars(estimator))
-    copied.__dict__.update(before)
-    yield copied
-    after, nothing = vars(copied), object()
-    changed = {
-        name: value for name, value in after.items() if before.get(name, nothing) is not value
-    }
-    removed = before.keys() - after.keys()
-    remaining = {name: value for name, value in vars(estimator).items() if name not in removed}
-    estimator.__dict__ = {**remaining, **changed}
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @wraps(method)
+    def fit(self: Estimator, X: object, *arguments: object, **settings: object) -> Estimator:
+        copied = object.__new__(type(self))
+        copied.__dict__.update(vars(self))
+        with on_device_of(X):
+            method(copied, X, *arguments, **settings)
+        self.__dict__ = vars(copied)
+        return self
+
+    return cast("Method", fit)
 
 
 @dataclass_transform(eq_default=False)

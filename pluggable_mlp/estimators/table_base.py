@@ -29,12 +29,7 @@ from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numbered
 from pluggable_mlp.data.values import Split, Task, as_targets
-from pluggable_mlp.estimators.base import checks_parameters
-from pluggable_mlp.estimators.parameters import (
-    RandomState,
-    fitted_apart,
-    with_parameters,
-)
+from pluggable_mlp.estimators.parameters import RandomState, fits, with_parameters
 from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
@@ -126,7 +121,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
     _saved = ("n_features_in_", "feature_names_in_", "n_iter_", "best_iteration_", "loss_curve_",
               "validation_errors_", "classes_", "preparation_")  # fmt: skip
 
-    @checks_parameters
+    @fits
     def fit(
         self,
         X: object,
@@ -161,12 +156,6 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         ValueError
             If X or y cannot be used; the message names the column.
         """
-        with fitted_apart(self) as model:
-            model._fit(X, y, sample_weight, eval_set, groups)
-        return self
-
-    def _fit(self, X: Any, y: Any, sample_weight: Any, eval_set: Any, groups: Any) -> None:
-        """Fit, setting attributes on the way."""
         settings = self._settings(_seed_of(self.random_state))
         dataset, weights = self._prepare(X, y, sample_weight, eval_set, groups, settings)
         assert dataset.preparation is not None  # `build_dataset` fits one
@@ -186,6 +175,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         if certified:
             labels = {} if self._labels() is None else {"classes": self._labels()}
             self.certificate_ = certificate_of(fit, described(self) | labels)
+        return self
 
     def _train(self, fit: Fit) -> None:
         """Train until all epochs are done, or one more would end after the time limit."""
