@@ -6,15 +6,15 @@ training did, so it takes rows as files hold them.
 Shapes: N examples, columns (N,), features (N, features).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial, reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array, DType, LibraryArrays, Namespace
+from pluggable_mlp.arrays import Array, DType, LibraryArrays, Namespace, map_nested
 from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
@@ -63,17 +63,34 @@ def write_onnx(
     import ndonnx as ndx
 
     inputs, x = _inputs(ndx, preparation)
-    recorded = [
-        {name: ndx.asarray(array.astype(np.float32)) for name, array in layer.items()}
-        for layer in parameters
-    ]
-    z = mlp.evaluate(ndx, recorded, ndx.astype(x, ndx.float32))
-    results = _outputs(ndx, preparation, mlp, z, labels or preparation.class_labels)
-    outputs = {_free(name, inputs): value for name, value in results.items()}
-    model = ndx.build(inputs, outputs)
-    write_file(path, model.SerializeToString())
+
+    def outputs(ndx: Namespace, loss: Any, z: Array) -> dict[str, Array]:
+        named = _outputs(ndx, loss, z, preparation, labels or preparation.class_labels)
+        return {_free(name, inputs): value for name, value in named.items()}
+
+    write_graph(path, mlp, parameters, inputs, ndx.astype(x, ndx.float32), outputs)
     shape = "(N,)" if not preparation.plain else f"(N, {preparation.features})"
     return {name: f"{value.dtype} {shape}" for name, value in inputs.items()}
+
+
+def write_graph(
+    path: Path,
+    mlp: MLP,
+    parameters: LibraryArrays,
+    inputs: dict[str, Array],
+    x: Array,
+    outputs: Callable[[Namespace, Any, Array], dict[str, Array]],
+) -> None:
+    """Write a graph from inputs, by name, whose features are x (N, features), in float32.
+
+    `outputs` returns its outputs by name for the namespace, the loss and the network's z.
+    """
+    import ndonnx as ndx
+
+    recorded = map_nested(lambda array: ndx.asarray(array.astype(np.float32)), parameters)
+    z = mlp.evaluate(ndx, recorded, x)
+    model = ndx.build(inputs, outputs(ndx, mlp.objective, z))
+    write_file(path, model.SerializeToString())
 
 
 def _free(name: str, names: Collection[str]) -> str:
@@ -160,13 +177,12 @@ def _is_in(ndx: Namespace, column: Column, category: str, values: Array) -> Arra
 
 def _outputs(
     ndx: Namespace,
-    preparation: Preparation,
-    mlp: MLP,
+    loss: Any,
     z: Array,
+    preparation: Preparation,
     labels: Sequence[int | str] | None,
 ) -> dict[str, Array]:
     """Return the outputs of the graph for logits z (N, outputs)."""
-    loss = cast(Any, mlp.objective)
     predicted = loss.predict(ndx, z)
     if preparation.task == "regression":
         scaling = preparation.target_scaling

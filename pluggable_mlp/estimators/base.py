@@ -12,10 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
-from pluggable_mlp.estimators.convert import ConversionMixin
-from pluggable_mlp.estimators.objective import PenalizedMLP, outputs_of_members
+from pluggable_mlp.estimators.convert import ConversionMixin, described
+from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits
-from pluggable_mlp.estimators.saving import described
 from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin
 from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (
@@ -235,7 +234,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         xp = namespace_for(self.arithmetic, place, rows)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
-            z = outputs_of_members(xp, network, parameters, _wrapped(xp, rows))
+            z = network.evaluate(xp, parameters, _wrapped(xp, rows))
         return xp, network.objective, z
 
     def _score(self, predicted: Array, y: object, sample_weight: object) -> float:

@@ -1,53 +1,187 @@
 """Conversion of estimators to and from files, scikit-learn's own, PyTorch and ONNX.
 
 Only weights are copied; no formula is written twice.  PyTorch uses its own modules, and the ONNX
-graph is recorded by running our forward pass on ndonnx's arrays.
+graph is recorded by running our forward pass on ndonnx's arrays.  A file is a tree, as
+`serialization.py` writes it: the parameters, the attributes listed by the class, and the weights.
 """
 
+import dataclasses
 import math
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import sklearn.neural_network
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.estimators.objective import outputs_of_members
-from pluggable_mlp.estimators.saving import FilesMixin
-from pluggable_mlp.estimators.validation import (
-    BINARY,
-    MULTICLASS,
-    MULTILABEL,
-    place_of,
-)
-from pluggable_mlp.exporting import need_ndonnx
-from pluggable_mlp.files import write_file
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.estimators.validation import BINARY, MULTICLASS, MULTILABEL
+from pluggable_mlp.exporting import need_ndonnx, write_graph
+from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
-from pluggable_mlp.network.checks import check_parameters
-from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, Layer, Noise
-from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
-from pluggable_mlp.network.trees import map_arrays
+from pluggable_mlp.network.layers import ActivationLayer, Dropout, Layer, Noise
+from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
+from pluggable_mlp.serialization import Components, read_tree, tree_to_json, write_tree
+from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
+from pluggable_mlp.training.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     import torch
+
+FORMAT = 2
+_OF_THE_MACHINE = ("backend", "callbacks", "device", "verbose")
+COMPONENTS: Components = {
+    kind.__name__: kind
+    for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
+    for kind in (each if isinstance(each, type) else type(each) for each in table.values())
+    if dataclasses.is_dataclass(kind)
+}
+"""The types of an estimator's parameters that can be saved."""
+
 
 _ATTRIBUTES = (
     "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
     "best_validation_score_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_",
     "feature_names_in_",
 )  # fmt: skip
+_TORCH_NAMES = {
+    "W": "weight", "b": "bias", "gamma": "weight", "beta": "bias",
+    "running_mean": "running_mean", "running_variance": "running_var",
+}  # fmt: skip
+"""PyTorch's names of parameters and buffers."""
+
+
+class FilesMixin(BaseEstimator):
+    """Methods that save an estimator, and load it.
+
+    Its class has `_weights_to_save()`, which returns a tree of arrays, and `_take_weights(weights,
+    backend)`, which sets them.
+    """
+
+    _saved: ClassVar[tuple[str, ...]]
+    """The attributes that are saved, beside parameters and weights."""
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one safetensors file, with everything but arrays as JSON.
+
+        The preparation of tables is included; callbacks, a `RandomState` and the optimizer's memory
+        are not.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        ValueError
+            If a parameter is a user-defined function or object.
+        """
+        check_is_fitted(self)
+        attributes = {
+            name: _to_tree(name, getattr(self, name)) for name in self._saved if hasattr(self, name)
+        }
+        content = {
+            "format": FORMAT,
+            "estimator": type(self).__name__,
+            "parameters": parameters_to_save(self),
+            "attributes": attributes,
+            "weights": map_nested(on_host, self._weights_to_save()),
+        }
+        write_tree(Path(path), content, COMPONENTS)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
+        """Return the estimator that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+        backend : str, default "numpy"
+            The backend of the parameters, such as "torch:cuda".
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be read, has changed, or holds no such estimator.
+        """
+        path, kind = Path(path), cls.__name__
+        content = read_tree(path, f"what {kind}.save wrote", COMPONENTS)
+        with damaged(path):
+            name, number = content["estimator"], content["format"]
+        if (name, number) != (kind, FORMAT):
+            raise ValueError(
+                f"{path} holds {name} of format {number}, expected {kind} of format {FORMAT}"
+            )
+        with damaged(path):
+            loaded = cls(**content["parameters"])
+            for name, value in content["attributes"].items():
+                setattr(loaded, name, _from_tree(value))
+            loaded._take_weights(content["weights"], backend)
+        return loaded
+
+
+def _to_tree(name: str, value: Any) -> Any:
+    """Return an attribute as JSON data: labels with their dtype, a preparation as a dict."""
+    if isinstance(value, Preparation):
+        return {"preparation": value.to_dict()}
+    if not hasattr(value, "dtype"):
+        return value
+    labels = on_host(value)
+    if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
+        raise ValueError(f"{name} are objects other than texts, which no file holds")
+    return {"labels": labels.tolist(), "dtype": labels.dtype.str}
+
+
+def _from_tree(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "preparation" in value:
+        return Preparation.from_dict(value["preparation"])
+    return np.asarray(value["labels"], dtype=value["dtype"])
+
+
+def parameters_to_save(estimator: Any) -> dict[str, Any]:
+    """Return an estimator's parameters, without callbacks and a `RandomState`."""
+    parameters: dict[str, Any] = estimator.get_params()
+    left_out = {"callbacks"}
+    if not isinstance(parameters.get("random_state"), Integral):
+        left_out.add("random_state")
+    parameters |= dict.fromkeys(left_out & parameters.keys())
+    arrays = {name: value for name, value in parameters.items() if isinstance(value, np.ndarray)}
+    return parameters | {name: tuple(value.tolist()) for name, value in arrays.items()}
+
+
+def described(estimator: Any) -> dict[str, Any]:
+    """Describe an estimator for its certificate: its kind, and its parameters as JSON."""
+    parameters = {
+        name: _named(name, value)
+        for name, value in parameters_to_save(estimator).items()
+        if name not in _OF_THE_MACHINE
+    }
+    return {"estimator": type(estimator).__name__, **parameters}
+
+
+def _named(name: str, value: Any) -> Any:
+    """Return a parameter as JSON, or its name if JSON cannot hold it."""
+    try:
+        return tree_to_json(value, COMPONENTS, place=name)
+    except ValueError:
+        return {"of_your_own": getattr(value, "__qualname__", type(value).__qualname__)}
 
 
 class ConversionMixin(FilesMixin):
     """Methods that convert an estimator to another library's, or back."""
 
+    _counterpart: ClassVar[Any]
+    """scikit-learn's estimator."""
     _saved = (*_ATTRIBUTES, "validation_loss_curve_", "_no_improvement_count", "classes_",
               "_label_kind", "_outputs_of_y")  # fmt: skip
 
@@ -55,10 +189,8 @@ class ConversionMixin(FilesMixin):
         return self._parameters(self._fitted_network())
 
     def _take_weights(self, weights: Any, backend: str) -> None:
-        place, network = get_backend(backend), self._describe()
-        check_parameters(network, weights)
-        self._keep(map_nested(place.asarray, weights))
-        self._parameters(network)  # they are those of as many members
+        self._keep(map_nested(get_backend(backend).asarray, weights))
+        self._describe()
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -74,9 +206,10 @@ class ConversionMixin(FilesMixin):
         estimator
             Its predictions equal the model's, to rounding.
         """
-        theirs = _kind_of_sklearn(cls)
-        if not isinstance(model, theirs):
-            raise TypeError(f"model is {model!r}, expected scikit-learn's {theirs.__name__}")
+        if not isinstance(model, cls._counterpart):
+            raise TypeError(
+                f"model is {model!r}, expected scikit-learn's {cls._counterpart.__name__}"
+            )
         check_is_fitted(model)
         estimator = cls(**model.get_params())
         estimator.__dict__.update(_copied(model))
@@ -104,14 +237,13 @@ class ConversionMixin(FilesMixin):
             If scikit-learn's estimator lacks a parameter; the message names it.
         """
         check_is_fitted(self)
-        kind = _kind_of_sklearn(type(self))
-        defaults, names = type(self)().get_params(), kind().get_params()
+        defaults, names = type(self)().get_params(), self._counterpart().get_params()
         moving = ("backend", "device", "arithmetic", "callbacks", "class_weight")
         parameters = self.get_params()
         for name, value in parameters.items():
             if name not in names and name not in moving and value != defaults[name]:
                 raise ValueError(f"{name} is {value!r}, which scikit-learn's does not have")
-        converted = kind(**{name: parameters[name] for name in names})
+        converted = self._counterpart(**{name: parameters[name] for name in names})
         converted._validate_params()
         converted.__dict__.update(_copied(self))
         converted._no_improvement_count = 0
@@ -145,8 +277,8 @@ class ConversionMixin(FilesMixin):
             )
         import torch
 
-        network, home = self._fitted_network(), place_of(self.coefs_[0])
-        remaining = iter(map_arrays(home.to_numpy, self._parameters(network)))
+        network = self._fitted_network()
+        remaining = iter(map_nested(on_host, self._parameters(network)))
         modules = [
             _torch_module(torch.nn, layer, next(remaining) if layer.shapes() else {})
             for layer in network.layers
@@ -172,23 +304,10 @@ class ConversionMixin(FilesMixin):
         need_ndonnx()
         import ndonnx as ndx
 
-        network, home = self._fitted_network(), place_of(self.coefs_[0])
+        network = self._fitted_network()
         x = ndx.argument(shape=("N", self.n_features_in_), dtype=ndx.float32)
-        parameters = map_arrays(
-            lambda array: ndx.asarray(home.to_numpy(array).astype(np.float32)),
-            self._parameters(network),
-        )
-        z = outputs_of_members(ndx, network, parameters, x)
-        model = ndx.build({"X": x}, self._graph_outputs(ndx, network.objective, z))
-        write_file(Path(path), model.SerializeToString())
-
-
-def _kind_of_sklearn(kind: type[ConversionMixin]) -> type[BaseEstimator]:
-    """Return scikit-learn's class with the name of the estimator's class or of one of its bases."""
-    names = [base.__name__ for base in kind.__mro__ if issubclass(base, ConversionMixin)]
-    return next(
-        base for base in map(sklearn.neural_network.__dict__.get, names) if base is not None
-    )
+        parameters = map_nested(on_host, self._parameters(network))
+        write_graph(Path(path), network, parameters, {"X": x}, x, self._graph_outputs)
 
 
 def _copied(model: BaseEstimator) -> dict[str, object]:
@@ -202,31 +321,25 @@ def _copied(model: BaseEstimator) -> dict[str, object]:
 
 def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) -> "torch.nn.Module":
     """Return PyTorch's module for a layer, with the layer's parameters."""
+    if isinstance(layer, ActivationLayer):
+        return _torch_activation(nn, layer.function)
     if isinstance(layer, Dropout):
         return nn.Dropout(layer.rate)
     if isinstance(layer, Noise):  # PyTorch has no such module, and in evaluation it does nothing
         return nn.Identity()
-    if isinstance(layer, ActivationLayer):
-        return _torch_activation(nn, layer.function)
-    if type(layer) is Dense:
-        names = {"weight": parameters["W"].T, "bias": parameters["b"]}
-        module = nn.Linear(layer.inputs, layer.outputs)
-    elif not isinstance(layer, BatchNorm | LayerNorm):
-        raise ValueError(f"PyTorch has no module for {type(layer).__name__}; export with to_onnx")
-    else:
-        names = {"weight": parameters["gamma"], "bias": parameters["beta"]}
-        kind = nn.BatchNorm1d if isinstance(layer, BatchNorm) else nn.LayerNorm
-        module = kind(layer.features, eps=layer.epsilon)
     if isinstance(layer, BatchNorm):
-        module.momentum = layer.momentum
-        names |= {
-            "running_mean": parameters["running_mean"],
-            "running_var": parameters["running_variance"],
-        }
+        module = nn.BatchNorm1d(layer.features, layer.epsilon, layer.momentum)
+    elif isinstance(layer, LayerNorm):
+        module = nn.LayerNorm(layer.features, layer.epsilon)
+    else:
+        module = nn.Linear(*parameters["W"].shape)
     import torch
 
-    tensors = {name: torch.tensor(np.ascontiguousarray(array)) for name, array in names.items()}
-    module = module.to(next(iter(tensors.values())).dtype)
+    tensors = {
+        _TORCH_NAMES[name]: torch.tensor(np.ascontiguousarray(array.T))
+        for name, array in parameters.items()
+    }
+    module = module.to(tensors["weight"].dtype)
     module.load_state_dict(tensors, strict=False)  # BatchNorm1d counts its batches, too
     return module
 

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Annotated, Any, Self
 
 import numpy as np
+import sklearn.neural_network
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
@@ -162,6 +163,8 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     )
     class_weight: Annotated[ClassWeight, StrOptions({"balanced"}), dict, list, None] = None
 
+    _counterpart = sklearn.neural_network.MLPClassifier
+
     @takes_steps
     @fits
     def partial_fit(
@@ -286,6 +289,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
     """
 
     _metric = staticmethod(r2_score)
+    _counterpart = sklearn.neural_network.MLPRegressor
 
     @takes_steps
     @fits

@@ -84,6 +84,11 @@ class PenalizedMLP(MLP):
         """Return alpha, unless it is 0."""
         return () if self.alpha == 0.0 else (self.alpha,)
 
+    def evaluate(self, xp: Namespace, parameters: Parameters, x: Array) -> Array:
+        """Return outputs (batch, outputs) that predict the mean of the networks' predictions."""
+        z = super().evaluate(xp, parameters, x)
+        return average_of_members(xp, self.objective.targets, z) if z.ndim > 2 else z
+
     def loss_gradients_and_buffers(
         self,
         xp: Namespace,
@@ -128,14 +133,6 @@ def loss_and_outputs(
     sample_weight: Array | None,
 ) -> tuple[Array, Array]:
     """Return the loss () without the penalty, and the outputs (batch, outputs)."""
-    z = outputs_of_members(xp, network, parameters, x)
+    z = network.evaluate(xp, parameters, x)
     loss, _ = network.objective(xp, z, targets, sample_weight)
     return loss, z
-
-
-def outputs_of_members(
-    xp: Namespace, network: PenalizedMLP, parameters: Parameters, x: Array
-) -> Array:
-    """Return outputs (batch, outputs) that predict the mean of the networks' predictions."""
-    z = network.evaluate(xp, parameters, x)
-    return average_of_members(xp, network.objective.targets, z) if z.ndim > 2 else z

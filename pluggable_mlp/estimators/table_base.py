@@ -29,14 +29,13 @@ from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numbered
 from pluggable_mlp.data.values import Split, Task, as_targets
+from pluggable_mlp.estimators.convert import FilesMixin, described
 from pluggable_mlp.estimators.parameters import RandomState, fits, with_parameters
-from pluggable_mlp.estimators.saving import FilesMixin, described
 from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import predict_rows
@@ -287,7 +286,6 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         form = self.preparation_.form
         settings = self._settings(0).completed(Facts(self._task, bool(form.edges), False))
         self.network_ = settings.make_mlp(form, self.preparation_.outputs)
-        check_parameters(self.network_, weights)
         self.parameters_ = map_nested(self._place().asarray, weights)
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
