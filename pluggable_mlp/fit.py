@@ -157,7 +157,7 @@ class Fit:
             sample_weight=self._weights.get(part),
             backend=self.backend,
             dtype=settings.dtype,
-            scale=self.dataset.scale,
+            scale=self.preparation.scale_of(inputs),
             arithmetic=settings.arithmetic,
             class_weight=class_weight,
         )

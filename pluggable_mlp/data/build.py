@@ -1,6 +1,6 @@
 """Building a `Dataset` from the contents of a file: splitting it, fitting on the training part.
 
-How rows are prepared belongs in `preparation.py`, the rules that a `Dataset` keeps in `dataset.py`.
+How rows are prepared belongs in `preparation.py`.
 
 Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,) or (n, outputs).
 """
@@ -96,7 +96,7 @@ def build_dataset(
     Raises
     ------
     DataError
-        If the data are of another kind, or break a rule of `Dataset`.
+        If the data are of another kind.
     ValueError
         If there is no such task.
     """

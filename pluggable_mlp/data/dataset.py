@@ -1,4 +1,4 @@
-"""The `Dataset` that training takes: the rules for its arrays, and its hash.
+"""The `Dataset` that training takes, and its hash.
 
 Building one from the contents of a file belongs in `build.py`.
 
@@ -7,7 +7,7 @@ Shapes: n examples, inputs (n, features), targets (n,) or (n, outputs).
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,9 +16,9 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.data.values import Split, Task, check_finite
+from pluggable_mlp.data.values import Split, Task
 from pluggable_mlp.hashing import sha256_of
-from pluggable_mlp.lazy import LazyArray, blocks
+from pluggable_mlp.lazy import blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
@@ -59,14 +59,9 @@ class Dataset:
     block_size : int, default 0
         How many examples a block has if they are to be read a block at a time, else 0.
 
-    Raises
-    ------
-    DataError
-        If an array breaks one of these rules.
-
     See Also
     --------
-    load_dataset
+    load_dataset : Checks all this.
 
     Examples
     --------
@@ -87,26 +82,6 @@ class Dataset:
     test_share: float | None = None
     validation_share: float | None = None
     block_size: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})
-        if "train" not in self.splits:
-            fault = f"has the splits {', '.join(self.splits) or 'none'}"
-            raise DataError(self.name, fault, "give it one named train, too")
-        labels = self.class_labels
-        if labels is not None and (len(labels) < 2 or np.unique(labels).tolist() != [*labels]):
-            fault = f"class_labels is {labels}"
-            raise DataError(self.name, fault, "give the labels of two classes or more, increasing")
-        if self.scale is not None and math.frexp(self.scale)[0] != 0.5:
-            raise DataError(self.name, f"scale is {self.scale}", "give a power of two")
-        floats = ("float32", "float64")
-        for part, (inputs, targets) in self.splits.items():
-            self._check(part, "inputs", inputs, floats if self.scale is None else ("uint8",), (2,))
-            if labels is None:
-                self._check(part, "targets", targets, ("int64", *floats), (1, 2))
-            else:
-                self._check(part, "targets", targets, ("int64",), (1,))
-            self._check_targets(part, targets, len(inputs))
 
     @property
     def task(self) -> Task:
@@ -143,32 +118,6 @@ class Dataset:
     def labels_of(self, indices: Array) -> Array:
         """Return the source's labels of class indices (n,): int64, or texts."""
         return np.asarray(self.class_labels)[indices]
-
-    def _check(
-        self, part: str, kind: str, values: Array, dtypes: Collection[str], axes: Collection[int]
-    ) -> None:
-        """Raise DataError unless an array is finite, of these dtypes, and like training's."""
-        if not isinstance(values, np.ndarray | LazyArray):
-            fault = f"the {part} {kind} are of type {type(values).__name__}"
-            raise DataError(self.name, fault, "give NumPy arrays")
-        like = getattr(self.train, kind)
-        is_like = values.dtype == like.dtype and values.shape[1:] == like.shape[1:]
-        is_usable = values.dtype in dtypes and values.ndim in axes and 0 not in values.shape
-        if not (is_like and is_usable):
-            fault = f"the {part} {kind} are {values.dtype} of shape {values.shape}"
-            raise DataError(self.name, fault, f"give all splits {' or '.join(dtypes)} of one shape")
-        check_finite(self.name, part, kind, values)
-
-    def _check_targets(self, part: str, targets: Array, examples: int) -> None:
-        fault, low, high = f"the {part} targets", targets.min(), targets.max()
-        if len(targets) != examples:
-            raise DataError(self.name, f"{fault} are {len(targets)}", f"give {examples}, as inputs")
-        if self.class_labels is not None and not 0 <= low <= high < self.outputs:
-            fault = f"{fault} go from {low} to {high}"
-            raise DataError(self.name, fault, f"number the classes 0 to {self.outputs - 1}")
-        if self.multilabel and not np.isin(targets, (0, 1)).all():
-            remedy = "for task multilabel give 0 for no and 1 for yes"
-            raise DataError(self.name, f"{fault} are not all 0 or 1", remedy)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the data, in hexadecimal: the same on every machine.

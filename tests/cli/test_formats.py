@@ -103,3 +103,15 @@ def test_what_is_trained_on_is_what_arrays_would_be(told, tmp_path, name):
             )
         )
     assert found[0] == found[1]
+
+
+def test_values_may_be_tested_beside_pixels(told, tmp_path):
+    """They have no unit, whatever the training part has."""
+    losses = []
+    for name, images in {"bytes": IMAGES["test"], "values": IMAGES["test"] / 256}.items():
+        pairs = arrays(("train", "test")) | {"X_test": images}
+        np.savez(tmp_path / f"{name}.npz", **pairs)
+        given = ("--data", tmp_path / f"{name}.npz", "--output", tmp_path / name)
+        assert told("train", *PIXELS[2:], *given).code == 0
+        losses.append(content(tmp_path / name, "summary.json")["test_loss"])
+    assert losses[0] == losses[1]
