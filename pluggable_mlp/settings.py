@@ -151,17 +151,13 @@ class Settings(Options):
                 shown.append(f"{name} {written(values[name] or 'none')}{instead}")
         return f"recipe {self.recipe}: {', '.join(shown)}"
 
-    def load_dataset(
-        self, preparation: "Preparation | None" = None, in_files: bool = False
-    ) -> "Dataset":
+    def load_dataset(self, preparation: "Preparation | None" = None) -> "Dataset":
         """Return the data for the given task, or else that of the loss or of the targets.
 
         Parameters
         ----------
         preparation : Preparation, optional
             A saved one, to be applied; by default one is fitted.
-        in_files : bool, default False
-            As for `pluggable_mlp.data.load_dataset`.
 
         Raises
         ------
@@ -171,7 +167,7 @@ class Settings(Options):
         from pluggable_mlp.data.load import read_dataset
 
         self.check_components()
-        return read_dataset(self.data_options(), preparation, in_files=in_files)
+        return read_dataset(self.data_options(), preparation)
 
     def data_options(self, **known: object) -> "Settings":
         """Return these settings as `DataOptions`, with the task and the scaling of targets.

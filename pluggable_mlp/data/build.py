@@ -58,8 +58,6 @@ def build_dataset(
     options: DataOptions,
     preparation: Preparation | None = None,
     origin: Mapping[str, Any] = _UNKNOWN,
-    *,
-    in_files: bool = False,
 ) -> Dataset:
     """Convert the contents of a file to a `Dataset`.
 
@@ -90,8 +88,6 @@ def build_dataset(
         What else is known: `scale`, the value of one unit of a pixel; of a table the `target_names`
         and the `header` as in `Preparation`, `categorical`, columns of numbers that are
         categories, and `groups` (n,), the group of each row, which is not divided.
-    in_files : bool, default False
-        As for `load_dataset`.
 
     Raises
     ------
@@ -102,7 +98,7 @@ def build_dataset(
     """
     block_size, name = options.block_size, source_of(options.data)
     needed = needs_blocks((split.inputs for split in splits.values()), block_size)
-    splits = keep_on_disk(splits, block_size, in_files)
+    splits = keep_on_disk(splits, block_size)
     task = options.task if preparation is None else preparation.task
     if task is None:
         task = values.find_task(name, splits["train"].targets)

@@ -26,7 +26,6 @@ def load_dataset(
     task: Task | None = None,
     *,
     preparation: "Preparation | None" = None,
-    in_files: bool = False,
     **options: Any,
 ) -> Dataset:
     """Load a data set by its name or its path, or take one from a data frame.
@@ -50,9 +49,6 @@ def load_dataset(
         The preparation of an earlier data set, which replaces the task, the target, the scalings,
         the header, the encoding and the decimal mark.  By default one is fitted on the training
         part.
-    in_files : bool, default False
-        Whether the inputs of .npy and IDX files of any size stay on disk, without blocks: for
-        processes that each read the rows that they need.
     **options
         Those of `pluggable-mlp train` that are listed below.
 
@@ -126,12 +122,10 @@ def load_dataset(
         values["header"] = "yes" if values["header"] else "no"
     for name in values.keys() - {"test"}:  # which may be a data frame
         convert(name, values[name], fields[name].annotation)
-    return read_dataset(DataOptions(data=spec, **values), preparation, in_files=in_files)
+    return read_dataset(DataOptions(data=spec, **values), preparation)
 
 
-def read_dataset(
-    options: "DataOptions", preparation: "Preparation | None" = None, *, in_files: bool = False
-) -> Dataset:
+def read_dataset(options: "DataOptions", preparation: "Preparation | None" = None) -> Dataset:
     """Return the data set that options describe, as `load_dataset` does."""
     from pluggable_mlp.data.build import build_dataset
 
@@ -140,23 +134,19 @@ def read_dataset(
         raise DataError(source_of(options.data), "has a test part of its own", "leave --test out")
     if options.test is not None and options.test_share is not None:
         raise DataError(options.test, "is all for testing", "leave --test-share out")
-    dataset = build_dataset(splits, options, preparation, origin, in_files=in_files)
+    dataset = build_dataset(splits, options, preparation, origin)
     if options.test is None:
         return dataset
     fitted = dataset.preparation
     assert fitted is not None
-    part = load_for_testing(fitted, options.test, options.block_size, in_files=in_files)
+    part = load_for_testing(fitted, options.test, options.block_size)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     whole = {**dataset.splits, "test": part}
     return replace(dataset, splits=whole, preparation=counted, test_share=None)
 
 
 def load_for_testing(
-    preparation: "Preparation",
-    data: Any,
-    block_size: int | None = None,
-    *,
-    in_files: bool = False,
+    preparation: "Preparation", data: Any, block_size: int | None = None
 ) -> Split:
     """Return the test part of other data, or all if they have none, prepared as in training.
 
@@ -169,7 +159,7 @@ def load_for_testing(
     from pluggable_mlp.options import DataOptions
 
     splits, _ = load_source(DataOptions(data=data), preparation)
-    splits, name = keep_on_disk(splits, block_size, in_files), source_of(data)
+    splits, name = keep_on_disk(splits, block_size), source_of(data)
     split = matched(name, "new", splits.get("test", splits["train"]), preparation.task)
     return preparation.apply(name, split, block_size)
 

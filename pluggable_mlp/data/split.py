@@ -210,9 +210,9 @@ def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
     return size > LARGEST_IN_MEMORY
 
 
-def keep_on_disk(splits: Splits, block_size: int | None, in_files: bool = False) -> Splits:
-    """Return splits whose inputs stay in their files, if requested or if they need blocks."""
-    if not (in_files or needs_blocks((split.inputs for split in splits.values()), block_size)):
+def keep_on_disk(splits: Splits, block_size: int | None) -> Splits:
+    """Return splits whose inputs stay in their files if they need blocks."""
+    if not needs_blocks((split.inputs for split in splits.values()), block_size):
         return splits
     return {part: Split(in_file(inputs), targets) for part, (inputs, targets) in splits.items()}
 

@@ -79,7 +79,6 @@ def resumed_run(
         settings,
         config["data_sha256"],
         preparation if checkpoint else None,  # a run that starts over is fitted again, too
-        in_files=communicator is not None,
     )
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
     run = Run(settings, backend_of_process(spec, communicator), data, communicator)

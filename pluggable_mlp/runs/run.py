@@ -55,7 +55,7 @@ class Run(Fit):
         communicator: Communicator | None = None,
     ) -> None:
         if data is None:
-            data = settings.load_dataset(in_files=communicator is not None)
+            data = settings.load_dataset()
         super().__init__(settings, backend, data, communicator)
         self._test = self._examples("test") if "test" in data.splits else None
         self._tested: tuple[int, dict[str, float]] = (0, {})

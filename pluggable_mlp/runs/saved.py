@@ -138,10 +138,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def load_own_data(
-    settings: "Settings",
-    data_sha256: str,
-    preparation: Preparation | None = None,
-    in_files: bool = False,
+    settings: "Settings", data_sha256: str, preparation: Preparation | None = None
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
@@ -153,8 +150,6 @@ def load_own_data(
         The hash of the data in training.
     preparation : Preparation, optional
         That of the run, to be applied; by default one is fitted, as in training.
-    in_files : bool, default False
-        As for `load_dataset`.
 
     Raises
     ------
@@ -163,7 +158,7 @@ def load_own_data(
     """
     try:
         with warnings.catch_warnings(action="ignore", category=DataWarning):  # training gave them
-            dataset = settings.load_dataset(preparation, in_files)
+            dataset = settings.load_dataset(preparation)
     except DataError as error:
         raise error.or_else(_WHERE) from None
     if dataset.sha256() != data_sha256:

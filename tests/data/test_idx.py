@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, load_dataset
-from pluggable_mlp.lazy import StoredArray
 
 IMAGES = b"\0\0\x08\x03" + b"\0\0\0\x04\0\0\0\x02\0\0\0\x03" + bytes(range(200, 224))
 LABELS = b"\0\0\x08\x01" + b"\0\0\0\x04" + b"\2\0\1\2"
@@ -40,15 +39,6 @@ def test_a_folder_is_read(tmp_path, packing, check_rules):
     assert dataset.train.targets.tolist() == [2, 0, 1, 2]
     assert (dataset.scale, dataset.outputs) == (1 / 256, 3)
     assert dataset.name == str(tmp_path / "data")
-
-
-def test_rows_of_a_plain_file_are_read_when_they_are_taken(tmp_path, packing):
-    folder = write_folder(tmp_path / "data", FILES, *packing)
-    whole, left = (load_dataset(folder, in_files=asked) for asked in (False, True))
-    assert isinstance(whole.train.inputs, np.ndarray)
-    assert isinstance(left.train.inputs, np.ndarray if packing[1] else StoredArray)
-    assert left.train.inputs[1:3].tolist() == whole.train.inputs[1:3].tolist()
-    assert (left.sha256(), left.block_size) == (whole.sha256(), 0)
 
 
 @pytest.mark.parametrize("name", FILES)
