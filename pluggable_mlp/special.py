@@ -174,17 +174,21 @@ def _softplus(xp: Namespace, x: Array) -> Array:
     return y
 
 
-def tanh_of_softplus(xp: Namespace, x: Array) -> Array:
-    """Return tanh(log(1 + exp(x))), of the shape of x: n / (n + 2), n = e (e + 2), e = exp(x)."""
+def tanh_of_softplus(xp: Namespace, x: Array) -> tuple[Array, Callable[[], Array]]:
+    """Return tanh(log(1 + exp(x))), of the shape of x, and a function () -> sigmoid(x).
+
+    With e = exp(x) and n = e (e + 2) they are n / (n + 2) and e / (e + 1).
+    """
     if own(xp, "softplus") is not None:  # which rounds almost once
-        return xp.tanh(softplus(xp, x))
-    return in_one_kernel(xp, _tanh_of_softplus, x)
+        return xp.tanh(softplus(xp, x)), partial(sigmoid, xp, x)
+    t, e = in_one_kernel(xp, _tanh_of_softplus, x)
+    return t, lambda: e / (e + 1.0)
 
 
-def _tanh_of_softplus(xp: Namespace, x: Array) -> Array:
+def _tanh_of_softplus(xp: Namespace, x: Array) -> tuple[Array, Array]:
     e = xp.exp(xp.minimum(x, 20.0))  # 1 to the last bit from there on
     n = e * (e + 2.0)
-    return n / (n + 2.0)
+    return n / (n + 2.0), e
 
 
 def erf(xp: Namespace, x: Array) -> Array:

@@ -77,7 +77,7 @@ def test_the_reproducible_tanh_of_softplus_rounds_each_of_the_two(backend, dtype
     library = InArithmetic("reproducible", backend)
     x = np.random.default_rng(0).normal(scale=5.0, size=200).astype(dtype)
     xp, x = library.xp, library.asarray(x)
-    one, two = special.tanh_of_softplus(xp, x), xp.tanh(special.softplus(xp, x))
+    (one, _), two = special.tanh_of_softplus(xp, x), xp.tanh(special.softplus(xp, x))
     assert library.to_numpy(one).tobytes() == library.to_numpy(two).tobytes()
 
 

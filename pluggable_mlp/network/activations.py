@@ -46,12 +46,12 @@ def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = max(x, 0); dx = dy where x > 0, else 0 (the subgradient 0 at x = 0)."""
-
-    def backward(dy: Array) -> Array:
-        return special.where_positive(xp, x, dy)
-
     y = xp.maximum(x, 0.0)
     y += 0.0  # libraries differ in the sign of the maximum of 0 and -0
+
+    def backward(dy: Array) -> Array:
+        return special.where_positive(xp, y, dy)
+
     return y, backward
 
 
@@ -254,13 +254,12 @@ def mish(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     Misra, "Mish: a self regularized non-monotonic activation function" (BMVC 2020).  From
     tanh' = 1 - tanh² and softplus' = sigmoid, t' = (1 - t²) sigmoid(x): y' = t + x t'.
     """
-    c = xp.maximum(x, -800.0)  # exp(-800) is zero in float64, too
-    t = special.tanh_of_softplus(xp, x)
+    t, sigmoid_of_x = special.tanh_of_softplus(xp, x)
 
     def backward(dy: Array) -> Array:
-        return (t + c * (1.0 - t * t) * special.sigmoid(xp, x)) * dy
+        return (t + x * (1.0 - t * t) * sigmoid_of_x()) * dy
 
-    return c * t, backward
+    return x * t, backward
 
 
 @dataclass(frozen=True)
