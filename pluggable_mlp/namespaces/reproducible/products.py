@@ -40,7 +40,6 @@ the kind of the operands alone (never on data, k or device):
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
-from operator import iadd
 from threading import Event
 from typing import TypeAlias
 
@@ -268,7 +267,10 @@ def _sum_of_products(left: Operand, right: Operand) -> Array:
                 rows = right.stacked[..., : (reach - i) * n, :]
                 with_all[i] = _exact_product(xp, rows, transpose(a[i]), unit)
             term = transpose(with_all[i][..., j * n : (j + 1) * n, :])
-        r = term if r is None else iadd(r, term)
+        if r is None:
+            r = term
+        else:
+            r += term
     return r
 
 
