@@ -7,9 +7,8 @@ and the initial weights.  The solvers are in `solvers.py`.
 import math
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import wraps
-from inspect import get_annotations
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
@@ -116,19 +115,18 @@ def with_parameters(kind: type[Kind]) -> type[Kind]:
 
     scikit-learn checks the constraints beside the types, including those of the bases.
     """
-    estimator = dataclass(eq=False, repr=False)(kind)
+    estimator: Any = dataclass(eq=False, repr=False)(kind)
     estimator._parameter_constraints = {
-        name: [*annotation.__metadata__]
-        for base in reversed(estimator.__mro__)
-        for name, annotation in get_annotations(base).items()
-        if hasattr(annotation, "__metadata__")
+        field.name: [*field.type.__metadata__]
+        for field in fields(estimator)
+        if hasattr(field.type, "__metadata__")
     }
     estimator.__init__.__annotations__ = {  # for readers of its signature
         name: getattr(annotation, "__origin__", annotation)
         for name, annotation in estimator.__init__.__annotations__.items()
         if name != "return"
     }
-    return estimator
+    return kind
 
 
 @with_parameters
@@ -194,10 +192,13 @@ class EstimatorParameters(BaseEstimator):
     def _network(self, inputs: int, outputs: int, loss: Loss) -> PenalizedMLP:
         """Return the network that the parameters describe."""
         activation = self.activation
+        widths = np.atleast_1d(self.hidden_layer_sizes).tolist()
+        if min(widths, default=1) <= 0:
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
         if isinstance(activation, list | tuple):  # a pair of functions stays one
             activation = type(activation)(map(_own_name, activation))
         return PenalizedMLP(
-            [inputs, *_hidden_widths(self.hidden_layer_sizes), outputs],
+            [inputs, *widths, outputs],
             activation=_own_name(activation),
             loss=loss,
             dropout=self.dropout,
@@ -356,16 +357,6 @@ class FittedMLP(EstimatorParameters, ABC):
     def _print(self, message: str) -> None:
         if self.verbose:
             print(message)
-
-
-def _hidden_widths(hidden_layer_sizes: Widths) -> list[int]:
-    """Return the widths of the hidden layers, or raise as scikit-learn does."""
-    if isinstance(hidden_layer_sizes, int | np.integer):
-        return [int(hidden_layer_sizes)]
-    widths = list(hidden_layer_sizes)
-    if np.any(np.asarray(widths) <= 0):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
-    return widths
 
 
 def _own_name(activation: Any) -> Any:

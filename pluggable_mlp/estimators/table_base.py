@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_random_state, column_or_1d
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -221,16 +221,16 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             raise ValueError("X has n_samples = 1, expected two rows or more")
         targets = self._targets(frame, y, is_new=True)
         checked = check_sample_weight(len(frame), sample_weight, "float64")
-        if checked is not None and checked.min() < 0.0:
-            raise ValueError(f"sample_weight holds {checked.min():g}, expected at least 0")
-        rows = {"train": np.ones(len(frame), np.bool_)}
-        if eval_set is None and self.validation_fraction:
-            chosen = self._chosen(targets, settings.seed, groups)
-            rows = {"train": ~chosen, "validation": chosen} if chosen.any() else rows
+        rows = self._rows(targets, settings.seed, groups, is_divided=eval_set is None)
         parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
         weights = {name: None if checked is None else checked[mask] for name, mask in rows.items()}
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
-        self._refuse_zeros(weights)
+        for name, value in weights.items():
+            if value is not None and not (value >= np.finfo(self.dtype).smallest_normal).any():
+                raise ValueError(
+                    f"sample_weight is 0 in all rows of the {name} part, expected one above 0: "
+                    "take another random_state, or give the validation part by eval_set"
+                )
         dataset = build_dataset(
             parts,
             settings.data_options(
@@ -258,25 +258,21 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         targets = as_targets("eval_set", "validation", targets, self._task)
         return preparation.apply("eval_set", Split(frame, targets), block_size=1)
 
-    def _chosen(self, targets: Array, seed: int, groups: Any) -> Array:
-        """Return which rows (n,) are kept for validation."""
+    def _rows(
+        self, targets: Array, seed: int, groups: Any, *, is_divided: bool
+    ) -> dict[str, Array]:
+        """Return which rows (n,) each part has."""
         if groups is not None:
-            checked = check_targets(self, targets, groups, numeric=False, name="groups")
-            groups = numbered(column_or_1d(checked).tolist())
-        share, rows = float(self.validation_fraction), len(targets)
-        classes = targets if self._task == "classification" else np.zeros(rows, np.int64)
-        return choose_usual_validation("X", classes, seed, share, groups)
-
-    def _refuse_zeros(self, weights: dict[str, Array | None]) -> None:
-        """Raise ValueError if every row of a part has weight 0."""
-        for name, value in weights.items():
-            if value is not None and not (value >= np.finfo(self.dtype).smallest_normal).any():
-                part = {"train": "training"}.get(name, name)
-                raise ValueError(
-                    f"sample_weight is 0 in all {len(value)} rows of the {part} part "
-                    f"(validation_fraction={self.validation_fraction}), expected one above 0; take "
-                    "another random_state or validation_fraction=0, or give rows by eval_set"
-                )
+            groups = check_targets(self, targets, groups, numeric=False, name="groups")
+            if groups.ndim > 1:
+                raise ValueError(f"groups has shape {groups.shape}, expected ({len(targets)},)")
+            groups = numbered(groups.tolist())
+        share = float(self.validation_fraction)
+        if not (is_divided and share):
+            return {"train": np.ones(len(targets), np.bool_)}
+        classes = targets if self._task == "classification" else np.zeros(len(targets), np.int64)
+        chosen = choose_usual_validation("X", classes, seed, share, groups)
+        return {"train": ~chosen, "validation": chosen} if chosen.any() else {"train": ~chosen}
 
     def _weights_to_save(self) -> Any:
         return self.parameters_

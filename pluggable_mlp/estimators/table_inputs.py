@@ -5,7 +5,6 @@
 Shapes: n rows, a column is (n,).
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -79,8 +78,7 @@ def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) ->
 
 
 def _is_frame(X: Any) -> bool:
-    if not find_spec("narwhals"):
-        return False
+    require("polars", "tables", "X: is a table, and tables are read")
     from narwhals.dependencies import is_into_dataframe
 
     return bool(is_into_dataframe(X))
@@ -97,7 +95,6 @@ def _categorical_columns(X: Any) -> set[int]:
 
 def _table_of(array: NDArray[Any]) -> Any:
     """Return an array (n, features) as columns of polars."""
-    require("polars", "tables", "X: is a table, and tables are read")
     import polars
 
     if array.dtype.kind in "iufb":

@@ -169,8 +169,6 @@ def check_targets(
         targets = column_or_1d(targets, warn=True)
     if numeric and targets.dtype.kind in "mM":
         raise ValueError(f"y holds dates or times ({targets.dtype}), expected numbers")
-    if numeric and targets.dtype.kind == "O":
-        targets = targets.astype(np.float64)
     check_consistent_length(np.empty(X.shape[0]), targets)
     return targets
 
@@ -209,8 +207,6 @@ def check_same_place(estimator: object, X: Array, fitted: Array, method: str) ->
     ValueError
         In the words of scikit-learn's `check_same_namespace`.
     """
-    if not on_device(X) and not on_device(fitted):
-        return
     place, expected = place_of(X), place_of(fitted)
     if (place.name, place.device) == (expected.name, expected.device):
         return

@@ -71,8 +71,19 @@ def test_targets_of_another_length_are_refused(model, y):
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
 def test_negative_weights_are_refused(fraction):
     weights = np.where(np.arange(N) == 7, -2.0, 1.0)
-    with pytest.raises(ValueError, match="sample_weight holds -2, expected at least 0"):
+    with pytest.raises(ValueError, match="sample_weight holds negative numbers, NaN or infinity"):
         TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
+
+
+@pytest.mark.parametrize("how", [{"validation_fraction": 0}, {"eval_set": (frame(), PRICES)}, {}])
+def test_groups_are_checked(how):
+    """Also where no rows are drawn for validation."""
+    fraction = how.pop("validation_fraction", 0.2)
+    model = TableRegressor(**QUICK, validation_fraction=fraction)
+    with pytest.raises(ValueError, match=rf"groups has shape \({N}, 2\), expected \({N},\)"):
+        model.fit(frame(), PRICES, groups=np.ones((N, 2)), **how)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(frame(), PRICES, groups=np.ones(N - 1), **how)
 
 
 def test_labels_of_pandas_may_be_nullable_and_none_may_be_missing():
