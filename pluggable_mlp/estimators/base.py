@@ -9,7 +9,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, DType, Namespace, Nested, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.rounding import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin, described
@@ -23,9 +23,9 @@ from pluggable_mlp.estimators.validation import (
     check_sample_weight,
     check_targets,
     check_X,
+    computed_at_X,
     host_copy,
     moved,
-    moved_tree,
     namespace_for,
     place_of,
 )
@@ -124,13 +124,16 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         weights = self._weights(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
-        self._begin(network, home, dtype if first else None)
-        initial = self._parameters(network)
-        place, moved_data = self._placed(home, (X, targets, weights))
-        with on_device_of(moved_data[0]):
-            xp = namespace_for(self.arithmetic, place, moved_data[0])
-            x, *others = (None if array is None else _wrapped(xp, array) for array in moved_data)
-            examples = Examples(x, others[0], moved_data[0].dtype, None, others[1])
+        if first:
+            self.t_ = 0
+        parameters = self._initial(network, dtype) if first else self._parameters(network)
+        initial = moved(parameters, home)
+        self._keep(initial)
+        place, data = self._placed(home, (X, targets, weights))
+        with on_device_of(data[0]):
+            xp = namespace_for(self.arithmetic, place, data[0])
+            x, *others = (None if array is None else _wrapped(xp, array) for array in data)
+            examples = Examples(x, others[0], data[0].dtype, None, others[1])
             truth = targets, sample_weight
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:
@@ -148,7 +151,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
     ) -> None:
         """Warn if reproducible products treat many numbers in the data or weights as 0."""
         lost = LostNumbers(xp, examples)
-        counts = lost.counts(moved_tree(self._parameters(network), place))
+        counts = lost.counts(moved(self._parameters(network), place))
         numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
         lost.warn(numbers, stacklevel=OF_THE_CALLER)
 
@@ -192,26 +195,14 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         self.out_activation_ = _LINKS[network.objective.targets]
         return network
 
-    def _begin(self, network: PenalizedMLP, home: Backend, dtype: str | None) -> None:
-        """Initialize the attributes before the first step, or move those of a fitted model.
-
-        `dtype` is None for a fitted model.
-        """
-        if dtype is None:
-            self._keep(moved_tree(self._parameters(network), home))
-            return
-        self.n_iter_ = self.t_ = 0
-        start = self._initial_parameters(network, self._random_state, dtype)
-        self._keep(map_arrays(home.asarray, start))
-
-    def _placed(self, home: Backend, data: tuple[Array, ...]) -> tuple[Backend, list[Array]]:
+    def _placed(self, home: Backend, data: Nested) -> tuple[Backend, Nested]:
         """Return the backend on which to train, and the data there."""
         place = home
         if self.backend is not None or self.device is not None:
             name = self.backend or home.name
             with on_device_of(data[0]):  # making a backend may change the current device
                 place = get_backend(name if self.device is None else f"{name}:{self.device}")
-        return place, [None if array is None else moved(array, place) for array in data]
+        return place, moved(data, place)
 
     def _refuse_divergence(self, home: Backend) -> None:
         xp, arrays = home.xp, (*self.coefs_, *self.intercepts_)
@@ -223,22 +214,31 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
                 "values and need to be preprocessed."
             )
 
-    def _outputs(self, X: object, method: str) -> tuple[Namespace, Loss, Array]:
-        """Return X's namespace, the loss, and the network's outputs z (examples, outputs) for X."""
+    def _outputs(self, X: object, name: str, method: str | None = None) -> Array:
+        """Return the loss's "predict" or "predict_proba" for X; errors name the method called."""
         check_is_fitted(self)
         rows = check_X(self, X, reset=False)
-        check_same_place(self, rows, self.coefs_[0], method)
+        check_same_place(self, rows, self.coefs_[0], method or name)
         place = place_of(rows)
         rows = _cast(place.xp, rows, self.coefs_[0].dtype)
         network = self._fitted_network()
         xp = namespace_for(self.arithmetic, place, rows)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
-            z = network.evaluate(xp, parameters, _wrapped(xp, rows))
-        return xp, network.objective, z
+            return unwrapped(network.outputs(name, xp, parameters, _wrapped(xp, rows)))
 
-    def _score(self, predicted: Array, y: object, sample_weight: object) -> float:
-        """Return scikit-learn's score of predictions, computed on the host."""
+    @computed_at_X
+    def score(self, X: object, y: object, sample_weight: object = None) -> float:
+        """Return the accuracy of `predict(X)`, or R² for numbers.
+
+        With several labels an example is right if all are; R² is the mean over the outputs.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        """
+        predicted = self.predict(X)
         weights = check_sample_weight(predicted.shape[0], sample_weight, "float64")
         return float(self._metric(host_copy(y), host_copy(predicted), sample_weight=weights))
 

@@ -33,7 +33,6 @@ from pluggable_mlp.estimators.validation import (
     weights_by_index,
 )
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
@@ -159,10 +158,8 @@ class ClassifierBase(BaseMLP):
         is_number = on_device(self.classes_) or self.classes_.dtype.kind in "biuf"
         return moved(self.classes_, place) if is_number else self.classes_
 
-    def _probabilities(self, X: object, method: str) -> Array:
-        loss: Any
-        xp, loss, z = self._outputs(X, method)
-        p = unwrapped(loss.predict_proba(xp, z))
+    def _probabilities(self, X: object, method: str | None = None) -> Array:
+        p = self._outputs(X, "predict_proba", method)
         return self._by_class(array_namespace(p), p)
 
 

@@ -21,7 +21,6 @@ from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.objective import scaled
 from pluggable_mlp.estimators.parameters import ClassWeight, fits, with_parameters
 from pluggable_mlp.estimators.validation import computed_at_X
-from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import LOSSES
 
@@ -196,8 +195,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         X : array (examples, features)
             In the library and on the device of the X of `fit`.
         """
-        xp, loss, z = self._outputs(X, "predict")
-        return self._labels(unwrapped(loss.predict(xp, z)))
+        return self._labels(self._outputs(X, "predict"))
 
     @computed_at_X
     def predict_proba(self, X: object) -> LibraryArray:
@@ -208,7 +206,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         X : array (examples, features)
             In the library and on the device of the X of `fit`.
         """
-        return self._probabilities(X, "predict_proba")
+        return self._probabilities(X)
 
     @computed_at_X
     def predict_log_proba(self, X: object) -> LibraryArray:
@@ -223,16 +221,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         with np.errstate(divide="ignore"):
             return array_namespace(probabilities).log(probabilities)
 
-    @computed_at_X
-    def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """Return the accuracy of `predict(X)`: the share of examples with all labels right.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        """
-        return self._score(self.predict(X), y, sample_weight)
+    score = BaseMLP.score
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -317,20 +306,10 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
         X : array (examples, features)
             In the library and on the device of the X of `fit`.
         """
-        xp, loss, z = self._outputs(X, "predict")
-        predicted = unwrapped(loss.predict(xp, z))
+        predicted = self._outputs(X, "predict")
         return predicted[:, 0] if self.n_outputs_ == 1 else predicted
 
-    @computed_at_X
-    def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """Return R² of `predict(X)`, the mean over the outputs.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        """
-        return self._score(self.predict(X), y, sample_weight)
+    score = BaseMLP.score
 
     def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         self._outputs_of_y = 1 if y.ndim == 1 else y.shape[1]

@@ -8,7 +8,7 @@ import math
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import wraps
+from functools import partial, wraps
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
@@ -19,7 +19,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays
 from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.validation import Method, moved_tree, place_of
+from pluggable_mlp.estimators.validation import Method, moved, place_of
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import Initializer
@@ -242,9 +242,7 @@ class EstimatorParameters(BaseEstimator):
         """Return whether the rate follows this rule: as in scikit-learn, only that of sgd does."""
         return self.solver == "sgd" and self.learning_rate == learning_rate
 
-    def _initial_parameters(
-        self, network: PenalizedMLP, random_state: np.random.RandomState, dtype: str
-    ) -> Parameters:
+    def _initial(self, network: PenalizedMLP, dtype: str) -> Parameters:
         """Return fresh NumPy arrays: scikit-learn's, from the same random numbers.
 
         Those of several members are drawn one member after the other.  W (in, out) and b (out,) are
@@ -258,17 +256,17 @@ class EstimatorParameters(BaseEstimator):
         ) -> dict[str, Array]:
             assert initializer is None  # no layer of these networks has its own
             bound = math.sqrt(factor / sum(shapes["W"]))
-            return {name: random_state.uniform(-bound, bound, shapes[name]) for name in ("W", "b")}
+            uniform = self._random_state.uniform
+            return {name: uniform(-bound, bound, shapes[name]) for name in ("W", "b")}
 
         members = [
             [layer.initial(draw) for layer in network.layers if layer.shapes()]
             for _ in range(self.n_members)
         ]
 
-        def joined(*arrays: Array) -> Array:
-            return np.asarray(np.stack(arrays) if arrays[1:] else arrays[0], dtype=dtype)
-
-        return map_arrays(joined, *members)
+        if self.n_members == 1:
+            return map_arrays(partial(np.asarray, dtype=dtype), members[0])
+        return map_arrays(lambda *arrays: np.stack(arrays).astype(dtype), *members)
 
 
 class FittedMLP(EstimatorParameters, ABC):
@@ -311,31 +309,26 @@ class FittedMLP(EstimatorParameters, ABC):
 
     def _parameters(self, network: PenalizedMLP) -> Parameters:
         """Return the parameters in the order of the network's layers."""
-        arrays = iter(zip(self.coefs_, self.intercepts_, strict=True))
-        norms = iter(getattr(self, "norms_", []))  # who sets `coefs_` by hand may know of none
-        shapes = [layer.shapes() for layer in network.layers if layer.shapes()]
-        parameters = [
-            dict(zip("Wb", next(arrays, ()), strict=False)) if "W" in sizes else next(norms, {})
-            for sizes in shapes
-        ]
+        norms = getattr(self, "norms_", [])  # who sets `coefs_` by hand may know of none
         members = (self.n_members,) if self.n_members > 1 else ()
-        shapes_here = [
-            {name: tuple(array.shape) for name, array in layer.items()} for layer in parameters
-        ]
-        expected = [{name: (*members, *sizes[name]) for name in sizes} for sizes in shapes]
-        if shapes_here != expected or [*arrays, *norms]:
+        sizes = (*(W.shape[-2] for W in self.coefs_), self.coefs_[-1].shape[-1])
+        names = [shapes.keys() for shapes in network.shapes if "W" not in shapes]
+        fitted = sizes, tuple(self.coefs_[0].shape[:-2]), [layer.keys() for layer in norms]
+        if fitted != (network.sizes, members, names):
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r}, norm={self.norm!r}, "
                 f"n_members={self.n_members} and loss={self.loss!r} describe another network than "
-                f"the fitted one of sizes "
-                f"{[*(W.shape[-2] for W in self.coefs_), self.coefs_[-1].shape[-1]]}; fit it "
-                "again, with warm_start=False"
+                f"the fitted one of sizes {[*sizes]}; fit it again, with warm_start=False"
             )
-        return parameters
+        dense, others = zip(self.coefs_, self.intercepts_, strict=True), iter(norms)
+        return [
+            dict(zip("Wb", next(dense), strict=True)) if "W" in shapes else next(others)
+            for shapes in network.shapes
+        ]
 
     def _keep_at_home(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters, moved here if they are in another place."""
-        self._keep(moved_tree(parameters, place_of(self.coefs_[0])))
+        self._keep(moved(parameters, place_of(self.coefs_[0])))
 
     def _list_of_callbacks(self) -> list[Callback]:
         """Return the callbacks, or raise a TypeError."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from pluggable_mlp.arrays import Namespace, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP, SteppedRate
-from pluggable_mlp.estimators.validation import moved_tree, place_of
+from pluggable_mlp.estimators.validation import moved, place_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.mlp import loss_gradients_and_buffers
@@ -78,7 +78,7 @@ class SolversMixin(FittedMLP):
 
         Scores use `truth`: the targets, and the weights without class weights.
         """
-        self._best = moved_tree(self._parameters(network), place)
+        self._best = moved(self._parameters(network), place)
         self._examples, self._held = examples, None
         if self.early_stopping:
             self._hold_out(xp, place, *truth)
@@ -87,9 +87,7 @@ class SolversMixin(FittedMLP):
         self._begin_steps(xp, network, place, incremental)
         self._take_epochs(incremental)
         self._keep_at_home(self._parameters_so_far() if self._held is None else self._best)
-        home = place_of(self.coefs_[0])
-        slots = unwrapped(self._steps.state.slots)
-        slots = {name: moved_tree(tree, home) for name, tree in slots.items()}
+        slots = moved(unwrapped(self._steps.state.slots), place_of(self.coefs_[0]))
         self._optimizer_state = slots, self._steps.t
         for name in self._at_work:
             delattr(self, name)
@@ -140,10 +138,7 @@ class SolversMixin(FittedMLP):
         remembered = self._optimizer_state if incremental else None
         if before and remembered and remembered[0].keys() == state.slots.keys():
             self._rate.value = before.value
-            slots = {
-                name: map_arrays(xp.asarray, moved_tree(tree, place))
-                for name, tree in remembered[0].items()
-            }
+            slots = map_nested(xp.asarray, moved(remembered[0], place))
             state = state._replace(slots=slots, t=remembered[1])
         self._steps = Steps(
             xp,
@@ -172,9 +167,8 @@ class SolversMixin(FittedMLP):
             for end in training:
                 if not end.ended:
                     continue
-                losses = end.losses.mean()  # a list for several members
-                loss = losses if isinstance(losses, float) else fmean(cast(Any, losses))
-                end.followed = loss
+                losses: Any = end.losses.mean()  # a list for several members
+                loss = end.followed = fmean(np.ravel(losses))
                 is_last = self._record(loss)
                 whole = dict(vars(self)), self._steps.state, self._rate.value
                 if self.callbacks is not None:
@@ -297,7 +291,7 @@ class SolversMixin(FittedMLP):
         itself, or after `max_iter` iterations or `max_fun` evaluations of the loss.
         """
         minimizer, count = self._minimizer(), len(examples)
-        start = moved_tree(self._parameters(network), place)
+        start = moved(self._parameters(network), place)
         check_optimizer(network, start, minimizer, count, count)
         batch = examples.inputs, examples.targets, examples.sample_weight
         looks = 0

@@ -23,12 +23,12 @@ from sklearn.utils.validation import (
 )
 from sklearn.utils.validation import validate_data as _validate_data
 
-from pluggable_mlp.arrays import Array, Namespace, array_namespace, dtype_name, without_graph
+from pluggable_mlp import arrays as libraries
+from pluggable_mlp.arrays import Array, Namespace, Nested, map_nested
 from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
-from pluggable_mlp.network.trees import Tree, map_arrays
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import all_within
 
@@ -64,8 +64,12 @@ def place_of(data: object) -> Backend:
         return backend_of(data)
 
 
-def moved(data: object, backend: Backend) -> Array:
-    """Return data from any place as an array of the backend."""
+def moved(data: Nested, backend: Backend) -> Nested:
+    """Return arrays from any place, perhaps in lists, tuples and dicts, as the backend's."""
+    return map_nested(partial(_moved, backend=backend), data)
+
+
+def _moved(data: Array, backend: Backend) -> Array:
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
     if on_device(data):
@@ -74,11 +78,6 @@ def moved(data: object, backend: Backend) -> Array:
             return data
     with on_device_of(data):  # moving an array may change it, too
         return backend.asarray(on_host(data))
-
-
-def moved_tree(tree: Tree, backend: Backend) -> Tree:
-    """Return a list of dicts of arrays with all arrays moved to the backend."""
-    return map_arrays(partial(moved, backend=backend), tree)
 
 
 def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:
@@ -123,7 +122,7 @@ def host_copy(data: Any) -> Any:
     """Return an array of another library as NumPy's, and all else as it is."""
     if not on_device(data):
         return data
-    array = on_host(without_graph(data))
+    array = on_host(libraries.without_graph(data))
     # PyTorch computes little with unsigned integers, which classes would be there.
     return array.astype(np.int64) if array.dtype.kind == "u" else array
 
@@ -221,8 +220,8 @@ def check_same_place(estimator: object, X: Array, fitted: Array, method: str) ->
 
 def _floats_on_device(X: Array) -> Array:
     """Return an array (examples, features) of another library as finite floats."""
-    xp = array_namespace(X)
-    X = without_graph(X)
+    xp = libraries.array_namespace(X)
+    X = libraries.without_graph(X)
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X has shape {tuple(X.shape)}. "
@@ -237,4 +236,4 @@ def _floats_on_device(X: Array) -> Array:
         return X
     if bool(xp.any(xp.isnan(X))):
         raise ValueError("Input X contains NaN.")
-    raise ValueError(f"Input X contains infinity or a value too large for {dtype_name(X.dtype)}.")
+    raise ValueError(f"Input X contains infinity or a value too large for {X.dtype}.")
