@@ -1,7 +1,6 @@
 """Data sets by name: the embedded digits, MNIST and Fashion-MNIST.
 
-Missing files are downloaded with pooch, an optional extra, from the first mirror that
-has it (pooch knows one address per file: https://github.com/fatiando/pooch/issues/310).
+Missing files are downloaded with pooch, an optional extra.
 """
 
 import os
@@ -31,22 +30,19 @@ class Published(NamedTuple):
 
     Parameters
     ----------
-    mirrors : tuple of str
-        The addresses of folders with the four gzipped files, each with a "/" at its end.
+    address : str
+        Of a folder with the four gzipped files, with a "/" at its end.
     sha256 : tuple of str
         The SHA-256 of each gzipped file, in the order of `IDX_NAMES`.
     """
 
-    mirrors: tuple[str, ...]
+    address: str
     sha256: tuple[str, ...]
 
 
 PUBLISHED = {
     "mnist": Published(
-        mirrors=(
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
+        address="https://ossci-datasets.s3.amazonaws.com/mnist/",
         sha256=(
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -55,10 +51,7 @@ PUBLISHED = {
         ),
     ),
     "fashion-mnist": Published(
-        mirrors=(
-            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        ),
+        address="https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         sha256=(
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -112,7 +105,13 @@ def load_named(name: str) -> Splits:
         both = zip(train, validation, strict=True)
         return {"train": Split(*map(np.concatenate, both)), "test": test}
     for file_name in missing:
-        _download(name, folder, f"{file_name}.gz", hashes[file_name])
+        file, address = f"{file_name}.gz", PUBLISHED[name].address
+        try:
+            _pooch(name).retrieve(address + file, hashes[file_name], file, folder)
+            continue
+        except (OSError, ValueError) as error:  # what requests raises are OSErrors
+            fault = f"{file} could not be downloaded: {error}"
+        raise DataError(name, fault, f"put it into {folder}")  # without the error's connection
     return read_idx_folder(folder)
 
 
@@ -121,16 +120,3 @@ def _pooch(name: str) -> Any:
     import pooch
 
     return pooch
-
-
-def _download(name: str, folder: str, file_name: str, sha256: str) -> None:
-    """Download a file to the folder, from the first mirror that has the published one."""
-    pooch, faults = _pooch(name), []
-    for mirror in PUBLISHED[name].mirrors:
-        try:
-            pooch.retrieve(mirror + file_name, sha256, file_name, folder)
-            return
-        except (OSError, ValueError) as error:  # what requests raises are OSErrors
-            faults.append(f"{mirror}: {error}")
-    fault = f"{file_name} could not be downloaded ({' | '.join(faults)})"
-    raise DataError(name, fault, f"put it into {folder}")

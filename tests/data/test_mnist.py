@@ -84,9 +84,9 @@ def published(tmp_path):
 
 @pytest.fixture(autouse=True)
 def data(monkeypatch, tmp_path):
-    """The folder of the variable, empty yet; data of a few images that no mirror has."""
+    """The folder of the variable, empty yet; data of a few images that no server has."""
     for name in mnist.PUBLISHED:
-        monkeypatch.setitem(mnist.PUBLISHED, name, Published((), HASHES))
+        monkeypatch.setitem(mnist.PUBLISHED, name, Published("http://127.0.0.1/", HASHES))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PLUGGABLE_MLP_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -97,8 +97,8 @@ def data(monkeypatch, tmp_path):
 def publish(monkeypatch):
     """Say where MNIST is published."""
 
-    def on(*mirrors):
-        monkeypatch.setitem(mnist.PUBLISHED, "mnist", Published(mirrors, HASHES))
+    def on(address):
+        monkeypatch.setitem(mnist.PUBLISHED, "mnist", Published(address, HASHES))
 
     return on
 
@@ -144,17 +144,6 @@ def test_missing_files_are_downloaded_once(data, published, publish):
         check_is_all_of_it("mnist")
     assert Handler.asked == [f"/{NAMES[3]}"]
     assert sorted(path.name for path in (data / "mnist").iterdir()) == sorted(NAMES)
-
-
-def test_the_next_mirror_is_tried(data, published, publish):
-    folder, address = published
-    (folder / "spoilt").mkdir()
-    for name in NAMES:
-        (folder / "spoilt" / name).write_bytes(b"<html>moved</html>")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
-        offline = f"http://127.0.0.1:{closed.server_port}/"
-    publish(offline, f"{address}absent/", f"{address}spoilt/", address)
-    check_is_all_of_it("mnist")
 
 
 def failure(data):
