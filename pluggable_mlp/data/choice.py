@@ -7,7 +7,7 @@ Shapes: n rows, a column is (n,): Float64, null where a number is missing, or an
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,10 +24,6 @@ from pluggable_mlp.wording import listed
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
-
-Kind = Literal["numbers", "texts"]
-NUMBERS: Kind = "numbers"
-TEXTS: Kind = "texts"
 
 MOSTLY = 0.9
 """A column with this share of numbers is numeric, and its texts are faults."""
@@ -65,14 +61,14 @@ def read_table(
     beside = [*chosen, *([] if by is None else [by])]
     if len(beside) == len(columns):
         raise DataError(source, "all columns are targets", "leave some for the features")
-    as_text = (
-        None if preparation is None else isinstance((preparation.class_labels or (0,))[0], str)
-    )
+    as_text = None if options.task in (None, "classification") else False
+    if preparation is not None:
+        as_text = isinstance((preparation.class_labels or (0,))[0], str)
     targets = [
         target(source, frame[name], as_text if len(chosen) == 1 else False, decimal=decimal)
         for name in chosen
     ]
-    inputs = inputs_of(source, frame, header, decimal, preparation, beside)
+    inputs = inputs_of(source, frame, header, reading, beside)
     splits = {"train": Split(inputs, _as_array(source, targets))}
     groups = None if by is None else _groups(source, frame[by])
     return splits, {"target_names": tuple(chosen), "header": header, "groups": groups}
@@ -91,36 +87,29 @@ def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "Dat
     reading = preparation or DataOptions()
     frame, header = open_table(data, reading)
     beside = ((preparation and preparation.target_names) or ()) if header is not False else ()
-    return inputs_of(source_of(data), frame, header, reading.decimal, preparation, beside)
+    return inputs_of(source_of(data), frame, header, reading, beside)
 
 
 def inputs_of(
     source: str,
     frame: "DataFrame",
     header: bool | None,
-    decimal: Decimal,
-    preparation: Preparation | None,
+    reading: DataOptions | Preparation,
     targets: Sequence[str] = (),
 ) -> "DataFrame":
     """Return the features of a table, as the numbers or texts that they were in training."""
     rest = [name for name in frame.columns if name not in targets]
-    kinds: dict[str, Kind | None]
-    if preparation is None or preparation.columns is None:
-        kinds = dict.fromkeys(rest, None if preparation is None else NUMBERS)
-        places = {name: name for name in rest}
-    else:
-        places = _places(source, frame.columns, rest, header, preparation)
-        kinds = {
-            column.name: TEXTS if column.is_text else NUMBERS for column in preparation.used_columns
-        }
-    import polars
-
-    return polars.DataFrame(
-        {
-            name: typed(source, frame[place], kinds[name], decimal=decimal)
-            for name, place in places.items()
-        }
-    )
+    places, texts = {name: name for name in rest}, dict.fromkeys(rest, None)
+    if isinstance(reading, Preparation):
+        texts = dict.fromkeys(rest, False)
+        if reading.columns is not None:
+            places = _places(source, frame.columns, rest, header, reading)
+            texts = {column.name: column.is_text for column in reading.used_columns}
+    columns = {
+        name: typed(source, frame[place], texts[name], decimal=reading.decimal)
+        for name, place in places.items()
+    }
+    return type(frame)(columns)
 
 
 def _places(
@@ -217,11 +206,7 @@ def _refuse_missing(source: str, column: "Series", what: str) -> None:
 
 
 def typed(
-    source: str,
-    column: "Series",
-    kind: Kind | None = None,
-    *,
-    decimal: Decimal = "point",
+    source: str, column: "Series", as_text: bool | None = None, *, decimal: Decimal = "point"
 ) -> "Series":
     """Return a column of a table as numbers, or as texts.
 
@@ -230,8 +215,8 @@ def typed(
     source : str
         For errors.
     column : polars.Series
-    kind : {"numbers", "texts"}, optional
-        What training saw in it; by default numbers if all values that are not missing are.
+    as_text : bool, optional
+        Whether training saw texts in it; by default numbers if all values that are not missing are.
         Numbers stay numbers: `encode` matches them with categories of the same text.
     decimal : {"point", "comma"}
         The decimal mark of numbers written as texts.
@@ -246,27 +231,26 @@ def typed(
     if column.dtype.is_numeric():
         numbers = _finite(source, column.cast(polars.Float64))
         beyond = numbers.filter(numbers.abs() > LARGEST_EXACT)
-        if kind == TEXTS and len(beyond):
+        if as_text and len(beyond):
             fault = f"column {column.name!r} holds {beyond[0]:.0f}, a category beyond 2**53"
             raise DataError(source, fault, "convert the column to texts")
         return numbers
     texts = _texts(source, column)
     texts = texts.set(texts.str.to_lowercase().is_in(MISSING), None)
-    if kind == TEXTS:
+    if as_text:
         return as_enum(texts)
     numbers = as_numbers(texts, decimal)
     count, right = (len(reading) - reading.null_count() for reading in (texts, numbers))
     if right == count:
         return _finite(source, numbers)
-    if kind == NUMBERS or right >= MOSTLY * count:
+    if as_text is False or right >= MOSTLY * count:
         row = int((numbers.is_null() & texts.is_not_null()).arg_true()[0])
-        fault = f"column {column.name!r} holds {texts[row][:50]!r} in row {row + 1}"
-        reason = "else numbers" if kind is None else "where training saw numbers"
+        fault = f"column {column.name!r} holds {texts[row][:50]!r} in row {row + 1}, not a number"
         remedy = "correct it, or leave the field empty if it is missing"
         if row == 0:
-            header = ", or say --header yes (header=True)," if kind is None else ""
+            header = ", or say --header yes (header=True)," if as_text is None else ""
             remedy = f"leave the line out{header} if it names columns"
-        raise DataError(source, f"{fault}, {reason}", remedy)
+        raise DataError(source, fault, remedy)
     return as_enum(texts)
 
 
@@ -284,35 +268,22 @@ def target(
     DataError
         As for `typed`.
     """
-    if as_text is False:
+    if as_text is None and column.dtype.is_integer():
+        return column
+    if as_text is False or (as_text is None and column.dtype.is_numeric()):
         return typed(source, column, decimal=decimal)
-    if as_text is None and column.dtype.is_numeric():
-        return _whole(source, column)
+    import polars
+
     texts = _texts(source, column)
     texts = texts.set(texts.str.len_bytes() == 0, None)
     if as_text:
         return as_enum(texts)
-    numbers, whole = as_numbers(texts, decimal), texts.str.contains(r"^[+-]?[0-9]+$")
-    are_numbers = numbers.null_count() == texts.null_count()
-    if (numbers.is_not_null() & ~whole).any():
+    numbers, whole = as_numbers(texts, decimal), texts.cast(polars.Int64, strict=False)
+    if (numbers.is_not_null() & whole.is_null()).any():
         return typed(source, column, decimal=decimal)
-    if not are_numbers or texts.str.contains(f"^({_CODE})$").any():
+    if numbers.null_count() > texts.null_count() or texts.str.contains(f"^({_CODE})$").any():
         return as_enum(texts)
-    return _whole(source, texts)
-
-
-def _whole(source: str, column: "Series") -> "Series":
-    """Return a column as integers if it holds only integers, else as Float64."""
-    import polars
-
-    whole = column
-    if column.dtype == polars.String:
-        whole = column.cast(polars.Int64, strict=False)
-        beyond = column.filter(whole.is_null() & column.is_not_null())
-        if len(beyond):  # as floats, different ones would be the same
-            fault = f"the target {column.name!r} holds {beyond[0][:50]}"
-            raise DataError(source, fault, "scale it to at most 2**53")
-    return whole if whole.dtype.is_integer() and not whole.null_count() else typed(source, column)
+    return whole
 
 
 def _finite(source: str, numbers: "Series") -> "Series":

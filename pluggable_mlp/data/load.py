@@ -177,15 +177,15 @@ def load_source(
 
     data: Any = options.data
     path = os.fspath(data) if isinstance(data, os.PathLike) else data
+    of_texts, of_tables = ("header", "encoding", "decimal"), ("target", "validation_by")
+    is_text = isinstance(path, str) and path.lower().endswith(TEXT_FILES)
+    for name in [*of_texts * (not is_text), *of_tables * (not is_table(path))]:
+        if preparation is None and getattr(options, name) != getattr(type(options), name):
+            fault = f"{name} is {getattr(options, name)!r}"
+            ends = ", ".join(TEXT_FILES if name in of_texts else TABLES)
+            raise DataError(source_of(path), fault, f"it is for {ends}")
     if is_table(path):
         return read_table(options, preparation)
-    of_tables = "target", "validation_by", "header", "encoding", "decimal"
-    for name in () if preparation else of_tables:
-        if getattr(options, name) != getattr(type(options), name):  # the default
-            fault = f"has no columns: {name} is {getattr(options, name)!r}"
-            ends = TABLES if name in of_tables[:2] else TEXT_FILES
-            option = name.replace("_", "-")
-            raise DataError(path, fault, f"leave --{option} out; it is for {', '.join(ends)}")
     if path == "digits":
         return load_digits(), {"scale": DIGIT_SCALE}
     if path in PUBLISHED:

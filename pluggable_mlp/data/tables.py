@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from pluggable_mlp.data.arrays import GET_A_NEW_COPY, check_file, check_unpacked, read_bytes
-from pluggable_mlp.data.errors import DataError, warn
+from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import source_of
 from pluggable_mlp.options import DataOptions
@@ -74,10 +74,6 @@ def open_table(
         frame = _from_columns(source)
     else:
         frame, header = _from_text(source, reading)
-    is_asked = isinstance(reading, DataOptions) and (reading.header or reading.encoding)
-    if header is None and is_asked:
-        doubt = f"header and encoding are not used: they are for {', '.join(TEXT_FILES)}"
-        warn(source, doubt)
     if not frame.height or not frame.width:
         raise DataError(source, "holds no rows", "give a row for each example")
     return frame, header
@@ -157,14 +153,8 @@ def _decoded(path: str, encoding: str) -> str:
     data = read_bytes(path)
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
-    except LookupError:
-        remedy = "name one that Python knows, such as utf-8 or latin-1"
-        raise DataError(path, f"encoding is {encoding!r}", remedy) from None
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        fault = f"is not text in {encoding}: line {line} holds the byte {data[error.start]:#04x}"
-        remedy = "name its encoding: --encoding latin-1 (encoding='latin-1')"
-        raise DataError(path, fault, remedy) from None
+    except (LookupError, UnicodeDecodeError) as error:
+        raise DataError(path, str(error), "name its encoding, such as --encoding latin-1") from None
     return text if "\n" in text else text.replace("\r", "\n")
 
 

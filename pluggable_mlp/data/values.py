@@ -203,12 +203,6 @@ def as_targets(name: str, part: str, values: Array, task: Task) -> Array:
     if values.ndim not in (1, 2) or 0 in values.shape:
         fault = f"the {part} targets have shape {values.shape}"
         raise DataError(name, fault, "give a number, or a row of them, for each example")
-    if values.dtype.kind == "U":
-        try:
-            values = values.astype(np.float64)  # such as 01
-        except ValueError as error:
-            fault = f"the {part} targets hold texts: {error}"
-            raise DataError(name, fault, "give numbers, or --task classification") from None
     numbers = as_floats(name, part, "targets", values)
     check_finite(name, part, "targets", numbers)
     if task == "regression":

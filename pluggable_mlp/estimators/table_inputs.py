@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils.validation import validate_data
 
-from pluggable_mlp.data.choice import TEXTS, inputs_of, typed
+from pluggable_mlp.data.choice import inputs_of, typed
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.tables import open_table
 from pluggable_mlp.data.values import source_of
@@ -45,7 +45,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     if is_frame:
         places |= _categorical_columns(X)
     names = {table.columns[place] for place in places}
-    columns = [typed(source, column, TEXTS if column.name in names else None) for column in table]
+    columns = [typed(source, column, column.name in names or None) for column in table]
     return type(table)(columns), names
 
 
@@ -62,7 +62,7 @@ def frame_like(estimator: BaseEstimator, X: Any, preparation: Preparation) -> An
     is_frame = _is_frame(X)
     source, table = _opened(estimator, X, is_frame, reset=False)
     header = None if is_frame and hasattr(estimator, "feature_names_in_") else False
-    return inputs_of(source, table, header, "point", preparation)
+    return inputs_of(source, table, header, preparation)
 
 
 def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) -> tuple[str, Any]:

@@ -60,8 +60,8 @@ def test_blank_lines_are_no_rows(later, training, lines, rows, end):
         (NAMED, "1,2,u\n3,4,v\n", True, "name the columns as training's table did"),
         (NAMED, "1,2,3\n4,5,6\n", False, "has no column 'a', 'b'; it has 1, 2, 3"),
         (BARE, "a,b\n1,2\n", False, "leave the line out if it names columns"),
-        (NAMED, "a,b\n1,x\n", False, "holds 'x' in row 1, where training saw numbers"),
-        (TEXTS, "s,y\nK\xf6ln,u\n", True, "is not text in utf-8: line 2"),
+        (NAMED, "a,b\n1,x\n", False, "holds 'x' in row 1, not a number"),
+        (TEXTS, "s,y\nK\xf6ln,u\n", True, "byte 0xf6 in position 5"),
         (NAMED, "a,b,y\n1,2,w\n", True, "a new label is w, which training never saw (it saw u, v)"),
     ],
 )

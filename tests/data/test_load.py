@@ -132,7 +132,7 @@ FAULTS = {
     "y.npz": (written(np.savez, y=TABLE), "has no X; it has y"),
     "words.csv": (
         b"1,1,3\n1,2,three\n",
-        "column '3' holds 'three' in row 2, where training saw numbers",
+        "column '3' holds 'three' in row 2, not a number",
     ),
     "x.txt": (b"1,2,3\n", "is not an IDX file of bytes: it begins with 31 2c"),
 }
