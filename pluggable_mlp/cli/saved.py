@@ -194,12 +194,12 @@ def plot(
     backend: BackendAsForTrain = "numpy",
 ) -> None:
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
-    from pluggable_mlp.figures.report import draw_figures
+    from pluggable_mlp.figures.report import figures_of
     from pluggable_mlp.runs.folder import PLOTS
     from pluggable_mlp.runs.predict import load_run
 
     choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
-    figures = draw_figures(load_run(run, backend), data)
+    figures = dict(figures_of(load_run(run, backend), data))
     folder = output or run / PLOTS
     with _naming_output(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -225,8 +225,9 @@ def report(
     """Write one HTML page about runs, which opens without a server or a network."""
     from pluggable_mlp.figures.report import report_page
     from pluggable_mlp.runs.folder import REPORT
+    from pluggable_mlp.runs.predict import load_run
 
-    page = report_page(runs, backend, data)
+    page = report_page([load_run(run, backend) for run in runs], data)
     place = output or (runs[0] if len(runs) == 1 else Path()) / REPORT
     with _naming_output(place):
         write_file(place, page.encode())

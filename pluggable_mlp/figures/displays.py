@@ -1,19 +1,22 @@
-"""The displays: training curves, confusion matrix, residuals and weights.
+"""The displays: training curves, confusion matrix, residuals and weights; and what they show.
 
 Shapes: X (examples, features), y_true and y_pred (examples,), W (in, out).
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import sklearn.metrics
 
-from pluggable_mlp.arrays import Array
-from pluggable_mlp.figures import sources
+from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.registry import choose
+from pluggable_mlp.runs.predict import SavedRun, load_run
+from pluggable_mlp.runs.saved import read_history
+from pluggable_mlp.training.train import Training
 from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
@@ -27,22 +30,18 @@ MOST_IMAGES = 64
 
 
 class _Display:
-    """Something to draw, and the axes it was last drawn on."""
+    """The axes that something was last drawn on."""
 
     ax_: "Axes"
     figure_: "Figure | SubFigure"
 
     def _take_axes(self, ax: "Axes | None") -> "Axes":
         """Keep the axes, by default those of a new figure, and return them."""
-        require("matplotlib", "plot", "figures are drawn")
-        from matplotlib.axes import Axes
-
         if ax is None:
+            require("matplotlib", "plot", "figures are drawn")
             import matplotlib.pyplot as plt  # a notebook shows its figures, and so does plt.show()
 
             ax = plt.subplots(layout="constrained")[1]
-        elif not isinstance(ax, Axes):
-            raise TypeError(f"ax is {ax!r:.80}, expected Axes, such as plt.subplots()[1]")
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 
@@ -91,7 +90,7 @@ class TrainingCurveDisplay(_Display):
         """Plot the curves of a metric, one of `metrics`, and return this display."""
         choose(dict.fromkeys(self.metrics), metric, "metric")
         ax = self._take_axes(ax)
-        words, self.lines_ = sources.in_words(metric), []
+        words, self.lines_ = in_words(metric), []
         style: dict[str, Any] = {} if color is None else {"color": color}
         for part, dashes in (("train", "-"), ("validation", "--")):
             values = self.history.get(f"{part}_{metric}")
@@ -124,7 +123,7 @@ class TrainingCurveDisplay(_Display):
         An estimator, of this package or of scikit-learn, must be fitted by sgd or adam; a run may
         still be training.  `metric` may be one of the validation part, such as "accuracy" or "r2".
         """
-        return cls(sources.curves_of(source), name=name).plot(ax, metric=metric)
+        return cls(curves_of(source), name=name).plot(ax, metric=metric)
 
     from_estimator = from_run = from_training
 
@@ -138,10 +137,6 @@ class ConfusionMatrixDisplay(sklearn.metrics.ConfusionMatrixDisplay):
         Counts of examples, a row for each true class.
     display_labels : sequence, optional
         The classes; by default 0, 1, …
-
-    Attributes
-    ----------
-    im_ : matplotlib AxesImage
 
     See Also
     --------
@@ -166,7 +161,7 @@ class ConfusionMatrixDisplay(sklearn.metrics.ConfusionMatrixDisplay):
 
         The numbers of more than 20 classes are not written.
         """
-        saved = sources.opened(run)
+        saved = opened(run)
         labels = saved.preparation.class_labels
         if labels is None:
             task = saved.preparation.task
@@ -189,12 +184,6 @@ class PredictionErrorDisplay(sklearn.metrics.PredictionErrorDisplay):
     y_true, y_pred : array (examples,)
         True and predicted values of one output.
 
-    Attributes
-    ----------
-    scatter_ : matplotlib PathCollection
-    line_ : matplotlib Line2D
-        Where a residual is 0.
-
     See Also
     --------
     sklearn.metrics.PredictionErrorDisplay
@@ -202,32 +191,32 @@ class PredictionErrorDisplay(sklearn.metrics.PredictionErrorDisplay):
     Examples
     --------
     >>> from pluggable_mlp import PredictionErrorDisplay
-    >>> display = PredictionErrorDisplay(y_true=[1.0, 2.0], y_pred=[1.5, 1.5]).plot()
+    >>> display = PredictionErrorDisplay.from_predictions([1.0, 2.0], [1.5, 1.5])
     >>> display.scatter_.get_offsets().tolist()
     [[1.5, -0.5], [1.5, 0.5]]
     """
-
-    def __init__(self, *, y_true: Array, y_pred: Array) -> None:
-        pair = (
-            np.asarray(on_host(values), np.float64) for values in (y_true, y_pred)
-        )  # unsigned wrap
-        y_true, y_pred = (values[:, 0] if values.shape[1:] == (1,) else values for values in pair)
-        super().__init__(y_true=y_true, y_pred=y_pred)
 
     @classmethod
     def from_predictions(
         cls, y_true: Array, y_pred: Array, *, subsample: float | None = None, **options: Any
     ) -> Any:
         """Plot predictions as scikit-learn's display does, with its options; by default all."""
-        pair = on_host(y_true), on_host(y_pred)
+        pair = (np.ravel(on_host(y)).astype(np.float64) for y in (y_true, y_pred))  # unsigned wrap
         return super().from_predictions(*pair, subsample=subsample, **options)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any, *, subsample: float | None = None, **options: Any
+    ) -> Any:
+        """Plot the predictions of an estimator likewise."""
+        return super().from_estimator(estimator, X, y, subsample=subsample, **options)
 
     @classmethod
     def from_run(
         cls, run: object, *, output: str | None = None, data: str | None = None, **options: Any
     ) -> Any:
         """Plot the residuals of a run, or of its folder, on the test part of its data."""
-        pairs = sources.pairs_by_output(run, data)
+        pairs = pairs_by_output(run, data)
         if output is None and len(pairs) == 1:
             (output,) = pairs
         return cls.from_predictions(*choose(pairs, output or "", "output"), **options)
@@ -284,7 +273,7 @@ class WeightsDisplay(_Display):
         colors: dict[str, Any] = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
         if self.image_shape is not None:
             self.im_ = ax.imshow(
-                sources.tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape),
+                _tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape),
                 interpolation="nearest",
                 **colors,
             )
@@ -310,10 +299,9 @@ class WeightsDisplay(_Display):
     ) -> Self:
         """Plot the first dense layer of a result of `train`, of a fitted estimator, or of a run.
 
-        The weights of a run's pixels, and of unnamed features, are shown as images if their number
-        is a square.
+        The weights of a run's pixels are shown as images if their number is a square.
         """
-        W, names, side = sources.first_layer_of(source)
+        W, names, side = first_layer_of(source)
         return cls(W, feature_names=names, image_shape=image_shape or side).plot(ax)
 
     from_estimator = from_run = from_training
@@ -329,3 +317,80 @@ def _put_ticks_at_integers(*axes: "Axis") -> None:
 def _rotation(names: Sequence[str]) -> int:
     """Return the angle of tick labels: upright if they would be too long side by side."""
     return 90 if max(map(len, names)) > 3 else 0
+
+
+def curves_of(source: Any) -> dict[str, Array]:
+    """Return losses and scores of each epoch, by name, of a training, an estimator or a run."""
+    if isinstance(source, Training):
+        return {"train_loss": source.history}
+    if hasattr(source, "fit"):
+        if not getattr(source, "loss_curve_", None):
+            raise TypeError(f"estimator is {source!s:.80}, without losses: fit it by sgd or adam")
+        score = "accuracy" if hasattr(source, "classes_") else "r2"
+        named_curves = {
+            "train_loss": source.loss_curve_,
+            "validation_loss": getattr(source, "validation_loss_curve_", None),
+            f"validation_{score}": getattr(source, "validation_scores_", None),
+        }
+        return {key: values for key, values in named_curves.items() if values is not None}
+    file = Path(getattr(source, "folder", source)) / "metrics.jsonl"
+    lines = read_history(file)
+    if not lines:
+        raise ValueError(f"{file} has no epoch")
+    curves = [key for key in lines[0] if key.startswith(("train_", "validation_"))]
+    return {key: [line[key] for line in lines] for key in curves}
+
+
+def first_layer_of(source: Any) -> tuple[Array, Sequence[str] | None, tuple[int, int] | None]:
+    """Return W (in, out) of the first dense layer, the names of its inputs, and their shape.
+
+    A run's pixels have a shape if their number is a square.
+    """
+    if isinstance(source, Training):
+        return _first_matrix(source.parameters), None, None
+    if hasattr(source, "fit"):
+        return source.coefs_[0], getattr(source, "feature_names_in_", None), None
+    saved = opened(source)
+    W, names = _first_matrix(saved.parameters), saved.preparation.feature_names
+    side = math.isqrt(len(W))
+    is_image = saved.preparation.scale is not None and side * side == len(W)
+    return W, names, (side, side) if is_image else None
+
+
+def opened(run: Any) -> SavedRun:
+    """Return a run with its parameters; those in a folder are read into NumPy."""
+    return run if isinstance(run, SavedRun) else load_run(run)
+
+
+def pairs_by_output(run: object, data: str | None) -> dict[str, tuple[Array, Array]]:
+    """Return true and predicted values (examples,) on the test part of a regression, by output."""
+    saved = opened(run)
+    if saved.preparation.task != "regression":
+        raise ValueError(f"the task of the run is {saved.preparation.task}, which has no residuals")
+    values, targets = saved.answers_on_test_part(data)
+    columns = (array.reshape(len(array), -1).T for array in (targets, values))
+    return dict(zip(saved.preparation.target_names or (), zip(*columns, strict=True), strict=True))
+
+
+def in_words(name: str) -> str:
+    """Return the name of a setting or a measure for readers: "test R²" for "test_r2"."""
+    return " ".join({"r2": "R²", "f1": "F1"}.get(word, word) for word in name.split("_"))
+
+
+def _tiles_of(W: Array, height: int, width: int) -> Array:
+    """Return the images of units in rows side by side, with NaN between them."""
+    units = W.shape[1]
+    columns = math.isqrt(units - 1) + 1
+    rows = -(-units // columns)
+    tiles = np.full((rows * columns, height + 1, width + 1), np.nan)
+    tiles[:units, :height, :width] = W.T.reshape(units, height, width)
+    grid = tiles.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
+    return grid.reshape(rows * (height + 1), columns * (width + 1))[:-1, :-1]
+
+
+def _first_matrix(parameters: LibraryArrays) -> Array:
+    """Return W of the first dense layer: others may precede it."""
+    for layer in parameters:
+        if "W" in layer:
+            return layer["W"]
+    raise ValueError("the network has no layer with weights W (in, out)")

@@ -7,9 +7,8 @@ shows; matplotlib draws them here without pyplot, so that none stays open.
 import base64
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +20,12 @@ from pluggable_mlp.figures.displays import (
     PredictionErrorDisplay,
     TrainingCurveDisplay,
     WeightsDisplay,
+    curves_of,
+    first_layer_of,
+    in_words,
+    pairs_by_output,
 )
-from pluggable_mlp.figures.sources import curves_of, first_layer_of, in_words, pairs_by_output
-from pluggable_mlp.files import read_json
-from pluggable_mlp.runs.predict import SavedRun, load_run
-from pluggable_mlp.runs.saved import read_summary
+from pluggable_mlp.runs.predict import SavedRun
 from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
@@ -33,24 +33,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1a1a1a; }
-h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
-table { border-collapse: collapse; margin: 0.5rem 0; display: block; overflow-x: auto; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
 th, td { text-align: left; padding: 0.2rem 0.8rem 0.2rem 0; border-bottom: 1px solid #eee;
-         vertical-align: top; }
-td { overflow-wrap: anywhere; }
-img { max-width: 100%; height: auto; margin: 0.5rem 0; }
-pre { overflow-x: auto; font-size: 0.9em; }
-.columns { display: flex; flex-wrap: wrap; gap: 0 3rem; }
-.columns > div { max-width: 100%; }
-code { font-size: 0.9em; }
+         vertical-align: top; overflow-wrap: anywhere; }
+img { max-width: 100%; height: auto; }
 """
-_OF_MACHINE = ("backend", "device", "versions")
 
 
-def draw_figures(run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
-    """Return the figures of a run by name, without those of a test part if there is none.
+def figures_of(run: SavedRun, data: str | None = None) -> "Iterator[tuple[str, Figure]]":
+    """Yield the figures of a run with their names: last that of the test part, if there is one.
 
     Parameters
     ----------
@@ -63,36 +54,45 @@ def draw_figures(run: SavedRun, data: str | None = None) -> dict[str, "Figure"]:
     DataError
         If the data are missing or have changed.
     """
-    return {
-        "learning-curves": learning_curves([run.folder]),
-        **_figures_of_test_part(run, data),
-        **_first_layer(run),
-    }
+    yield "learning-curves", learning_curves([run])
+    W, names, _ = first_layer_of(run)
+    if W.ndim == 2 and len(names or W) == len(W):  # neither of members nor after embeddings
+        figure = _figure(6.4, 4.8)
+        WeightsDisplay.from_training(run, ax=figure.subplots())
+        figure.suptitle("first layer's weights")
+        yield "first-layer", figure
+    if run.settings.test_share == 0 or run.preparation.task == "multilabel":
+        return
+    if run.preparation.task == "classification":
+        figure = _figure(6.4, 5.6)
+        ConfusionMatrixDisplay.from_run(run, data=data, ax=figure.subplots())
+        name = "confusion-matrix"
+    else:
+        pairs = pairs_by_output(run, data)
+        figure = _figure(5.0 * len(pairs), 4.2)
+        axes = figure.subplots(1, len(pairs), squeeze=False)[0]
+        for ax, (output, pair) in zip(axes, pairs.items(), strict=True):
+            PredictionErrorDisplay.from_predictions(*pair, ax=ax).ax_.set_title(output)
+        name = "residuals"
+    figure.suptitle("test part")
+    yield name, figure
 
 
-def learning_curves(folders: Sequence[Path]) -> "Figure":
-    """Return a figure of the losses of runs, beside the scores on their validation parts.
-
-    A dot on the last curve of each run marks the epoch that is kept.
-    """
-    runs = [
-        TrainingCurveDisplay(curves_of(folder), name=str(folder) if folders[1:] else None)
-        for folder in folders
+def learning_curves(runs: Sequence[SavedRun]) -> "Figure":
+    """Return a figure of the losses of runs, beside the first scores of their validation parts."""
+    displays = [
+        TrainingCurveDisplay(curves_of(run), name=str(run.folder) if runs[1:] else None)
+        for run in runs
     ]
-    first = [name for run in runs for name in run.metrics[1:2]]  # that of the metric, if any
-    names = dict.fromkeys([*first, "accuracy", "r2"])
-    scores = [score for score in names if any(score in run.metrics for run in runs)]
-    figure = _figure(6.4 * (1 + len(scores)), 4.2)
-    axes = figure.subplots(1, 1 + len(scores), squeeze=False)[0]
-    for metric, ax in zip(["loss", *scores], axes, strict=True):
-        for k, (folder, run) in enumerate(zip(folders, runs, strict=True)):
-            if metric in run.metrics:
-                run.plot(ax, metric=metric, color=f"C{k}")
-                if (folder / "summary.json").exists():
-                    kept_epoch = read_summary(folder)["kept_epoch"]
-                    y = np.asarray(run.lines_[-1].get_ydata())[kept_epoch - 1]
-                    ax.plot(kept_epoch, y, "o", color=f"C{k}", label=f"kept: epoch {kept_epoch}")
-                    ax.legend(fontsize="small")
+    metrics = [*dict.fromkeys(metric for display in displays for metric in display.metrics[:2])]
+    figure = _figure(6.4 * len(metrics), 4.2)
+    figure.suptitle("dots mark the epochs that are kept")
+    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for metric, ax in zip(metrics, axes, strict=True):
+        for k, (run, display) in enumerate(zip(runs, displays, strict=True)):
+            if metric in display.metrics:
+                *_, line = display.plot(ax, metric=metric, color=f"C{k}").lines_
+                line.set(marker="o", markevery=[run.summary["kept_epoch"] - 1])
     _scale_to_powers(axes[0])
     return figure
 
@@ -114,36 +114,6 @@ def _scale_to_powers(ax: "Axes") -> None:
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _figures_of_test_part(run: SavedRun, data: str | None) -> dict[str, "Figure"]:
-    """Return the confusion matrix of classes, or the residuals of each output."""
-    if run.settings.test_share == 0 or run.preparation.task == "multilabel":
-        return {}
-    if run.preparation.task == "classification":
-        figure = _figure(6.4, 5.6)
-        ConfusionMatrixDisplay.from_run(run, data=data, ax=figure.subplots())
-        name = "confusion-matrix"
-    else:
-        pairs = pairs_by_output(run, data)
-        figure = _figure(5.0 * len(pairs), 4.2)
-        axes = figure.subplots(1, len(pairs), squeeze=False)[0]
-        for ax, (output, pair) in zip(axes, pairs.items(), strict=True):
-            PredictionErrorDisplay.from_predictions(*pair, ax=ax).ax_.set_title(output)
-        name = "residuals"
-    figure.suptitle("test part")
-    return {name: figure}
-
-
-def _first_layer(run: SavedRun) -> dict[str, "Figure"]:
-    """Return a figure of the first layer's weights; none of members, or after embeddings."""
-    W, names, _ = first_layer_of(run)
-    if W.ndim != 2 or len(names or W) != len(W):
-        return {}
-    figure = _figure(6.4, 4.8)
-    WeightsDisplay.from_training(run, ax=figure.subplots())
-    figure.suptitle("first layer's weights")
-    return {"first-layer": figure}
-
-
 def _figure(width: float, height: float) -> "Figure":
     """Return an empty figure that is unknown to pyplot."""
     require("matplotlib", "plot", "figures are drawn")
@@ -152,22 +122,19 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(min(width, 24.0), height), layout="constrained")
 
 
-def report_page(folders: Sequence[Path], backend: str, data: str | None = None) -> str:
+def report_page(runs: Sequence[SavedRun], data: str | None = None) -> str:
     """Return a page about runs.
 
     If the data of a run are missing or have changed, a warning and the page say so, and the
-    figures of its test part are left out.
+    figure of its test part is left out.
 
     Parameters
     ----------
-    folders : sequence of Path
-    backend : str
-        The backend that computes the predictions.
+    runs : sequence of SavedRun
     data : str, optional
         New path of the data of the runs, if they were moved.
     """
-    runs = [load_run(folder, backend) for folder in folders]
-    title = escape(", ".join(map(str, folders)))
+    title = escape(", ".join(str(run.folder) for run in runs))
     sections = [_comparison(runs)] if len(runs) > 1 else []
     sections += [_section(run, data) for run in runs]
     return (
@@ -180,66 +147,41 @@ def report_page(folders: Sequence[Path], backend: str, data: str | None = None) 
 
 def _comparison(runs: Sequence[SavedRun]) -> str:
     """Return a table of the runs' results, and of the settings in which they differ."""
-    reached = [read_summary(run.folder) for run in runs]
-    measured = [key for row in reached for key in row if key.startswith(("test_", "valid"))]
-    keys = ["epochs", "kept_epoch", "train_loss", *measured, "seconds", "backend", "device"]
-    rows = [[in_words(key), *(row.get(key) for row in reached)] for key in dict.fromkeys(keys)]
+    keys = dict.fromkeys(key for run in runs for key in run.summary)
+    rows = [[in_words(key), *(run.summary.get(key) for run in runs)] for key in keys]
     settings = [run.settings.to_dict() for run in runs]
-    for key in sorted(settings[0].keys() - {*keys}):
+    for key in sorted(settings[0].keys() - keys):
         values = [row[key] for row in settings]
         if any(value != values[0] for value in values):
             rows.append([in_words(key), *values])
-    head = ["", *(str(run.folder) for run in runs)]
-    curves = learning_curves([run.folder for run in runs])
-    return f"<h2>Comparison</h2>\n{_table(rows, head)}\n{_image('comparison', curves)}"
+    table = _table(rows, ["", *(str(run.folder) for run in runs)])
+    return f"<h2>Comparison</h2>\n{table}\n{_image('comparison', learning_curves(runs))}"
 
 
 def _section(run: SavedRun, data: str | None) -> str:
     """Return the part of the page about one run."""
-    folder, summary = run.folder, read_summary(run.folder)
-    machine = {"backend": summary["backend"], "device": summary["device"], **summary["versions"]}
-    certificate = read_json(folder / "certificate.json", "a file of the run")
-    result = [[in_words(key), value] for key, value in summary.items() if key not in _OF_MACHINE]
-    tables = {
-        "Settings": run.settings.to_dict(),
-        "Made with": machine,
-        "Certificate": {
-            key: value for key, value in certificate.items() if isinstance(value, str | int)
-        },
-    }
-    shown = "\n".join(
-        f"<div><h3>{title}</h3>\n{_table([[in_words(key), value[key]] for key in value])}</div>"
-        for title, value in tables.items()
+    result, settings = (
+        _table([in_words(key), value] for key, value in values.items())
+        for values in (run.summary, run.settings.to_dict())
     )
-    return (
-        f"<h2>{escape(str(folder))}</h2>\n<h3>Result</h3>\n{_table(result)}\n"
-        f"{_images(run, data)}\n{_preparation(run)}"
-        f'<div class="columns">\n{shown}\n</div>'
-    )
-
-
-def _images(run: SavedRun, data: str | None) -> str:
-    """Return the figures of a run; without its data, a note instead of those that need them."""
-    note = ""
+    figures = []
     try:
-        figures = draw_figures(run, data)
+        for name, figure in figures_of(run, data):
+            figures.append(_image(name, figure))
     except DataError as error:
-        words = f"Without the figures of the test part: {error}"
-        warnings.warn(words, DataWarning, stacklevel=4)
-        note = f"<p>{escape(words)}</p>\n"
-        curves = learning_curves([run.folder])
-        figures = {"learning-curves": curves, **_first_layer(run)}
-    return note + "\n".join(_image(name, figure) for name, figure in figures.items())
+        words = f"Without the figure of the test part: {error}"
+        warnings.warn(words, DataWarning, stacklevel=3)
+        figures.append(f"<p>{escape(words)}</p>")
+    facts = [f"<p>{escape(line)}</p>" for line in run.preparation.facts()]
+    preparation = _table(run.preparation.describe(), Described._fields)
+    parts = (
+        f"<h2>{escape(str(run.folder))}</h2>\n<h3>Result</h3>", result, *figures,
+        "<h3>Preparation</h3>", preparation, *facts, "<h3>Settings</h3>", settings,
+    )  # fmt: skip
+    return "\n".join(parts)
 
 
-def _preparation(run: SavedRun) -> str:
-    """Return a table of how each column is prepared, and lines on targets and examples."""
-    table = _table(run.preparation.describe(), Described._fields)
-    facts = "\n".join(f"<p>{escape(line)}</p>" for line in run.preparation.facts())
-    return f"<h3>Preparation</h3>\n{table}\n{facts}\n"
-
-
-def _table(rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> str:
+def _table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
     """Return a table whose first column names the rows."""
     lines = ["<tr>" + "".join(f"<th>{escape(one)}</th>" for one in head) + "</tr>"] if head else []
     for name, *values in rows:
@@ -251,6 +193,8 @@ def _table(rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> str:
 def _words(value: object) -> str:
     if value is None:
         return "–"
+    if isinstance(value, dict):
+        value = [f"{name} {version}" for name, version in value.items()]
     if isinstance(value, list | tuple):
         return ", ".join(map(_words, value)) or "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -44,6 +44,8 @@ class SavedRun:
     ----------
     config : dict
         All of `config.json`.
+    summary : dict
+        All of `summary.json`.
     settings : Settings
     preparation : Preparation
         How inputs and targets are prepared for the network.
@@ -56,6 +58,7 @@ class SavedRun:
     """
 
     config: dict[str, Any] = field(repr=False)
+    summary: dict[str, Any] = field(repr=False)
     settings: "Settings"
     preparation: Preparation
     mlp: MLP
@@ -294,7 +297,8 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     config, settings, preparation = read_settings(path)
     with damaged(path):
         mlp = settings.make_mlp(preparation.form, preparation.outputs)
-    sha256 = read_summary(folder, config)["parameters_sha256"]
-    parameters = read_parameters(folder / "model.safetensors", backend, sha256)
+    summary = read_summary(folder, config)
+    model = folder / "model.safetensors"
+    parameters = read_parameters(model, backend, summary["parameters_sha256"])
     check_parameters(mlp, parameters)
-    return SavedRun(config, settings, preparation, mlp, parameters, backend, folder)
+    return SavedRun(config, summary, settings, preparation, mlp, parameters, backend, folder)

@@ -121,13 +121,6 @@ class Run(Fit):
         examples = len(self.history) * self.training_examples
         kept_epoch = self.history[self.kept_epoch - 1]
         return {
-            "backend": self.backend.name,
-            "device": self.backend.device,
-            "processes": self.processes,
-            "versions": versions(self.backend),
-            "arithmetic": self.settings.arithmetic,
-            "dtype": self.settings.dtype,
-            "seed": self.settings.seed,
             "task": self.settings.task,
             "epochs": len(self.history),
             "kept_epoch": self.kept_epoch,
@@ -136,6 +129,13 @@ class Run(Fit):
             **{f"test_{name}": value for name, value in self.test_measures().items()},
             "seconds": seconds,
             "examples_per_second": examples / seconds if seconds else float("inf"),
+            "backend": self.backend.name,
+            "device": self.backend.device,
+            "processes": self.processes,
+            "versions": versions(self.backend),
+            "arithmetic": self.settings.arithmetic,
+            "dtype": self.settings.dtype,
+            "seed": self.settings.seed,
             "config_sha256": json_sha256(self.config),
             "parameters_sha256": kept_epoch["parameters_sha256"],
         }

@@ -17,8 +17,8 @@ FILES = {
 }  # fmt: skip
 """What is in the folder of a run that ended."""
 FIGURES = {
-    "images": ["learning-curves", "confusion-matrix", "first-layer"],
-    "numbers": ["learning-curves", "residuals", "first-layer"],
+    "images": ["learning-curves", "first-layer", "confusion-matrix"],
+    "numbers": ["learning-curves", "first-layer", "residuals"],
     "labels": ["learning-curves", "first-layer"],
 }
 """Those that `plot` draws of each of the runs in the fixture `folders`."""

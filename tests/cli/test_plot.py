@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pluggable_mlp import (
     WeightsDisplay,
 )
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.figures.report import draw_figures, learning_curves
+from pluggable_mlp.figures.report import figures_of, learning_curves
 from pluggable_mlp.runs.predict import load_run
 from tests.cli.saved_runs import FIGURES, content, lines
 
@@ -77,19 +78,19 @@ def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
 def test_the_figures_of_a_command_are_the_displays(folders):
     """Of a run with two outputs: each has its residuals."""
     run = load_run(folders / "numbers", get_backend("numpy"))
-    figures = draw_figures(run)
+    figures = dict(figures_of(run))
     assert [*figures] == FIGURES["numbers"]
     loss, r2 = figures["learning-curves"].axes
     expected = {ax: TrainingCurveDisplay.from_run(folders / "numbers", metric=metric).lines_
                 for ax, metric in ((loss, "loss"), (r2, "r2"))}  # fmt: skip
     for ax, expected_lines in expected.items():
-        *curves, dot = ax.lines
-        assert [line.get_ydata().tolist() for line in curves] == [
+        assert [line.get_ydata().tolist() for line in ax.lines] == [
             line.get_ydata().tolist() for line in expected_lines
         ]
         kept = content(folders / "numbers", "summary.json")["kept_epoch"]
-        assert dot.get_label() == f"kept: epoch {kept}"
-        assert dot.get_xydata().tolist() == [curves[-1].get_xydata()[kept - 1].tolist()]
+        assert [line.get_markevery() for line in ax.lines if line.get_marker() == "o"] == [
+            [kept - 1]
+        ]
     for ax in figures["residuals"].axes:
         display = PredictionErrorDisplay.from_run(folders / "numbers", output=ax.get_title())
         assert points(ax).tolist() == points(display.ax_).tolist()
@@ -128,7 +129,8 @@ def test_the_axis_of_losses_has_numbers_in_full(tmp_path, losses, labels):
     rest = {"seconds": 1.0, "parameters_sha256": 64 * "0"}
     lines = [json.dumps({"epoch": k, "train_loss": of} | rest) for k, of in enumerate(losses, 1)]
     (tmp_path / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    (ax,) = learning_curves([tmp_path]).axes
+    run = SimpleNamespace(folder=tmp_path, summary={"kept_epoch": 1})
+    (ax,) = learning_curves([run]).axes
     low, high = ax.get_ylim()
     ticks = [*zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)]
     shown = [of.get_text() for at, of in ticks if low <= at <= high]

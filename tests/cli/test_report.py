@@ -32,9 +32,8 @@ def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path
     for words in (
         "Comparison",
         "Settings",
-        "Certificate",
         "numpy",
-        "settings sha256",
+        "parameters sha256",
         *map(str, runs),
     ):
         assert words in text
@@ -106,6 +105,6 @@ def test_a_report_without_the_data_says_so(command, tmp_path):
     data.unlink()
     outcome = command("report", tmp_path / "run", "--output", tmp_path / "r.html")
     assert outcome.code == 0
-    assert "Warning: Without the figures of the test part: " in outcome.err
+    assert "Warning: Without the figure of the test part: " in outcome.err
     assert (tmp_path / "r.html").read_text().count("<img ") == len(FIGURES["labels"])
     assert command("plot", tmp_path / "run").code == 2
