@@ -50,7 +50,7 @@ from pluggable_mlp.network.mlp import MLP as MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS as NORMALIZATIONS
 from pluggable_mlp.network.normalization import BatchNorm as BatchNorm
 from pluggable_mlp.network.normalization import LayerNorm as LayerNorm
-from pluggable_mlp.runs import load_run as load_run
+from pluggable_mlp.runs.predict import load_run as load_run
 from pluggable_mlp.training.callbacks import EarlyStopping as EarlyStopping
 from pluggable_mlp.training.components import OPTIMIZERS as OPTIMIZERS
 from pluggable_mlp.training.components import make_optimizer as make_optimizer

@@ -19,14 +19,13 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption
-from pluggable_mlp.files import Json, part_of, to_json, whole_file, write_file
+from pluggable_mlp.files import part_of, to_json, whole_file, write_file
 from pluggable_mlp.registry import choose
 from pluggable_mlp.wording import aligned, counted
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-    from pluggable_mlp.runs.verify import Verification
     from pluggable_mlp.training.evaluation import Counts
 
 _NATIVE = (
@@ -249,34 +248,16 @@ def verify(
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.
 
-    Of a folder all files of the run are checked, beside a certificate its model and config.json.
+    Of a folder all files of the run are checked.
     """
     from pluggable_mlp.runs.verify import Verification, read_certificate
 
-    file = run / "certificate.json" if run.is_dir() else run
-    certificate, settings = read_certificate(file)
+    certificate, settings = read_certificate(run / "certificate.json" if run.is_dir() else run)
     again = Verification(certificate, settings, get_backend(backend), data, test)
-    has_model = again.check_files(file.parent, whole=run.is_dir())
+    if run.is_dir():
+        again.check_files(run)
     if settings.arithmetic == "native":
         log(_NATIVE.format(certificate["made_on"]))
-    difference = _first_difference(certificate, again)
-    if difference is None and run.is_dir():
-        difference = again.difference_of_measures(run)
-    if difference is not None:
-        typer.echo(difference)
-        raise typer.Exit(1)
-    part = counted(len(again.run.history), "epoch")
-    if not again.run.is_done:
-        part += f" of the {settings.epochs} of the settings"
-    typer.echo(
-        f"same bits: {part} on {again.here} give the certified losses and "
-        f"parameters{', which the model holds' if has_model else ''}, final SHA-256 "
-        f"{certificate['final_parameters_sha256']}"
-    )
-
-
-def _first_difference(certificate: Json, again: "Verification") -> str | None:
-    """Train with a progress bar, to the end or to the first departure from the certificate."""
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as update:
 
@@ -285,4 +266,15 @@ def _first_difference(certificate: Json, again: "Verification") -> str | None:
             if request.code is not None:
                 raise Interrupted(request.code)
 
-        return again.first_difference(visited)
+        difference = again.first_difference(visited)
+    if difference is not None:
+        typer.echo(difference)
+        raise typer.Exit(1)
+    part = counted(len(again.run.history), "epoch")
+    if not again.run.is_done:
+        part += f" of the {settings.epochs} of the settings"
+    typer.echo(
+        f"same bits: {part} on {again.here} give the certified losses and "
+        f"parameters{', which the model holds' if run.is_dir() else ''}, final SHA-256 "
+        f"{certificate['final_parameters_sha256']}"
+    )

@@ -1,6 +1,6 @@
 """Code shared by the estimators for tables: training on a table, computing outputs.
 
-`table_inputs.py` makes columns of X, `data/` makes a matrix of columns, and `pluggable_mlp/fit.py`
+`table_inputs.py` makes columns of X, `data/` makes a matrix of columns, and `runs/run.py`
 trains; the recipes are in `training/recipes.py`.
 
 Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
@@ -34,9 +34,10 @@ from pluggable_mlp.estimators.parameters import RandomState, fits, with_paramete
 from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
-from pluggable_mlp.fit import Fit, certificate_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.runs.certificates import certificate_of
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import predict_rows
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
@@ -162,31 +163,31 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
             settings = settings.completed(Facts(self._task), block_size=0)
         certified = self.arithmetic == "reproducible"
-        fit = Fit(settings, self._place(), dataset, sample_weight=weights, is_certified=certified)
-        self._train(fit)
-        self.network_, self.parameters_ = fit.mlp, fit.parameters
-        self.n_iter_, self.best_iteration_ = len(fit.history), fit.kept_epoch
-        self.loss_curve_ = [line["train_loss"] for line in fit.history]
+        run = Run(settings, self._place(), dataset, sample_weight=weights, is_certified=certified)
+        self._train(run)
+        self.network_, self.parameters_ = run.mlp, run.parameters
+        self.n_iter_, self.best_iteration_ = len(run.history), run.kept_epoch
+        self.loss_curve_ = [line["train_loss"] for line in run.history]
         self.validation_errors_ = []
         if "validation" in dataset.splits:
-            self.validation_errors_ = [*map(fit.error, fit.history)]
+            self.validation_errors_ = [*map(run.error, run.history)]
         self.__dict__.pop("certificate_", None)
         if certified:
             labels = {} if self._labels() is None else {"classes": self._labels()}
-            self.certificate_ = certificate_of(fit, described(self) | labels)
+            self.certificate_ = certificate_of(run, described(self) | labels)
         return self
 
-    def _train(self, fit: Fit) -> None:
+    def _train(self, run: Run) -> None:
         """Train until all epochs are done, or one more would end after the time limit."""
         begin = time.perf_counter()
-        for progress in fit.train():
+        for progress in run.train():
             if not progress.ended:
                 continue
             if self.verbose:
-                line = fit.history[-1]
-                error = f", validation error = {fit.error(line):.6g}" if len(line) > 3 else ""
+                line = run.history[-1]
+                error = f", validation error = {run.error(line):.6g}" if len(line) > 3 else ""
                 print(f"Epoch {line['epoch']}, loss = {line['train_loss']:.6g}{error}")
-            seconds = (time.perf_counter() - begin) * (1 + 1 / len(fit.history))
+            seconds = (time.perf_counter() - begin) * (1 + 1 / len(run.history))
             if self.time_limit is not None and seconds > self.time_limit:
                 return
 

@@ -4,22 +4,28 @@ They are in the run's folder `checkpoints`: `NUMBER.safetensors`, as `serializat
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
-from pluggable_mlp.backends import Backend
-from pluggable_mlp.files import sync_folder
+from pluggable_mlp.files import Json, json_lines, json_sha256, sync_folder
 from pluggable_mlp.hashing import HASH_DIGITS, sha256_of
 from pluggable_mlp.serialization import Components, read_tree, write_tree
+from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.step import TrainState
 
+if TYPE_CHECKING:
+    from pluggable_mlp.runs.run import Run
+
 FOLDER = "checkpoints"
+
+WHERE = ("data", "test")
+"""Settings that say where something is: it may be elsewhere when a run goes on."""
 
 _NAME = re.compile(r"(\d{12,})\.safetensors(\.part)?")
 
@@ -38,7 +44,7 @@ class Checkpoint(NamedTuple):
     epochs : int
         How many lines of the history were written before it.
     files_sha256 : str
-        The hash of these lines and of the settings, from `written_sha256`.
+        From `written_sha256`, of these lines and config.json.
     kept_epoch : int
         The epoch of `parameters`; 0 before the first has ended.
     parameters : list of dict of arrays or None
@@ -64,17 +70,33 @@ _COMPONENTS: Components = {
 }
 
 
-def on_host(checkpoint: Checkpoint, backend: Backend) -> Checkpoint | None:
-    """Return a checkpoint with its arrays as NumPy's; None if a number is not finite."""
+def written_sha256(settings: Settings, config: Json, history: Sequence[Json]) -> str:
+    """Return the hash of what must not change until a run goes on: config.json and the epochs."""
+    free = {*WHERE} if settings.ends_with_epochs else {*WHERE, "epochs"}
+    kept = {name: value for name, value in config["settings"].items() if name not in free}
+    return sha256_of([json_sha256({**config, "settings": kept}), *map(json_lines, history)])
+
+
+def checkpoint_of(run: "Run", position: Position) -> Checkpoint | None:
+    """Return the state to continue from a position, with NumPy's arrays; None if not finite."""
     finite: list[bool] = []
 
     def to_host(array: Array) -> Array:
-        host = backend.to_numpy(array)
+        host = run.backend.to_numpy(array)
         finite.append(np.isfinite(host).all())
         return host
 
-    moved: Checkpoint = map_nested(to_host, checkpoint)
-    return moved if all(finite) else None
+    checkpoint = Checkpoint(
+        position=map_nested(to_host, position),
+        epochs=len(run.history),
+        files_sha256=written_sha256(run.settings, run.config, run.history),
+        kept_epoch=run.kept_epoch,
+        parameters=map_nested(to_host, run.parameters) if run.kept_epoch else None,
+        record_every=run.record_every,
+        records=run.records,
+        backend=f"{run.backend.name}:{run.backend.device}",
+    )
+    return checkpoint if all(finite) else None
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

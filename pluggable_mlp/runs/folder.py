@@ -1,8 +1,9 @@
 """The folder of a run, which belongs to one process and is written from the first epoch on.
 
-`run.py` and `fit.py` define the contents of its files.  Each file is whole or absent;
-`summary.json` is written last, and removed first if training continues: it marks a run that has
-ended.
+It holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per epoch),
+`model.safetensors` (the parameters), `certificate.json` and `summary.json` (the results, and the
+hashes of the settings and the parameters).  Each file is whole or absent; the summary is written
+last, and removed first if training continues: it marks a run that has ended.
 """
 
 import os
@@ -16,11 +17,13 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import out_of_memory
 from pluggable_mlp.files import json_lines, remove, write_file, write_json
-from pluggable_mlp.fit import certificate_of
 from pluggable_mlp.runs import checkpoints
+from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
+from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.training.loop import Position
 
 SHORTEST_SECONDS = 1.0
@@ -213,7 +216,7 @@ class RunFolder:
 
     def _make_checkpoint(self, position: Position) -> None:
         self._checked = time.monotonic()
-        checkpoint = checkpoints.on_host(self._run.checkpoint(position), self._run.backend)
+        checkpoint = checkpoints.checkpoint_of(self._run, position)
         if checkpoint is None:
             return
         self._hold()
@@ -291,7 +294,9 @@ class RunFolder:
             self._make_checkpoint(position)
         certificate = certificate_of(self._run, self._run.settings.to_dict())
         write_json(self.path / "certificate.json", certificate)
-        self._run.save(self.path)
+        model = map_nested(self._run.backend.to_numpy, self._run.parameters)
+        write_tree(self.path / "model.safetensors", model)
+        write_json(self.path / _SUMMARY, self._run.summary())
         self._remove_old()
 
     def _not_saved(self, fault: Exception) -> str:

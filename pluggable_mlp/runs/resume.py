@@ -10,13 +10,15 @@ from pluggable_mlp.distributed.communicators import Communicator, backend_of_pro
 from pluggable_mlp.options import written
 from pluggable_mlp.runs.checkpoints import (
     FOLDER,
+    WHERE,
     Checkpoint,
     CheckpointWarning,
     checkpoint_steps,
     in_short,
     read_checkpoint,
+    written_sha256,
 )
-from pluggable_mlp.runs.run import WHERE, Run, written_sha256
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import load_own_data, read_history, read_settings, read_summary
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.sharding import check_same

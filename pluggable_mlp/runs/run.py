@@ -1,50 +1,97 @@
-"""A run: a training from settings (`fit.py`) with its checkpoints, its test and its summary.
+"""Training from settings, as the command line and the estimators for tables do it.
 
-Its folder holds `config.json` (the settings and the data's shape), `metrics.jsonl` (a line per
-epoch), `model.safetensors` (the parameters) and `summary.json` (the results, and the hashes of
-the settings and the parameters).  `folder.py` decides when to write them, and `saved.py` reads
-them.  What is printed belongs in `cli`.
+A `Run` trains a network on a prepared data set, measures the validation part, keeps the best epoch,
+measures the test part, and sums up.  What is printed belongs in `cli`.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pluggable_mlp.arrays import map_nested
-from pluggable_mlp.backends import Backend
+import numpy as np
+
+from pluggable_mlp.arrays import Array, map_nested
+from pluggable_mlp.backends import Backend, get_backend
+from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed.communicators import Communicator
-from pluggable_mlp.files import Json, json_lines, json_sha256, write_json
-from pluggable_mlp.fit import Fit, versions
-from pluggable_mlp.hashing import sha256_of
-from pluggable_mlp.runs.checkpoints import Checkpoint
-from pluggable_mlp.runs.saved import read_parameters
-from pluggable_mlp.serialization import write_tree
+from pluggable_mlp.files import json_sha256
+from pluggable_mlp.hashing import (
+    HASH_DIGITS,
+    parameters_sha256,
+    sha256_of,
+    tensor_hashes,
+    tensor_names,
+)
+from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.row_initialization import initialized_on_rows
+from pluggable_mlp.network.trees import Parameters, map_arrays, merged
+from pluggable_mlp.runs.certificates import interval, versions
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.evaluation import measure
-from pluggable_mlp.training.loop import Epoch, Position, Progress
+from pluggable_mlp.shortcuts import take
+from pluggable_mlp.training.callbacks import BestEpoch
+from pluggable_mlp.training.evaluation import evaluate, measure
+from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
+from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
+from pluggable_mlp.training.metrics import METRICS
+from pluggable_mlp.training.sharding import check_agreement, order_of_processes
+from pluggable_mlp.training.steps import Steps
+from pluggable_mlp.training.train import first_steps
 
-WHERE = ("data", "test")
-"""Settings that say where something is: it may be elsewhere when a run goes on."""
+if TYPE_CHECKING:
+    from pluggable_mlp.runs.checkpoints import Checkpoint
+
+RECORDS = 128
+"""At most so many steps of a training are recorded."""
+
+RECORDED_DIGITS = 600_000
+"""At most so many digits of hashes, of all records together."""
+
+MOST_ROWS = 10_000
+"""From which initial parameters follow; of more rows these are evenly spaced."""
 
 
-def written_sha256(settings: Settings, config: Json, history: Sequence[Json]) -> str:
-    """Return the hash of what must not change until a run goes on: config.json and the epochs."""
-    free = {*WHERE} if settings.ends_with_epochs else {*WHERE, "epochs"}
-    kept = {name: value for name, value in config["settings"].items() if name not in free}
-    return sha256_of([json_sha256({**config, "settings": kept}), *map(json_lines, history)])
-
-
-class Run(Fit):
-    """A fit with checkpoints and files.
+class Run:
+    """One training: settings, a backend and data, then epochs.
 
     Parameters
     ----------
-    settings, backend, communicator
-        As for `Fit`.
+    settings : Settings
+    backend : Backend
     data : Dataset, optional
         By default the data that the settings name.
+    communicator : Communicator, optional
+        The processes that train together; each of them makes this object.
+    sample_weight : mapping of str to array (n,), optional
+        The weight of each example, by split.
+    is_certified : bool, default True
+        Whether to compute the hashes for a certificate.
+
+    Attributes
+    ----------
+    settings : Settings
+        With the task and the loss, which the data may have determined.
+    dataset : Dataset
+    mlp : MLP
+    steps_per_epoch, training_examples : int
+        The number of steps in an epoch, and of examples that it visits.
+    history : list of dict
+        A line for each whole epoch: epoch, train_loss, the measures of the validation part if
+        there is one (that of the metric, validation_loss, and validation_accuracy or
+        validation_r2 and validation_mean_absolute_error), seconds, parameters_sha256 if certified.
+    kept_epoch : int
+        The epoch of `parameters`: the best if there is early stopping, else the last.
+    position : Position or None
+        Where the training continues; None before it begins.
+    parameters : list of dict of arrays
+        Those of `kept_epoch`; before the first epoch the initial ones.
+    record_every : int
+        How many steps lie between records of the hashes of all tensors; 0 for no records.
+    records : dict
+        These hashes, as `tensor_hashes` returns them, by the count of steps.
     """
 
     def __init__(
@@ -53,17 +100,193 @@ class Run(Fit):
         backend: Backend,
         data: Dataset | None = None,
         communicator: Communicator | None = None,
+        *,
+        sample_weight: Mapping[str, Array | None] | None = None,
+        is_certified: bool = True,
     ) -> None:
         if data is None:
             data = settings.load_dataset()
-        super().__init__(settings, backend, data, communicator)
+        settings = settings.for_dataset(data)
+        self.settings, self.backend, self.dataset = settings, backend, data
+        self._communicator, self._weights = communicator, sample_weight or {}
+        if communicator is not None:
+            of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
+            check_agreement(communicator, backend, settings.to_dict() | of_data)
+        self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
+        self._recipe = settings.made_recipe
+        self._train = self._examples("train", class_weight=settings.class_weight)
+        self._validation = self._examples("validation") if settings.validates(data) else None
         self._test = self._examples("test") if "test" in data.splits else None
         self._tested: tuple[int, dict[str, float]] = (0, {})
+        examples = len(self._train)
+        self.steps_per_epoch = settings.steps_per_epoch(examples)
+        self.training_examples = min(examples, self.steps_per_epoch * settings.batch_size)
+        self._best = BestEpoch(settings.used("early_stopping"), last=self._recipe.last_best)
+        self.history: list[dict[str, Any]] = []
+        self.kept_epoch = 0
+        self.position: Position | None = None
+        self.parameters = initial_parameters(
+            self.mlp,
+            self._train,
+            on_rows=self._recipe.on_rows,
+            seed=settings.seed,
+            dtype=settings.dtype,
+            backend=backend,
+        )
+        self.record_every = 0
+        self.records: dict[int, str] = {}
+        if is_certified:
+            self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
+            digits = HASH_DIGITS * len(tensor_names(self.parameters))
+            most = max(1, min(RECORDS, RECORDED_DIGITS // digits))
+            self.record_every = interval(settings.epochs * self.steps_per_epoch, most)
+
+    def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
+        """Return a split on the backend, or this process's part of it."""
+        settings, rows = self.settings, self.settings.rows_of_blocks()
+        inputs, targets = self.dataset.splits[part]
+        if rows is None and isinstance(inputs, EncodedArray):
+            inputs = inputs.astype(settings.dtype)
+        return make_examples(
+            self.mlp,
+            inputs,
+            targets,
+            block_size=rows,
+            communicator=self._communicator,
+            sample_weight=self._weights.get(part),
+            backend=self.backend,
+            dtype=settings.dtype,
+            scale=self.preparation.scale_of(inputs),
+            arithmetic=settings.arithmetic,
+            class_weight=class_weight,
+        )
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """The SHA-256 of the data set, and of any weights of its examples."""
+        data, weights = self.dataset.sha256(), self._weights
+        if all(array is None for array in weights.values()):
+            return data
+        parts = ((part, array) for part, array in weights.items() if array is not None)
+        return sha256_of([data, *(item for pair in parts for item in pair)])
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that train together."""
+        return 1 if self._communicator is None else self._communicator.size
+
+    def train(self) -> Iterator[Progress]:
+        """Train; yield as `training_progress` does, an ended epoch when `history` has its line."""
+        if self.is_done:
+            return
+        settings = self.settings
+        steps = first_steps(
+            settings.scheduled(self.mlp, len(self._train)),
+            self.parameters,
+            self._train,
+            backend=self.backend,
+            optimizer=settings.make_optimizer(len(self._train), self.mlp),
+            arithmetic=settings.arithmetic,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            micro_batch=settings.micro_batch,
+            communicator=self._communicator,
+        )
+        for progress in training_progress(
+            steps,
+            self._train,
+            order=order_of_processes(settings.seed, steps.xp, settings.micro_batch),
+            epochs=settings.epochs,
+            start=self.position,
+            every=self.record_every or None,
+            whole_batches=self._recipe.whole_batches,
+        ):
+            if progress.result is not None:
+                self._end_epoch(progress, progress.result)
+            elif self.record_every and steps.t % self.record_every == 0:
+                self._record(steps)
+                progress.mean_loss()  # a training that diverged ends here
+            yield progress
+            if progress.ended and self.is_done:
+                return
 
     def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
-        """See `Fit`; a checkpoint may be made there."""
-        super()._end_epoch(progress, epoch)
+        """Measure the validation part, add the epoch's line, and keep its parameters if best."""
+        validated: dict[str, float] = {}
+        if self._validation is not None:
+            validated = self._measured(
+                evaluate,
+                epoch.parameters,
+                self._validation,
+                communicator=self._communicator,
+                batch_size=self._recipe.rows_at_once,
+            )
+            progress.followed = validated["loss"]
+        line: dict[str, Any] = {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss,
+            **{f"validation_{name}": value for name, value in validated.items()},
+            "seconds": epoch.seconds,
+        }
+        if self.record_every:
+            line["parameters_sha256"] = parameters_sha256(epoch.parameters, self.backend)
+        self.history.append(line)
+        if self._is_kept(line):
+            self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
         self.position = progress.position()
+
+    def _record(self, steps: Steps) -> None:
+        """Record the hashes of the parameters and buffers."""
+        tensors = unwrapped(merged(steps.state.parameters, steps.state.buffers))
+        self.records[steps.t] = tensor_hashes(tensors, self.backend)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are done, or early stopping has ended training."""
+        stopped = bool(self.history) and self._best.is_over
+        return stopped or len(self.history) >= self.settings.epochs
+
+    def _is_kept(self, line: dict[str, Any]) -> bool:
+        """Return whether to keep an epoch: the best so far if the settings ask for the best."""
+        return not self.settings.keeps_best or self._best.is_best(line["epoch"], self.error(line))
+
+    def error(self, line: dict[str, Any]) -> float:
+        """Return the measure that is smallest in the best epoch, from the line of an epoch."""
+        measured = {name.removeprefix("validation_"): value for name, value in line.items()}
+        if self.settings.metric is not None:
+            error = METRICS[self.settings.metric].error(measured)
+            if math.isnan(error):
+                raise ValueError(
+                    f"metric is {self.settings.metric!r}, which is NaN: expected validation "
+                    "examples of two classes with weights above 0"
+                )
+            return error
+        return self._recipe.error(self.dataset.task, measured)
+
+    def _measured(
+        self,
+        measure_by: Callable[..., Any],
+        parameters: Parameters,
+        examples: AnyExamples,
+        **how: Any,
+    ) -> Any:
+        """Return the result of `evaluate` or `measure` for parameters."""
+        return measure_by(
+            self.mlp,
+            parameters,
+            examples,
+            backend=self.backend,
+            arithmetic=self.settings.arithmetic,
+            units=self.preparation.target_units,
+            metric=self.settings.metric,
+            **how,
+        )
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """How the network's inputs and targets are prepared."""
+        assert self.dataset.preparation is not None  # `load_dataset` fits one
+        return self.dataset.preparation
 
     @property
     def examples_done(self) -> int:
@@ -72,20 +295,7 @@ class Run(Fit):
             return 0
         return (self.position.epoch - 1) * self.training_examples + self.position.start
 
-    def checkpoint(self, position: Position) -> Checkpoint:
-        """Return the state, besides the history, to continue from a position of this run."""
-        return Checkpoint(
-            position=position,
-            epochs=len(self.history),
-            files_sha256=written_sha256(self.settings, self.config, self.history),
-            kept_epoch=self.kept_epoch,
-            parameters=self.parameters if self.kept_epoch else None,
-            record_every=self.record_every,
-            records=self.records,
-            backend=f"{self.backend.name}:{self.backend.device}",
-        )
-
-    def go_on_from(self, checkpoint: Checkpoint, history: list[dict[str, Any]]) -> None:
+    def go_on_from(self, checkpoint: "Checkpoint", history: list[dict[str, Any]]) -> None:
         """Continue the run from a checkpoint, on any backend and any processes."""
         moved = map_nested(self.backend.asarray, checkpoint)
         self.kept_epoch = moved.kept_epoch
@@ -96,12 +306,6 @@ class Run(Fit):
             self._is_kept(line)
         if self.kept_epoch:
             self.parameters = moved.parameters
-
-    @property
-    def test_loss(self) -> str | None:
-        """See `Fit`."""
-        measures = self.test_measures()
-        return measures["loss"].hex() if measures else None
 
     def test_measures(self) -> dict[str, float]:
         """Return the measures of `parameters` on the unseen test part; {} if there is none.
@@ -149,16 +353,35 @@ class Run(Fit):
             "data_sha256": self.data_sha256,
         }
 
-    def save(self, folder: Path) -> None:
-        """Write the model to the folder and, once it has proved readable, the summary.
 
-        Raises
-        ------
-        OSError, ValueError
-            If they cannot be written, or the model reads back differently.
-        """
-        summary = self.summary()
-        model = folder / "model.safetensors"
-        write_tree(model, map_nested(self.backend.to_numpy, self.parameters))
-        read_parameters(model, self.backend, summary["parameters_sha256"])
-        write_json(folder / "summary.json", summary)
+def initial_parameters(
+    mlp: MLP, examples: AnyExamples, *, on_rows: bool, seed: int, dtype: str, backend: Backend
+) -> Parameters:
+    """Return the parameters that a training begins with, on the backend.
+
+    If they follow from the rows, they are computed on the host in reproducible arithmetic, and are
+    the same on every backend and every process.
+    """
+    if not on_rows:
+        return mlp.initialize(seed=seed, backend=backend, dtype=dtype)
+    host = get_backend("numpy")
+    xp = namespace_of("reproducible", host)
+    parameters = map_arrays(xp.asarray, mlp.initialize(seed=seed, backend=host, dtype=dtype))
+    x = xp.asarray(_some_rows(examples, backend))
+    if examples.kind.scale is not None:
+        x = xp.astype(x, getattr(xp, dtype)) * examples.kind.scale
+    parameters = initialized_on_rows(xp, mlp, parameters, x, seed=seed, backend=host)
+    moved: Parameters = map_nested(backend.asarray, unwrapped(parameters))
+    return moved
+
+
+def _some_rows(examples: AnyExamples, backend: Backend) -> Any:
+    """Return at most `MOST_ROWS` inputs on the host."""
+    count = len(examples)
+    count_kept = min(count, MOST_ROWS)
+    places = np.arange(count_kept) * count // count_kept
+    if isinstance(examples, Streamed):
+        rows = examples.read((place, place + 1) for place in places.tolist())
+        return backend.to_numpy(unwrapped(examples.on_device(rows).inputs))
+    indices = backend.asarray(places, dtype="int64")
+    return backend.to_numpy(take(backend.xp, unwrapped(examples.inputs), indices))

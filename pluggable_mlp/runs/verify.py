@@ -1,38 +1,23 @@
-"""Certificates of runs, with which another machine can verify every bit.
+"""Verifying a certificate: another machine trains again, and every bit is compared.
 
-`certificate.json` contains SHA-256 hashes of the data, the settings and the initial parameters, and
-for each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters.  The final
-hash is that of the epoch that is kept, the best or the last, which has a test loss.  Every so many
-steps it has a short hash of each tensor, which finds the first that differs.  `made_on` says where
-the run was trained: the bits of a native run are expected only there.  A hash of all this
-distinguishes an edited certificate from a run that differs.
-
-Verifying is training again with the settings of a certificate, on any backend.  The hashes of the
-tensors and the epochs are compared as they come, to stop at the first difference; in the end the
-certificate of the repeated run must be the same.
+The run has the settings of the certificate, on any backend.  The hashes of the tensors and the
+epochs are compared as they come, to stop at the first difference; in the end the certificate of the
+repeated run must be the same.
 """
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.files import Json, damaged, json_sha256, parse_object, read_file, to_json
-from pluggable_mlp.fit import FORMAT, certificate_of, certified_epoch
 from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
-from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.runs.certificates import FORMAT, certificate_of, certified_epoch
+from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import (
-    load_own_data,
-    read_config,
-    read_history,
-    read_parameters,
-    read_summary,
-)
+from pluggable_mlp.runs.saved import load_own_data, read_history
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.divergence import DivergenceError
 
@@ -115,54 +100,32 @@ class Verification:
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)
         self._same = 0  # the last step after which all tensors are the same
+        self._written: dict[str, Json] = {}  # lines of files, by their places
 
-    def check_files(self, folder: Path, whole: bool) -> bool:
-        """Check the files of the run against the certificate; return whether there is a model.
-
-        `difference_of_measures` checks the contents of `metrics.jsonl` and `summary.json`.
-
-        Parameters
-        ----------
-        folder : Path
-        whole : bool
-            Whether to refuse a folder that lacks one of them; otherwise only the model and
-            config.json are checked.
+    def check_files(self, folder: Path) -> None:
+        """Check the files in the folder of the run, apart from measures, before it is repeated.
 
         Raises
         ------
         ValueError
             If a file cannot be read, was edited or belongs to another run.
         """
-        model, metrics = folder / "model.safetensors", folder / "metrics.jsonl"
-        if whole:
-            read_summary(folder)  # a run without has not ended
-            if (count := len(read_history(metrics))) < self._last:
-                fault = f"{metrics} has {count} epochs, expected {self._last} as certified"
-                raise ValueError(fault)
-        if whole or (folder / "config.json").exists():
-            self._check_config(folder, whole)
-        if not whole and not model.exists():
-            return False
-        sha256 = self._certificate["final_parameters_sha256"]
-        check_parameters(self.run.mlp, read_parameters(model, self.run.backend, sha256))
-        return True
-
-    def _check_config(self, folder: Path, whole: bool) -> None:
-        settings = self._certificate["settings"]
-        certified = {**self.run.config, "settings": settings}
-        config = read_config(folder / "config.json")
-        if whole or self.run.settings.data != settings["data"]:  # perhaps once in another format
-            certified |= {name: config.get(name) for name in ("header", "encoding", "decimal")}
-        if json_sha256(config) != json_sha256(certified):
+        saved, metrics = load_run(folder, self.run.backend), folder / "metrics.jsonl"
+        history = read_history(metrics)
+        if len(history) != self._last:
+            fault = f"{metrics} has {len(history)} epochs, expected {self._last} as certified"
+            raise ValueError(fault)
+        if saved.config["settings"] != self._certificate["settings"]:
             raise ValueError(f"{folder / 'config.json'} is not what was certified")
-        if whole:  # since the certificate cannot tell if these two were edited
-            read_summary(folder, config)
+        self._written = {f"{metrics}, epoch {line['epoch']}": line for line in history}
+        self._written[str(folder / "summary.json")] = saved.summary
 
     def first_difference(self, on_batch: Callable[[int], None]) -> str | None:
         """Train again, to the end or to the first difference, and return it in words.
 
         After each call of steps, `on_batch` receives the number of examples visited.  A repetition
-        that diverges differs, since certified epochs did not diverge.
+        that diverges differs, since certified epochs did not diverge.  Finally the measures in the
+        files of `check_files` are compared, but not times and the machine.
         """
         certified = self._certificate["initial_parameters_sha256"]
         computed = self.run.initial_parameters_sha256
@@ -187,7 +150,7 @@ class Verification:
             if name not in ("made_on", "sha256") and certified != value:
                 place = f"epoch {self.run.kept_epoch}, {name}"
                 return self._in_words(place, f"{certified!s:.80}", f"{value!s:.80}")
-        return None
+        return self._difference_of_measures()
 
     def _difference_of_steps(self) -> str | None:
         """Return the first difference among the hashes recorded since the last call."""
@@ -223,23 +186,14 @@ class Verification:
         same = f"; step {self._same} is the same" if self._same else ""
         return f"the run differs at {place}: {source} {expected}, on {self.here} {computed}{same}"
 
-    def difference_of_measures(self, folder: Path) -> str | None:
-        """Return where metrics.jsonl or summary.json differ from the repeated run, if anywhere.
-
-        Losses and hashes are compared bit by bit; other measures are computed on the host in
-        float64, and compared to 1 in 10^6.  Times and the machine are ignored.
-        """
-        metrics = folder / "metrics.jsonl"
-        pairs = zip(read_history(metrics), self.run.history, strict=False)  # it may have gone on
-        lines = [
-            (f"{metrics}, epoch {measures['epoch']}", line, measures) for line, measures in pairs
-        ]
-        lines.append((f"{folder / 'summary.json'}", read_summary(folder), self.run.summary()))
-        for place, *both in lines:
-            certified, computed = (json.loads(to_json(values)) for values in both)
+    def _difference_of_measures(self) -> str | None:
+        """Return where metrics.jsonl or summary.json differ from the repeated run, if anywhere."""
+        repeated = [*self.run.history, self.run.summary()]
+        for (place, line), line_here in zip(self._written.items(), repeated, strict=False):
+            written, computed = (json.loads(to_json(values)) for values in (line, line_here))
             for name, value in computed.items():
-                if name not in _OF_MACHINE and not _is_same(name, certified.get(name), value):
-                    was = repr(certified.get(name))
+                if name not in _OF_MACHINE and written.get(name) != value:
+                    was = repr(written.get(name))
                     return self._in_words(f"{place}, {name}", was, repr(value), "written")
         return None
 
@@ -247,10 +201,3 @@ class Verification:
 def _cut(hashes: str) -> list[str]:
     """Return the hashes of single tensors."""
     return [hashes[at : at + HASH_DIGITS] for at in range(0, len(hashes), HASH_DIGITS)]
-
-
-def _is_same(name: str, certified: Any, computed: Any) -> bool:
-    """Return whether a written value equals the computed one: exactly, or nearly for a measure."""
-    if name.endswith("loss") or not isinstance(certified, float) or not isinstance(computed, float):
-        return bool(certified == computed)
-    return math.isclose(certified, computed, rel_tol=1e-6)

@@ -37,12 +37,12 @@ def test_the_folder_is_written_from_the_start_and_taken(command, tmp_path):
 
 def fail_to_save(monkeypatch, kind, *arguments):
     """Have the model not be written, by a new error each time: it collects notes."""
-    from pluggable_mlp.runs import run
+    from pluggable_mlp.runs import folder
 
     def fail(path, content):
         raise kind(*arguments)
 
-    monkeypatch.setattr(run, "write_tree", fail)
+    monkeypatch.setattr(folder, "write_tree", fail)
 
 
 FULL = (OSError, 28, "No space left on device")

@@ -84,7 +84,7 @@ def test_a_run_that_ends_without_a_checkpoint_replaces_the_old_one(command, tmp_
     folder = tmp_path / "run"
     train = ("train", "--quiet", "--epochs", 1, "--hidden", 8, "--output", folder)
     assert command(*train).code == 0
-    monkeypatch.setattr("pluggable_mlp.runs.checkpoints.on_host", lambda *_: None)
+    monkeypatch.setattr("pluggable_mlp.runs.checkpoints.checkpoint_of", lambda *_: None)
     assert command(*train, "--seed", 1, "--overwrite").code == 0
     assert json.loads((folder / "config.json").read_text())["settings"]["seed"] == 1
     assert names(tmp_path) == {"run"}

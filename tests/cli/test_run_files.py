@@ -105,7 +105,6 @@ def test_a_flipped_bit_of_the_model_is_noticed(command, run, tmp_path):
         ("evaluate", folder),
         ("predict", folder, tmp_path / "x.npy"),
         ("verify", folder),
-        ("verify", folder / "certificate.json"),
     ):
         outcome = command(*arguments)
         assert (outcome.code, outcome.out) == (2, "")

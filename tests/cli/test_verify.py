@@ -90,21 +90,18 @@ def test_the_same_bits_everywhere(command, certificate, backend):
     outcome = command("verify", certificate, "--backend", backend)
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"same bits: 2 epochs on {place.name} ({place.device}) in rep")
-    assert "parameters, which the model holds, final SHA-256" in outcome.out
+    assert "certified losses and parameters, final SHA-256" in outcome.out
 
 
 def test_a_certificate_alone_and_a_whole_folder(command, certificate, tmp_path):
     alone = certificate.rename(tmp_path / "certificate.json")
-    outcome = command("verify", alone)
-    assert outcome.code == 0
-    assert "certified losses and parameters, final SHA-256" in outcome.out
     outcome = command("verify", tmp_path / "run")
     assert outcome.code == 2
     assert f"{tmp_path / 'run' / 'certificate.json'} is missing" in outcome.err
     alone.rename(certificate)
-    assert "same bits" in command("verify", tmp_path / "run").out
+    said = command("verify", tmp_path / "run").out
+    assert "parameters, which the model holds, final SHA-256" in said
     (tmp_path / "run" / "model.safetensors").unlink()
-    assert "same bits" in command("verify", certificate).out
     outcome = command("verify", tmp_path / "run")
     assert outcome.code == 2
     assert "model.safetensors is missing" in outcome.err
@@ -128,7 +125,6 @@ def test_another_number_is_found_with_its_epoch(command, certificate, what, epoc
             one[what] = math.nextafter(float.fromhex(one[what]), math.inf).hex()
 
     edited(certificate, edit)
-    (certificate.parent / "model.safetensors").unlink()
     outcome = command("verify", certificate)
     assert outcome.code == 1
     assert outcome.out.startswith(f"the run differs at epoch {epoch}, {what}: certified 0")
@@ -155,7 +151,7 @@ def test_a_run_that_stopped_early_is_repeated(command, tmp_path):
 def test_a_model_of_another_run_is_found_before_training(command, certificate, tmp_path):
     command("train", *SETTINGS, "--seed", 1, "--output", tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").replace(certificate.parent / "model.safetensors")
-    outcome = command("verify", certificate)
+    outcome = command("verify", certificate.parent)
     assert (outcome.code, outcome.out) == (2, "")
     assert "model.safetensors holds parameters of SHA-256" in outcome.err
 
@@ -170,12 +166,10 @@ def test_an_edited_config_is_found_before_training(command, certificate, name, v
     if isinstance(value, dict):
         value = content[name] | value
     config.write_text(json.dumps(content | {name: value}))
-    for named in (certificate, certificate.parent):
-        outcome = command("verify", named)
-        assert (outcome.code, outcome.out) == (2, "")
-        assert f"{config} is not what was certified" in outcome.err
+    outcome = command("verify", certificate.parent)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert f"{config} is not what the run was trained with" in outcome.err
     config.unlink()
-    assert command("verify", certificate).code == 0
     assert f"{config} is missing" in command("verify", certificate.parent).err
 
 
@@ -194,7 +188,7 @@ def test_edited_settings_and_other_data_are_refused(command, certificate, tmp_pa
     content = json.loads(certificate.read_text())
     edited = {**content, "settings": {**content["settings"], "seed": 1}}
     certificate.write_text(json.dumps(sealed(edited)))
-    outcome = command("verify", certificate)
+    outcome = command("verify", certificate.parent)
     assert outcome.code == 2
     assert "config.json is not what was certified" in outcome.err
     certificate.write_text(json.dumps(content))
@@ -234,7 +228,6 @@ def test_certificates_of_estimators_are_none_of_a_run(command, tmp_path):
 )
 def test_no_part_of_a_certificate_is_taken_on_trust(command, certificate, edit, place):
     edited(certificate, edit)
-    (certificate.parent / "model.safetensors").unlink()
     outcome = command("verify", certificate)
     assert outcome.code == 1
     assert outcome.out.startswith(f"the run differs at {place}")
@@ -278,7 +271,7 @@ def test_of_very_many_epochs_every_other_is_certified(command, tmp_path):
     ],
 )
 def test_an_edited_summary_or_line_is_found(command, tmp_path, file, name):
-    """Of a loss each bit."""
+    """Each bit."""
     run = tmp_path / "run"
     command("train", *SETTINGS, "--validation", 0.2, "--output", run)
     first, *rest = (
@@ -288,8 +281,7 @@ def test_an_edited_summary_or_line_is_found(command, tmp_path, file, name):
     value = content[name]
     content[name] = "0" * 64 if isinstance(value, str) else value + 1
     if isinstance(value, float):
-        # To one in a million other measures are to be the same.
-        content[name] = math.nextafter(value, 9) if name.endswith("loss") else value * (1 + 1e-5)
+        content[name] = math.nextafter(value, 9)
     (run / file).write_text("\n".join([json.dumps(content), *rest]))
     outcome = command("verify", run)
     assert outcome.code == 1, outcome.out + outcome.err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, get_backend, load_dataset
-from pluggable_mlp.fit import Fit
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from tests.distributed.threads import on_threads
 from tests.estimators.tables import COLUMNS, LABELS, pl
@@ -20,9 +20,9 @@ def sha256(recipe, backend, communicator=None):
     """The parameters of three networks, with an embedding of categories."""
     settings = Settings(recipe=f"{recipe}:members=3", epochs=2, **QUICK)
     data = load_dataset(CITIES.with_columns(pl.Series("y", LABELS)), recipe=settings.recipe)
-    fit = Fit(settings, backend, data, communicator)
-    assert all(array.shape[0] == 3 for layer in fit.parameters for array in layer.values())
-    return [*fit.train()] and fit.history[-1]["parameters_sha256"]
+    run = Run(settings, backend, data, communicator)
+    assert all(array.shape[0] == 3 for layer in run.parameters for array in layer.values())
+    return [*run.train()] and run.history[-1]["parameters_sha256"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.runs.checkpoints import on_host, read_checkpoint, save_checkpoint
+from pluggable_mlp.runs.checkpoints import checkpoint_of, read_checkpoint, save_checkpoint
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
@@ -22,7 +22,7 @@ def positions_of(run, folder, every):
             place.mkdir(parents=True)
             history = json.loads(json.dumps(run.history))
             at = progress.position()
-            save_checkpoint(place, on_host(run.checkpoint(at), run.backend))
+            save_checkpoint(place, checkpoint_of(run, at))
             saved.append((place, at.state.t, history))
     return saved
 
@@ -76,8 +76,8 @@ def test_every_backend_goes_on_with_its_own_bits(backend, tmp_path):
 
 def test_numbers_that_are_not_finite_are_no_checkpoint(tmp_path):
     run = Run(Settings(epochs=1, hidden=()), get_backend("numpy"))
-    good = run.checkpoint(next(iter(run.train())).position())
-    bad = good._replace(parameters=[{"W": np.array([1.0, np.nan])}])
-    save_checkpoint(tmp_path, on_host(good, run.backend))
-    assert on_host(bad, run.backend) is None
+    position = next(iter(run.train())).position()
+    save_checkpoint(tmp_path, checkpoint_of(run, position))
+    run.kept_epoch, run.parameters = 1, [{"W": np.array([1.0, np.nan])}]
+    assert checkpoint_of(run, position) is None
     assert read_checkpoint(tmp_path, 1).parameters is None

@@ -1,0 +1,103 @@
+"""Certificates: what they hold; `verify.py` reads one, and trains again.
+
+A certificate contains SHA-256 hashes of the data, the settings and the initial parameters, and for
+each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters.  The final hash
+is that of the epoch that is kept, the best or the last, which may have a test loss.  Every so many
+steps it has a short hash of each tensor, which finds the first that differs.  `made_on` says where
+the training was: the bits of a native one are expected only there.  A hash of all this
+distinguishes an edited certificate from a training that differs.
+"""
+
+import platform
+from typing import TYPE_CHECKING, Any
+
+from pluggable_mlp import __version__
+from pluggable_mlp.backends import Backend
+from pluggable_mlp.files import json_sha256
+from pluggable_mlp.hashing import tensor_names
+
+if TYPE_CHECKING:
+    from pluggable_mlp.runs.run import Run
+
+FORMAT = 4
+"""Of certificates."""
+
+EPOCHS = 1024
+"""At most about so many epochs are certified: the file stays below 1 MB."""
+
+
+def certificate_of(run: "Run", settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the certificate of a training that has ended, with settings as JSON data."""
+    last, measured = len(run.history), run.test_measures()
+    every = interval(last, EPOCHS)
+    chosen = sorted({*range(every, last + 1, every), run.kept_epoch, last})
+    return certified(
+        {
+            "made_on": made_on(run.backend, run.processes),
+            "settings": settings,
+            "data_sha256": run.data_sha256,
+            "initial_parameters_sha256": run.initial_parameters_sha256,
+            "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
+            "kept_epoch": run.kept_epoch,
+            "test_loss": measured["loss"].hex() if measured else None,
+            "final_parameters_sha256": run.history[run.kept_epoch - 1]["parameters_sha256"],
+            "record_every": run.record_every,
+            "tensors": tensor_names(run.parameters),
+            "records": _records_of_whole_epochs(run),
+        }
+    )
+
+
+def certified(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a certificate with its format, and the hashes of its parts."""
+    settings_sha256 = json_sha256(content["settings"])
+    content = {"format": FORMAT, **content, "settings_sha256": settings_sha256}
+    return {**content, "sha256": json_sha256(content)}
+
+
+def certified_epoch(line: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an epoch's line that a certificate contains."""
+    losses = ("train_loss", "validation_loss")
+    return {
+        "epoch": line["epoch"],
+        **{name: line[name].hex() for name in losses if name in line},
+        "parameters_sha256": line["parameters_sha256"],
+    }
+
+
+def _records_of_whole_epochs(run: "Run") -> dict[str, str]:
+    """Return the records of the epochs of the history; a run may have had fewer epochs to go."""
+    end = len(run.history) * run.steps_per_epoch
+    return {
+        str(t): hashes
+        for t, hashes in run.records.items()
+        if t <= end and t % run.record_every == 0
+    }
+
+
+def made_on(backend: Backend, processes: int = 1) -> str:
+    """Return the place of a training, with the versions that determine the results."""
+    libraries = [f"{name} {number}" for name, number in versions(backend).items()]
+    if processes > 1:
+        libraries.append(f"{processes} processes")
+    return f"{backend.name} ({backend.device}), {', '.join(libraries)}"
+
+
+def versions(backend: Backend) -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "pluggable-mlp": __version__,
+        "python": platform.python_version(),
+        **backend.versions(),
+    }
+
+
+def interval(count: int, most: int) -> int:
+    """Return the smallest interval, a power of two, with at most `most` records of a count.
+
+    So the records of a prolonged run include its earlier ones.
+    """
+    every = 1
+    while count > every * most:
+        every *= 2
+    return every
