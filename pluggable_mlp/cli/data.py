@@ -59,14 +59,11 @@ def _fitted(file: str, suffix: str, settings: Json) -> "Preparation":
 
 def _saved(folder: Path, settings: Json) -> "Preparation":
     """Return the preparation of a run; ValueError if settings are given, too."""
-    from pluggable_mlp.runs.saved import read_settings, read_summary
+    from pluggable_mlp.runs.saved import read_run
 
     for name, value in settings.items():
         if value != _SETTINGS[name].default:
             raise ValueError(
                 f"--{name.replace('_', '-')} is {value!r}, expected none for {folder}, a run"
             )
-    config, _, preparation = read_settings(folder / "config.json")
-    if (folder / "summary.json").exists():
-        read_summary(folder, config)
-    return preparation
+    return read_run(folder)[3]

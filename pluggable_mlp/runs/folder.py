@@ -9,8 +9,8 @@ last, and removed first if training continues: it marks a run that has ended.
 import os
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from traceback import clear_frames
 from types import TracebackType
@@ -23,6 +23,7 @@ from pluggable_mlp.files import json_lines, remove, write_file, write_json
 from pluggable_mlp.runs import checkpoints
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.saved import read_config
 from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.training.loop import Position
 
@@ -36,10 +37,10 @@ GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
 
 _LOCK = "lock"
 _CONFIG, _SUMMARY = "config.json", "summary.json"
-_FILES = (
+_NAMES = (
     "certificate.json", _SUMMARY, "model.safetensors", "metrics.jsonl", GRAPH, REPORT, _CONFIG,
+    checkpoints.FOLDER, PLOTS, "tensorboard", _LOCK,
 )  # fmt: skip
-_FOLDERS = (checkpoints.FOLDER, PLOTS, "tensorboard")
 _UNUSED = {_LOCK, f"{_CONFIG}.part"}
 """What a process leaves that is killed before there is a run."""
 
@@ -51,6 +52,8 @@ class FolderLock:
     ----------
     path : Path
         Created if it does not exist.
+    option : str
+        That names it, for errors.
 
     Attributes
     ----------
@@ -59,18 +62,21 @@ class FolderLock:
 
     Raises
     ------
-    OSError
-        If it cannot be created or written.
-    Timeout
-        If another process holds it.
+    ValueError
+        If it cannot be created or written, or another process holds it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, option: str = "--output") -> None:
         self._file, self.made = path / _LOCK, not path.exists()
-        path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self._file)
-        self._lock.acquire(blocking=False)
-        self._stat = self._file.stat()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(blocking=False)
+            self._stat = self._file.stat()
+        except Timeout:
+            raise ValueError(f"{option} {path}: another process trains it") from None
+        except OSError as error:
+            raise ValueError(f"{option} {path} cannot be created: {_why(error)}") from None
 
     @property
     def is_held(self) -> bool:
@@ -135,13 +141,11 @@ class RunFolder:
         # Checkpoints of later steps were left aside when the run was resumed.
         steps = [] if resume is None else checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
         self._checkpoints = [step for step in steps if step <= t]
-        self._kept: tuple[int, int] | None = None  # where this process made the last checkpoint
+        self._is_first = not self._checkpoints  # the next checkpoint, also if it fails
+        self._kept: tuple[object, ...] = ()  # where this process made the last checkpoint
         self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
-        self._lock = resume or _locked(path, lambda: refuse_used_folder(path, overwrite))
+        self._lock = resume or _locked(path, overwrite)
         self._replaces = resume is None and (self.path / _CONFIG).exists()
-        if self._replaces and (self.path.is_mount() or not os.access(self.path.parent, os.W_OK)):
-            self._leave()
-            raise ValueError(f"--output {path} cannot be renamed, expected so with --overwrite")
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -158,7 +162,9 @@ class RunFolder:
             if self._run.history:
                 self._save()
         except Exception as fault:
-            message = self._not_saved(fault)
+            message = f"--output {self._name} cannot be written: {_why(fault)}"
+            if self._checkpoints and self._lock.is_held:
+                message += f"; --resume {self._name} goes on from its last checkpoint"
             if error is None and isinstance(fault, OSError | ValueError):
                 raise OSError(message) from None
             warnings.warn(message, stacklevel=2)  # what is raised decides the exit code
@@ -175,12 +181,9 @@ class RunFolder:
         OSError
             If that fails.  The next call then writes all lines.
         """
-        try:
+        with self._naming_itself():
             self._hold()
             self._append()
-        except OSError as error:
-            self._recorded = None
-            raise OSError(f"--output {self._name} cannot be written: {_why(error)}") from None
 
     def keep(self, position: Callable[[], Position], now: bool = False) -> None:
         """Make a checkpoint within an epoch if one is due, or `now` if no old run is replaced.
@@ -192,10 +195,11 @@ class RunFolder:
         """
         due = time.monotonic() - self._checked >= self._seconds
         if due or (now and not self._replaces):
-            self._try_checkpoint(position())
+            with self._naming_itself():
+                self._make_checkpoint(position())
 
     def keep_epoch(self) -> None:
-        """Make a checkpoint after each epoch until there is one, then at most one per second.
+        """Make a checkpoint after the first epoch, then at most one per second.
 
         Raises
         ------
@@ -203,32 +207,34 @@ class RunFolder:
             As for `keep`.
         """
         due = time.monotonic() - self._checked >= SHORTEST_SECONDS
-        if self._run.position and (due or not self._checkpoints):
-            self._try_checkpoint(self._run.position)
+        if self._run.position and (due or self._is_first):
+            with self._naming_itself():
+                self._make_checkpoint(self._run.position)
 
-    def _try_checkpoint(self, position: Position) -> None:
+    @contextmanager
+    def _naming_itself(self) -> Iterator[None]:
+        """Name the folder in an OSError."""
         try:
-            self._make_checkpoint(position)
+            yield
         except OSError as error:
-            raise OSError(
-                f"--output {self._name}: no checkpoint can be written: {_why(error)}"
-            ) from None
+            raise OSError(f"--output {self._name} cannot be written: {_why(error)}") from None
 
     def _make_checkpoint(self, position: Position) -> None:
-        self._checked = time.monotonic()
+        self._checked, self._is_first = time.monotonic(), False
         checkpoint = checkpoints.checkpoint_of(self._run, position)
         if checkpoint is None:
             return
         self._hold()
         if self._recorded is None:
             self._append()
-        self._sync_metrics()
+        with suppress(FileNotFoundError), (self.path / "metrics.jsonl").open("rb") as file:
+            os.fsync(file.fileno())  # the checkpoint relies on it
         folder = self.path / checkpoints.FOLDER
         checkpoints.save_checkpoint(folder, checkpoint)
         steps = dict.fromkeys([*self._checkpoints, position.state.t])
         self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
         checkpoints.remove_checkpoints(folder, but=self._checkpoints)
-        self._kept = _place_of(position)
+        self._kept = position[1:3]  # epoch and start: no arrays are kept alive
         self._remove_old()
 
     def _remove_old(self) -> None:
@@ -238,16 +244,12 @@ class RunFolder:
                 remove(self._old)
             self._old = None
 
-    def _sync_metrics(self) -> None:
-        """Flush the epochs' lines to disk before a checkpoint relies on them."""
-        with suppress(FileNotFoundError), (self.path / "metrics.jsonl").open("rb") as file:
-            os.fsync(file.fileno())
-
     def _append(self) -> None:
         """Write the lines that `metrics.jsonl` lacks, or all of them after a write failed."""
         history, path = self._run.history, self.path / "metrics.jsonl"
-        lines = b"".join(json_lines(line) for line in history[self._recorded or 0 :])
-        if self._recorded is None:
+        recorded, self._recorded = self._recorded, None  # if this fails
+        lines = b"".join(json_lines(line) for line in history[recorded or 0 :])
+        if recorded is None:
             write_file(path, lines)  # checkpoints rely on the existing lines
         else:
             with path.open("ab") as file:
@@ -274,7 +276,7 @@ class RunFolder:
         self.path.rename(old_folder)
         self._old, self._replaces = old_folder, False
         remove(old_folder / _LOCK)
-        self._lock = _locked(self.path, lambda: refuse_used_folder(self.path))
+        self._lock = _locked(self.path)
         lock.release()
 
     def _hold(self) -> None:
@@ -290,7 +292,7 @@ class RunFolder:
         self._hold()
         self._append()
         position = self._run.position
-        if position is not None and _place_of(position) != self._kept:
+        if position is not None and position[1:3] != self._kept:
             self._make_checkpoint(position)
         certificate = certificate_of(self._run, self._run.settings.to_dict())
         write_json(self.path / "certificate.json", certificate)
@@ -299,23 +301,12 @@ class RunFolder:
         write_json(self.path / _SUMMARY, self._run.summary())
         self._remove_old()
 
-    def _not_saved(self, fault: Exception) -> str:
-        message = f"--output {self._name} cannot be written: {_why(fault)}"
-        if self._checkpoints and self._lock.is_held:
-            message += f"; --resume {self._name} goes on from its last checkpoint"
-        return message
-
     def _leave(self) -> None:
         """Release the folder, and remove it if it is empty and was created here."""
         self._lock.release()
         with suppress(OSError):  # it is not empty
             if self._lock.made:
                 self.path.rmdir()
-
-
-def _place_of(position: Position) -> tuple[int, int]:
-    """Return a key of a run's position, which keeps no arrays alive."""
-    return position.epoch, position.start
 
 
 def lock_run(path: Path) -> FolderLock:
@@ -326,21 +317,10 @@ def lock_run(path: Path) -> FolderLock:
     ValueError
         If there is no run, another process trains it, or the folder cannot be written.
     """
-    old_folder = old_run(path)
-
-    def refuse_other() -> None:
-        if not (path / _CONFIG).is_file():
-            hint = (
-                f"; {old_folder} is the run that it was to replace" if old_folder.exists() else ""
-            )
-            raise ValueError(
-                f"{path / _CONFIG} is missing; expected a folder that train --output wrote{hint}"
-            )
-
-    refuse_other()
-    if old_folder.exists():
+    if (old_folder := old_run(path)).exists():
         warnings.warn(f"{old_folder} exists, too: {path} was perhaps to replace it", stacklevel=2)
-    return _locked(path, refuse_other, "--resume")
+    read_config(path / _CONFIG)  # before a lock is made there
+    return FolderLock(path, "--resume")
 
 
 def old_run(path: Path) -> Path:
@@ -349,17 +329,12 @@ def old_run(path: Path) -> Path:
     return path.with_name(f"{path.name}.old")
 
 
-def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> FolderLock:
-    """Lock the folder of an option and check it; ValueError if another process holds it."""
+def _locked(path: Path, overwrite: bool = False) -> FolderLock:
+    """Lock the folder of a new run."""
+    lock = FolderLock(path)
     try:
-        lock = FolderLock(path)
-    except Timeout:
-        raise ValueError(f"{option} {path}: another process trains it") from None
-    except OSError as error:
-        raise _cannot_be_made(path, error) from None
-    try:
-        check()
-    except BaseException:
+        refuse_used_folder(path, overwrite)
+    except ValueError:
         lock.release()
         raise
     return lock
@@ -368,7 +343,7 @@ def _locked(path: Path, check: Callable[[], None], option: str = "--output") -> 
 def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     """Raise ValueError if the path of a new run exists, unless it is an empty folder.
 
-    With `overwrite` it may hold the files of a run, and no others.
+    With `overwrite` it may hold the files of a run, and no others, if it can be renamed.
     """
     if not path.name:  # also of an empty text, such as a variable that is not set
         raise ValueError(f"--output is {str(path)!r}, expected the name of a folder")
@@ -380,18 +355,16 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _cannot_be_made(path, error) from None
+        raise ValueError(f"--output {path} cannot be created: {_why(error)}") from None
     if names and not overwrite:
         raise ValueError(f"--output {path} is not empty; use --resume or --overwrite")
-    ours = (*_FILES, *_FOLDERS, _LOCK)
-    others = [name for name in names if name.removesuffix(".part") not in ours]
+    others = [name for name in names if name.removesuffix(".part") not in _NAMES]
     if others or (names and _CONFIG not in names):
         strange = (others or names)[0]
         raise ValueError(f"--output {path} holds {strange}, expected the files of a run alone")
-
-
-def _cannot_be_made(path: Path, error: OSError) -> ValueError:
-    return ValueError(f"--output {path} cannot be created: {_why(error)}")
+    folder = path.resolve()
+    if names and (folder.is_mount() or not os.access(folder.parent, os.W_OK)):
+        raise ValueError(f"--output {path} cannot be renamed, expected so with --overwrite")
 
 
 def _why(error: Exception) -> str:

@@ -13,22 +13,12 @@ from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.load import load_for_testing, load_inputs
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.split import (
-    block_of,
-    in_file,
-    needs_blocks,
-)
+from pluggable_mlp.data.split import block_of, in_file, needs_blocks
 from pluggable_mlp.data.values import Split
-from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.runs.saved import (
-    load_own_data,
-    read_parameters,
-    read_settings,
-    read_summary,
-)
+from pluggable_mlp.runs.saved import load_own_data, read_parameters, read_run
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
 from pluggable_mlp.training.examples import make_examples
 
@@ -113,7 +103,7 @@ class SavedRun:
         """
         if self.preparation.task == "regression":
             raise ValueError("the task is regression, which has no probabilities; use predict")
-        return np.concatenate([*self._answers(*self._prepared(data))])
+        return np.concatenate([*self._answers(self._prepared(data))])
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """Return how good the predictions are: the loss, and the measures of the task.
@@ -141,10 +131,9 @@ class SavedRun:
         """Return the result of `evaluate`, and the counts by class or label, None for numbers."""
         if data is None:
             inputs, targets = self._own_test_part(None)
-            size = self.settings.block_size
         else:
             inputs, targets = load_for_testing(self.preparation, data)
-            size = self.settings.block_size or block_of(inputs, needed=True)
+        size = self.settings.block_size or block_of(inputs, needed=True)
         arithmetic = self.settings.arithmetic
         examples = make_examples(
             self.mlp,
@@ -207,19 +196,18 @@ class SavedRun:
         DataError
             As for `predict`.
         """
-        answers = self._answers(*self._prepared(data))
+        answers = self._answers(self._prepared(data))
         return (self._row(row) for part in answers for row in part)
 
-    def _prepared(self, data: Any) -> tuple[Array, float]:
-        """Return inputs (examples, features) prepared as in training, and their scale."""
+    def _prepared(self, data: Any) -> Array:
+        """Return inputs (examples, features) prepared as in training."""
         if is_array_api_obj(data):
             name, examples = "data", on_host(data)
         else:
             name = str(data) if isinstance(data, str | os.PathLike) else "data"
             examples = load_inputs(data, self.preparation)
             examples = in_file(examples) if needs_blocks([examples], None) else examples
-        inputs = self.preparation.inputs(name, examples)
-        return inputs, self.preparation.scale_of(inputs) or 1.0
+        return self.preparation.inputs(name, examples)
 
     def answers_on_test_part(self, data: str | None = None) -> tuple[Array, Array]:
         """Return the answers on the test part of the run's data, and the targets there.
@@ -233,11 +221,10 @@ class SavedRun:
             If the data cannot be read, or have changed since the run was trained.
         """
         inputs, targets = self._own_test_part(data)
-        parts = [*self._answers(inputs, self.preparation.scale_of(inputs) or 1.0)]
-        return np.concatenate(parts), self.preparation.in_own_units(targets)
+        return np.concatenate([*self._answers(inputs)]), self.preparation.in_own_units(targets)
 
-    def _answers(self, inputs: Array, scale: float) -> Iterator[Array]:
-        """Return the answers (…, outputs) for inputs, times the scale, some at a time."""
+    def _answers(self, inputs: Array) -> Iterator[Array]:
+        """Return the answers (…, outputs) for prepared inputs, some at a time."""
         is_regression = self.preparation.task == "regression"
         answers = predict_rows(
             self.mlp,
@@ -247,7 +234,7 @@ class SavedRun:
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             dtype=self.settings.dtype,
-            scale=scale,
+            scale=self.preparation.scale_of(inputs) or 1.0,
         )
         return map(self.preparation.in_own_units, answers)
 
@@ -293,11 +280,8 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     """
     folder = Path(folder)
     backend = get_backend(backend) if isinstance(backend, str) else backend
-    path = folder / "config.json"
-    config, settings, preparation = read_settings(path)
-    with damaged(path):
-        mlp = settings.make_mlp(preparation.form, preparation.outputs)
-    summary = read_summary(folder, config)
+    config, summary, settings, preparation = read_run(folder, ended=True)
+    mlp = settings.make_mlp(preparation.form, preparation.outputs)
     model = folder / "model.safetensors"
     parameters = read_parameters(model, backend, summary["parameters_sha256"])
     check_parameters(mlp, parameters)

@@ -19,7 +19,7 @@ from pluggable_mlp.runs.checkpoints import (
     written_sha256,
 )
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import load_own_data, read_history, read_settings, read_summary
+from pluggable_mlp.runs.saved import load_own_data, read_history, read_run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.sharding import check_same
 
@@ -51,24 +51,25 @@ def resumed_run(
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint; or if
         the processes see different checkpoints.
     """
-    config, settings, preparation = read_settings(folder / "config.json")
-    ended = (folder / "summary.json").exists()
-    if ended:
-        read_summary(folder, config)
+    config, summary, settings, preparation = read_run(folder)
     others = dict(changes or {})
     epochs = others.pop("epochs", None)
     moved = {name: others.pop(name) for name in WHERE if name in others}
     for name, value in others.items():
         if value != (trained := getattr(settings, name)):
-            raise ValueError(f"{name} is {_shown(value)}, expected {_shown(trained)} as trained")
+            fault = f"{name} is {written(value)}, expected {written(trained)} as trained"
+            raise ValueError(fault)
     history = read_history(folder / "metrics.jsonl")
     checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
     if communicator is not None:
         check_same(communicator, {"the checkpoint": in_short(folder / FOLDER, checkpoint)})
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
-        more = (epochs or settings.epochs) > len(history)
-        _warn_of_beginning(folder, refused=ended and not more)
+        if summary and (epochs or settings.epochs) <= len(history):
+            fault = "holds a run that has ended, and no checkpoint to go on from"
+            raise ValueError(f"{folder} {fault}; use --overwrite")
+        message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
+        warnings.warn(message, CheckpointWarning, stacklevel=2)
     elif written_sha256(settings, config, history[:done]) != checkpoint.files_sha256:
         raise ValueError(
             f"{folder / 'config.json'} or metrics.jsonl is not what the run wrote: a checkpoint "
@@ -77,11 +78,7 @@ def resumed_run(
     if epochs is not None:
         settings = _with_epochs(settings, epochs, done)
     settings = replace(settings, **moved)
-    data = load_own_data(
-        settings,
-        config["data_sha256"],
-        preparation if checkpoint else None,  # a run that starts over is fitted again, too
-    )
+    data = load_own_data(settings, config["data_sha256"], preparation)
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
     run = Run(settings, backend_of_process(spec, communicator), data, communicator)
     if checkpoint is not None:
@@ -108,21 +105,6 @@ def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
             fault = f"the checkpoint after step {step} in {folder} does not fit metrics.jsonl and"
         warnings.warn(f"{fault} is left aside", CheckpointWarning, stacklevel=3)
     return None
-
-
-def _warn_of_beginning(folder: Path, refused: bool) -> None:
-    """Warn that a run starts over, or refuse one that has ended and gets no more epochs."""
-    if refused:
-        raise ValueError(
-            f"{folder} holds a run that has ended, and no checkpoint to go on from; use --overwrite"
-        )
-    message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
-    warnings.warn(message, CheckpointWarning, stacklevel=3)
-
-
-def _shown(value: Any) -> str:
-    """Return a setting as written on the command line."""
-    return written(value) if isinstance(value, tuple) else repr(value)
 
 
 def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:

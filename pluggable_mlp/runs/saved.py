@@ -23,7 +23,6 @@ from pluggable_mlp.serialization import read_tree
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
 
-_FOLDER = "a folder that train --output wrote"
 _WHERE = "say with --data, and --test, where those of the run are"
 
 
@@ -56,40 +55,35 @@ class _Epoch(TypedDict):
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return the content of a config.json; ValueError if it is missing or damaged."""
-    return read_json(path, _FOLDER, _Config)
+    return read_json(path, "the config.json that train --output writes", _Config)
 
 
-def read_settings(path: Path) -> "tuple[dict[str, Any], Settings, Preparation]":
-    """Return all of a config.json, and the settings and the preparation in it.
+def read_run(
+    folder: Path, ended: bool = False
+) -> "tuple[dict[str, Any], dict[str, Any], Settings, Preparation]":
+    """Return config.json, summary.json, and the settings and the preparation in the former.
+
+    Parameters
+    ----------
+    folder : Path
+    ended : bool, default False
+        Whether a summary is required; otherwise it is {} if the run has not ended.
 
     Raises
     ------
     ValueError
-        If it is missing or damaged.
+        If a file is missing or damaged, or the summary has another hash of config.json.
     """
     from pluggable_mlp.settings import Settings  # importing the fields takes time
 
-    config = read_config(path)
+    path, end = folder / "config.json", folder / "summary.json"
+    config, summary = read_config(path), {}
+    if ended or end.exists():
+        summary = read_json(end, "a file of a run that has ended", _Summary)
+        if summary["config_sha256"] != json_sha256(config):
+            raise ValueError(f"{path} is not what the run was trained with, by its hash in {end}")
     with damaged(path):
-        return config, Settings(**config["settings"]), Preparation.from_dict(config)
-
-
-def read_summary(folder: Path, config: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the summary in the folder of a run.
-
-    Raises
-    ------
-    ValueError
-        If it is missing or damaged, or its hash is not that of the given `config.json`.
-    """
-    summary = read_json(folder / "summary.json", f"{_FOLDER}, when the run ended", _Summary)
-    sha256 = summary["config_sha256"]
-    if config is not None and sha256 != json_sha256(config):
-        raise ValueError(
-            f"{folder / 'config.json'} is not what the run was trained with: summary.json has "
-            f"another SHA-256 of it, {sha256}"
-        )
-    return summary
+        return config, summary, Settings(**config["settings"]), Preparation.from_dict(config)
 
 
 def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:

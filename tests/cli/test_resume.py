@@ -225,6 +225,21 @@ def test_a_run_goes_on_on_its_own_backend(command, tmp_path):
     assert (summary["backend"], summary["device"]) == ("array_api_strict", "device1")
 
 
+def test_a_checkpoint_that_fails_is_not_tried_after_each_short_epoch(
+    command, tmp_path, monkeypatch
+):
+    tried = []
+
+    def fail(*_):
+        tried.append(1)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 1e6)
+    monkeypatch.setattr("pluggable_mlp.runs.checkpoints.save_checkpoint", fail)
+    outcome = command("train", "--hidden", 8, "--epochs", 5, "--output", tmp_path / "run")
+    assert (outcome.code, len(tried)) == (2, 2)  # after the first epoch, and at the end
+
+
 DIVERGING = ("--hidden", 8, "--learning-rate", 1e38)
 """In the second step."""
 
