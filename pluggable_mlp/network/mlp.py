@@ -28,7 +28,7 @@ from pluggable_mlp.network.losses import as_loss
 from pluggable_mlp.network.members import Networks, TabMMini
 from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.network.passes import LayeredNetwork
-from pluggable_mlp.network.prediction_cache import PredictionCache
+from pluggable_mlp.network.prediction_cache import Cache, cached_outputs
 from pluggable_mlp.network.trees import Parameters, map_arrays, merged
 from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
@@ -134,9 +134,7 @@ class MLP(LayeredNetwork):
     output_range: tuple[float, float] | None = None
     objective: Loss = field(init=False, repr=False, compare=False)
     layers: tuple[Layer, ...] = field(init=False, repr=False, compare=False)
-    _predictions: PredictionCache = field(
-        init=False, repr=False, compare=False, default_factory=PredictionCache
-    )
+    _predictions: Cache = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", _as_sizes(self.sizes))
@@ -151,7 +149,7 @@ class MLP(LayeredNetwork):
         object.__setattr__(self, "layers", tuple(layers_of(self)))
 
     def __getstate__(self) -> dict[str, object]:  # of copies and pickles: each predicts by itself
-        return {**vars(self), "_predictions": PredictionCache()}
+        return {**vars(self), "_predictions": {}}
 
     @property
     def general(self) -> Self:
@@ -204,7 +202,7 @@ class MLP(LayeredNetwork):
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        return self._predictions.outputs(self, "logits", parameters, x, arithmetic)
+        return cached_outputs(self._predictions, self, "logits", parameters, x, arithmetic)
 
     def predict(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
@@ -222,7 +220,7 @@ class MLP(LayeredNetwork):
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
         """
-        return self._predictions.outputs(self, "predict", parameters, x, arithmetic)
+        return cached_outputs(self._predictions, self, "predict", parameters, x, arithmetic)
 
     def predict_proba(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"
@@ -245,7 +243,7 @@ class MLP(LayeredNetwork):
         """
         if not hasattr(self.objective, "predict_proba"):
             raise ValueError(f"loss is {self.loss!r}, which has no probabilities; use predict")
-        return self._predictions.outputs(self, "predict_proba", parameters, x, arithmetic)
+        return cached_outputs(self._predictions, self, "predict_proba", parameters, x, arithmetic)
 
     @overload
     def loss_and_gradients(
