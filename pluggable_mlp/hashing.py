@@ -5,7 +5,7 @@ The bytes of an array are hashed little-endian, in C order.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -48,8 +48,7 @@ def parameters_sha256(parameters: LibraryArrays, backend: "Backend | None" = Non
 
 def tensor_hashes(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
     """Return the hashes of all parameters, one after the other, each of `HASH_DIGITS` digits."""
-    hashes = (sha256_of([array]) for array in _tensors(parameters, backend))
-    return "".join(digest[:HASH_DIGITS] for digest in hashes)
+    return "".join([sha256_of([array])[:HASH_DIGITS] for array in _tensors(parameters, backend)])
 
 
 def tensor_names(parameters: LibraryArrays) -> list[str]:
@@ -57,21 +56,19 @@ def tensor_names(parameters: LibraryArrays) -> list[str]:
     return [f"{index}.{name}" for index, layer in enumerate(parameters) for name in sorted(layer)]
 
 
-def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> Iterator[HostArray]:
-    """Yield the parameters in the order of the hashes, as arrays of NumPy."""
+def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> list[HostArray]:
+    """Return the parameters in the order of the hashes, as arrays of NumPy."""
     arrays = [layer[name] for layer in parameters for name in sorted(layer)]
     if backend is None:
-        yield from map(np.asarray, arrays)
-        return
+        return [*map(np.asarray, arrays)]
     if not getattr(backend, "queued", False) or len({array.dtype for array in arrays}) != 1:
-        yield from map(backend.to_numpy, arrays)
-        return
+        return [*map(backend.to_numpy, arrays)]
     xp = backend.xp
     with on_device_of(arrays[0]):  # one download of all, if each waits for the device
         joined = backend.to_numpy(xp.concat([xp.reshape(array, (-1,)) for array in arrays]))
     sizes = [math.prod(array.shape) for array in arrays]
     parts = np.split(joined, np.cumsum(sizes)[:-1])
-    yield from (part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True))
+    return [part.reshape(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
 
 def little_endian(array: HostArray) -> HostArray:

@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 
 from pluggable_mlp.files import damaged, read_file, write_file
 from pluggable_mlp.hashing import HostArray, little_endian, sha256_of
-from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
+from pluggable_mlp.registry import choose, parameters_of
 
 Arrays = dict[str, HostArray]
 Components = Mapping[str, Callable[..., object]]
@@ -80,10 +80,7 @@ def read_tree(path: Path, expected: str, components: Components = _NO_COMPONENTS
         described = json.loads(metadata["pluggable_mlp"])
         if _sha256(described["tree"], arrays) != described["sha256"]:
             raise ValueError("its SHA-256 is another than it states")
-        tree = tree_from_json(described["tree"], components, arrays)
-        if arrays:
-            raise ValueError(f"{next(iter(arrays))!r} has no place in it")
-        return tree
+        return tree_from_json(described["tree"], components, arrays)
 
 
 def tree_to_json(
@@ -167,15 +164,10 @@ def tree_from_json(
         return tuple(map(tree, content["tuple"]))
     if "dict" in content:
         return {tree(key): tree(value) for key, value in content["dict"]}
-    parts = {key: tree(value) for key, value in content.items()}
-    return _component(components, **parts) if "component" in content else parts
-
-
-def _component(components: Components, component: str, parameters: dict[str, object]) -> object:
-    """Return a component with its parameters."""
-    kind = choose(components, component, "component")
-    refuse_unknown(component, parameters, getattr(kind, "_fields", None) or parameters_of(kind))
-    return kind(**parameters)
+    parts: Any = {key: tree(value) for key, value in content.items()}
+    if "component" in content:
+        parts = choose(components, parts["component"], "component")(**parts["parameters"])
+    return parts
 
 
 def _sha256(content: object, arrays: Arrays) -> str:

@@ -143,12 +143,11 @@ def written(content, arrays):
         {"component": "LeakyReLU", "parameters": {"slope": "steep"}},
         {"component": "Pair", "parameters": {"first": 1}},
         [{"array": "a"}, {"array": "a"}],
-        [],
     ],
     ids=str,
 )
 def test_what_is_no_tree_is_refused(tmp_path, content):
-    """Among it an array that has no place, or two."""
+    """Among it an array that has two places."""
     (tmp_path / "a").write_bytes(written(content, {"a": b}))
     with pytest.raises(ValueError, match="a is damaged: "):
         read_tree(tmp_path / "a", "a tree", COMPONENTS)

@@ -197,7 +197,7 @@ def plot(
     from pluggable_mlp.runs.folder import PLOTS
     from pluggable_mlp.runs.predict import load_run
 
-    choose({"png": 0, "svg": 0, "pdf": 0}, form, "format")
+    choose(dict.fromkeys(("png", "svg", "pdf")), form, "format")
     figures = dict(figures_of(load_run(run, backend), data))
     folder = output or run / PLOTS
     with _naming_output(folder):
