@@ -218,7 +218,6 @@ def _train(
                         report.epoch(line)
                     else:
                         attempt(folder.record)
-                        attempt(folder.keep_epoch)
                         attempt(partial(write_log, line))
                         attempt(partial(report.epoch, line))
                 else:

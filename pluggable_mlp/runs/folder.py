@@ -174,7 +174,9 @@ class RunFolder:
             self._leave()
 
     def record(self) -> None:
-        """Append what is new in the run's history to `metrics.jsonl`.
+        """Append what is new in the run's history to `metrics.jsonl`, and make a checkpoint.
+
+        There is a checkpoint of the first epoch, then at most one per second.
 
         Raises
         ------
@@ -184,6 +186,9 @@ class RunFolder:
         with self._naming_itself():
             self._hold()
             self._append()
+            due = time.monotonic() - self._checked >= SHORTEST_SECONDS
+            if self._run.position and (due or self._is_first):
+                self._make_checkpoint(self._run.position)
 
     def keep(self, position: Callable[[], Position], now: bool = False) -> None:
         """Make a checkpoint within an epoch if one is due, or `now` if no old run is replaced.
@@ -197,19 +202,6 @@ class RunFolder:
         if due or (now and not self._replaces):
             with self._naming_itself():
                 self._make_checkpoint(position())
-
-    def keep_epoch(self) -> None:
-        """Make a checkpoint after the first epoch, then at most one per second.
-
-        Raises
-        ------
-        OSError
-            As for `keep`.
-        """
-        due = time.monotonic() - self._checked >= SHORTEST_SECONDS
-        if self._run.position and (due or self._is_first):
-            with self._naming_itself():
-                self._make_checkpoint(self._run.position)
 
     @contextmanager
     def _naming_itself(self) -> Iterator[None]:

@@ -105,7 +105,7 @@ def test_a_folder_keeps_no_parameters_of_its_last_checkpoint_in_memory(tmp_path)
         ended = []
         for progress in run.train():
             if progress.ended:
-                folder.keep_epoch()
+                folder.record()
                 ended.append(weakref.ref(run.position.state.parameters[0]["W"]))
         gc.collect()
         assert ended[0]() is None
