@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.shortcuts import backend_at, compiles_operations
+from pluggable_mlp.shortcuts import backend_at, own
 
 Function = Callable[..., Any]
 
@@ -76,7 +76,7 @@ def compiled(
 def call_compiled(
     xp: Namespace, function: Callable[..., Array], x: Array, *constants: Hashable
 ) -> Array:
-    """Return function(xp, x, *constants), compiled if a library compiles each operation.
+    """Return function(xp, *constants, x), compiled if a library compiles each operation.
 
     Parameters
     ----------
@@ -86,16 +86,10 @@ def call_compiled(
     x : array
     *constants : hashable
     """
-    if not compiles_operations(xp) or (device := device_of(x)) is None:  # none: it is traced
-        return function(xp, x, *constants)
-    call = partial(_with_constants, xp, function, constants)
+    call = partial(function, xp, *constants)
+    if not own(xp, "compiles_operations") or (device := device_of(x)) is None:  # it is traced
+        return call(x)
     return (compiled(backend_at(xp, device), call, exact=True) or call)(x)
-
-
-def _with_constants(
-    xp: Namespace, function: Callable[..., Array], constants: tuple[Hashable, ...], x: Array
-) -> Array:
-    return function(xp, x, *constants)
 
 
 def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> bool:

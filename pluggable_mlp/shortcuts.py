@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, TypeAlias, TypedDict, Unpack
 
-from pluggable_mlp.arrays import Array, Device, Namespace, array_namespace, device_of, library_of
+from pluggable_mlp.arrays import Array, Device, Namespace, array_namespace, library_of
 
 __all__ = ["Offers", "offer"]
 
@@ -131,11 +131,6 @@ def standard_function(xp: Namespace, name: str) -> Function:
     return function
 
 
-def guards(xp: Namespace) -> bool:
-    """Return whether settings of the process can prevent correct results: see `check_process`."""
-    return (xp, "check_process") in _offered
-
-
 def own(xp: Namespace, name: str) -> Any:
     """Return the function of that name that a backend offers, or the namespace's, or None.
 
@@ -170,11 +165,6 @@ def backend_at(xp: Namespace, device: Device = None) -> Any:
     return None if function is None else function(device)
 
 
-def compiles_operations(xp: Namespace) -> bool:
-    """Return whether a library compiles each operation, anew for each shape."""
-    return (xp, "compiles_operations") in _offered
-
-
 def in_one_kernel(xp: Namespace, function: Function, *operands: Any) -> Any:
     """Return function(xp, *operands), elementwise, in one kernel if the library can.
 
@@ -194,11 +184,6 @@ def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
     """Return `size` rows of `x` (n, …) from `start` on, at most n - size: a number or 0-d array."""
     function = _offered.get((xp, "rows_from"))
     return x[start : start + size, ...] if function is None else function(x, start, size)
-
-
-def queued(xp: Namespace, x: Array) -> bool:
-    """Return `Abilities.queued` of the device of `x` (any shape)."""
-    return getattr(backend_at(xp, device_of(x)), "queued", False)
 
 
 def on_device_of(x: object) -> AbstractContextManager[object]:

@@ -21,7 +21,7 @@ from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace, reproducible
 from pluggable_mlp.namespaces.sharded.array import ShardedArray
 from pluggable_mlp.registry import choose
-from pluggable_mlp.shortcuts import backend_at, check_process, queued
+from pluggable_mlp.shortcuts import backend_at, check_process
 
 
 def _native(xp: Namespace, run_all: RunAll | None) -> Namespace:
@@ -67,7 +67,8 @@ def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:
     if name == "native":  # asking for the queue costs as much as a small operation
         check_process(xp)
         return xp
-    return arithmetic_namespace(name, xp, None if queued(xp, x) else one_by_one)
+    is_queued = getattr(backend_at(xp, device_of(x)), "queued", False)
+    return arithmetic_namespace(name, xp, None if is_queued else one_by_one)
 
 
 def namespace_of(name: str, backend: Backend) -> Namespace:

@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array, Device, DType, Namespace, Nested, device
 from pluggable_mlp.compiling import Unsuitable, compiled
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
-from pluggable_mlp.shortcuts import backend_at, compiles_operations
+from pluggable_mlp.shortcuts import backend_at, own
 
 Function = Callable[..., Nested]
 
@@ -59,7 +59,7 @@ _Kind = _ArrayKind | _NumberKind | _Constant
 
 def in_one_call(ns: Reproducible, function: Function, bound: Function) -> Function:
     """Return `bound`, which is `function(ns, …)`, in one compiled call if that helps."""
-    if function not in _COMPILED or not compiles_operations(ns.library):
+    if function not in _COMPILED or not own(ns.library, "compiles_operations"):
         return bound
     return _Calls(ns, function, bound)
 

@@ -35,7 +35,7 @@ from pluggable_mlp.namespaces.reproducible.compiled_calls import in_one_call
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection
 from pluggable_mlp.namespaces.reproducible.exactness import traced
-from pluggable_mlp.shortcuts import check_process, guards, load_offers, own, standard_function
+from pluggable_mlp.shortcuts import check_process, load_offers, own, standard_function
 
 Function = Callable[..., Nested]
 
@@ -129,7 +129,7 @@ class ReproducibleNamespace(Reproducible):
         Settings may have changed since the namespace was created.  Traced arrays have no values,
         and compiled code rounds differently, so only namespaces for tracing take them.
         """
-        if not guards(self.library):
+        if own(self.library, "check_process") is None:
             return function
 
         @wraps(function)

@@ -137,7 +137,7 @@ def lost(xp: Namespace, x: Array, axis: int, *, beside_fixed_point: bool = False
     return call_compiled(xp, _count_below, x, axis, half_of_last_grid)
 
 
-def _count_below(xp: Namespace, x: Array, axis: int, share: float) -> Array:
+def _count_below(xp: Namespace, axis: int, share: float, x: Array) -> Array:
     """Return how many numbers of x, not 0, are less than a share of the largest on the axis."""
     magnitudes = xp.abs(x)
     smallest = xp.max(magnitudes, axis=axis, keepdims=True) * share
