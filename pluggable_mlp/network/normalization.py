@@ -174,7 +174,7 @@ class BatchNorm(Normalization):
         return y, backward
 
     def _evaluate(self, xp: Namespace, parameters: Arrays, x: Array) -> Forward:
-        mean, variance = (_as_row(xp, parameters[name]) for name in self.buffers)
+        mean, variance = (xp.expand_dims(parameters[name], axis=-2) for name in self.buffers)
         reciprocal = special.rsqrt(xp, variance + self.epsilon)
         x_hat = (x - mean) * reciprocal
         y, affine_backward = _affine(xp, parameters, x_hat)
@@ -202,18 +202,13 @@ def _affine(
     xp: Namespace, parameters: Arrays, x_hat: Array
 ) -> tuple[Array, Callable[[Array], Gradients]]:
     """Return gamma x̂ + beta and, from dy, dx̂ with the gradients of gamma and beta."""
-    gamma, beta = (_as_row(xp, parameters[name]) for name in ("gamma", "beta"))
+    gamma, beta = (xp.expand_dims(parameters[name], axis=-2) for name in ("gamma", "beta"))
 
     def backward(dy: Array) -> Gradients:
         dgamma = special.sum(xp, dy * x_hat, axis=-2)
         return dy * gamma, {"gamma": dgamma, "beta": special.sum(xp, dy, axis=-2)}
 
     return x_hat * gamma + beta, backward
-
-
-def _as_row(xp: Namespace, vector: Array) -> Array:
-    """Return (…, features) as (…, 1, features), to meet (…, batch, features)."""
-    return xp.expand_dims(vector, axis=-2)
 
 
 NORMALIZATIONS: dict[str, Normalization] = {"layer": LayerNorm(), "batch": BatchNorm()}

@@ -101,6 +101,8 @@ def _along_axes(
         dtype: DType = None,
         keepdims: bool = False,
     ) -> Wrapped:
+        if name == "mean":
+            coercion.check_floating(name, x)
         if dtype is not None:
             x = ns.astype(x, dtype)
         axes = axes_of(x, axis)
@@ -116,14 +118,6 @@ def _along_axes(
         return Wrapped(total, ns, min(x.underflow, underflow))
 
     return reduce
-
-
-_mean_of_floats = _along_axes("mean", sums.mean, ANY)
-
-
-def _mean(ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
-    coercion.check_floating("mean", x)
-    return _mean_of_floats(ns, x, axis=axis, keepdims=keepdims)
 
 
 def _spread(name: str, doc: str) -> Callable[..., Wrapped]:
@@ -148,7 +142,7 @@ def _spread(name: str, doc: str) -> Callable[..., Wrapped]:
             return ns.sum(x, axis=axis, keepdims=keepdims) * math.nan
         scale = unit_near(xp, largest(xp, xp.abs(x.native), axes))
         scaled = multiply(ns, x, Wrapped(1.0 / scale, ns))
-        deviations = scaled - _mean(ns, scaled, axis=axes, keepdims=True)
+        deviations = scaled - ns.mean(scaled, axis=axes, keepdims=True)
         unit = unit_near(xp, largest(xp, xp.abs(deviations.native), axes))
         deviations = multiply(ns, deviations, Wrapped(1.0 / unit, ns))
         total = ns.sum(deviations * deviations, axis=axes, keepdims=True)
@@ -294,7 +288,7 @@ def diff(
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "sum": _along_axes("sum", sums.sum, LATTICE),
-    "mean": _mean,
+    "mean": _along_axes("mean", sums.mean, ANY),
     "prod": _along_axes("prod", _prod, PRODUCTS),
     "var": _spread("var", "Return the sum of (x - mean)² over n - correction."),
     "std": _spread("std", "Return the root of the variance, which may vanish or overflow."),
