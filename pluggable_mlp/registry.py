@@ -6,6 +6,7 @@ text, a component is "name" or "name:parameter=value,parameter=value".  The help
 is generated from the tables.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import Any, TypeAlias, TypeVar, cast
@@ -44,8 +45,8 @@ def choose(table: Mapping[str, T], name: str, what: str) -> T:
         ) from None
 
 
-def make(table: Mapping[str, T], name: str, what: str, **parameters: Value) -> T:
-    """Return `table[name]`, with some of its parameters replaced.
+def make(table: Mapping[str, T], text: str, what: str, **more: Value) -> T:
+    """Return the component of a text, with its parameters replaced.
 
     Only frozen dataclasses have parameters.
 
@@ -53,11 +54,12 @@ def make(table: Mapping[str, T], name: str, what: str, **parameters: Value) -> T
     ----------
     table : mapping
         The components by their names: `LOSSES`, `ACTIVATIONS`, `NORMALIZATIONS`.
-    name : str
+    text : str
+        A name, or one with parameters, as for `parse_component`.
     what : str
         What the table contains, for the error, such as "loss".
-    **parameters
-        Parameters to replace.
+    **more
+        More parameters to replace.
 
     Raises
     ------
@@ -65,9 +67,13 @@ def make(table: Mapping[str, T], name: str, what: str, **parameters: Value) -> T
         If the name is unknown, the component does not have the parameter, or a value is out of
         range.
     """
+    name, parameters = parse_component(text, what)
+    parameters |= more
     component: Any = choose(table, name, what)  # components with parameters are dataclasses
-    refuse_unknown(f"{what} {name!r}", parameters, parameters_of(component))
-    return cast(T, replace(component, **parameters) if parameters else component)
+    if parameters:
+        refuse_unknown(f"{what} {name!r}", parameters, parameters_of(component))
+        component = replace(component, **parameters)
+    return cast(T, component)
 
 
 def parameters_of(component: object) -> dict[str, object]:
@@ -159,12 +165,20 @@ def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:
     Raises
     ------
     ValueError
-        If the text does not have this form.
+        If a value is something else.
     """
-    components = parse_components(text, what)
-    if len(components) != 1:
-        raise ValueError(f"{what} is {text!r}, expected a single one")
-    return components[0]
+    name, _, listed = text.partition(":")
+    parameters: dict[str, Value] = {}
+    for assignment in listed.split(",") if listed else ():
+        key, _, value = assignment.partition("=")
+        try:
+            parameters[key.strip()] = msgspec.convert(value.strip(), Value, strict=False)
+        except msgspec.ValidationError:
+            raise ValueError(
+                f"{what} is {text!r}, expected name:parameter=value,parameter=value, each value a "
+                "number, true or false"
+            ) from None
+    return name.strip(), parameters
 
 
 def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Value]]]:
@@ -173,29 +187,7 @@ def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Value]]]
     Raises
     ------
     ValueError
-        If the text does not have this form.
+        As for `parse_component`.
     """
-    components: list[tuple[str, dict[str, Value]]] = []
-    for part in text.split(","):
-        name, colon, first = part.strip().partition(":")
-        assignment = first if colon else name
-        if colon or "=" not in name:
-            components.append((name, {}))
-        if colon or "=" in name:
-            key, equals, value = assignment.partition("=")
-            if not (components and key and equals):
-                raise ValueError(
-                    f"{what} is {text!r}, expected name:parameter=value,parameter=value"
-                )
-            components[-1][1][key.strip()] = _value(value.strip(), what, text)
-    return components
-
-
-def _value(text: str, what: str, whole: str) -> Value:
-    try:
-        value: Value = msgspec.convert(text, Value, strict=False)
-    except msgspec.ValidationError:
-        raise ValueError(
-            f"{what} is {whole!r}, expected a number, true or false where it has {text!r}"
-        ) from None
-    return value
+    between = r",(?![^,:]*=)"  # a comma that no further parameter follows
+    return [parse_component(one, what) for one in re.split(between, text)]

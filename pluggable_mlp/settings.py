@@ -14,22 +14,20 @@ from pluggable_mlp.backends.memory import refuse_beyond_memory
 from pluggable_mlp.fields import as_seed, check_fields
 from pluggable_mlp.files import Json
 from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
-from pluggable_mlp.registry import choose, make, parse_component, parse_components
+from pluggable_mlp.registry import (
+    choose,
+    make,
+    parameters_of,
+    parse_component,
+    parse_components,
+)
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.metrics import METRICS
-from pluggable_mlp.training.recipes import (
-    DEFAULT,
-    NONE,
-    Facts,
-    Recipe,
-    TableForm,
-    make_recipe,
-)
+from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts, Recipe, TableForm
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 
 if TYPE_CHECKING:
@@ -80,8 +78,8 @@ class Settings(Options):
         """Raise ValueError if a component or its parameter does not fit, before data are read."""
         facts = Facts(self._task() or "classification", True, False, self.epochs)
         example = self.completed(facts)
-        mlp = example.make_mlp(TableForm((1,), numbers=1), 2)
-        example.make_optimizer(1_000_000 * self.batch_size, mlp)
+        example._components()
+        example.make_optimizer(1_000_000 * self.batch_size)
 
     def completed(self, facts: Facts, **known: object) -> "Settings":
         """Fill in the recipe's values for settings that were not given.
@@ -107,8 +105,8 @@ class Settings(Options):
 
     @cached_property
     def made_recipe(self) -> Recipe:
-        """The recipe by this name."""
-        return make_recipe(self.recipe)
+        """The recipe of this text."""
+        return make(RECIPES, self.recipe, "recipe")
 
     def used(self, name: str) -> Any:
         """Return the value of an optional setting; None if it is not given, or switched off."""
@@ -124,31 +122,24 @@ class Settings(Options):
     @property
     def ends_with_epochs(self) -> str | None:
         """What depends on the number of epochs: the schedule, or a part of the recipe."""
-        schedule = self.used("schedule")
-        if schedule is not None:
-            name, _ = parse_component(schedule, "schedule")
-            if "total_steps" in getattr(SCHEDULES[name], "__dataclass_fields__", {}):
-                return f"the schedule {name}"
+        name, _ = parse_component(self.used("schedule") or "constant", "schedule")
+        if "total_steps" in parameters_of(SCHEDULES[name]):
+            return f"the schedule {name}"
         decay = self.to_dict()["weight_decay"]
         if self.made_recipe.ends_with_training and (self.dropout or decay):
             return f"the dropout or decay of {self.recipe}"
         return None
 
-    def chosen(self, dataset: "Dataset") -> str:
-        """Return in words the recipe, its values that are used, and what replaces the others.
+    def chosen(self) -> str:
+        """Return in words the recipe with the values that are used; empty for the plain network.
 
-        It is empty for the plain network.  The settings are those of `for_dataset`.
+        The settings are those of `for_dataset`.
         """
         if self.recipe == NONE:
             return ""
-        recipe, values = self.made_recipe, self.to_dict()
-        usual = recipe.values(self._facts(dataset)) | {"scaling": recipe.scaling}
-        shown = []
-        for name, value in usual.items():
-            is_usual = values[name] == value or value is None
-            if values[name] or not is_usual:
-                instead = "" if is_usual else f" (the recipe: {written(value)})"
-                shown.append(f"{name} {written(values[name] or 'none')}{instead}")
+        values = self.to_dict()
+        names = [*self.made_recipe.values(Facts()), "scaling"]
+        shown = [f"{name} {written(values[name])}" for name in names if values[name]]
         return f"recipe {self.recipe}: {', '.join(shown)}"
 
     def load_dataset(self, preparation: "Preparation | None" = None) -> "Dataset":
@@ -191,7 +182,7 @@ class Settings(Options):
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
-        self._check_metric(dataset.task, dataset)
+        self._check_metric(dataset.task)
         preparation = dataset.preparation
         of_targets = preparation.target_scaling if preparation else None
         names = (
@@ -201,41 +192,27 @@ class Settings(Options):
             raise ValueError(
                 f"target_scaling is {self.target_scaling!r}, expected none for classes or labels"
             )
+        validates, has_edges = self.validates(dataset), bool(preparation and preparation.edges)
         return self.completed(
-            self._facts(dataset),
+            Facts(dataset.task, has_edges, validates, self.epochs),
             task=dataset.task,
             target=",".join(names) if names else self.target,
             scaling=preparation.scaling_kind if preparation else "none",
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,
-            validation=dataset.validation_share if self.validates(dataset) else 0.0,
+            validation=dataset.validation_share if validates else 0.0,
             loss=self.loss or LOSS_OF_TASK[dataset.task],
             block_size=self._blocks_of(dataset),
         )
 
-    def _check_metric(self, task: str | None, dataset: "Dataset | None" = None) -> None:
-        """Raise ValueError if the metric is unknown, or does not fit the task or the data."""
-        if self.metric is None:
-            return
-        metric = choose(METRICS, self.metric, "metric")
-        if task is not None and task not in metric.tasks:
-            fitting = [name for name, other in METRICS.items() if task in other.tasks]
-            raise ValueError(
-                f"metric is {self.metric!r}, expected one for the task {task}: {', '.join(fitting)}"
-            )
-        if metric.measure == "roc_auc" and dataset is not None and self.validates(dataset):
-            targets = dataset.splits["validation"].targets
-            if (targets.min(axis=0) == targets.max(axis=0)).all():
-                raise ValueError(
-                    f"metric is {self.metric!r}, expected a validation part of two classes; give "
-                    "more examples, or another --metric"
-                )
-
-    def _facts(self, dataset: "Dataset") -> Facts:
-        """Return the facts about the data that a recipe needs."""
-        preparation = dataset.preparation
-        has_edges = bool(preparation and preparation.edges)
-        return Facts(dataset.task, has_edges, self.validates(dataset), self.epochs)
+    def _check_metric(self, task: str | None) -> None:
+        """Raise ValueError if the metric is unknown, or does not fit the task."""
+        if self.metric is not None:
+            fitting = [
+                name for name, metric in METRICS.items() if task is None or task in metric.tasks
+            ]
+            what = "metric" if task is None else f"metric for {task}"
+            choose(dict.fromkeys(fitting), self.metric, what)
 
     def _blocks_of(self, dataset: "Dataset") -> int:
         """Return the size of a block: as given, or that of data in files, else 0."""
@@ -265,34 +242,33 @@ class Settings(Options):
         """Return the given task, or that of the loss, or None."""
         if self.task is not None or self.loss is None:
             return self.task
-        name, _ = parse_component(self.loss, "loss")
-        return _TASK_OF_TARGETS[choose(LOSSES, name, "loss").targets]
+        return _TASK_OF_TARGETS[make(LOSSES, self.loss, "loss").targets]
 
     def _target_scaling(self) -> str:
         """Return how targets are scaled; counts, as for `poisson`, must stay counts."""
-        name, _ = parse_component(self.loss or "squared_error", "loss")
-        counts = choose(LOSSES, name, "loss").targets == "counts"
+        counts = make(LOSSES, self.loss or "squared_error", "loss").targets == "counts"
         if counts and self.target_scaling not in (None, "none"):
             raise ValueError(
-                f"target_scaling is {self.target_scaling!r}, expected none for the loss {name}"
+                f"target_scaling is {self.target_scaling!r}, expected none for the loss {self.loss}"
             )
         return self.target_scaling or ("none" if counts else "standard")
 
-    def _make_loss(self) -> Loss:
-        """Return the loss, by default the task's own; ValueError if it belongs to another task."""
+    def _components(self) -> dict[str, Any]:
+        """Return the activation, the normalization and the loss; ValueError if one does not fit."""
         task = self._task() or "classification"
-        text = self.loss or LOSS_OF_TASK[task]
-        name, parameters = parse_component(text, "loss")
-        if _TASK_OF_TARGETS[choose(LOSSES, name, "loss").targets] != task:
-            fitting = [
-                key for key, loss in LOSSES.items() if _TASK_OF_TARGETS[loss.targets] == task
-            ]
-            raise ValueError(
-                f"loss is {text!r}, expected one for the task {task}: {', '.join(fitting)}"
-            )
-        if self.label_smoothing:
-            parameters["label_smoothing"] = self.label_smoothing
-        return make(LOSSES, name, "loss", **parameters)
+        losses = {
+            name: loss for name, loss in LOSSES.items() if _TASK_OF_TARGETS[loss.targets] == task
+        }
+        smoothing = {"label_smoothing": self.label_smoothing} if self.label_smoothing else {}
+        activations: list[Any] = [
+            make(ACTIVATIONS, name, "activation", **parameters)
+            for name, parameters in parse_components(self.activation, "activation")
+        ]
+        return {
+            "activation": activations[0] if len(activations) == 1 else activations,
+            "norm": None if self.norm is None else make(NORMALIZATIONS, self.norm, "norm"),
+            "loss": make(losses, self.loss or LOSS_OF_TASK[task], f"loss for {task}", **smoothing),
+        }
 
     def make_mlp(self, form: TableForm, outputs: int) -> MLP:
         """Return the network for inputs of a form and a number of outputs.
@@ -305,19 +281,9 @@ class Settings(Options):
         sizes = [sum(form.blocks), *self.hidden, outputs]
         weights = max(map(operator.mul, sizes, sizes[1:]))
         refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
-        layers: list[Any] = [
-            make(ACTIVATIONS, name, "activation", **parameters)
-            for name, parameters in parse_components(self.activation, "activation")
-        ]
-        norm = None
-        if self.norm is not None:
-            name, parameters = parse_component(self.norm, "norm")
-            norm = make(NORMALIZATIONS, name, "norm", **parameters)
         return MLP(
             sizes,
-            activation=layers[0] if len(layers) == 1 else layers,
-            loss=self._make_loss(),
-            norm=norm,
+            **self._components(),
             **{name: getattr(self, name) for name in DRAWING},
             **self.made_recipe.parts(form),
         )
@@ -336,8 +302,11 @@ class Settings(Options):
         """Return the network for a number of training examples, with scheduled dropout."""
         return self.made_recipe.scheduled(mlp, self.total_steps(examples))
 
-    def make_optimizer(self, examples: int, mlp: MLP) -> AnyOptimizer:
-        """Return a network's optimizer, with its schedule, for a number of training examples."""
+    def make_optimizer(self, examples: int, mlp: MLP | None = None) -> AnyOptimizer:
+        """Return a network's optimizer, with its schedule, for a number of training examples.
+
+        A parameter of the schedule that its text names comes before that of another setting.
+        """
         name, parameters = self._optimizer()
         steps = self.total_steps(examples)
         shape = self.used("schedule")
@@ -345,17 +314,11 @@ class Settings(Options):
             usual = getattr(choose(OPTIMIZERS, name, "optimizer"), "learning_rate", 1.0)
             rate = parameters.get("learning_rate", usual)
             schedule, options = parse_component(shape or "constant", "schedule")
-            for key in ("learning_rate", "total_steps", "warmup"):
-                if key in options:
-                    raise ValueError(
-                        f"schedule is {shape!r}, expected it without {key}, which follows "
-                        "from other settings"
-                    )
-            parameters["learning_rate"] = make_schedule(
-                schedule, rate, total_steps=steps, warmup=self.warmup, **options
-            )
+            others = {"learning_rate": rate, "total_steps": steps, "warmup": self.warmup}
+            parameters["learning_rate"] = make_schedule(schedule, **others | options)
         optimizer = make_optimizer(name, **parameters)
-        names = {name for layer in mlp.layers for name in layer.shapes()}
+        layers = () if mlp is None else mlp.layers
+        names = {name for layer in layers for name in layer.shapes()}
         return self.made_recipe.with_factors(optimizer, names, steps)
 
     def to_dict(self) -> Json:

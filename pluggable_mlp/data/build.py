@@ -38,8 +38,8 @@ from pluggable_mlp.data.values import (
 )
 from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.registry import choose
-from pluggable_mlp.training.recipes import NONE, Recipe, make_recipe
+from pluggable_mlp.registry import choose, make
+from pluggable_mlp.training.recipes import NONE, RECIPES, Recipe
 from pluggable_mlp.wording import listed
 
 NO_SCALING, PIXEL_SCALING = "none", "pixels"
@@ -102,7 +102,7 @@ def build_dataset(
     task = options.task if preparation is None else preparation.task
     if task is None:
         task = values.find_task(name, splits["train"].targets)
-    recipe = make_recipe(options.recipe or NONE)
+    recipe = make(RECIPES, options.recipe or NONE, "recipe")
     if preparation is None and not is_frame(splits["train"].inputs):
         # Before they are divided: errors count examples as the file does.
         splits = {part: Split(as_inputs(name, part, x), y) for part, (x, y) in splits.items()}

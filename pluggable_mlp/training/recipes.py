@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pluggable_mlp.fields import Component, PositiveCount
-from pluggable_mlp.registry import make, parse_component
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.factors import DecayFactors, RateFactors
 from pluggable_mlp.training.optimizer import GradientDescent
@@ -354,9 +353,3 @@ RECIPES: dict[str, Recipe] = {
 
 DEFAULT = "realmlp-td-s"
 """Of tables."""
-
-
-def make_recipe(text: str) -> Recipe:
-    """Return a recipe by its name, with parameters after a colon: "tabm-mini:members=8"."""
-    name, parameters = parse_component(text, "recipe")
-    return make(RECIPES, name, "recipe", **parameters)
