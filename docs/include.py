@@ -17,8 +17,9 @@ import json
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # to find the package benchmarks
 
@@ -26,7 +27,6 @@ import pluggable_mlp
 from benchmarks.score_table import mean_scores, results_of, score_table
 from benchmarks.tables import RESULTS, recorded_tables
 from pluggable_mlp.cli.app import program
-from pluggable_mlp.fields import Field, fields_of
 from pluggable_mlp.settings import Settings
 
 __all__ = ["PAGES", "rendered"]
@@ -66,15 +66,15 @@ def rendered(page: str) -> str:
 def _options() -> str:
     """Return the table of the options that are settings."""
     rows = [
-        f"| `--{name.replace('_', '-')}` | {field.help}{_default(field)} |"
-        for name, field in fields_of(Settings).items()
+        f"| `--{field.name.replace('_', '-')}` | {get_args(field.type)[-1]}{_default(field)} |"
+        for field in fields(Settings)
     ]
     return "\n".join(["| Option | Meaning |", "| --- | --- |", *rows])
 
 
 def _commands() -> str:
     """Return a section for each command: its purpose, arguments and options but the settings."""
-    settings = {field.help for field in fields_of(Settings).values()}
+    settings = {get_args(field.type)[-1] for field in fields(Settings)}
     sections = []
     for name, command in program().commands.items():
         own = [one for one in command.params if one.help not in settings and one.name != "help"]
@@ -144,12 +144,11 @@ def _all_float32() -> str:
     return "\n".join(lines)
 
 
-def _default(field: Field) -> str:
+def _default(field: Any) -> str:
     """Return a default as the command line has it; nothing if the meaning says it."""
     if field.default is None:
         return ""
-    value = ",".join(map(str, field.default)) if field.many else field.default
-    return f"  Default: `{value}`."
+    return f"  Default: `{field.default}`."
 
 
 def main() -> int:

@@ -10,11 +10,9 @@ would be an array of float64, or an error.
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias, cast
 
 import msgspec
 from msgspec import Meta, inspect
@@ -53,7 +51,7 @@ def convert(name: str, value: object, kind: object, text: str | None = None) -> 
     kind : type
         Such as `Positive`.
     text : str, optional
-        The user's text, if that is not the value itself.
+        The user's text, of which `value` are the parts: numbers may be texts.
 
     Raises
     ------
@@ -64,7 +62,7 @@ def convert(name: str, value: object, kind: object, text: str | None = None) -> 
     with suppress(msgspec.ValidationError, OverflowError):  # of fractions beyond floats
         if isinstance(value, Real) and type(value).__module__ != "builtins":
             plain = int(value) if isinstance(value, Integral) else float(value)
-        converted = msgspec.convert(plain, kind)
+        converted = msgspec.convert(plain, kind, strict=text is None)
         if not isinstance(converted, float) or math.isfinite(converted):
             return converted
     received = value if text is None else text
@@ -110,67 +108,24 @@ class Component:
         return cast(Self, dataclasses.replace(cast("DataclassInstance", self), **values))
 
 
-@dataclass(frozen=True)
-class Field:
-    """A field as user interfaces present it.
+def parse(field: "dataclasses.Field[Any]", text: str) -> Any:
+    """Return the value of a field as text; values of a list are separated by commas.
 
-    Parameters
-    ----------
-    name : str
-    kind : type
-        The type of a value: str, int or float.
-    many : bool
-        Whether it is a list of such values.
-    default
-    help : str
-    annotation
-        The type that msgspec converts to.
+    Raises
+    ------
+    ValueError
+        As for `convert`.
     """
-
-    name: str
-    kind: type[str] | type[int] | type[float]
-    many: bool
-    default: object
-    help: str
-    annotation: object
-
-    def parse(self, text: str) -> Any:
-        """Return the value of a text; values of a list are separated by commas.
-
-        Raises
-        ------
-        ValueError
-            As for `convert`.
-        """
-        try:
-            parts = text.split(",") if text.strip() else []
-            value: object = [*map(self.kind, parts)] if self.many else self.kind(text)
-        except ValueError:
-            value = text
-        return convert(self.name, value, self.annotation, text if self.many else None)
+    value: object = text
+    if isinstance(_types_of(inspect.type_info(field.type))[0], inspect.VarTupleType):
+        value = [part.strip() for part in text.split(",")] if text.strip() else []
+    return convert(field.name, value, field.type, text)
 
 
-def fields_of(owner: type) -> Mapping[str, Field]:
-    """Return the fields of a dataclass by their names."""
-    annotations = get_type_hints(owner, include_extras=True)
-    return {
-        field.name: field_of(field.name, annotations[field.name], field.default)
-        for field in dataclasses.fields(cast("DataclassInstance", owner))
-    }
-
-
-def field_of(name: str, annotation: Any, default: object = None) -> Field:
-    """Return a field by its name and annotation."""
-    first = _types_of(inspect.type_info(annotation))[0]
-    single = first.item_type if isinstance(first, inspect.VarTupleType) else first
-    return Field(
-        name=name,
-        kind=_KINDS.get(type(single), str),
-        many=single is not first,
-        default=default,
-        help=next((one for one in annotation.__metadata__ if isinstance(one, str)), ""),
-        annotation=annotation,
-    )
+def kind_of(field: "dataclasses.Field[Any]") -> type[str] | type[int] | type[float]:
+    """Return the type of a field that takes only numbers, else str, as of a text to parse."""
+    first, *others = _types_of(inspect.type_info(field.type))
+    return str if others else _KINDS.get(type(first), str)
 
 
 def _types_of(kind: inspect.Type) -> list[inspect.Type]:

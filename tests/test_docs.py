@@ -24,7 +24,7 @@ import pluggable_mlp.cli
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.cli.app import program
 from pluggable_mlp.data.mnist import PUBLISHED
-from pluggable_mlp.fields import fields_of
+from pluggable_mlp.fields import parse
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.initializers import INITIALIZERS
@@ -235,8 +235,11 @@ def check_commands(text):
             data = given.get("data") or "digits"
             assert data in ("digits", *PUBLISHED) or Path(data).suffix, f"{data} is not a data set"
             if name == "train":
-                fields = fields_of(Settings)
-                settings = {key: of for key, of in given.items() if key in fields}
+                settings = {
+                    key: parse(Settings.__dataclass_fields__[key], str(of))
+                    for key, of in given.items()
+                    if key in Settings.__dataclass_fields__ and of is not None
+                }
                 made = Settings(**settings).data_options()  # with the task of the loss
                 made = made.completed(Facts(made.task or "classification", True, False))
                 mlp = made.make_mlp(TableForm((1,), numbers=1), 2)

@@ -16,7 +16,8 @@ from pluggable_mlp.fields import (
     Flag,
     PositiveCount,
     convert,
-    fields_of,
+    kind_of,
+    parse,
 )
 
 
@@ -28,20 +29,22 @@ class Example(Component):
     sizes: Annotated[tuple[Annotated[int, Meta(ge=2)], ...], "How many each."] = (4, 5)
     mode: Annotated[Literal["fast", "exact"], "How."] = "fast"
     name: Annotated[str | None, "Whose."] = None
+    limit: Annotated[int, Meta(ge=1)] | Literal["none"] | None = None
 
 
-FIELDS = fields_of(Example)
+FIELDS = Example.__dataclass_fields__
 
 
-def test_a_field_is_described_by_its_annotation():
-    shown = {name: (of.kind, of.many, of.default, of.help) for name, of in FIELDS.items()}
-    assert shown == {
-        "count": (int, False, 3, "How many."),
-        "share": (float, False, None, "How much."),
-        "rate": (float, False, 1.0, ""),
-        "sizes": (int, True, (4, 5), "How many each."),
-        "mode": (str, False, "fast", "How."),
-        "name": (str, False, None, "Whose."),
+def test_a_number_is_one_on_the_command_line_unless_other_texts_are_taken():
+    kinds = {name: kind_of(field) for name, field in FIELDS.items()}
+    assert kinds == {
+        "count": int,
+        "share": float,
+        "rate": float,
+        "sizes": str,
+        "mode": str,
+        "name": str,
+        "limit": str,
     }
 
 
@@ -86,19 +89,21 @@ def test_values_are_converted():
         ("sizes", " ", ()),
         ("mode", "exact", "exact"),
         ("name", "null", "null"),
+        ("limit", "none", "none"),
+        ("limit", "7", 7),
     ],
 )
 def test_a_text_stands_for_a_value(name, text, value):
-    assert FIELDS[name].parse(text) == value
+    assert parse(FIELDS[name], text) == value
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("count", "1.5"), ("share", "null"), ("share", ""), ("sizes", "2,,3"), ("sizes", "2,x")],
+    [("count", "1.5"), ("share", ""), ("sizes", "2,,3"), ("sizes", "2,x"), ("limit", "0")],
 )
 def test_a_text_that_stands_for_nothing_is_shown(name, text):
     with pytest.raises(ValueError, match=f"{name} is {text!r}, expected "):
-        FIELDS[name].parse(text)
+        parse(FIELDS[name], text)
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 0.999, np.float64(0.5), np.float32(0.5), np.int64(0)])

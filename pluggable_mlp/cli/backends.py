@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pluggable_mlp.backends import available_backends, get_backend
-from pluggable_mlp.cli.options import number, with_settings
-from pluggable_mlp.fields import PositiveCount
+from pluggable_mlp.cli.options import with_settings
 from pluggable_mlp.files import Json
 from pluggable_mlp.wording import aligned, counted
 
@@ -69,7 +68,7 @@ def compare(
     settings: Json,
     steps: Annotated[
         int,
-        typer.Option(help="Number of training steps.", parser=number("steps", PositiveCount)),
+        typer.Option(help="Number of training steps.", min=1),
     ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

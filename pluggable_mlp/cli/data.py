@@ -1,5 +1,6 @@
 """`pluggable-mlp data`: how a file is prepared for training, or was for a saved run."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,15 +8,12 @@ import typer
 
 from pluggable_mlp.cli.console import saved_input
 from pluggable_mlp.cli.options import SuffixOption, with_settings
-from pluggable_mlp.fields import fields_of
 from pluggable_mlp.files import Json
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.wording import aligned
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation
-
-_SETTINGS = fields_of(DataOptions)
 
 
 @with_settings(DataOptions, without=("data", "block_size"))
@@ -61,9 +59,8 @@ def _saved(folder: Path, settings: Json) -> "Preparation":
     """Return the preparation of a run; ValueError if settings are given, too."""
     from pluggable_mlp.runs.saved import read_run
 
-    for name, value in settings.items():
-        if value != _SETTINGS[name].default:
-            raise ValueError(
-                f"--{name.replace('_', '-')} is {value!r}, expected none for {folder}, a run"
-            )
+    for field in fields(DataOptions):
+        value = settings.get(field.name, field.default)
+        if value != field.default:
+            raise ValueError(f"{field.name} is {value!r}, expected none for {folder}, a run")
     return read_run(folder)[3]

@@ -3,17 +3,19 @@
 The name, the values and the help of a setting come from its annotation in `options.py`.
 """
 
+import dataclasses
 import inspect
 import tomllib
 from collections.abc import Callable
 from functools import wraps
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, get_args
 
 import typer
 
-from pluggable_mlp.fields import Field, field_of, fields_of
+from pluggable_mlp.fields import kind_of, parse
+from pluggable_mlp.files import damaged, read_file
 from pluggable_mlp.options import GROUPS, OFTEN_USED, Options, written
 from pluggable_mlp.registry import did_you_mean
 
@@ -47,19 +49,28 @@ def with_settings(
     **defaults
         Defaults that differ from those of `Settings`.
     """
-    settings = {
-        name: parameter for name, parameter in fields_of(owner).items() if name not in without
-    }
+    fields = [field for field in dataclasses.fields(owner) if field.name not in without]
     options, group = [], None
-    for name, field in settings.items():
-        group = GROUPS.get(name, group)
-        panel = None if name in OFTEN_USED else group
-        options.append(_option(field, defaults.get(name, field.default), panel))
+    for field in fields:
+        group = GROUPS.get(field.name, group)
+        panel = None if field.name in OFTEN_USED else group
+        kind, words = kind_of(field).__name__, get_args(field.type)[-1]
+        # A text: Typer's messages would not show one that is no number.
+        shown = Annotated[
+            str | None, typer.Option(help=words, metavar=kind.upper(), rich_help_panel=panel)
+        ]
+        option = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY)
+        default = defaults.get(field.name, field.default)
+        options.append(option.replace(default=default, annotation=shown))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def run(**arguments: object) -> None:
-            command(settings={name: arguments.pop(name) for name in settings}, **arguments)
+            settings = {}
+            for field in fields:
+                value = arguments.pop(field.name)
+                settings[field.name] = parse(field, value) if isinstance(value, str) else value
+            command(settings=settings, **arguments)
 
         declared = inspect.signature(command).parameters.values()
         shown = [options if one.name == "settings" else [one] for one in declared]
@@ -74,48 +85,17 @@ def source_of(context: typer.Context, name: str) -> str:
     return getattr(context.get_parameter_source(name), "name", "DEFAULT")
 
 
-def _option(field: Field, default: object, panel: str | None) -> inspect.Parameter:
-    """Return the parameter of a command that is the option of a setting, in a panel of its help."""
-    if field.many and default is not None:
-        default = written(default)
-    shown = typer.Option(help=field.help, parser=_parser(field), rich_help_panel=panel)
-    kind: Any = str if field.many else field.kind
-    option = Annotated[kind | None, shown]
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option
-    )
-
-
-def _parser(field: Field) -> Callable[[object], object]:
-    """Return a parser of values from text; Typer's own messages do not show the text."""
-
-    def parse(value: object) -> object:
-        try:
-            return field.parse(value) if isinstance(value, str) else value
-        except ValueError as error:
-            raise TypeError(error) from None  # Typer drops the message of a ValueError
-
-    parse.__name__ = "text" if field.many else field.kind.__name__  # in older Typer's help
-    return parse
-
-
-def number(name: str, kind: object) -> Callable[[object], object]:
-    """Return the parser of an option that is not a setting, but a number of a kind."""
-    return _parser(field_of(name, kind))
-
-
 def _load_config(context: typer.Context, file: Path | None) -> Path | None:
     """Make the options of a file the defaults of the command line's, and return the file."""
     if file is None:
         return None
     from pluggable_mlp.runs.saved import read_config
 
-    try:
-        is_run = file.suffix == ".json"
-        values = read_config(file)["settings"] if is_run else tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        fault = getattr(error, "strerror", None) or error
-        raise ValueError(f"--config {file} cannot be read: {fault}") from None
+    if file.suffix == ".json":
+        values = read_config(file)["settings"]
+    else:
+        with damaged(file):
+            values = tomllib.loads(read_file(file, "a TOML file of options").decode())
     options = {one.opts[0].removeprefix("--"): one for one in context.command.params}
     context.default_map = {}
     for key, value in values.items():
@@ -124,8 +104,7 @@ def _load_config(context: typer.Context, file: Path | None) -> Path | None:
             hint = did_you_mean(name, options)
             raise ValueError(f"{file}: {key!r} is not an option of {context.info_name}{hint}")
         if value is not None:
-            is_flag = getattr(option, "is_flag", False)
-            context.default_map[str(option.name)] = value if is_flag else written(value)
+            context.default_map[str(option.name)] = written(value)
     return file
 
 

@@ -20,12 +20,10 @@ from pluggable_mlp.cli.console import (
 from pluggable_mlp.cli.options import (
     BackendOption,
     ConfigOption,
-    number,
     source_of,
     with_settings,
 )
 from pluggable_mlp.cli.processes import DistributedOption, Processes
-from pluggable_mlp.fields import NonNegative
 from pluggable_mlp.files import Json, to_json
 from pluggable_mlp.registry import choose
 from pluggable_mlp.training.metrics import METRICS
@@ -70,7 +68,7 @@ def train(
         float,
         typer.Option(
             help="How often to save a checkpoint within an epoch.",
-            parser=number("checkpoint_minutes", NonNegative),
+            min=0.0,
             rich_help_panel=_OUTPUT,
         ),
     ] = 5.0,

@@ -111,17 +111,17 @@ def load_dataset(
     >>> digits.train.inputs.dtype.name, digits.scale, digits.features, digits.outputs
     ('uint8', 0.0625, 64, 10)
     """
-    from pluggable_mlp.fields import convert, fields_of
+    from pluggable_mlp.fields import convert
     from pluggable_mlp.options import DataOptions
 
-    fields = fields_of(DataOptions)
+    fields = DataOptions.__dataclass_fields__
     refuse_unknown("load_dataset", options, fields)
     values: dict[str, Any] = {"recipe": NONE, "block_size": 0, **options}
     values |= {"seed": seed, "task": task}
     if isinstance(values.get("header"), bool):
         values["header"] = "yes" if values["header"] else "no"
     for name in values.keys() - {"test"}:  # which may be a data frame
-        convert(name, values[name], fields[name].annotation)
+        convert(name, values[name], fields[name].type)
     return read_dataset(DataOptions(data=spec, **values), preparation)
 
 

@@ -137,7 +137,7 @@ def predicted(command, run, path):
     ("options", "messages"),
     [
         (["--block-size", "4"], ["block_size is 4", "at least a batch, 8"]),
-        (["--block-size", "-1"], ["block_size is -1"]),
+        (["--block-size", "-1"], ["block_size is '-1'"]),
         (["--block-size", "64", "--scaling", "robust"], ["robust scaling", "--block-size 0"]),
         (["--block-size", "64", "--scaling", "smooth_clip"], ["smooth_clip scaling sorts all"]),
     ],
