@@ -9,7 +9,7 @@ import typer
 from pluggable_mlp.backends import available_backends, get_backend
 from pluggable_mlp.cli.options import with_settings
 from pluggable_mlp.files import Json
-from pluggable_mlp.wording import aligned, counted
+from pluggable_mlp.wording import aligned
 
 if TYPE_CHECKING:
     from pluggable_mlp.consistency.report import Report
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 def backends() -> None:
     """List the available backends, and why the others are not available."""
-    from threadpoolctl import threadpool_info
-
     rows = [("backend", "here", "version", "devices, or why not")]
     for status in available_backends():
         if status.available:
@@ -29,12 +27,6 @@ def backends() -> None:
         available = "yes" if status.available else "no"
         rows.append((status.name, available, status.version or "", detail))
     typer.echo("\n".join(aligned(rows)))
-    for pool in threadpool_info():
-        if pool["user_api"] == "blas":
-            typer.echo(
-                f"NumPy's BLAS: {pool['internal_api']} {pool['version']}, kernels for "
-                f"{pool.get('architecture')}, {counted(pool['num_threads'], 'thread')}"
-            )
 
 
 def check(

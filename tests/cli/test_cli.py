@@ -6,7 +6,6 @@ import sys
 from importlib.metadata import version
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 from pluggable_mlp.settings import Settings
 
@@ -82,12 +81,6 @@ def test_backends_lists_what_is_here_without_importing_torch_or_jax():
         "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
     )
     assert not imported_by(code) & {"torch", "jax"}
-
-
-def test_backends_says_what_numpy_multiplies_with(command):
-    pool = next(one for one in threadpool_info() if one["user_api"] == "blas")
-    words = f"NumPy's BLAS: {pool['internal_api']} {pool['version']}, kernels for "
-    assert words in command("backends").out
 
 
 def test_backends_says_why_one_is_not_here(command, monkeypatch):
