@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
     from pluggable_mlp.training.evaluation import Counts
-
-_NATIVE = (
-    "The certificate is of a native run: its bits are promised on the same machine and versions "
-    "alone, {}."
-)
 
 BackendAsForTrain = Annotated[str, typer.Option(help="As for train.")]
 DataOption = Annotated[
@@ -112,14 +107,12 @@ def predict(
     with saved_input(str(inputs), suffix) as path:
         if output is None:
             _write_table(sys.stdout, saved.header(), saved.rows(path))
-        elif output.suffix.lower() == ".npy":
-            predictions = saved.predict(path)
-            with _open_output(output) as file:
-                np.save(file, predictions)
-        else:
-            rows = saved.rows(path)
-            with _open_output(output) as file:
-                _write_table(codecs.getwriter("utf-8")(file), saved.header(), rows)
+            return
+        with _naming_output(output), removed_at_end(part_of(output)), whole_file(output) as file:
+            if output.suffix.lower() == ".npy":
+                np.save(file, saved.predict(path))
+            else:
+                _write_table(codecs.getwriter("utf-8")(file), saved.header(), saved.rows(path))
 
 
 def _write_table(
@@ -134,23 +127,10 @@ def _write_table(
 
 
 @contextmanager
-def _open_output(output: Path) -> Iterator[BinaryIO]:
-    """Yield an open file of predictions: a device, a pipe, or a file that is renamed when whole."""
-    in_place = output.exists() and not output.is_file()
-    with _naming_output(output):
-        path = output.resolve()
-        opened = output.open("wb") if in_place else whole_file(path)
-        with removed_at_end(part_of(path)), opened as file:
-            yield file
-
-
-@contextmanager
 def _naming_output(output: Path) -> Iterator[None]:
     """Turn an OSError into a ValueError that names what cannot be written."""
     try:
         yield
-    except BrokenPipeError:  # from standard output, which shows what was written
-        raise
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
 
@@ -257,7 +237,7 @@ def verify(
     if run.is_dir():
         again.check_files(run)
     if settings.arithmetic == "native":
-        log(_NATIVE.format(certificate["made_on"]))
+        log(f"A native run has the same bits only on {certificate['made_on']}.")
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as update:
 
