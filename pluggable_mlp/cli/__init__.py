@@ -7,66 +7,32 @@ output pipe was closed (all three after saving).  This file imports almost nothi
 from the start.
 """
 
-try:
-    import sys
-    import warnings
-    from contextlib import redirect_stdout
+import sys
+import warnings
 
-    from pluggable_mlp.cli.console import (
-        CLOSED_PIPE,
-        Interrupted,
-        StandardOutput,
-        ending_at_once,
-        finish,
-        log,
-    )
-except KeyboardInterrupt:  # before `ending_at_once` answers
-    raise SystemExit(130) from None
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pluggable_mlp.cli.processes import Processes
+from pluggable_mlp.cli.console import CLOSED_PIPE, described, ending_at_once, finish, log
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line; the console script calls this."""
-    try:
-        with redirect_stdout(StandardOutput()), ending_at_once():
-            code = finish(*_run())
-    except KeyboardInterrupt:  # before `ending_at_once` answers, or after it
-        code = 130
+    with ending_at_once():
+        code = finish(*_run())
     sys.exit(code)
 
 
 def _run() -> tuple[int, str]:
     """Run a command; return its exit code and the error, empty if there is none."""
-    from pluggable_mlp.cli.processes import Processes
-
-    processes = Processes(sys.argv)
-    code, error = _outcome(processes)
-    if code:
-        processes.end_all(error, code)
-    return code, error
-
-
-def _outcome(processes: "Processes") -> tuple[int, str]:
-    """Run a command on this process; return its exit code and the error."""
-    from pluggable_mlp.cli.app import described, program
+    from pluggable_mlp.cli.app import program
 
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             # NumPy's of overflow: what comes of it is said where it matters, in our words.
             warnings.simplefilter("ignore", RuntimeWarning)
-            processes.begin()
-            code: int | None = program()(obj=processes, standalone_mode=False)
+            code: int | None = program()(standalone_mode=False)
             sys.stdout.flush()
-    except Interrupted as request:
-        return request.code, ""
-    except BrokenPipeError:
-        return CLOSED_PIPE, ""
     except SystemExit as stop:  # Typer answers a closed pipe with 1, which is a failed comparison
         is_broken = isinstance(stop.__context__, BrokenPipeError)
         return CLOSED_PIPE if is_broken else int(stop.code or 0), ""

@@ -1,4 +1,4 @@
-"""The command line's use of a terminal: signals, standard streams, the progress bar.
+"""The command line's use of a terminal: signals, standard streams, errors, the progress bar.
 
 *Signals.*  Ctrl-C and SIGTERM end the process immediately if there is nothing to save, else at the
 next safe place.  The signal does not raise an exception where it happens to arrive, because during
@@ -15,7 +15,6 @@ where they are used.
 
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +22,6 @@ from contextlib import contextmanager, suppress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import TextIO
 
 CLOSED_PIPE = 128 + 13
 """The exit code if the reader of the output pipe is gone, as with `| head`: 128 + SIGPIPE."""
@@ -143,15 +141,39 @@ def silence() -> None:
 
 def log(text: str) -> None:
     """Write a line to standard error, if that is possible."""
-    try:
+    with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
-    except OSError:
-        _redirect_to_null(sys.stderr)
 
 
-def goes_to_pipe() -> bool:
-    """Return whether standard output is a pipe, whose reader may show it on a terminal."""
-    return stat.S_ISFIFO(os.fstat(1).st_mode)
+def described(error: Exception) -> tuple[int, str]:
+    """Return the exit code and the message of an error.
+
+    2 for a wrong argument or input, a missing extra, or training that diverged; 3 for a backend
+    that is not available, cannot keep to an arithmetic, is out of memory, or fails in an unforeseen
+    way.
+    """
+    from pathlib import Path
+    from traceback import extract_tb
+
+    from pluggable_mlp.backends import BackendUnavailable, out_of_memory
+    from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+    from pluggable_mlp.training.divergence import DivergenceError
+
+    if isinstance(error, Interrupted | BrokenPipeError):
+        return getattr(error, "code", CLOSED_PIPE), ""
+    if hasattr(error, "format_message"):  # Typer's, of a command's arguments
+        return 2, str(error.format_message())
+    if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
+        return 3, str(error)
+    if exhausted := out_of_memory(error):
+        advice = "--micro-batch, narrower --hidden or --dtype float32 need less"
+        return 3, f"out of memory: {exhausted}; {advice}"
+    if isinstance(error, ValueError | TypeError | OSError | ImportError | DivergenceError):
+        return 2, str(error)
+    frame = extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
+    words = (str(error).splitlines() or ["no reason given"])[0]
+    return 3, f"unexpected {type(error).__name__} ({place}): {words}"
 
 
 def finish(code: int, error: str) -> int:
@@ -161,44 +183,14 @@ def finish(code: int, error: str) -> int:
     """
     if error:
         log(f"Error: {error}")
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _redirect_to_null(sys.stdout)
-    return code
-
-
-class StandardOutput:
-    """Standard output; its errors name it."""
-
-    def __init__(self) -> None:
-        self._stream = sys.stdout
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write text."""
-        self._named(self._stream.write, text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush the stream."""
-        self._named(self._stream.flush)
-
-    def _named(self, action: Callable[..., object], *arguments: str) -> None:
+    for stream in (sys.stdout, sys.stderr):
         try:
-            action(*arguments)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OSError(f"standard output cannot be written: {error.strerror}") from None
-
-
-def _redirect_to_null(stream: "TextIO") -> None:
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
+            stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
+    return code
 
 
 @contextmanager

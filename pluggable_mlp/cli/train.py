@@ -13,7 +13,6 @@ import typer
 from pluggable_mlp.cli.console import (
     Interrupted,
     ending_when_asked,
-    goes_to_pipe,
     log,
     progress_bar,
 )
@@ -31,11 +30,8 @@ from pluggable_mlp.wording import counted, require
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed.communicators import MPI
-    from pluggable_mlp.runs.folder import FolderLock, RunFolder
+    from pluggable_mlp.runs.folder import RunFolder
     from pluggable_mlp.runs.run import Run
-
-PATIENCE = 40
-"""Of the early stopping that is advised."""
 
 _OUTPUT = "Output"  # a panel of the help
 
@@ -95,23 +91,23 @@ def train(
 ) -> None:
     """Train a network and report its results on the test part."""
     from pluggable_mlp.distributed.communicators import backend_of_process
-    from pluggable_mlp.runs.folder import RunFolder, refuse_used_folder
+    from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.settings import Settings
 
-    settings = _without_replaced(context, settings)
-    if log is not None:
-        choose({"tensorboard": 0}, log, "log")
-        require("tensorboardX", "tensorboard", "the log is written")
-        if output is None and resume is None:
-            raise ValueError(f"log is {log!r}, expected --output, the folder to write it to")
-    processes: Processes = context.obj
-    processes.join(distributed, "train" if resume is None else "train --resume")
-    communicator, writes = processes.communicator, processes.writes
-    with ExitStack() as stack:
+    command = "train" if resume is None else "train --resume"
+    with Processes(distributed, command) as processes, ExitStack() as stack:
+        if log is not None:
+            choose({"tensorboard": 0}, log, "log")
+            require("tensorboardX", "tensorboard", "the log is written")
+            if output is None and resume is None:
+                raise ValueError(f"log is {log!r}, expected --output, the folder to write it to")
+        communicator, writes = processes.communicator, processes.writes
         lock = None
         if resume is not None:
-            lock = _locked(resume, processes, stack)
+            lock = processes.done_first(partial(lock_run, resume))
+            if lock is not None:
+                stack.callback(lock.release)
             run, output = _resumed(context, resume, backend, settings, communicator), resume
         else:
             if output is not None and writes:
@@ -136,24 +132,6 @@ def train(
     raise typer.Exit(code)
 
 
-def _locked(folder: Path, processes: Processes, stack: ExitStack) -> "FolderLock | None":
-    """Lock the folder of a run for process 0, which writes, before any process reads it."""
-    from pluggable_mlp.runs.folder import lock_run
-
-    lock = processes.done_first(lambda: lock_run(folder))
-    if lock is not None:
-        stack.callback(lock.release)
-    return lock
-
-
-def _without_replaced(context: typer.Context, settings: Json) -> Json:
-    """Return the settings without one from a file that the command line excludes."""
-    sources = {name: source_of(context, name) for name in ("test", "test_share")}
-    if {*sources.values()} != {"COMMANDLINE", "DEFAULT_MAP"}:
-        return settings
-    return settings | {name: None for name, source in sources.items() if source == "DEFAULT_MAP"}
-
-
 def _resumed(
     context: typer.Context,
     folder: Path,
@@ -165,11 +143,9 @@ def _resumed(
     from pluggable_mlp.runs.resume import resumed_run
 
     stated = {name for name in context.params if source_of(context, name) != "DEFAULT"}
-    output = context.params["output"]
-    if "overwrite" in stated and context.params["overwrite"]:
-        raise ValueError("--overwrite is given, expected it without --resume")
-    if output is not None and output.resolve() != folder.resolve():
-        raise ValueError(f"--output is {output}, expected {folder} as --resume")
+    for name in ("output", "overwrite"):
+        if source_of(context, name) == "COMMANDLINE":
+            raise ValueError(f"--{name} is given, expected --resume {folder} without it")
     run = resumed_run(
         folder,
         backend if "backend" in stated else None,
@@ -205,7 +181,7 @@ def _train(
                 log(f"Warning: {error}; training goes on")
 
     try:
-        with progress_bar(total, report.wants_bar) as update:
+        with progress_bar(total, report.has_bar) as update:
             update(advance=run.examples_done)
             for progress in run.train():
                 update(advance=progress.count)
@@ -244,19 +220,16 @@ def _tensorboard(folder: Path | None) -> Iterator[Callable[[Json], None]]:
     writers: list[EventsWriter] = []  # none before the first epoch
 
     def write(line: Json) -> None:
-        try:
-            if not writers:
-                folder.mkdir(exist_ok=True)
-                # A unique name: otherwise a run resumed within a second would overwrite the file.
-                writers.append(EventsWriter(str(folder / "events"), f".{time.time_ns()}"))
-            for key, value in line.items():
-                if isinstance(value, float):
-                    summary = scalar(key.replace("_", "/", 1), value)
-                    event = Event(wall_time=time.time(), step=line["epoch"], summary=summary)
-                    writers[0].write_event(event)
-            writers[0].flush()
-        except OSError as error:
-            raise OSError(f"--log tensorboard cannot be written: {error.strerror}") from None
+        if not writers:
+            folder.mkdir(exist_ok=True)
+            # A unique name: otherwise a run resumed within a second would overwrite the file.
+            writers.append(EventsWriter(str(folder / "events"), f".{time.time_ns()}"))
+        for key, value in line.items():
+            if isinstance(value, float):
+                summary = scalar(key.replace("_", "/", 1), value)
+                event = Event(wall_time=time.time(), step=line["epoch"], summary=summary)
+                writers[0].write_event(event)
+        writers[0].flush()
 
     try:
         yield write
@@ -271,11 +244,8 @@ class _Report:
 
     def __init__(self, run: "Run", quiet: bool, as_json: bool) -> None:
         self._run, self.quiet, self._as_json = run, quiet, as_json
-
-    @property
-    def wants_bar(self) -> bool:
-        """Whether a bar may be shown: it would tear JSON or a pipe's end on the same terminal."""
-        return not (self.quiet or self._as_json or goes_to_pipe())
+        # Where both streams are the same terminal, a bar shows the measures of an epoch.
+        self.has_bar = not (quiet or as_json) and os.isatty(1) and os.isatty(2)
 
     def begin(self) -> None:
         """Print the preparation of the data."""
@@ -286,12 +256,10 @@ class _Report:
                     typer.echo(line)
 
     def epoch(self, line: Json) -> None:
-        """Print the measures of an epoch, unless a bar shows them on the same terminal."""
-        if self.quiet:
-            return
-        if self._as_json:
+        """Print the measures of an epoch, unless a bar shows them."""
+        if self._as_json and not self.quiet:
             typer.echo(to_json(line))
-        elif not (os.isatty(1) and os.isatty(2)):
+        elif not (self.quiet or self.has_bar):
             typer.echo(f"{self.describe(line)}  {line['seconds']:.2f} s")
 
     def describe(self, line: Json) -> str:
@@ -309,12 +277,8 @@ class _Report:
         if self._as_json:
             typer.echo(to_json(summary))
             return
-        kept_epoch = summary["kept_epoch"]
-        best = (
-            ""
-            if kept_epoch == summary["epochs"]
-            else f", the best of which, {kept_epoch}, is kept,"
-        )
+        kept = summary["kept_epoch"]
+        best = f", the best of which, {kept}, is kept," if kept < summary["epochs"] else ""
         metric = self._run.settings.metric
         reached = _quality(summary, "test", metric) or f"train loss {summary['train_loss']:.6f}"
         typer.echo(
@@ -323,21 +287,6 @@ class _Report:
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"
         )
-        if not self.quiet and self._run.settings.used("early_stopping") is None:
-            self._advise()
-
-    def _advise(self) -> None:
-        """Log what early stopping would have saved, if the best epoch is long past."""
-        from pluggable_mlp.training.callbacks import BestEpoch
-
-        run = self._run
-        watch = BestEpoch(PATIENCE, last=run.settings.made_recipe.last_best)
-        for line in run.history if run.settings.keeps_best else ():
-            watch.is_best(line["epoch"], run.error(line))
-            if watch.is_over and line["epoch"] < len(run.history):
-                end = f"after {line['epoch']} epochs and kept epoch {watch.best_epoch}"
-                log(f"--early-stopping {PATIENCE} would have ended training {end}")
-                return
 
 
 def _quality(measured: Json, part: str, metric: str | None) -> str:

@@ -112,24 +112,6 @@ def test_what_differs_is_named_once(tmp_path, other, words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("place", "arguments", "words"),
-    [
-        (0, ("--distributed", "mpj"), "Error: distributed is 'mpj'"),
-        (1, ("--hiden", "3"), "Error: No such option: --hiden"),
-    ],
-)
-def test_an_error_of_one_process_that_has_not_joined_ends_all(place, arguments, words):
-    both = [(), ()]
-    both[place] = arguments
-    done = differing(*both)
-    assert done.returncode == 2
-    first, last = done.stderr.splitlines()
-    assert first.startswith(words)
-    assert last == f"Error: process {place} of 2 failed; all processes end"
-
-
-@pytest.mark.slow
 def test_an_installation_without_mpi4py_says_what_to_install(tmp_path):
     broken = {
         "ImportError('No module named mpi4py')": "no mpi4py",

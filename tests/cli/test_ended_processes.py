@@ -28,8 +28,8 @@ process._PATIENCE = 600.0
 train, save, begin = Run.train, Run.save, Processes.__init__
 all_processes = []
 
-def beginning(processes, arguments):
-    begin(processes, arguments)
+def beginning(processes, *arguments):
+    begin(processes, *arguments)
     all_processes.append(processes)
 
 def training(run):

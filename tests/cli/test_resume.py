@@ -117,8 +117,8 @@ def test_a_run_in_training_is_refused(command, tmp_path):
     ("options", "words"),
     [
         (["--hidden", 9], "hidden is 9, expected 8 as trained"),
-        (["--output", "other"], "--output is other, expected"),
-        (["--overwrite"], "--overwrite is given, expected it without --resume"),
+        (["--output", "other"], "--output is given, expected --resume"),
+        (["--overwrite"], "--overwrite is given, expected --resume"),
         (["--epochs", 2], "epochs is 2, but the run has 3 already"),
     ],
 )
@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_named(command, stopped, options, words):
 
 def test_options_that_are_the_runs_may_be_given_again(command, stopped, tmp_path):
     file = tmp_path / "options.toml"
-    again = f"hidden = 8\nepochs = 4\noutput = '{stopped}'\noverwrite = false\n"
+    again = f"hidden = 8\nepochs = 4\noutput = '{stopped}'\noverwrite = true\n"
     file.write_text(again)
     outcome = command("train", "--resume", stopped, "--config", file, "--seed", 0)
     assert outcome.code == 0, outcome.err
