@@ -17,7 +17,6 @@ import numpy as np
 from pluggable_mlp.arrays import Array, DType, LibraryArrays, Namespace, map_nested
 from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.scaling import LIMIT, SMOOTH_CLIP
 from pluggable_mlp.files import write_file
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.wording import require
@@ -117,23 +116,8 @@ def _inputs(ndx: Namespace, preparation: Preparation) -> tuple[dict[str, Array],
         )
         inputs = {"X": x}
         x = ndx.astype(x, ndx.float64) * (preparation.scale or 1.0)
-    return inputs, _scaled(ndx, preparation, x)
-
-
-def _scaled(ndx: Namespace, preparation: Preparation, x: Array) -> Array:
-    """Return features (N, features) scaled as in training."""
-    scaling = preparation.scaling
-    if preparation.quantiles is not None:
-        return preparation.quantiles.transformed(ndx, x)
-    if scaling is None:
-        return x
-    offsets, divisors = (
-        ndx.asarray(np.asarray(values)) for values in (scaling.offsets, scaling.divisors)
-    )
-    x = (x - offsets) / divisors
-    if scaling.kind == SMOOTH_CLIP:
-        x = x / ndx.sqrt(1.0 + (x / LIMIT) * (x / LIMIT))
-    return x
+    transform = preparation.transform
+    return inputs, x if transform is None else transform.transformed(ndx, x)
 
 
 def _dtype(ndx: Namespace, column: Column) -> DType:

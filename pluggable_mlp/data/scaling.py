@@ -74,11 +74,16 @@ class Scaling:
         at_once = rows_within(BLOCK, values.shape, values.dtype)
         for start in range(0, len(values), at_once):
             rows = values[start : start + at_once]
-            rows -= np.asarray(self.offsets)
-            rows /= np.asarray(self.divisors)
-            if self.kind == SMOOTH_CLIP:
-                share = rows / LIMIT
-                rows /= np.sqrt(1.0 + share * share)  # on the host, where IEEE 754 fixes it
+            rows[...] = self.transformed(np, rows)
+        return values
+
+    def transformed(self, xp: Namespace, values: Array) -> Array:
+        """Return float64 values (n, features) scaled by the functions of a namespace."""
+        offsets, divisors = map(xp.asarray, map(np.asarray, (self.offsets, self.divisors)))
+        values = (values - offsets) / divisors
+        if self.kind == SMOOTH_CLIP:
+            share = values / LIMIT
+            values = values / xp.sqrt(1.0 + share * share)  # IEEE 754 fixes it on the host
         return values
 
     def undo(self, values: Array) -> Array:

@@ -46,7 +46,7 @@ _FITTED = ("certificate_", "classes_", "coefs_", "_optimizer_state", *RECORDS)
 
 def takes_steps(method: Method) -> Method:
     """Offer a method only if the solver takes steps from batches; keep its type."""
-    offered: Method = available_if(lambda estimator: estimator._takes_steps())(method)
+    offered: Method = available_if(lambda estimator: not estimator._is_full_batch)(method)
     return offered
 
 
@@ -74,15 +74,6 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         self._fit(X, y, sample_weight, incremental=False)
         return self
 
-    def _takes_steps(self) -> bool:
-        """Return whether the solver takes steps from batches, or raise."""
-        if self._is_full_batch:
-            raise AttributeError(
-                "partial_fit is only available for stochastic optimizers. "
-                f"{self.solver} is not stochastic."
-            )
-        return True
-
     @abstractmethod
     def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         """Return the targets of the loss: class indices, or numbers in the dtype of X.
@@ -97,12 +88,6 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
     @abstractmethod
     def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
         """Return an ONNX graph's outputs by name, from the network's z (examples, outputs)."""
-
-    def _weights(
-        self, targets: NDArray[Any], sample_weight: NDArray[Any] | None, dtype: str
-    ) -> NDArray[Any] | None:
-        """Return the weight of each example, (examples,) in a dtype, or None."""
-        return sample_weight
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> None:
         """Fit, setting attributes on the way."""
@@ -121,7 +106,9 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         dtype = type_name(home.xp, X)
         targets = self._encoded(y, home, dtype)
         sample_weight = check_sample_weight(X.shape[0], sample_weight, dtype)
-        weights = self._weights(targets, sample_weight, dtype)
+        weights = sample_weight
+        if getattr(self, "class_weight", None) is not None:
+            weights = self._weighted(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
         if first:

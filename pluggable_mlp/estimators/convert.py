@@ -7,6 +7,7 @@ graph is recorded by running our forward pass on ndonnx's arrays.  A file is a t
 
 import dataclasses
 import math
+from copy import copy
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.estimators.validation import BINARY, MULTICLASS, MULTILABEL
+from pluggable_mlp.estimators.validation import MULTILABEL
 from pluggable_mlp.exporting import need_ndonnx, write_graph
 from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
@@ -151,12 +153,12 @@ def _from_tree(value: Any) -> Any:
 def parameters_to_save(estimator: Any) -> dict[str, Any]:
     """Return an estimator's parameters, without callbacks and a `RandomState`."""
     parameters: dict[str, Any] = estimator.get_params()
-    left_out = {"callbacks"}
-    if not isinstance(parameters.get("random_state"), Integral):
-        left_out.add("random_state")
-    parameters |= dict.fromkeys(left_out & parameters.keys())
-    arrays = {name: value for name, value in parameters.items() if isinstance(value, np.ndarray)}
-    return parameters | {name: tuple(value.tolist()) for name, value in arrays.items()}
+    for name, value in parameters.items():
+        if name == "callbacks" or (name == "random_state" and not isinstance(value, Integral)):
+            parameters[name] = None
+        elif isinstance(value, np.ndarray):
+            parameters[name] = tuple(value.tolist())
+    return parameters
 
 
 def described(estimator: Any) -> dict[str, Any]:
@@ -221,9 +223,8 @@ class ConversionMixin(FilesMixin):
         estimator.validation_loss_curve_ = None if scores is None else [math.nan] * len(scores)
         if hasattr(model, "classes_"):
             estimator.classes_ = model.classes_
-            estimator._label_kind = MULTICLASS
-            if model.out_activation_ == "logistic":
-                estimator._label_kind = BINARY if model.n_outputs_ == 1 else MULTILABEL
+            several = model.out_activation_ == "logistic" and model.n_outputs_ > 1
+            estimator._label_kind = MULTILABEL if several else type_of_target(model.classes_)
         else:
             estimator._outputs_of_y = model.n_outputs_
         return estimator
@@ -271,10 +272,7 @@ class ConversionMixin(FilesMixin):
         """
         check_is_fitted(self)
         if self.n_members > 1:
-            raise ValueError(
-                f"n_members is {self.n_members}, and PyTorch has no module for the mean of "
-                "several networks; export with to_onnx"
-            )
+            raise ValueError(f"n_members is {self.n_members}, expected 1: export with to_onnx")
         import torch
 
         network = self._fitted_network()
@@ -312,11 +310,7 @@ class ConversionMixin(FilesMixin):
 
 def _copied(model: BaseEstimator) -> dict[str, object]:
     """Return the attributes that both kinds of estimators have, with lists copied."""
-    attributes = {name: getattr(model, name) for name in _ATTRIBUTES if hasattr(model, name)}
-    return {
-        name: list(value) if isinstance(value, list) else value
-        for name, value in attributes.items()
-    }
+    return {name: copy(getattr(model, name)) for name in _ATTRIBUTES if hasattr(model, name)}
 
 
 def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) -> "torch.nn.Module":

@@ -52,9 +52,8 @@ class ClassifierBase(BaseMLP):
         if hasattr(self, "classes_"):
             self.classes_ = cast(Any, on_host(self.classes_))
         if _check_partial_fit_first_call(self, None if classes is None else on_host(classes)):
-            several = type_of_target(host_copy(y)).startswith(MULTILABEL)
-            single = BINARY if self.classes_.shape[0] <= 2 else MULTICLASS
-            self._label_kind = MULTILABEL if several else single
+            kind = type_of_target(host_copy(y))
+            self._label_kind = kind if kind == MULTILABEL else type_of_target(self.classes_)
 
     def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         check_classification_targets(y)
@@ -106,12 +105,11 @@ class ClassifierBase(BaseMLP):
             )
         return loss, 1 if self._label_kind == BINARY and not by_class else count
 
-    def _weights(
+    def _weighted(
         self, targets: NDArray[Any], sample_weight: NDArray[Any] | None, dtype: str
-    ) -> NDArray[Any] | None:
+    ) -> NDArray[Any]:
+        """Return the weight of each example times that of its class, (examples,) in a dtype."""
         class_weight: object = self.class_weight
-        if class_weight is None:
-            return sample_weight
         if isinstance(class_weight, dict):
             class_weight = weights_by_index(class_weight, on_host(self.classes_))
         loss, outputs = self._loss_and_outputs()

@@ -177,21 +177,18 @@ class SolversMixin(FittedMLP):
                     break
             else:
                 if not incremental:
-                    self._warn_of_the_limit()
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and "
+                        "the optimization hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=OF_THE_CALLER + 1,
+                    )
         except KeyboardInterrupt:
             if whole is None:  # nothing was learnt
                 raise
             attributes, self._steps.state, self._rate.value = whole
             self.__dict__.update(attributes)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER + 1)
-
-    def _warn_of_the_limit(self) -> None:
-        warnings.warn(
-            f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-            "optimization hasn't converged yet.",
-            ConvergenceWarning,
-            stacklevel=OF_THE_CALLER + 2,
-        )
 
     def _parameters_so_far(self) -> Parameters:
         """Return the current parameters, on the backend that trains."""
@@ -320,23 +317,20 @@ class SolversMixin(FittedMLP):
             before = self.loss_
         self._keep_at_home(unwrapped(trained))
         self._optimizer_state = None
-        self._warn_of_limits(looks)
-
-    def _limit(self, looks: int) -> str | None:
-        """Return the limit that was reached, in SciPy's words, if the fit has not converged."""
-        if self.n_iter_ >= self.max_iter:
-            return "TOTAL NO. OF ITERATIONS REACHED LIMIT"
-        return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > self.max_fun else None
-
-    def _warn_of_limits(self, looks: int) -> None:
         if limit := self._limit(looks):
             warnings.warn(
                 f"lbfgs failed to converge after {self.n_iter_} iteration(s) (status=1):\n"
                 f"STOP: {limit}\n\nIncrease the number of iterations to improve the "
                 "convergence (max_iter, max_fun).\nYou might also want to scale the data.",
                 ConvergenceWarning,
-                stacklevel=OF_THE_CALLER + 1,
+                stacklevel=OF_THE_CALLER,
             )
+
+    def _limit(self, looks: int) -> str | None:
+        """Return the limit that was reached, in SciPy's words, if the fit has not converged."""
+        if self.n_iter_ >= self.max_iter:
+            return "TOTAL NO. OF ITERATIONS REACHED LIMIT"
+        return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > self.max_fun else None
 
 
 def _batch_size(batch_size: int | str, count: int) -> int:

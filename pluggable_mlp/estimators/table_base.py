@@ -193,10 +193,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
 
     @abstractmethod
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
-        """Return the targets (n,) of a frame's rows as labels or numbers for `build_dataset`.
-
-        Those of `fit` set the classes, later ones are checked against them.
-        """
+        """Return the targets (n,) of a frame's rows; new ones set the classes."""
 
     def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
         """Return the weights of the training rows, multiplied by any class weights."""

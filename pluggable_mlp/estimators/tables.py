@@ -159,8 +159,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
             return weights
         by_place = weights_by_index(self.class_weight, self.classes_)
         factors = np.asarray([by_place.get(k, 1.0) for k in range(len(self.classes_))])
-        ordered = _for_preparation(self.classes_, np.arange(len(factors)))
-        class_factors: Array = factors[np.searchsorted(ordered, targets)]
+        class_factors: Array = factors[np.searchsorted(self.classes_, targets)]
         return class_factors if weights is None else class_factors * weights
 
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
@@ -174,21 +173,13 @@ class TableClassifier(ClassifierMixin, BaseTable):
         labels = column_or_1d(check_targets(self, frame, y, numeric=False))
         check_classification_targets(labels)
         if is_new:
-            self.classes_, indices = np.unique(labels, return_inverse=True)
+            self.classes_ = np.unique(labels)
             if len(self.classes_) < 2:
                 raise ValueError(
                     f"y has one class, {self.classes_.tolist()[0]!r}, expected two classes or "
                     "more: give rows of another class"
                 )
-            return _for_preparation(labels, indices)
-        indices = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
-        unknown = labels[self.classes_[indices] != labels]
-        if len(unknown):
-            raise ValueError(
-                f"y of eval_set has the label {unknown.tolist()[0]!r}, which y of fit does not have"
-            )
-        # As `fit` had them: 1.0 and True are the class 1, too.
-        return _for_preparation(self.classes_[indices], indices)
+        return labels if labels.dtype.kind in "iufb" else labels.astype(str)
 
 
 @with_parameters
@@ -246,10 +237,3 @@ feature_names_in_
 
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         return column_or_1d(check_targets(self, frame, y, numeric=True), dtype=np.float64)
-
-
-def _for_preparation(labels: NDArray[Any], indices: Array) -> Array:
-    """Return texts and integers (n,) unchanged, as class names; other labels as indices."""
-    if all(issubclass(kind, str) for kind in {*map(type, labels.tolist())}):
-        return labels.astype(str)
-    return labels if labels.dtype.kind in "iu" else indices

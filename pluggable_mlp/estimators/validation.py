@@ -93,8 +93,7 @@ def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:
         return xp
     if xp is not backend.xp:
         raise ValueError(
-            f"X is sparse, and arithmetic={arithmetic!r} takes dense arrays alone; "
-            "pass X.toarray(), or take arithmetic='native'"
+            f"X is sparse, expected X.toarray() with arithmetic={arithmetic!r}, or arithmetic='native'"
         )
     return SparseNamespace(xp)
 
@@ -224,9 +223,7 @@ def _floats_on_device(X: Array) -> Array:
     X = libraries.without_graph(X)
     if X.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead: X has shape {tuple(X.shape)}. "
-            "Reshape your data either using array.reshape(-1, 1) if your data has a single "
-            "feature or array.reshape(1, -1) if it contains a single sample."
+            f"Expected 2D array, got {X.ndim}D array instead: X has shape {tuple(X.shape)}"
         )
     if xp.isdtype(X.dtype, "complex floating"):
         raise ValueError("Complex data not supported")
