@@ -14,10 +14,10 @@ from pluggable_mlp.data import Split as Split
 from pluggable_mlp.data import load_dataset as load_dataset
 from pluggable_mlp.distributed.communicators import MPI as MPI
 from pluggable_mlp.distributed.communicators import NCCL as NCCL
-from pluggable_mlp.estimators import MLPClassifier as MLPClassifier
-from pluggable_mlp.estimators import MLPRegressor as MLPRegressor
-from pluggable_mlp.estimators import TableClassifier as TableClassifier
-from pluggable_mlp.estimators import TableRegressor as TableRegressor
+from pluggable_mlp.estimators.mlp import MLPClassifier as MLPClassifier
+from pluggable_mlp.estimators.mlp import MLPRegressor as MLPRegressor
+from pluggable_mlp.estimators.tables import TableClassifier as TableClassifier
+from pluggable_mlp.estimators.tables import TableRegressor as TableRegressor
 from pluggable_mlp.figures.displays import ConfusionMatrixDisplay as ConfusionMatrixDisplay
 from pluggable_mlp.figures.displays import PredictionErrorDisplay as PredictionErrorDisplay
 from pluggable_mlp.figures.displays import TrainingCurveDisplay as TrainingCurveDisplay

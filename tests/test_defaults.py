@@ -28,7 +28,7 @@ METHODS = ("initialize", "logits", "predict", "predict_proba", "loss_and_gradien
 def public_callables():
     """All that a user calls, by its name: public names but results, methods of MLP, components."""
     homes = pluggable_mlp._HOMES.items()
-    names = [name for name, home in homes if home != "pluggable_mlp.estimators"]
+    names = [name for name, home in homes if not home.startswith("pluggable_mlp.estimators.")]
     public = (getattr(pluggable_mlp, name) for name in names)
     results = pluggable_mlp.Report, pluggable_mlp.SweptNetwork
     called = [

@@ -16,9 +16,9 @@ from pluggable_mlp.estimators.convert import ConversionMixin, described
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits
 from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin
-from pluggable_mlp.estimators.sparse import SparseRows
 from pluggable_mlp.estimators.validation import (
     Method,
+    SparseRows,
     check_same_place,
     check_sample_weight,
     check_targets,
@@ -93,7 +93,6 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         """Fit, setting attributes on the way."""
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        self._list_of_callbacks()  # refuses what cannot be called
         goes_on = incremental or self.warm_start
         for name in ("certificate_",) if goes_on else _FITTED:  # of an earlier fit
             self.__dict__.pop(name, None)
@@ -228,9 +227,6 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         predicted = self.predict(X)
         weights = check_sample_weight(predicted.shape[0], sample_weight, "float64")
         return float(self._metric(host_copy(y), host_copy(predicted), sample_weight=weights))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "coefs_")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

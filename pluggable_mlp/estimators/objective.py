@@ -125,14 +125,11 @@ class PenalizedMLP(MLP):
 
 
 def loss_and_outputs(
-    xp: Namespace,
-    network: PenalizedMLP,
-    parameters: Parameters,
-    x: Array,
-    targets: Array,
-    sample_weight: Array | None,
+    xp: Namespace, network: PenalizedMLP, parameters: Parameters, x: Array, *truth: Array
 ) -> tuple[Array, Array]:
-    """Return the loss () without the penalty, and the outputs (batch, outputs)."""
+    """Return the loss () without the penalty, and the outputs (batch, outputs).
+
+    The truth is the targets, and the weights or None.
+    """
     z = network.evaluate(xp, parameters, x)
-    loss, _ = network.objective(xp, z, targets, sample_weight)
-    return loss, z
+    return network.objective(xp, z, *truth)[0], z

@@ -229,15 +229,6 @@ class EstimatorParameters(BaseEstimator):
             solver = TRANSFORMS["clip_norm"](solver, self.clip_norm)
         return solver
 
-    def _minimizer(self) -> LBFGS:
-        """Return the L-BFGS optimizer, given as the solver by name or as an object."""
-        for name, none in (("n_members", 1), ("clip_norm", None)):
-            if getattr(self, name) != none:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}, expected {none} with the solver lbfgs"
-                )
-        return self.solver if isinstance(self.solver, LBFGS) else LBFGS()
-
     def _has_rate(self, learning_rate: str) -> bool:
         """Return whether the rate follows this rule: as in scikit-learn, only that of sgd does."""
         return self.solver == "sgd" and self.learning_rate == learning_rate
@@ -330,18 +321,9 @@ class FittedMLP(EstimatorParameters, ABC):
         """Set the attributes that hold parameters, moved here if they are in another place."""
         self._keep(moved(parameters, place_of(self.coefs_[0])))
 
-    def _list_of_callbacks(self) -> list[Callback]:
-        """Return the callbacks, or raise a TypeError."""
-        value: Any = self.callbacks
-        callbacks = [value] if callable(value) else [*(value or ())]
-        for callback in callbacks:
-            if not callable(callback):
-                raise TypeError(f"callbacks holds {callback!r}, expected functions of estimators")
-        return callbacks
-
     def _is_stopped(self, parameters: Parameters) -> bool:
         """Call the callbacks with the parameters so far, and return whether one asks to stop."""
-        callbacks = self._list_of_callbacks()
+        callbacks = [self.callbacks] if callable(self.callbacks) else self.callbacks or ()
         if callbacks:
             self._keep_at_home(parameters)
         answers = [callback(self) is True for callback in callbacks]  # all are called

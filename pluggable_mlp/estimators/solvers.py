@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +28,15 @@ from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.mlp import loss_gradients_and_buffers
 from pluggable_mlp.network.trees import Parameters, Tree, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Examples
+from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import training_progress
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.train import check_optimizer
+
+Truth: TypeAlias = tuple[NDArray[Any], NDArray[Any] | None]
+"""Targets, and weights without those of classes, by which a score counts."""
 
 RECORDS: dict[str, list[float] | int | None] = {
     "loss_curve_": [],
@@ -55,7 +59,7 @@ class SolversMixin(FittedMLP):
 
     _steps: Steps
     _examples: Examples
-    _held: tuple[Examples, NDArray[Any], NDArray[Any] | None] | None
+    _held: tuple[Examples, Truth] | None
     _best: Parameters
     _at_work = ("_steps", "_examples", "_held", "_best")
     """The attributes of a fit that goes on."""
@@ -71,7 +75,7 @@ class SolversMixin(FittedMLP):
         network: PenalizedMLP,
         examples: Examples,
         place: Backend,
-        truth: tuple[NDArray[Any], NDArray[Any] | None],
+        truth: Truth,
         incremental: bool,
     ) -> None:
         """Fit by epochs, a single one if the fit is incremental; set the attributes.
@@ -81,7 +85,7 @@ class SolversMixin(FittedMLP):
         self._best = moved(self._parameters(network), place)
         self._examples, self._held = examples, None
         if self.early_stopping:
-            self._hold_out(xp, place, *truth)
+            self._hold_out(xp, place, truth)
         for name, first in RECORDS.items():  # unless an earlier fit left them
             self.__dict__.setdefault(name, first)
         self._begin_steps(xp, network, place, incremental)
@@ -92,14 +96,9 @@ class SolversMixin(FittedMLP):
         for name in self._at_work:
             delattr(self, name)
 
-    def _hold_out(
-        self,
-        xp: Namespace,
-        place: Backend,
-        targets: NDArray[Any],
-        sample_weight: NDArray[Any] | None,
-    ) -> None:
+    def _hold_out(self, xp: Namespace, place: Backend, truth: Truth) -> None:
         """Hold a part of the examples out, as scikit-learn does."""
+        targets, _ = truth
         two_classes = is_classifier(self) and self.n_outputs_ == 1
         parts = train_test_split(
             np.arange(len(targets)),
@@ -120,8 +119,7 @@ class SolversMixin(FittedMLP):
             return examples.with_arrays(arrays)
 
         self._examples, held = map(part_of, parts)
-        weight = None if sample_weight is None else sample_weight[parts[1]]
-        self._held = held, targets[parts[1]], weight
+        self._held = held, map_nested(lambda array: array[parts[1]], truth)
 
     def _begin_steps(
         self, xp: Namespace, network: PenalizedMLP, place: Backend, incremental: bool
@@ -194,10 +192,9 @@ class SolversMixin(FittedMLP):
         """Return the current parameters, on the backend that trains."""
         return unwrapped(self._steps.state.inference_parameters)
 
-    def _validate(
-        self, held: Examples, targets: NDArray[Any], sample_weight: NDArray[Any] | None
-    ) -> tuple[float, float]:
+    def _validate(self, held: Examples, truth: Truth) -> tuple[float, float]:
         """Return the score and the loss of the held-out part."""
+        targets, sample_weight = truth
         xp, network = self._steps.xp, self._steps.mlp
         batch = held.inputs, held.targets, held.sample_weight
         arrays = map_arrays(xp.asarray, self._parameters_so_far()), *batch
@@ -287,7 +284,10 @@ class SolversMixin(FittedMLP):
         Stop when no derivative is larger than `tol`, when the loss falls by less than 2e-9 of
         itself, or after `max_iter` iterations or `max_fun` evaluations of the loss.
         """
-        minimizer, count = self._minimizer(), len(examples)
+        if self.n_members > 1:
+            raise ValueError(f"n_members is {self.n_members}, expected 1 with the solver lbfgs")
+        minimizer = self.solver if isinstance(self.solver, LBFGS) else LBFGS()
+        count = len(examples)
         start = moved(self._parameters(network), place)
         check_optimizer(network, start, minimizer, count, count)
         batch = examples.inputs, examples.targets, examples.sample_weight

@@ -322,9 +322,6 @@ class BaseTable(FilesMixin, TableParameters, ABC):
         )
         return np.concatenate([*answers])
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "parameters_")
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True

@@ -97,10 +97,6 @@ def _table_of(array: NDArray[Any]) -> Any:
     """Return an array (n, features) as columns of polars."""
     import polars
 
-    if array.dtype.kind in "iufb":
-        columns = [np.ascontiguousarray(column, np.float64) for column in array.T]
-    else:
-        columns = [column.tolist() for column in array.T]
-    return polars.DataFrame(
-        [polars.Series(f"x{k}", column, strict=False) for k, column in enumerate(columns)]
-    )
+    are_numbers = array.dtype.kind in "iufb"
+    columns = np.ascontiguousarray(array.T, np.float64) if are_numbers else array.T.tolist()
+    return polars.DataFrame({f"x{k}": column for k, column in enumerate(columns)}, strict=False)

@@ -4,11 +4,16 @@ scikit-learn itself checks what is on the host (NumPy arrays, lists, frames, Sci
 y and sample_weight of another library are copied there.  X of another library is checked where it
 is, by the same rules, whether or not scikit-learn is told to dispatch.
 
+Sparse rows stay SciPy's: `SparseNamespace` has a `matmul` and a `take` for them, all else that a
+layer computes is dense.  If a library other than NumPy trains, the rows of a batch are made dense
+and moved when a product needs them.
+
 Shapes: X (examples, features), y (examples,) or (examples, outputs), sample_weight (examples,).
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial, wraps
+from functools import cached_property, partial, wraps
+from types import EllipsisType
 from typing import Any, TypeGuard, TypeVar, cast
 
 import numpy as np
@@ -24,9 +29,8 @@ from sklearn.utils.validation import (
 from sklearn.utils.validation import validate_data as _validate_data
 
 from pluggable_mlp import arrays as libraries
-from pluggable_mlp.arrays import Array, Namespace, Nested, map_nested
+from pluggable_mlp.arrays import Array, DType, Namespace, Nested, map_nested, transpose
 from pluggable_mlp.backends import Backend, backend_of, get_backend
-from pluggable_mlp.estimators.sparse import SparseNamespace, SparseRows
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.shortcuts import on_device_of
@@ -93,7 +97,7 @@ def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:
         return xp
     if xp is not backend.xp:
         raise ValueError(
-            f"X is sparse, expected X.toarray() with arithmetic={arithmetic!r}, or arithmetic='native'"
+            f"X is sparse, and arithmetic={arithmetic!r} takes dense arrays; pass X.toarray()"
         )
     return SparseNamespace(xp)
 
@@ -234,3 +238,80 @@ def _floats_on_device(X: Array) -> Array:
     if bool(xp.any(xp.isnan(X))):
         raise ValueError("Input X contains NaN.")
     raise ValueError(f"Input X contains infinity or a value too large for {X.dtype}.")
+
+
+class SparseRows:
+    """A sparse matrix (rows, features) with the operations that a dense layer and a batch need.
+
+    Parameters
+    ----------
+    matrix : scipy.sparse array
+        CSR, or the CSC of its transpose.
+    place : Backend or None
+        Where products are computed, if not in SciPy.
+    """
+
+    ndim = 2
+
+    def __init__(self, matrix: csr_array, place: Backend | None = None) -> None:
+        self.matrix, self.place = matrix, place
+        self.shape, self.dtype = matrix.shape, matrix.dtype
+
+    @cached_property
+    def dense(self) -> Array:
+        """The dense array, on the place."""
+        array = self.matrix.toarray()
+        return array if self.place is None else self.place.asarray(array)
+
+    @property
+    def mT(self) -> Array:
+        """The transpose, which shares the memory."""
+        return SparseRows(self.matrix.T) if self.place is None else transpose(self.dense)
+
+    def astype(self, dtype: DType) -> "SparseRows":
+        """Return the same rows in a dtype."""
+        return SparseRows(self.matrix.astype(dtype, copy=False), self.place)
+
+    def __getitem__(self, key: tuple[slice, EllipsisType]) -> "SparseRows":
+        """Return rows: the key is (slice, ...)."""
+        return SparseRows(self.matrix[key[0]], self.place)
+
+    def taken(self, indices: Array) -> "SparseRows":
+        """Return the rows at the indices, an array of the place."""
+        places = indices if self.place is None else self.place.to_numpy(indices)
+        return SparseRows(self.matrix[places], self.place)
+
+    def __mul__(self, other: Array) -> Array:
+        """Return the dense product with an array that broadcasts: one column or a batch of one."""
+        return self.dense * other
+
+
+class SparseNamespace:
+    """A namespace whose products and gathers also take `SparseRows`.
+
+    Parameters
+    ----------
+    xp
+        The namespace of a library.
+    """
+
+    def __init__(self, xp: Namespace) -> None:
+        self._xp = xp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._xp, name)
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Return a b, dense; either may be sparse, and the other a stack of matrices."""
+        if isinstance(a, SparseRows):
+            is_sparse = a.place is None and b.ndim == 2
+            return a.matrix @ b if is_sparse else self._xp.matmul(a.dense, b)
+        if isinstance(b, SparseRows):
+            return a @ b.matrix if a.ndim == 2 else self._xp.matmul(a, b.dense)
+        return self._xp.matmul(a, b)
+
+    def take(self, x: Array, indices: Array, *, axis: int) -> Array:
+        """Return the rows at the indices."""
+        if isinstance(x, SparseRows):
+            return x.taken(indices)
+        return self._xp.take(x, indices, axis=axis)

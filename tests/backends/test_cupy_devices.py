@@ -7,9 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, first_state, get_backend
+from pluggable_mlp import MLP, SGD, MLPClassifier, MLPRegressor, first_state, get_backend
 from pluggable_mlp import training_step as take_step
-from pluggable_mlp.estimators import MLPClassifier, MLPRegressor
 
 cupy = pytest.importorskip("cupy")
 
