@@ -1,5 +1,8 @@
 """Activations of the hand-written NumPy loop, each with its backward, in as few passes as we know.
 
+NumPy's `clip` takes a third of the time of its `maximum` with a number, and `divide` two thirds of
+that of its `reciprocal`.
+
 The first function takes z, which it may overwrite, and returns y with what the second one needs;
 the second one takes the gradient d, y, and that, all of which it may overwrite, and multiplies d by
 the slope.
@@ -21,7 +24,7 @@ def _sigmoid(z: Any) -> Any:
     np.negative(z, out=z)
     np.exp(z, out=z)
     z += 1.0
-    return np.reciprocal(z, out=z)
+    return np.divide(1.0, z, out=z)
 
 
 def _sigmoid_slope(d: Any, y: Any, _: Any) -> None:
@@ -36,8 +39,12 @@ def _tanh_slope(d: Any, y: Any, _: Any) -> None:
     d *= y
 
 
+def _relu(z: Any) -> tuple[Any, None]:
+    return z.clip(0.0, np.inf, out=z), None
+
+
 def _relu_slope(d: Any, y: Any, _: Any) -> None:
-    d *= y > 0.0
+    d *= (y > 0.0).astype(y.dtype)
 
 
 def _leaky_relu(z: Any) -> tuple[Any, None]:
@@ -52,8 +59,9 @@ def _leaky_relu_slope(d: Any, y: Any, _: Any) -> None:
 
 
 def _elu(z: Any) -> tuple[Any, Any]:
-    below = np.expm1(np.minimum(z, 0.0))
-    np.maximum(z, 0.0, out=z)
+    below = z.clip(-np.inf, 0.0)
+    np.expm1(below, out=below)
+    z.clip(0.0, np.inf, out=z)
     z += below
     return z, below
 
@@ -64,17 +72,20 @@ def _elu_slope(d: Any, _: Any, below: Any) -> None:
 
 
 def _selu(z: Any) -> tuple[Any, Any]:
-    below = np.expm1(np.minimum(z, 0.0))
+    below = z.clip(-np.inf, 0.0)
+    np.expm1(below, out=below)
     below *= _ALPHA * _SCALE
-    np.maximum(z, 0.0, out=z)
+    z.clip(0.0, np.inf, out=z)
     z *= _SCALE
     z += below
     return z, below
 
 
 def _selu_slope(d: Any, y: Any, below: Any) -> None:
+    above = (y > 0.0).astype(y.dtype)  # a copy where y > 0 takes several times as long
+    above *= _SCALE - _ALPHA * _SCALE
+    below += above
     below += _ALPHA * _SCALE
-    np.copyto(below, _SCALE, where=y > 0.0)
     d *= below
 
 
@@ -98,7 +109,8 @@ def _gelu_slope(d: Any, y: Any, kept: Any) -> None:
 
 def _mish(z: Any) -> tuple[Any, Any]:
     """y = z t, t = tanh(log(1 + e)) = n / (n + 2) with n = e (e + 2)."""
-    e = np.exp(np.minimum(z, 20.0))
+    e = z.clip(-np.inf, 20.0)
+    np.exp(e, out=e)
     n = e + 2.0
     n *= e
     t = n + 2.0
@@ -124,7 +136,7 @@ Backward = Callable[[Any, Any, Any], None]
 ACTIVATIONS: dict[str, tuple[Forward, Backward]] = {
     "sigmoid": (lambda z: (_sigmoid(z), None), _sigmoid_slope),
     "tanh": (lambda z: (np.tanh(z, out=z), None), _tanh_slope),
-    "relu": (lambda z: (np.maximum(z, 0.0, out=z), None), _relu_slope),
+    "relu": (_relu, _relu_slope),
     "leaky_relu": (_leaky_relu, _leaky_relu_slope),
     "elu": (_elu, _elu_slope),
     "selu": (_selu, _selu_slope),

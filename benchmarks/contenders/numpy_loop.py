@@ -30,9 +30,10 @@ class NumpyLoop(Contender):
 
     def epoch(self) -> float:
         batch, total, order = self.job.batch, 0.0, self.order()
-        for begin in range(0, self.count, batch):
-            rows = order[begin : begin + batch]
-            total += float(self._step(self._inputs[rows], self._targets[rows]))
+        with np.errstate(over="ignore"):  # exp(-z) is infinite where the sigmoid is 0
+            for begin in range(0, self.count, batch):
+                rows = order[begin : begin + batch]
+                total += float(self._step(self._inputs[rows], self._targets[rows]))
         return total * batch / self.count
 
     def _step(self, x: Any, t: Any) -> Any:
@@ -98,9 +99,10 @@ class NumpyLoop(Contender):
 
     def predict(self, batches: list[Any]) -> list[Any]:
         parts = []
-        for x in batches:
-            *_, z = self._forward(x)
-            np.exp(z, out=z)
-            z /= z.sum(axis=1, keepdims=True)
-            parts.append(z)
+        with np.errstate(over="ignore"):
+            for x in batches:
+                *_, z = self._forward(x)
+                np.exp(z, out=z)
+                z /= z.sum(axis=1, keepdims=True)
+                parts.append(z)
         return parts
