@@ -92,8 +92,8 @@ class LeakyReLU(Component):
         def backward(dy: Array) -> Array:
             return special.where_positive(xp, x, dy, dy * self.slope)
 
-        # One of the terms is 0.  NumPy's where takes several times as long on mixed signs.
-        return xp.maximum(x, 0.0) + xp.minimum(x, 0.0) * self.slope, backward
+        # NumPy's where takes several times as long on mixed signs.
+        return (xp.maximum if self.slope <= 1.0 else xp.minimum)(x, x * self.slope), backward
 
 
 @dataclass(frozen=True)
