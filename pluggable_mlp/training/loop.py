@@ -318,9 +318,9 @@ def _result(progress: Progress, lost: LostNumbers, begin: float) -> Epoch:
     """
     steps, epoch = progress.steps, progress.epoch
     train_loss = progress.mean_loss()
-    state = steps.state
-    parameters = unwrapped(named_like(steps.names, state.inference_parameters))
+    state = unwrapped(steps.state)
+    parameters = named_like(steps.names, state.inference_parameters)
     check_parameters_finite(progress, parameters, lost)
     steps.backend.synchronize()
     seconds = time.perf_counter() - begin
-    return Epoch(epoch, parameters, unwrapped(state), train_loss, seconds)
+    return Epoch(epoch, parameters, state, train_loss, seconds)
