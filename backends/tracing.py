@@ -81,7 +81,7 @@ class TracedFunction:
 
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
-        result = self.call_if_known(*arguments)
+        result = _first_result(self.programs, arguments)
         # While one thread counts and traces, the others do not wait.
         if result is NotImplemented and not self.failed and self._lock.acquire(blocking=False):
             try:
@@ -170,19 +170,28 @@ def guard(
         return f"({variable} is None or {traced}() is not {variable} and ({expression}))"
 
     conditions: list[str] = []
-    assignments: list[str] = []
-    for leaf, path in _paths(arguments, "arguments"):
-        if leaf is None:
+    containers: list[str] = []
+    variables: list[str] = []
+
+    def visit(tree: Tree, path: str, is_nested: bool) -> None:
+        """Add what names the items of a tree and tells trees of another kind from it."""
+        if tree is None:
             conditions.append(f"{path} is not None")
-        elif type(leaf) in _CONTAINERS:
-            conditions.append(f"type({path}) is not {type(leaf).__name__}")
-            conditions.append(f"len({path}) != {len(leaf)}")
+        elif type(tree) in _CONTAINERS:
+            name = f"t{len(containers)}"
+            containers.append(f"{name} = {path}")
+            kind = type(tree).__name__
+            conditions.extend((f"type({name}) is not {kind}", f"len({name}) != {len(tree)}"))
+            for key, item in tree.items() if type(tree) is dict else enumerate(tree):
+                visit(item, f"{name}[{key!r}]", path != "arguments")
         else:
-            variable = f"v{len(assignments)}"
-            assignments.append(f"{variable} = {path}")
-            conditions.append(differs(leaf, variable, is_nested=path.count("[") > 1))
+            variable = f"v{len(variables)}"
+            variables.append(f"{variable} = {path}")
+            conditions.append(differs(tree, variable, is_nested))
+
+    visit(arguments, "arguments", False)
     yield "try:"
-    yield from (f"    {line}" for line in assignments)
+    yield from (f"    {line}" for line in containers + variables)
     yield f"    if {' or '.join(conditions)}: return NotImplemented"
     yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
 
@@ -205,11 +214,3 @@ def _attributes(array: Array, names: tuple[str, ...]) -> list[object]:
         getattr(array, name[:-2])() if name.endswith("()") else getattr(array, name)
         for name in names
     ]
-
-
-def _paths(tree: Tree, path: str) -> Iterator[tuple[Tree, str]]:
-    """Yield nested dicts, lists and tuples, and everything in them, with their paths."""
-    yield tree, path
-    if type(tree) in _CONTAINERS:
-        for key, item in tree.items() if type(tree) is dict else enumerate(tree):
-            yield from _paths(item, f"{path}[{key!r}]")
