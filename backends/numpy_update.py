@@ -111,11 +111,11 @@ def _in_place(rule: Any, dtype: DType) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
     if rule.kernel != "adam":
         return partial(_write_over, rule.function)
+    c = rule.numbers
+    beta1, beta2 = c["beta1"], c["beta2"]
     # NumPy would turn a number into an array at each operation, which takes longer.
-    numbers = {name: np.asarray(number, dtype) for name, number in rule.numbers.items()}
-    for beta in ("beta1", "beta2"):
-        numbers[f"1 - {beta}"] = np.asarray(1.0 - rule.numbers[beta], dtype)
-    return partial(_adam, numbers)
+    numbers = c["rate"], c["epsilon"], beta1, 1.0 - beta1, beta2, 1.0 - beta2, 1.0
+    return partial(_adam, [np.asarray(number, dtype) for number in numbers])
 
 
 def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> None:
@@ -125,20 +125,21 @@ def _write_over(function: Callable[..., Sequence[Array]], *arrays: Array) -> Non
         array[...] = result
 
 
-def _adam(numbers: dict[str, Array], w: Array, g: Array, m: Array, v: Array) -> None:
+def _adam(numbers: Sequence[Array], w: Array, g: Array, m: Array, v: Array) -> None:
     """Apply Adam's rule with exactly the same operations, and one new array."""
-    m *= numbers["beta1"]
-    new = g * numbers["1 - beta1"]
+    rate, epsilon, beta1, rest1, beta2, rest2, one = numbers
+    m *= beta1
+    new = g * rest1
     m += new
     np.multiply(g, g, out=new)  # not over g, which may be a view of a loss's result
-    new *= numbers["1 - beta2"]
-    v *= numbers["beta2"]
+    new *= rest2
+    v *= beta2
     v += new
     np.sqrt(v, out=new)
-    new += numbers["epsilon"]
-    np.divide(1.0, new, out=new)  # which takes half the time of np.reciprocal
+    new += epsilon
+    np.divide(one, new, out=new)  # which takes half the time of np.reciprocal
     new *= m
-    new *= numbers["rate"]
+    new *= rate
     w -= new
 
 

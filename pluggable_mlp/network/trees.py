@@ -61,13 +61,8 @@ def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> T
     ]
 
 
-def leaves(tree: Tree, like: Tree) -> list[Array]:
-    """Return the arrays of a tree one after the other, in the order of the tree it is like."""
-    return [layer[name] for names, layer in zip(like, tree, strict=True) for name in names]
-
-
 def with_leaves(like: Tree, arrays: Sequence[Array]) -> Tree:
-    """Return a tree with its arrays replaced by these, in the order of `leaves`."""
+    """Return a tree with its arrays replaced by these, one after the other."""
     remaining = iter(arrays)
     # The names come first: where they end, no array is taken.
     return [dict(zip(layer, remaining, strict=False)) for layer in like]

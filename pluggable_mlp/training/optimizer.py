@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
-from pluggable_mlp.network.trees import Tree, is_weight, leaves, map_arrays, with_leaves
+from pluggable_mlp.network.trees import Tree, is_weight, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 
@@ -235,8 +235,10 @@ class GradientDescent(Optimizer):
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after applying the rule to each array."""
         parameters = before.parameters
+        # Every step passes here: hence no call for each tree.
+        places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
         trees = [parameters, before.gradients, *[before.slots[slot] for slot in self.slots]]
-        arrays = [leaves(tree, like=parameters) for tree in trees]
+        arrays = [[tree[index][name] for index, name in places] for tree in trees]
         rule = self._rule_at(before.xp, before.c, parameters)
         apply = each_array if rule.kernel is None else before.apply
         results = apply(rule, *arrays)

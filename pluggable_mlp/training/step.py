@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import iadd
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, cast
 
 from pluggable_mlp import arrays as libraries
 from pluggable_mlp import namespaces, shortcuts
@@ -130,8 +130,7 @@ def step(
     over the parameters costs the same with it.
     """
     parameters, buffers, slots = arrays
-    optimizer = model.optimizer
-    assert isinstance(optimizer, Optimizer)
+    optimizer = cast(Optimizer, model.optimizer)
     scale = None if model.fused else optimizer.gradient_scale(c)
     function = partial(differentiate, xp, model) if traced is None else traced
     loss, weight, buffers, gradients = function(parameters, buffers, scale, address, data, start)

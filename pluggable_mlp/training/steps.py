@@ -220,15 +220,15 @@ class Steps:
         self, c: Coefficients, address: Address, data: Nested, start: int, *, traced: Function
     ) -> Result:
         """Take a step that is not compiled as a whole."""
-        before, update = self._state, each_array
+        arrays, update = self._state[:-1], each_array
         if self._updater is not None:
             update = partial(self._updater, in_place=self._is_owned)
         elif isinstance(self.xp, ReproducibleNamespace):
             c, address = self.xp.as_numbers((c, address))
-        function = partial(step, self.xp, self._model, traced=traced, update=update)
-        result = function(c, address, before[:-1], data, start)
+        arguments = self.xp, self._model, c, address, arrays, data, start
+        result = step(*arguments, traced=traced, update=update)
         if not self._is_owned and self._updater is not None:  # it has returned new arrays
-            self._is_owned = _identities(before[:-1]).isdisjoint(_identities(result[2]))
+            self._is_owned = _identities(arrays).isdisjoint(_identities(result[2]))
         return result
 
     # A compiled step
