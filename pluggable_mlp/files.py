@@ -6,7 +6,6 @@ Which files there are, and their contents, belongs in `runs/`.
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,11 +84,9 @@ def read_file(path: Path, expected: str) -> bytes:
     Raises
     ------
     ValueError
-        If it cannot be read; the message says whether it is missing, not permitted, or why else.
+        If it cannot be read; the message says whether it is missing, or why else.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe might never end
-            raise ValueError(f"{path} is not a file; expected {expected}")
         return path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path} is missing; expected {expected}") from None
@@ -97,12 +94,13 @@ def read_file(path: Path, expected: str) -> bytes:
         raise ValueError(f"{path} cannot be read: {error.strerror}; expected {expected}") from None
 
 
-def to_json(content: object, indent: int | None = None) -> str:
-    """Return a dict, list, number, text or None as JSON.
+def to_json(content: object, **layout: Any) -> str:
+    """Return a dict, list, number, text or None as JSON, in a layout of `json.dumps`.
 
     JSON has neither NaN nor infinity; null is written instead.
     """
-    return _dumped(content, indent=indent)
+    finite = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    return json.dumps(finite, **layout)
 
 
 def json_sha256(content: object) -> str:
@@ -110,18 +108,13 @@ def json_sha256(content: object) -> str:
 
     It is the hash of the ASCII text with sorted keys and without spaces.
     """
-    text = _dumped(content, sort_keys=True, separators=(",", ":"))
+    text = to_json(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _dumped(content: object, **layout: Any) -> str:
-    """Return JSON; its NaN and Infinity, which are Python's own, are read as None first."""
-    return json.dumps(json.loads(json.dumps(content), parse_constant=lambda _: None), **layout)
-
-
-def json_lines(content: object, indent: int | None = None) -> bytes:
+def json_lines(content: object, **layout: Any) -> bytes:
     """Return JSON as text for a file: one line, or indented lines."""
-    return (to_json(content, indent) + "\n").encode()
+    return (to_json(content, **layout) + "\n").encode()
 
 
 def write_json(path: Path, content: object) -> None:

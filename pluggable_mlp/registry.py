@@ -181,13 +181,6 @@ def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:
     return name.strip(), parameters
 
 
-def parse_components(text: str, what: str) -> list[tuple[str, dict[str, Value]]]:
-    """Return the names and parameters of components that are separated by commas.
-
-    Raises
-    ------
-    ValueError
-        As for `parse_component`.
-    """
-    between = r",(?![^,:]*=)"  # a comma that no further parameter follows
-    return [parse_component(one, what) for one in re.split(between, text)]
+def split_components(text: str) -> list[str]:
+    """Return the texts of components that are separated by commas, as their parameters are."""
+    return re.split(r",(?![^,:]*=)", text)

@@ -23,7 +23,7 @@ from pluggable_mlp.registry import (
     make,
     parameters_of,
     parse_component,
-    parse_components,
+    split_components,
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.metrics import METRICS
@@ -184,25 +184,27 @@ class Settings(Options):
             )
         self._check_metric(dataset.task)
         preparation = dataset.preparation
-        of_targets = preparation.target_scaling if preparation else None
-        names = (
-            preparation.target_names if preparation and preparation.columns is not None else None
-        )
+        assert preparation is not None  # `load_dataset` fits one
+        of_targets = preparation.target_scaling
+        names = preparation.target_names if preparation.columns is not None else None
         if of_targets is None and self.target_scaling not in (None, "none"):
             raise ValueError(
                 f"target_scaling is {self.target_scaling!r}, expected none for classes or labels"
             )
-        validates, has_edges = self.validates(dataset), bool(preparation and preparation.edges)
+        block_size = self.block_size
+        if block_size is None:  # that of data in files
+            block_size = dataset.block_size and max(dataset.block_size, self.batch_size)
+        validates, has_edges = self.validates(dataset), bool(preparation.edges)
         return self.completed(
             Facts(dataset.task, has_edges, validates, self.epochs),
             task=dataset.task,
             target=",".join(names) if names else self.target,
-            scaling=preparation.scaling_kind if preparation else "none",
+            scaling=preparation.scaling_kind,
             target_scaling="none" if of_targets is None else of_targets.kind,
             test_share=dataset.test_share,
             validation=dataset.validation_share if validates else 0.0,
             loss=self.loss or LOSS_OF_TASK[dataset.task],
-            block_size=self._blocks_of(dataset),
+            block_size=block_size or 0,
         )
 
     def _check_metric(self, task: str | None) -> None:
@@ -213,12 +215,6 @@ class Settings(Options):
             ]
             what = "metric" if task is None else f"metric for {task}"
             choose(dict.fromkeys(fitting), self.metric, what)
-
-    def _blocks_of(self, dataset: "Dataset") -> int:
-        """Return the size of a block: as given, or that of data in files, else 0."""
-        if self.block_size is not None:
-            return self.block_size
-        return max(dataset.block_size, self.batch_size) if dataset.block_size else 0
 
     def rows_of_blocks(self) -> int | None:
         """Return how many examples a block has, in whole batches; None: all are taken at once.
@@ -261,8 +257,7 @@ class Settings(Options):
         }
         smoothing = {"label_smoothing": self.label_smoothing} if self.label_smoothing else {}
         activations: list[Any] = [
-            make(ACTIVATIONS, name, "activation", **parameters)
-            for name, parameters in parse_components(self.activation, "activation")
+            make(ACTIVATIONS, one, "activation") for one in split_components(self.activation)
         ]
         return {
             "activation": activations[0] if len(activations) == 1 else activations,

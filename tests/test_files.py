@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from pluggable_mlp.files import json_sha256, read_file, to_json, write_file
+from pluggable_mlp.files import json_sha256, to_json, write_file
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
@@ -35,26 +35,12 @@ def test_a_file_is_flushed_before_it_has_its_name_and_its_folder_after(tmp_path,
     assert flushed == [(False, ["a.part"]), (True, ["a"])]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_pipes_and_devices_are_not_read(tmp_path, kind):
-    path = tmp_path / "a"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        path.mkdir()
-    with pytest.raises(ValueError, match="a is not a file; expected a model"):
-        read_file(path, "a model")
-
-
 CONTENT = {"a": [1.5, math.nan, {"b": -math.inf}], "c": (math.inf, True, None), "d": "é", "e": 3}
 
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_infinite_numbers_and_nan_become_null(indent):
-    read = json.loads(to_json(CONTENT, indent), parse_constant=pytest.fail)
+    read = json.loads(to_json(CONTENT, indent=indent), parse_constant=pytest.fail)
     assert read == {"a": [1.5, None, {"b": None}], "c": [None, True, None], "d": "é", "e": 3}
 
 

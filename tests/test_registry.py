@@ -12,7 +12,8 @@ from pluggable_mlp.registry import (
     catalogue,
     choose,
     make,
-    parse_components,
+    parse_component,
+    split_components,
 )
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.schedules import WarmUp
@@ -100,7 +101,7 @@ def test_a_table_in_words_has_parameters_and_defaults():
     ],
 )  # fmt: skip
 def test_names_and_parameters_as_text(text, expected):
-    components = parse_components(text, "activation")
+    components = [parse_component(one, "activation") for one in split_components(text)]
     assert components == expected
     assert repr(components) == repr(expected)  # an integer is not the float that equals it
 

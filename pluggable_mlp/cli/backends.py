@@ -1,19 +1,14 @@
 """Commands on backends: list them, check one against its contract, compare several."""
 
-import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pluggable_mlp.backends import available_backends, get_backend
 from pluggable_mlp.cli.options import with_settings
-from pluggable_mlp.files import Json
+from pluggable_mlp.files import Json, to_json
 from pluggable_mlp.wording import aligned
-
-if TYPE_CHECKING:
-    from pluggable_mlp.consistency.report import Report
-    from pluggable_mlp.settings import Settings
 
 
 def backends() -> None:
@@ -58,10 +53,7 @@ def compare(
         str, typer.Option(help="Two or more, separated by commas; the first is the reference.")
     ],
     settings: Json,
-    steps: Annotated[
-        int,
-        typer.Option(help="Number of training steps.", min=1),
-    ] = 20,
+    steps: Annotated[int, typer.Option(help="Number of training steps.", min=1)] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare training steps on several backends; exit 1 if they disagree.
@@ -71,37 +63,32 @@ def compare(
     that would have been detected.  With reproducible arithmetic, the result is a hash per tensor,
     and "same bits" or the first step, layer and tensor that differ.
     """
+    from pluggable_mlp.consistency.compare import compare as compare_backends
     from pluggable_mlp.consistency.report import format_report
     from pluggable_mlp.settings import Settings
 
-    report = _compared(Settings(**settings), backends.split(","), steps)
-    typer.echo(json.dumps(report.to_dict(), indent=2) if as_json else format_report(report))
-    raise typer.Exit(0 if report.passes else 1)
-
-
-def _compared(settings: "Settings", specs: list[str], steps: int) -> "Report":
-    """Return the report on training steps with these settings, on backends given by name."""
-    from pluggable_mlp.consistency.compare import compare as compare_backends
-
-    backends = [get_backend(spec.strip()) for spec in specs]
-    dataset = replace(settings, block_size=0).load_dataset()
+    places = [get_backend(spec.strip()) for spec in backends.split(",")]
+    options = Settings(**settings, block_size=0)
+    dataset = options.load_dataset()
     examples = dataset.train.inputs.shape[0]
-    settings = settings.for_dataset(dataset)
+    options = options.for_dataset(dataset)
     # A schedule ends with the epoch of the last step.
-    epochs = max(1, -(-steps // settings.steps_per_epoch(examples)))
-    settings = replace(settings, epochs=epochs)
+    epochs = max(1, -(-steps // options.steps_per_epoch(examples)))
+    options = replace(options, epochs=epochs)
     assert dataset.preparation is not None  # `load_dataset` fits one
-    mlp = settings.make_mlp(dataset.preparation.form, dataset.outputs)
-    return compare_backends(
-        backends,
-        settings.scheduled(mlp, examples),
+    mlp = options.make_mlp(dataset.preparation.form, dataset.outputs)
+    report = compare_backends(
+        places,
+        options.scheduled(mlp, examples),
         *dataset.train,
         scale=dataset.scale,
-        class_weight=settings.class_weight,
-        optimizer=settings.make_optimizer(examples, mlp),
-        dtype=settings.dtype,
-        arithmetic=settings.arithmetic,
-        batch_size=settings.batch_size,
+        class_weight=options.class_weight,
+        optimizer=options.make_optimizer(examples, mlp),
+        dtype=options.dtype,
+        arithmetic=options.arithmetic,
+        batch_size=options.batch_size,
         steps=steps,
-        seed=settings.seed,
+        seed=options.seed,
     )
+    typer.echo(to_json(report.to_dict(), indent=2) if as_json else format_report(report))
+    raise typer.Exit(0 if report.passes else 1)

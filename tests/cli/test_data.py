@@ -1,5 +1,6 @@
 """`pluggable-mlp data`: how a file is prepared, and how that of a saved run was."""
 
+import json
 import re
 import statistics
 
@@ -98,6 +99,13 @@ def test_a_run_shows_the_preparation_that_it_keeps(command, table, tmp_path):
     before = command("data", table, *PLAIN).out
     table.unlink()
     assert command("data", run).out == before
+    config = json.loads((run / "config.json").read_text())
+    (age,) = (column for column in config["columns"] if column["name"] == "age")
+    age["fill"] += 1
+    (run / "config.json").write_text(json.dumps(config))
+    edited = command("data", run)
+    assert edited.code == 2
+    assert "config.json is not what the run was trained with" in edited.err
 
 
 def test_arrays_are_one_row(command, tmp_path):

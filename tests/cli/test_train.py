@@ -73,7 +73,7 @@ REFUSED = [
     (["--scaling", "standrad"], "scaling is 'standrad'"),
     (["--schedule", "step"], "needs every"),
     (["--seed", str(2**64)], "seed is 18446744073709551616, expected an integer from 0 to 2**64"),
-    (["--target", "y"], "leave --target out"),
+    (["--target", "y"], "digits: target is 'y'"),
     (["--target-scaling", "standard"], "expected none for classes or labels"),
     (["--task", "clasification"], "task is 'clasification'"),
     (["--task", "regression", "--label-smoothing", 0.1], "'squared_error' takes no label_smooth"),
