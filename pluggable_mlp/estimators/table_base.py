@@ -1,7 +1,7 @@
-"""Code shared by the estimators for tables: training on a table, computing outputs.
+"""Code shared by the estimators for tables: columns of X, training on them, computing outputs.
 
-`table_inputs.py` makes columns of X, `data/` makes a matrix of columns, and `runs/run.py`
-trains; the recipes are in `training/recipes.py`.
+`data/` makes a matrix of columns, and `runs/run.py` trains; the recipes are in
+`training/recipes.py`.
 
 Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 """
@@ -9,29 +9,31 @@ Shapes: X (n, columns), y and sample_weight (n,), the matrix (n, features).
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, replace
-from numbers import Integral, Real
+from dataclasses import replace
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils._indexing import _get_column_indices
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
+from pluggable_mlp.data.choice import inputs_of, typed
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numbered
-from pluggable_mlp.data.values import Split, Task, as_targets
+from pluggable_mlp.data.tables import open_table
+from pluggable_mlp.data.values import Split, Task, as_targets, source_of
 from pluggable_mlp.estimators.convert import FilesMixin, described
-from pluggable_mlp.estimators.parameters import RandomState, fits, with_parameters
-from pluggable_mlp.estimators.table_inputs import frame_like, frame_to_fit
+from pluggable_mlp.estimators.parameters import RandomState, fits
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.lazy import on_host
@@ -40,72 +42,12 @@ from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import predict_rows
-from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
+from pluggable_mlp.training.recipes import RECIPES, Facts
+from pluggable_mlp.wording import require
 
 
-@with_parameters
-class TableParameters(BaseEstimator):
-    """The parameters of the estimators for tables, and the settings that they describe.
-
-    A parameter named like a setting is that setting and is checked as one; None means the
-    recipe's value.
-    """
-
-    recipe: Annotated[str, StrOptions(set(RECIPES) - {NONE})] = DEFAULT
-    _: KW_ONLY
-    hidden: int | Sequence[int] | None = None
-    activation: str | None = None
-    dropout: float | None = None
-    input_dropout: float = 0.0
-    input_noise: float = 0.0
-    norm: str | None = None
-    loss: str | None = None
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    clip_norm: float | str | None = None
-    schedule: str | None = None
-    warmup: int = 0
-    batch_size: int | None = None
-    metric: str | None = None
-    early_stopping: int | str | None = None
-    scaling: str | None = None
-    n_members: Annotated[int | None, Interval(Integral, 1, None, closed="left"), None] = None
-    max_iter: Annotated[int | None, Interval(Integral, 1, None, closed="left"), None] = None
-    validation_fraction: Annotated[float, Interval(Real, 0, 0.5, closed="both")] = 0.2
-    time_limit: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None] = None
-    categorical_features: Annotated[Sequence[int | str] | None, "array-like", None] = None
-    random_state: Annotated[RandomState, "random_state"] = None
-    dtype: str = "float32"
-    backend: Annotated[str, str] = "numpy"
-    device: Annotated[str | None, str, None] = None
-    arithmetic: str = "native"
-    verbose: Annotated[bool | int, "verbose"] = False
-
-    _task: ClassVar[Task]
-
-    def _settings(self, seed: int) -> Settings:
-        """Return the settings that the parameters describe."""
-        fields = Settings.__dataclass_fields__
-        values: dict[str, Any] = {
-            name: value for name, value in self.get_params(False).items() if name in fields
-        }
-        if self.hidden is not None:
-            values["hidden"] = tuple(np.ravel(self.hidden).tolist())
-        if isinstance(values.get("class_weight"), Mapping):
-            values["class_weight"] = None
-        if self.n_members is not None:
-            values["recipe"] = f"{self.recipe}:members={self.n_members}"
-        values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
-        return Settings(**values)
-
-    def _place(self) -> Backend:
-        name = self.backend
-        return get_backend(name if self.device is None else f"{name}:{self.device}")
-
-
-class BaseTable(FilesMixin, TableParameters, ABC):
-    """Base of the classifier and the regressor for tables."""
+class BaseTable(FilesMixin, ABC):
+    """Base of the classifier and the regressor for tables: all but the parameters."""
 
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
@@ -120,6 +62,7 @@ class BaseTable(FilesMixin, TableParameters, ABC):
 
     _saved = ("n_features_in_", "feature_names_in_", "n_iter_", "best_iteration_", "loss_curve_",
               "validation_errors_", "classes_", "preparation_")  # fmt: skip
+    _task: ClassVar[Task]
 
     @fits
     def fit(
@@ -176,6 +119,25 @@ class BaseTable(FilesMixin, TableParameters, ABC):
             labels = {} if self._labels() is None else {"classes": self._labels()}
             self.certificate_ = certificate_of(run, described(self) | labels)
         return self
+
+    def _settings(self, seed: int) -> Settings:
+        """Return the settings that the parameters describe."""
+        fields = Settings.__dataclass_fields__
+        values: dict[str, Any] = {
+            name: value for name, value in self.get_params(False).items() if name in fields
+        }
+        if self.hidden is not None:
+            values["hidden"] = tuple(np.ravel(self.hidden).tolist())
+        if isinstance(values.get("class_weight"), Mapping):
+            values["class_weight"] = None
+        if self.n_members is not None:
+            values["recipe"] = f"{self.recipe}:members={self.n_members}"
+        values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
+        return Settings(**values)
+
+    def _place(self) -> Backend:
+        name = self.backend
+        return get_backend(name if self.device is None else f"{name}:{self.device}")
 
     def _train(self, run: Run) -> None:
         """Train until all epochs are done, or one more would end after the time limit."""
@@ -334,3 +296,83 @@ def _seed_of(random_state: RandomState) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31))
+
+
+def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
+    """Return the columns of X (polars.DataFrame), and the names of those that hold categories.
+
+    This sets `n_features_in_` and `feature_names_in_` of the estimator.
+
+    Parameters
+    ----------
+    estimator : TableClassifier or TableRegressor
+    X : data frame or array (n, features)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X is not a table, or a column holds infinity or lists; the message names it.
+    """
+    is_frame = _is_frame(X)
+    source, table = _opened(estimator, X, is_frame, reset=True)
+    chosen = estimator.categorical_features
+    chosen = [] if chosen is None else np.asarray(chosen, object).tolist()
+    places = {*_get_column_indices(table, chosen)}
+    if is_frame:
+        places |= _categorical_columns(X)
+    names = {table.columns[place] for place in places}
+    columns = [typed(source, column, column.name in names or None) for column in table]
+    return type(table)(columns), names
+
+
+def frame_like(estimator: BaseEstimator, X: Any, preparation: Preparation) -> Any:
+    """Return the columns of X (polars.DataFrame) that a fit used.
+
+    A frame's columns are found by name if the fit's columns had names, else by position.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `frame_to_fit`, or if X lacks columns.
+    """
+    is_frame = _is_frame(X)
+    source, table = _opened(estimator, X, is_frame, reset=False)
+    header = None if is_frame and hasattr(estimator, "feature_names_in_") else False
+    return inputs_of(source, table, header, preparation)
+
+
+def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) -> tuple[str, Any]:
+    """Return X's name for errors, and X as columns of polars; those of an array are x0, x1, …."""
+    if is_frame:
+        table, _ = open_table(X)
+        if reset or not hasattr(estimator, "feature_names_in_"):
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return source_of(X), table
+    X = X if issparse(X) else on_host(X) if hasattr(X, "shape") else X
+    array = validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
+    return "X", _table_of(array)
+
+
+def _is_frame(X: Any) -> bool:
+    require("polars", "tables", "X: is a table, and tables are read")
+    from narwhals.dependencies import is_into_dataframe
+
+    return bool(is_into_dataframe(X))
+
+
+def _categorical_columns(X: Any) -> set[int]:
+    """Return the places of the columns whose type says that they hold categories."""
+    import narwhals
+
+    kinds = narwhals.from_native(X, eager_only=True).schema.values()
+    categorical_types = (narwhals.Categorical, narwhals.Enum)
+    return {place for place, kind in enumerate(kinds) if kind in categorical_types}
+
+
+def _table_of(array: NDArray[Any]) -> Any:
+    """Return an array (n, features) as columns of polars."""
+    import polars
+
+    are_numbers = array.dtype.kind in "iufb"
+    columns = np.ascontiguousarray(array.T, np.float64) if are_numbers else array.T.tolist()
+    return polars.DataFrame({f"x{k}": column for k, column in enumerate(columns)}, strict=False)

@@ -1,30 +1,72 @@
-"""The classifier and the regressor for tables.
+"""The classifier and the regressor for tables, and their parameters.
 
 Their common code is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
+from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.values import Task
-from pluggable_mlp.estimators.parameters import with_parameters
+from pluggable_mlp.estimators.parameters import RandomState, with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import check_targets, weights_by_index
 from pluggable_mlp.lazy import on_host
+from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES
 
 
 @with_parameters
-class TableClassifier(ClassifierMixin, BaseTable):
+class TableParameters(BaseEstimator):
+    """The parameters of the estimators for tables, and the settings that they describe.
+
+    A parameter named like a setting is that setting and is checked as one; None means the
+    recipe's value.
+    """
+
+    recipe: Annotated[str, StrOptions(set(RECIPES) - {NONE})] = DEFAULT
+    _: KW_ONLY
+    hidden: int | Sequence[int] | None = None
+    activation: str | None = None
+    dropout: float | None = None
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    norm: str | None = None
+    loss: str | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    clip_norm: float | str | None = None
+    schedule: str | None = None
+    warmup: int = 0
+    batch_size: int | None = None
+    metric: str | None = None
+    early_stopping: int | str | None = None
+    scaling: str | None = None
+    n_members: Annotated[int | None, Interval(Integral, 1, None, closed="left"), None] = None
+    max_iter: Annotated[int | None, Interval(Integral, 1, None, closed="left"), None] = None
+    validation_fraction: Annotated[float, Interval(Real, 0, 0.5, closed="both")] = 0.2
+    time_limit: Annotated[float | None, Interval(Real, 0, None, closed="neither"), None] = None
+    categorical_features: Annotated[Sequence[int | str] | None, "array-like", None] = None
+    random_state: Annotated[RandomState, "random_state"] = None
+    dtype: str = "float32"
+    backend: Annotated[str, str] = "numpy"
+    device: Annotated[str | None, str, None] = None
+    arithmetic: str = "native"
+    verbose: Annotated[bool | int, "verbose"] = False
+
+
+@with_parameters
+class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     """A network that classifies the rows of a table, trained by a published recipe.
 
     Parameters
@@ -183,7 +225,7 @@ class TableClassifier(ClassifierMixin, BaseTable):
 
 
 @with_parameters
-class TableRegressor(RegressorMixin, BaseTable):
+class TableRegressor(RegressorMixin, BaseTable, TableParameters):
     """A network that predicts a number for each row of a table, trained by a published recipe.
 
     Parameters
