@@ -97,7 +97,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     norm : {"layer", "batch"}, LayerNorm, BatchNorm or None, default None
         A normalization before each activation.
     clip_norm : float or None, default None
-        The largest norm of a step's gradients.
+        The largest norm of a step's gradients; not with lbfgs.
     n_members : int, default 1
         How many networks are trained on the same batches, from different initial weights; their
         probabilities are averaged.  Not with lbfgs.

@@ -75,15 +75,14 @@ def test_negative_weights_are_refused(fraction):
         TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
 
 
-@pytest.mark.parametrize("how", [{"validation_fraction": 0}, {"eval_set": (frame(), PRICES)}, {}])
-def test_groups_are_checked(how):
-    """Also where no rows are drawn for validation."""
-    fraction = how.pop("validation_fraction", 0.2)
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+@pytest.mark.parametrize("eval_set", [None, (frame(), PRICES)], ids=["drawn", "given"])
+def test_groups_are_checked_even_if_no_rows_are_drawn(eval_set, fraction):
     model = TableRegressor(**QUICK, validation_fraction=fraction)
     with pytest.raises(ValueError, match=rf"groups has shape \({N}, 2\), expected \({N},\)"):
-        model.fit(frame(), PRICES, groups=np.ones((N, 2)), **how)
+        model.fit(frame(), PRICES, groups=np.ones((N, 2)), eval_set=eval_set)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        model.fit(frame(), PRICES, groups=np.ones(N - 1), **how)
+        model.fit(frame(), PRICES, groups=np.ones(N - 1), eval_set=eval_set)
 
 
 def test_labels_of_pandas_may_be_nullable_and_none_may_be_missing():
