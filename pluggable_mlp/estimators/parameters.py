@@ -103,7 +103,7 @@ def fits(method: Method) -> Method:
         copied.__dict__.update(vars(self))
         with on_device_of(X):
             method(copied, X, *arguments, **settings)
-        self.__dict__ = vars(copied)
+        self.__dict__ = {**vars(copied)}
         return self
 
     return cast("Method", fit)
