@@ -33,14 +33,6 @@ def _rows_from(x: Array, start: int | Array, size: int) -> Array:
     return torch.index_select(x, 0, start + torch.arange(size, device=x.device))
 
 
-def _add_product(total: Array, x: Array, factor: float | Array) -> Array:
-    if not total.is_cpu:  # addcmul takes numbers that are on the device
-        return total.add_(x * factor)
-    if not isinstance(factor, torch.Tensor):
-        factor = torch.tensor(factor, dtype=total.dtype)
-    return total.addcmul_(x, factor)  # one pass through memory instead of two
-
-
 # On the processor, products with few columns take up to four times as long as their transposes.
 def _affine(x: Array, W: Array, b: Array) -> Array:
     if x.ndim > 2 or W.ndim > 2:
@@ -213,7 +205,6 @@ def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
 # array-api-compat's matmul promotes first, which takes three times as long as a small product.
 offer(
     array_api_compat.torch,
-    add_product=_add_product,
     backend_at=TorchBackend._at,
     affine=_affine,
     erf=torch.erf,

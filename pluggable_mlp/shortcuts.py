@@ -37,7 +37,6 @@ class Offers(TypedDict, total=False):
     `special.py` or in the standard does, and takes the same arguments without the namespace.
     """
 
-    add_product: Callable[..., Array]
     affine: Callable[..., Array]
     backend_at: Callable[[Device], Any]
     """(device): the backend on a device, as the library's arrays have it.
@@ -251,13 +250,3 @@ def entries(xp: Namespace, table: Array, indices: Array) -> Array:
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
     """Return the sums of x y along the last axis, for `x` and `y` (…, n)."""
     return (_offered.get((xp, "vecdot")) or xp.vecdot)(x, y)
-
-
-def add_product(xp: Namespace, total: Array, x: Array, factor: float | Array) -> Array:
-    """Return total + x factor, for `x` of the shape of `total`, which may be overwritten."""
-    function = _offered.get((xp, "add_product"))
-    if function is not None:
-        return function(total, x, factor)
-    product = x * factor
-    product += total
-    return product

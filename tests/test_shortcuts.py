@@ -9,7 +9,6 @@ import pytest
 from pluggable_mlp import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespace_at
 from pluggable_mlp.shortcuts import (
-    add_product,
     backend_at,
     clip,
     largest,
@@ -39,8 +38,6 @@ def test_they_give_what_numpy_gives(backend, dtype):
         (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
         (vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
         (vecdot(xp, backend.asarray(rows), backend.asarray(rows)), np.vecdot(rows, rows)),
-        (add_product(xp, x[1:4] + 1.0, x[4:7], 0.5), host[1:4] + 1.0 + host[4:7] * 0.5),
-        (add_product(xp, x[1:4] + 1.0, x[4:7], x[2]), host[1:4] + 1.0 - host[4:7] * 0.5),
     ):
         np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
 

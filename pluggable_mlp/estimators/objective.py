@@ -13,7 +13,7 @@ from pluggable_mlp.network.loss import Loss, TargetKind
 from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.trees import Parameters
-from pluggable_mlp.shortcuts import add_product, vecdot
+from pluggable_mlp.shortcuts import vecdot
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class PenalizedMLP(MLP):
                 flat = xp.reshape(W, (*W.shape[:-2], -1))
                 square = vecdot(xp, flat, flat)
                 squares = square if squares is None else squares + square
-                of_layer["W"] = add_product(xp, of_layer["W"], W, of_gradients)
-        return add_product(xp, loss, squares, 0.5 * factor), gradients, moved
+                of_layer["W"] += W * of_gradients
+        return loss + squares * (0.5 * factor), gradients, moved
 
 
 def loss_and_outputs(
