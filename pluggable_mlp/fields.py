@@ -51,7 +51,7 @@ def convert(name: str, value: object, kind: object, text: str | None = None) -> 
     kind : type
         Such as `Positive`.
     text : str, optional
-        The user's text, of which `value` are the parts: numbers may be texts.
+        The text that the value is, or that was split into it: its numbers are texts, too.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def with_settings(
         group = GROUPS.get(field.name, group)
         panel = None if field.name in OFTEN_USED else group
         kind, words = kind_of(field).__name__, get_args(field.type)[-1]
-        # A text: Typer's messages would not show one that is no number.
+        # A text for Typer, whose own messages do not show the value.
         shown = Annotated[
             str | None, typer.Option(help=words, metavar=kind.upper(), rich_help_panel=panel)
         ]
