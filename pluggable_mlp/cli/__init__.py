@@ -12,8 +12,6 @@ import warnings
 
 from pluggable_mlp.cli.console import CLOSED_PIPE, described, ending_at_once, finish, log
 
-__all__ = ["main"]
-
 
 def main() -> None:
     """Run the command line; the console script calls this."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from pluggable_mlp.training.evaluation import Counts
 
-BackendAsForTrain = Annotated[str, typer.Option(help="As for train.")]
 DataOption = Annotated[
     str | None,
     typer.Option(help="New path of the data of the run, if they were moved."),
@@ -42,7 +41,7 @@ def evaluate(
         typer.Option(help="As for train, or - for standard input; by default the data of the run."),
     ] = None,
     suffix: SuffixOption = ".csv",
-    backend: BackendAsForTrain = "numpy",
+    backend: BackendOption = "numpy",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on one line.")] = False,
 ) -> None:
     """Evaluate a saved run on the test part of its data, or on other data.
@@ -94,7 +93,7 @@ def predict(
         ),
     ] = None,
     suffix: SuffixOption = ".csv",
-    backend: BackendAsForTrain = "numpy",
+    backend: BackendOption = "numpy",
 ) -> None:
     """Predict classes or labels, with their probabilities, or numbers."""
     import numpy as np
@@ -170,7 +169,7 @@ def plot(
     ] = None,
     form: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     data: DataOption = None,
-    backend: BackendAsForTrain = "numpy",
+    backend: BackendOption = "numpy",
 ) -> None:
     """Draw learning curves, confusion matrix or residuals, and the first layer's weights."""
     from pluggable_mlp.figures.report import figures_of
@@ -199,7 +198,7 @@ def report(
         ),
     ] = None,
     data: DataOption = None,
-    backend: BackendAsForTrain = "numpy",
+    backend: BackendOption = "numpy",
 ) -> None:
     """Write one HTML page about runs, which opens without a server or a network."""
     from pluggable_mlp.figures.report import report_page
@@ -219,9 +218,7 @@ def verify(
         typer.Argument(help="Folder written by train --output, or a certificate.", metavar="RUN"),
     ],
     backend: BackendOption = "numpy",
-    data: Annotated[
-        str | None, typer.Option(help="New path of the same data, if they were moved.")
-    ] = None,
+    data: DataOption = None,
     test: Annotated[
         str | None, typer.Option(help="New path of the data for testing, if --test named them.")
     ] = None,
