@@ -69,11 +69,12 @@ class DataOptions:
         "Encoding of a .csv or .tsv, such as latin-1; by default UTF-8."] = None
     decimal: Annotated[Literal["point", "comma"],
         "Decimal mark of the numbers in a .csv or .tsv."] = "point"
-    scaling: Annotated[str | None,
+    scaling: Annotated[
+        Literal["standard", "minmax", "robust", "smooth_clip", "quantile", "pixels", "none"] | None,
         "Scaling of the features, fitted on the training part: standard, minmax, robust, "
         "smooth_clip, quantile, pixels (whole numbers from 0 to 255) or none; by default the "
         "recipe's, else standard for tables and none for arrays."] = None
-    target_scaling: Annotated[str | None,
+    target_scaling: Annotated[Literal["standard", "minmax", "robust", "none"] | None,
         "Scaling of the targets of a regression, in which the loss is computed: standard, minmax, "
         "robust or none; by default standard, for the loss poisson none. Predictions and errors "
         "are in the original units."] = None
