@@ -14,7 +14,7 @@ of fitted columns.
 Shapes: n examples, a column is (n,), features (n, features), rows of them (m, features).
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -353,23 +353,14 @@ class EncodedArray(LazyArray):
         none = np.zeros((len(self), 0))
         return EncodedArray(pairs) if pairs else none, np.asarray(flags)
 
-    @cached_property
-    def _ordered(self) -> list[Array]:
-        """The values of each block in increasing order; for categories, how many rows have each."""
-        return [
-            np.bincount(values[values >= 0], minlength=len(column.features))
-            if column.is_category
-            else np.sort(values)
-            for column, values in self._pairs
-        ]
-
-    def ordered_row(self, place: int) -> Array:
-        """Return a row (features,) of the features, each sorted in increasing order."""
-        row = [
-            values >= len(self) - place if column.is_category else values[place : place + 1]
-            for (column, _), values in zip(self._pairs, self._ordered, strict=True)
-        ]
-        return np.concatenate(row).astype(np.float64)
+    def singly(self) -> Iterator[Array]:
+        """Yield each feature (n, 1) of all rows."""
+        for column, values in self._pairs:
+            features: Iterable[Array] = [values]
+            if column.is_category:
+                features = (values == place for place in range(len(column.categories)))
+            for feature in features:
+                yield feature[:, np.newaxis].astype(np.float64)
 
     @property
     def nbytes(self) -> int:

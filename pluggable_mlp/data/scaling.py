@@ -21,7 +21,6 @@ from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import as_bytes
 from pluggable_mlp.lazy import blocks, rows_within
 from pluggable_mlp.randomness import normal, normal_quantile, normal_quantile_by
-from pluggable_mlp.registry import choose
 
 SMOOTH_CLIP: Literal["smooth_clip"] = "smooth_clip"
 
@@ -116,7 +115,7 @@ def fit_scaling(name: str, kind: str, values: Array, features: Array | None = No
         If they spread beyond what float64 holds.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        offsets, divisors = choose(SCALINGS, kind, "scaling")(values)
+        offsets, divisors = SCALINGS[kind](values)
     if not (np.isfinite(offsets).all() and np.isfinite(divisors).all()):
         largest = max(-values.min(), values.max())
         fault = f"holds {largest:g}, whose {kind} scaling is beyond float64"
@@ -147,45 +146,38 @@ def _minmax(values: Array) -> tuple[Array, Array]:
 
 def _robust(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles."""
-    return _quartiles(np.sort(values, axis=0).__getitem__, len(values))
-
-
-def _quartiles(row: Callable[[int], Array], count: int) -> tuple[Array, Array]:
-    low, median, high = (quantile(row, count, fraction) for fraction in (0.25, 0.5, 0.75))
+    ordered = np.sort(values, axis=0)
+    low, median, high = (quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75))
     return median, high - low
 
 
 def _smooth_clip(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles, or half the range if it is 0."""
-    is_encoded = isinstance(values, EncodedArray)
-    row = values.ordered_row if is_encoded else np.sort(values, axis=0).__getitem__
-    median, distance = _quartiles(row, len(values))
-    half = 0.5 * (row(len(values) - 1) - row(0))
+    if isinstance(values, EncodedArray):  # whose matrix may not fit into memory
+        offsets, divisors = zip(*map(_smooth_clip, values.singly()), strict=True)
+        return np.concatenate(offsets), np.concatenate(divisors)
+    median, distance = _robust(values)
+    half = 0.5 * (values.max(axis=0) - values.min(axis=0))
     return median, np.where(distance > 0, distance, half)
 
 
-LINEAR: dict[str, Callable[[Array], tuple[Array, Array]]] = {
+SCALINGS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
     "standard": _standard,
     "minmax": _minmax,
     "robust": _robust,
+    SMOOTH_CLIP: _smooth_clip,
 }
-"""How the offset and the divisor of each feature come from the training values; for targets too."""
-
-SCALINGS = {**LINEAR, SMOOTH_CLIP: _smooth_clip}
-"""Those and one for features alone."""
-
-NAMES = (*SCALINGS, QUANTILE)
-"""All of them, for features."""
+"""How the offset and the divisor of each feature come from the training values."""
 
 SORTING = ("robust", SMOOTH_CLIP, QUANTILE)
 """Those that need all values at once."""
 
 
-def quantile(row: Callable[[int], Array], count: int, fraction: float) -> Array:
-    """Return a quantile of each column, linear between two of the sorted rows."""
-    place = fraction * (count - 1)
+def quantile(ordered: Array, fraction: float) -> Array:
+    """Return a quantile of each column of sorted rows, linear between two of them."""
+    place = fraction * (len(ordered) - 1)
     below = math.floor(place)
-    low, high = row(below), row(min(below + 1, count - 1))
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
     return low + (high - low) * (place - below)
 
 
@@ -269,8 +261,7 @@ def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
 
 def _quantiles(ordered: Array, count: int) -> Array:
     """Return quantiles (count, features) of sorted rows, at evenly spaced probabilities."""
-    row, rows = ordered.__getitem__, len(ordered)
-    edges = np.stack([quantile(row, rows, place) for place in _probabilities(count)])
+    edges = np.stack([quantile(ordered, place) for place in _probabilities(count)])
     return np.maximum.accumulate(edges, axis=0)  # which rounding may have decreased
 
 

@@ -18,13 +18,6 @@ PAIRS = [
 ]
 
 
-def test_ordered_rows_are_those_of_sorted_columns():
-    encoded = EncodedArray(PAIRS)
-    expected = np.sort(encoded[:], axis=0)
-    for place in range(N):
-        np.testing.assert_array_equal(encoded.ordered_row(place), expected[place])
-
-
 @pytest.mark.parametrize("kinds", [{"number"}, {"category", "presence"}, {"sign"}])
 def test_only_the_chosen_columns_are_left(kinds):
     encoded = EncodedArray(PAIRS)
