@@ -38,17 +38,11 @@ from pluggable_mlp.data.values import (
 )
 from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.registry import choose, make
+from pluggable_mlp.registry import make
 from pluggable_mlp.training.recipes import NONE, RECIPES, Recipe
 from pluggable_mlp.wording import listed
 
 NO_SCALING, PIXEL_SCALING = "none", "pixels"
-
-EIGHT_BITS = 128
-"""Numbers from here on are large."""
-
-STANDARDIZE = "--scaling standard (in Python, scaling='standard')"
-PIXELS = "--scaling pixels"
 
 _UNKNOWN: Mapping[str, Any] = {}
 
@@ -97,7 +91,6 @@ def build_dataset(
         If there is no such task.
     """
     block_size, name = options.block_size, source_of(options.data)
-    needed = needs_blocks((split.inputs for split in splits.values()), block_size)
     splits = keep_on_disk(splits, block_size)
     task = options.task if preparation is None else preparation.task
     if task is None:
@@ -116,12 +109,6 @@ def build_dataset(
     }
     if preparation is None:
         prepared = _with_ranges(prepared, splits["train"], recipe)
-        if (
-            prepared.scaling_kind == NO_SCALING
-            and prepared.scale is None
-            and options.scaling is None
-        ):
-            _warn_of_large_numbers(name, *prepared.input_range)
     return Dataset(
         splits,
         name,
@@ -131,7 +118,7 @@ def build_dataset(
         preparation=prepared,
         test_share=shares["test"],
         validation_share=shares["validation"],
-        block_size=block_of(splits["train"].inputs, needed),
+        block_size=block_of(splits["train"].inputs),
     )
 
 
@@ -147,7 +134,6 @@ def _fit(
         plain = not lacks and all(item.kind == "number" for item in columns)
         features = sum(len(item.features) for item in columns if item.is_used)
     kind = options.scaling or recipe.scaling or ("standard" if is_table else NO_SCALING)
-    choose(dict.fromkeys([*scaling.NAMES, NO_SCALING, PIXEL_SCALING]), kind, "scaling")
     are_pixels = kind == PIXEL_SCALING or (not is_table and inputs.dtype == np.uint8)
     preparation = Preparation(
         features=features,
@@ -229,7 +215,6 @@ def _fitted_scaling(
 def _target_scaling(name: str, targets: Array, task: Task, kind_name: str | None) -> Scaling | None:
     """Return the scaling of the training targets (n, …); None if they are not scaled."""
     kind = kind_name or NO_SCALING
-    choose(scaling.LINEAR | dict.fromkeys([NO_SCALING]), kind, "target_scaling")
     if task != "regression" or kind == NO_SCALING:
         return None
     rows = as_values(targets).reshape(len(targets), -1)
@@ -243,12 +228,3 @@ def _target_names(task: Task, targets: Array) -> tuple[str, ...] | None:
     if targets.ndim == 1 or targets.shape[1] == 1:
         return ("y",)
     return tuple(f"y{place + 1}" for place in range(targets.shape[1]))
-
-
-def _warn_of_large_numbers(name: str, low: float, high: float) -> None:
-    if max(-low, high) >= EIGHT_BITS:
-        warn(
-            name,
-            f"the inputs run from {low:g} to {high:g}, and training works best on numbers near 0; "
-            f"{STANDARDIZE} makes them so, {PIXELS} divides 8-bit pixels by 256",
-        )

@@ -183,7 +183,7 @@ def load_source(
         if preparation is None and getattr(options, name) != getattr(type(options), name):
             fault = f"{name} is {getattr(options, name)!r}"
             ends = ", ".join(TEXT_FILES if name in of_texts else TABLES)
-            raise DataError(source_of(path), fault, f"it is for {ends}")
+            raise DataError(source_of(path), fault, f"--{name.replace('_', '-')} is for {ends}")
     if is_table(path):
         return read_table(options, preparation)
     if path == "digits":

@@ -199,14 +199,11 @@ class Preparation:
         return [Described("all inputs", 0, limits, self._features_in_words())]
 
     def in_words(self) -> list[str]:
-        """Return lines on how the features and targets are prepared, unless it is obvious."""
+        """Return lines on the columns that are not plain numbers, and `facts`, unless obvious."""
+        if self.plain and self.transform is None and self.class_labels is not None:
+            return []
         rows = [] if self.plain else [(row.column, row.becomes) for row in self.describe()]
-        lines = aligned(rows)
-        if self.transform is not None:
-            lines.append(self._features_in_words())
-        if lines or self.class_labels is None:
-            lines.extend(self._targets_in_words())
-        return lines
+        return [*aligned(rows), *self.facts()]
 
     def facts(self) -> list[str]:
         """Return in lines the features, the task, and how many examples each part had."""
@@ -264,7 +261,7 @@ class Preparation:
         block_size : int, optional
             As for `load_dataset`.
         part : str, default "new"
-            The part of a data set whose inputs were checked before they were divided.
+            Their part of a data set, for errors.
 
         Returns
         -------
@@ -278,11 +275,10 @@ class Preparation:
             If they do not fit.
         """
         array = self.as_array(name, values)
-        is_checked = isinstance(array, EncodedArray) or part != "new"
-        inputs = array if is_checked else as_inputs(name, part, array)
+        inputs = array if isinstance(array, EncodedArray) else as_inputs(name, part, array)
         if inputs.shape[1] != self.features:
             fault = f"the {part} examples have {counted(inputs.shape[1], 'feature')}"
-            raise DataError(name, fault, f"the network takes {self.features}, without labels")
+            raise DataError(name, fault, f"give {self.features} as in training, without labels")
         if self.pixels:
             inputs = whole_pixels(name, part, inputs)
         if self.transform is not None:

@@ -217,17 +217,9 @@ def keep_on_disk(splits: Splits, block_size: int | None) -> Splits:
     return {part: Split(in_file(inputs), targets) for part, (inputs, targets) in splits.items()}
 
 
-def block_of(inputs: Array, needed: bool) -> int:
-    """Return how many examples a block has by default; 0 if all are taken at once.
-
-    Parameters
-    ----------
-    inputs : array
-        Prepared ones.
-    needed : bool
-        Whether `needs_blocks` of the original inputs; codes of a table need blocks anyway.
-    """
-    if not (isinstance(inputs, EncodedArray) or (needed and isinstance(inputs, LazyArray))):
+def block_of(inputs: Array) -> int:
+    """Return how many examples a block of prepared inputs has; 0 if all are in memory."""
+    if not isinstance(inputs, LazyArray):
         return 0
     row: int = math.prod(inputs.shape[1:]) * inputs.dtype.itemsize
     return max(1, BYTES_PER_BLOCK // row)

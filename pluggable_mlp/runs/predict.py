@@ -133,7 +133,7 @@ class SavedRun:
             inputs, targets = self._own_test_part(None)
         else:
             inputs, targets = load_for_testing(self.preparation, data)
-        size = self.settings.block_size or block_of(inputs, needed=True)
+        size = self.settings.block_size or block_of(inputs)
         arithmetic = self.settings.arithmetic
         examples = make_examples(
             self.mlp,

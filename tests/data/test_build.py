@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, DataWarning, Split
+from pluggable_mlp.data import DataError, Split
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.split import choose_examples
 from pluggable_mlp.options import DataOptions
@@ -24,7 +24,6 @@ def build(inputs, labels=LABELS):
     return build_dataset(source((inputs, labels), test=(inputs, labels)), DataOptions("example"))
 
 
-@pytest.mark.filterwarnings("ignore::pluggable_mlp.data.DataWarning")
 @pytest.mark.parametrize(
     ("given_dtype", "kept_dtype", "scale"),
     [
@@ -81,30 +80,6 @@ def test_other_numbers_are_no_pixels(wrong):
     given = source((WHOLE, LABELS), test=(inputs, LABELS))
     with pytest.raises(DataError, match="example: the test inputs, from .* are not 8-bit pixels"):
         build_dataset(given, DataOptions("example", scaling="pixels"))
-
-
-@pytest.mark.parametrize(
-    ("inputs", "told"),
-    [
-        (WHOLE.clip(0, 127), None),  # counts
-        (WHOLE / 256, None),
-        (WHOLE, "run from 0 to 255"),
-        (WHOLE - 1, "run from -1 to 254"),
-        (WHOLE * 257, "run from 0 to 65535"),
-    ],
-)
-def test_other_numbers_are_values_and_large_ones_warn(inputs, told):
-    if told:
-        with pytest.warns(DataWarning, match=f"inputs {told}, .*scaling standard.*scaling pixels"):
-            dataset = build(inputs)
-    else:
-        dataset = build(inputs)
-    assert dataset.scale is None
-    assert dataset.train.inputs.tolist() == inputs.tolist()
-    given = source((inputs, LABELS), test=(inputs, LABELS))
-    assert (
-        build_dataset(given, DataOptions("example", scaling="none")).scale is None
-    )  # without a word
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_other_columns_are_refused(options, fault):
 def test_a_row_without_a_group_and_data_without_columns_are_refused():
     with pytest.raises(DataError, match=r"row 2 lacks the group 'who'; leave out rows without a"):
         load_dataset(frame([1, None, *GROUPS[2:].tolist()]), validation_by="who")
-    with pytest.raises(DataError, match="validation_by is 'who'; it is for .csv"):
+    with pytest.raises(DataError, match="validation_by is 'who'; --validation-by is for .csv"):
         load_dataset("digits", validation_by="who")
     with pytest.raises(DataError, match="give more groups, or another --test-share"):
         load_dataset(frame([7] * ROWS), validation_by="who")

@@ -120,8 +120,8 @@ def test_bytes_far_outside_the_range_of_training_are_refused():
 @pytest.mark.parametrize(
     ("array", "fault"),
     [
-        (np.zeros((2, 3)), "have 3 features; the network takes 2, without labels"),
-        (np.zeros((2, 4)), "have 4 features; the network takes 2"),
+        (np.zeros((2, 3)), "have 3 features; give 2 as in training, without labels"),
+        (np.zeros((2, 4)), "have 4 features; give 2 as in training"),
         (np.zeros(2), r"the new inputs have shape \(2,\)"),
         (np.array([[0, 0], [0, np.nan]]), "feature 1 of example 1 of the new inputs is nan"),
     ],

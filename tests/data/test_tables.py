@@ -180,7 +180,7 @@ def test_decimal_fractions_are_not_cut_off(tmp_path):
 def test_header_and_encoding_are_of_texts_alone():
     given = {"header": True, "encoding": "latin-1", "target": "a", "decimal": "comma"}
     for name, value in given.items():
-        with pytest.raises(DataError, match=f"digits: {name} is .*; it is for .csv"):
+        with pytest.raises(DataError, match=f"digits: {name} is .*; --{name} is for .csv"):
             load_dataset("digits", **{name: value})
         if name != "target":
             with pytest.raises(DataError, match=rf"polars data frame: {name} is .*\.tsv\.gz$"):
