@@ -69,10 +69,6 @@ class Settings(Options):
         self._fill(Facts(self._task()))
         as_seed(self.seed)
         self.rows_of_blocks()  # refuses blocks of less than a batch
-        if self.test_share is not None and self.test is not None:
-            raise ValueError(
-                f"test_share is {self.test_share}, expected none with test {self.test}"
-            )
 
     def check_components(self) -> None:
         """Raise ValueError if a component or its parameter does not fit, before data are read."""

@@ -23,6 +23,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import PIXEL_SCALE, Split, Splits, as_bytes
+from pluggable_mlp.fields import NonNegative, field_of
 
 PAIRS = {
     "train": ("X", "y"),
@@ -90,14 +91,10 @@ def check_unpacked(path: str, size: int) -> None:
 
 def _most_bytes(path: str) -> float:
     """Return how many bytes a file may become: 64 MiB, or 256 times its size if that is more."""
-    text = os.environ.get(UNPACKED_GIB, _DEFAULT_GIB)
-    try:
-        least = float(text) * 2**30
-    except ValueError:
-        least = -1.0
-    if not least >= 0:
-        raise ValueError(f"{UNPACKED_GIB} is {text!r}, expected a number of GiB of at least 0")
-    return max(least, _TIMES * os.path.getsize(path))
+    gib: float = field_of(UNPACKED_GIB, NonNegative).parse(
+        os.environ.get(UNPACKED_GIB, _DEFAULT_GIB)
+    )
+    return max(gib * 2**30, _TIMES * os.path.getsize(path))
 
 
 def read_arrays(path: str) -> Splits:

@@ -19,7 +19,7 @@ from pluggable_mlp.data.split import numbered
 from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table
 from pluggable_mlp.data.values import LARGEST_EXACT, Split, Splits, source_of
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.registry import closest
+from pluggable_mlp.registry import did_you_mean
 from pluggable_mlp.wording import listed
 
 if TYPE_CHECKING:
@@ -50,17 +50,14 @@ def read_table(
     reading = preparation or options
     frame, header = open_table(options.data, reading)
     source, columns, decimal = source_of(options.data), frame.columns, reading.decimal
-    if len(columns) < 2:
-        fault = f"has one column, which begins with {str(frame.item(0, 0))[:50]!r}"
-        remedy = "separate the fields of .csv by commas or semicolons, those of .tsv by tabs"
-        raise DataError(source, fault, remedy)
     chosen = _targets(source, columns, options.target, preparation)
     by = None if options.validation_by is None else _target(source, columns, options.validation_by)
     if by in chosen:
         raise DataError(source, f"validation_by is the target {by!r}", "name another column")
     beside = [*chosen, *([] if by is None else [by])]
     if len(beside) == len(columns):
-        raise DataError(source, "all columns are targets", "leave some for the features")
+        remedy = "separate columns by commas or semicolons, in .tsv by tabs"
+        raise DataError(source, f"has no column but {_listed(columns)}", remedy)
     as_text = None if options.task in (None, "classification") else False
     if preparation is not None:
         as_text = isinstance((preparation.class_labels or (0,))[0], str)
@@ -170,10 +167,8 @@ def _target(source: str, columns: Sequence[str], one: str, by_place: bool = True
         return one
     if by_place and one.lstrip("-").isdecimal() and 1 <= abs(int(one)) <= len(columns):
         return columns[int(one) - (int(one) > 0)]
-    near = closest(one, columns)
-    remedy = f"did you mean {near!r}?" if near else f"name one of these, or 1 to {len(columns)}"
-    remedy = remedy if by_place else "name the columns as training's table did"
-    raise DataError(source, f"has no column {one!r}; it has {', '.join(columns[:20])}", remedy)
+    remedy = f"it has {', '.join(columns[:20])}{did_you_mean(one, columns)}"
+    raise DataError(source, f"has no column {one!r}", remedy)
 
 
 def _as_array(source: str, columns: Sequence["Series"]) -> Array:

@@ -129,11 +129,12 @@ def read_dataset(options: "DataOptions", preparation: "Preparation | None" = Non
     """Return the data set that options describe, as `load_dataset` does."""
     from pluggable_mlp.data.build import build_dataset
 
+    if options.test is not None and options.test_share is not None:
+        fault = f"test_share is {options.test_share}, and test names other data"
+        raise DataError(source_of(options.data), fault, "leave out --test or --test-share")
     splits, origin = load_source(options, preparation)
     if options.test is not None and "test" in splits:
         raise DataError(source_of(options.data), "has a test part of its own", "leave --test out")
-    if options.test is not None and options.test_share is not None:
-        raise DataError(options.test, "is all for testing", "leave --test-share out")
     dataset = build_dataset(splits, options, preparation, origin)
     if options.test is None:
         return dataset

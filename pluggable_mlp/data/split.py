@@ -16,7 +16,6 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.values import Split, Splits, Task, as_targets, is_frame, source_of
-from pluggable_mlp.fields import BelowOne, convert
 from pluggable_mlp.lazy import LazyArray, as_lazy
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.randomness import permutation
@@ -53,7 +52,6 @@ def divide(
     if "test" not in splits:
         usual = TEST_SHARE if options.test is None else 0.0
         test_share = usual if test_share is None else test_share
-        convert("test_share", test_share, BelowOne)
     elif test_share is not None:
         raise DataError(name, "has a test part of its own", "leave --test-share out")
     if validation and "validation" in splits:
@@ -92,9 +90,8 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
     inputs, targets = split
     targets = as_targets(name, part, targets, task)
     if not inputs.shape or len(inputs) != len(targets):
-        kind = "labels" if task == "classification" else "targets"
-        fault = f"the {part} inputs have shape {inputs.shape}, the {kind} {targets.shape}"
-        raise DataError(name, fault, f"give one of the {kind} for each example")
+        fault = f"the {part} inputs have shape {inputs.shape}, the targets {targets.shape}"
+        raise DataError(name, fault, "give one target for each example")
     return Split(inputs, targets)
 
 

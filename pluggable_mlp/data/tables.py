@@ -90,14 +90,11 @@ def _check_names(source: str, names: Iterable[str]) -> None:
 
 def _from_frame(source: str, frame: Any) -> "DataFrame":
     """Return a data frame of any library."""
-    names = getattr(frame, "column_names", getattr(frame, "columns", None))  # of pyarrow, of others
-    if names is None:
-        fault = f"the data are of type {type(frame).__name__}, expected a path or a data frame"
-        raise DataError(repr(frame)[:80], fault, "load_run(…).predict takes arrays, too")
+    import narwhals
     import polars
 
-    _check_names(source, map(str, names))
-    import narwhals
+    frame = narwhals.from_native(frame, eager_only=True)
+    _check_names(source, map(str, frame.columns))
 
     def series(column: Any) -> "Series":
         missing = column.is_null()
@@ -110,8 +107,7 @@ def _from_frame(source: str, frame: Any) -> "DataFrame":
             values = [None if is_missing else value for value, is_missing in pairs]
         return polars.Series(str(column.name), values, strict=False)
 
-    columns = narwhals.from_native(frame, eager_only=True).iter_columns()
-    return polars.DataFrame({str(column.name): series(column) for column in columns})
+    return polars.DataFrame({str(column.name): series(column) for column in frame.iter_columns()})
 
 
 def _from_columns(path: str) -> "DataFrame":

@@ -33,10 +33,7 @@ FEW = 20
 """Up to so many different integers are classes."""
 
 CHOOSE = "choose --task regression or --task classification (in Python, task='regression')"
-REGRESSION = (
-    "to predict measurements, train with --task regression (in Python, task='regression' or "
-    "TableRegressor)"
-)
+REGRESSION = "for measurements choose --task regression (task='regression')"
 
 
 Splits = Mapping[str, "Split"]

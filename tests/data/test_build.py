@@ -105,7 +105,7 @@ def test_regression_targets_are_kept_as_floats(check_rules, targets, kept, outpu
     [
         (np.float64(1), "the train targets have shape ()"),
         (np.zeros((3, 0)), "the train targets have shape (3, 0)"),
-        (np.zeros(2), "inputs have shape (3, 1), the targets (2,); give one of the targets"),
+        (np.zeros(2), "inputs have shape (3, 1), the targets (2,); give one target"),
         (np.array([0, np.nan, 1]), "example 1 of the train targets is nan"),
         (np.array([[0, 0], [0, 0], [0, -np.inf]]), "output 1 of example 2 of the train targets"),
     ],

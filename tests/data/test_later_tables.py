@@ -56,8 +56,8 @@ def test_blank_lines_are_no_rows(later, training, lines, rows, end):
     [
         (NAMED, "a,b\n1,2\n\n3\n", False, "line 4 has 1 field, the first has 2;"),
         (NAMED, "a,c\n1,2\n", False, "has no column 'b'; it has a, c; give the columns a, b"),
-        (NAMED, "a,b,Y\n1,2,u\n", True, "name the columns as training's table did"),
-        (NAMED, "1,2,u\n3,4,v\n", True, "name the columns as training's table did"),
+        (NAMED, "a,b,Y\n1,2,u\n", True, "has no column 'y'; it has a, b, Y"),
+        (NAMED, "1,2,u\n3,4,v\n", True, "has no column 'y'; it has 1, 2, 3"),
         (NAMED, "1,2,3\n4,5,6\n", False, "has no column 'a', 'b'; it has 1, 2, 3"),
         (BARE, "a,b\n1,2\n", False, "leave the line out if it names columns"),
         (NAMED, "a,b\n1,x\n", False, "holds 'x' in row 1, not a number"),

@@ -100,7 +100,7 @@ NAN = np.where(np.arange(42).reshape(14, 3) == 7, np.nan, X)
         (zipped(X=npy(X)[:-1], y=npy(Y)), "not a readable .npz"),
         (zipped(X=npy_that_claims((2**40, 3)), y=npy(Y)), "not a readable .npz"),
         (npz(X=np.float64(1), y=Y), "the train inputs have shape ()"),
-        (npz(X=X[:5], y=Y), "shape (5, 3), the labels (14,)"),
+        (npz(X=X[:5], y=Y), "shape (5, 3), the targets (14,)"),
         (npz(X=X[:, 0], y=Y), "shape (14,)"),
         (npz(X=X, y=np.eye(3)[Y]), "of one-hot rows y.argmax(axis=1)"),
         (npz(X=NAN, y=Y), "feature 1 of example 2 of the train inputs is nan"),

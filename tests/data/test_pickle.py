@@ -95,7 +95,7 @@ def test_an_array_of_python_2_is_read(pairs_of):
     [
         (parts()[:2], "it has 2 pairs"),
         ((parts()[0], parts()[1], (PIXELS,)), "not a pickle of three pairs"),
-        (parts(labels=LABELS[:3]), "the train inputs have shape (4, 3), the labels (3,)"),
+        (parts(labels=LABELS[:3]), "the train inputs have shape (4, 3), the targets (3,)"),
         ((parts()[0], parts()[1], (PIXELS[:, :2], LABELS)), "the test examples have 2 features"),
         (parts(PIXELS.astype(object)), "not one of numbers"),
         ({"train": parts()[0]}, "not a pickle of three pairs"),

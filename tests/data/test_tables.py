@@ -83,7 +83,7 @@ def changed(row, text):
         (changed(3, "1,2,3,"), "row 4 lacks the target '4'", "leave out rows without a target"),
         (changed(3, "1,2,3,0.5"), "label 0.5 is not a whole number", "--task regression"),
         (changed(3, '"1,2,3,0'), "line 4 cannot be read: unexpected end of data", "quotation"),
-        ("\n".join(ROWS).replace(",", "|"), "has one column, which begins with", "commas"),
+        ("\n".join(ROWS).replace(",", "|"), "has no column but '-5.0|-4.75|", "commas"),
         ("a,a,y\n" + "1,2,0\n" * 9, "two columns are named 'a'", "name each column once"),
         ("a,,y\n" + "1,2,0\n" * 9, "column '1' holds 'a' in row 1", "say --header yes"),
         (",a,y\n" + "1,2,0\n" * 9, "a column has no name", "index=False"),
@@ -216,6 +216,8 @@ def test_a_data_frame_may_be_for_testing():
     data = load_dataset(frame, test=frame[:6].select(reversed(frame.columns)), target="y")
     np.testing.assert_array_equal(data.test.inputs, data.train.inputs[:6])
     assert data.test.targets.tolist() == data.train.targets[:6].tolist()
+    with pytest.raises(DataError, match=r"test_share is 0.2, and test .*; leave out --test or"):
+        load_dataset(frame, test=frame, test_share=0.2)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -39,11 +39,11 @@ def test_labels_of_other_dtypes_become_int64(labels):
         (np.array([0, 1, 2**63], dtype=np.uint64), "go from 0 to 9223372036854775808"),
         (np.array([0, 1, 1.5]), "the train label 1.5 is not a whole number"),
         (np.array([0, 1, np.inf]), "inf is not a whole number"),
-        (np.array([0, 1]), "the train inputs have shape (3, 2), the labels (2,)"),
+        (np.array([0, 1]), "the train inputs have shape (3, 2), the targets (2,)"),
         (np.array([b"a", b"b", b"b"]), "dtype |S1"),
         (
             np.array([4, 4, 4]),
-            "all training labels are 4; give two classes or more; to predict measurements, train",
+            "all training labels are 4; give two classes or more; for measurements choose --task",
         ),
     ],
 )

@@ -127,5 +127,5 @@ def test_the_limit_is_64_mebibytes_or_256_times_the_size(tmp_path, monkeypatch):
 def test_the_limit_is_a_number(tmp_path, monkeypatch, limit):
     monkeypatch.setenv(LIMIT, limit)
     BOMBS["images.gz"](tmp_path / "images.gz")
-    with pytest.raises(ValueError, match=f"{LIMIT} is '{limit}', expected a number of GiB of at l"):
+    with pytest.raises(ValueError, match=f"{LIMIT} is '?{limit}.*, expected a finite number of"):
         load_inputs(tmp_path / "images.gz")
