@@ -91,9 +91,8 @@ def check_unpacked(path: str, size: int) -> None:
 
 def _most_bytes(path: str) -> float:
     """Return how many bytes a file may become: 64 MiB, or 256 times its size if that is more."""
-    gib: float = field_of(UNPACKED_GIB, NonNegative).parse(
-        os.environ.get(UNPACKED_GIB, _DEFAULT_GIB)
-    )
+    text = os.environ.get(UNPACKED_GIB, _DEFAULT_GIB)
+    gib: float = field_of(UNPACKED_GIB, NonNegative).parse(text)
     return max(gib * 2**30, _TIMES * os.path.getsize(path))
 
 

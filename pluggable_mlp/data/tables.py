@@ -158,19 +158,15 @@ def _parsed(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
     """Return the fields of the lines of a text that are not blank, as texts."""
     import polars
 
-    fault = ""
     try:
         frame = polars.read_csv(
             filled.encode(), separator=delimiter, has_header=False, infer_schema=False
         )
-    except polars.exceptions.NoDataError:
-        raise DataError(path, "holds no rows", "give a line for each example") from None
     except polars.exceptions.PolarsError as error:
-        fault = _first_line(error)
-    if fault or frame[:, -1].null_count():  # of a line that is too short, or of an empty field
         _check_lines(path, text, delimiter)
-    if fault:
-        raise DataError(path, f"cannot be read: {fault}", "write a plain table")
+        raise DataError(path, f"cannot be read: {_first_line(error)}", _ALIKE) from None
+    if frame[:, -1].null_count():  # of a line that is too short, or of an empty field
+        _check_lines(path, text, delimiter)
     return frame
 
 

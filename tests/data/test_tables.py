@@ -73,7 +73,7 @@ def changed(row, text):
 @pytest.mark.parametrize(
     ("text", "fault", "remedy"),
     [
-        ("", "holds no rows", "a line for each"),
+        ("", "cannot be read: empty CSV", "a line per example"),
         ("a,b,label\n", "holds no rows", "a row for each"),
         (changed(3, "1,2,0"), "line 4 has 3 fields, the first has 4", "a line per example"),
         ("\na,b,c,d\n\n" + changed(3, "1,2,0"), "line 7 has 3 fields, the first has 4", "a line"),
