@@ -23,7 +23,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import PIXEL_SCALE, Split, Splits, as_bytes
-from pluggable_mlp.fields import NonNegative, field_of
+from pluggable_mlp.fields import NonNegative, convert
 
 PAIRS = {
     "train": ("X", "y"),
@@ -92,7 +92,7 @@ def check_unpacked(path: str, size: int) -> None:
 def _most_bytes(path: str) -> float:
     """Return how many bytes a file may become: 64 MiB, or 256 times its size if that is more."""
     text = os.environ.get(UNPACKED_GIB, _DEFAULT_GIB)
-    gib: float = field_of(UNPACKED_GIB, NonNegative).parse(text)
+    gib: float = convert(UNPACKED_GIB, text, NonNegative, text)
     return max(gib * 2**30, _TIMES * os.path.getsize(path))
 
 

@@ -41,7 +41,7 @@ OUTSIDE = 1e-7
 _SMALLEST = OUTSIDE - 2.0**-52
 """This and its complement are the probabilities beyond the quantiles."""
 
-BLOCK = 2**18
+BLOCK = 2**17
 """So many bytes of rows are scaled at once: they and their results fit a cache."""
 
 

@@ -102,7 +102,7 @@ def test_a_row_without_a_group_and_data_without_columns_are_refused():
     [
         (GROUPS[1:], "inconsistent numbers of samples"),
         (np.where(GROUPS == 3, np.nan, GROUPS), "groups contains NaN"),
-        (np.stack([GROUPS, GROUPS], axis=1), "1d array"),
+        (np.stack([GROUPS, GROUPS], axis=1), "groups has shape"),
     ],
 )
 def test_groups_of_estimators_are_checked(groups, fault):
