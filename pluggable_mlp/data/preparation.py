@@ -205,7 +205,7 @@ class Preparation:
     def facts(self) -> list[str]:
         """Return in lines the features, the task, and how many examples each part had."""
         parts = ", ".join(f"{count} {part}" for part, count in self.examples.items())
-        return [self._features_in_words(), *self._targets_in_words(), f"examples: {parts}"]
+        return [self._features_in_words(), self._targets_in_words(), f"examples: {parts}"]
 
     def _features_in_words(self) -> str:
         count = counted(self.features, "feature")
@@ -215,17 +215,11 @@ class Preparation:
             return f"{count}, 8-bit pixels divided by {1 / self.scale:g}"
         return f"{count}, not scaled"
 
-    def _targets_in_words(self) -> list[str]:
+    def _targets_in_words(self) -> str:
         if self.class_labels is not None:
-            shown = listed(self.class_labels)
-            return [f"{self.task} of {self.outputs} classes: {shown}"]
-        lines = [f"{self.task}: {listed(self.target_names or ())}"]
-        if self.target_scaling is not None:
-            lines.append(
-                f"{self.target_scaling.kind} scaling of the targets: the loss is of scaled ones, "
-                "predictions and errors are in their own units"
-            )
-        return lines
+            return f"{self.task} of {self.outputs} classes: {listed(self.class_labels)}"
+        scaled = "" if self.target_scaling is None else f", {self.target_scaling.kind} scaling"
+        return f"{self.task}: {listed(self.target_names or ())}{scaled}"
 
     def apply(
         self, name: str, split: Split, block_size: int | None = None, part: str = "new"

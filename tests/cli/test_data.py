@@ -76,7 +76,7 @@ def test_every_column_is_shown_with_what_becomes_of_it(command, table):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--target", "income", *ALL], "regression: income"),
+        (["--target", "income", *ALL], "regression: income, standard scaling"),
         (["--target", "city,income"], None),
         (["--scaling", "minmax", *ALL], "7 features, minmax scaling"),
         (["--target", "age", "--task", "regression", *ALL], None),
@@ -117,7 +117,7 @@ def test_arrays_are_one_row(command, tmp_path):
     np.savez(tmp_path / "a.npz", X=np.eye(14), y=np.linspace(0, 1, 14))
     rows, facts = shown(command("data", tmp_path / "a.npz"))
     assert rows == {"all inputs": ["0", "0 to 1", "14 features, not scaled"]}
-    assert facts[1] == "regression: y"
+    assert facts[1] == "regression: y, standard scaling"
 
 
 def test_what_does_not_fit_is_refused(command, table, tmp_path):
