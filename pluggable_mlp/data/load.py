@@ -178,12 +178,13 @@ def load_source(
 
     data: Any = options.data
     path = os.fspath(data) if isinstance(data, os.PathLike) else data
-    of_texts, of_tables = ("header", "encoding", "decimal"), ("target", "validation_by")
     is_text = isinstance(path, str) and path.lower().endswith(TEXT_FILES)
-    for name in [*of_texts * (not is_text), *of_tables * (not is_table(path))]:
-        if preparation is None and getattr(options, name) != getattr(type(options), name):
+    unused = [] if is_text else ["header", "encoding", "decimal"]
+    of_tables = [] if is_table(path) else ["target", "validation_by"]
+    for name in () if preparation else (*unused, *of_tables):
+        if getattr(options, name) != getattr(type(options), name):  # the default
             fault = f"{name} is {getattr(options, name)!r}"
-            ends = ", ".join(TEXT_FILES if name in of_texts else TABLES)
+            ends = ", ".join(TABLES if name in of_tables else TEXT_FILES)
             raise DataError(source_of(path), fault, f"--{name.replace('_', '-')} is for {ends}")
     if is_table(path):
         return read_table(options, preparation)
