@@ -144,16 +144,11 @@ def read_json(path: Path, expected: str, kind: object = Json) -> Json:
     ValueError
         If the file cannot be read, or holds anything else; the message names file and fault.
     """
-    content = read_file(path, expected)
+    text = read_file(path, expected)
     with damaged(path):
-        return parse_object(content, kind)
-
-
-def parse_object(text: bytes, kind: object = Json) -> Json:
-    """Return the object in JSON text; ValueError if it does not fit `kind`, as for `read_json`."""
-    content: Json = json.loads(text)
-    msgspec.convert(content, kind)
-    return content
+        content: Json = json.loads(text)
+        msgspec.convert(content, kind)
+        return content
 
 
 @contextmanager

@@ -3,8 +3,7 @@
 They are in the run's folder `checkpoints`: `NUMBER.safetensors`, as `serialization.py` writes it.
 """
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,8 +25,6 @@ FOLDER = "checkpoints"
 
 WHERE = ("data", "test")
 """Settings that say where something is: it may be elsewhere when a run goes on."""
-
-_NAME = re.compile(r"(\d{12,})\.safetensors(\.part)?")
 
 
 class CheckpointWarning(UserWarning):
@@ -109,8 +106,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """
     folder.mkdir(exist_ok=True)
     sync_folder(folder.parent)
-    path = folder / f"{checkpoint.position.state.t:012d}.safetensors"
-    write_tree(path, checkpoint, _COMPONENTS)
+    write_tree(_path(folder, checkpoint.position.state.t), checkpoint, _COMPONENTS)
 
 
 def in_short(folder: Path, checkpoint: Checkpoint | None) -> str:
@@ -118,12 +114,13 @@ def in_short(folder: Path, checkpoint: Checkpoint | None) -> str:
     if checkpoint is None:
         return "none"
     step = checkpoint.position.state.t
-    return f"{sha256_of([_checkpoints(folder)[step].read_bytes()])[:HASH_DIGITS]} after step {step}"
+    return f"{sha256_of([_path(folder, step).read_bytes()])[:HASH_DIGITS]} after step {step}"
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """Return after which steps there are checkpoints, ascending; they may be damaged."""
-    return sorted(_checkpoints(folder))
+    names = (path.stem for path in folder.glob("*.safetensors"))
+    return sorted(int(name) for name in names if name.isdigit())
 
 
 def read_checkpoint(folder: Path, step: int) -> Checkpoint:
@@ -134,22 +131,17 @@ def read_checkpoint(folder: Path, step: int) -> Checkpoint:
     ValueError
         If it is damaged; the message names the file.
     """
-    path = _checkpoints(folder)[step]
-    checkpoint = read_tree(path, "a checkpoint", _COMPONENTS)
-    if not isinstance(checkpoint, Checkpoint):
-        raise ValueError(f"{path} is damaged: it holds no checkpoint")
+    checkpoint: Checkpoint = read_tree(_path(folder, step), "a checkpoint", _COMPONENTS)
     return checkpoint
 
 
-def remove_checkpoints(folder: Path, but: Collection[int]) -> None:
+def remove_checkpoints(folder: Path, but: Iterable[int]) -> None:
     """Remove all checkpoints except those after these steps, and unfinished files."""
+    kept = {_path(folder, step) for step in but}
     for path in folder.iterdir():
-        name = _NAME.fullmatch(path.name)
-        if name and (name[2] or int(name[1]) not in but):
+        if path not in kept and path.suffix in (".safetensors", ".part"):
             path.unlink(missing_ok=True)
 
 
-def _checkpoints(folder: Path) -> dict[int, Path]:
-    """Return the paths of the checkpoints by their steps."""
-    matches = {path: _NAME.fullmatch(path.name) for path in folder.glob("*.safetensors")}
-    return {int(name[1]): path for path, name in matches.items() if name}
+def _path(folder: Path, step: int) -> Path:
+    return folder / f"{step:012d}.safetensors"

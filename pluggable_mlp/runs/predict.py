@@ -201,12 +201,10 @@ class SavedRun:
 
     def _prepared(self, data: Any) -> Array:
         """Return inputs (examples, features) prepared as in training."""
-        if is_array_api_obj(data):
-            name, examples = "data", on_host(data)
-        else:
-            name = str(data) if isinstance(data, str | os.PathLike) else "data"
-            examples = load_inputs(data, self.preparation)
-            examples = in_file(examples) if needs_blocks([examples], None) else examples
+        name = os.fspath(data) if isinstance(data, str | os.PathLike) else "data"
+        is_array = is_array_api_obj(data)
+        examples = on_host(data) if is_array else load_inputs(data, self.preparation)
+        examples = in_file(examples) if needs_blocks([examples], None) else examples
         return self.preparation.inputs(name, examples)
 
     def answers_on_test_part(self, data: str | None = None) -> tuple[Array, Array]:

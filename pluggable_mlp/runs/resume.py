@@ -20,7 +20,6 @@ from pluggable_mlp.runs.checkpoints import (
 )
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import load_own_data, read_history, read_run
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.sharding import check_same
 
 
@@ -53,7 +52,7 @@ def resumed_run(
     """
     config, summary, settings, preparation = read_run(folder)
     others = dict(changes or {})
-    epochs = others.pop("epochs", None)
+    epochs = others.pop("epochs", settings.epochs)
     moved = {name: others.pop(name) for name in WHERE if name in others}
     for name, value in others.items():
         if value != (trained := getattr(settings, name)):
@@ -65,7 +64,7 @@ def resumed_run(
         check_same(communicator, {"the checkpoint": in_short(folder / FOLDER, checkpoint)})
     done = 0 if checkpoint is None else checkpoint.epochs
     if checkpoint is None:
-        if summary and (epochs or settings.epochs) <= len(history):
+        if summary and epochs <= len(history):
             fault = "holds a run that has ended, and no checkpoint to go on from"
             raise ValueError(f"{folder} {fault}; use --overwrite")
         message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
@@ -75,9 +74,12 @@ def resumed_run(
             f"{folder / 'config.json'} or metrics.jsonl is not what the run wrote: a checkpoint "
             "has another SHA-256 of the settings and the epochs"
         )
-    if epochs is not None:
-        settings = _with_epochs(settings, epochs, done)
-    settings = replace(settings, **moved)
+    if epochs < done:
+        raise ValueError(f"epochs is {epochs}, but the run has {done} already")
+    if settings.ends_with_epochs and epochs != settings.epochs:
+        fault = f"epochs is {epochs}, expected {settings.epochs} as when the run began"
+        raise ValueError(f"{fault}: {settings.ends_with_epochs} ends with them")
+    settings = replace(settings, epochs=epochs, **moved)
     data = load_own_data(settings, config["data_sha256"], preparation)
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
     run = Run(settings, backend_of_process(spec, communicator), data, communicator)
@@ -105,16 +107,3 @@ def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
             fault = f"the checkpoint after step {step} in {folder} does not fit metrics.jsonl and"
         warnings.warn(f"{fault} is left aside", CheckpointWarning, stacklevel=3)
     return None
-
-
-def _with_epochs(settings: Settings, epochs: int, done: int) -> Settings:
-    """Return the settings with another number of epochs; refuse to change finished epochs."""
-    if epochs < done:
-        raise ValueError(f"epochs is {epochs}, but the run has {done} already")
-    name = settings.ends_with_epochs
-    if name is not None and epochs != settings.epochs:
-        raise ValueError(
-            f"epochs is {epochs}, expected {settings.epochs} as when the run began: {name} ends "
-            "with them"
-        )
-    return replace(settings, epochs=epochs)

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.files import Json, damaged, json_sha256, parse_object, read_file, to_json
+from pluggable_mlp.files import Json, damaged, json_sha256, read_json, to_json
 from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.runs.certificates import FORMAT, certificate_of, certified_epoch
 from pluggable_mlp.runs.predict import load_run
@@ -40,9 +40,8 @@ def read_certificate(path: Path) -> tuple[Json, Settings]:
     ValueError
         If the file cannot be read, is not a certificate, or was changed.
     """
-    text = read_file(path, "the certificate.json that train --output writes")
+    content = read_json(path, "the certificate.json that train --output writes")
     with damaged(path, "is not a certificate of a run"):
-        content = parse_object(text)
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
         if "estimator" in content["settings"]:
