@@ -16,7 +16,6 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import block_of, in_file, needs_blocks
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import load_own_data, read_parameters, read_run
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
@@ -263,7 +262,7 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     Raises
     ------
     ValueError
-        If a file is missing or damaged, or the parameters do not fit the settings.
+        If a file is missing or damaged, or is not that of the run by its hash.
     BackendUnavailable
         If the backend is not available.
 
@@ -282,5 +281,4 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     mlp = settings.make_mlp(preparation.form, preparation.outputs)
     model = folder / "model.safetensors"
     parameters = read_parameters(model, backend, summary["parameters_sha256"])
-    check_parameters(mlp, parameters)
     return SavedRun(config, summary, settings, preparation, mlp, parameters, backend, folder)

@@ -164,11 +164,9 @@ class Run:
     @cached_property
     def data_sha256(self) -> str:
         """The SHA-256 of the data set, and of any weights of its examples."""
-        data, weights = self.dataset.sha256(), self._weights
-        if all(array is None for array in weights.values()):
-            return data
-        parts = ((part, array) for part, array in weights.items() if array is not None)
-        return sha256_of([data, *(item for pair in parts for item in pair)])
+        data, pairs = self.dataset.sha256(), self._weights.items()
+        weights: list[Any] = [item for pair in pairs if pair[1] is not None for item in pair]
+        return sha256_of([data, *weights]) if weights else data
 
     @property
     def processes(self) -> int:
