@@ -26,7 +26,6 @@ from pluggable_mlp.hashing import (
     tensor_names,
 )
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.network.trees import Parameters, map_arrays, merged
 from pluggable_mlp.runs.certificates import interval, versions
@@ -125,14 +124,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.kept_epoch = 0
         self.position: Position | None = None
-        self.parameters = initial_parameters(
-            self.mlp,
-            self._train,
-            on_rows=self._recipe.on_rows,
-            seed=settings.seed,
-            dtype=settings.dtype,
-            backend=backend,
-        )
+        self.parameters = self._initial_parameters()
         self.record_every = 0
         self.records: dict[int, str] = {}
         if is_certified:
@@ -160,6 +152,37 @@ class Run:
             arithmetic=settings.arithmetic,
             class_weight=class_weight,
         )
+
+    def _initial_parameters(self) -> Parameters:
+        """Return the parameters that a training begins with, on the backend.
+
+        If they follow from the rows, they are computed on the host in reproducible arithmetic, and
+        are the same on every backend and every process.
+        """
+        seed, dtype, mlp = self.settings.seed, self.settings.dtype, self.mlp
+        if not self._recipe.on_rows:
+            return mlp.initialize(seed=seed, backend=self.backend, dtype=dtype)
+        host, scale = get_backend("numpy"), self._train.kind.scale
+        xp = namespace_of("reproducible", host)
+        parameters = map_arrays(xp.asarray, mlp.initialize(seed=seed, backend=host, dtype=dtype))
+        x = xp.asarray(self._some_rows())
+        if scale is not None:
+            x = xp.astype(x, getattr(xp, dtype)) * scale
+        parameters = initialized_on_rows(xp, mlp, parameters, x, seed=seed, backend=host)
+        moved: Parameters = map_nested(self.backend.asarray, unwrapped(parameters))
+        return moved
+
+    def _some_rows(self) -> Any:
+        """Return at most `MOST_ROWS` inputs on the host."""
+        examples, backend = self._train, self.backend
+        count = len(examples)
+        count_kept = min(count, MOST_ROWS)
+        places = np.arange(count_kept) * count // count_kept
+        if isinstance(examples, Streamed):
+            rows = examples.read((place, place + 1) for place in places.tolist())
+            return backend.to_numpy(unwrapped(examples.on_device(rows).inputs))
+        indices = backend.asarray(places, dtype="int64")
+        return backend.to_numpy(take(backend.xp, unwrapped(examples.inputs), indices))
 
     @cached_property
     def data_sha256(self) -> str:
@@ -350,36 +373,3 @@ class Run:
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
         }
-
-
-def initial_parameters(
-    mlp: MLP, examples: AnyExamples, *, on_rows: bool, seed: int, dtype: str, backend: Backend
-) -> Parameters:
-    """Return the parameters that a training begins with, on the backend.
-
-    If they follow from the rows, they are computed on the host in reproducible arithmetic, and are
-    the same on every backend and every process.
-    """
-    if not on_rows:
-        return mlp.initialize(seed=seed, backend=backend, dtype=dtype)
-    host = get_backend("numpy")
-    xp = namespace_of("reproducible", host)
-    parameters = map_arrays(xp.asarray, mlp.initialize(seed=seed, backend=host, dtype=dtype))
-    x = xp.asarray(_some_rows(examples, backend))
-    if examples.kind.scale is not None:
-        x = xp.astype(x, getattr(xp, dtype)) * examples.kind.scale
-    parameters = initialized_on_rows(xp, mlp, parameters, x, seed=seed, backend=host)
-    moved: Parameters = map_nested(backend.asarray, unwrapped(parameters))
-    return moved
-
-
-def _some_rows(examples: AnyExamples, backend: Backend) -> Any:
-    """Return at most `MOST_ROWS` inputs on the host."""
-    count = len(examples)
-    count_kept = min(count, MOST_ROWS)
-    places = np.arange(count_kept) * count // count_kept
-    if isinstance(examples, Streamed):
-        rows = examples.read((place, place + 1) for place in places.tolist())
-        return backend.to_numpy(unwrapped(examples.on_device(rows).inputs))
-    indices = backend.asarray(places, dtype="int64")
-    return backend.to_numpy(take(backend.xp, unwrapped(examples.inputs), indices))
