@@ -76,7 +76,7 @@ class FolderLock:
         except Timeout:
             raise ValueError(f"{option} {path}: another process trains it") from None
         except OSError as error:
-            raise ValueError(f"{option} {path} cannot be created: {_why(error)}") from None
+            raise ValueError(f"{option} {path} cannot be written: {_why(error)}") from None
 
     @property
     def is_held(self) -> bool:
