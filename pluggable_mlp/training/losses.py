@@ -50,9 +50,9 @@ class LossRecord:
         They may be longer than the counts; the rest is ignored.  Waits for the device.
         """
         self.read()
-        self._losses += self._on_host(losses)[: len(counts)]
+        self._losses += self._on_host(losses, len(counts))
         is_counted = weights is None or not self._by_weight
-        self._weights += counts if is_counted else self._on_host(weights)[: len(counts)]
+        self._weights += counts if is_counted else self._on_host(weights, len(counts))
 
     def mean(self) -> Loss:
         """Return each network's mean over all examples: waits for the device."""
@@ -88,8 +88,8 @@ class LossRecord:
         values: list[Loss] = self._on_host(parts[0] if len(parts) == 1 else self._xp.concat(parts))
         return values
 
-    def _on_host(self, array: Array) -> Array:
-        return self._backend.to_numpy(unwrapped(array)).tolist()
+    def _on_host(self, array: Array, count: int | None = None) -> Array:
+        return self._backend.to_numpy(unwrapped(array))[:count].tolist()
 
 
 def is_finite(loss: Loss) -> bool:
