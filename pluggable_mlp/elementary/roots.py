@@ -30,7 +30,7 @@ def sqrt(xp: Namespace, x: Array) -> Array:
         y = root(xp, y) * scale
     y = xp.where(usable, y, 0.0)
     y = xp.where(x == float("inf"), float("inf"), y)
-    return keep_nan(xp, x, xp.where(x > -smallest, y, float("nan")))
+    return xp.where(x > -smallest, y, float("nan"))
 
 
 def moved_towards_one(xp: Namespace, x: Array) -> tuple[Array, Array]:
