@@ -94,7 +94,8 @@ class _Calls:
                 raise Unsuitable
             operands.append(argument.native)
             return _kind_of_array(True, argument.native)
-        if self._is_of_pairs and _is_number(argument):
+        is_number = isinstance(argument, int | float) and not isinstance(argument, bool)
+        if self._is_of_pairs and is_number:
             if self._function is elementwise.divide and (operands or argument == 1.0):
                 raise Unsuitable  # it has rules of their own for these
             operands.append(float(argument))
@@ -141,10 +142,6 @@ def _compiled(
             raise Unsuitable from error
 
     return compiled(backend_at(library, floating[0].device), call, exact=True)
-
-
-def _is_number(argument: object) -> bool:
-    return isinstance(argument, int | float) and not isinstance(argument, bool)
 
 
 def _kind_of_array(is_wrapped: bool, array: Array) -> _ArrayKind:
