@@ -185,5 +185,5 @@ def test_a_file_that_may_not_be_read_is_not_missing(tmp_path):
 def test_why_else_a_file_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match="absent is missing; expected a tree"):
         read_tree(tmp_path / "absent", "a tree")
-    with pytest.raises(ValueError, match="is not a file; expected a tree"):
+    with pytest.raises(ValueError, match="cannot be read: Is a directory; expected a tree"):
         read_tree(tmp_path, "a tree")

@@ -91,7 +91,7 @@ def test_classes_have_the_weights_of_a_mapping():
         ({"activation": "relo"}, "relo"),
         (
             {"loss": "huber", "label_smoothing": 0.0},
-            "loss is 'huber', expected one for the task classification",
+            "loss for classification is 'huber', expected one of softmax_cross_entropy",
         ),
         ({"class_weight": "equal"}, "class_weight"),
     ],

@@ -59,7 +59,7 @@ def test_every_optimizer_goes_on_from_any_step(tmp_path, optimizer):
 def test_averaged_parameters_go_on_from_any_step(tmp_path, monkeypatch):
     """No option of the command line: a transform of the optimizer."""
     averaged = make_optimizer("adam", average=0.9, weight_decay=0.1, clip_norm=1.0)
-    monkeypatch.setattr(Settings, "make_optimizer", lambda self, examples, mlp: averaged)
+    monkeypatch.setattr(Settings, "make_optimizer", lambda *_: averaged)
     settings, numpy = Settings(hidden=(12,), batch_size=256, epochs=2), get_backend("numpy")
     run = Run(settings, numpy)
     for place, step, history in positions_of(run, tmp_path, every=3):
