@@ -158,5 +158,7 @@ def damaged(path: Path, what: str = "is damaged") -> Iterator[None]:
         yield
     except KeyError as error:
         raise ValueError(f"{path} {what}: it lacks {error}") from None
-    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # msgspec's are a ValueError only from 0.21 on
         raise ValueError(f"{path} {what}: {error}") from None

@@ -94,8 +94,9 @@ def _load_config(context: typer.Context, file: Path | None) -> Path | None:
     if file.suffix == ".json":
         values = read_config(file)["settings"]
     else:
+        text = read_file(file, "a TOML file of options")
         with damaged(file):
-            values = tomllib.loads(read_file(file, "a TOML file of options").decode())
+            values = tomllib.loads(text.decode())
     options = {one.opts[0].removeprefix("--"): one for one in context.command.params}
     context.default_map = {}
     for key, value in values.items():

@@ -45,7 +45,7 @@ REFUSED = [
     (["--backend", "numpy:abc"], "device is 'abc'"),
     (["--batch-size", "0"], "batch_size is '0', expected an integer of at least 1"),
     (["--block-size", "-1"], "block_size is '-1'"),
-    (["--checkpoint-minutes", "-1"], "Invalid value for '--checkpoint-minutes': "),
+    (["--checkpoint-minutes", "-1"], "Invalid value for '--checkpoint-minutes'"),
     (["--class-weight", "unfair"], "class_weight is 'unfair'"),
     (["--clip-norm", "-1"], "clip_norm is '-1', expected"),
     (["--data", "nowhere.csv"], "nowhere.csv: there is no such file"),
