@@ -277,9 +277,12 @@ def places_of(ranges: Iterable[Range], order: Places | None = None) -> Places:
 
 
 def rows_at(values: Rows, places: Places) -> Array:
-    """Return the rows at different places, in their order."""
+    """Return the rows at places of any shape, which differ unless there are several axes."""
     if isinstance(values, np.ndarray):
         return values[places]
+    if places.ndim > 1:
+        different, where = np.unique(places, return_inverse=True)
+        return rows_at(values, different)[where.reshape(places.shape)]
     order = np.argsort(places)
     at_once = rows_within(_BYTES_AT_ONCE, values.shape, values.dtype)
     result: Array = np.empty((len(places), *values.shape[1:]), values.dtype)

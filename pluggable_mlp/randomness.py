@@ -20,7 +20,7 @@ from pluggable_mlp.fields import as_seed
 
 # The purposes of words.  Numbers are never reused: old seeds must give old results.
 PURPOSES = {"parameters": 0, "shuffle": 1, "split": 2, "validation": 3, "runs": 4, "blocks": 5,
-            "quantiles": 6, "rows": 7}  # fmt: skip
+            "quantiles": 6, "rows": 7, "members": 8}  # fmt: skip
 
 Float64 = npt.NDArray[np.float64]
 
@@ -60,8 +60,15 @@ def uniform(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float
     return (upper.astype(np.float64) * 2.0**-52 + 2.0**-53).reshape(shape)
 
 
-def permutation(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.int64]:
-    """Return a permutation of 0 … count - 1, the stable order of as many random words."""
+def permutation(
+    seed: int | Sequence[int], purpose: str, step: int, count: int
+) -> npt.NDArray[np.int64]:
+    """Return a permutation of 0 … count - 1, the stable order of as many random words.
+
+    With several seeds, it is a column for each: (count, seeds).
+    """
+    if isinstance(seed, Sequence):
+        return np.stack([permutation(one, purpose, step, count) for one in seed], axis=-1)
     # Words with their places in their lowest bits are sorted in a quarter of the time, and in the
     # same order unless two words share the other bits.
     places = np.uint64(2 ** count.bit_length() - 1)
@@ -70,18 +77,6 @@ def permutation(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[n
     if np.all(ordered[1:] ^ ordered[:-1] > places):
         return (ordered & places).view(np.int64)
     return np.argsort(words(seed, purpose, step, count), kind="stable")
-
-
-def permutations(
-    seeds: Sequence[int], purpose: str, step: int, count: int, batch_size: int
-) -> npt.NDArray[np.int64]:
-    """Return the `permutation` of each seed, batch by batch: (seeds * count,).
-
-    In each batch, the places for the first seed come first, then those for the second, and so on.
-    """
-    drawn = np.stack([permutation(seed, purpose, step, count) for seed in seeds])
-    starts = range(0, count, batch_size)
-    return np.concatenate([drawn[:, start : start + batch_size].reshape(-1) for start in starts])
 
 
 def choices(

@@ -219,7 +219,7 @@ class BackendRun:
         self.name, self.steps = name, steps
         self.backend: Backend = steps.backend
         assert isinstance(steps.seed, int)  # of one network
-        order = order_of_processes(steps.seed, steps.xp)
+        order = order_of_processes(steps.seed, steps.xp, members=steps.mlp.own_batches)
         self._epochs = order(
             examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size
         )

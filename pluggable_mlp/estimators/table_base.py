@@ -38,6 +38,7 @@ from pluggable_mlp.estimators.validation import check_sample_weight, check_targe
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.registry import make
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
@@ -131,7 +132,8 @@ class BaseTable(FilesMixin, ABC):
         if isinstance(values.get("class_weight"), Mapping):
             values["class_weight"] = None
         if self.n_members is not None:
-            values["recipe"] = f"{self.recipe}:members={self.n_members}"
+            colon = "," if ":" in self.recipe else ":"
+            values["recipe"] = f"{self.recipe}{colon}members={self.n_members}"
         values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
         return Settings(**values)
 
@@ -280,7 +282,7 @@ class BaseTable(FilesMixin, ABC):
             backend=self._place(),
             arithmetic=self.arithmetic,
             dtype=self.dtype,
-            batch_size=RECIPES[self.recipe].rows_at_once,
+            batch_size=make(RECIPES, self.recipe, "recipe").rows_at_once,
         )
         return np.concatenate([*answers])
 

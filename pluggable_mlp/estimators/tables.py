@@ -22,7 +22,7 @@ from pluggable_mlp.estimators.parameters import RandomState, with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import check_targets, weights_by_index
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES
+from pluggable_mlp.training.recipes import DEFAULT
 
 
 @with_parameters
@@ -33,7 +33,7 @@ class TableParameters(BaseEstimator):
     recipe's value.
     """
 
-    recipe: Annotated[str, StrOptions(set(RECIPES) - {NONE})] = DEFAULT
+    recipe: Annotated[str, str] = DEFAULT
     _: KW_ONLY
     hidden: int | Sequence[int] | None = None
     activation: str | None = None
@@ -73,7 +73,8 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     ----------
     recipe : {"realmlp-td-s", "realmlp-td", "tabm-mini", "tabm"}, default "realmlp-td-s"
         Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified or whole;
-        or Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).
+        or Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).  As an option of `train`, with
+        parameters after a colon: "tabm:own_batches=true".
     hidden : int or sequence of int, optional
         The widths of the hidden layers; by default the recipe's.  This and the parameters down to
         `class_weight` are options of `pluggable-mlp train`; see its `--help`.

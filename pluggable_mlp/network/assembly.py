@@ -19,7 +19,7 @@ from pluggable_mlp.network.layers import (
     Noise,
     as_dropout_rate,
 )
-from pluggable_mlp.network.member_layers import Repeated
+from pluggable_mlp.network.member_layers import MemberRows, Repeated
 from pluggable_mlp.network.members import Networks, TabMMini
 from pluggable_mlp.network.normalization import as_normalization
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
@@ -51,6 +51,8 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     layers: list[Layer] = [noise] if noise.deviation > 0.0 else []
     if rate > 0.0:
         layers.append(Dropout(rate, stream=2**32 - 1))
+    if isinstance(mlp.ensemble, TabMMini) and mlp.own_batches:
+        layers.append(MemberRows(mlp.own_batches))
     widths: tuple[int, ...] = (1,) * mlp.sizes[0]
     embedded = 0
     if mlp.embedding is not None:

@@ -63,7 +63,7 @@ def check_parameters(
     if first.dtype not in (xp.float32, xp.float64):
         raise ValueError(f"parameters are {first.dtype}, expected float32 or float64")
     networks = tuple(first.shape[: -len(expected[0][key])])
-    if networks and isinstance(mlp.ensemble, Networks):
+    if networks and (mlp.own_batches or isinstance(mlp.ensemble, Networks)):
         raise ValueError(f"parameters have axes {networks}, expected none beside {mlp.ensemble!r}")
     for (name, array), shape in zip(named.items(), core_shapes, strict=True):
         if array.shape[-len(shape) :] != shape:

@@ -3,7 +3,8 @@
 Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025); Wen, Tran, Ba, "BatchEnsemble" (ICLR 2020).
 How a network consists of them is in `members.py`.
 
-Shapes: k members; x is (…, batch, features) before the first of these layers.  After it the
+Shapes: k members; x is (…, batch, features) before the first of these layers, or (k, batch,
+features) if each has a batch of its own.  After it the
 members are rows: (…, batch k, features), where row i k + m is example i of member m.  So a layer
 that all members share, dense or not, is the same as for a single network: one product of matrices,
 whose gradient sums over examples and members.  The last layer returns (…, k, batch, outputs).
@@ -88,6 +89,30 @@ class MemberScaling(_OfMembers):
 
 
 @dataclass(frozen=True)
+class MemberRows(Layer):
+    """In training, the batches of members as rows: (batch k, features) for (k, batch, features).
+
+    If there is one batch, (batch, features), each member has it.
+    """
+
+    members: int
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return the rows; backward returns dx (k, batch, features)."""
+        if rng is None:
+            return x, lambda dy, **_: (dy, {})
+        if x.ndim < 3:
+            x = xp.broadcast_to(x, (self.members, *x.shape))
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            if not with_dx:
+                return None, {}
+            return special.exchanged(xp, _reshaped(xp, dy, -1, self.members, x.shape[-1])), {}
+
+        return _flat(xp, special.exchanged(xp, x)), backward
+
+
+@dataclass(frozen=True)
 class FirstMemberScaling(_OfMembers):
     """The factors r (k, features) of the first layer, which make the members differ.
 
@@ -99,10 +124,13 @@ class FirstMemberScaling(_OfMembers):
     widths : tuple of int
         The widths of the blocks of features that start with a common number per member; their sum
         is the number of features.
+    own_batches : bool, default False
+        Whether x of training is that of `MemberRows`.
     """
 
     distribution: str
     widths: tuple[int, ...]
+    own_batches: bool = False
 
     def initial(self, draw: Draw) -> Arrays:
         """Return a number for each member and block, repeated for the features of the block."""
@@ -118,6 +146,8 @@ class FirstMemberScaling(_OfMembers):
 
         dx is the sum of dy_m r_m over the members, dr_m that of dy_m x over the batch.
         """
+        if self.own_batches and rng is not None:
+            return MemberScaling(self.members, self.features).forward(xp, parameters, x, rng)
         r = xp.expand_dims(parameters["r"], axis=-3)
         x = xp.expand_dims(x, axis=-2)
 

@@ -13,7 +13,7 @@ from itertools import islice
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Component, PositiveCount, convert
+from pluggable_mlp.fields import Component, Flag, PositiveCount, convert
 from pluggable_mlp.network import member_layers
 from pluggable_mlp.network.layers import Dense, Layer
 from pluggable_mlp.network.loss import Loss, TargetKind
@@ -32,6 +32,8 @@ class Networks(Component):
     Parameters
     ----------
     members : int, default 8
+    own_batches : bool, default False
+        Whether `train` draws an order of the examples for each network.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class Networks(Component):
     """
 
     members: PositiveCount = 8
+    own_batches: Flag = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class TabMMini(Component):
     blocks : tuple of int, optional
         Numbers of consecutive inputs that start with a common factor, such as the one-hot columns
         of one feature; by default each input is a block.
+    own_batches : bool, default False
+        Whether `train` draws an order of the examples for each member, as for the authors' best
+        results.
 
     Raises
     ------
@@ -89,6 +95,7 @@ class TabMMini(Component):
     members: PositiveCount = 32
     scaling: str = "signs"
     blocks: tuple[int, ...] | None = None
+    own_batches: Flag = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -142,7 +149,9 @@ class TabMMini(Component):
             )
         remaining = iter(widths)
         of_blocks = tuple(sum(islice(remaining, size)) for size in blocks)
-        return member_layers.FirstMemberScaling(self.members, sum(widths), self.scaling, of_blocks)
+        return member_layers.FirstMemberScaling(
+            self.members, sum(widths), self.scaling, of_blocks, self.own_batches
+        )
 
     def _hidden(self, dense: Dense) -> list[Layer]:
         """Return the layers that replace a hidden dense one."""
@@ -160,6 +169,7 @@ class TabM(TabMMini):
     members : int, default 32
     scaling : {"signs", "normal"}, default "signs"
     blocks : tuple of int, optional
+    own_batches : bool, default False
         As in `TabMMini`.
 
     See Also
@@ -200,7 +210,7 @@ def loss_of_members(
     loss : Loss
     z : array (…, k, batch, outputs)
     targets, sample_weight : array
-        As the loss takes them: without an axis of members.
+        As the loss takes them: without an axis of members, unless these have their own batches.
     """
     if z.ndim > 3:  # networks may have examples of their own
         are_indices = loss.targets == "classes" and not xp.isdtype(targets.dtype, "real floating")

@@ -39,6 +39,12 @@ class LayeredNetwork:
     ensemble: TabMMini | Networks | None = None
     output_range: tuple[float, float] | None = None
 
+    @property
+    def own_batches(self) -> int:
+        """The number of members with batches of their own; 0 if all have the same."""
+        ensemble = self.ensemble
+        return ensemble.members if ensemble is not None and ensemble.own_batches else 0
+
     @cached_property
     def shapes(self) -> tuple[Shapes, ...]:
         """The shapes of the arrays in each dict of the parameters, by name."""

@@ -216,7 +216,9 @@ class Run:
         for progress in training_progress(
             steps,
             self._train,
-            order=order_of_processes(settings.seed, steps.xp, settings.micro_batch),
+            order=order_of_processes(
+                settings.seed, steps.xp, settings.micro_batch, self.mlp.own_batches
+            ),
             epochs=settings.epochs,
             start=self.position,
             every=self.record_every or None,

@@ -46,8 +46,8 @@ class Examples:
         Of that dtype.
     order : array of int64 (examples,) or None
         The indices of the examples as they are visited, on the device; None: as they come.  Or
-        (networks * examples,) for several networks with orders of their own: for each batch the
-        indices of the first network, of the second, and so on.
+        (examples, networks) for several networks, or members, with orders of their own, so that
+        batches have a leading axis of these.  Examples that come in such orders have it second.
     """
 
     inputs: Array
@@ -98,15 +98,17 @@ class Examples:
         """Return the rows of a batch as they are, with integers."""
         arrays = self.inputs, self.targets, self.sample_weight
         if self.order is not None:
-            networks = self.order.shape[0] // len(self)
-            places = rows_from(xp, self.order, start * networks, size * networks)
-            rows = map_nested(lambda x: take(xp, x, places), arrays)
-            if networks > 1:  # (networks * batch, …)
-                rows = map_nested(lambda x: xp.reshape(x, (networks, -1, *x.shape[1:])), rows)
+            places = rows_from(xp, self.order, start, size)
+            flat = places if places.ndim == 1 else xp.reshape(places.T, (-1,))
+            rows = map_nested(lambda x: take(xp, x, flat), arrays)
+            if places.ndim > 1:  # (networks * batch, …)
+                rows = map_nested(lambda x: xp.reshape(x, (-1, size, *x.shape[1:])), rows)
         elif size == len(self):  # a compiler would copy the whole data set
             rows = arrays
         else:
             rows = map_nested(lambda x: rows_from(xp, x, start, size), arrays)
+        if self.order is None and self.inputs.ndim > 2:
+            rows = map_nested(lambda x: xp.permute_dims(x, (1, 0, *range(2, x.ndim))), rows)
         batch: Batch = rows
         return batch
 

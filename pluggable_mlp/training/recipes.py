@@ -10,7 +10,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from pluggable_mlp.fields import Component, PositiveCount
+from pluggable_mlp.fields import Component, Flag, PositiveCount
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.factors import DecayFactors, RateFactors
 from pluggable_mlp.training.optimizer import GradientDescent
@@ -183,9 +183,12 @@ class RealMLP(TableRecipe):
     ----------
     members : int, default 1
         So many networks are trained together, and their predictions averaged.
+    own_batches : bool, default False
+        Whether each has an order of the examples of its own.
     """
 
     members: PositiveCount = 1
+    own_batches: Flag = False
     scaling: ClassVar[str | None] = "smooth_clip"
     pairs: ClassVar[Pairs | None] = "sign"
     last_best: ClassVar[bool] = True
@@ -224,7 +227,7 @@ class RealMLP(TableRecipe):
     def _networks(self) -> "Networks | None":
         from pluggable_mlp.network.members import Networks
 
-        return Networks(self.members) if self.members > 1 else None
+        return Networks(self.members, self.own_batches) if self.members > 1 else None
 
 
 class RealMLPWhole(RealMLP):
@@ -298,9 +301,12 @@ class TabMMiniRecipe(TableRecipe):
     Parameters
     ----------
     members : int, default 32
+    own_batches : bool, default False
+        As in `TabMMini`.
     """
 
     members: PositiveCount = 32
+    own_batches: Flag = False
     ensemble: ClassVar[str] = "TabMMini"
     scaling: ClassVar[str | None] = "quantile"
     bins: ClassVar[int] = 48
@@ -331,7 +337,7 @@ class TabMMiniRecipe(TableRecipe):
         return {
             "initializer": "inverse_sqrt_uniform",
             "embedding": PiecewiseLinear(form.edges) if form.edges else None,
-            "ensemble": kind(self.members, scaling=scaling, blocks=form.blocks),
+            "ensemble": kind(self.members, scaling, form.blocks, self.own_batches),
         }
 
 

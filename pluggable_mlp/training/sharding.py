@@ -24,9 +24,10 @@ from pluggable_mlp.distributed.communicators import Communicator, check_moves
 from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
 from pluggable_mlp.namespaces.sharded.array import Layout
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
+from pluggable_mlp.randomness import words
 from pluggable_mlp.training import streaming
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, Streamed
-from pluggable_mlp.training.streaming import Order
+from pluggable_mlp.training.streaming import Order, Seeds
 
 _ROWS = ("inputs", "targets", "sample_weight")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "verbose")
@@ -44,15 +45,23 @@ def check_count(name: str, count: int, communicator: Communicator) -> None:
         )
 
 
-def order_of_processes(seed: int | None, xp: Namespace, micro_batch: int | None = None) -> Order:
-    """Return `seeded_order`; each of several processes has its part of every micro-batch."""
+def order_of_processes(
+    seed: int | None, xp: Namespace, micro_batch: int | None = None, members: int = 0
+) -> Order:
+    """Return `seeded_order`; each of several processes has its part of every micro-batch.
+
+    With a number of members, each of them has an order of its own.
+    """
+    seeds: Seeds = seed
+    if members and seed is not None:
+        seeds = words(seed, "members", 0, members).tolist()
     if not isinstance(xp, ShardedNamespace):
-        return streaming.seeded_order(seed)
-    return partial(_blocks_of_epochs, seed, xp, micro_batch)
+        return streaming.seeded_order(seeds)
+    return partial(_blocks_of_epochs, seeds, xp, micro_batch)
 
 
 def _blocks_of_epochs(
-    seed: int | None,
+    seed: Seeds,
     xp: ShardedNamespace,
     micro_batch: int | None,
     examples: AnyExamples,

@@ -169,7 +169,10 @@ def differentiate(
         )
     if scale is not None:
         gradients = map_arrays(iadd, gradients, parameters)  # made here: quicker than new memory
-    return loss, total_weight(xp, batch[2]), buffers, gradients
+    weight = total_weight(xp, batch[2])
+    if weight is not None and batch[0].ndim > 2 and model.mlp.own_batches:
+        weight = xp.mean(weight, axis=-1)
+    return loss, weight, buffers, gradients
 
 
 def _in_micro_batches(

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Thread
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import PositiveCount, convert
 from pluggable_mlp.lazy import Places, Range, places_of, rows_within
-from pluggable_mlp.randomness import permutation, permutations
+from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
 _BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once
@@ -29,6 +29,9 @@ _RUNS_PER_BLOCK = 32
 
 _FEW = 2**13
 """Examples on the device; drawing their order takes hardly longer than starting a thread."""
+
+Seeds: TypeAlias = int | Sequence[int] | None
+"""Of the order of examples: one, or one for each network or member, or None for no shuffle."""
 
 Place = TypeVar("Place")
 Block = TypeVar("Block")
@@ -97,16 +100,16 @@ class Order(Protocol):
         """
 
 
-def seeded_order(seed: int | Sequence[int] | None) -> Order:
+def seeded_order(seed: Seeds) -> Order:
     """Return the order drawn from a seed in each epoch; with None, examples come in sequence.
 
-    With several seeds, one per network, each network has its own order of examples on the device.
+    With several seeds, each network or member has its own order of the examples in a block.
     """
     return partial(_blocks_of_epochs, seed)
 
 
 def _blocks_of_epochs(
-    seed: int | Sequence[int] | None,
+    seed: Seeds,
     examples: AnyExamples,
     first: tuple[int, int],
     epochs: int | None,
@@ -121,8 +124,6 @@ def _blocks_of_epochs(
 
     def read(place: tuple[int, int]) -> tuple[Array, Array]:
         epoch, block = place
-        if isinstance(seed, Sequence):
-            return None, permutations(seed, "shuffle", epoch, count, batch_size)
         drawn = _shuffle(count, size, block, seed, epoch)
         if isinstance(examples, Examples):
             return None, drawn
@@ -150,15 +151,18 @@ def places_in_order(
             yield epoch, block
 
 
-def rows_of_block(count: int, size: int, block: int, seed: int | None, epoch: int) -> Places:
-    """Return the places (rows,) of a block's examples, in the order of their visits."""
+def rows_of_block(count: int, size: int, block: int, seed: Seeds, epoch: int) -> Places:
+    """Return the places of a block's examples, in the order of their visits: see `_shuffle`."""
     whole = size == count
     ranges = [(0, count)] if whole else _ranges(count, size, block, seed, epoch)
     return places_of(ranges, _shuffle(count, size, block, seed, epoch))
 
 
-def _shuffle(count: int, size: int, block: int, seed: int | None, epoch: int) -> Places | None:
-    """Return the order (rows,) of the examples within a block; None if it is not shuffled."""
+def _shuffle(count: int, size: int, block: int, seed: Seeds, epoch: int) -> Places | None:
+    """Return the order of the examples within a block; None if it is not shuffled.
+
+    It is (rows,), or (rows, seeds) with several seeds.
+    """
     if seed is None:
         return None
     if size == count:
@@ -167,12 +171,13 @@ def _shuffle(count: int, size: int, block: int, seed: int | None, epoch: int) ->
     return permutation(seed, "blocks", epoch * blocks + block, rows)
 
 
-def _ranges(count: int, size: int, block: int, seed: int | None, epoch: int) -> Iterator[Range]:
-    """Yield the ranges of rows that make a block, in the order of the epoch."""
+def _ranges(count: int, size: int, block: int, seed: Seeds, epoch: int) -> Iterator[Range]:
+    """Yield the ranges of rows that make a block, in the order of the epoch, by the first seed."""
     begin, end = block * size, min(block * size + size, count)
     if seed is None:
         yield begin, end
         return
+    seed = seed[0] if isinstance(seed, Sequence) else seed
     length = -(-size // _RUNS_PER_BLOCK)
     starts = range(0, count, length)
     runs = [starts[place] for place in permutation(seed, "runs", epoch, len(starts)).tolist()]

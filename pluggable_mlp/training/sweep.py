@@ -215,7 +215,7 @@ def _checked(name: str, values: Mapping[str, Any], mlp: MLP, optimizer: AnyOptim
     elif optimizer.follows_losses:
         refused = f"{name} has learning_rate={values['learning_rate']!r}, which follows the losses"
         expected = "numbers and schedules of t"
-    elif isinstance(mlp.ensemble, Networks):
+    elif mlp.own_batches or isinstance(mlp.ensemble, Networks):
         refused, expected = f"{name}: mlp has ensemble {mlp.ensemble!r}", "single networks or TabM"
     elif callable(mlp.dropout):
         refused, expected = f"{name}: mlp has dropout {mlp.dropout!r}", "dropout that is a number"

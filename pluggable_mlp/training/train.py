@@ -198,7 +198,9 @@ def train(
         micro_batch=micro_batch,
         communicator=communicator,
     )
-    order = sharding.order_of_processes(seed if shuffle else None, steps.xp, micro_batch)
+    order = sharding.order_of_processes(
+        seed if shuffle else None, steps.xp, micro_batch, mlp.own_batches
+    )
     run = training_progress(steps, examples, order=order, epochs=epochs)
     return _trained(epochs_of(run), parameters, callbacks, communicator)
 
@@ -223,9 +225,15 @@ def first_steps(
     Raises
     ------
     ValueError
-        As for `check_optimizer`; or if there are fewer examples than processes.
+        As for `check_optimizer`; or if there are fewer examples than processes, or micro-batches
+        for members with batches of their own.
     """
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
+    if micro_batch is not None and mlp.own_batches:
+        raise ValueError(
+            f"micro_batch is {micro_batch}, expected None: members have batches of their own; take "
+            "a smaller batch_size"
+        )
     xp = namespace_of(arithmetic, backend)
     if communicator is not None:
         sharding.check_count("inputs", len(examples), communicator)

@@ -117,7 +117,7 @@ CASES = {
         "epochs": 1,
     },
     "members with an embedding": {
-        "mlp": {"ensemble": TabM(2), "embedding": PiecewiseLinear(EDGES)},
+        "mlp": {"ensemble": TabM(2, own_batches=True), "embedding": PiecewiseLinear(EDGES)},
         "batch_size": 25,
         "epochs": 1,
     },

@@ -13,24 +13,28 @@ pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 X = pl.DataFrame(COLUMNS)
 CITIES = X.with_columns(pl.Series("town", [f"t{row % 11}" for row in range(len(X))]))
 RECIPES = "realmlp-td-s", "realmlp-td"
+MEMBERS = [
+    "realmlp-td:members=3",
+    *(f"{name}:members=3,own_batches=true" for name in ("realmlp-td-s", "tabm", "tabm-mini")),
+]
 QUICK = {"hidden": (8, 8), "batch_size": 16, "arithmetic": "reproducible"}
 
 
 def sha256(recipe, backend, communicator=None):
-    """The parameters of three networks, with an embedding of categories."""
-    settings = Settings(recipe=f"{recipe}:members=3", epochs=2, **QUICK)
+    """The parameters of three networks, with an embedding of categories, or members."""
+    settings = Settings(recipe=recipe, epochs=2, **QUICK)
     data = load_dataset(CITIES.with_columns(pl.Series("y", LABELS)), recipe=settings.recipe)
     run = Run(settings, backend, data, communicator)
-    assert all(array.shape[0] == 3 for layer in run.parameters for array in layer.values())
+    assert all(array.shape[0] == 3 for array in run.parameters[-1].values())
     return [*run.train()] and run.history[-1]["parameters_sha256"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", MEMBERS)
 def test_networks_have_the_same_bits_on_all_libraries(recipe, backend):
     assert sha256(recipe, backend) == sha256(recipe, get_backend("numpy"))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", MEMBERS)
 def test_networks_have_the_same_bits_on_three_processes(recipe):
     host = get_backend("numpy")
     expected = sha256(recipe, host)

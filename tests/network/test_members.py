@@ -1,6 +1,7 @@
 """Members: against the package tabm over 50 steps, averages by hand, masks, stacks, errors."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from pluggable_mlp import (
     MLP,
     AdamW,
+    PiecewiseLinear,
     Rng,
     TabM,
     TabMMini,
     first_state,
     get_backend,
+    train,
     training_step,
 )
 from tests.published import recorded, summary
@@ -217,6 +220,29 @@ def test_networks_along_leading_axes(kind, loss):
                 assert np.allclose(layer[name][index], array, rtol=1e-11, atol=1e-14)
         found = mlp.logits(stacked, x)[index]
         assert np.allclose(found, mlp.logits(own, x[index]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ENSEMBLES)
+def test_members_with_batches_of_their_own(kind):
+    """The mean of their losses, and its gradient: the sum of what each adds by its own batch."""
+    shared = network(kind, embedding=PiecewiseLinear([[-1.0, 0.0, 1.0]] * 2, size=3))
+    mlp = replace(shared, ensemble=replace(shared.ensemble, own_batches=True))
+    parameters = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
+    x, targets = (part.reshape(MEMBERS, 16, *part.shape[1:]) for part in data(mlp.loss))
+    expected, losses = [], []
+    for m in range(MEMBERS):
+        z, backward = shared.forward(NUMPY.xp, parameters, x[m])
+        loss, dz = shared.objective(NUMPY.xp, z[m], targets[m])
+        losses.append(loss)
+        expected.append(backward((np.arange(MEMBERS) == m)[:, None, None] * dz / MEMBERS))
+    loss, gradients = mlp.loss_and_gradients(parameters, x, targets, rng=Rng(seed=0, t=0))
+    assert loss == pytest.approx(np.mean(losses), rel=1e-12)
+    for layer, *of_members in zip(gradients, *expected, strict=True):
+        for name, array in layer.items():
+            total = sum(arrays[name] for arrays in of_members)
+            np.testing.assert_allclose(array, total, rtol=1e-9, atol=1e-14, err_msg=name)
+    with pytest.raises(ValueError, match="micro_batch is 8, expected None: members have batches"):
+        train(mlp, x[0], targets[0], backend=NUMPY, micro_batch=8)
 
 
 def test_members_of_tabm_begin_with_the_same_random_biases():

@@ -94,7 +94,7 @@ NETWORKS = {
     "periodic": periodic,
     "tabm-mini": partial(
         tabm,
-        TabMMini(4, scaling="normal", blocks=(1, 3, 1)),
+        TabMMini(4, scaling="normal", blocks=(1, 3, 1), own_batches=True),
         PiecewiseLinear([[-1.0, 0.0, 0.5, 1.0], [-1.0, 1.0]], size=3),
     ),
     "tabm": partial(tabm, TabM(4)),
