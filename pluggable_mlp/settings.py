@@ -72,10 +72,10 @@ class Settings(Options):
 
     def check_components(self) -> None:
         """Raise ValueError if a component or its parameter does not fit, before data are read."""
-        facts = Facts(self._task() or "classification", True, False, self.epochs)
+        facts = Facts(self._task() or "classification", True, False, self.epochs, rows=1)
         example = self.completed(facts)
         example._components()
-        example.make_optimizer(1_000_000 * self.batch_size)
+        example.make_optimizer(1_000_000 * example.batch_size)
 
     def completed(self, facts: Facts, **known: object) -> "Settings":
         """Fill in the recipe's values for settings that were not given.
@@ -189,10 +189,10 @@ class Settings(Options):
             )
         block_size = self.block_size
         if block_size is None:  # that of data in files
-            block_size = dataset.block_size and max(dataset.block_size, self.batch_size)
+            block_size = dataset.block_size and max(dataset.block_size, self.batch_size or 1024)
         validates, has_edges = self.validates(dataset), bool(preparation.edges)
         return self.completed(
-            Facts(dataset.task, has_edges, validates, self.epochs),
+            Facts(dataset.task, has_edges, validates, self.epochs, len(dataset.train.targets)),
             task=dataset.task,
             target=",".join(names) if names else self.target,
             scaling=preparation.scaling_kind,
@@ -220,7 +220,7 @@ class Settings(Options):
         ValueError
             If a block is less than a batch.
         """
-        if not self.block_size:
+        if not self.block_size or self.batch_size is None:  # it depends on the data
             return None
         from pluggable_mlp.training.streaming import in_whole_batches  # with much else
 

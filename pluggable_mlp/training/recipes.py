@@ -65,12 +65,15 @@ class Facts(NamedTuple):
         Whether there is a validation part.
     epochs : int or None
         How many the settings ask for.
+    rows : int or None
+        Those of the training part.
     """
 
     task: str | None = None
     has_edges: bool | None = None
     validates: bool | None = None
     epochs: int | None = None
+    rows: int | None = None
 
 
 class Recipe(Component):
@@ -185,10 +188,14 @@ class RealMLP(TableRecipe):
         So many networks are trained together, and their predictions averaged.
     own_batches : bool, default False
         Whether each has an order of the examples of its own.
+    batch_by_rows : bool, default False
+        Whether batches are of 64, 128, 256, 512 or 1024 rows: of up to 1,024, 8,192, 30,000,
+        100,000 or more, as pytabkit's "auto".
     """
 
     members: PositiveCount = 1
     own_batches: Flag = False
+    batch_by_rows: Flag = False
     scaling: ClassVar[str | None] = "smooth_clip"
     pairs: ClassVar[Pairs | None] = "sign"
     last_best: ClassVar[bool] = True
@@ -208,7 +215,7 @@ class RealMLP(TableRecipe):
             "optimizer": "adam:beta2=0.95",
             "learning_rate": (0.07 if is_regression else 0.04) if by_task else None,
             "schedule": "log_cosine",
-            "batch_size": 256,
+            "batch_size": self._batch_size(facts.rows) if self.batch_by_rows else 256,
             "epochs": 256,
             # With 64 of 256 no set's score fell; more epochs have longer cycles of the rate.
             "early_stopping": max(64, (facts.epochs or 0) // 4) if facts.validates else None,
@@ -223,6 +230,10 @@ class RealMLP(TableRecipe):
             "input_scaling": True,
             "ensemble": self._networks(),
         }
+
+    def _batch_size(self, rows: int | None) -> int | None:
+        larger = (1024, 8192, 30_000, 100_000)
+        return None if rows is None else 64 << sum(rows > count for count in larger)
 
     def _networks(self) -> "Networks | None":
         from pluggable_mlp.network.members import Networks

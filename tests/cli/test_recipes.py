@@ -195,6 +195,17 @@ def test_the_default_stops_after_64_epochs_without_a_better_one(command, noise):
     assert [of["early_stopping"] for of in values] == [64, 64, 250, None]
 
 
+def test_batches_by_rows_are_those_of_pytabkit(command, noise):
+    recipe = "realmlp-td-s:batch_by_rows=true"
+    values = [
+        RealMLP(batch_by_rows=True).values(Facts(rows=rows))["batch_size"]
+        for rows in (1024, 1025, 8192, 8193, 30_000, 30_001, 100_000, 100_001)
+    ]
+    assert values == [64, 128, 128, 256, 256, 512, 512, 1024]
+    said = done(command, *noise[:3], "--recipe", recipe, "--epochs", 1).out
+    assert "batch_size 64, epochs 1" in said
+
+
 def test_none_switches_off_what_a_recipe_has(command, tmp_path, table):
     """As values that do nothing: a norm that no gradient reaches, a constant rate, no end."""
     given = ("--data", table("numbers"), "--recipe", "tabm:members=1", "--hidden", 64)
