@@ -62,7 +62,7 @@ class BaseTable(FilesMixin, ABC):
     certificate_: dict[str, Any]
 
     _saved = ("n_features_in_", "feature_names_in_", "n_iter_", "best_iteration_", "loss_curve_",
-              "validation_errors_", "classes_", "preparation_")  # fmt: skip
+              "validation_errors_", "classes_", "preparation_", "temperature_")  # fmt: skip
     _task: ClassVar[Task]
 
     @fits

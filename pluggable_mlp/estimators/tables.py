@@ -3,8 +3,10 @@
 Their common code is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
+from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar
 
@@ -16,12 +18,14 @@ from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.data.values import Task
 from pluggable_mlp.estimators.parameters import RandomState, with_parameters
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import check_targets, weights_by_index
 from pluggable_mlp.lazy import on_host
+from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.recipes import DEFAULT
 
 
@@ -101,6 +105,9 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         Stop after this many epochs without improvement.
     scaling : str, optional
         How numbers are scaled: "standard", "quantile", ….
+    calibrate : bool, default False
+        Divide the outputs of the network, or of each member, by the temperature, from 1/4 to 4,
+        with the least log loss of the validation part.
     label_smoothing : float, optional
     class_weight : "balanced" or mapping of labels to floats, optional
         The weight of each class in training.
@@ -139,6 +146,8 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         Those of the best epoch, on the backend.
     best_iteration_, n_iter_ : int
         The best epoch, and the number of epochs.
+    temperature_ : float
+        That of `calibrate`, else 1.
     loss_curve_, validation_errors_ : list of float
         The training loss, and the metric of the validation part, 1 minus it for accuracy and
         roc_auc, after each epoch.
@@ -165,6 +174,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     """
 
     _: KW_ONLY
+    calibrate: Annotated[bool, "boolean"] = False
     label_smoothing: float | None = None
     class_weight: Annotated[
         Mapping[Any, float] | str | None, StrOptions({"balanced"}), dict, None
@@ -195,6 +205,18 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         X : data frame or array (n, columns)
         """
         return self._outputs(X, "predict_proba")
+
+    def _train(self, run: Run) -> None:
+        """See `BaseTable`; then calibrate, if asked."""
+        if self.calibrate and not run.settings.validates(run.dataset):
+            raise ValueError(
+                "calibrate is True, expected a validation part: validation_fraction above 0, or "
+                "eval_set"
+            )
+        super()._train(run)
+        self.temperature_ = 1.0
+        if self.calibrate:
+            run.parameters, self.temperature_ = _calibrated(run)
 
     def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
         """See `BaseTable`; "balanced" is a setting."""
@@ -280,3 +302,28 @@ feature_names_in_
 
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         return column_or_1d(check_targets(self, frame, y, numeric=True), dtype=np.float64)
+
+
+def _calibrated(run: Run) -> tuple[LibraryArrays, float]:
+    """Return the parameters with the last layer divided by the best temperature, and this.
+
+    Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks" (ICML 2017).  The log
+    loss has one minimum: of steps from 1 by a factor, the best is kept, and the factor's root is
+    next, so that all from 1/4 to 4 are in reach.
+    """
+    *hidden, last = run.parameters
+    xp = namespace_of(run.settings.arithmetic, run.backend)
+
+    def divided(temperature: float) -> LibraryArrays:
+        factor = 1.0 / temperature
+        return [*hidden, {name: unwrapped(xp.asarray(last[name]) * factor) for name in last}]
+
+    @cache
+    def log_loss(temperature: float) -> float:
+        return run.validated(divided(temperature), metric="log_loss")["log_loss"]
+
+    temperature, factor = 1.0, 2.0
+    while factor > 1.001:
+        near = temperature, temperature * factor, temperature / factor
+        temperature, factor = min(near, key=log_loss), math.sqrt(factor)
+    return divided(temperature), temperature

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pluggable_mlp import __version__
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.files import json_sha256
-from pluggable_mlp.hashing import tensor_names
+from pluggable_mlp.hashing import parameters_sha256, tensor_names
 
 if TYPE_CHECKING:
     from pluggable_mlp.runs.run import Run
@@ -40,7 +40,7 @@ def certificate_of(run: "Run", settings: dict[str, Any]) -> dict[str, Any]:
             "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
             "kept_epoch": run.kept_epoch,
             "test_loss": measured["loss"].hex() if measured else None,
-            "final_parameters_sha256": run.history[run.kept_epoch - 1]["parameters_sha256"],
+            "final_parameters_sha256": parameters_sha256(run.parameters, run.backend),
             "record_every": run.record_every,
             "tensors": tensor_names(run.parameters),
             "records": _records_of_whole_epochs(run),

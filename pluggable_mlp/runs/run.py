@@ -235,16 +235,8 @@ class Run:
 
     def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
-        validated: dict[str, float] = {}
-        if self._validation is not None:
-            validated = self._measured(
-                evaluate,
-                epoch.parameters,
-                self._validation,
-                communicator=self._communicator,
-                batch_size=self._recipe.rows_at_once,
-            )
-            progress.followed = validated["loss"]
+        validated = self.validated(epoch.parameters)
+        progress.followed = validated.get("loss", progress.followed)
         line: dict[str, Any] = {
             "epoch": epoch.epoch,
             "train_loss": epoch.train_loss,
@@ -257,6 +249,20 @@ class Run:
         if self._is_kept(line):
             self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
         self.position = progress.position()
+
+    def validated(self, parameters: Parameters, **metric: str) -> dict[str, float]:
+        """Return the measures of the validation part, by default with the settings' metric."""
+        if self._validation is None:
+            return {}
+        measured: dict[str, float] = self._measured(
+            evaluate,
+            parameters,
+            self._validation,
+            communicator=self._communicator,
+            batch_size=self._recipe.rows_at_once,
+            **metric,
+        )
+        return measured
 
     def _record(self, steps: Steps) -> None:
         """Record the hashes of the parameters and buffers."""
@@ -301,8 +307,7 @@ class Run:
             backend=self.backend,
             arithmetic=self.settings.arithmetic,
             units=self.preparation.target_units,
-            metric=self.settings.metric,
-            **how,
+            **{"metric": self.settings.metric, **how},
         )
 
     @cached_property

@@ -75,15 +75,44 @@ def test_reproducible_metrics_have_the_same_bits(metric, recipe):
     y = PRICES if metric == "absolute_error" else THREE
     kind = TableRegressor if metric == "absolute_error" else TableClassifier
     parameters = QUICK | {"max_iter": 3, "n_members": 2, "arithmetic": "reproducible"}
+    parameters |= {"calibrate": True} if kind is TableClassifier else {}
     models = [
         kind(recipe, metric=metric, backend=backend, **parameters).fit(X, y)
         for backend in ("numpy", "torch", "array_api_strict")
     ]
     assert models[0].validation_errors_ == models[1].validation_errors_
     assert models[0].validation_errors_ == models[2].validation_errors_
+    assert len({getattr(model, "temperature_", 2.0) for model in models} - {1.0}) == 1
     hashes = {model.certificate_["final_parameters_sha256"] for model in models}
     assert len(hashes) == 1
+    epochs = {epoch["parameters_sha256"] for epoch in models[0].certificate_["epochs"]}
+    assert hashes.isdisjoint(epochs) == (kind is TableClassifier)
     assert models[0].certificate_["settings"]["metric"] == metric
+
+
+def test_calibrate_divides_by_the_temperature_of_the_least_log_loss(tmp_path):
+    optimize, special = (pytest.importorskip(f"scipy.{name}") for name in ("optimize", "special"))
+    x, y = pytest.importorskip("sklearn.datasets").load_breast_cancer(return_X_y=True)
+    held, rest = x[::3], np.arange(len(x)) % 3 > 0
+    plain, model = (TableClassifier(calibrate=of, dtype="float64", **QUICK) for of in (False, True))
+    for one in (plain, model):
+        one.fit(x[rest], y[rest], eval_set=(held, y[::3]))
+    logits = np.log(plain.predict_proba(x))
+    best = optimize.minimize_scalar(
+        lambda t: metrics.log_loss(y[::3], special.softmax(logits[::3] / t, axis=1)),
+        bounds=(0.25, 4.0), method="bounded",
+    ).x  # fmt: skip
+    assert model.temperature_ == pytest.approx(best, rel=2e-3)
+    assert abs(best - plain.temperature_) > 0.05
+    p = model.predict_proba(x)
+    np.testing.assert_allclose(p, special.softmax(logits / model.temperature_, axis=1), rtol=1e-9)
+    assert (model.predict(x) == plain.predict(x)).all()
+    model.save(tmp_path / "model")
+    loaded = TableClassifier.load(tmp_path / "model")
+    assert loaded.temperature_ == model.temperature_
+    assert (loaded.predict_proba(x) == p).all()
+    with pytest.raises(ValueError, match="calibrate is True, expected a validation part: valid"):
+        model.set_params(validation_fraction=0).fit(x, y)
 
 
 @pytest.mark.parametrize(

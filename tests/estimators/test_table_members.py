@@ -47,6 +47,8 @@ def test_members_are_saved_and_exported_and_counted(tmp_path, recipe, kind):
     numbers = np.random.default_rng(0).normal(size=(60, 3))
     y = numbers[:, 0] if kind is TableRegressor else (numbers[:, 0] > 0).astype(int)
     parameters = {"max_iter": 30, "random_state": 0, "hidden": (8,)}
+    if kind is TableClassifier:
+        parameters["calibrate"] = True  # exported, too
     one, none, model = (
         kind(recipe, n_members=n, **parameters).fit(numbers, y) for n in (1, None, 3)
     )
