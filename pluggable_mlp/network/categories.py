@@ -7,10 +7,13 @@ block; y is (…, batch, others + blocks d): the other inputs pass through.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Annotated
+
+from msgspec import Meta
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Component, PositiveCount, convert
+from pluggable_mlp.fields import Component, PositiveCount
 from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
 
@@ -34,8 +37,6 @@ class Categories(Layer, Component):
 
     Raises
     ------
-    TypeError
-        If the blocks are not a sequence.
     ValueError
         If there are no blocks, or a value is out of range.
 
@@ -52,19 +53,8 @@ class Categories(Layer, Component):
     >>> mlp = MLP([10, 16, 2], category_embedding=Categories([9], size=4))
     """
 
-    blocks: Sequence[int]
+    blocks: Annotated[tuple[PositiveCount, ...], Meta(min_length=1)]
     size: PositiveCount = 8
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.blocks, Sequence):
-            raise TypeError(
-                f"blocks is {self.blocks!r}, expected numbers of inputs, such as (9, 41)"
-            )
-        if not self.blocks:
-            raise ValueError("blocks is empty, expected the categories of at least one feature")
-        checked = tuple(convert("blocks", size, PositiveCount) for size in self.blocks)
-        object.__setattr__(self, "blocks", checked)
 
     def widths(self, widths: Sequence[int], embedded: int = 0) -> tuple[int, ...]:
         """Return how many features each of the network's inputs becomes.

@@ -10,14 +10,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Component, Flag, PositiveCount, convert
+from pluggable_mlp.fields import Component, Flag, PositiveCount
 from pluggable_mlp.network import member_layers
 from pluggable_mlp.network.layers import Dense, Layer
 from pluggable_mlp.network.loss import Loss, TargetKind
-from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import largest
 
 
@@ -77,8 +79,6 @@ class TabMMini(Component):
 
     Raises
     ------
-    TypeError
-        If the blocks are not a sequence.
     ValueError
         If a value is out of range or a name is unknown.
 
@@ -93,20 +93,9 @@ class TabMMini(Component):
     """
 
     members: PositiveCount = 32
-    scaling: str = "signs"
-    blocks: tuple[int, ...] | None = None
+    scaling: Annotated[Literal["signs", "normal"], Meta()] = "signs"
+    blocks: Annotated[tuple[PositiveCount, ...] | None, Meta()] = None
     own_batches: Flag = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        choose(member_layers.SCALINGS, self.scaling, "scaling")
-        if self.blocks is not None:
-            if not isinstance(self.blocks, Sequence):
-                raise TypeError(
-                    f"blocks is {self.blocks!r}, expected None or numbers of inputs, such as (1, 3)"
-                )
-            checked = tuple(convert("blocks", size, PositiveCount) for size in self.blocks)
-            object.__setattr__(self, "blocks", checked)
 
     def layers(self, dense: Sequence[Dense], widths: Sequence[int]) -> list[list[Layer]]:
         """Return the layers that replace each dense one.
@@ -124,7 +113,7 @@ class TabMMini(Component):
             If the blocks or the parametrization of the layers do not fit.
         """
         *hidden, last = dense
-        layers: list[list[Layer]] = [*map(self._hidden, hidden)]
+        layers: list[list[Layer]] = [[self._hidden(one)] for one in hidden]
         layers.append([member_layers.MemberDense(self.members, last)])
         first, front = self._first_scaling(widths), layers[0][0]
         if isinstance(front, member_layers.BatchEnsembleDense):
@@ -153,9 +142,9 @@ class TabMMini(Component):
             self.members, sum(widths), self.scaling, of_blocks, self.own_batches
         )
 
-    def _hidden(self, dense: Dense) -> list[Layer]:
-        """Return the layers that replace a hidden dense one."""
-        return [dense]
+    def _hidden(self, dense: Dense) -> Layer:
+        """Return the layer that replaces a hidden dense one."""
+        return dense
 
 
 class TabM(TabMMini):
@@ -182,15 +171,12 @@ class TabM(TabMMini):
     >>> mlp = MLP([2, 8, 3], activation="relu", ensemble=TabM(members=4))
     """
 
-    def _hidden(self, dense: Dense) -> list[Layer]:
+    def _hidden(self, dense: Dense) -> Layer:
         """Return the layer that replaces a hidden dense one."""
         if type(dense) is not Dense:
             raise ValueError("parametrization is 'ntk', which TabM does not have; take TabMMini")
-        return [
-            member_layers.BatchEnsembleDense(
-                member_layers.MemberScaling(self.members, dense.inputs), dense.outputs
-            )
-        ]
+        scaling = member_layers.MemberScaling(self.members, dense.inputs)
+        return member_layers.BatchEnsembleDense(scaling, dense.outputs)
 
 
 def loss_of_members(

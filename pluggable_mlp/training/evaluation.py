@@ -20,7 +20,7 @@ from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
 from pluggable_mlp.namespaces import namespace_of, run, unwrapped
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
-from pluggable_mlp.network.loss import rows, shares, total_weight, weighted_average
+from pluggable_mlp.network.loss import rows, shares, total_weight
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.trees import Parameters, map_arrays
@@ -155,13 +155,16 @@ def measures_of(
     name = None if metric is None else METRICS[metric].measure
     xp, loss, z, targets, sample_weight = outputs
     assert isinstance(loss, float)  # for a single network
-    kinds = {"classes": correct_predictions, "labels": correct_labels}
+
+    def average(of_loss: str, z: Array, targets: Array) -> float:
+        return float(LOSSES[of_loss](xp, z, targets, sample_weight)[0])
+
+    measured, kinds = {"loss": loss}, {"classes": correct_predictions, "labels": correct_labels}
     if mlp.objective.targets in kinds:
         correct = kinds[mlp.objective.targets](xp, z, targets)
-        measured = {"loss": loss, "accuracy": _share(xp, correct, sample_weight, backend)}
+        measured["accuracy"] = _share(xp, correct, sample_weight, backend)
         if name == "log_loss":
-            log_loss, _ = LOSSES["softmax_cross_entropy"](xp, z, targets, sample_weight)
-            measured[name] = float(log_loss)
+            measured[name] = average("softmax_cross_entropy", z, targets)
         elif name == "roc_auc":
             p = mlp.objective.predict_proba(xp, z)  # type: ignore[attr-defined]
             p, truth = (backend.to_numpy(unwrapped(array)) for array in (p, targets))
@@ -169,23 +172,16 @@ def measures_of(
             if sample_weight is not None:
                 weights = backend.to_numpy(unwrapped(sample_weight)).tolist()
             measured[name] = roc_auc(p, truth, weights)
-        return _first(name, measured)
-    predictions = mlp.objective.predict(xp, z)
-    quality = float(r2(xp, predictions, targets, sample_weight))
-    if units is not None:
-        unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
-        targets = rows(xp, targets, predictions) * unit
-        predictions = predictions * unit
-    error = float(mean_absolute_error(xp, predictions, targets, sample_weight))
-    measured = {"loss": loss, "r2": quality, "mean_absolute_error": error}
-    if name == "mean_squared_error":
-        squared = LOSSES["squared_error"](xp, predictions, targets, sample_weight)[0]
-        measured[name] = float(squared)
-    return _first(name, measured)
-
-
-def _first(name: str | None, measured: dict[str, float]) -> dict[str, float]:
-    """Return measures with one of them, if any, before the others."""
+    else:
+        predictions = mlp.objective.predict(xp, z)
+        measured["r2"] = float(r2(xp, predictions, targets, sample_weight))
+        if units is not None:
+            unit = xp.asarray(backend.asarray(list(units), dtype=dtype_name(z.dtype)))
+            targets = rows(xp, targets, predictions) * unit
+            predictions = predictions * unit
+        measured["mean_absolute_error"] = average("absolute_error", predictions, targets)
+        if name == "mean_squared_error":
+            measured[name] = average("squared_error", predictions, targets)
     return measured if name is None else {name: measured[name]} | measured
 
 
@@ -324,23 +320,8 @@ def correct_labels(xp: Namespace, logits: Array, targets: Array) -> Array:
     A logit above 0, a probability above 1/2, means yes.  targets: (…, batch, outputs), or
     (…, batch) for one output.
     """
-    if targets.shape[-2:] != logits.shape[-2:]:
-        targets = xp.expand_dims(targets, axis=-1)
-    right = (logits > 0.0) == (xp.astype(targets, logits.dtype) > 0.5)
+    right = (logits > 0.0) == (rows(xp, targets, logits) > 0.5)
     return xp.all(right, axis=-1)
-
-
-def mean_absolute_error(
-    xp: Namespace, predictions: Array, targets: Array, sample_weight: Array | None = None
-) -> Array:
-    """Return the mean of |prediction - target| over examples and outputs, (…).
-
-    predictions (…, batch, outputs); targets likewise, or (…, batch) for one output; sample_weight
-    (…, batch).
-    """
-    errors = xp.abs(predictions - rows(xp, targets, predictions))
-    average, _ = weighted_average(xp, special.mean(xp, errors, axis=-1), sample_weight)
-    return average
 
 
 def r2(

@@ -18,7 +18,6 @@ from pluggable_mlp.training.schedules import FlatCosine
 from pluggable_mlp.training.transforms import L2, Transform
 
 if TYPE_CHECKING:
-    from pluggable_mlp.network.members import Networks
     from pluggable_mlp.network.mlp import MLP
 
 Values: TypeAlias = dict[str, Any]
@@ -223,22 +222,19 @@ class RealMLP(TableRecipe):
 
     def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
+        from pluggable_mlp.network.members import Networks
+
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",
             "parametrization": "ntk",
             "input_scaling": True,
-            "ensemble": self._networks(),
+            "ensemble": Networks(self.members, self.own_batches) if self.members > 1 else None,
         }
 
     def _batch_size(self, rows: int | None) -> int | None:
         larger = (1024, 8192, 30_000, 100_000)
         return None if rows is None else 64 << sum(rows > count for count in larger)
-
-    def _networks(self) -> "Networks | None":
-        from pluggable_mlp.network.members import Networks
-
-        return Networks(self.members, self.own_batches) if self.members > 1 else None
 
 
 class RealMLPWhole(RealMLP):
@@ -269,15 +265,12 @@ class RealMLPWhole(RealMLP):
         from pluggable_mlp.network.categories import Categories
         from pluggable_mlp.network.embeddings import Periodic
 
-        return {
-            "initializer": "standard_normal",
-            "parametrization": "ntk",
-            "input_scaling": True,
+        return super().parts(form) | {
+            "output_initializer": None,
             "parametric_activation": True,
             "embedding": Periodic(form.numbers) if form.numbers else None,
             "category_embedding": Categories(form.categories) if form.categories else None,
             "output_range": form.target_range,
-            "ensemble": self._networks(),
         }
 
     def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Thread
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
@@ -73,31 +73,13 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
         yield examples.on_device(arrays)
 
 
-class Order(Protocol):
-    """The order of the examples in each epoch."""
+Order: TypeAlias = Callable[..., Iterator[Examples]]
+"""(examples, first, epochs, *, backend, batch_size): yields the blocks of successive epochs.
 
-    def __call__(
-        self,
-        examples: AnyExamples,
-        first: tuple[int, int],
-        epochs: int | None,
-        *,
-        backend: Backend,
-        batch_size: int,
-    ) -> Iterator[Examples]:
-        """Yield the blocks of successive epochs, on the device, in the order of their examples.
-
-        Parameters
-        ----------
-        examples : Examples or Streamed
-        first : tuple of two int
-            The epoch, counted from 1, and how many of its examples have been visited; the first
-            block is that of the next example.
-        epochs : int or None
-            The last epoch; None: without end.
-        backend : Backend
-        batch_size : int
-        """
+They are on the device, in the order of their examples.  `first` is the epoch, counted from 1, and
+how many of its examples have been visited: the first block is that of the next example.  `epochs`
+is the last epoch; None: without end.
+"""
 
 
 def seeded_order(seed: Seeds) -> Order:

@@ -1,5 +1,6 @@
 """RealMLP as a whole, from a table to parameters after 50 steps, against pytabkit's own."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from pluggable_mlp.network.layers import Dropout, Rng
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.recipes import TableForm
+from pluggable_mlp.training.schedules import FlatCosine, LogCosine
 from tests.data.frames import frame_of
 from tests.published import import_pytabkit, recorded, summary
 
@@ -200,3 +202,24 @@ def test_fifty_steps_agree_with_pytabkit(monkeypatch, recipe, task, dtype):
     for name, values in expected.items():
         wide = 10 * tolerance if name == "answers" else tolerance
         np.testing.assert_allclose(found[name], values, tolerance, wide, err_msg=name)
+
+
+def test_the_decay_of_realmlp_has_the_factors_of_the_rates_twice():
+    """As in pytabkit; biases have none.  A loss without a gradient leaves the decay alone."""
+    x = RNG.normal(size=(48, 5))
+    settings = Settings(task="classification", recipe="realmlp-td", batch_size=16, epochs=2)
+    mlp = settings.make_mlp(TableForm((1, 1, 3), (), 2, (3,)), 3)
+    mlp = replace(mlp, loss=lambda xp, z, *_: (xp.sum(z) * 0.0, xp.zeros_like(z)))
+    optimizer = settings.make_optimizer(48, mlp)
+    first = mlp.initialize(seed=0, backend=get_backend("numpy"), dtype="float64")
+    state = first_state(mlp, optimizer, first)
+    for _ in range(2):  # the rate of the first step is 0
+        _, state = training_step(mlp, optimizer, state, x, x[:, :3])
+    rate, decay = LogCosine(0.04, total_steps=6)(1), FlatCosine(0.02, total_steps=6)(1)
+    factors = {"W": 1.0, "category_E": 1.0, "scale": 36.0, "a": 0.01, "b": 0.0}
+    for before, after in zip(first, state.parameters, strict=True):
+        for name, array in after.items():
+            factor = factors.get(name, 0.01)  # of the waves
+            expected = before[name] * (1.0 - factor * rate * decay)
+            np.testing.assert_allclose(array, expected, rtol=1e-12, err_msg=name)
+            assert factor == 0.0 or (array != before[name]).all()

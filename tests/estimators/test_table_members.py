@@ -1,4 +1,4 @@
-"""`n_members` of the recipes of RealMLP: several networks at once, the same bits everywhere."""
+"""Networks for tables, alone and as members: the same bits everywhere, saved and exported."""
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ X = pl.DataFrame(COLUMNS)
 CITIES = X.with_columns(pl.Series("town", [f"t{row % 11}" for row in range(len(X))]))
 RECIPES = "realmlp-td-s", "realmlp-td"
 MEMBERS = [
+    "realmlp-td",
     "realmlp-td:members=3",
     *(f"{name}:members=3,own_batches=true" for name in ("realmlp-td-s", "tabm", "tabm-mini")),
 ]
@@ -21,11 +22,10 @@ QUICK = {"hidden": (8, 8), "batch_size": 16, "arithmetic": "reproducible"}
 
 
 def sha256(recipe, backend, communicator=None):
-    """The parameters of three networks, with an embedding of categories, or members."""
+    """The parameters, with embeddings of numbers and categories."""
     settings = Settings(recipe=recipe, epochs=2, **QUICK)
     data = load_dataset(CITIES.with_columns(pl.Series("y", LABELS)), recipe=settings.recipe)
     run = Run(settings, backend, data, communicator)
-    assert all(array.shape[0] == 3 for array in run.parameters[-1].values())
     return [*run.train()] and run.history[-1]["parameters_sha256"]
 
 
