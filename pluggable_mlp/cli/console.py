@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
 CLOSED_PIPE = 128 + 13
 """The exit code if the reader of the output pipe is gone, as with `| head`: 128 + SIGPIPE."""
@@ -162,7 +163,7 @@ def described(error: Exception) -> tuple[int, str]:
     if isinstance(error, Interrupted | BrokenPipeError):
         return getattr(error, "code", CLOSED_PIPE), ""
     if hasattr(error, "format_message"):  # Typer's, of a command's arguments
-        return 2, str(error.format_message())
+        return 2, _usage(error)
     if isinstance(error, BackendUnavailable | ArithmeticUnavailable):
         return 3, str(error)
     if exhausted := out_of_memory(error):
@@ -174,6 +175,18 @@ def described(error: Exception) -> tuple[int, str]:
     place = f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
     words = (str(error).splitlines() or ["no reason given"])[0]
     return 3, f"unexpected {type(error).__name__} ({place}): {words}"
+
+
+def _usage(error: "Any") -> str:
+    """Return Typer's message on a command's arguments, with the option that is meant."""
+    from pluggable_mlp.registry import did_you_mean
+
+    names = [option.opts[0].removeprefix("--") for option in error.ctx.command.params]
+    if hasattr(error, "option_name"):
+        return f"{error.message}{did_you_mean(error.option_name.lstrip('-'), names)}"
+    if "unexpected extra argument" in error.message and "data" in names:
+        return f"{error.message}; name the data by --data FILE"
+    return str(error.format_message())
 
 
 def finish(code: int, error: str) -> int:

@@ -102,11 +102,14 @@ def predict(
 
     if output is not None and output.suffix.lower() not in ("", ".csv", ".npy"):
         raise ValueError(f"--output {output} ends in {output.suffix}, expected .csv or .npy")
+    if output is not None and output.exists() and not output.is_file():
+        raise ValueError(f"--output {output} is no regular file; leave it out for standard output")
     saved = load_run(run, backend)
     with saved_input(str(inputs), suffix) as path:
         if output is None:
             _write_table(sys.stdout, saved.header(), saved.rows(path))
             return
+        output = output.resolve()  # through links
         with _naming_output(output), removed_at_end(part_of(output)), whole_file(output) as file:
             if output.suffix.lower() == ".npy":
                 np.save(file, saved.predict(path))

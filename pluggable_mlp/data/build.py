@@ -43,6 +43,8 @@ from pluggable_mlp.training.recipes import NONE, RECIPES, Recipe
 from pluggable_mlp.wording import listed
 
 NO_SCALING, PIXEL_SCALING = "none", "pixels"
+LARGE = 128
+"""Inputs of at least this magnitude slow training down."""
 
 _UNKNOWN: Mapping[str, Any] = {}
 
@@ -109,6 +111,8 @@ def build_dataset(
     }
     if preparation is None:
         prepared = _with_ranges(prepared, splits["train"], recipe)
+        if (options.scaling, prepared.scaling_kind, prepared.scale) == (None, NO_SCALING, None):
+            _warn_of_large_inputs(name, *prepared.input_range)
     return Dataset(
         splits,
         name,
@@ -228,3 +232,12 @@ def _target_names(task: Task, targets: Array) -> tuple[str, ...] | None:
     if targets.ndim == 1 or targets.shape[1] == 1:
         return ("y",)
     return tuple(f"y{place + 1}" for place in range(targets.shape[1]))
+
+
+def _warn_of_large_inputs(name: str, low: float, high: float) -> None:
+    if max(-low, high) >= LARGE:
+        warn(
+            name,
+            f"the inputs run from {low:g} to {high:g}, and training works best near 0; choose "
+            "--scaling standard (scaling='standard'), or --scaling pixels for 8-bit pixels",
+        )

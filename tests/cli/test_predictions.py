@@ -42,7 +42,7 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
 
 def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
     np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
-    for path in (tmp_path / "absent" / "p.csv", tmp_path):
+    for path in (tmp_path / "absent" / "p.csv", run / "config.json" / "p.csv"):
         outcome = command("predict", run, tmp_path / "x.npy", "--output", path)
         assert outcome.code == 2
         assert f"--output {path} cannot be written: " in outcome.err
@@ -111,3 +111,16 @@ def test_predictions_that_fail_leave_the_old_file(command, run, tmp_path, monkey
     monkeypatch.undo()
     assert command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name).code == 0
     assert (tmp_path / name).stat().st_size > 3000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+def test_predictions_are_written_where_a_link_leads_and_replace_files_alone(command, run, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 64)))
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
+    os.mkfifo(tmp_path / "pipe")
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "link.csv")
+    assert (outcome.code, (tmp_path / "link.csv").is_symlink()) == (0, True)
+    assert len((tmp_path / "there.csv").read_text().splitlines()) == 4
+    outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "pipe")
+    assert (outcome.code, (tmp_path / "pipe").is_fifo()) == (2, True)
+    assert "is no regular file" in outcome.err

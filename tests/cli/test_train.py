@@ -81,8 +81,8 @@ REFUSED = [
     (["--validation", "0.0001"], "0.0001 of 1541 examples are 0"),
     (["--warmup", "-1"], "warmup is '-1'"),
     (["--bakend", "numpy"], "Error: No such option: --bakend"),
-    (["--epoch", "1"], "--epochs"),
-    (["my.csv"], "my.csv"),
+    (["--lr", "0.1"], "did you mean 'learning-rate'?"),
+    (["my.csv"], "(my.csv); name the data by --data FILE"),
 ]
 
 

@@ -1,11 +1,12 @@
 """From raw arrays to a data set, and which examples are for testing."""
 
 import hashlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import DataError, Split
+from pluggable_mlp.data import DataError, DataWarning, Split
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.split import choose_examples
 from pluggable_mlp.options import DataOptions
@@ -71,6 +72,28 @@ def test_pixels_of_any_dtype_are_asked_for(dtype):
     assert found.train.inputs.dtype == np.uint8
     assert found.scale == 1 / 256
     assert found.sha256() == build(WHOLE.astype("uint8")).sha256()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "warning"),
+    [
+        (WHOLE / 256, None),
+        (WHOLE.clip(0, 127), None),
+        (WHOLE, "run from 0 to 255"),
+        (WHOLE - 129, "run from -129 to 126"),
+    ],
+)
+def test_large_inputs_are_values_with_a_warning(inputs, warning):
+    with (
+        pytest.warns(DataWarning, match=f"{warning}, .*scaling standard")
+        if warning
+        else nullcontext()
+    ):
+        dataset = build(inputs)
+    assert dataset.scale is None
+    assert dataset.train.inputs.tolist() == inputs.tolist()
+    unscaled = source((inputs, LABELS), test=(inputs, LABELS))
+    build_dataset(unscaled, DataOptions("example", scaling="none"))  # without a warning
 
 
 @pytest.mark.parametrize("wrong", [256, -1, 0.5])
