@@ -22,10 +22,11 @@ from pluggable_mlp.cli import main
 from pluggable_mlp.cli.processes import Processes
 from pluggable_mlp.distributed import process
 from pluggable_mlp.distributed.process import launched_rank
+from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 
 process._PATIENCE = 600.0
-train, save, begin = Run.train, Run.save, Processes.__init__
+train, save, begin = Run.train, RunFolder._save, Processes.__init__
 all_processes = []
 
 def beginning(processes, *arguments):
@@ -38,11 +39,11 @@ def training(run):
         if WHEN:
             ACTION
 
-def saving(run, folder):
+def saving(folder):
     SAVING
-    save(run, folder)
+    save(folder)
 
-Run.train, Run.save, Processes.__init__ = training, saving, beginning
+Run.train, RunFolder._save, Processes.__init__ = training, saving, beginning
 sys.argv[0] = "pluggable-mlp"
 main()
 """
