@@ -29,7 +29,7 @@ from sklearn.utils.validation import (
 from sklearn.utils.validation import validate_data as _validate_data
 
 from pluggable_mlp import arrays as libraries
-from pluggable_mlp.arrays import Array, DType, Namespace, Nested, map_nested, transpose
+from pluggable_mlp.arrays import Array, Device, DType, Namespace, Nested, map_nested, transpose
 from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
@@ -214,10 +214,8 @@ def check_same_place(estimator: object, X: Array, fitted: Array, method: str) ->
         return
     raise ValueError(
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and "
-        "the same device as those passed to fit(). "
-        f"X is of {place.name} on {place.device}, the model of {expected.name} on "
-        f"{expected.device}; "
-        "convert X, or save the model and load it with load(path, backend=...)"
+        f"the same device as those passed to fit(): {expected.name} on {expected.device}, not "
+        f"{place.name} on {place.device}; convert X, or load(path, backend=...) a saved model"
     )
 
 
@@ -254,14 +252,19 @@ class SparseRows:
     ndim = 2
 
     def __init__(self, matrix: csr_array, place: Backend | None = None) -> None:
-        self.matrix, self.place = matrix, place
-        self.shape, self.dtype = matrix.shape, matrix.dtype
+        self.matrix, self.place, self.shape = matrix, place, matrix.shape
+        self.dtype = matrix.dtype if place is None else getattr(place.xp, matrix.dtype.name)
 
     @cached_property
     def dense(self) -> Array:
         """The dense array, on the place."""
         array = self.matrix.toarray()
         return array if self.place is None else self.place.asarray(array)
+
+    @property
+    def device(self) -> Device:
+        """The device of the dense array, on which noise and dropout of inputs draw."""
+        return libraries.device_of(self.dense)
 
     @property
     def mT(self) -> Array:
@@ -284,6 +287,10 @@ class SparseRows:
     def __mul__(self, other: Array) -> Array:
         """Return the dense product with an array that broadcasts: one column or a batch of one."""
         return self.dense * other
+
+    def __add__(self, other: Array) -> Array:
+        """Return the dense sum with noise of the same shape."""
+        return self.dense + other
 
 
 class SparseNamespace:

@@ -143,7 +143,17 @@ def test_training_elsewhere_gives_attributes_and_predictions_where_the_input_liv
 
 
 @pytest.mark.parametrize("name", ["torch", "jax", "array_api_strict"])
-@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}, {"early_stopping": True}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"solver": "lbfgs"},
+        {"early_stopping": True},
+        {"input_dropout": 0.2},
+        {"input_noise": 0.2},
+    ],
+    ids=str,
+)
 def test_sparse_rows_are_trained_on_elsewhere(name, settings):
     try:
         get_backend(name)
