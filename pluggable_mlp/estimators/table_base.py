@@ -359,6 +359,8 @@ def _is_frame(X: Any) -> bool:
     require("polars", "tables", "X: is a table, and tables are read")
     from narwhals.dependencies import is_into_dataframe
 
+    if hasattr(X, "collect"):
+        raise ValueError(f"X is a {type(X).__name__}, expected a data frame: give X.collect()")
     return bool(is_into_dataframe(X))
 
 

@@ -14,6 +14,7 @@ pl = pytest.importorskip("polars")
 DATES = [datetime.date(2026, 1, 1) + datetime.timedelta(i) for i in range(N)]
 LISTS = [[i] for i in range(N)]
 WRONG = {
+    "a plan": (frame().lazy(), LABELS, r"X is a LazyFrame, expected a data frame: give X.collect"),
     "lists": (frame(list=LISTS), LABELS, "column 'list' is of type List"),
     "infinity": (frame(z=[np.inf] * N), LABELS, "column 'z' holds inf in row 1"),
     "labels that are dates": (
