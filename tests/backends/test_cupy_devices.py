@@ -128,13 +128,13 @@ import warnings
 warnings.simplefilter("ignore")
 import cupy
 import numpy as np
-import pluggable_mlp.estimators as estimators
+from pluggable_mlp import MLPClassifier
 
 X, y = np.random.default_rng(0).normal(size=(48, 5)).astype("float32"), np.arange(48) % 3
 with cupy.cuda.Device(1):
     there = cupy.asarray(X), cupy.asarray(y)
 cupy.cuda.Device(0).use()
-model = estimators.MLPClassifier((4,), max_iter=2, batch_size=16).fit(*there)
+model = MLPClassifier((4,), max_iter=2, batch_size=16).fit(*there)
 assert model.coefs_[0].device.id == 1, model.coefs_[0].device
 assert cupy.cuda.Device().id == 0
 """
