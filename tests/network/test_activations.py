@@ -148,6 +148,12 @@ def test_relu_at_its_corner(backend):
     assert np.isnan(y[3])
 
 
+def test_leaky_relu_with_slopes_above_one_and_below_zero(backend):
+    for slope, left in ((2.0, -6.0), (-0.5, 1.5)):
+        y, dx = apply(backend, LeakyReLU(slope), np.asarray([-3.0, 4.0]))
+        assert (y.tolist(), dx.tolist()) == ([left, 4.0], [slope, 1.0])
+
+
 def test_hardswish_at_its_corners(backend):
     """Exactly 0 and x outside, with slopes 0 and 1 at the corners, too; NaN is not hidden."""
     x = np.asarray([-4.0, -3.0, 0.0, 3.0, 5.0, np.nan])
