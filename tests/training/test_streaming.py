@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, get_backend, train
+from pluggable_mlp import MLP, SGD, TabM, get_backend, train
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.lazy import StoredArray
 from pluggable_mlp.randomness import permutation
@@ -15,6 +15,7 @@ from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import epochs_of
 from pluggable_mlp.training.streaming import blocks_in_order, seeded_order
+from tests.distributed.threads import on_threads
 from tests.training.loops import training
 
 NUMPY = get_backend("numpy")
@@ -215,7 +216,8 @@ def test_a_memory_map_is_read_block_by_block(tmp_path):
     np.save(tmp_path / "X.npy", x)
     stored = np.load(tmp_path / "X.npy", mmap_mode="r")
     y = np.arange(COUNT) % 2
-    mlp, settings = MLP([2, 2]), {"backend": NUMPY, "batch_size": BATCH, "epochs": 2}
+    mlp = MLP([2, 2], ensemble=TabM(2, own_batches=True))
+    settings = {"backend": NUMPY, "batch_size": BATCH, "epochs": 2, "arithmetic": "reproducible"}
     moved = {"backend": NUMPY, "dtype": "float64", "block_size": BLOCK}
     examples = make_examples(mlp, stored, y, **moved)
     assert isinstance(examples.inputs, StoredArray)
@@ -223,6 +225,9 @@ def test_a_memory_map_is_read_block_by_block(tmp_path):
     results = [train(mlp, of, y, block_size=BLOCK, **settings) for of in (stored, x)]
     assert results[0].history == results[1].history
     assert results[0].history != train(mlp, x, y, **settings).history
+    settings |= {"block_size": BLOCK}
+    parts = on_threads(2, lambda each: train(mlp, stored, y, communicator=each, **settings))
+    assert results[0].history == parts[0].history == parts[1].history
 
 
 def test_what_is_wrong_is_refused_before_training():
