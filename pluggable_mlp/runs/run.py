@@ -5,7 +5,7 @@ measures the test part, and sums up.  What is printed belongs in `cli`.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -254,15 +254,14 @@ class Run:
         """Return the measures of the validation part, by default with the settings' metric."""
         if self._validation is None:
             return {}
-        measured: dict[str, float] = self._measured(
-            evaluate,
+        return evaluate(
+            self.mlp,
             parameters,
             self._validation,
             communicator=self._communicator,
             batch_size=self._recipe.rows_at_once,
-            **metric,
+            **{**self._how, **metric},
         )
-        return measured
 
     def _record(self, steps: Steps) -> None:
         """Record the hashes of the parameters and buffers."""
@@ -292,23 +291,15 @@ class Run:
             return error
         return self._recipe.error(self.dataset.task, measured)
 
-    def _measured(
-        self,
-        measure_by: Callable[..., Any],
-        parameters: Parameters,
-        examples: AnyExamples,
-        **how: Any,
-    ) -> Any:
-        """Return the result of `evaluate` or `measure` for parameters."""
-        return measure_by(
-            self.mlp,
-            parameters,
-            examples,
-            backend=self.backend,
-            arithmetic=self.settings.arithmetic,
-            units=self.preparation.target_units,
-            **{"metric": self.settings.metric, **how},
-        )
+    @property
+    def _how(self) -> dict[str, Any]:
+        """The arguments of `evaluate` and `measure` beside parameters and examples."""
+        return {
+            "backend": self.backend,
+            "arithmetic": self.settings.arithmetic,
+            "units": self.preparation.target_units,
+            "metric": self.settings.metric,
+        }
 
     @cached_property
     def preparation(self) -> Preparation:
@@ -343,7 +334,7 @@ class Run:
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            measured, _ = self._measured(measure, self.parameters, self._test)
+            measured, _ = measure(self.mlp, self.parameters, self._test, **self._how)
             self._tested = self.kept_epoch, measured
         return self._tested[1]
 
