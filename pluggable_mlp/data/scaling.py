@@ -249,18 +249,21 @@ def fit_quantiles(values: Array, seed: int, features: Array | None = None) -> Qu
 
 
 def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
-    """Return the edges of bins of each column of values (n, features): its distinct quantiles.
+    """Return the edges of bins of each column of values (n, features): quantiles of its values.
 
-    They are at evenly spaced probabilities; there are at most n - 1 bins.  A column that never
-    varies has one bin, from its value on.
+    They are at evenly spaced probabilities.  Each distinct value counts once, so that a frequent
+    one does not take the place of others.  A column that never varies has one bin, from its value.
     """
-    quantiles = _quantiles(np.sort(values, axis=0), min(bins, max(len(values) - 1, 1)) + 1)
-    edges = (np.unique(column).tolist() for column in quantiles.T)
-    return tuple(tuple(row if len(row) > 1 else [row[0], row[0] + 1.0]) for row in edges)
+    columns = []
+    for column in values.T:
+        distinct = np.unique(column)
+        edges = np.unique(_quantiles(distinct, min(bins, max(len(distinct) - 1, 1)) + 1)).tolist()
+        columns.append(tuple(edges if len(edges) > 1 else [edges[0], edges[0] + 1.0]))
+    return tuple(columns)
 
 
 def _quantiles(ordered: Array, count: int) -> Array:
-    """Return quantiles (count, features) of sorted rows, at evenly spaced probabilities."""
+    """Return `count` quantiles of sorted rows, at evenly spaced probabilities."""
     edges = np.stack([quantile(ordered, place) for place in _probabilities(count)])
     return np.maximum.accumulate(edges, axis=0)  # which rounding may have decreased
 

@@ -300,7 +300,8 @@ class TabMMiniRecipe(TableRecipe):
     """TabM-mini with piecewise-linear embeddings.
 
     Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025), with the package's defaults: hidden layers
-    of 512, two where numbers have embeddings, three without; AdamW with clipped gradients.
+    of 512, two where numbers have embeddings, three without; AdamW with clipped gradients.  Only
+    the bins are other ones: quantiles of distinct values.
 
     Parameters
     ----------
