@@ -11,7 +11,7 @@ from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
 from pluggable_mlp.elementary import error_function
-from pluggable_mlp.elementary.polynomials import COSINE, SINE, horner
+from pluggable_mlp.elementary.common import COSINE, SINE, horner
 from pluggable_mlp.shortcuts import in_one_kernel, largest, own
 
 __all__ = [

@@ -1,9 +1,8 @@
 """The error function, in operations that IEEE 754 fixes."""
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.elementary.common import flush, horner, keep_nan, type_name
 from pluggable_mlp.elementary.exponential import exp
-from pluggable_mlp.elementary.polynomials import horner
-from pluggable_mlp.elementary.rounding import flush, keep_nan, type_name
 from pluggable_mlp.shortcuts import clip, sign
 
 # benchmarks/polynomials.py: erf x = x P(x^2)/Q(x^2) for |x| <= 3.95, relative error below 2^-28.

@@ -7,9 +7,7 @@ leaves e^x in parts so that what follows can still round once.
 """
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary.polynomials import horner
-from pluggable_mlp.elementary.rounding import keep_nan, type_name
-from pluggable_mlp.elementary.tables import power_of_two, roots_of_two
+from pluggable_mlp.elementary.common import horner, keep_nan, power_of_two, roots_of_two, type_name
 from pluggable_mlp.shortcuts import clip
 
 # The least and the greatest number of each type whose exponential is normal and finite.

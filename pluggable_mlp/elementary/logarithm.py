@@ -6,9 +6,7 @@ instead, k is computed by a chain of square roots (`_exponent`).
 """
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary.polynomials import horner
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, flush, type_name
-from pluggable_mlp.elementary.tables import power_of_two
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, flush, horner, power_of_two, type_name
 
 # log 2 in two parts: the first ends in 32 zero bits, so that its product with |k| <= 1024 is exact.
 LOG2_HIGH = float.fromhex("0x1.62e42fee00000p-1")

@@ -6,7 +6,7 @@ IEEE 754 fixes `sqrt`, too, but PyTorch on the CPU calls MKL, whose roots are of
 """
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, keep_nan, type_name
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, keep_nan, type_name
 from pluggable_mlp.shortcuts import zero_below
 
 # Above half of a unit in the last place of every number, below a whole one.

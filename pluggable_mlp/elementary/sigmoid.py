@@ -4,6 +4,7 @@ They use only operations that IEEE 754 fixes.  In float64 their last step is `qu
 """
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.elementary.common import flush, horner, keep_nan, power_of_two, type_name
 from pluggable_mlp.elementary.exponential import (
     EXP_OF_SCALED_NEGATIVE,
     FIRST,
@@ -11,9 +12,6 @@ from pluggable_mlp.elementary.exponential import (
     exp_parts,
 )
 from pluggable_mlp.elementary.logarithm import LOG2_HIGH, LOG2_LOW, add_log1p
-from pluggable_mlp.elementary.polynomials import horner
-from pluggable_mlp.elementary.rounding import flush, keep_nan, type_name
-from pluggable_mlp.elementary.tables import power_of_two
 from pluggable_mlp.shortcuts import clip, sign, zero_below
 
 # benchmarks/polynomials.py: log1p(x)/x for 0 <= x <= 1, relative error below 2^-28.

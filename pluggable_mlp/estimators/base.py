@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, DType, Namespace, Nested, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.elementary.rounding import type_name
+from pluggable_mlp.elementary.common import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin, described
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits

@@ -10,7 +10,7 @@ from numbers import Real
 
 from pluggable_mlp import arrays
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.fields import Count, as_seed, convert
 from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, by_columns, device_of, transpose
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.fields import BelowOne, Component
 from pluggable_mlp.shortcuts import largest
 

@@ -7,7 +7,7 @@ determines.
 
 import math
 
-from pluggable_mlp.elementary.polynomials import COSINE, SINE
+from pluggable_mlp.elementary.common import COSINE, SINE
 
 # fdlibm e_log.c (Sun Microsystems, 1993), on [1/sqrt(2), sqrt(2)]: log(1 + f) = f - s (f - R(s^2))
 # with s = f / (2 + f), highest coefficient first.

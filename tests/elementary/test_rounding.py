@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.elementary.rounding import flush, flush_product, keep_nan
+from pluggable_mlp.elementary.common import flush, flush_product, keep_nan
 from tests.elementary.cases import INF, NAN, assert_bits
 
 THRESHOLDS = {

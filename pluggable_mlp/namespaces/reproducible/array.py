@@ -30,7 +30,7 @@ from pluggable_mlp.arrays import (
     map_nested,
 )
 from pluggable_mlp.compiling import call_compiled
-from pluggable_mlp.elementary.rounding import one_nan
+from pluggable_mlp.elementary.common import one_nan
 from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import Kinds

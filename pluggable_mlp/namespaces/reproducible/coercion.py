@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from numbers import Integral, Number, Real
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, dtype_name
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, SMALLEST_PRODUCT
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
     PRODUCTS,

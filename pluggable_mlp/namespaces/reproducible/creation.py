@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, flush_to
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, flush_to
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,

@@ -9,7 +9,7 @@ a scalar for each of several networks.
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, DType, Namespace
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL
 
 Operator = Callable[["DeviceScalar", object], "DeviceScalar"]
 

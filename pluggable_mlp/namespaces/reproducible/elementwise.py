@@ -11,14 +11,13 @@ from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary import (
+    common,
     error_function,
     exponential,
     logarithm,
     roots,
-    rounding,
     sigmoid,
 )
-from pluggable_mlp.elementary.tables import power_of_two
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import coercion, integers
 from pluggable_mlp.namespaces.reproducible.array import (
@@ -51,7 +50,7 @@ def _total(name: str, function: Callable[..., Array], doc: str) -> Callable[...,
         if (one and other) or _LARGE in (one, other):
             return Wrapped(y, ns, LATTICE)
         if PRODUCTS not in (one, other):
-            y = zero_below(ns.library, y, rounding.SMALLEST_NORMAL[kind])
+            y = zero_below(ns.library, y, common.SMALLEST_NORMAL[kind])
         return Wrapped(y, ns, ANY)
 
     total.__doc__ = doc
@@ -65,9 +64,9 @@ def _underflow(x: DeviceScalar | float, kind: str) -> int:
     if isinstance(x, DeviceScalar):
         return ANY
     size = abs(x)
-    if size >= 2.0 * rounding.SMALLEST_PRODUCT[kind]:
+    if size >= 2.0 * common.SMALLEST_PRODUCT[kind]:
         return _LARGE
-    return ANY if 0.0 < size < rounding.SMALLEST_PRODUCT[kind] else PRODUCTS
+    return ANY if 0.0 < size < common.SMALLEST_PRODUCT[kind] else PRODUCTS
 
 
 add = _total("add", operator.add, "Return x1 + x2, correctly rounded.")
@@ -87,7 +86,7 @@ def multiply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapp
     a, b, kind = coercion.operands("multiply", x1, x2)
     if not kind:
         return Wrapped(a * b, ns)
-    product = zero_below(ns.library, a * b, rounding.SMALLEST_PRODUCT[kind])
+    product = zero_below(ns.library, a * b, common.SMALLEST_PRODUCT[kind])
     return Wrapped(product, ns, PRODUCTS)
 
 
@@ -115,9 +114,9 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
     reciprocal = in_blocks(
         ns.library, ns.queued, roots.reciprocal, xp.where(large, b * 2.0**-64, b)
     )
-    quotient = rounding.flush_product(xp, a * reciprocal)
+    quotient = common.flush_product(xp, a * reciprocal)
     return Wrapped(
-        rounding.flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS
+        common.flush_product(xp, xp.where(large, quotient * 2.0**-64, quotient)), ns, PRODUCTS
     )
 
 
@@ -147,7 +146,7 @@ def sign(ns: Reproducible, x: Wrapped, /) -> Wrapped:
     if not x.kind:
         return Wrapped(xp.sign(a), ns)
     signs = xp.astype(a > 0.0, a.dtype) - xp.astype(a < 0.0, a.dtype)
-    return Wrapped(rounding.keep_nan(xp, a, signs), ns, PRODUCTS)
+    return Wrapped(common.keep_nan(xp, a, signs), ns, PRODUCTS)
 
 
 def clip(
@@ -236,22 +235,22 @@ def _reciprocal_of_power(ns: Reproducible, x: Wrapped, exponent: int) -> Array:
         factor = factor.times(xp, factor)
     assert power is not None
     reciprocal = Scaled(in_blocks(ns.library, ns.queued, roots.reciprocal, power.m), -power.k)
-    return reciprocal.value(xp, rounding.SMALLEST_NORMAL[x.kind])
+    return reciprocal.value(xp, common.SMALLEST_NORMAL[x.kind])
 
 
 def _expm1(xp: Namespace, x: Array) -> Array:
     """Return e^x - 1 of the parts of e^x (Tang 1989), which lose nothing near 0."""
     y = xp.astype(x, xp.float64, copy=False)
     k, high, middle, low = exponential.exp_parts(xp, xp.minimum(xp.maximum(y, -40.0), 60.0))
-    scale = power_of_two(xp, k)
+    scale = common.power_of_two(xp, k)
     high *= scale
     high -= 1.0
     middle *= scale
     middle += low * scale
     high += middle
     y = xp.where(xp.abs(y) < 2.0**-54, y, high)  # x²/2 is below half of the last place of x
-    y = rounding.flush(xp, xp.astype(y, x.dtype, copy=False))
-    return rounding.keep_nan(xp, x, xp.where(x > 60.0, exponential.exp(xp, x), y))
+    y = common.flush(xp, xp.astype(y, x.dtype, copy=False))
+    return common.keep_nan(xp, x, xp.where(x > 60.0, exponential.exp(xp, x), y))
 
 
 def _log10(xp: Namespace, x: Array) -> Array:
@@ -266,7 +265,7 @@ def _log2(xp: Namespace, x: Array) -> Array:
     y = logarithm.log(xp, wide) * (1.0 / math.log(2.0))
     nearest = xp.round(xp.where(xp.isfinite(y), y, 0.0))
     exponent = xp.astype(nearest, xp.int64)
-    power = power_of_two(xp, xp.minimum(xp.maximum(exponent, -1022), 1023))
+    power = common.power_of_two(xp, xp.minimum(xp.maximum(exponent, -1022), 1023))
     return xp.astype(xp.where(power == wide, nearest, y), x.dtype, copy=False)
 
 

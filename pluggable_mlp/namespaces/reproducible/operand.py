@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from pluggable_mlp.arrays import Array, DType, Namespace
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL
 from pluggable_mlp.namespaces.reproducible.splitting import grids_of, split
 
 FIXED_POINT_BITS = 8

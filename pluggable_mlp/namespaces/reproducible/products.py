@@ -45,7 +45,7 @@ from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.compiling import call_compiled
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, SMALLEST_PRODUCT, type_name
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, SMALLEST_PRODUCT, type_name
 from pluggable_mlp.executor import RunAll
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import (

@@ -7,7 +7,7 @@ gives 0 or infinity only where the result itself does.
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
 from pluggable_mlp.shortcuts import in_one_kernel
 

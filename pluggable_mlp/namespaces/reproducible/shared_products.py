@@ -13,7 +13,7 @@ from operator import add
 from typing import Literal, Protocol
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.elementary.rounding import type_name
+from pluggable_mlp.elementary.common import type_name
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint, Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.products import BLOCK, PAIRS, WIDTHS, Factor, rounded

@@ -18,7 +18,7 @@ bit", ACM TOMS 17 (1991).
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary.tables import power_of_two
+from pluggable_mlp.elementary.common import power_of_two
 from pluggable_mlp.namespaces.reproducible.operand import Operand
 from pluggable_mlp.namespaces.reproducible.splitting import split
 from pluggable_mlp.shortcuts import take

@@ -16,7 +16,7 @@ are +0. Elements are assumed to be 0 or normal numbers.
 import math
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary.rounding import SMALLEST_NORMAL, type_name
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact, grids_of, split
 from pluggable_mlp.shortcuts import own, zero_below

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pluggable_mlp.elementary.rounding import SMALLEST_PRODUCT
+from pluggable_mlp.elementary.common import SMALLEST_PRODUCT
 from tests.namespaces.reproducible.bits import same_bits
 from tests.namespaces.reproducible.kernels import affine, matmul
 
