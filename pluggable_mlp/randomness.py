@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary.logarithm import log
-from pluggable_mlp.elementary.roots import sqrt
+from pluggable_mlp.elementary.powers import log, sqrt
 from pluggable_mlp.fields import as_seed
 
 # The purposes of words.  Numbers are never reused: old seeds must give old results.

@@ -5,13 +5,15 @@ They use only operations that IEEE 754 fixes.  In float64 their last step is `qu
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary.common import flush, horner, keep_nan, power_of_two, type_name
-from pluggable_mlp.elementary.exponential import (
+from pluggable_mlp.elementary.powers import (
     EXP_OF_SCALED_NEGATIVE,
     FIRST,
+    LOG2_HIGH,
+    LOG2_LOW,
+    add_log1p,
     exp_of_float32,
     exp_parts,
 )
-from pluggable_mlp.elementary.logarithm import LOG2_HIGH, LOG2_LOW, add_log1p
 from pluggable_mlp.shortcuts import clip, sign, zero_below
 
 # benchmarks/polynomials.py: log1p(x)/x for 0 <= x <= 1, relative error below 2^-28.

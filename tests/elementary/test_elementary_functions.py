@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.error_function import erf
-from pluggable_mlp.elementary.exponential import exp
-from pluggable_mlp.elementary.logarithm import log, log1p
+from pluggable_mlp.elementary.powers import exp, log, log1p
 from pluggable_mlp.elementary.sigmoid import sigmoid, softplus, tanh
 from tests.elementary.cases import (
     INF,

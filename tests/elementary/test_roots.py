@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.elementary.roots import reciprocal, root, rsqrt, sqrt
+from pluggable_mlp.elementary.powers import reciprocal, root, rsqrt, sqrt
 from tests.elementary.cases import (
     INF,
     NAN,

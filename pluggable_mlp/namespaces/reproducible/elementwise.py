@@ -13,9 +13,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary import (
     common,
     error_function,
-    exponential,
-    logarithm,
-    roots,
+    powers,
     sigmoid,
 )
 from pluggable_mlp.namespaces import kinds
@@ -112,7 +110,7 @@ def divide(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped
         b = xp.full_like(a, b)
     large = xp.abs(b) >= 2.0**64
     reciprocal = in_blocks(
-        ns.library, ns.queued, roots.reciprocal, xp.where(large, b * 2.0**-64, b)
+        ns.library, ns.queued, powers.reciprocal, xp.where(large, b * 2.0**-64, b)
     )
     quotient = common.flush_product(xp, a * reciprocal)
     return Wrapped(
@@ -234,14 +232,14 @@ def _reciprocal_of_power(ns: Reproducible, x: Wrapped, exponent: int) -> Array:
             break
         factor = factor.times(xp, factor)
     assert power is not None
-    reciprocal = Scaled(in_blocks(ns.library, ns.queued, roots.reciprocal, power.m), -power.k)
+    reciprocal = Scaled(in_blocks(ns.library, ns.queued, powers.reciprocal, power.m), -power.k)
     return reciprocal.value(xp, common.SMALLEST_NORMAL[x.kind])
 
 
 def _expm1(xp: Namespace, x: Array) -> Array:
     """Return e^x - 1 of the parts of e^x (Tang 1989), which lose nothing near 0."""
     y = xp.astype(x, xp.float64, copy=False)
-    k, high, middle, low = exponential.exp_parts(xp, xp.minimum(xp.maximum(y, -40.0), 60.0))
+    k, high, middle, low = powers.exp_parts(xp, xp.minimum(xp.maximum(y, -40.0), 60.0))
     scale = common.power_of_two(xp, k)
     high *= scale
     high -= 1.0
@@ -250,19 +248,19 @@ def _expm1(xp: Namespace, x: Array) -> Array:
     high += middle
     y = xp.where(xp.abs(y) < 2.0**-54, y, high)  # x²/2 is below half of the last place of x
     y = common.flush(xp, xp.astype(y, x.dtype, copy=False))
-    return common.keep_nan(xp, x, xp.where(x > 60.0, exponential.exp(xp, x), y))
+    return common.keep_nan(xp, x, xp.where(x > 60.0, powers.exp(xp, x), y))
 
 
 def _log10(xp: Namespace, x: Array) -> Array:
     """Return the natural logarithm times a constant, both in float64."""
-    y = logarithm.log(xp, xp.astype(x, xp.float64, copy=False)) * (1.0 / math.log(10.0))
+    y = powers.log(xp, xp.astype(x, xp.float64, copy=False)) * (1.0 / math.log(10.0))
     return xp.astype(y, x.dtype, copy=False)
 
 
 def _log2(xp: Namespace, x: Array) -> Array:
     """Return the natural logarithm times a constant, in float64; exact for powers of two."""
     wide = xp.astype(x, xp.float64, copy=False)
-    y = logarithm.log(xp, wide) * (1.0 / math.log(2.0))
+    y = powers.log(xp, wide) * (1.0 / math.log(2.0))
     nearest = xp.round(xp.where(xp.isfinite(y), y, 0.0))
     exponent = xp.astype(nearest, xp.int64)
     power = common.power_of_two(xp, xp.minimum(xp.maximum(exponent, -1022), 1023))
@@ -299,16 +297,16 @@ def _rounded_to_integers(name: str) -> Callable[..., Wrapped]:
 
 # rsqrt, reciprocal, sigmoid, softplus and erf go beyond the standard.
 _ELEMENTARY: dict[str, Elementwise] = {
-    "exp": exponential.exp,
+    "exp": powers.exp,
     "expm1": _expm1,
-    "log": logarithm.log,
-    "log1p": logarithm.log1p,
+    "log": powers.log,
+    "log1p": powers.log1p,
     "log2": _log2,
     "log10": _log10,
     "tanh": sigmoid.tanh,
-    "sqrt": roots.sqrt,
-    "rsqrt": roots.rsqrt,
-    "reciprocal": roots.reciprocal,
+    "sqrt": powers.sqrt,
+    "rsqrt": powers.rsqrt,
+    "reciprocal": powers.reciprocal,
     "sigmoid": sigmoid.sigmoid,
     "softplus": sigmoid.softplus,
     "erf": error_function.erf,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
 from pluggable_mlp.elementary.common import SMALLEST_PRODUCT, flush, flush_to, type_name
-from pluggable_mlp.elementary.roots import sqrt
+from pluggable_mlp.elementary.powers import sqrt
 from pluggable_mlp.namespaces.reproducible import coercion, sums
 from pluggable_mlp.namespaces.reproducible.array import (
     ANY,
