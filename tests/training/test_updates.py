@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, Adam, get_backend, shortcuts, train
-from pluggable_mlp.backends.numpy_update import Updater
+from pluggable_mlp.backends.numpy import Updater
 from pluggable_mlp.consistency.comparators import part_of_bound
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import Rule, each_array, kernel_of
