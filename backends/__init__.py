@@ -19,7 +19,7 @@ from pluggable_mlp.arrays import Array, array_namespace, library_of
 from pluggable_mlp.registry import choose
 
 from .contract import Abilities, Backend, BackendUnavailable
-from .memory import with_free_memory
+from .host import with_free_memory
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -16,7 +16,7 @@ from .contract import BackendUnavailable
 from .cupy_graphs import CapturedFunction
 from .cupy_kernels import tree_sum
 from .cupy_tracing import affine, in_one_kernel, vecdot, zero_below
-from .memory import in_words
+from .host import in_words
 from .tape import Function
 from .transfer import ArrayLibrary
 

@@ -14,9 +14,9 @@ from jax.scipy import special
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
+from .host import in_words, keep_freed_blocks, with_free_memory
 from .jax_compile import CompiledFunction, RecognizingFunction, compiled_loop
 from .jax_exact import exact_jit, is_exact_on
-from .memory import in_words, keep_freed_blocks, with_free_memory
 from .tape import Function, Tree
 from .transfer import ArrayLibrary, HostArray
 

@@ -19,10 +19,9 @@ import numpy as np
 from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.shortcuts import offer
 
-from .memory import keep_freed_blocks
+from .host import keep_freed_blocks, run_all
 from .numpy_tracing import TracedNumpyFunction, Tracer
 from .tape import Function
-from .threads import run_all
 from .transfer import ArrayLibrary
 
 # Keywords, defaults or orders of results differ.

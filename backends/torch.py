@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array, by_columns
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .memory import keep_freed_blocks, with_free_memory
+from .host import keep_freed_blocks, with_free_memory
 from .tape import Function
 from .torch_compile import CapturedFunction, CompiledFunction
 from .torch_tracing import TracedTorchFunction

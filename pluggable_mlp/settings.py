@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pluggable_mlp.backends.memory import refuse_beyond_memory
+from pluggable_mlp.backends.host import refuse_beyond_memory
 from pluggable_mlp.fields import as_seed, check_fields
 from pluggable_mlp.files import Json
 from pluggable_mlp.network.activations import ACTIVATIONS

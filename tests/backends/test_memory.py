@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pluggable_mlp.backends import memory, out_of_memory
+from pluggable_mlp.backends import host, out_of_memory
 from tests.backends.exhausted import exhausted
 
 ASKED_FOR = ("80000000000000000 bytes", "80,000,000,000,000,000 bytes", "71.1 PiB", "74505805.97")
@@ -14,7 +14,7 @@ def test_every_library_that_is_out_of_memory_is_understood(backend):
     said = out_of_memory(exhausted(backend))
     assert said is not None
     assert any(size in said for size in ASKED_FOR), said
-    if memory._LINUX.exists():
+    if host._LINUX.exists():
         assert said.endswith(("are free", "is free"))
 
 
@@ -60,18 +60,18 @@ def test_what_pytorch_says_of_a_gpu_is_cut_before_its_advice():
 
 
 def test_a_container_has_what_it_is_allowed(monkeypatch, tmp_path):
-    whole = memory.host_memory()
+    whole = host.host_memory()
     if whole is None:
         pytest.skip("this system does not tell")
     assert whole >= os.sysconf("SC_PAGE_SIZE")
-    monkeypatch.setattr(memory, "_CONTAINER", tmp_path / "memory.max")
+    monkeypatch.setattr(host, "_CONTAINER", tmp_path / "memory.max")
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.host_memory() >= whole
+    assert host.host_memory() >= whole
     (tmp_path / "memory.max").write_text("1048576\n")
-    assert memory.host_memory() == 1048576
-    memory.refuse_beyond_memory("a kettle", 1048576)
+    assert host.host_memory() == 1048576
+    host.refuse_beyond_memory("a kettle", 1048576)
     with pytest.raises(MemoryError, match=r"^a kettle takes 1\.5 MiB, more than this machine has$"):
-        memory.refuse_beyond_memory("a kettle", 1572864)
+        host.refuse_beyond_memory("a kettle", 1572864)
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_a_container_has_what_it_is_allowed(monkeypatch, tmp_path):
     [(0, "0.0 B"), (1023, "1,023.0 B"), (2**40, "1.0 TiB"), (8e16, "72,759.6 TiB")],
 )
 def test_numbers_of_bytes_in_words(size, words):
-    assert memory.in_words(size) == words
+    assert host.in_words(size) == words

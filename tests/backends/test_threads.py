@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from pluggable_mlp.backends.threads import run_all
+from pluggable_mlp.backends.host import run_all
 from tests.namespaces.reproducible.kernels import affine, matmul
 
 SOON = 20.0  # seconds
