@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from array_api_compat import device
 
 from pluggable_mlp.arrays import Array, array_namespace, library_of
-from pluggable_mlp.registry import choose
+from pluggable_mlp.fields import choose
 
 from .contract import Abilities, Backend, BackendUnavailable
 from .host import with_free_memory

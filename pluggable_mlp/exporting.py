@@ -17,9 +17,9 @@ import numpy as np
 from pluggable_mlp.arrays import Array, DType, LibraryArrays, Namespace, map_nested
 from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.fields import require
 from pluggable_mlp.files import write_file
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.wording import require
 
 
 def need_ndonnx() -> None:

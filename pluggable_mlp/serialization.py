@@ -20,9 +20,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from pluggable_mlp.fields import choose, parameters_of
 from pluggable_mlp.files import damaged, read_file, write_file
 from pluggable_mlp.hashing import HostArray, little_endian, sha256_of
-from pluggable_mlp.registry import choose, parameters_of
 
 Arrays = dict[str, HostArray]
 Components = Mapping[str, Callable[..., object]]

@@ -11,20 +11,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.backends.host import refuse_beyond_memory
-from pluggable_mlp.fields import as_seed, check_fields
-from pluggable_mlp.files import Json
-from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.mlp import DRAWING, MLP
-from pluggable_mlp.network.normalization import NORMALIZATIONS
-from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
-from pluggable_mlp.registry import (
+from pluggable_mlp.fields import (
+    as_seed,
+    check_fields,
     choose,
     make,
     parameters_of,
     parse_component,
     split_components,
 )
+from pluggable_mlp.files import Json
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.losses import LOSSES
+from pluggable_mlp.network.mlp import DRAWING, MLP
+from pluggable_mlp.network.normalization import NORMALIZATIONS
+from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts, Recipe, TableForm

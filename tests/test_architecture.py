@@ -31,7 +31,7 @@ WITHOUT_ARRAY_LIBRARY = (
     "special.py",
     "executor.py",
     "shortcuts.py",
-    "registry.py",
+    "fields.py",
 )
 
 

@@ -1,6 +1,6 @@
 """Words of messages: counts, short lists, rows as lines."""
 
-from pluggable_mlp.wording import aligned, counted, listed
+from pluggable_mlp.fields import aligned, counted, listed
 
 
 def test_one_is_singular():

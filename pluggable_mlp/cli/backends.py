@@ -7,8 +7,8 @@ import typer
 
 from pluggable_mlp.backends import available_backends, get_backend
 from pluggable_mlp.cli.options import with_settings
+from pluggable_mlp.fields import aligned
 from pluggable_mlp.files import Json, to_json
-from pluggable_mlp.wording import aligned
 
 
 def backends() -> None:

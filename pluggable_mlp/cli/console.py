@@ -179,7 +179,7 @@ def described(error: Exception) -> tuple[int, str]:
 
 def _usage(error: "Any") -> str:
     """Return Typer's message on a command's arguments, with the option that is meant."""
-    from pluggable_mlp.registry import did_you_mean
+    from pluggable_mlp.fields import did_you_mean
 
     names = [option.opts[0].removeprefix("--") for option in error.ctx.command.params]
     if hasattr(error, "option_name"):

@@ -8,9 +8,9 @@ import typer
 
 from pluggable_mlp.cli.console import saved_input
 from pluggable_mlp.cli.options import SuffixOption, with_settings
+from pluggable_mlp.fields import aligned
 from pluggable_mlp.files import Json
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.wording import aligned
 
 
 @with_settings(DataOptions, without=("data", "block_size"))

@@ -14,10 +14,9 @@ from typing import Annotated, get_args
 
 import typer
 
-from pluggable_mlp.fields import kind_of, parse
+from pluggable_mlp.fields import did_you_mean, kind_of, parse
 from pluggable_mlp.files import damaged, read_file
 from pluggable_mlp.options import GROUPS, OFTEN_USED, Options, written
-from pluggable_mlp.registry import did_you_mean
 
 BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")

@@ -12,7 +12,7 @@ import typer
 
 from pluggable_mlp.backends import BackendUnavailable
 from pluggable_mlp.cli.console import StopRequest, described, silence
-from pluggable_mlp.registry import choose
+from pluggable_mlp.fields import choose
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed.communicators import MPI

@@ -19,9 +19,8 @@ from pluggable_mlp.cli.console import (
     saved_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption
+from pluggable_mlp.fields import aligned, choose, counted
 from pluggable_mlp.files import part_of, to_json, whole_file, write_file
-from pluggable_mlp.registry import choose
-from pluggable_mlp.wording import aligned, counted
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

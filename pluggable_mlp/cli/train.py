@@ -23,10 +23,9 @@ from pluggable_mlp.cli.options import (
     with_settings,
 )
 from pluggable_mlp.cli.processes import DistributedOption, Processes
+from pluggable_mlp.fields import choose, counted, require
 from pluggable_mlp.files import Json, to_json
-from pluggable_mlp.registry import choose
 from pluggable_mlp.training.metrics import METRICS
-from pluggable_mlp.wording import counted, require
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed.communicators import MPI

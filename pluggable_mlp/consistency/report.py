@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from pluggable_mlp.wording import counted
+from pluggable_mlp.fields import counted
 
 LAYER_BY_LAYER, WHOLE_STEP = "layer by layer", "whole step"
 

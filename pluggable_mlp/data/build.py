@@ -36,11 +36,10 @@ from pluggable_mlp.data.values import (
     is_frame,
     source_of,
 )
+from pluggable_mlp.fields import listed, make
 from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.registry import make
 from pluggable_mlp.training.recipes import NONE, RECIPES, Recipe
-from pluggable_mlp.wording import listed
 
 NO_SCALING, PIXEL_SCALING = "none", "pixels"
 LARGE = 128

@@ -18,9 +18,8 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import numbered
 from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table
 from pluggable_mlp.data.values import LARGEST_EXACT, Split, Splits, source_of
+from pluggable_mlp.fields import did_you_mean, listed
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.registry import did_you_mean
-from pluggable_mlp.wording import listed
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

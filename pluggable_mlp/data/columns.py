@@ -25,9 +25,9 @@ from numpy.typing import DTypeLike
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.values import BOOLEANS
+from pluggable_mlp.fields import counted, listed
 from pluggable_mlp.lazy import LazyArray, blocks
 from pluggable_mlp.training.recipes import Pairs
-from pluggable_mlp.wording import counted, listed
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

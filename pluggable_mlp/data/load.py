@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Splits, Task, source_of
-from pluggable_mlp.registry import refuse_unknown
+from pluggable_mlp.fields import refuse_unknown
 from pluggable_mlp.training.recipes import NONE
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pluggable_mlp.data.arrays import (
 )
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Splits
-from pluggable_mlp.wording import require
+from pluggable_mlp.fields import require
 
 ENVIRONMENT = "PLUGGABLE_MLP_DATA"
 CLASSIC = "mnist.pkl.gz"

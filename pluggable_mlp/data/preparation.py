@@ -21,9 +21,9 @@ from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
 from pluggable_mlp.data.split import needs_blocks
 from pluggable_mlp.data.values import Split, Task, as_inputs, as_values, class_indices, is_frame
+from pluggable_mlp.fields import aligned, counted, listed
 from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
-from pluggable_mlp.wording import aligned, counted, listed
 
 
 @dataclass(frozen=True)

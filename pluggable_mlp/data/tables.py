@@ -20,8 +20,8 @@ from pluggable_mlp.data.arrays import GET_A_NEW_COPY, check_file, check_unpacked
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import source_of
+from pluggable_mlp.fields import counted, require
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.wording import counted, require
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

@@ -1,5 +1,5 @@
 """Estimators with scikit-learn's interface, for arrays of any library and for tables."""
 
-from pluggable_mlp.wording import require
+from pluggable_mlp.fields import require
 
 require("sklearn", "sklearn", "the estimators' parameters are checked")

@@ -36,15 +36,14 @@ from pluggable_mlp.estimators.convert import FilesMixin, described
 from pluggable_mlp.estimators.parameters import RandomState, fits
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
+from pluggable_mlp.fields import make, require
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.registry import make
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import predict_rows
 from pluggable_mlp.training.recipes import RECIPES, Facts
-from pluggable_mlp.wording import require
 
 
 class BaseTable(FilesMixin, ABC):

@@ -5,6 +5,6 @@ on `ax` or on the axes of a new figure, which `ax_` and `figure_` then hold.  `r
 figures of runs to files and pages.  matplotlib (extra `plot`) is imported when something is drawn.
 """
 
-from pluggable_mlp.wording import require
+from pluggable_mlp.fields import require
 
 require("sklearn", "plot", "predictions are compared")

@@ -12,12 +12,11 @@ import numpy as np
 import sklearn.metrics
 
 from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.fields import choose, require
 from pluggable_mlp.lazy import on_host
-from pluggable_mlp.registry import choose
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
 from pluggable_mlp.training.train import Training
-from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

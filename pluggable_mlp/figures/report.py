@@ -15,6 +15,7 @@ import numpy as np
 
 from pluggable_mlp.data import DataError, DataWarning
 from pluggable_mlp.data.columns import Described
+from pluggable_mlp.fields import require
 from pluggable_mlp.figures.displays import (
     ConfusionMatrixDisplay,
     PredictionErrorDisplay,
@@ -26,7 +27,6 @@ from pluggable_mlp.figures.displays import (
     pairs_by_output,
 )
 from pluggable_mlp.runs.predict import SavedRun
-from pluggable_mlp.wording import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,6 +13,7 @@ from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.compiling import compiled, is_builtin_call
 from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.fields import choose
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.exactness import (
     ArithmeticUnavailable as ArithmeticUnavailable,  # its line among the public names is too long
@@ -20,7 +21,6 @@ from pluggable_mlp.namespaces.reproducible.exactness import (
 from pluggable_mlp.namespaces.reproducible.exactness import traced
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace, reproducible
 from pluggable_mlp.namespaces.sharded.array import ShardedArray
-from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import backend_at, check_process
 
 

@@ -19,8 +19,7 @@ from typing import TypeAlias, TypeGuard
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Component, Finite, NonNegative
-from pluggable_mlp.registry import choose
+from pluggable_mlp.fields import Component, Finite, NonNegative, choose
 
 ElementwiseBackward = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]

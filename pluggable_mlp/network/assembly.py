@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from pluggable_mlp.fields import Flag, convert
+from pluggable_mlp.fields import Flag, choose, convert
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Embedding
@@ -23,7 +23,6 @@ from pluggable_mlp.network.member_layers import MemberRows, Repeated
 from pluggable_mlp.network.members import Networks, TabMMini
 from pluggable_mlp.network.normalization import as_normalization
 from pluggable_mlp.network.parametric import ParametricActivation, Scaling
-from pluggable_mlp.registry import choose
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, cast
 from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Positive
+from pluggable_mlp.fields import Positive, choose
 from pluggable_mlp.network.loss import (
     ElementwiseLoss,
     FunctionLoss,
@@ -19,7 +19,6 @@ from pluggable_mlp.network.loss import (
     SoftmaxCrossEntropy,
     TargetKind,
 )
-from pluggable_mlp.registry import choose
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
 

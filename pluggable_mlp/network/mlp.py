@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
+from pluggable_mlp.fields import choose
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network import checks
 from pluggable_mlp.network.activations import ActivationChoice
@@ -30,7 +31,6 @@ from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.network.passes import LayeredNetwork
 from pluggable_mlp.network.prediction_cache import Cache, cached_outputs
 from pluggable_mlp.network.trees import Parameters, map_arrays, merged
-from pluggable_mlp.registry import choose
 from pluggable_mlp.shortcuts import on_device_of
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from msgspec import Meta
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Component, Positive
+from pluggable_mlp.fields import Component, Positive, choose
 from pluggable_mlp.network.layers import Arrays, Forward, Gradients, Layer, Mode
-from pluggable_mlp.registry import choose
 
 
 def _standardize(

@@ -18,7 +18,7 @@ import numpy as np
 
 from pluggable_mlp.backends import Abilities, Backend
 from pluggable_mlp.backends.transfer import HostArray
-from pluggable_mlp.registry import choose
+from pluggable_mlp.fields import choose
 from pluggable_mlp.shortcuts import offers_of
 
 if TYPE_CHECKING:

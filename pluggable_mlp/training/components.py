@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import TypeAlias
 
 from pluggable_mlp.compiling import is_builtin_class
-from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
+from pluggable_mlp.fields import choose, parameters_of, refuse_unknown
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizer import Optimizer

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.fields import NonNegative, convert
+from pluggable_mlp.fields import NonNegative, convert, refuse_unknown
 from pluggable_mlp.network.trees import Tree, merged, named_like
-from pluggable_mlp.registry import refuse_unknown
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     GradientDescent,

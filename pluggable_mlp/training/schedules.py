@@ -13,7 +13,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from pluggable_mlp import fields
-from pluggable_mlp.registry import choose, parameters_of, refuse_unknown
+from pluggable_mlp.fields import choose, parameters_of, refuse_unknown
 from pluggable_mlp.training.host_math import half_wave, integer_power, log2, real_power
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
+from pluggable_mlp.fields import Flag, PositiveCount, as_seed, choose, convert, refuse_unknown
 from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.registry import choose, refuse_unknown
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.evaluation import evaluate
