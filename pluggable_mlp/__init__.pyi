@@ -32,7 +32,6 @@ from pluggable_mlp.network.activations import LeakyReLU as LeakyReLU
 from pluggable_mlp.network.categories import Categories as Categories
 from pluggable_mlp.network.embeddings import Periodic as Periodic
 from pluggable_mlp.network.embeddings import PiecewiseLinear as PiecewiseLinear
-from pluggable_mlp.network.initializers import INITIALIZERS as INITIALIZERS
 from pluggable_mlp.network.layers import Rng as Rng
 from pluggable_mlp.network.loss import SigmoidCrossEntropy as SigmoidCrossEntropy
 from pluggable_mlp.network.loss import SoftmaxCrossEntropy as SoftmaxCrossEntropy
@@ -50,6 +49,7 @@ from pluggable_mlp.network.mlp import MLP as MLP
 from pluggable_mlp.network.normalization import NORMALIZATIONS as NORMALIZATIONS
 from pluggable_mlp.network.normalization import BatchNorm as BatchNorm
 from pluggable_mlp.network.normalization import LayerNorm as LayerNorm
+from pluggable_mlp.network.parameters import INITIALIZERS as INITIALIZERS
 from pluggable_mlp.runs.predict import load_run as load_run
 from pluggable_mlp.training.callbacks import EarlyStopping as EarlyStopping
 from pluggable_mlp.training.components import OPTIMIZERS as OPTIMIZERS

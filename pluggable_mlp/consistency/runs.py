@@ -22,7 +22,7 @@ from pluggable_mlp.namespaces.sharded.array import Layout, ShardedArray
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.layers import Backward, Layer, Rng, Seed, as_words, layer_kind
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.trees import Tree, first_array, merged
+from pluggable_mlp.network.parameters import Tree, first_array, merged
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord

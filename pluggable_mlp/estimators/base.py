@@ -33,7 +33,7 @@ from pluggable_mlp.hashing import parameters_sha256, sha256_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.trees import Parameters, map_arrays
+from pluggable_mlp.network.parameters import Parameters, map_arrays
 from pluggable_mlp.runs.certificates import certified, made_on
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples

@@ -12,7 +12,7 @@ from pluggable_mlp.network.layers import Rng, Seed
 from pluggable_mlp.network.loss import Loss, TargetKind
 from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.trees import Parameters
+from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.shortcuts import vecdot
 
 

@@ -26,7 +26,7 @@ from pluggable_mlp.estimators.validation import moved, place_of
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.mlp import loss_gradients_and_buffers
-from pluggable_mlp.network.trees import Parameters, Tree, map_arrays
+from pluggable_mlp.network.parameters import Parameters, Tree, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import training_progress

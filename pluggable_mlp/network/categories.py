@@ -14,8 +14,8 @@ from msgspec import Meta
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, PositiveCount
-from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
+from pluggable_mlp.network.parameters import Initializer
 
 _NORMAL = Initializer(lambda *_: 1.0, "normal")
 

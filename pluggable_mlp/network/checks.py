@@ -16,8 +16,8 @@ from pluggable_mlp.namespaces import namespace_at
 from pluggable_mlp.network.layers import Rng
 from pluggable_mlp.network.loss import TargetKind
 from pluggable_mlp.network.members import Networks
+from pluggable_mlp.network.parameters import Parameters, first_array, map_arrays
 from pluggable_mlp.network.passes import LayeredNetwork
-from pluggable_mlp.network.trees import Parameters, first_array, map_arrays
 
 # The sum of a row of probabilities may differ from 1 by this much.
 _ROW_SUM_TOLERANCE = 1e-3

@@ -18,8 +18,8 @@ from msgspec import Meta
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.fields import Component, NonNegative, PositiveCount
-from pluggable_mlp.network.initializers import INITIALIZERS, Initializer
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
+from pluggable_mlp.network.parameters import INITIALIZERS, Initializer
 
 _UNBOUNDED = 2.0**100  # practically infinite, in float32, too
 _NARROWEST = 1e-30  # of bins: float32 can divide by it

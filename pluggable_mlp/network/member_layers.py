@@ -15,7 +15,6 @@ from typing import ClassVar
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.network.initializers import Initializer
 from pluggable_mlp.network.layers import (
     Arrays,
     Dense,
@@ -26,6 +25,7 @@ from pluggable_mlp.network.layers import (
     Mode,
     Shapes,
 )
+from pluggable_mlp.network.parameters import Initializer
 
 SCALINGS = {
     "signs": Initializer(lambda *_: 1.0, "sign"),

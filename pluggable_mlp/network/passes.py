@@ -12,7 +12,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Dropout, Layer, Rng, Seed, Shapes, as_words
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.members import Networks, TabMMini, average_of_members, loss_of_members
-from pluggable_mlp.network.trees import Parameters, merged, split
+from pluggable_mlp.network.parameters import Parameters, merged, split
 
 
 class LayeredNetwork:

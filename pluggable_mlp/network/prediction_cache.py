@@ -11,8 +11,8 @@ from pluggable_mlp.arrays import Array, LibraryArray, Namespace, device_of
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import compiles, run, unwrapped
 from pluggable_mlp.network.checks import checked_inputs
+from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.network.passes import LayeredNetwork
-from pluggable_mlp.network.trees import Parameters
 from pluggable_mlp.shortcuts import backend_at, on_device_of
 
 Cache: TypeAlias = dict[tuple[object, ...], Callable[..., Array]]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.network.layers import Dense
+from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.network.passes import LayeredNetwork
-from pluggable_mlp.network.trees import Parameters
 from pluggable_mlp.randomness import choices, simplex
 
 if TYPE_CHECKING:

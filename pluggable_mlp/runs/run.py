@@ -26,8 +26,8 @@ from pluggable_mlp.hashing import (
     tensor_names,
 )
 from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.network.parameters import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
-from pluggable_mlp.network.trees import Parameters, map_arrays, merged
 from pluggable_mlp.runs.certificates import interval, versions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.shortcuts import take

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from pluggable_mlp.fields import PositiveCount, convert
-from pluggable_mlp.network.trees import Parameters
+from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.training.loop import Epoch
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.network.layers import layer_kind
-from pluggable_mlp.network.trees import Parameters, Tree, merged
+from pluggable_mlp.network.parameters import Parameters, Tree, merged
 from pluggable_mlp.shortcuts import backend_at
 from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.precision_warning import LostNumbers

@@ -23,7 +23,7 @@ from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.loss import rows, shares, total_weight
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.trees import Parameters, map_arrays
+from pluggable_mlp.network.parameters import Parameters, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord
 from pluggable_mlp.training.metrics import METRICS, roc_auc

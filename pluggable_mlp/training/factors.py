@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.fields import NonNegative, convert, refuse_unknown
-from pluggable_mlp.network.trees import Tree, merged, named_like
+from pluggable_mlp.network.parameters import Tree, merged, named_like
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     GradientDescent,

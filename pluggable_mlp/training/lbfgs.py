@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, PositiveCount
 from pluggable_mlp.namespaces import run
-from pluggable_mlp.network.trees import Tree, map_arrays
+from pluggable_mlp.network.parameters import Tree, map_arrays
 
 LossAndGradients = Callable[[Tree], tuple[Array | float, Tree]]
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.network.trees import named_like
+from pluggable_mlp.network.parameters import named_like
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import check_parameters_finite, finite_mean
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.fields import BelowOne, NonNegative
-from pluggable_mlp.network.trees import Tree, is_weight, merged, split
+from pluggable_mlp.network.parameters import Tree, is_weight, merged, split
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficients,

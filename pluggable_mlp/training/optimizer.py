@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
-from pluggable_mlp.network.trees import Tree, is_weight, map_arrays, with_leaves
+from pluggable_mlp.network.parameters import Tree, is_weight, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 

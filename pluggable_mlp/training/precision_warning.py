@@ -13,7 +13,7 @@ from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
-from pluggable_mlp.network.trees import Parameters, is_weight
+from pluggable_mlp.network.parameters import Parameters, is_weight
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.streaming import blocks_in_order
 

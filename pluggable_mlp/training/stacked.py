@@ -18,7 +18,7 @@ from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
 from pluggable_mlp.network.layers import Dropout, Seed, as_words
 from pluggable_mlp.network.mlp import MLP, at_each_step
-from pluggable_mlp.network.trees import map_arrays, named_like
+from pluggable_mlp.network.parameters import map_arrays, named_like
 from pluggable_mlp.training import loop
 from pluggable_mlp.training.callbacks import EarlyStopping
 from pluggable_mlp.training.components import without_rate

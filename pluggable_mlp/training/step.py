@@ -14,12 +14,18 @@ from pluggable_mlp import arrays as libraries
 from pluggable_mlp import namespaces, shortcuts
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, Nested, map_nested
 from pluggable_mlp.fields import as_seed
-from pluggable_mlp.network import trees
 from pluggable_mlp.network.checks import check_parameters, checked_batch
 from pluggable_mlp.network.layers import Address, Rng, Seed, as_words
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.trees import Parameters, Tree, first_array, map_arrays
+from pluggable_mlp.network.parameters import (
+    Parameters,
+    Tree,
+    first_array,
+    map_arrays,
+    merged,
+    named_like,
+)
 from pluggable_mlp.training import optimizer as optimizers
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Arrays, Batch, Examples
@@ -68,7 +74,7 @@ class TrainState(NamedTuple):
     @property
     def inference_parameters(self) -> LibraryArrays:
         """The parameters for predictions: with buffers, and averaged if the optimizer averages."""
-        return trees.merged(averaged_parameters(self.slots, self.parameters), self.buffers)
+        return merged(averaged_parameters(self.slots, self.parameters), self.buffers)
 
 
 @dataclass(frozen=True)
@@ -344,7 +350,7 @@ def training_step(
     _check_state(state, optimizer)
     x, targets, sample_weight = map(libraries.without_graph, (x, targets, sample_weight))
     with shortcuts.on_device_of(x):
-        parameters = trees.merged(state.parameters, state.buffers)
+        parameters = merged(state.parameters, state.buffers)
         xp, batch = checked_batch(mlp, parameters, x, targets, sample_weight, arithmetic)
         arrays = state[:-1] if arithmetic == "native" else map_nested(xp.asarray, state[:-1])
         is_compiled = namespaces.compiles(xp)
@@ -354,7 +360,7 @@ def training_step(
         loss, _, after = namespaces.run(xp, step, (model,), arrays, batch, numbers=numbers)
         if arithmetic != "native":
             loss, after = namespaces.unwrapped((loss, after))
-    after = trees.named_like(state[:-1], after) if is_compiled else after
+    after = named_like(state[:-1], after) if is_compiled else after
     return loss, TrainState._make([*after, state.t + 1])
 
 

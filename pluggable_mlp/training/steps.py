@@ -22,7 +22,7 @@ from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.network.layers import Address, Seed, as_words
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP, loss_gradients_and_buffers
-from pluggable_mlp.network.trees import Tree, first_array, is_weight, merged
+from pluggable_mlp.network.parameters import Tree, first_array, is_weight, merged
 from pluggable_mlp.shortcuts import backend_at, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples

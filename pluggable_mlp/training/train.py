@@ -13,7 +13,7 @@ from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import DRAWING, MLP
-from pluggable_mlp.network.trees import Parameters, first_array
+from pluggable_mlp.network.parameters import Parameters, first_array
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError

@@ -13,7 +13,7 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.consistency.runs import named
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
-from pluggable_mlp.network.trees import map_arrays
+from pluggable_mlp.network.parameters import map_arrays
 
 NUMPY = get_backend("numpy")
 

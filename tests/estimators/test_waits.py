@@ -5,7 +5,7 @@ import pytest
 import sklearn.neural_network
 
 from pluggable_mlp import MLP, MLPClassifier, get_backend, train
-from pluggable_mlp.network.trees import map_arrays
+from pluggable_mlp.network.parameters import map_arrays
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizers import Adam
 from tests.emulated_card import counting

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, get_backend, randomness
-from pluggable_mlp.network.initializers import INITIALIZERS
+from pluggable_mlp.network.parameters import INITIALIZERS
 from tests.together import together
 
 # Variance of a weight, and whether biases are drawn; N inputs, M outputs.

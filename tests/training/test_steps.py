@@ -16,7 +16,7 @@ from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency.comparators import part_of_bound
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.layers import as_words
-from pluggable_mlp.network.trees import map_arrays
+from pluggable_mlp.network.parameters import map_arrays
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
