@@ -32,6 +32,9 @@ from pluggable_mlp.network.activations import LeakyReLU as LeakyReLU
 from pluggable_mlp.network.categories import Categories as Categories
 from pluggable_mlp.network.embeddings import Periodic as Periodic
 from pluggable_mlp.network.embeddings import PiecewiseLinear as PiecewiseLinear
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS as NORMALIZATIONS
+from pluggable_mlp.network.feature_layers import BatchNorm as BatchNorm
+from pluggable_mlp.network.feature_layers import LayerNorm as LayerNorm
 from pluggable_mlp.network.layers import Rng as Rng
 from pluggable_mlp.network.loss import SigmoidCrossEntropy as SigmoidCrossEntropy
 from pluggable_mlp.network.loss import SoftmaxCrossEntropy as SoftmaxCrossEntropy
@@ -46,9 +49,6 @@ from pluggable_mlp.network.members import Networks as Networks
 from pluggable_mlp.network.members import TabM as TabM
 from pluggable_mlp.network.members import TabMMini as TabMMini
 from pluggable_mlp.network.mlp import MLP as MLP
-from pluggable_mlp.network.normalization import NORMALIZATIONS as NORMALIZATIONS
-from pluggable_mlp.network.normalization import BatchNorm as BatchNorm
-from pluggable_mlp.network.normalization import LayerNorm as LayerNorm
 from pluggable_mlp.network.parameters import INITIALIZERS as INITIALIZERS
 from pluggable_mlp.runs.predict import load_run as load_run
 from pluggable_mlp.training.callbacks import EarlyStopping as EarlyStopping

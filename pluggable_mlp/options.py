@@ -11,8 +11,8 @@ from msgspec import Meta
 
 from pluggable_mlp.fields import BelowOne, Count, NonNegative, PositiveCount, catalogue
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts

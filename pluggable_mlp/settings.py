@@ -22,9 +22,9 @@ from pluggable_mlp.fields import (
 )
 from pluggable_mlp.files import Json
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import DRAWING, MLP
-from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.metrics import METRICS

@@ -10,9 +10,9 @@ from pluggable_mlp import MLP, SGD, ClipByGlobalNorm, HuberLoss, LeakyReLU
 from pluggable_mlp.compiling import is_builtin
 from pluggable_mlp.estimators.objective import PenalizedMLP, ScaledLoss
 from pluggable_mlp.network.activations import ACTIVATIONS, Elementwise, tanh
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS, LayerNorm
 from pluggable_mlp.network.loss import FunctionLoss
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.normalization import NORMALIZATIONS, LayerNorm
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.schedules import Cosine, WarmUp
 from tests.together import together

@@ -14,8 +14,8 @@ import pluggable_mlp
 from pluggable_mlp.cli.app import program
 from pluggable_mlp.fields import parse
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES, WarmUp

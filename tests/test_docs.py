@@ -27,8 +27,8 @@ from pluggable_mlp.data.mnist import PUBLISHED
 from pluggable_mlp.fields import parse
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.normalization import NORMALIZATIONS
 from pluggable_mlp.network.parameters import INITIALIZERS
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS

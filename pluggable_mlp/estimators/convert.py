@@ -28,9 +28,9 @@ from pluggable_mlp.exporting import need_ndonnx, write_graph
 from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS, BatchNorm, LayerNorm
 from pluggable_mlp.network.layers import ActivationLayer, Dropout, Layer, Noise
 from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from pluggable_mlp.serialization import Components, read_tree, tree_to_json, write_tree
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES

@@ -11,6 +11,7 @@ from pluggable_mlp.fields import Flag, choose, convert
 from pluggable_mlp.network.activations import activations_of_layers
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Embedding
+from pluggable_mlp.network.feature_layers import ParametricActivation, Scaling, as_normalization
 from pluggable_mlp.network.layers import (
     PARAMETRIZATIONS,
     ActivationLayer,
@@ -21,8 +22,6 @@ from pluggable_mlp.network.layers import (
 )
 from pluggable_mlp.network.member_layers import MemberRows, Repeated
 from pluggable_mlp.network.members import Networks, TabMMini
-from pluggable_mlp.network.normalization import as_normalization
-from pluggable_mlp.network.parametric import ParametricActivation, Scaling
 
 if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP

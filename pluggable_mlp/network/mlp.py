@@ -22,11 +22,11 @@ from pluggable_mlp.network.activations import ActivationChoice
 from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Embedding
+from pluggable_mlp.network.feature_layers import Normalization
 from pluggable_mlp.network.layers import Address, Arrays, Draw, Layer, Rng, Shapes, as_words
 from pluggable_mlp.network.loss import Loss, LossFunction
 from pluggable_mlp.network.losses import as_loss
 from pluggable_mlp.network.members import Networks, TabMMini
-from pluggable_mlp.network.normalization import Normalization
 from pluggable_mlp.network.parameters import (
     INITIALIZERS,
     Initializer,

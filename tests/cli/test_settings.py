@@ -16,7 +16,7 @@ import pytest
 from pluggable_mlp import MLP, PoissonLoss, SoftmaxCrossEntropy, SquaredError, get_backend, train
 from pluggable_mlp.cli.app import program
 from pluggable_mlp.network.activations import LeakyReLU, gelu, relu, tanh
-from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
+from pluggable_mlp.network.feature_layers import BatchNorm, LayerNorm
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizers import SGD, Adam, AdamW, Lion, RMSprop

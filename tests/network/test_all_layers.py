@@ -4,6 +4,12 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import ACTIVATIONS, MLP, get_backend
+from pluggable_mlp.network.feature_layers import (
+    NORMALIZATIONS,
+    BatchNorm,
+    ParametricActivation,
+    Scaling,
+)
 from pluggable_mlp.network.layers import (
     ActivationLayer,
     Dense,
@@ -11,8 +17,6 @@ from pluggable_mlp.network.layers import (
     NTKDense,
     Rng,
 )
-from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm
-from pluggable_mlp.network.parametric import ParametricActivation, Scaling
 from tests.network.bounded import with_bounds
 from tests.network.differences import central_differences, on_grid
 

@@ -6,6 +6,7 @@ import pytest
 from pluggable_mlp import Periodic, PiecewiseLinear, get_backend
 from pluggable_mlp.network.activations import tanh
 from pluggable_mlp.network.categories import Categories
+from pluggable_mlp.network.feature_layers import BatchNorm, LayerNorm, ParametricActivation, Scaling
 from pluggable_mlp.network.layers import Dense, NTKDense, Rng
 from pluggable_mlp.network.member_layers import (
     BatchEnsembleDense,
@@ -13,8 +14,6 @@ from pluggable_mlp.network.member_layers import (
     MemberDense,
     MemberScaling,
 )
-from pluggable_mlp.network.normalization import BatchNorm, LayerNorm
-from pluggable_mlp.network.parametric import ParametricActivation, Scaling
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences, on_grid
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS, BatchNorm, LayerNorm
 from pluggable_mlp.network.layers import Rng
-from pluggable_mlp.network.normalization import NORMALIZATIONS, BatchNorm, LayerNorm
 from tests.network.differences import on_grid
 
 RNG = Rng(seed=0, t=0)

@@ -8,7 +8,7 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, randomness, train
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.network.normalization import BatchNorm
+from pluggable_mlp.network.feature_layers import BatchNorm
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import epochs_of

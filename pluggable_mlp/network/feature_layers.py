@@ -1,6 +1,8 @@
-"""Normalizations: layers that standardize their inputs to mean 0 and variance 1, scale and shift.
+"""Layers with a parameter for each feature: normalizations, a scaling, trained activations.
 
-Shapes: x, y, dy, dx are (…, batch, features); gamma, beta and the buffers are
+Normalizations standardize their inputs to mean 0 and variance 1, scale and shift.
+
+Shapes: x, y, dy, dx are (…, batch, features); gamma, beta, scale, a and the buffers are
 (…, features).
 """
 
@@ -14,6 +16,7 @@ from msgspec import Meta
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, Positive, choose
+from pluggable_mlp.network.activations import Activation
 from pluggable_mlp.network.layers import Arrays, Forward, Gradients, Layer, Mode
 
 
@@ -220,3 +223,62 @@ def as_normalization(norm: object) -> Normalization | None:
     if norm is not None and not isinstance(norm, Normalization):
         raise TypeError(f"norm is {norm!r}, expected None, a name, LayerNorm() or BatchNorm()")
     return norm
+
+
+@dataclass(frozen=True)
+class Scaling(Layer):
+    """A trained factor for each input: y = x scale, with scale = 1 at first.
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), section 3: with a larger
+    learning rate than the others, it selects among the inputs.
+    """
+
+    features: int
+    constants: ClassVar[dict[str, float]] = {"scale": 1.0}
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x scale; dx = dy scale, and dscale = sum of dy x over the batch."""
+        scale = xp.expand_dims(parameters["scale"], axis=-2)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            dscale = special.sum(xp, dy * x, axis=-2)
+            return (dy * scale if with_dx else None), {"scale": dscale}
+
+        return x * scale, backward
+
+
+@dataclass(frozen=True)
+class ParametricActivation(Layer):
+    """A trained mixture of an activation f and the identity: y = x + a (f(x) - x).
+
+    Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024): a is per feature, 1 at
+    first, with a smaller learning rate than the others.
+
+    Parameters
+    ----------
+    function : callable
+        f and its backward pass.
+    features : int
+    """
+
+    function: Activation
+    features: int
+    constants: ClassVar[dict[str, float]] = {"a": 1.0}
+
+    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
+        """Return y = x + a (f(x) - x).
+
+        dx = dy (1 - a) + f'(x) a dy, and da = sum of dy (f(x) - x) over the batch.
+        """
+        a = xp.expand_dims(parameters["a"], axis=-2)
+        f, derivative = self.function(xp, x)
+        y, bend = special.lerp_and_difference(xp, x, f, a)
+
+        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
+            gradients = {"a": special.sum(xp, dy * bend, axis=-2)}
+            if not with_dx:
+                return None, gradients
+            of_f, of_x = special.complementary_products(xp, dy, a)
+            return of_x + derivative(of_f), gradients
+
+        return y, backward
