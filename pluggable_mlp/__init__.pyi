@@ -51,14 +51,15 @@ from pluggable_mlp.network.members import TabMMini as TabMMini
 from pluggable_mlp.network.mlp import MLP as MLP
 from pluggable_mlp.network.parameters import INITIALIZERS as INITIALIZERS
 from pluggable_mlp.runs.predict import load_run as load_run
-from pluggable_mlp.training.callbacks import EarlyStopping as EarlyStopping
 from pluggable_mlp.training.components import OPTIMIZERS as OPTIMIZERS
 from pluggable_mlp.training.components import make_optimizer as make_optimizer
-from pluggable_mlp.training.divergence import DivergenceError as DivergenceError
 from pluggable_mlp.training.factors import DecayFactors as DecayFactors
 from pluggable_mlp.training.factors import RateFactors as RateFactors
 from pluggable_mlp.training.lbfgs import LBFGS as LBFGS
 from pluggable_mlp.training.loop import Epoch as Epoch
+from pluggable_mlp.training.monitors import DivergenceError as DivergenceError
+from pluggable_mlp.training.monitors import EarlyStopping as EarlyStopping
+from pluggable_mlp.training.monitors import PrecisionWarning as PrecisionWarning
 from pluggable_mlp.training.muon import Muon as Muon
 from pluggable_mlp.training.optimizer import Optimizer as Optimizer
 from pluggable_mlp.training.optimizers import SGD as SGD
@@ -67,7 +68,6 @@ from pluggable_mlp.training.optimizers import Adam as Adam
 from pluggable_mlp.training.optimizers import AdamW as AdamW
 from pluggable_mlp.training.optimizers import Lion as Lion
 from pluggable_mlp.training.optimizers import RMSprop as RMSprop
-from pluggable_mlp.training.precision_warning import PrecisionWarning as PrecisionWarning
 from pluggable_mlp.training.schedules import SCHEDULES as SCHEDULES
 from pluggable_mlp.training.schedules import make_schedule as make_schedule
 from pluggable_mlp.training.stacked import SweptNetwork as SweptNetwork
