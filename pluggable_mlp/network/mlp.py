@@ -19,7 +19,6 @@ from pluggable_mlp.fields import choose
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network import checks
 from pluggable_mlp.network.activations import ActivationChoice
-from pluggable_mlp.network.assembly import layers_of
 from pluggable_mlp.network.categories import Categories
 from pluggable_mlp.network.embeddings import Embedding
 from pluggable_mlp.network.feature_layers import Normalization
@@ -34,7 +33,7 @@ from pluggable_mlp.network.parameters import (
     map_arrays,
     merged,
 )
-from pluggable_mlp.network.passes import LayeredNetwork
+from pluggable_mlp.network.passes import LayeredNetwork, layers_of
 from pluggable_mlp.network.prediction_cache import Cache, cached_outputs
 from pluggable_mlp.shortcuts import on_device_of
 
