@@ -6,10 +6,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.fields import NonNegative, convert, refuse_unknown
-from pluggable_mlp.network.parameters import Tree, merged, named_like
+from pluggable_mlp.network.parameters import Tree
 from pluggable_mlp.training.optimizer import (
     Coefficients,
     GradientDescent,
@@ -51,8 +52,7 @@ class FactorsByName(Transform):
 
     def refuse_unknown(self, parameters: Tree) -> None:
         """Raise a ValueError if no parameter has one of the names."""
-        names = dict.fromkeys(name for layer in parameters for name in layer)
-        refuse_unknown("factors", self.by_name, names)
+        refuse_unknown("factors", self.by_name, dict.fromkeys(chain.from_iterable(parameters)))
 
 
 @dataclass(frozen=True)
@@ -118,28 +118,29 @@ class RateFactors(FactorsByName):
         """Return the parameters and the slots after the update of each group."""
         self.refuse_unknown(before.parameters)
         names = self.optimizer.initial_slots([])  # those of transforms around this one are theirs
-        before = before._replace(slots={name: before.slots[name] for name in names})
-        trees = [before.parameters, *before.slots.values()]
-        joined: list[Tree] = [[{} for _ in tree] for tree in trees]
-        for factor in self._of_groups:
+        trees = [before.parameters, *[before.slots[name] for name in names]]
+        groups = zip(*map(self._groups, (before.gradients, *trees)), strict=True)
+        after = [[*map(dict, tree)] for tree in trees]  # with all names, in their order
+        for factor, (gradients, parameters, *slots) in zip(self._of_groups, groups, strict=True):
             group = before._replace(
                 c=before.c[str(factor)],
-                parameters=self._group(before.parameters, factor),
-                gradients=self._group(before.gradients, factor),
-                slots={slot: self._group(tree, factor) for slot, tree in before.slots.items()},
+                parameters=parameters,
+                gradients=gradients,
+                slots=dict(zip(names, slots, strict=True)),
             )
             updated, moved = self.optimizer.update(group)
-            parts = updated, *(moved[slot] for slot in before.slots)
-            joined = [*map(merged, joined, parts)]
-        parameters, *slots = map(named_like, trees, joined)
-        return parameters, dict(zip(before.slots, slots, strict=True))
+            for tree, part in zip(after, [updated, *map(moved.__getitem__, names)], strict=True):
+                for layer, arrays in zip(tree, part, strict=True):
+                    layer.update(arrays)
+        return after[0], dict(zip(names, after[1:], strict=True))
 
-    def _group(self, tree: Tree, factor: float) -> Tree:
-        """Return a tree of the arrays with this factor."""
-        return [
-            {name: array for name, array in layer.items() if self.by_name.get(name, 1.0) == factor}
-            for layer in tree
-        ]
+    def _groups(self, tree: Tree) -> list[Tree]:
+        """Return a tree for each factor, of the arrays with this factor."""
+        groups: dict[float, Tree] = {factor: [{} for _ in tree] for factor in self._of_groups}
+        for index, layer in enumerate(tree):
+            for name, array in layer.items():
+                groups[self.by_name.get(name, 1.0)][index][name] = array
+        return [*groups.values()]
 
 
 @dataclass(frozen=True)
