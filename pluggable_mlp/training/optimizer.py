@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
-from pluggable_mlp.network.parameters import Tree, is_weight, map_arrays, with_leaves
+from pluggable_mlp.network.parameters import Tree, first_array, is_weight, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 
@@ -222,11 +222,11 @@ class GradientDescent(Optimizer):
 
     def initial_slots(self, parameters: Tree) -> Slots:
         """Return zeros for each slot."""
-
-        def zeros(w: Array) -> Array:
-            return array_namespace(w).zeros_like(w)
-
-        return {slot: map_arrays(zeros, parameters) for slot in self.slots}
+        with_arrays = [*filter(None, parameters)]
+        if not with_arrays:  # called for the names of the slots
+            return {slot: [*map(dict, parameters)] for slot in self.slots}
+        zeros_like = array_namespace(first_array(with_arrays)).zeros_like
+        return {slot: map_arrays(zeros_like, parameters) for slot in self.slots}
 
     def kernel_numbers(self, c: Coefficients) -> Coefficients:
         """Return the numbers of the rule's kernel, if it has one."""
