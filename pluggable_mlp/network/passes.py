@@ -139,12 +139,18 @@ class LayeredNetwork:
     @cached_property
     def shapes(self) -> tuple[Shapes, ...]:
         """The shapes of the arrays in each dict of the parameters, by name."""
-        return tuple(filter(None, (layer.shapes() for layer in self.layers)))
+        return tuple(filter(None, self._shapes_of_layers))
 
     @cached_property
     def buffers(self) -> tuple[tuple[str, ...], ...]:
         """The names of the buffers (running mean and variance) in each dict of the parameters."""
-        return tuple(layer.buffers for layer in self.layers if layer.shapes())
+        pairs = zip(self.layers, self._have_parameters, strict=True)
+        return tuple([layer.buffers for layer, has_parameters in pairs if has_parameters])
+
+    @cached_property
+    def _shapes_of_layers(self) -> list[Shapes]:
+        """The shapes of the arrays of each layer, perhaps none."""
+        return [layer.shapes() for layer in self.layers]
 
     @cached_property
     def _have_parameters(self) -> tuple[bool, ...]:
@@ -152,7 +158,7 @@ class LayeredNetwork:
 
         It is kept apart from the layers, which may be replaced in a copy.
         """
-        return tuple(bool(layer.shapes()) for layer in self.layers)
+        return tuple(map(bool, self._shapes_of_layers))
 
     def numbers_at(self, t: Seed) -> tuple[Array, ...]:
         """Return dropout's numbers for the step after t others, if they vary."""
