@@ -7,8 +7,7 @@ library.  Mathematics does not belong here.
 # The methods of `LibraryArray` are read by type checkers alone.
 
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -70,14 +69,28 @@ def map_nested(
 
     Arrays are the values of a kind; by default those that have a dtype.
     """
-    if not isinstance(value, dict | tuple | list):
-        is_array = hasattr(value, "dtype") if kind is None else isinstance(value, kind)
-        return function(value) if is_array else value
-    mapped = partial(map_nested, function, kind=kind)
-    if isinstance(value, dict):
-        return dict(zip(value, map(mapped, value.values()), strict=True))
-    items = map(mapped, value)
-    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    return _mapped(function, [value], kind)[0]
+
+
+def _mapped(
+    function: Callable[[Array], Array],
+    values: Iterable[Nested],
+    kind: type | tuple[type, ...] | None,
+) -> list[Nested]:
+    """Return `map_nested` of each value, in a loop: every step passes here, with all its arrays."""
+    mapped: list[Nested] = []
+    for value in values:
+        if isinstance(value, dict):
+            items = _mapped(function, value.values(), kind)
+            mapped.append(dict(zip(value, items, strict=True)))
+        elif isinstance(value, tuple | list):
+            items = _mapped(function, value, kind)
+            named = hasattr(value, "_fields")
+            mapped.append(type(value)(*items) if named else type(value)(items))
+        else:
+            is_array = hasattr(value, "dtype") if kind is None else isinstance(value, kind)
+            mapped.append(function(value) if is_array else value)
+    return mapped
 
 
 def array_namespace(array: Array) -> Namespace:
