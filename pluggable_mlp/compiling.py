@@ -190,9 +190,8 @@ def is_builtin(component: Any) -> bool:
         return is_builtin_class(component)
     if not (is_builtin_class(kind) and is_dataclass(component)):
         return False
-    return all(
-        is_builtin(getattr(component, field.name)) for field in fields(component) if field.compare
-    )
+    values = [getattr(component, field.name) for field in fields(component) if field.compare]
+    return all(map(is_builtin, values))
 
 
 def is_builtin_call(function: object) -> bool:

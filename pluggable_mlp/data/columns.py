@@ -316,7 +316,7 @@ class EncodedArray(LazyArray):
         self, pairs: Sequence[Block], prepare: Callable[[Array], Array] | None = None
     ) -> None:
         self._pairs, self._prepare = pairs, prepare
-        self.shape = (len(pairs[0][1]), sum(len(column.features) for column, _ in pairs))
+        self.shape = (len(pairs[0][1]), sum([len(column.features) for column, _ in pairs]))
 
     def __getitem__(self, rows: slice) -> Array:
         """Return a slice of rows (m, features)."""

@@ -147,7 +147,7 @@ def _minmax(values: Array) -> tuple[Array, Array]:
 def _robust(values: Array) -> tuple[Array, Array]:
     """Return the median and the distance between the quartiles."""
     ordered = np.sort(values, axis=0)
-    low, median, high = (quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75))
+    low, median, high = [quantile(ordered, fraction) for fraction in (0.25, 0.5, 0.75)]
     return median, high - low
 
 
