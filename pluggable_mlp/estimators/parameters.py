@@ -228,6 +228,13 @@ class EstimatorParameters(BaseEstimator):
             solver = TRANSFORMS["clip_norm"](solver, self.clip_norm)
         return solver
 
+    def _minimizer(self) -> LBFGS:
+        """Return the optimizer for all examples at once, which takes neither members nor clips."""
+        for name, unset in (("n_members", 1), ("clip_norm", None)):
+            if (value := getattr(self, name)) != unset:
+                raise ValueError(f"{name} is {value}, expected {unset} with the solver lbfgs")
+        return self.solver if isinstance(self.solver, LBFGS) else LBFGS()
+
     def _has_rate(self, learning_rate: str) -> bool:
         """Return whether the rate follows this rule: as in scikit-learn, only that of sgd does."""
         return self.solver == "sgd" and self.learning_rate == learning_rate

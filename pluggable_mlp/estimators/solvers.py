@@ -28,7 +28,6 @@ from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.mlp import loss_gradients_and_buffers
 from pluggable_mlp.network.parameters import Parameters, Tree, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Examples
-from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import training_progress
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
@@ -138,6 +137,8 @@ class SolversMixin(FittedMLP):
             self._rate.value = before.value
             slots = map_nested(xp.asarray, moved(remembered[0], place))
             state = state._replace(slots=slots, t=remembered[1])
+        # Without dropout and noise no seed is drawn, as in scikit-learn.
+        draws = max(self.dropout, self.input_dropout, self.input_noise) > 0.0
         self._steps = Steps(
             xp,
             network,
@@ -146,7 +147,7 @@ class SolversMixin(FittedMLP):
             state,
             backend=place,
             batch_size=batch_size,
-            seed=self._seed_of_steps(),
+            seed=int(self._random_state.randint(2**31)) if draws else 0,
         )
 
     def _take_epochs(self, incremental: bool) -> None:
@@ -239,11 +240,6 @@ class SolversMixin(FittedMLP):
             self._set_rate(self.learning_rate_init / (self.t_ + 1) ** self.power_t)
         return self._no_improvement_count > self.n_iter_no_change and self._is_over()
 
-    def _seed_of_steps(self) -> int:
-        """Return the seed of dropout and noise; without either draw none, as in scikit-learn."""
-        draws = max(self.dropout, self.input_dropout, self.input_noise) > 0.0
-        return int(self._random_state.randint(2**31)) if draws else 0
-
     def _is_over(self) -> bool:
         """Return whether training, which has stopped improving, ends; or lower an adaptive rate."""
         what = "Training loss" if self._held is None else "Validation score"
@@ -284,10 +280,7 @@ class SolversMixin(FittedMLP):
         Stop when no derivative is larger than `tol`, when the loss falls by less than 2e-9 of
         itself, or after `max_iter` iterations or `max_fun` evaluations of the loss.
         """
-        if self.n_members > 1:
-            raise ValueError(f"n_members is {self.n_members}, expected 1 with the solver lbfgs")
-        minimizer = self.solver if isinstance(self.solver, LBFGS) else LBFGS()
-        count = len(examples)
+        minimizer, count = self._minimizer(), len(examples)
         start = moved(self._parameters(network), place)
         check_optimizer(network, start, minimizer, count, count)
         batch = examples.inputs, examples.targets, examples.sample_weight
@@ -308,7 +301,8 @@ class SolversMixin(FittedMLP):
             assert memory.loss is not None
             self.loss_, self.n_iter_ = memory.loss, self.n_iter_ + (not memory.finished)
             self._print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
-            small = _is_small(before, self.loss_)
+            least = _SMALLEST_DECREASE * max(abs(before), abs(self.loss_), 1.0)
+            small = math.isfinite(before) and before - self.loss_ <= least
             is_last = memory.finished or (small and steepest) or bool(self._limit(looks))
             is_last |= _largest(xp, memory.gradients) <= self.tol
             is_last |= self._is_stopped(unwrapped(trained))
@@ -365,12 +359,6 @@ def _shuffled(
             random_state.shuffle(order)
             places = places[order]
         yield examples if whole else replace(examples, order=backend.asarray(places))
-
-
-def _is_small(before: float, loss: float) -> bool:
-    """Return whether the loss has hardly fallen, which is unknown after the first iteration."""
-    least = _SMALLEST_DECREASE * max(abs(before), abs(loss), 1.0)
-    return math.isfinite(before) and before - loss <= least
 
 
 def _largest(xp: Namespace, gradients: Tree) -> float:
