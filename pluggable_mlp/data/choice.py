@@ -272,11 +272,16 @@ def target(
     texts = texts.set(texts.str.len_bytes() == 0, None)
     if as_text:
         return as_enum(texts)
-    numbers, whole = as_numbers(texts, decimal), texts.cast(polars.Int64, strict=False)
-    if (numbers.is_not_null() & whole.is_null()).any():
+    numbers, are_whole = as_numbers(texts, decimal), texts.str.contains(r"^[+-]?[0-9]+$")
+    if (numbers.is_not_null() & ~are_whole).any():
         return typed(source, column, decimal=decimal)
     if numbers.null_count() > texts.null_count() or texts.str.contains(f"^({_CODE})$").any():
         return as_enum(texts)
+    whole = texts.cast(polars.Int64, strict=False)
+    beyond = texts.filter(whole.is_null() & texts.is_not_null())
+    if len(beyond):  # as floats, different ones would be the same
+        fault = f"the target {column.name!r} holds {beyond[0][:50]}"
+        raise DataError(source, fault, "scale it to at most 2**53")
     return whole
 
 

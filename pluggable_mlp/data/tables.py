@@ -39,6 +39,7 @@ MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-", ".")
 
 
 _DEFAULTS = DataOptions()
+_NO_ROWS = "holds no rows", "give a row for each example"
 
 
 def is_table(data: object) -> bool:
@@ -75,7 +76,7 @@ def open_table(
     else:
         frame, header = _from_text(source, reading)
     if not frame.height or not frame.width:
-        raise DataError(source, "holds no rows", "give a row for each example")
+        raise DataError(source, *_NO_ROWS)
     return frame, header
 
 
@@ -93,7 +94,10 @@ def _from_frame(source: str, frame: Any) -> "DataFrame":
     import narwhals
     import polars
 
-    frame = narwhals.from_native(frame, eager_only=True)
+    try:
+        frame = narwhals.from_native(frame, eager_only=True)
+    except narwhals.exceptions.DuplicateError as error:
+        raise DataError(source, " ".join(str(error).split()), "name each column once") from None
     _check_names(source, map(str, frame.columns))
 
     def series(column: Any) -> "Series":
@@ -132,6 +136,8 @@ def _from_text(path: str, reading: DataOptions | Preparation) -> tuple["DataFram
     is_tabs = ".tsv" in path.lower()[-7:]
     blank = r"^[ \r]*(\n|\Z)" if is_tabs else r"^\s*(\n|\Z)"
     filled = re.sub(rf'(?m)("[^"]*")|{blank}', r"\1", text)  # not within quotation marks
+    if not filled:
+        raise DataError(path, *_NO_ROWS)
     first = re.sub(r'"[^"]*("|$)', "", filled.partition("\n")[0])
     frame = _parsed(path, text, filled, "\t" if is_tabs else ";" if ";" in first else ",")
     fields = [(field or "").strip() for field in frame.row(0)]
@@ -149,8 +155,12 @@ def _decoded(path: str, encoding: str) -> str:
     data = read_bytes(path)
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
-    except (LookupError, UnicodeDecodeError) as error:
-        raise DataError(path, str(error), "name its encoding, such as --encoding latin-1") from None
+    except LookupError as error:
+        raise DataError(path, str(error), "name one that Python knows, such as latin-1") from None
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        fault = f"line {line} holds the byte {byte:#04x}, which is not text in {encoding}"
+        raise DataError(path, fault, "name its encoding, such as --encoding latin-1") from None
     return text if "\n" in text else text.replace("\r", "\n")
 
 

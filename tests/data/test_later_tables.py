@@ -61,7 +61,7 @@ def test_blank_lines_are_no_rows(later, training, lines, rows, end):
         (NAMED, "1,2,3\n4,5,6\n", False, "has no column 'a', 'b'; it has 1, 2, 3"),
         (BARE, "a,b\n1,2\n", False, "leave the line out if it names columns"),
         (NAMED, "a,b\n1,x\n", False, "holds 'x' in row 1, not a number"),
-        (TEXTS, "s,y\nK\xf6ln,u\n", True, "byte 0xf6 in position 5"),
+        (TEXTS, "s,y\nK\xf6ln,u\n", True, "line 2 holds the byte 0xf6"),
         (NAMED, "a,b,y\n1,2,w\n", True, "a new label is w, which training never saw (it saw u, v)"),
     ],
 )

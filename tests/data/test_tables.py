@@ -73,7 +73,7 @@ def changed(row, text):
 @pytest.mark.parametrize(
     ("text", "fault", "remedy"),
     [
-        ("", "cannot be read: empty CSV", "a line per example"),
+        ("", "holds no rows", "a row for each"),
         ("a,b,label\n", "holds no rows", "a row for each"),
         (changed(3, "1,2,0"), "line 4 has 3 fields, the first has 4", "a line per example"),
         ("\na,b,c,d\n\n" + changed(3, "1,2,0"), "line 7 has 3 fields, the first has 4", "a line"),
@@ -88,7 +88,7 @@ def changed(row, text):
         ("a,,y\n" + "1,2,0\n" * 9, "column '1' holds 'a' in row 1", "say --header yes"),
         (",a,y\n" + "1,2,0\n" * 9, "a column has no name", "index=False"),
         (gzip.compress("\n".join(ROWS).encode())[:-1], "cannot be read", "new copy"),
-        (b"1,2\n\xff\xfe1,2\n", "byte 0xff in position 4", "latin-1"),
+        (b"1,2\n\xff\xfe1,2\n", "line 2 holds the byte 0xff, ", "latin-1"),
         (changed(3, "1"), "line 4 has 1 field, the first has 4", "a line per example"),
     ],
 )
@@ -108,7 +108,7 @@ def test_the_encoding_may_be_said(read, tmp_path, encoding):
     later = load_dataset(tmp_path / "later.csv", preparation=data.preparation, test_share=0.0)
     assert later.sha256() == data.sha256()
     for wrong in ("latin-l", ""):
-        with pytest.raises(DataError, match=f"unknown encoding: {wrong}; name its"):
+        with pytest.raises(DataError, match=f"unknown encoding: {wrong}; name one"):
             read(text, encoding=wrong)
 
 
@@ -154,11 +154,12 @@ def test_integers_that_a_float_does_not_hold_are_no_classes(tmp_path, form, numb
         load_dataset(given, task="classification", test_share=0.0)
 
 
-def test_integers_beyond_int64_are_no_classes_of_texts(read):
-    """As floats, different ones would be the same class."""
+@pytest.mark.parametrize("task", [None, "classification"])
+def test_integers_beyond_int64_are_no_targets_of_texts(read, task):
+    """As floats, different ones would be the same."""
     rows = "".join(f"{n},{2**64 + n % 2}\n" for n in range(30))
-    with pytest.raises(DataError, match=f"the train labels go from {2**64} to {2**64}; scale"):
-        read("a,y\n" + rows, task="classification")
+    with pytest.raises(DataError, match=f"the target 'y' holds {2**64}; scale it to at most"):
+        read("a,y\n" + rows, task=task)
 
 
 def test_large_unsigned_integers_are_no_targets_of_frames():
@@ -209,6 +210,12 @@ def test_every_form_of_a_table_is_the_same_data(tmp_path, form):
     assert columns["flag"].categories == ("false", "true")
     assert all(column.indicator for column in columns.values())
     assert data.class_labels == ("a", "b", "c")
+
+
+def test_columns_of_one_name_are_refused():
+    frame = pytest.importorskip("pandas").DataFrame([[1.0, 2.0, 3.0]] * 9, columns=list("aay"))
+    with pytest.raises(DataError, match=r"^pandas data frame: .*'a'.*; name each column once$"):
+        load_dataset(frame)
 
 
 def test_a_data_frame_may_be_for_testing():
