@@ -93,6 +93,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         """Fit, setting attributes on the way."""
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
+        self._list_of_callbacks()  # refuses what cannot be called
         goes_on = incremental or self.warm_start
         for name in ("certificate_",) if goes_on else _FITTED:  # of an earlier fit
             self.__dict__.pop(name, None)

@@ -191,13 +191,13 @@ class EstimatorParameters(BaseEstimator):
     def _network(self, inputs: int, outputs: int, loss: Loss) -> PenalizedMLP:
         """Return the network that the parameters describe."""
         activation = self.activation
-        widths = np.atleast_1d(self.hidden_layer_sizes).tolist()
-        if min(widths, default=1) <= 0:
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
+        widths = np.atleast_1d(self.hidden_layer_sizes)
+        if (widths <= 0).any():
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {widths.tolist()}.")
         if isinstance(activation, list | tuple):  # a pair of functions stays one
             activation = type(activation)(map(_own_name, activation))
         return PenalizedMLP(
-            [inputs, *widths, outputs],
+            [inputs, *widths.tolist(), outputs],
             activation=_own_name(activation),
             loss=loss,
             dropout=self.dropout,
@@ -327,9 +327,17 @@ class FittedMLP(EstimatorParameters, ABC):
         """Set the attributes that hold parameters, moved here if they are in another place."""
         self._keep(moved(parameters, place_of(self.coefs_[0])))
 
+    def _list_of_callbacks(self) -> Sequence[Callback]:
+        """Return the callbacks, or raise a TypeError if one cannot be called."""
+        callbacks = [self.callbacks] if callable(self.callbacks) else self.callbacks or ()
+        for callback in callbacks:
+            if not callable(callback):
+                raise TypeError(f"callbacks holds {callback!r}, expected functions of estimators")
+        return callbacks
+
     def _is_stopped(self, parameters: Parameters) -> bool:
         """Call the callbacks with the parameters so far, and return whether one asks to stop."""
-        callbacks = [self.callbacks] if callable(self.callbacks) else self.callbacks or ()
+        callbacks = self._list_of_callbacks()
         if callbacks:
             self._keep_at_home(parameters)
         answers = [callback(self) is True for callback in callbacks]  # all are called

@@ -187,9 +187,9 @@ class BaseTable(FilesMixin, ABC):
         weights = {name: None if checked is None else checked[mask] for name, mask in rows.items()}
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
         for name, value in weights.items():
-            if value is not None and not (value >= np.finfo(self.dtype).smallest_normal).any():
+            if value is not None and (abs(value) < np.finfo(self.dtype).smallest_normal).all():
                 raise ValueError(
-                    f"sample_weight is 0 in all rows of the {name} part, expected one above 0: "
+                    f"the weights are 0 in all rows of the {name} part, expected one above 0: "
                     "take another random_state, or give the validation part by eval_set"
                 )
         dataset = build_dataset(

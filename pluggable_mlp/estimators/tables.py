@@ -75,10 +75,11 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
 
     Parameters
     ----------
-    recipe : {"realmlp-td-s", "realmlp-td", "tabm-mini", "tabm"}, default "realmlp-td-s"
-        Holzmüller, Grinsztajn, Steinwart, "Better by default" (NeurIPS 2024), simplified or whole;
-        or Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025).  As an option of `train`, with
-        parameters after a colon: "tabm:own_batches=true".
+    recipe : str, default "realmlp-td-s"
+        "realmlp-td-s" or "realmlp-td": Holzmüller, Grinsztajn, Steinwart, "Better by default"
+        (NeurIPS 2024), simplified or whole; "tabm-mini" or "tabm": Gorishniy, Kotelnikov, Babenko,
+        "TabM" (ICLR 2025); "none": a plain network.  As an option of `train`, with parameters after
+        a colon: "tabm:own_batches=true".
     hidden : int or sequence of int, optional
         The widths of the hidden layers; by default the recipe's.  This and the parameters down to
         `class_weight` are options of `pluggable-mlp train`; see its `--help`.

@@ -171,6 +171,13 @@ def test_lbfgs_refuses_what_changes_its_loss(parameters):
         MLPClassifier(solver="lbfgs", **parameters).fit(X, Y)
 
 
+def test_widths_and_callbacks_that_cannot_be_used_are_named():
+    with pytest.raises(ValueError, match=r"sizes is .*\[5, 3\].*, expected .* positive integers"):
+        MLPClassifier([[5, 3]]).fit(X, Y)
+    with pytest.raises(TypeError, match="callbacks holds 3, expected functions of estimators"):
+        MLPClassifier(callbacks=[pytest.fail, 3]).fit(X, Y)
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_warnings_name_the_line_that_called_fit(solver):
     model = MLPClassifier(solver=solver, max_iter=1, batch_size=1000)

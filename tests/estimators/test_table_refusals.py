@@ -71,9 +71,9 @@ def test_targets_of_another_length_are_refused(model, y):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
 def test_negative_weights_are_refused(fraction):
-    weights = np.where(np.arange(N) == 7, -2.0, 1.0)
-    with pytest.raises(ValueError, match="sample_weight holds negative numbers, NaN or infinity"):
-        TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
+    for weights in (np.where(np.arange(N) == 7, -2.0, 1.0), -np.ones(N)):
+        with pytest.raises(ValueError, match="sample_weight holds negative numbers, NaN or inf"):
+            TableClassifier(validation_fraction=fraction).fit(frame(), LABELS, weights)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.2])

@@ -158,7 +158,7 @@ def test_a_part_whose_rows_weigh_nothing_is_named(smallest):
     X, y = np.arange(60.0).reshape(30, 2), np.arange(30.0)
     messages = set()
     for row in range(30):
-        with pytest.raises(ValueError, match="sample_weight is 0 in all") as caught:
+        with pytest.raises(ValueError, match="the weights are 0 in all") as caught:
             TableRegressor(**QUICK).fit(X, y, np.where(np.arange(30) == row, 1.0, smallest))
         messages.add(str(caught.value))
     training, validation = sorted(messages)
