@@ -230,8 +230,8 @@ def _read_pickle(path: str) -> Splits:
     worth 1/256 each: the same values.  Other floats are kept as they are.
     """
     try:
-        stored = _Unpickler(io.BytesIO(read_bytes(path)), encoding="bytes").load()
-        pairs = [Split(x.array(), y.array()) for x, y in stored]
+        content = _Unpickler(io.BytesIO(read_bytes(path)), encoding="bytes").load()
+        pairs = [Split(x.array(), y.array()) for x, y in content]
         if len(pairs) != len(PAIRS):
             raise ValueError(f"it has {len(pairs)} pairs")
     except DataError:

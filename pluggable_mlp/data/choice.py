@@ -49,25 +49,25 @@ def read_table(
     reading = preparation or options
     frame, header = open_table(options.data, reading)
     source, columns, decimal = source_of(options.data), frame.columns, reading.decimal
-    chosen = _targets(source, columns, options.target, preparation)
+    target_names = _targets(source, columns, options.target, preparation)
     by = None if options.validation_by is None else _target(source, columns, options.validation_by)
-    if by in chosen:
+    if by in target_names:
         raise DataError(source, f"validation_by is the target {by!r}", "name another column")
-    beside = [*chosen, *([] if by is None else [by])]
-    if len(beside) == len(columns):
+    non_features = [*target_names, *([] if by is None else [by])]
+    if len(non_features) == len(columns):
         remedy = "separate columns by commas or semicolons, in .tsv by tabs"
         raise DataError(source, f"has no column but {_listed(columns)}", remedy)
     as_text = None if options.task in (None, "classification") else False
     if preparation is not None:
         as_text = isinstance((preparation.class_labels or (0,))[0], str)
     targets = [
-        target(source, frame[name], as_text if len(chosen) == 1 else False, decimal=decimal)
-        for name in chosen
+        target(source, frame[name], as_text if len(target_names) == 1 else False, decimal=decimal)
+        for name in target_names
     ]
-    inputs = inputs_of(source, frame, header, reading, beside)
+    inputs = inputs_of(source, frame, header, reading, non_features)
     splits = {"train": Split(inputs, _as_array(source, targets))}
     groups = None if by is None else _groups(source, frame[by])
-    return splits, {"target_names": tuple(chosen), "header": header, "groups": groups}
+    return splits, {"target_names": tuple(target_names), "header": header, "groups": groups}
 
 
 def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "DataFrame":
@@ -82,8 +82,8 @@ def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "Dat
     """
     reading = preparation or DataOptions()
     frame, header = open_table(data, reading)
-    beside = ((preparation and preparation.target_names) or ()) if header is not False else ()
-    return inputs_of(source_of(data), frame, header, reading, beside)
+    targets = ((preparation and preparation.target_names) or ()) if header is not False else ()
+    return inputs_of(source_of(data), frame, header, reading, targets)
 
 
 def inputs_of(
@@ -134,8 +134,8 @@ def _places(
         fault = f"has no column {_listed(missing)}; it has {', '.join(columns[:20])}"
         raise DataError(source, fault, f"give the columns {', '.join(names[:20])}")
     expected = {*every, *(preparation.target_names or ())}
-    if unused := [name for name in rest if name not in expected]:
-        warn(source, f"columns that are not used: {_listed(unused)}")
+    if surplus := [name for name in rest if name not in expected]:
+        warn(source, f"columns that are not used: {_listed(surplus)}")
     return {name: name for name in names}
 
 

@@ -199,7 +199,9 @@ def _fitted(values: "Series", is_categorical: bool) -> Column:
     if values.dtype.is_numeric():  # never -0.0, which is hashed
         ends = (present.min() + 0.0, present.max() + 0.0)
         if not is_categorical:
-            return Column(values.name, "number", missing, ends, _median(present.to_numpy()))
+            middle = [(len(present) - 1) // 2, len(present) // 2]
+            low, high = np.partition(present.to_numpy(), middle)[middle].tolist()
+            return Column(values.name, "number", missing, ends, low + (high - low) / 2)
     texts = as_texts(present.unique()).to_list()
     lower = {text.lower() for text in texts}
     categories = tuple(sorted(lower if _are_booleans(lower) else texts))
@@ -208,12 +210,6 @@ def _fitted(values: "Series", is_categorical: bool) -> Column:
         note = f"{count} different texts, such as {categories[0][:50]!r}"
         return Column(values.name, "presence" if missing else "left out", missing, ends, note=note)
     return Column(values.name, "category", missing, ends, categories=categories)
-
-
-def _median(values: Array) -> float:
-    places = [(values.size - 1) // 2, values.size // 2]
-    low, high = np.partition(values, places)[places]
-    return float(low + (high - low) / 2)
 
 
 def as_texts(values: "Series") -> "Series":

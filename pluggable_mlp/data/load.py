@@ -179,12 +179,12 @@ def load_source(
     data: Any = options.data
     path = os.fspath(data) if isinstance(data, os.PathLike) else data
     is_text = isinstance(path, str) and path.lower().endswith(TEXT_FILES)
-    unused = [] if is_text else ["header", "encoding", "decimal"]
-    of_tables = [] if is_table(path) else ["target", "validation_by"]
-    for name in () if preparation else (*unused, *of_tables):
+    text_options = [] if is_text else ["header", "encoding", "decimal"]
+    table_options = [] if is_table(path) else ["target", "validation_by"]
+    for name in () if preparation else (*text_options, *table_options):
         if getattr(options, name) != getattr(type(options), name):  # the default
             fault = f"{name} is {getattr(options, name)!r}"
-            ends = ", ".join(TABLES if name in of_tables else TEXT_FILES)
+            ends = ", ".join(TABLES if name in table_options else TEXT_FILES)
             raise DataError(source_of(path), fault, f"--{name.replace('_', '-')} is for {ends}")
     if is_table(path):
         return read_table(options, preparation)

@@ -119,8 +119,8 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         place, data = self._placed(home, (X, targets, weights))
         with on_device_of(data[0]):
             xp = namespace_for(self.arithmetic, place, data[0])
-            x, *others = (None if array is None else _wrapped(xp, array) for array in data)
-            examples = Examples(x, others[0], data[0].dtype, None, others[1])
+            arrays = [None if array is None else _wrapped(xp, array) for array in data]
+            examples = Examples(arrays[0], arrays[1], data[0].dtype, None, arrays[2])
             truth = targets, sample_weight
             with np.errstate(all="ignore"):  # what is not finite is refused below
                 if self._is_full_batch:

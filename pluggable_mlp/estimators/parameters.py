@@ -317,9 +317,9 @@ class FittedMLP(EstimatorParameters, ABC):
                 f"n_members={self.n_members} and loss={self.loss!r} describe another network than "
                 f"the fitted one of sizes {[*sizes]}; fit it again, with warm_start=False"
             )
-        dense, others = zip(self.coefs_, self.intercepts_, strict=True), iter(norms)
+        dense, norm_layers = zip(self.coefs_, self.intercepts_, strict=True), iter(norms)
         return [
-            dict(zip("Wb", next(dense), strict=True)) if "W" in shapes else next(others)
+            dict(zip("Wb", next(dense), strict=True)) if "W" in shapes else next(norm_layers)
             for shapes in network.shapes
         ]
 

@@ -33,7 +33,7 @@ from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numb
 from pluggable_mlp.data.tables import open_table
 from pluggable_mlp.data.values import Split, Task, as_targets, source_of
 from pluggable_mlp.estimators.convert import FilesMixin, described
-from pluggable_mlp.estimators.parameters import RandomState, fits
+from pluggable_mlp.estimators.parameters import fits
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fields import make, require
@@ -99,7 +99,10 @@ class BaseTable(FilesMixin, ABC):
         ValueError
             If X or y cannot be used; the message names the column.
         """
-        settings = self._settings(_seed_of(self.random_state))
+        seed: Any = self.random_state
+        if not isinstance(seed, Integral):
+            seed = check_random_state(seed).randint(2**31)
+        settings = self._settings(int(seed))
         dataset, weights = self._prepare(X, y, sample_weight, eval_set, groups, settings)
         assert dataset.preparation is not None  # `build_dataset` fits one
         self.preparation_ = dataset.preparation
@@ -291,12 +294,6 @@ class BaseTable(FilesMixin, ABC):
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
-
-
-def _seed_of(random_state: RandomState) -> int:
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31))
 
 
 def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:

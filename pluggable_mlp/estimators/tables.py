@@ -325,6 +325,6 @@ def _calibrated(run: Run) -> tuple[LibraryArrays, float]:
 
     temperature, factor = 1.0, 2.0
     while factor > 1.001:
-        near = temperature, temperature * factor, temperature / factor
-        temperature, factor = min(near, key=log_loss), math.sqrt(factor)
+        candidates = temperature, temperature * factor, temperature / factor
+        temperature, factor = min(candidates, key=log_loss), math.sqrt(factor)
     return divided(temperature), temperature
