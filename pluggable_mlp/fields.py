@@ -15,7 +15,7 @@ would be an array of float64, or an error.
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass, replace
 from importlib.util import find_spec
@@ -180,14 +180,16 @@ def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:
     Raises
     ------
     ValueError
-        If a value is something else.
+        If a value is something else, or a parameter has two.
     """
-    name, _, listed = text.partition(":")
+    name, colon, listed = text.partition(":")
     parameters: dict[str, Value] = {}
-    for assignment in listed.split(",") if listed else ():
-        key, _, value = assignment.partition("=")
+    for assignment in listed.split(",") if colon else ():
+        key, _, value = map(str.strip, assignment.partition("="))
+        if key in parameters:
+            raise ValueError(f"{what} is {text!r}, expected {key} once")
         try:
-            parameters[key.strip()] = msgspec.convert(value.strip(), Value, strict=False)
+            parameters[key] = msgspec.convert(value, Value, strict=False)
         except msgspec.ValidationError:
             raise ValueError(
                 f"{what} is {text!r}, expected name:parameter=value,parameter=value, each value a "
@@ -237,20 +239,27 @@ def convert(name: str, value: object, kind: object, text: str | None = None) -> 
     ValueError
         The message names the argument, its value and what was expected.
     """
-    plain = value
     with suppress(msgspec.ValidationError, OverflowError):  # of fractions beyond floats
-        if isinstance(value, Real) and type(value).__module__ != "builtins":
-            plain = int(value) if isinstance(value, Integral) else float(value)
-        converted = msgspec.convert(plain, kind, strict=text is None)
-        if not isinstance(converted, float) or math.isfinite(converted):
+        converted = msgspec.convert(_plain(value), kind, strict=text is None)
+        is_set = isinstance(value, Set)  # without an order
+        if not is_set and (not isinstance(converted, float) or math.isfinite(converted)):
             return converted
     received = value if text is None else text
     types = _types_of(inspect.type_info(kind))
     choices = types[0].values if isinstance(types[0], inspect.LiteralType) else ()
-    accepted = ", or ".join(map(_accepted_values, types))
+    accepted = ", or ".join(_accepted_values(one, as_text=text is not None) for one in types)
     raise ValueError(
         f"{name} is {received!r}, expected {accepted}{did_you_mean(received, map(str, choices))}"
     )
+
+
+def _plain(value: object) -> object:
+    """Return a number as Python's own, and numbers of a sequence."""
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [*map(_plain, value)]
+    if isinstance(value, Real) and type(value).__module__ != "builtins":
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
 
 
 def as_seed(value: object) -> int:
@@ -315,13 +324,15 @@ def _types_of(kind: inspect.Type) -> list[inspect.Type]:
     return [one for one in types if not isinstance(one, inspect.NoneType)]
 
 
-def _accepted_values(kind: inspect.Type, *, several: bool = False) -> str:
+def _accepted_values(kind: inspect.Type, *, as_text: bool = False, several: bool = False) -> str:
     """Describe what a type accepts: "a finite number of at least 0 and below 1"."""
     if isinstance(kind, inspect.LiteralType):
         one_of = "one of " if len(kind.values) > 1 else ""
         return one_of + ", ".join(map(str, kind.values))
     if isinstance(kind, inspect.VarTupleType):
-        return f"{_accepted_values(kind.item_type, several=True)}, separated by commas"
+        items = _accepted_values(kind.item_type, several=True)
+        number = "one or more " if kind.min_length else ""
+        return f"{items}, separated by commas" if as_text else f"a sequence of {number}{items}"
     limits = {words: getattr(kind, name, None) for name, words in _BOUNDS.items()}
     bounds = [f"{words} {limit:g}" for words, limit in limits.items() if limit is not None]
     return f"{_NOUNS[type(kind)][several]} {' and '.join(bounds)}".rstrip()

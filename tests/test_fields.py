@@ -60,8 +60,8 @@ def test_a_number_is_one_on_the_command_line_unless_other_texts_are_taken():
         ({"share": float("nan")}, "share is nan, expected a finite number of at least 0 and be"),
         ({"rate": 0}, "rate is 0, expected a finite number above 0 and at most 2.5"),
         ({"rate": 10**400}, "expected a finite number above 0 and at most 2.5"),
-        ({"sizes": (4, 1)}, "sizes is (4, 1), expected integers of at least 2, separated by com"),
-        ({"sizes": 4}, "sizes is 4, expected integers of at least 2"),
+        ({"sizes": (4, 1)}, "sizes is (4, 1), expected a sequence of integers of at least 2"),
+        ({"sizes": {4, 5}}, "sizes is {4, 5}, expected a sequence of integers of at least 2"),
         ({"mode": "exat"}, "mode is 'exat', expected one of exact, fast; did you mean 'exact'?"),
         ({"mode": 3}, "mode is 3, expected one of exact, fast"),
         ({"name": 3}, "name is 3, expected a text"),
@@ -74,8 +74,9 @@ def test_an_error_says_what_came_and_what_was_expected(given, words):
 
 
 def test_values_are_converted():
-    made = Example(share=0, rate=2, sizes=[7, 8])
-    assert made == Example(share=0.0, rate=2.0, sizes=(7, 8))
+    made = Example(share=0, rate=2, sizes=[7, np.int8(8)])
+    assert made == Example(share=0.0, rate=2.0, sizes=range(7, 9))
+    assert made.sizes == (7, 8)
     assert [type(of) for of in (made.share, made.rate, made.sizes)] == [float, float, tuple]
 
 

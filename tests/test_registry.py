@@ -106,7 +106,10 @@ def test_names_and_parameters_as_text(text, expected):
     assert repr(components) == repr(expected)  # an integer is not the float that equals it
 
 
-@pytest.mark.parametrize("text", ["slope:slope", "slope=0.9", "slope:slope=x", "plain,slope"])
+@pytest.mark.parametrize(
+    "text",
+    ["slope:slope", "slope=0.9", "slope:slope=x", "plain,slope", "plain:", "slope:slope=1,slope=2"],
+)
 def test_a_text_of_another_form_is_refused(text):
     with pytest.raises(ValueError, match=f"optimizer is '{text}', expected"):
         make(COMPONENTS, text, "optimizer")

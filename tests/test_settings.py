@@ -36,7 +36,7 @@ def test_saved_settings_are_the_values_used(given, rate, decay, clip):
     ("change", "words"),
     [
         ({"epochs": 3.0}, "epochs is 3.0, expected an integer of at least 1"),
-        ({"hidden": [4, "5"]}, r"hidden is \[4, '5'\], expected integers of at least 1"),
+        ({"hidden": [4, "5"]}, r"hidden is \[4, '5'\], expected a sequence of integers"),
         ({"seed": 2**64}, r"seed is 18446744073709551616, expected an integer from 0 to 2\*\*64"),
     ],
 )
