@@ -87,6 +87,8 @@ class LeakyReLU(Component):
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
+        if not self.slope:  # 0 times infinity is NaN
+            return relu(xp, x)
 
         def backward(dy: Array) -> Array:
             return special.where_positive(xp, x, dy, dy * self.slope)
@@ -251,7 +253,8 @@ def mish(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = x t with t = tanh(softplus(x)), softplus(x) = log(1 + exp(x)).
 
     Misra, "Mish: a self regularized non-monotonic activation function" (BMVC 2020).  From
-    tanh' = 1 - tanh² and softplus' = sigmoid, t' = (1 - t²) sigmoid(x): y' = t + x t'.
+    tanh' = 1 - tanh² and softplus' = sigmoid, t' = (1 - t²) sigmoid(x): y' = t + x t'.  Both are
+    NaN at -infinity, which a clipped copy of x would cost a pass to avoid.
     """
     t, sigmoid_of_x = special.tanh_of_softplus(xp, x)
 

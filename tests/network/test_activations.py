@@ -148,10 +148,10 @@ def test_relu_at_its_corner(backend):
     assert np.isnan(y[3])
 
 
-def test_leaky_relu_with_slopes_above_one_and_below_zero(backend):
-    for slope, left in ((2.0, -6.0), (-0.5, 1.5)):
-        y, dx = apply(backend, LeakyReLU(slope), np.asarray([-3.0, 4.0]))
-        assert (y.tolist(), dx.tolist()) == ([left, 4.0], [slope, 1.0])
+@pytest.mark.parametrize(("slope", "left"), [(2.0, -6.0), (-0.5, 1.5), (0.0, 0.0)])
+def test_leaky_relu_with_slopes_above_one_and_up_to_zero(backend, slope, left):
+    y, dx = apply(backend, LeakyReLU(slope), np.asarray([-3.0, 4.0, np.inf]))
+    assert (y.tolist(), dx.tolist()) == ([left, 4.0, np.inf], [slope, 1.0, 1.0])
 
 
 def test_hardswish_at_its_corners(backend):
