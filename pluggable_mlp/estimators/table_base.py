@@ -120,7 +120,9 @@ class BaseTable(FilesMixin, ABC):
         self.__dict__.pop("certificate_", None)
         if certified:
             labels = {} if self._labels() is None else {"classes": self._labels()}
-            self.certificate_ = certificate_of(run, described(self) | labels)
+            calibrated = getattr(self, "calibrate", False)
+            results = {"temperature": vars(self)["temperature_"].hex()} if calibrated else {}
+            self.certificate_ = certificate_of(run, described(self) | labels, **results)
         return self
 
     def _settings(self, seed: int) -> Settings:

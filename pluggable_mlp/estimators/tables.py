@@ -257,7 +257,7 @@ class TableRegressor(RegressorMixin, BaseTable, TableParameters):
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
         How y is scaled; by default "standard", or "none" with the loss "poisson".
     **others
-        As in `TableClassifier`, except label_smoothing and class_weight.
+        As in `TableClassifier`, except label_smoothing, class_weight and calibrate.
 
     Attributes
     ----------
@@ -309,8 +309,9 @@ def _calibrated(run: Run) -> tuple[LibraryArrays, float]:
     """Return the parameters with the last layer divided by the best temperature, and this.
 
     Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks" (ICML 2017).  The log
-    loss has one minimum: of steps from 1 by a factor, the best is kept, and the factor's root is
-    next, so that all from 1/4 to 4 are in reach.
+    loss of members' mean may have several minima: the best of a grid is where the search begins.
+    It takes steps by a factor, keeps the best, and goes on with the factor's root, so that all
+    from 1/4 to 4 are in reach.
     """
     *hidden, last = run.parameters
     xp = namespace_of(run.settings.arithmetic, run.backend)
@@ -323,7 +324,8 @@ def _calibrated(run: Run) -> tuple[LibraryArrays, float]:
     def log_loss(temperature: float) -> float:
         return run.validated(divided(temperature), metric="log_loss")["log_loss"]
 
-    temperature, factor = 1.0, 2.0
+    grid = [2.0 ** (power / 2.0) for power in (0, -1, 1, -2, 2, -3, 3)]
+    temperature, factor = min(grid, key=log_loss), 2.0**0.25
     while factor > 1.001:
         candidates = temperature, temperature * factor, temperature / factor
         temperature, factor = min(candidates, key=log_loss), math.sqrt(factor)

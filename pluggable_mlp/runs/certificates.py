@@ -2,10 +2,11 @@
 
 A certificate contains SHA-256 hashes of the data, the settings and the initial parameters, and for
 each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters.  The final hash
-is that of the epoch that is kept, the best or the last, which may have a test loss.  Every so many
-steps it has a short hash of each tensor, which finds the first that differs.  `made_on` says where
-the training was: the bits of a native one are expected only there.  A hash of all this
-distinguishes an edited certificate from a training that differs.
+is that of the epoch that is kept, the best or the last, which may have a test loss; if an estimator
+is calibrated, that of the parameters after their division by the temperature, which it then has,
+too.  Every so many steps it has a short hash of each tensor, which finds the first that differs.
+`made_on` says where the training was: the bits of a native one are expected only there.  A hash of
+all this distinguishes an edited certificate from a training that differs.
 """
 
 import platform
@@ -26,7 +27,7 @@ EPOCHS = 1024
 """At most about so many epochs are certified: the file stays below 1 MB."""
 
 
-def certificate_of(run: "Run", settings: dict[str, Any]) -> dict[str, Any]:
+def certificate_of(run: "Run", settings: dict[str, Any], **results: str) -> dict[str, Any]:
     """Return the certificate of a training that has ended, with settings as JSON data."""
     last, measured = len(run.history), run.test_measures()
     every = interval(last, EPOCHS)
@@ -44,6 +45,7 @@ def certificate_of(run: "Run", settings: dict[str, Any]) -> dict[str, Any]:
             "record_every": run.record_every,
             "tensors": tensor_names(run.parameters),
             "records": _records_of_whole_epochs(run),
+            **results,
         }
     )
 
