@@ -224,6 +224,8 @@ class RealMLP(TableRecipe):
         """See `Recipe`."""
         from pluggable_mlp.network.members import Networks
 
+        if self.own_batches and self.members == 1:
+            raise ValueError("own_batches of recipe is true, expected members of 2 or more, too")
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",

@@ -88,7 +88,7 @@ def test_classes_have_the_weights_of_a_mapping():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"hidden": (0,)}, r"hidden is \(0,\), expected integers of at least 1"),
+        ({"hidden": (0,)}, r"hidden is \(0,\), expected a sequence of integers of at least 1"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0, expected a finite number of at least 0"),
         ({"activation": "relo"}, "relo"),
         (
@@ -96,6 +96,11 @@ def test_classes_have_the_weights_of_a_mapping():
             "loss for classification is 'huber', expected one of softmax_cross_entropy",
         ),
         ({"class_weight": "equal"}, "class_weight"),
+        (
+            {"recipe": "realmlp-td-s:own_batches=true"},
+            "own_batches of recipe is true, expected mem",
+        ),
+        ({"recipe": "tabm:members=2", "n_members": 3}, "members=2,members=3', expected members on"),
     ],
 )
 def test_what_a_setting_does_not_take_is_named(parameters, message):
