@@ -105,6 +105,8 @@ def test_dtypes_are_the_namespaces_not_texts_nor_types_of_python(
     ):
         with pytest.raises(TypeError, match=f"dtype is {dtype!r}, expected one of xp's"):
             call()
+    with pytest.raises(TypeError, match="dtype"):  # as in the standard
+        xp.mean(x, dtype=xp.float64)
 
 
 def test_numbers_that_are_no_arrays_are_refused(backend: Backend) -> None:

@@ -101,8 +101,6 @@ def _along_axes(
         dtype: DType = None,
         keepdims: bool = False,
     ) -> Wrapped:
-        if name == "mean":
-            coercion.check_floating(name, x)
         if dtype is not None:
             x = ns.astype(x, dtype)
         axes = axes_of(x, axis)
@@ -118,6 +116,15 @@ def _along_axes(
         return Wrapped(total, ns, min(x.underflow, underflow))
 
     return reduce
+
+
+_mean = _along_axes("mean", sums.mean, ANY)
+
+
+def mean(ns: Reproducible, x: Wrapped, /, *, axis: Axis = None, keepdims: bool = False) -> Wrapped:
+    """Return the sum over any axes times 1/n; NaN for n = 0."""
+    coercion.check_floating("mean", x)
+    return _mean(ns, x, axis=axis, keepdims=keepdims)
 
 
 def _spread(name: str, doc: str) -> Callable[..., Wrapped]:
@@ -288,7 +295,7 @@ def diff(
 
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "sum": _along_axes("sum", sums.sum, LATTICE),
-    "mean": _along_axes("mean", sums.mean, ANY),
+    "mean": mean,
     "prod": _along_axes("prod", _prod, PRODUCTS),
     "var": _spread("var", "Return the sum of (x - mean)² over n - correction."),
     "std": _spread("std", "Return the root of the variance, which may vanish or overflow."),
