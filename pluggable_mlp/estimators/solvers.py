@@ -58,9 +58,9 @@ class SolversMixin(FittedMLP):
 
     _steps: Steps
     _examples: Examples
-    _held: tuple[Examples, Truth] | None
+    _held_out: tuple[Examples, Truth] | None
     _best: Parameters
-    _at_work = ("_steps", "_examples", "_held", "_best")
+    _at_work = ("_steps", "_examples", "_held_out", "_best")
     """The attributes of a fit that goes on."""
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,14 +82,14 @@ class SolversMixin(FittedMLP):
         Scores use `truth`: the targets, and the weights without class weights.
         """
         self._best = moved(self._parameters(network), place)
-        self._examples, self._held = examples, None
+        self._examples, self._held_out = examples, None
         if self.early_stopping:
             self._hold_out(xp, place, truth)
         for name, first in RECORDS.items():  # unless an earlier fit left them
             self.__dict__.setdefault(name, first)
         self._begin_steps(xp, network, place, incremental)
         self._take_epochs(incremental)
-        self._keep_at_home(self._parameters_so_far() if self._held is None else self._best)
+        self._keep_at_home(self._parameters_so_far() if self._held_out is None else self._best)
         slots = moved(unwrapped(self._steps.state.slots), place_of(self.coefs_[0]))
         self._optimizer_state = slots, self._steps.t
         for name in self._at_work:
@@ -117,8 +117,8 @@ class SolversMixin(FittedMLP):
             arrays = map_nested(lambda array: xp.take(array, places, axis=0), examples.arrays)
             return examples.with_arrays(arrays)
 
-        self._examples, held = map(part_of, parts)
-        self._held = held, map_nested(lambda array: array[parts[1]], truth)
+        self._examples, held_out = map(part_of, parts)
+        self._held_out = held_out, map_nested(lambda array: array[parts[1]], truth)
 
     def _begin_steps(
         self, xp: Namespace, network: PenalizedMLP, place: Backend, incremental: bool
@@ -193,11 +193,11 @@ class SolversMixin(FittedMLP):
         """Return the current parameters, on the backend that trains."""
         return unwrapped(self._steps.state.inference_parameters)
 
-    def _validate(self, held: Examples, truth: Truth) -> tuple[float, float]:
+    def _validate(self, held_out: Examples, truth: Truth) -> tuple[float, float]:
         """Return the score and the loss of the held-out part."""
         targets, sample_weight = truth
         xp, network = self._steps.xp, self._steps.mlp
-        batch = held.inputs, held.targets, held.sample_weight
+        batch = held_out.inputs, held_out.targets, held_out.sample_weight
         arrays = map_arrays(xp.asarray, self._parameters_so_far()), *batch
         loss, z = run(xp, loss_and_outputs, (network.general,), *arrays)
         predicted = network.objective.predict(self._steps.backend.xp, unwrapped(z))
@@ -216,7 +216,7 @@ class SolversMixin(FittedMLP):
         bool
             Whether to stop.
         """
-        validation = None if self._held is None else self._validate(*self._held)
+        validation = None if self._held_out is None else self._validate(*self._held_out)
         self.loss_ = loss
         self.n_iter_ += 1
         self.t_ += len(self._examples)
@@ -226,10 +226,10 @@ class SolversMixin(FittedMLP):
             best = math.inf if self.best_loss_ is None else self.best_loss_
             stalled, self.best_loss_ = loss > best - self.tol, min(best, loss)
         else:
-            score, held_loss = validation
+            score, held_out_loss = validation
             self._print(f"Validation score: {score:f}")
             self.validation_scores_ = [*(self.validation_scores_ or ()), score]
-            self.validation_loss_curve_ = [*(self.validation_loss_curve_ or ()), held_loss]
+            self.validation_loss_curve_ = [*(self.validation_loss_curve_ or ()), held_out_loss]
             before = self.best_validation_score_
             best = -math.inf if before is None else before
             stalled, self.best_validation_score_ = score < best + self.tol, max(best, score)
@@ -242,7 +242,7 @@ class SolversMixin(FittedMLP):
 
     def _is_over(self) -> bool:
         """Return whether training, which has stopped improving, ends; or lower an adaptive rate."""
-        what = "Training loss" if self._held is None else "Validation score"
+        what = "Training loss" if self._held_out is None else "Validation score"
         message = (
             f"{what} did not improve more than tol={self.tol:f} for "
             f"{self.n_iter_no_change} consecutive epochs."

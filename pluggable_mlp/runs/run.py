@@ -260,7 +260,7 @@ class Run:
             self._validation,
             communicator=self._communicator,
             batch_size=self._recipe.rows_at_once,
-            **{**self._how, **metric},
+            **{**self._evaluation, **metric},
         )
 
     def _record(self, steps: Steps) -> None:
@@ -292,7 +292,7 @@ class Run:
         return self._recipe.error(self.dataset.task, measured)
 
     @property
-    def _how(self) -> dict[str, Any]:
+    def _evaluation(self) -> dict[str, Any]:
         """The arguments of `evaluate` and `measure` beside parameters and examples."""
         return {
             "backend": self.backend,
@@ -334,7 +334,7 @@ class Run:
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            measured, _ = measure(self.mlp, self.parameters, self._test, **self._how)
+            measured, _ = measure(self.mlp, self.parameters, self._test, **self._evaluation)
             self._tested = self.kept_epoch, measured
         return self._tested[1]
 

@@ -43,11 +43,11 @@ def _total(name: str, function: Callable[..., Array], doc: str) -> Callable[...,
         y = function(a, b)
         if not kind:
             return Wrapped(y, ns)
-        one = x1.underflow if isinstance(x1, Wrapped) else _underflow(x1, kind)
-        other = x2.underflow if isinstance(x2, Wrapped) else _underflow(x2, kind)
-        if (one and other) or _LARGE in (one, other):
+        underflow1 = x1.underflow if isinstance(x1, Wrapped) else _underflow(x1, kind)
+        underflow2 = x2.underflow if isinstance(x2, Wrapped) else _underflow(x2, kind)
+        if (underflow1 and underflow2) or _LARGE in (underflow1, underflow2):
             return Wrapped(y, ns, LATTICE)
-        if PRODUCTS not in (one, other):
+        if PRODUCTS not in (underflow1, underflow2):
             y = zero_below(ns.library, y, common.SMALLEST_NORMAL[kind])
         return Wrapped(y, ns, ANY)
 

@@ -49,14 +49,14 @@ def sum(
     (…, …)
         In the same dtype; the error bound is at the top of this file.
     """
-    along, place = (x, axis) if axis is not None else (xp.reshape(x, (-1,)), 0)
+    values, dim = (x, axis) if axis is not None else (xp.reshape(x, (-1,)), 0)
     if 0 in x.shape:
-        total = xp.sum(xp.astype(along, xp.float64), axis=place, keepdims=True)
+        total = xp.sum(xp.astype(values, xp.float64), axis=dim, keepdims=True)
     elif x.dtype == xp.float64:
-        total = _exact_sum(xp, along, place)
+        total = _exact_sum(xp, values, dim)
     else:
         at_once = own(xp, "tree_sum")
-        total = _halved(xp, along, place) if at_once is None else at_once(_halved, along, place)
+        total = _halved(xp, values, dim) if at_once is None else at_once(_halved, values, dim)
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     if divisor == 1:
         total = zero_below(xp, total, smallest)
