@@ -1,12 +1,14 @@
-"""What a loss is: its interface, its targets, the average over a batch; and the cross-entropies.
+"""What a loss is: interface, targets, average over a batch; and the losses of classifiers.
+
+`SoftmaxCrossEntropy` and `SigmoidCrossEntropy` are here, losses of numbers and the table of all
+losses by name in `losses.py`.
 
 Shapes: z, the outputs of the network, and dz are (…, batch, outputs); targets t have that shape, or
 (…, batch): class indices, or the targets of a single output; sample_weight is (…, batch); the
 loss is (…), one number per network.  A loss is a frozen dataclass.  Called with (xp, z, targets,
 sample_weight) it returns its value and its gradient, which need the same exponentials; `predict`
 turns z into predictions, and `predict_proba` into probabilities of classes.  Cross-entropies take
-logits and are stable for any finite ones: no exponent is above 0.  Other losses, and the table of
-all, are in `losses.py`.
+logits and are stable for any finite ones: no exponent is above 0.
 """
 
 from abc import abstractmethod

@@ -1,6 +1,7 @@
-"""Losses of numbers, and the table of all losses by name; `loss.py` says what a loss is.
+"""Losses of numbers, and the table of all losses by name.
 
-Shapes are those of `loss.py`.
+`SoftmaxCrossEntropy` and `SigmoidCrossEntropy` are in `loss.py`, which says what a loss is, and of
+which shapes its arrays are.
 """
 
 from dataclasses import dataclass
