@@ -120,7 +120,8 @@ def check_inputs(
     leading = x.shape[:-2]
     if leading and networks and leading != networks:
         raise ValueError(
-            f"x has shape {tuple(x.shape)}, expected no leading axes or the parameters' {networks}"
+            f"x has shape {tuple(x.shape)}, expected (batch, {mlp.sizes[0]}) or "
+            f"({', '.join(map(str, networks))}, batch, {mlp.sizes[0]})"
         )
 
 
@@ -147,6 +148,8 @@ def checked_batch(
     The arguments and the errors are those of `MLP.loss_and_gradients`.
     """
     library, networks = check_parameters(mlp, parameters)
+    if mlp.own_batches:
+        networks = (mlp.own_batches,)
     check_inputs(mlp, parameters, x, networks)
     targets = check_targets(mlp, x, targets, networks=networks)
     xp = namespace_at(arithmetic, library, x)
