@@ -19,7 +19,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, Flag, PositiveCount
 from pluggable_mlp.network import member_layers
 from pluggable_mlp.network.layers import Dense, Layer
-from pluggable_mlp.network.loss import Loss, TargetKind
+from pluggable_mlp.network.loss import Loss, TargetKind, total_weight, weighted_average
 from pluggable_mlp.shortcuts import largest
 
 
@@ -35,7 +35,8 @@ class Networks(Component):
     ----------
     members : int, default 8
     own_batches : bool, default False
-        Whether `train` draws an order of the examples for each network.
+        Whether `train` draws an order of the examples for each network; the networks share the
+        blocks of `block_size`, which follow the first one's order.
 
     Raises
     ------
@@ -75,7 +76,7 @@ class TabMMini(Component):
         of one feature; by default each input is a block.
     own_batches : bool, default False
         Whether `train` draws an order of the examples for each member, as for the authors' best
-        results.
+        results; the members share the blocks of `block_size`, which follow the first one's order.
 
     Raises
     ------
@@ -189,6 +190,8 @@ def loss_of_members(
 ) -> tuple[Array, Array]:
     """Return the mean over the members of their losses, and dz: of this mean, or of their sum.
 
+    If they have batches of their own, the losses count by the total weights of these.
+
     Parameters
     ----------
     xp
@@ -204,7 +207,12 @@ def loss_of_members(
         targets = _for_members(xp, targets, 2 if are_rows else 1)
         sample_weight = None if sample_weight is None else _for_members(xp, sample_weight, 1)
     losses, dz = loss(xp, z, targets, sample_weight)
-    return special.mean(xp, losses, axis=-1), dz * (1.0 / z.shape[-3]) if is_mean else dz
+    is_shared = sample_weight is None or sample_weight.ndim < 2 or z.ndim > 3
+    weight = None if is_shared else total_weight(xp, sample_weight)
+    mean, share = weighted_average(xp, losses, weight)
+    if not isinstance(share, float):
+        share = xp.reshape(share, (-1, 1, 1))
+    return mean, dz * share if is_mean else dz
 
 
 def _for_members(xp: Namespace, array: Array, core: int) -> Array:

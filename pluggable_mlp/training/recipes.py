@@ -186,7 +186,7 @@ class RealMLP(TableRecipe):
     members : int, default 1
         So many networks are trained together, and their predictions averaged.
     own_batches : bool, default False
-        Whether each has an order of the examples of its own.
+        Whether each has an order of the examples of its own; blocks follow the first one's order.
     batch_by_rows : bool, default False
         Whether batches are of 64, 128, 256, 512 or 1024 rows: of up to 1,024, 8,192, 30,000,
         100,000 or more, as pytabkit's "auto".

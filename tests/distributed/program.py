@@ -118,6 +118,7 @@ CASES = {
     },
     "members with an embedding": {
         "mlp": {"ensemble": TabM(2, own_batches=True), "embedding": PiecewiseLinear(EDGES)},
+        "sample_weight": WEIGHTS,
         "batch_size": 25,
         "epochs": 1,
     },

@@ -222,27 +222,40 @@ def test_networks_along_leading_axes(kind, loss):
         assert np.allclose(found, mlp.logits(own, x[index]), rtol=1e-12)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("kind", ENSEMBLES)
-def test_members_with_batches_of_their_own(kind):
+def test_members_with_batches_of_their_own(kind, weighted):
     """The mean of their losses, and its gradient: the sum of what each adds by its own batch."""
     shared = network(kind, embedding=PiecewiseLinear([[-1.0, 0.0, 1.0]] * 2, size=3))
     mlp = replace(shared, ensemble=replace(shared.ensemble, own_batches=True))
     parameters = mlp.initialize(seed=0, backend=NUMPY, dtype="float64")
     x, targets = (part.reshape(MEMBERS, 16, *part.shape[1:]) for part in data(mlp.loss))
     expected, losses = [], []
+    weights = np.random.default_rng(1).uniform(size=(MEMBERS, 16)) ** 4 if weighted else None
+    share = np.full(MEMBERS, 1 / MEMBERS) if weights is None else weights.sum(1) / weights.sum()
     for m in range(MEMBERS):
         z, backward = shared.forward(NUMPY.xp, parameters, x[m])
-        loss, dz = shared.objective(NUMPY.xp, z[m], targets[m])
+        loss, dz = shared.objective(
+            NUMPY.xp, z[m], targets[m], None if weights is None else weights[m]
+        )
         losses.append(loss)
-        expected.append(backward((np.arange(MEMBERS) == m)[:, None, None] * dz / MEMBERS))
-    loss, gradients = mlp.loss_and_gradients(parameters, x, targets, rng=Rng(seed=0, t=0))
-    assert loss == pytest.approx(np.mean(losses), rel=1e-12)
+        expected.append(backward((np.arange(MEMBERS) == m)[:, None, None] * dz * share[m]))
+    loss, gradients = mlp.loss_and_gradients(
+        parameters, x, targets, sample_weight=weights, rng=Rng(seed=0, t=0)
+    )
+    assert loss == pytest.approx(share @ losses, rel=1e-12)
     for layer, *of_members in zip(gradients, *expected, strict=True):
         for name, array in layer.items():
             total = sum(arrays[name] for arrays in of_members)
             np.testing.assert_allclose(array, total, rtol=1e-9, atol=1e-14, err_msg=name)
+    state = first_state(mlp, AdamW(), parameters)
+    with pytest.raises(ValueError, match=r"\(2, 16, 5\), expected \(batch, 5\) or \(4, batch, 5\)"):
+        training_step(mlp, AdamW(), state, x[:2], targets[:2])
+    how = {"backend": NUMPY, "batch_size": 12, "epochs": 1}
     with pytest.raises(ValueError, match="micro_batch is 8, expected None: members have batches"):
-        train(mlp, x[0], targets[0], backend=NUMPY, micro_batch=8)
+        train(mlp, x[0], targets[0], micro_batch=8, **how)
+    whole, one = (train(mlp, x[0], targets[0], micro_batch=n, **how) for n in (None, 12))
+    assert whole.history == one.history
 
 
 def test_members_of_tabm_begin_with_the_same_random_biases():

@@ -58,7 +58,7 @@ def test_each_is_trained_as_by_itself(kind, loss):
     ]
     assert len({float(one.history[0]) for one in alone}) == 3
     mean = np.mean([one.history for one in alone], axis=0)
-    assert result.history == pytest.approx(mean, rel=0.01 if kind == "plain" else 1e-6)
+    assert result.history == pytest.approx(mean, rel=1e-9)
     for place, one in enumerate(alone):
         for layer, expected in zip(at(result.parameters, place), one.parameters, strict=True):
             for name, array in expected.items():
