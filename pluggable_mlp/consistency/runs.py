@@ -270,9 +270,9 @@ class BackendRun:
             return self._on_host(unit.run(xp, asarray))
 
     def _cut_rows(self, x: Array) -> Array:
-        """Return a host array, (examples,) or (…, rows of examples, n), cut to its part."""
-        xp, examples = self.steps.xp, self.batch[0].shape[-2]
-        axis = max(-2, -x.ndim)
+        """Return a host array, (…, examples) or (…, rows of examples, n), cut to its part."""
+        xp, (*leading, _) = self.steps.xp, self.batch[0].shape
+        axis, examples = -1 if [*x.shape] == leading else -2, leading[-1]
         rows = x.shape[axis] // examples
         layout = Layout((0, examples), xp.communicator.rank, xp.communicator.size, rows)
         part = np.take(x, places_of(layout.ranges(layout.rank)), axis=axis)

@@ -339,5 +339,5 @@ class Noise(Layer):
 
 
 def layer_kind(layer: Layer) -> str:
-    """Return the word for a layer without parameters: "activation", "dropout" or "noise"."""
+    """Return the word for a layer without parameters, such as "activation" or "dropout"."""
     return "activation" if isinstance(layer, ActivationLayer) else type(layer).__name__.lower()

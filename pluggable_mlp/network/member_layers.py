@@ -89,27 +89,21 @@ class MemberScaling(_OfMembers):
 
 
 @dataclass(frozen=True)
-class MemberRows(Layer):
+class Interleaving(Layer):
     """In training, the batches of members as rows: (batch k, features) for (k, batch, features).
 
-    If there is one batch, (batch, features), each member has it.
+    If there is one batch, (batch, features), each member has it.  Layers before this one have no
+    parameters, so that there is no dx.
     """
 
     members: int
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return the rows; backward returns dx (k, batch, features)."""
-        if rng is None:
-            return x, lambda dy, **_: (dy, {})
-        if x.ndim < 3:
-            x = xp.broadcast_to(x, (self.members, *x.shape))
-
-        def backward(dy: Array, *, with_dx: bool = True) -> Gradients:
-            if not with_dx:
-                return None, {}
-            return special.exchanged(xp, _reshaped(xp, dy, -1, self.members, x.shape[-1])), {}
-
-        return _flat(xp, special.exchanged(xp, x)), backward
+        """Return the rows in training, and x in evaluation."""
+        if rng is not None:
+            x = xp.broadcast_to(x, (self.members, *x.shape[-2:]))
+            x = _flat(xp, special.exchanged(xp, x))
+        return x, lambda *_, **_with_dx: (None, {})
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,7 @@ class FirstMemberScaling(_OfMembers):
         The widths of the blocks of features that start with a common number per member; their sum
         is the number of features.
     own_batches : bool, default False
-        Whether x of training is that of `MemberRows`.
+        Whether x of training has the rows of `Interleaving`.
     """
 
     distribution: str
@@ -144,7 +138,9 @@ class FirstMemberScaling(_OfMembers):
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return y (…, batch k, features) for x (…, batch, features): y_m = x r_m for member m.
 
-        dx is the sum of dy_m r_m over the members, dr_m that of dy_m x over the batch.
+        dx is the sum of dy_m r_m over the members, dr_m that of dy_m x over the batch.  With
+        batches of their own, x of training is (batch k, features), row i k + m for example i of
+        member m, and dx is not summed: see `MemberScaling`.
         """
         if self.own_batches and rng is not None:
             return MemberScaling(self.members, self.features).forward(xp, parameters, x, rng)

@@ -32,7 +32,7 @@ from pluggable_mlp.network.layers import (
     as_words,
 )
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.member_layers import MemberRows, Repeated
+from pluggable_mlp.network.member_layers import Interleaving, Repeated
 from pluggable_mlp.network.members import Networks, TabMMini, average_of_members, loss_of_members
 from pluggable_mlp.network.parameters import Parameters, merged, split
 
@@ -62,7 +62,7 @@ def layers_of(mlp: "MLP") -> list[Layer]:
     if rate > 0.0:
         layers.append(Dropout(rate, stream=2**32 - 1))
     if isinstance(mlp.ensemble, TabMMini) and mlp.own_batches:
-        layers.append(MemberRows(mlp.own_batches))
+        layers.append(Interleaving(mlp.own_batches))
     widths: tuple[int, ...] = (1,) * mlp.sizes[0]
     embedded = 0
     if mlp.embedding is not None:
