@@ -148,27 +148,6 @@ def guard(
 
     In these lines, `arguments` are those of a later call.
     """
-
-    def constant(value: object) -> str:
-        name = f"g{len(constants)}"
-        constants[name] = value
-        return name
-
-    def differs(leaf: Array, variable: str, is_nested: bool) -> str:
-        """Return the expression for whether a variable is of another kind than a leaf."""
-        another_type = f"type({variable}) is not {constant(type(leaf))}"
-        if not is_array(leaf):
-            return another_type
-        pairs = zip(attributes, _attributes(leaf, attributes), strict=True)
-        others = [f"{variable}.{name} != {constant(value)}" for name, value in pairs]
-        expression = " or ".join([another_type, *others])
-        if not is_nested:
-            return expression
-        # Parameters mostly are those that were traced, which is quicker to check; a dead
-        # reference gives None.
-        traced = constant(weakref.ref(leaf))
-        return f"({variable} is None or {traced}() is not {variable} and ({expression}))"
-
     conditions: list[str] = []
     containers: list[str] = []
     variables: list[str] = []
@@ -187,13 +166,36 @@ def guard(
         else:
             variable = f"v{len(variables)}"
             variables.append(f"{variable} = {path}")
-            conditions.append(differs(tree, variable, is_nested))
+            names, is_nested = (attributes, is_nested) if is_array(tree) else ((), False)
+            conditions.append(_differs(tree, variable, names, is_nested, constants))
 
     visit(arguments, "arguments", False)
     yield "try:"
     yield from (f"    {line}" for line in containers + variables)
     yield f"    if {' or '.join(conditions)}: return NotImplemented"
     yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
+
+
+def _differs(
+    leaf: Array, variable: str, names: tuple[str, ...], is_nested: bool, constants: Constants
+) -> str:
+    """Return the expression for whether a variable differs from a leaf in type or attributes."""
+
+    def constant(value: object) -> str:
+        name = f"g{len(constants)}"
+        constants[name] = value
+        return name
+
+    differences = [f"type({variable}) is not {constant(type(leaf))}"]
+    for name, value in zip(names, _attributes(leaf, names), strict=True):
+        differences.append(f"{variable}.{name} != {constant(value)}")
+    expression = " or ".join(differences)
+    if not is_nested:
+        return expression
+    # Parameters mostly are those that were traced, which is quicker to check; a dead reference
+    # gives None.
+    traced = constant(weakref.ref(leaf))
+    return f"({variable} is None or {traced}() is not {variable} and ({expression}))"
 
 
 def _first_result(programs: list[Function], arguments: Tree) -> Tree:
