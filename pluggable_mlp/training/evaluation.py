@@ -156,8 +156,8 @@ def measures_of(
     xp, loss, z, targets, sample_weight = outputs
     assert isinstance(loss, float)  # for a single network
 
-    def average(of_loss: str, z: Array, targets: Array) -> float:
-        return float(LOSSES[of_loss](xp, z, targets, sample_weight)[0])
+    def average(loss_name: str, z: Array, targets: Array) -> float:
+        return float(LOSSES[loss_name](xp, z, targets, sample_weight)[0])
 
     measured, kinds = {"loss": loss}, {"classes": correct_predictions, "labels": correct_labels}
     if mlp.objective.targets in kinds:

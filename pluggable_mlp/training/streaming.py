@@ -74,11 +74,13 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
 
 
 Order: TypeAlias = Callable[..., Iterator[Examples]]
-"""(examples, first, epochs, *, backend, batch_size): yields the blocks of successive epochs.
+"""Yields the blocks of successive epochs, on the device, in the order of their visits.
 
-They are on the device, in the order of their examples.  `first` is the epoch, counted from 1, and
-how many of its examples have been visited: the first block is that of the next example.  `epochs`
-is the last epoch; None: without end.
+Its arguments are `examples`, `Examples` or `Streamed`; `first`, a pair of the epoch, counted from
+1, and how many of its examples have been visited: the first block is that of the next example;
+`epochs`, the last epoch, or None for no end; and by keyword `backend` and `batch_size`.  A block
+has inputs (examples, in), or (examples, members, in) of several processes if members have orders
+of their own; its `order` is (examples,), (examples, members) or None: see `Examples`.
 """
 
 
