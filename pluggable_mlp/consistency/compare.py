@@ -152,7 +152,7 @@ def _check(arguments: dict[str, Any]) -> None:
     for name in ("batch_size", "steps"):
         if arguments[name] < 1:
             raise ValueError(f"{name} is {arguments[name]}, expected an integer of at least 1")
-    for backend in backends[1:] if communicator is not None else ():
+    for backend in backends[1:]:
         check_agreement(communicator, backend, arguments)
 
 

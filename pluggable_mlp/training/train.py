@@ -162,16 +162,13 @@ def train(
     (2, (64, 16))
     """
     arguments = dict(locals())
-    check_kinds(mlp, backend, optimizer, dtype)
-    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
-        raise TypeError(f"callbacks is {callbacks!r}, expected a list of functions of an Epoch")
+    check_kinds(mlp, backend, optimizer, dtype, callbacks)
     shuffle = convert("shuffle", shuffle, Flag)
     epochs = convert("epochs", epochs, PositiveCount)
     batch_size = convert("batch_size", batch_size, PositiveCount)
     micro_batch = convert("micro_batch", micro_batch, PositiveCount | None)
     seed = as_seed(seed)
-    if communicator is not None:
-        sharding.check_agreement(communicator, backend, arguments)
+    sharding.check_agreement(communicator, backend, arguments)
     examples = make_examples(
         mlp,
         inputs,
@@ -327,7 +324,9 @@ def _asks_to_stop(callback: Callback, epoch: Epoch) -> bool:
     )
 
 
-def check_kinds(mlp: object, backend: object, optimizer: object, dtype: object) -> None:
+def check_kinds(
+    mlp: object, backend: object, optimizer: object, dtype: object, callbacks: object = ()
+) -> None:
     """Raise for a name or a class in place of an instance, and for other dtypes."""
     if not isinstance(mlp, MLP):
         raise TypeError(f"mlp is {mlp!r}, expected one such as MLP([784, 100, 10])")
@@ -337,6 +336,8 @@ def check_kinds(mlp: object, backend: object, optimizer: object, dtype: object) 
         raise TypeError(f"optimizer is {optimizer!r}, expected one such as SGD(0.1)")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype is {dtype!r}, expected 'float32' or 'float64'")
+    if not isinstance(callbacks, list | tuple) or not all(map(callable, callbacks)):
+        raise TypeError(f"callbacks is {callbacks!r}, expected a list of functions of an Epoch")
 
 
 def _initial(
