@@ -171,15 +171,15 @@ class Settings(Options):
         Raises
         ------
         ValueError
-            If early stopping has no validation part to watch, the metric belongs to another task,
-            or there are no targets to scale.
+            If early stopping has no validation part to watch, the metric does not fit the task or
+            the validation part, or there are no targets to scale.
         """
         if self.used("early_stopping") is not None and not self.validates(dataset):
             raise ValueError(
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
-        self._check_metric(dataset.task)
+        self._check_metric(dataset.task, dataset)
         preparation = dataset.preparation
         assert preparation is not None  # `load_dataset` fits one
         of_targets = preparation.target_scaling
@@ -204,14 +204,22 @@ class Settings(Options):
             block_size=block_size or 0,
         )
 
-    def _check_metric(self, task: str | None) -> None:
-        """Raise ValueError if the metric is unknown, or does not fit the task."""
-        if self.metric is not None:
-            fitting = [
-                name for name, metric in METRICS.items() if task is None or task in metric.tasks
-            ]
-            what = "metric" if task is None else f"metric for {task}"
-            choose(dict.fromkeys(fitting), self.metric, what)
+    def _check_metric(self, task: str | None, dataset: "Dataset | None" = None) -> None:
+        """Raise ValueError if the metric is unknown, or does not fit the task or the data."""
+        if self.metric is None:
+            return
+        fitting = {
+            name: metric for name, metric in METRICS.items() if task is None or task in metric.tasks
+        }
+        what = "metric" if task is None else f"metric for {task}"
+        measure = choose(fitting, self.metric, what).measure
+        if measure == "roc_auc" and dataset is not None and self.validates(dataset):
+            targets = dataset.splits["validation"].targets
+            if (targets == targets[:1]).all():
+                raise ValueError(
+                    f"metric is {self.metric!r}, expected a validation part of two classes; give "
+                    "more examples, or another --metric"
+                )
 
     def rows_of_blocks(self) -> int | None:
         """Return how many examples a block has, in whole batches; None: all are taken at once.
@@ -295,10 +303,7 @@ class Settings(Options):
         return self.made_recipe.scheduled(mlp, self.total_steps(examples))
 
     def make_optimizer(self, examples: int, mlp: MLP | None = None) -> AnyOptimizer:
-        """Return a network's optimizer, with its schedule, for a number of training examples.
-
-        A parameter of the schedule that its text names comes before that of another setting.
-        """
+        """Return a network's optimizer, with its schedule, for a number of training examples."""
         name, parameters = self._optimizer()
         steps = self.total_steps(examples)
         shape = self.used("schedule")

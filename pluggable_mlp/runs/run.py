@@ -245,9 +245,9 @@ class Run:
         }
         if self.record_every:
             line["parameters_sha256"] = parameters_sha256(epoch.parameters, self.backend)
-        self.history.append(line)
         if self._is_kept(line):
             self.parameters, self.kept_epoch = epoch.parameters, epoch.epoch
+        self.history.append(line)
         self.position = progress.position()
 
     def validated(self, parameters: Parameters, **metric: str) -> dict[str, float]:

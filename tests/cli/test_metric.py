@@ -62,8 +62,22 @@ def test_a_resumed_run_keeps_the_same_epoch(command, table, tmp_path):
     outcome = command("train", "--resume", parts, "--epochs", 7, "--metric", "roc_auc")
     assert (outcome.code, outcome.err) == (
         2,
-        "Error: metric is 'roc_auc', expected 'log_loss' as trained\n",
+        "Error: metric is roc_auc, expected log_loss as trained\n",
     )
+
+
+@pytest.mark.parametrize("options", [(), ("--early-stopping", 2)])
+def test_an_area_of_one_class_is_refused_before_an_old_run_is_replaced(command, tmp_path, options):
+    data, run = tmp_path / "data.npz", tmp_path / "run"
+    X, y = np.arange(70.0)[:, None], np.arange(70) % 2
+    np.savez(data, X=X, y=y, X_validation=X[::2], y_validation=y[::2])
+    train = ("train", "--data", data, "--epochs", 1, "--hidden", 3, "--output", run)
+    assert command(*train).code == 0
+    before = (run / "summary.json").read_bytes()
+    outcome = command(*train, "--metric", "roc_auc", "--overwrite", *options)
+    assert outcome.code == 2
+    assert "metric is 'roc_auc', expected a validation part of two classes" in outcome.err
+    assert (run / "summary.json").read_bytes() == before
 
 
 def test_a_certificate_that_states_another_metric_is_of_another_run(command, table, tmp_path):
