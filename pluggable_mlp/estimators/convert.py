@@ -113,8 +113,11 @@ class FilesMixin(BaseEstimator):
         ------
         ValueError
             If the file cannot be read, has changed, or holds no such estimator.
+        BackendUnavailable
+            If the backend is not available.
         """
         path, kind = Path(path), cls.__name__
+        get_backend(backend)  # no damage of the file
         content = read_tree(path, f"what {kind}.save wrote", COMPONENTS)
         with damaged(path):
             name, number = content["estimator"], content["format"]

@@ -189,6 +189,10 @@ def test_a_model_is_loaded_to_another_library(tmp_path):
 @pytest.mark.slow
 def test_files_that_are_no_model_are_refused(tmp_path):
     path = tmp_path / "model.safetensors"
+    fitted(MLPClassifier(), NAMES).save(path)
+    with pytest.raises(ValueError, match="^device is '1': NumPy has one device"):
+        MLPClassifier.load(path, backend="numpy:1")
+    path.unlink()
     with pytest.raises(ValueError, match="is missing; expected what MLPClassifier.save wrote"):
         MLPClassifier.load(path)
     fitted(MLPRegressor(), ONE).save(path)
