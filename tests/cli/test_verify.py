@@ -10,6 +10,7 @@ import pytest
 
 import pluggable_mlp
 from pluggable_mlp import MLP, SGD, first_state, get_backend, load_dataset, training_step
+from pluggable_mlp.files import json_sha256
 from pluggable_mlp.randomness import permutation
 from tests.cli.certificates import edited, sealed
 from tests.conftest import present
@@ -158,7 +159,7 @@ def test_a_model_of_another_run_is_found_before_training(command, certificate, t
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("class_labels", [*range(9), 10]), ("settings", {"activation": "relu"})],
+    [("input_range", [0.0, 0.5]), ("settings", {"activation": "relu"})],
 )
 def test_an_edited_config_is_found_before_training(command, certificate, name, value):
     config = certificate.with_name("config.json")
@@ -169,6 +170,10 @@ def test_an_edited_config_is_found_before_training(command, certificate, name, v
     outcome = command("verify", certificate.parent)
     assert (outcome.code, outcome.out) == (2, "")
     assert f"{config} is not what the run was trained with" in outcome.err
+    summary = config.with_name("summary.json")
+    changed = {"config_sha256": json_sha256(json.loads(config.read_text()))}
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | changed))
+    assert f"{config} is not what was certified" in command("verify", certificate.parent).err
     config.unlink()
     assert f"{config} is missing" in command("verify", certificate.parent).err
 
