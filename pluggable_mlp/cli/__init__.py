@@ -10,12 +10,20 @@ from the start.
 import sys
 import warnings
 
-from pluggable_mlp.cli.console import CLOSED_PIPE, described, ending_at_once, finish, log
+from pluggable_mlp.cli.console import (
+    CLOSED_PIPE,
+    described,
+    ending_at_once,
+    finish,
+    log,
+    name_output,
+)
 
 
 def main() -> None:
     """Run the command line; the console script calls this."""
     with ending_at_once():
+        name_output()
         code = finish(*_run())
     sys.exit(code)
 

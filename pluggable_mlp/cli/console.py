@@ -140,6 +140,22 @@ def silence() -> None:
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end)
 
 
+@contextmanager
+def _naming_output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def name_output() -> None:
+    """Have the errors of standard output name it."""
+    for method in ("write", "flush"):
+        setattr(sys.stdout, method, _naming_output()(getattr(sys.stdout, method)))
+
+
 def log(text: str) -> None:
     """Write a line to standard error, if that is possible."""
     with suppress(OSError):
