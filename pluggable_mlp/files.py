@@ -87,6 +87,8 @@ def read_file(path: Path, expected: str) -> bytes:
         If it cannot be read; the message says whether it is missing, or why else.
     """
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe might never end
+            raise ValueError(f"{path} is not a file; expected {expected}")
         return path.read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path} is missing; expected {expected}") from None

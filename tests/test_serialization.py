@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -185,5 +186,6 @@ def test_a_file_that_may_not_be_read_is_not_missing(tmp_path):
 def test_why_else_a_file_cannot_be_read(tmp_path):
     with pytest.raises(ValueError, match="absent is missing; expected a tree"):
         read_tree(tmp_path / "absent", "a tree")
-    with pytest.raises(ValueError, match="cannot be read: Is a directory; expected a tree"):
-        read_tree(tmp_path, "a tree")
+    for path in (tmp_path, Path(os.devnull)):  # a device might never end
+        with pytest.raises(ValueError, match="is not a file; expected a tree"):
+            read_tree(path, "a tree")
