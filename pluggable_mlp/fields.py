@@ -241,8 +241,13 @@ def convert(name: str, value: object, kind: object, text: str | None = None) -> 
     """
     with suppress(msgspec.ValidationError, OverflowError):  # of fractions beyond floats
         converted = msgspec.convert(_plain(value), kind, strict=text is None)
+        parts = converted if isinstance(converted, tuple) else (converted,)
+        has_float = text is not None and not {*text}.isdisjoint(".eE")  # msgspec reads 1e1 as 10
+        is_rounded = has_float and any(type(part) is int for part in parts)
         is_set = isinstance(value, Set)  # without an order
-        if not is_set and (not isinstance(converted, float) or math.isfinite(converted)):
+        if not (is_set or is_rounded) and (
+            not isinstance(converted, float) or math.isfinite(converted)
+        ):
             return converted
     received = value if text is None else text
     types = _types_of(inspect.type_info(kind))

@@ -100,7 +100,11 @@ def test_a_text_stands_for_a_value(name, text, value):
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("count", "1.5"), ("share", ""), ("sizes", "2,,3"), ("sizes", "2,x"), ("limit", "0")],
+    [
+        *(("count", text) for text in ("1.5", "1.0", "1e1")),
+        *(("sizes", text) for text in ("2,,3", "2,x", "2,3e1")),
+        *(("share", ""), ("limit", "0"), ("limit", "1E1")),
+    ],
 )
 def test_a_text_that_stands_for_nothing_is_shown(name, text):
     with pytest.raises(ValueError, match=f"{name} is {text!r}, expected "):

@@ -55,6 +55,7 @@ REFUSED = [
     (["--early-stopping", "non"], "early_stopping is 'non', expected an integer of at least 1, or"),
     (["--early-stopping", "5"], "expected a validation part to watch; keep one with --valid"),
     (["--epochs", "-1"], "epochs is '-1'"),
+    (["--epochs", "1e1"], "epochs is '1e1', expected an integer of at least 1"),
     (["--hidden", "10,x"], "hidden is '10,x', expected integers of at least 1, separated by com"),
     (["--input-dropout", "1.5"], "input_dropout is '1.5'"),
     (["--input-noise", "-1"], "input_noise is '-1'"),
