@@ -84,7 +84,9 @@ def learning_curves(runs: Sequence[SavedRun]) -> "Figure":
         TrainingCurveDisplay(curves_of(run), name=str(run.folder) if runs[1:] else None)
         for run in runs
     ]
-    metrics = [*dict.fromkeys(metric for display in displays for metric in display.metrics[:2])]
+    names = [name for one in displays for name in (*one.metrics[:2], "accuracy", "r2")]
+    measured = {name for one in displays for name in one.metrics}
+    metrics = [name for name in dict.fromkeys(names) if name in measured]
     figure = _figure(6.4 * len(metrics), 4.2)
     figure.suptitle("dots mark the epochs that are kept")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]

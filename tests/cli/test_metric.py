@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.files import json_lines
+from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.saved import read_history
 from tests.cli.certificates import edited
 from tests.cli.saved_runs import content, lines
@@ -45,6 +46,10 @@ def test_results_begin_with_it_and_the_best_epoch_is_kept(command, table, tmp_pa
     assert list(json.loads(command("evaluate", run, "--json").out))[1] == name
     assert command("verify", run).code == 0
     pytest.importorskip("matplotlib")
+    from pluggable_mlp.figures.report import learning_curves
+
+    labels = [ax.get_ylabel() for ax in learning_curves([load_run(run)]).axes]
+    assert labels == ["loss", words, "accuracy"]
     assert command("report", run).code == 0
     page = (run / "report.html").read_text()
     assert 0 < page.index(f"<th>test {words}</th>") < page.index("<th>test loss</th>")
