@@ -83,6 +83,9 @@ class Dataset:
     validation_share: float | None = None
     block_size: int = 0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "splits", {k: Split(*pair) for k, pair in self.splits.items()})
+
     @property
     def task(self) -> Task:
         """What the targets are."""

@@ -16,7 +16,8 @@ SPLITS = {"train": Split(INPUTS, CLASSES), "test": TEST}
 @pytest.fixture
 def dataset():
     """Three classes."""
-    return Dataset(SPLITS, name="example", class_labels=(0, 1, 2))
+    pairs = {part: tuple(pair) for part, pair in SPLITS.items()}
+    return Dataset(pairs, name="example", class_labels=(0, 1, 2))
 
 
 def numbers(train, test):
