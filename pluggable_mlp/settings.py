@@ -311,8 +311,15 @@ class Settings(Options):
             usual = getattr(choose(OPTIMIZERS, name, "optimizer"), "learning_rate", 1.0)
             rate = parameters.get("learning_rate", usual)
             schedule, options = parse_component(shape or "constant", "schedule")
-            others = {"learning_rate": rate, "total_steps": steps, "warmup": self.warmup}
-            parameters["learning_rate"] = make_schedule(schedule, **others | options)
+            for key in ("learning_rate", "total_steps", "warmup"):
+                if key in options:
+                    raise ValueError(
+                        f"schedule is {shape!r}, expected it without {key}, which follows from "
+                        "other options"
+                    )
+            parameters["learning_rate"] = make_schedule(
+                schedule, rate, total_steps=steps, warmup=self.warmup, **options
+            )
         optimizer = make_optimizer(name, **parameters)
         layers = () if mlp is None else mlp.layers
         names = {name for layer in layers for name in layer.shapes()}

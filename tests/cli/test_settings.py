@@ -104,7 +104,6 @@ CASES: dict[str, dict[str, Any]] = {
     "--schedule exponential:factor=0.5": sgd(Exponential(0.1, factor=0.5)),
     "--schedule inverse_scaling": sgd(InverseScaling(0.1)),
     "--schedule cosine": sgd(Cosine(0.1, total_steps=STEPS)),
-    "--schedule cosine:total_steps=7": sgd(Cosine(0.1, total_steps=7)),
     "--schedule cosine --learning-rate 0.02": sgd(Cosine(0.02, total_steps=STEPS)),
     "--schedule cosine --optimizer adam": {"optimizer": Adam(Cosine(0.001, total_steps=STEPS))},
     "--schedule one_cycle": sgd(OneCycle(0.1, total_steps=STEPS)),
