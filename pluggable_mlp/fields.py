@@ -151,8 +151,8 @@ def refuse_unknown(what: str, names: Iterable[str], expected: Iterable[str]) -> 
 
 def did_you_mean(name: object, expected: Iterable[str]) -> str:
     """Return a hint at the closest expected name, empty if none is close."""
-    near = closest(str(name), expected)
-    return "" if near is None else f"; did you mean {near!r}?"
+    hint = closest(str(name), expected)
+    return "" if hint is None else f"; did you mean {hint!r}?"
 
 
 def closest(name: str, expected: Iterable[str]) -> str | None:
@@ -317,8 +317,8 @@ def parse(field: "dataclasses.Field[Any]", text: str) -> Any:
 
 def kind_of(field: "dataclasses.Field[Any]") -> type[str] | type[int] | type[float]:
     """Return the type of a field that takes only numbers, else str, as of a text to parse."""
-    first, *others = _types_of(inspect.type_info(field.type))
-    return str if others else _KINDS.get(type(first), str)
+    types = _types_of(inspect.type_info(field.type))
+    return str if len(types) > 1 else _KINDS.get(type(types[0]), str)
 
 
 def _types_of(kind: inspect.Type) -> list[inspect.Type]:

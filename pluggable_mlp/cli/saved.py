@@ -52,12 +52,12 @@ def evaluate(
 
     saved = load_run(run, backend)
     with saved_input(data, suffix) as path:
-        measured, counts = saved.evaluate_classes(path)
+        measures, counts = saved.evaluate_classes(path)
     if as_json:
-        typer.echo(to_json(measured))
+        typer.echo(to_json(measures))
         return
     preparation = saved.preparation
-    rows = [[name.replace("_", " "), f"{value:.6g}"] for name, value in measured.items()]
+    rows = [[name.replace("_", " "), f"{value:.6g}"] for name, value in measures.items()]
     typer.echo("\n".join(aligned(rows)))
     if counts is not None:
         names = preparation.class_labels or preparation.target_names or ()

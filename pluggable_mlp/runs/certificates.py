@@ -29,7 +29,7 @@ EPOCHS = 1024
 
 def certificate_of(run: "Run", settings: dict[str, Any], **results: str) -> dict[str, Any]:
     """Return the certificate of a training that has ended, with settings as JSON data."""
-    last, measured = len(run.history), run.test_measures()
+    last, measures = len(run.history), run.test_measures()
     every = interval(last, EPOCHS)
     chosen = sorted({*range(every, last + 1, every), run.kept_epoch, last})
     return certified(
@@ -40,7 +40,7 @@ def certificate_of(run: "Run", settings: dict[str, Any], **results: str) -> dict
             "initial_parameters_sha256": run.initial_parameters_sha256,
             "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
             "kept_epoch": run.kept_epoch,
-            "test_loss": measured["loss"].hex() if measured else None,
+            "test_loss": measures["loss"].hex() if measures else None,
             "final_parameters_sha256": parameters_sha256(run.parameters, run.backend),
             "record_every": run.record_every,
             "tensors": tensor_names(run.parameters),

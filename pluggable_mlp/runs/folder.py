@@ -350,10 +350,10 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         raise ValueError(f"--output {path} cannot be created: {_why(error)}") from None
     if names and not overwrite:
         raise ValueError(f"--output {path} is not empty; use --resume or --overwrite")
-    others = [name for name in names if name.removesuffix(".part") not in _NAMES]
-    if others or (names and _CONFIG not in names):
-        strange = (others or names)[0]
-        raise ValueError(f"--output {path} holds {strange}, expected the files of a run alone")
+    strangers = [name for name in names if name.removesuffix(".part") not in _NAMES]
+    if strangers or (names and _CONFIG not in names):
+        first = (strangers or names)[0]
+        raise ValueError(f"--output {path} holds {first}, expected the files of a run alone")
     folder = path.resolve()
     if names and (folder.is_mount() or not os.access(folder.parent, os.W_OK)):
         raise ValueError(f"--output {path} cannot be renamed, expected so with --overwrite")

@@ -144,7 +144,7 @@ class SavedRun:
             scale=self.preparation.scale_of(inputs),
             arithmetic=arithmetic,
         )
-        measured, counts = measure(
+        measures, counts = measure(
             self.mlp,
             self.parameters,
             examples,
@@ -153,7 +153,7 @@ class SavedRun:
             units=self.preparation.target_units,
             metric=self.settings.metric,
         )
-        return {"examples": len(examples), **measured}, counts
+        return {"examples": len(examples), **measures}, counts
 
     def _own_test_part(self, data: str | None) -> Split:
         """Return the test part of the run's data, perhaps from another place."""

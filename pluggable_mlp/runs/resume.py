@@ -51,10 +51,10 @@ def resumed_run(
         the processes see different checkpoints.
     """
     config, summary, settings, preparation = read_run(folder)
-    others = dict(changes or {})
-    epochs = others.pop("epochs", settings.epochs)
-    moved = {name: others.pop(name) for name in WHERE if name in others}
-    for name, value in others.items():
+    values = dict(changes or {})
+    epochs = values.pop("epochs", settings.epochs)
+    moved = {name: values.pop(name) for name in WHERE if name in values}
+    for name, value in values.items():
         if value != (trained := getattr(settings, name)):
             fault = f"{name} is {written(value)}, expected {written(trained)} as trained"
             raise ValueError(fault)

@@ -280,16 +280,16 @@ class Run:
 
     def error(self, line: dict[str, Any]) -> float:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""
-        measured = {name.removeprefix("validation_"): value for name, value in line.items()}
+        measures = {name.removeprefix("validation_"): value for name, value in line.items()}
         if self.settings.metric is not None:
-            error = METRICS[self.settings.metric].error(measured)
+            error = METRICS[self.settings.metric].error(measures)
             if math.isnan(error):
                 raise ValueError(
                     f"metric is {self.settings.metric!r}, which is NaN: expected validation "
                     "examples of two classes with weights above 0"
                 )
             return error
-        return self._recipe.error(self.dataset.task, measured)
+        return self._recipe.error(self.dataset.task, measures)
 
     @property
     def _evaluation(self) -> dict[str, Any]:
@@ -334,8 +334,8 @@ class Run:
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            measured, _ = measure(self.mlp, self.parameters, self._test, **self._evaluation)
-            self._tested = self.kept_epoch, measured
+            measures, _ = measure(self.mlp, self.parameters, self._test, **self._evaluation)
+            self._tested = self.kept_epoch, measures
         return self._tested[1]
 
     def summary(self) -> dict[str, Any]:

@@ -129,10 +129,10 @@ class Verification:
         that diverges differs, since certified epochs did not diverge.  Finally the measures in the
         files of `check_files` are compared, but not times and the machine.
         """
-        certified = self._certificate["initial_parameters_sha256"]
-        computed = self.run.initial_parameters_sha256
-        if certified != computed:
-            return self._in_words("epoch 0, initial_parameters_sha256", certified, computed)
+        name = "initial_parameters_sha256"
+        pair = self._certificate[name], self.run.initial_parameters_sha256
+        if pair[0] != pair[1]:
+            return self._in_words(f"epoch 0, {name}", *pair)
         try:
             for progress in self.run.train():
                 on_batch(progress.count)
@@ -144,14 +144,14 @@ class Verification:
                 if len(self.run.history) >= self._last:
                     break
         except DivergenceError as error:
-            place, computed = f"epoch {error.epoch}, parameters_sha256", f"none, as {error.found}"
-            return self._difference_of_steps() or self._in_words(place, "finite", computed)
+            place, cause = f"epoch {error.epoch}, parameters_sha256", f"none, as {error.found}"
+            return self._difference_of_steps() or self._in_words(place, "finite", cause)
         again = certificate_of(self.run, self._certificate["settings"])
         for name, value in again.items():
-            certified = self._certificate.get(name)
-            if name not in ("made_on", "sha256") and certified != value:
+            original = self._certificate.get(name)
+            if name not in ("made_on", "sha256") and original != value:
                 place = f"epoch {self.run.kept_epoch}, {name}"
-                return self._in_words(place, f"{certified!s:.80}", f"{value!s:.80}")
+                return self._in_words(place, f"{original!s:.80}", f"{value!s:.80}")
         return self._difference_of_measures()
 
     def _difference_of_steps(self) -> str | None:
@@ -159,17 +159,14 @@ class Verification:
         names, records = tensor_names(self.run.parameters), self._certificate["records"]
         for t in [t for t in self.run.records if t > self._same]:
             hashes = zip_longest(*map(_cut, (records.get(str(t), ""), self.run.records[t])))
-            differing = [
-                (name, *pair)
-                for name, pair in zip(names, hashes, strict=False)
-                if pair[0] != pair[1]
-            ]
-            if differing:
-                (tensor, certified, computed), *others = differing
+            pairs = zip(names, hashes, strict=False)
+            differences = [(name, pair) for name, pair in pairs if pair[0] != pair[1]]
+            if differences:
+                tensor, pair = differences[0]
                 layer, _, name = tensor.partition(".")
-                more = f" (the first of {len(differing)} tensors)" if others else ""
-                place = f"step {t}, layer {layer}, tensor {name}{more}"
-                return self._in_words(place, certified, computed)
+                count = len(differences)
+                more = f" (the first of {count} tensors)" if count > 1 else ""
+                return self._in_words(f"step {t}, layer {layer}, tensor {name}{more}", *pair)
             self._same = t
         return None
 
@@ -183,20 +180,20 @@ class Verification:
         return self._in_words(place, expected[wrong], line_here.get(wrong, "none"))
 
     def _in_words(
-        self, place: str, expected: object, computed: object, source: str = "certified"
+        self, place: str, original: object, repeat: object, source: str = "certified"
     ) -> str:
         same = f"; step {self._same} is the same" if self._same else ""
-        return f"the run differs at {place}: {source} {expected}, on {self.here} {computed}{same}"
+        return f"the run differs at {place}: {source} {original}, on {self.here} {repeat}{same}"
 
     def _difference_of_measures(self) -> str | None:
         """Return where metrics.jsonl or summary.json differ from the repeated run, if anywhere."""
         repeated = [*self.run.history, self.run.summary()]
         for (place, line), line_here in zip(self._written.items(), repeated, strict=False):
-            written, computed = (json.loads(to_json(values)) for values in (line, line_here))
-            for name, value in computed.items():
-                if name not in _OF_MACHINE and written.get(name) != value:
-                    was = repr(written.get(name))
-                    return self._in_words(f"{place}, {name}", was, repr(value), "written")
+            original, repeat = (json.loads(to_json(values)) for values in (line, line_here))
+            for name, value in repeat.items():
+                if name not in _OF_MACHINE and original.get(name) != value:
+                    pair = repr(original.get(name)), repr(value)
+                    return self._in_words(f"{place}, {name}", *pair, "written")
         return None
 
 
