@@ -111,8 +111,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             weights = self._weighted(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         network = self._describe()
-        if first:
-            self.t_ = 0
+        self.t_ = 0 if first else self.t_
         parameters = self._initial(network, dtype) if first else self._parameters(network)
         initial = moved(parameters, home)
         self._keep(initial)

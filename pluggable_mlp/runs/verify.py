@@ -130,9 +130,9 @@ class Verification:
         files of `check_files` are compared, but not times and the machine.
         """
         name = "initial_parameters_sha256"
-        pair = self._certificate[name], self.run.initial_parameters_sha256
-        if pair[0] != pair[1]:
-            return self._in_words(f"epoch 0, {name}", *pair)
+        original, repeat = self._certificate[name], self.run.initial_parameters_sha256
+        if original != repeat:
+            return self._in_words(f"epoch 0, {name}", original, repeat)
         try:
             for progress in self.run.train():
                 on_batch(progress.count)
