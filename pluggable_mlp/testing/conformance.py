@@ -137,11 +137,6 @@ class Result:
     outcome: str
     message: str = ""
 
-    @property
-    def is_fault(self) -> bool:
-        """Whether it is not as expected."""
-        return self.outcome in (FAILED, UNEXPECTED)
-
 
 @dataclass(frozen=True)
 class ConformanceReport:
@@ -173,7 +168,7 @@ class ConformanceReport:
     @property
     def faults(self) -> tuple[Result, ...]:
         """The results that are not as expected."""
-        return tuple(result for result in self.results if result.is_fault)
+        return tuple(result for result in self.results if result.outcome in (FAILED, UNEXPECTED))
 
     @property
     def grade(self) -> Grade:

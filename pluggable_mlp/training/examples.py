@@ -100,7 +100,7 @@ class Examples:
         if self.order is not None:
             places = rows_from(xp, self.order, start, size)
             flat = places if places.ndim == 1 else xp.reshape(places.T, (-1,))
-            rows = map_nested(lambda x: take(xp, x, flat), arrays)
+            rows: Batch = map_nested(lambda x: take(xp, x, flat), arrays)
             if places.ndim > 1:  # (networks * batch, …)
                 rows = map_nested(lambda x: xp.reshape(x, (-1, size, *x.shape[1:])), rows)
         elif size == len(self):  # a compiler would copy the whole data set
@@ -109,8 +109,7 @@ class Examples:
             rows = map_nested(lambda x: rows_from(xp, x, start, size), arrays)
         if self.order is None and self.inputs.ndim > 2:
             rows = map_nested(lambda x: xp.permute_dims(x, (1, 0, *range(2, x.ndim))), rows)
-        batch: Batch = rows
-        return batch
+        return rows
 
     def floats_of(self, xp: Namespace, rows: Batch) -> Batch:
         """Return a batch of such rows: integers become floats."""
