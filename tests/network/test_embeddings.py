@@ -178,7 +178,6 @@ OF_THREE = Categories((1, 2))
         (lambda: Periodic(1, size=1), ValueError, "size is 1, expected an integer of at least 2"),
         (lambda: Periodic(1, deviation=-1), ValueError, "deviation is -1, expected a finite"),
         (lambda: Categories(()), ValueError, r"blocks is \(\), expected a sequence of one or more"),
-        (lambda: Categories(3), ValueError, "blocks is 3, expected a sequence of one or more"),
         (lambda: MLP([1, 2], embedding=16), TypeError, "embedding is 16, expected None or one"),
         (
             lambda: MLP([1, 2], embedding=Periodic(2)),

@@ -293,7 +293,6 @@ def test_blocks_begin_with_one_factor(scaling):
             ValueError,
             r"blocks is \(2, 0\), expected a sequence of integers of at least 1",
         ),
-        (lambda: TabM(4, blocks=3), ValueError, "blocks is 3, expected a sequence of integers"),
         (
             lambda: MLP([5, 2], ensemble=TabM(4, blocks=())),
             ValueError,
