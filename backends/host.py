@@ -15,19 +15,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from contextvars import copy_context
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
-
-from threadpoolctl import ThreadpoolController
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Threads:
+class Threads:
     """The threads of this process, as many as its BLAS uses, so that one setting covers both."""
 
     def __init__(self) -> None:
+        from threadpoolctl import ThreadpoolController  # here: only NumPy's backend needs it
+
+        self._controller = ThreadpoolController
         self._forget()
         if hasattr(os, "register_at_fork"):  # not on Windows
             os.register_at_fork(after_in_child=self._forget)
@@ -36,13 +38,15 @@ class _Threads:
         """Start over: a forked process does not have the threads of its parent."""
         self._in_use = threading.Lock()
         self._others = ThreadPoolExecutor(os.cpu_count(), "pluggable-mlp")
-        self._blas: ThreadpoolController | None = None
+        vars(self).pop("_blas", None)
+
+    @cached_property
+    def _blas(self) -> Any:
+        return self._controller().select(user_api="blas")
 
     @property
     def at_once(self) -> int:
         """How many tasks run at once: the number of BLAS threads."""
-        if self._blas is None:
-            self._blas = ThreadpoolController().select(user_api="blas")
         libraries = self._blas.lib_controllers  # `info` would ask for more
         return max((library.num_threads or 1 for library in libraries), default=1)
 
@@ -58,7 +62,6 @@ class _Threads:
             return [function(item) for item in items]
         try:
             count = self.at_once
-            assert self._blas is not None  # it was found in order to count
             with self._blas.limit(limits=1, user_api="blas"):
                 if count < 2 or len(items) < 2:
                     return [function(item) for item in items]
@@ -101,9 +104,6 @@ def _next_of(places: deque[int]) -> int | None:
         return places.popleft()
     except IndexError:
         return None
-
-
-run_all = _Threads()
 
 
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")

@@ -19,7 +19,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.shortcuts import offer
 
-from .host import keep_freed_blocks, run_all
+from .host import Threads, keep_freed_blocks
 from .numpy_tracing import TracedNumpyFunction, Tracer
 from .tape import Function
 from .transfer import ArrayLibrary
@@ -64,7 +64,7 @@ class NumpyBackend(ArrayLibrary):
     name = "numpy"
     xp = np
     _device = "cpu"
-    run_all = staticmethod(run_all)
+    run_all = staticmethod(Threads())
 
     def __init__(self, device: str | None = None) -> None:
         if device not in (None, "cpu"):
@@ -144,7 +144,7 @@ def philox_halves(
 
     starts = range(0, end - begin, length)
     if len(starts) > 1:
-        run_all(draw, starts)
+        NumpyBackend.run_all(draw, starts)
     else:
         draw(0)
     return words.view("<u2").reshape(*leading, -1)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from pluggable_mlp.arrays import Array, Nested
-from pluggable_mlp.randomness import normal, uniform, zeros
 
 Tree = list[dict[str, Array]]
 Parameters = Tree
@@ -119,23 +118,25 @@ class Initializer:
 
         W is (…, in, out) and b (…, out): leading axes are layers that are drawn independently.
         """
-        *_, inputs, outputs = shapes["W"]
-        scale = math.sqrt(self.variance(inputs, outputs))
-        W = self._deviates(seed, 2 * stream, shapes["W"]) * scale
-        if not self.random_biases:
-            return {"W": W, "b": zeros(shapes["b"])}
-        return {"W": W, "b": self._deviates(seed, 2 * stream + 1, shapes["b"]) * scale}
+        scale = math.sqrt(self.variance(*shapes["W"][-2:]))  # in, out
+        biases = self.distribution if self.random_biases else "zero"
+        W = _deviates(self.distribution, seed, 2 * stream, shapes["W"]) * scale
+        b = _deviates(biases, seed, 2 * stream + 1, shapes["b"]) * scale
+        return {"W": W, "b": b}
 
-    def _deviates(self, seed: int, step: int, shape: Shape) -> Array:
-        """Return deviates of mean 0 and variance 1."""
-        if self.distribution == "normal":
-            return normal(seed, "parameters", step, shape)
-        if self.distribution == "zero":
-            return zeros(shape)
-        if self.distribution == "sign":
-            return (uniform(seed, "parameters", step, shape) >= 0.5) * 2.0 - 1.0
-        # Uniform on (-a, a) has the variance a² / 3.
-        return (2.0 * uniform(seed, "parameters", step, shape) - 1.0) * math.sqrt(3.0)
+
+def _deviates(distribution: str, seed: int, step: int, shape: Shape) -> Array:
+    """Return deviates of mean 0 and variance 1, or zeros."""
+    from pluggable_mlp.randomness import normal, uniform, zeros  # here: it imports NumPy
+
+    if distribution == "normal":
+        return normal(seed, "parameters", step, shape)
+    if distribution == "zero":
+        return zeros(shape)
+    if distribution == "sign":
+        return (uniform(seed, "parameters", step, shape) >= 0.5) * 2.0 - 1.0
+    # Uniform on (-a, a) has the variance a² / 3.
+    return (2.0 * uniform(seed, "parameters", step, shape) - 1.0) * math.sqrt(3.0)
 
 
 def _glorot(inputs: int, outputs: int) -> float:
