@@ -109,7 +109,7 @@ class NumpyBackend(ArrayLibrary):
 #
 # Shapes: numbers (…, 8 n) for n counters; words of the key, and what else has axes before, (…, 1).
 
-_PART, _SHORTEST = 2**13, 2**6
+_COUNTERS, _FEWEST = 2**13, 2**6
 """So many counters at once, of all keys together: their six arrays fit a second-level cache.  But
 not fewer than the latter of each key, as calls take time, too."""
 
@@ -129,7 +129,7 @@ def philox_halves(
     own_key = [np.asarray(word, np.uint64) for word in key]
     leading = np.broadcast_shapes(*[word.shape for word in own_key])[:-1]
     words = np.empty((*leading, end - begin, 4), "<u4")  # the lower half of each comes first
-    length = max(_PART // max(1, math.prod(leading)), _SHORTEST)
+    length = max(_COUNTERS // max(1, math.prod(leading)), _FEWEST)
 
     def draw(start: int) -> None:
         part = words[..., start : start + length, :]

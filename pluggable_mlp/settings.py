@@ -78,13 +78,13 @@ class Settings(Options):
         example._components()
         example.make_optimizer(1_000_000 * example.batch_size)
 
-    def completed(self, facts: Facts, **known: object) -> "Settings":
+    def completed(self, facts: Facts, **values: object) -> "Settings":
         """Fill in the recipe's values for settings that were not given.
 
         Facts about the data replace settings as they are; nothing is checked again.
         """
         other = copy(self)
-        for name, value in known.items():
+        for name, value in values.items():
             object.__setattr__(other, name, value)
         other._fill(facts)
         return other
@@ -157,13 +157,13 @@ class Settings(Options):
         self.check_components()
         return read_dataset(self.data_options(), preparation)
 
-    def data_options(self, **known: object) -> "Settings":
+    def data_options(self, **values: object) -> "Settings":
         """Return these settings as `DataOptions`, with the task and the scaling of targets.
 
         Facts about the data replace settings, as for `completed`.
         """
-        known |= {"task": self._task(), "target_scaling": self._target_scaling()}
-        return self.completed(Facts(self._task()), **known)
+        values |= {"task": self._task(), "target_scaling": self._target_scaling()}
+        return self.completed(Facts(self._task()), **values)
 
     def for_dataset(self, dataset: "Dataset") -> "Settings":
         """Return the settings, completed by the data: task, scalings, loss, blocks, ….

@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from importlib.util import find_spec
@@ -82,11 +83,30 @@ def backend_branches(source: str) -> list[str]:
     return found
 
 
+def names_bound_twice(source: str) -> list[str]:
+    """Constants, functions and classes of a module that a later one of the same name replaces."""
+    names: list[str] = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            parts = (part for target in targets for part in ast.walk(target))
+            stored = (part for part in parts if isinstance(part, ast.Name))
+            names += [part.id for part in stored if isinstance(part.ctx, ast.Store)]
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
 def findings(check: Callable[[str], list[str]], files: list[Path]) -> dict[str, list[str]]:
     """Return what a check of sources finds, by file."""
     assert len(files) > 5
     by_file = {str(file): check(file.read_text(encoding="utf-8")) for file in files}
     return {file: hits for file, hits in by_file.items() if hits}
+
+
+def test_no_name_of_a_module_is_bound_twice():
+    files = {*sources("."), *BACKENDS.glob("*.py")}
+    assert findings(names_bound_twice, sorted(files)) == {}
 
 
 def test_the_mathematics_imports_no_array_library():

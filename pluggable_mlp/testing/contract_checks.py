@@ -96,12 +96,12 @@ def other_devices(backend: Backend) -> None:
     elsewhere = list(_on_other_devices(backend))
     if not elsewhere:
         raise NotOffered("there is one device")
-    here = device_of(backend.asarray([1.0]))
+    device = device_of(backend.asarray([1.0]))
     for other in elsewhere:
         array = other.asarray([1.0])
         expect(
-            device_of(array) != here,
-            f"arrays of {other.device} and of {backend.device} are both on {here}",
+            device_of(array) != device,
+            f"arrays of {other.device} and of {backend.device} are both on {device}",
         )
         for take in (backend.asarray, backend.to_numpy):
             _expect_error(ValueError, f"an array on {other.device}", take, array)
