@@ -120,7 +120,7 @@ class Run:
         examples = len(self._train)
         self.steps_per_epoch = settings.steps_per_epoch(examples)
         self.training_examples = min(examples, self.steps_per_epoch * settings.batch_size)
-        self._best = BestEpoch(settings.used("early_stopping"), last=self._recipe.last_best)
+        self._best = BestEpoch(settings.used("early_stopping"))
         self.history: list[dict[str, Any]] = []
         self.kept_epoch = 0
         self.position: Position | None = None
@@ -276,7 +276,9 @@ class Run:
 
     def _is_kept(self, line: dict[str, Any]) -> bool:
         """Return whether to keep an epoch: the best so far if the settings ask for the best."""
-        return not self.settings.keeps_best or self._best.is_best(line["epoch"], self.error(line))
+        if not self.settings.keeps_best:
+            return True
+        return self._best.is_best(line["epoch"], self.error(line), line["validation_loss"])
 
     def error(self, line: dict[str, Any]) -> float:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""

@@ -44,8 +44,6 @@ class BestEpoch:
     ----------
     patience : int, optional
         How many epochs in a row may be no better; by default any number.
-    last : bool, default False
-        Whether the last of equal epochs is the best, rather than the first.
 
     Attributes
     ----------
@@ -54,18 +52,18 @@ class BestEpoch:
     best_loss : float
     """
 
-    def __init__(self, patience: int | None = None, *, last: bool = False) -> None:
-        self.patience, self._last = patience, last
-        self._epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
+    def __init__(self, patience: int | None = None) -> None:
+        self.patience = patience
+        self._epoch, self.best_epoch, self.best_loss, self._second = 0, 0, math.inf, math.inf
 
-    def is_best(self, epoch: int, loss: float) -> bool:
-        """Note the loss of an epoch, and return whether it is the best so far."""
+    def is_best(self, epoch: int, loss: float, second: float = 0.0) -> bool:
+        """Note an epoch, and return whether it is the best so far; of equal losses, by a second."""
         self._epoch = epoch
-        better = loss <= self.best_loss if self._last else loss < self.best_loss
-        best = better or not self.best_epoch
+        best = (loss, second) < (self.best_loss, self._second) or not self.best_epoch
         if best:
             # NaN would never be undercut: the first epoch counts as best, its loss as infinite.
             self.best_epoch, self.best_loss = epoch, math.inf if math.isnan(loss) else loss
+            self._second = second
         return best
 
     @property

@@ -96,8 +96,6 @@ class Recipe(Component):
     validation : float or None
         The share of the training part that selects the best epoch; None: the last is kept,
         unless there is early stopping.
-    last_best : bool
-        Whether the last of epochs with the same error is kept, rather than the first.
     whole_batches : bool
         Whether a smaller last batch of an epoch is left out.
     rows_at_once : int
@@ -115,7 +113,6 @@ class Recipe(Component):
     keeps_range: ClassVar[bool] = False
     bins: ClassVar[int] = 0
     validation: ClassVar[float | None] = None
-    last_best: ClassVar[bool] = False
     whole_batches: ClassVar[bool] = False
     rows_at_once: ClassVar[int] = 1000
     rate_factors: ClassVar[Mapping[str, float]] = {}
@@ -197,7 +194,6 @@ class RealMLP(TableRecipe):
     batch_by_rows: Flag = False
     scaling: ClassVar[str | None] = "smooth_clip"
     pairs: ClassVar[Pairs | None] = "sign"
-    last_best: ClassVar[bool] = True
     whole_batches: ClassVar[bool] = True
     rate_factors: ClassVar[Mapping[str, float]] = {"scale": 6.0, "b": 0.1}
 
