@@ -241,7 +241,7 @@ def check_commands(text):
                     if key in Settings.__dataclass_fields__ and of is not None
                 }
                 made = Settings(**settings).data_options()  # with the task of the loss
-                made = made.completed(Facts(made.task or "classification", True, False))
+                made = made.completed(Facts(made.task or "classification", True, False, rows=1))
                 mlp = made.make_mlp(TableForm((1,), numbers=1), 2)
                 made.make_optimizer(1_000_000 * made.batch_size, mlp)
         elif name not in ("-m", "-c", "--help"):

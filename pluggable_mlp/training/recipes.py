@@ -184,14 +184,10 @@ class RealMLP(TableRecipe):
         So many networks are trained together, and their predictions averaged.
     own_batches : bool, default False
         Whether each has an order of the examples of its own; blocks follow the first one's order.
-    batch_by_rows : bool, default False
-        Whether batches are of 64, 128, 256, 512 or 1024 rows: of up to 1,024, 8,192, 30,000,
-        100,000 or more, as pytabkit's "auto".
     """
 
     members: PositiveCount = 1
     own_batches: Flag = False
-    batch_by_rows: Flag = False
     scaling: ClassVar[str | None] = "smooth_clip"
     pairs: ClassVar[Pairs | None] = "sign"
     whole_batches: ClassVar[bool] = True
@@ -210,7 +206,7 @@ class RealMLP(TableRecipe):
             "optimizer": "adam:beta2=0.95",
             "learning_rate": (0.07 if is_regression else 0.04) if by_task else None,
             "schedule": "log_cosine",
-            "batch_size": self._batch_size(facts.rows) if self.batch_by_rows else 256,
+            "batch_size": None if facts.rows is None else _batch_size(facts.rows),
             "epochs": 256,
             # With 64 of 256 no set's score fell; more epochs have longer cycles of the rate.
             "early_stopping": max(64, (facts.epochs or 0) // 4) if facts.validates else None,
@@ -230,9 +226,10 @@ class RealMLP(TableRecipe):
             "ensemble": Networks(self.members, self.own_batches) if self.members > 1 else None,
         }
 
-    def _batch_size(self, rows: int | None) -> int | None:
-        larger = (1024, 8192, 30_000, 100_000)
-        return None if rows is None else 64 << sum(rows > count for count in larger)
+
+def _batch_size(rows: int) -> int:
+    """Return the size of RealMLP's batches for so many examples, as pytabkit's "auto"."""
+    return 64 << sum(rows > count for count in (1024, 8192, 30_000, 100_000))
 
 
 class RealMLPWhole(RealMLP):

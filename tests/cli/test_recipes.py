@@ -106,7 +106,7 @@ def test_one_line_says_what_is_used(command, tmp_path, table):
     (line,) = [line for line in out.splitlines() if line.startswith("recipe ")]
     assert line == (
         "recipe realmlp-td-s: hidden 8, activation selu, label_smoothing 0.1, optimizer "
-        "sgd:momentum=0.5, learning_rate 0.1, batch_size 256, epochs 2, early_stopping 64, scaling "
+        "sgd:momentum=0.5, learning_rate 0.1, batch_size 64, epochs 2, early_stopping 64, scaling "
         "smooth_clip"
     )
     settings = content(run, "config.json")["settings"]
@@ -200,13 +200,12 @@ def test_the_default_stops_after_64_epochs_without_a_better_one(command, noise):
 
 
 def test_batches_by_rows_are_those_of_pytabkit(command, noise):
-    recipe = "realmlp-td-s:batch_by_rows=true"
     values = [
-        RealMLP(batch_by_rows=True).values(Facts(rows=rows))["batch_size"]
+        RealMLP().values(Facts(rows=rows))["batch_size"]
         for rows in (1024, 1025, 8192, 8193, 30_000, 30_001, 100_000, 100_001)
     ]
     assert values == [64, 128, 128, 256, 256, 512, 512, 1024]
-    said = done(command, *noise[:3], "--recipe", recipe, "--epochs", 1).out
+    said = done(command, *noise[:3], "--epochs", 1).out
     assert "batch_size 64, epochs 1" in said
 
 
