@@ -171,15 +171,15 @@ class Settings(Options):
         Raises
         ------
         ValueError
-            If early stopping has no validation part to watch, the metric does not fit the task or
-            the validation part, or there are no targets to scale.
+            If early stopping has no validation part to watch, the metric does not fit the task, or
+            there are no targets to scale.
         """
         if self.used("early_stopping") is not None and not self.validates(dataset):
             raise ValueError(
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
-        self._check_metric(dataset.task, dataset)
+        self._check_metric(dataset.task)
         preparation = dataset.preparation
         assert preparation is not None  # `load_dataset` fits one
         of_targets = preparation.target_scaling
@@ -204,22 +204,11 @@ class Settings(Options):
             block_size=block_size or 0,
         )
 
-    def _check_metric(self, task: str | None, dataset: "Dataset | None" = None) -> None:
-        """Raise ValueError if the metric is unknown, or does not fit the task or the data."""
-        if self.metric is None:
-            return
-        fitting = {
-            name: metric for name, metric in METRICS.items() if task is None or task in metric.tasks
-        }
-        what = "metric" if task is None else f"metric for {task}"
-        measure = choose(fitting, self.metric, what).measure
-        if measure == "roc_auc" and dataset is not None and self.validates(dataset):
-            targets = dataset.splits["validation"].targets
-            if (targets == targets[:1]).all():
-                raise ValueError(
-                    f"metric is {self.metric!r}, expected a validation part of two classes; give "
-                    "more examples, or another --metric"
-                )
+    def _check_metric(self, task: str | None) -> None:
+        """Raise ValueError if the metric is unknown, or does not fit the task."""
+        if self.metric is not None:
+            fitting = {name: one for name, one in METRICS.items() if task in (None, *one.tasks)}
+            choose(fitting, self.metric, "metric" if task is None else f"metric for {task}")
 
     def rows_of_blocks(self) -> int | None:
         """Return how many examples a block has, in whole batches; None: all are taken at once.

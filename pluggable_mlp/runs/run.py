@@ -236,6 +236,12 @@ class Run:
     def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
         validated = self.validated(epoch.parameters)
+        metric = self.settings.metric
+        if validated and metric is not None and math.isnan(METRICS[metric].error(validated)):
+            raise ValueError(
+                f"metric is {metric!r}, which is NaN: expected validation examples of two classes, "
+                "with weights above 0; give more examples, or another --metric"
+            )
         progress.followed = validated.get("loss", progress.followed)
         line: dict[str, Any] = {
             "epoch": epoch.epoch,
@@ -284,13 +290,7 @@ class Run:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""
         measures = {name.removeprefix("validation_"): value for name, value in line.items()}
         if self.settings.metric is not None:
-            error = METRICS[self.settings.metric].error(measures)
-            if math.isnan(error):
-                raise ValueError(
-                    f"metric is {self.settings.metric!r}, which is NaN: expected validation "
-                    "examples of two classes with weights above 0"
-                )
-            return error
+            return METRICS[self.settings.metric].error(measures)
         return self._recipe.error(self.dataset.task, measures)
 
     @property

@@ -81,7 +81,7 @@ def test_an_area_of_one_class_is_refused_before_an_old_run_is_replaced(command, 
     before = (run / "summary.json").read_bytes()
     outcome = command(*train, "--metric", "roc_auc", "--overwrite", *options)
     assert outcome.code == 2
-    assert "metric is 'roc_auc', expected a validation part of two classes" in outcome.err
+    assert "metric is 'roc_auc', which is NaN: expected validation examples of two" in outcome.err
     assert (run / "summary.json").read_bytes() == before
 
 
