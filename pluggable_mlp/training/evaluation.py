@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pluggable_mlp import special
-from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.arrays import Array, Namespace, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.executor import RunAll, at_once, one_by_one
@@ -167,11 +167,8 @@ def measures_of(
             measured[name] = average("softmax_cross_entropy", z, targets)
         elif name == "roc_auc":
             p = mlp.objective.predict_proba(xp, z)  # type: ignore[attr-defined]
-            p, truth = (backend.to_numpy(unwrapped(array)) for array in (p, targets))
-            weights = [1.0] * len(p)
-            if sample_weight is not None:
-                weights = backend.to_numpy(unwrapped(sample_weight)).tolist()
-            measured[name] = roc_auc(p, truth, weights)
+            arrays = map_nested(backend.to_numpy, unwrapped((p, targets, sample_weight)))
+            measured[name] = roc_auc(*arrays)
     else:
         predictions = mlp.objective.predict(xp, z)
         measured["r2"] = float(r2(xp, predictions, targets, sample_weight))
@@ -203,9 +200,7 @@ def measure(
     outputs = outputs_of(mlp, parameters, examples, backend=backend, arithmetic=arithmetic)
     measured = measures_of(mlp, outputs, backend, units, metric)
     predictions = mlp.objective.predict(outputs.xp, outputs.z)
-    predicted, targets = (
-        backend.to_numpy(unwrapped(array)) for array in (predictions, outputs.targets)
-    )
+    predicted, targets = map_nested(backend.to_numpy, unwrapped((predictions, outputs.targets)))
     if mlp.objective.targets == "classes":
         counts = _of_classes(predicted, targets, int(outputs.z.shape[-1]))
         return measured | {"macro_f1": _mean_f1(counts)}, counts
@@ -252,7 +247,7 @@ def _share(xp: Namespace, correct: Array, sample_weight: Array | None, backend: 
     """
     if sample_weight is None:
         return int(xp.sum(xp.astype(correct, xp.int64))) / int(correct.shape[0])
-    is_correct, weights = (backend.to_numpy(unwrapped(x)) for x in (correct, sample_weight))
+    is_correct, weights = map_nested(backend.to_numpy, unwrapped((correct, sample_weight)))
     share: float = math.fsum(weights[is_correct].tolist()) / math.fsum(weights.tolist())
     return share
 

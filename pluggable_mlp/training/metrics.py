@@ -6,6 +6,7 @@ How the others are computed is in `evaluation.py`.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array
@@ -37,25 +38,24 @@ class Metric(NamedTuple):
         return 1.0 - value if self.is_score else value
 
 
+_LOG_LOSS = Metric("log_loss", ("classification",), takes_probabilities=True)
+_ROC_AUC = Metric("roc_auc", ("classification", "multilabel"), True, True)
 METRICS = {
     "accuracy": Metric("accuracy", ("classification", "multilabel"), is_score=True),
-    "log_loss": Metric("log_loss", ("classification",), takes_probabilities=True),
-    "roc_auc": Metric("roc_auc", ("classification", "multilabel"), True, True),
+    "log_loss": _LOG_LOSS,
+    "roc_auc": _ROC_AUC,
     "squared_error": Metric("mean_squared_error"),
     "absolute_error": Metric("mean_absolute_error"),
+    "neg_log_loss": _LOG_LOSS,
+    "roc_auc_ovr": _ROC_AUC,
+    "neg_mean_squared_error": Metric("mean_squared_error"),
+    "neg_root_mean_squared_error": Metric("mean_squared_error"),
+    "neg_mean_absolute_error": Metric("mean_absolute_error"),
 }
-_SCORERS = {
-    "neg_log_loss": "log_loss",
-    "roc_auc_ovr": "roc_auc",
-    "neg_mean_squared_error": "squared_error",
-    "neg_root_mean_squared_error": "squared_error",
-    "neg_mean_absolute_error": "absolute_error",
-}
-"""scikit-learn's names that differ from ours."""
-METRICS |= {scorer: METRICS[name] for scorer, name in _SCORERS.items()}
+"""By our names, then by those of scikit-learn that differ."""
 
 
-def roc_auc(p: Array, truth: Array, weights: Sequence[float]) -> float:
+def roc_auc(p: Array, truth: Array, weights: Array | None) -> float:
     """Return the area under the ROC curve of the second class; of several, the mean over all.
 
     Each class or label is compared with the rest; those that no example has, or all, are left
@@ -67,8 +67,9 @@ def roc_auc(p: Array, truth: Array, weights: Sequence[float]) -> float:
         Probabilities, on the host.
     truth : array (n,) or (n, classes)
         Classes, or rows with 1 for each class or label that an example has.
-    weights : sequence of float (n,)
+    weights : array (n,) or None
     """
+    weights = [1.0] * len(p) if weights is None else weights.tolist()
     if truth.ndim == 2 or p.shape[1] == 1:
         columns = zip(p.T, truth.reshape(p.shape).T > 0.5, strict=True)
         areas = [_area(scores, is_one, weights) for scores, is_one in columns]
@@ -81,10 +82,9 @@ def roc_auc(p: Array, truth: Array, weights: Sequence[float]) -> float:
 
 def _area(p: Array, is_one: Array, weights: Sequence[float]) -> float | None:
     """Return the share of pairs (one, another) in the order of p (n,); ties count half."""
-    order = p.argsort(kind="stable").tolist()
-    rows = zip(p[order].tolist(), is_one[order].tolist(), [weights[k] for k in order], strict=True)
+    rows = zip(p.tolist(), is_one.tolist(), weights, strict=True)
     area, below = 0.0, [0.0, 0.0]
-    for _, ties in groupby(rows, lambda row: row[0]):
+    for _, ties in groupby(sorted(rows, key=itemgetter(0)), itemgetter(0)):
         tied = [0.0, 0.0]
         for _, is_true, weight in ties:
             tied[is_true] += weight

@@ -181,4 +181,4 @@ def test_the_measure_of_a_metric_is_scikit_learns(
 
 def test_the_area_of_probabilities_that_are_nan_is_nan():
     p = np.asarray([[0.5, 0.5], [np.nan, np.nan], [0.25, 0.75]])
-    assert np.isnan(roc_auc(p, np.asarray([0, 1, 1]), [1.0] * 3))
+    assert np.isnan(roc_auc(p, np.asarray([0, 1, 1]), None))
