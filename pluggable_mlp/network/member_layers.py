@@ -214,37 +214,6 @@ class BatchEnsembleDense(Layer):
 
 
 @dataclass(frozen=True)
-class Repeated(Layer):
-    """A layer of networks along a leading axis, each with parameters (k, …) of its own.
-
-    Parameters
-    ----------
-    members : int
-    layer : Layer
-        That of one network.
-    """
-
-    members: int
-    layer: Layer
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "buffers", self.layer.buffers)
-
-    def shapes(self) -> Shapes:
-        """Return those of one network, with a leading axis."""
-        return {name: (self.members, *shape) for name, shape in self.layer.shapes().items()}
-
-    def initial(self, draw: Draw) -> Arrays:
-        """Return the parameters that each network draws by itself."""
-        drawn = [self.layer.initial(draw) for _ in range(self.members)]
-        return {name: [one[name] for one in drawn] for name in drawn[0]}
-
-    def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
-        """Return y (…, k, batch, out) for x (…, k, batch, in), or the same x (batch, in)."""
-        return self.layer.forward(xp, parameters, x, rng)
-
-
-@dataclass(frozen=True)
 class MemberDense(Layer):
     """The last dense layer, one per member: W (k, in, out) and b (k, out).
 

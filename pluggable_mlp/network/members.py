@@ -113,24 +113,6 @@ class TabMMini(Component):
         ValueError
             If the blocks or the parametrization of the layers do not fit.
         """
-        *hidden, last = dense
-        layers: list[list[Layer]] = [[self._hidden(one)] for one in hidden]
-        layers.append([member_layers.MemberDense(self.members, last)])
-        first, front = self._first_scaling(widths), layers[0][0]
-        if isinstance(front, member_layers.BatchEnsembleDense):
-            layers[0] = [replace(front, scaling=first)]
-        else:
-            layers[0] = [first, *layers[0]]
-        return layers
-
-    def _first_scaling(self, widths: Sequence[int]) -> member_layers.FirstMemberScaling:
-        """Return the first layer, for inputs with these numbers of features.
-
-        Raises
-        ------
-        ValueError
-            If the blocks do not add up to the inputs.
-        """
         blocks = (1,) * len(widths) if self.blocks is None else self.blocks
         if sum(blocks) != len(widths):
             raise ValueError(
@@ -139,9 +121,18 @@ class TabMMini(Component):
             )
         remaining = iter(widths)
         of_blocks = tuple(sum(islice(remaining, size)) for size in blocks)
-        return member_layers.FirstMemberScaling(
+        first = member_layers.FirstMemberScaling(
             self.members, sum(widths), self.scaling, of_blocks, self.own_batches
         )
+        *hidden, last = dense
+        layers: list[list[Layer]] = [[self._hidden(one)] for one in hidden]
+        layers.append([member_layers.MemberDense(self.members, last)])
+        front = layers[0][0]
+        if isinstance(front, member_layers.BatchEnsembleDense):
+            layers[0] = [replace(front, scaling=first)]
+        else:
+            layers[0] = [first, front]
+        return layers
 
     def _hidden(self, dense: Dense) -> Layer:
         """Return the layer that replaces a hidden dense one."""

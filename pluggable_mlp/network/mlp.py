@@ -187,12 +187,19 @@ class MLP(LayeredNetwork):
             return draw
 
         *hidden, last = [layer for layer in self.layers if layer.shapes()]
-        drawn = [layer.initial(draw_by(self.initializer)) for layer in hidden]
-        drawn.append(last.initial(draw_by(self.output_initializer or self.initializer)))
+        drawn = [self._initial(layer, draw_by(self.initializer)) for layer in hidden]
+        drawn.append(self._initial(last, draw_by(self.output_initializer or self.initializer)))
         return [
             {name: backend.asarray(array, dtype=dtype) for name, array in layer.items()}
             for layer in drawn
         ]
+
+    def _initial(self, layer: Layer, draw: Draw) -> Arrays:
+        """Return a layer's initial parameters: each of several networks draws its own."""
+        if not isinstance(self.ensemble, Networks):
+            return layer.initial(draw)
+        drawn = [layer.initial(draw) for _ in range(self.ensemble.members)]
+        return {name: [one[name] for one in drawn] for name in drawn[0]}
 
     def logits(
         self, parameters: Parameters, x: Array, *, arithmetic: str = "native"

@@ -32,7 +32,7 @@ from pluggable_mlp.network.layers import (
     as_words,
 )
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.member_layers import Interleaving, Repeated
+from pluggable_mlp.network.member_layers import Interleaving
 from pluggable_mlp.network.members import Networks, TabMMini, average_of_members, loss_of_members
 from pluggable_mlp.network.parameters import Parameters, merged, split
 
@@ -81,9 +81,6 @@ def layers_of(mlp: "MLP") -> list[Layer]:
         in_place = mlp.ensemble.layers(of_dense, widths)
     for layers_of_dense, others in zip(in_place, _after_dense(mlp), strict=True):
         layers += [*layers_of_dense, *others]
-    if isinstance(mlp.ensemble, Networks):
-        count = mlp.ensemble.members
-        layers = [Repeated(count, layer) if layer.shapes() else layer for layer in layers]
     return layers
 
 
@@ -139,7 +136,11 @@ class LayeredNetwork:
     @cached_property
     def shapes(self) -> tuple[Shapes, ...]:
         """The shapes of the arrays in each dict of the parameters, by name."""
-        return tuple(filter(None, self._shapes_of_layers))
+        leading = (self.ensemble.members,) if isinstance(self.ensemble, Networks) else ()
+        return tuple(
+            {name: (*leading, *shape) for name, shape in shapes.items()}
+            for shapes in filter(None, self._shapes_of_layers)
+        )
 
     @cached_property
     def buffers(self) -> tuple[tuple[str, ...], ...]:

@@ -58,7 +58,7 @@ def initialized_on_rows(
     remaining, initialized = iter(parameters), []
     for place, layer in enumerate(network.layers):
         arrays = next(remaining) if layer.shapes() else {}
-        if isinstance(getattr(layer, "layer", layer), Dense):
+        if isinstance(layer, Dense):
             z, _ = layer.forward(xp, {"W": arrays["W"], "b": arrays["b"] * 0.0}, x)
             spread = xp.std(z, axis=-2)
             varies = spread > xp.max(xp.abs(z), axis=-2) * _ROUNDING

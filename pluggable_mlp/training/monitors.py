@@ -307,8 +307,7 @@ class _Origin:
             x, _ = layer.forward(self._xp, arrays, x, self._mlp.rng_at(t, self._seed))
             if not self._finite(x):
                 if arrays:
-                    kind = type(getattr(layer, "layer", layer)).__name__  # that of each network
-                    return f"the output of layer {index} ({kind})"
+                    return f"the output of layer {index} ({type(layer).__name__})"
                 place = "of the inputs" if index < 0 else f"after layer {index}"
                 return f"the output of the {layer_kind(layer)} {place}"
         return None
