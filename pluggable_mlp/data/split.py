@@ -63,10 +63,8 @@ def divide(
         if share:
             inputs, targets = splits["train"]
             classes = targets if task == "classification" else np.zeros(len(targets), np.int64)
-            if part == "validation" and is_usual:
-                chosen = choose_usual_validation(name, classes, options.seed, share, groups)
-            else:
-                chosen = choose_examples(name, part, classes, options.seed, share, groups)
+            may_be_empty = is_usual and part == "validation"
+            chosen = choose_examples(name, part, classes, options.seed, share, groups, may_be_empty)
             if chosen.any():
                 groups = None if groups is None else groups[~chosen]
                 splits["train"] = Split(rows_of(inputs, ~chosen), targets[~chosen])
@@ -102,6 +100,7 @@ def choose_examples(
     seed: int,
     share: float = TEST_SHARE,
     groups: Array | None = None,
+    may_be_empty: bool = False,
 ) -> Array:
     """Return which examples are for testing or validation: a share, stratified by class.
 
@@ -122,6 +121,8 @@ def choose_examples(
     groups : array of int64, shape (n,), optional
         Numbers from 0 of the groups, which are chosen as a whole, without regard to classes: in an
         order shuffled by the seed, each that brings the chosen examples closer to the share.
+    may_be_empty : bool, default False
+        Whether too few examples are no error: none are chosen, with a warning.
 
     Returns
     -------
@@ -138,24 +139,13 @@ def choose_examples(
         chosen = _whole_groups(seed, part, groups, share)
     if not chosen.any() or chosen.all():
         fault = f"{share:.3g} of {len(classes)} examples are {int(chosen.sum())} for {part}"
+        if may_be_empty:
+            warn(name, f"{fault}: the last epoch is kept, not the best")
+            return np.zeros(len(classes), np.bool_)
         option = {"test": "--test-share"}.get(part, "--validation")
         more = "examples" if groups is None else "groups"
         raise DataError(name, fault, f"give more {more}, or another {option}")
     return chosen
-
-
-def choose_usual_validation(
-    name: str, classes: Array, seed: int, share: float, groups: Array | None = None
-) -> Array:
-    """Return the examples (n,) for validation, a share used by default.
-
-    None, with a warning, if there are too few.
-    """
-    try:
-        return choose_examples(name, "validation", classes, seed, share, groups)
-    except DataError as error:
-        warn(name, f"{error.args[1]}: the last epoch is kept, not the best")
-        return np.zeros(len(classes), np.bool_)
 
 
 def _share_of(order: Array, share: float, examples: int) -> Array:

@@ -29,7 +29,7 @@ from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.choice import inputs_of, typed
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.split import choose_usual_validation, needs_blocks, numbered
+from pluggable_mlp.data.split import choose_examples, needs_blocks, numbered
 from pluggable_mlp.data.tables import open_table
 from pluggable_mlp.data.values import Split, Task, as_targets, source_of
 from pluggable_mlp.estimators.convert import FilesMixin, described
@@ -237,7 +237,7 @@ class BaseTable(FilesMixin, ABC):
         if not (is_divided and share):
             return {"train": np.ones(len(targets), np.bool_)}
         classes = targets if self._task == "classification" else np.zeros(len(targets), np.int64)
-        chosen = choose_usual_validation("X", classes, seed, share, groups)
+        chosen = choose_examples("X", "validation", classes, seed, share, groups, may_be_empty=True)
         return {"train": ~chosen, "validation": chosen} if chosen.any() else {"train": ~chosen}
 
     def _weights_to_save(self) -> Any:
