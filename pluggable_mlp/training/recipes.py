@@ -216,14 +216,13 @@ class RealMLP(TableRecipe):
         """See `Recipe`."""
         from pluggable_mlp.network.members import Networks
 
-        if self.own_batches and self.members == 1:
-            raise ValueError("own_batches of recipe is true, expected members of 2 or more, too")
+        is_alone = self.members == 1 and not self.own_batches
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",
             "parametrization": "ntk",
             "input_scaling": True,
-            "ensemble": Networks(self.members, self.own_batches) if self.members > 1 else None,
+            "ensemble": None if is_alone else Networks(self.members, self.own_batches),
         }
 
 

@@ -227,12 +227,10 @@ def first_steps(
     """
     check_optimizer(mlp, parameters, optimizer, len(examples), batch_size)
     if micro_batch is not None and mlp.own_batches:
-        if micro_batch < min(batch_size, len(examples)):
-            raise ValueError(
-                f"micro_batch is {micro_batch}, expected None: members have batches of their own; "
-                "take a smaller batch_size"
-            )
-        micro_batch = None
+        raise ValueError(
+            f"micro_batch is {micro_batch}, expected None: members have batches of their own; "
+            "take a smaller batch_size"
+        )
     xp = namespace_of(arithmetic, backend)
     if communicator is not None:
         sharding.check_count("inputs", len(examples), communicator)

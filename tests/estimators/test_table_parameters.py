@@ -96,10 +96,6 @@ def test_classes_have_the_weights_of_a_mapping():
             "loss for classification is 'huber', expected one of softmax_cross_entropy",
         ),
         ({"class_weight": "equal"}, "class_weight"),
-        (
-            {"recipe": "realmlp-td-s:own_batches=true"},
-            "own_batches of recipe is true, expected mem",
-        ),
         ({"recipe": "tabm:members=2", "n_members": 3}, "members=2,members=3', expected members on"),
     ],
 )
