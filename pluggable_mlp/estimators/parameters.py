@@ -191,9 +191,11 @@ class EstimatorParameters(BaseEstimator):
     def _network(self, inputs: int, outputs: int, loss: Loss) -> PenalizedMLP:
         """Return the network that the parameters describe."""
         activation = self.activation
-        widths = np.atleast_1d(self.hidden_layer_sizes)
-        if (widths <= 0).any():
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {widths.tolist()}.")
+        widths = np.atleast_1d(np.asarray(self.hidden_layer_sizes, object))
+        if not all(isinstance(width, Integral) and width > 0 for width in widths):
+            raise ValueError(
+                f"hidden_layer_sizes must be > 0, got {widths.tolist()}: expected integers."
+            )
         if isinstance(activation, list | tuple):  # a pair of functions stays one
             activation = type(activation)(map(_own_name, activation))
         return PenalizedMLP(

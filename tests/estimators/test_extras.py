@@ -1,5 +1,6 @@
 """What scikit-learn's MLP lacks: our components, callbacks, curves, a bar, dtypes."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -172,8 +173,10 @@ def test_lbfgs_refuses_what_changes_its_loss(parameters):
 
 
 def test_widths_and_callbacks_that_cannot_be_used_are_named():
-    with pytest.raises(ValueError, match=r"sizes is .*\[5, 3\].*, expected .* positive integers"):
-        MLPClassifier([[5, 3]]).fit(X, Y)
+    for widths in ([[5, 3]], [5, "a"], [[1, 2], 3]):
+        words = f"hidden_layer_sizes must be > 0, got {widths}: expected integers"
+        with pytest.raises(ValueError, match=re.escape(words)):
+            MLPClassifier(widths).fit(X, Y)
     with pytest.raises(TypeError, match="callbacks holds 3, expected functions of estimators"):
         MLPClassifier(callbacks=[3]).fit([], [])  # before anything else
 
