@@ -129,7 +129,7 @@ class FilesMixin(BaseEstimator):
             loaded = cls(**content["parameters"])
             for name, value in content["attributes"].items():
                 setattr(loaded, name, _from_tree(value))
-            loaded._take_weights(content["weights"], backend)
+        loaded._take_weights(content["weights"], backend)
         return loaded
 
 

@@ -15,6 +15,7 @@ from pluggable_mlp import (
     LeakyReLU,
     MLPClassifier,
     MLPRegressor,
+    get_backend,
     make_schedule,
 )
 
@@ -116,3 +117,13 @@ def refused_by_name(path):
     except ValueError as error:
         if str(path) not in str(error):
             raise
+
+
+@pytest.mark.parametrize("model", ["classifier"])
+def test_a_device_without_memory_is_no_damage_of_the_file(saved, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(type(get_backend("numpy")), "asarray", refuse)
+    with pytest.raises(RuntimeError, match="^CUDA error: out of memory"):
+        MLPClassifier.load(saved[1])
