@@ -205,8 +205,7 @@ def _load_plug_in(name: str) -> type[Backend]:
     """Import the class of a plug-in; ValueError if no package offers one of this name."""
     plug_ins = {entry.name: entry for entry in _plug_ins()}
     choose({**_BUILT_IN, **plug_ins}, name, "backend")  # raises for an unknown name
-    entry = plug_ins[name]
-    return _load(name, entry.load, f"repair the package that brings it ({entry.value})")
+    return _load(name, plug_ins[name].load, _repair(plug_ins[name]))
 
 
 def _load(name: str, importer: Callable[[], type[Backend]], remedy: str) -> type[Backend]:
@@ -247,7 +246,16 @@ def _status(name: str) -> BackendStatus:
 
 def _plug_in_status(entry: "EntryPoint") -> BackendStatus:
     """Return what is known of a plug-in while its module is not imported."""
-    return BackendStatus(entry.name, True, entry.dist.version if entry.dist else None)
+    version, package = entry.dist.version if entry.dist else None, entry.module.partition(".")[0]
+    if find_spec(package) is None:
+        reason = f"it needs {package}, which is not installed"
+        return BackendStatus(entry.name, False, version, (), reason, _repair(entry))
+    return BackendStatus(entry.name, True, version)
+
+
+def _repair(entry: "EntryPoint") -> str:
+    """Return what to do about a plug-in that cannot be imported."""
+    return f"repair the package that brings it ({entry.value})"
 
 
 def _version(library: str) -> str | None:
