@@ -158,8 +158,13 @@ def check_targets(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target "
             "y is None."
         )
+    y = host_copy(y)
+    if numeric and not issparse(y) and (values := np.asarray(y)).dtype.kind in "OUSmM":
+        for value in values.ravel():
+            if isinstance(value, str | bytes | np.datetime64 | np.timedelta64):
+                raise ValueError(f"{name} holds {str(value)!r}, expected numbers")
     targets = check_array(
-        host_copy(y),
+        y,
         accept_sparse="csr",
         ensure_2d=False,
         dtype="numeric" if numeric else None,
@@ -169,8 +174,6 @@ def check_targets(
     targets = targets.toarray() if issparse(targets) else targets
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = column_or_1d(targets, warn=True)
-    if numeric and targets.dtype.kind in "mM":
-        raise ValueError(f"y holds dates or times ({targets.dtype}), expected numbers")
     check_consistent_length(np.empty(X.shape[0]), targets)
     return targets
 

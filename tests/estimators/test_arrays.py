@@ -107,7 +107,7 @@ def test_numbers_of_any_type_are_labels(backend, dtype):
 
 def test_dates_are_no_numbers_to_predict():
     days = np.asarray(["2020-01-01", "2020-01-02"] * 3, "M8[D]")
-    with pytest.raises(ValueError, match="y holds dates or times .datetime64.D.., expected"):
+    with pytest.raises(ValueError, match="y holds '.*', expected numbers"):
         MLPRegressor(max_iter=2).fit(np.arange(12.0).reshape(6, 2), days)
 
 
