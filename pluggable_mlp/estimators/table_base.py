@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
@@ -316,11 +315,14 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     is_frame = _is_frame(X)
     source, table = _opened(estimator, X, is_frame, reset=True)
     chosen = estimator.categorical_features
-    chosen = [] if chosen is None else np.asarray(chosen, object).tolist()
-    places = {*_get_column_indices(table, chosen)}
+    try:
+        names = {*table[:, [] if chosen is None else np.asarray(chosen, object).tolist()].columns}
+    except Exception as error:  # of polars
+        raise ValueError(
+            f"categorical_features is {chosen!r}, expected names or places of columns: {error}"
+        ) from None
     if is_frame:
-        places |= _categorical_columns(X)
-    names = {table.columns[place] for place in places}
+        names |= {table.columns[place] for place in _categorical_columns(X)}
     columns = [typed(source, column, column.name in names or None) for column in table]
     return type(table)(columns), names
 
