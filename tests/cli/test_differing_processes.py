@@ -90,6 +90,15 @@ def test_processes_must_have_the_same_settings_and_data(tmp_path):
         begun("there", seed=1)
 
 
+@pytest.mark.parametrize(("rank", "errors"), [("0", 1), ("1", 0)])
+@pytest.mark.parametrize("wrong", [("--epoch", 1), ("--epochs", "x")])
+def test_wrong_arguments_are_named_once(command, monkeypatch, rank, errors, wrong):
+    monkeypatch.setenv("PMI_RANK", rank)
+    outcome = command("train", *DISTRIBUTED, *wrong)
+    assert (outcome.code, outcome.err.count("Error")) == (2, errors)
+    assert command("train", *wrong).err.count("Error") == 1  # each by itself
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "words"),
