@@ -134,7 +134,7 @@ def choose_examples(
         If there are too few examples.
     """
     if groups is None:
-        chosen = _share_of(_by_class(seed, part, classes), share, len(classes))
+        chosen = _stratified(seed, part, classes, share)
     else:
         chosen = _whole_groups(seed, part, groups, share)
     if not chosen.any() or chosen.all():
@@ -148,10 +148,17 @@ def choose_examples(
     return chosen
 
 
-def _share_of(order: Array, share: float, examples: int) -> Array:
-    """Return which examples are in an evenly spaced share of an order: bool (examples,)."""
-    counts = np.floor(np.arange(order.shape[0] + 1) * share)  # of the first 0, 1, 2, …
-    chosen = np.zeros(examples, dtype=np.bool_)
+def _stratified(seed: int, part: str, classes: Array, share: float) -> Array:
+    """Return which examples are in an evenly spaced share of each class: bool (examples,).
+
+    They are shuffled by the seed, then sorted by class, without classes of one.
+    """
+    _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    order = permutation(seed, _PURPOSES[part], 0, len(classes))
+    order = order[sizes[places[order]] > 1]
+    order = order[np.argsort(places[order], kind="stable")]
+    counts = np.floor(np.arange(len(order) + 1) * share)  # of the first 0, 1, 2, …
+    chosen = np.zeros(len(classes), np.bool_)
     chosen[order[counts[1:] > counts[:-1]]] = True
     return chosen
 
@@ -171,14 +178,6 @@ def numbered(groups: Iterable[Any]) -> Array:
     """Return a number from 0 for each of some values, by the order in which they first occur."""
     numbers: dict[Any, int] = {}
     return np.asarray([numbers.setdefault(one, len(numbers)) for one in groups])
-
-
-def _by_class(seed: int, part: str, classes: Array) -> Array:
-    """Return examples shuffled by the seed, then sorted by class, without classes of one."""
-    _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
-    order = permutation(seed, _PURPOSES[part], 0, classes.shape[0])
-    order = order[sizes[places[order]] > 1]
-    return order[np.argsort(places[order], kind="stable")]
 
 
 def needs_blocks(inputs: Iterable[Any], block_size: int | None) -> bool:
