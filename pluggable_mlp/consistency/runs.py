@@ -27,7 +27,7 @@ from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
-from pluggable_mlp.training.sharding import order_of_processes
+from pluggable_mlp.training.sharding import order_of_steps
 from pluggable_mlp.training.step import StepModel, TrainState, loss_and_gradients, step
 from pluggable_mlp.training.steps import Steps
 
@@ -219,7 +219,7 @@ class BackendRun:
         self.name, self.steps = name, steps
         self.backend: Backend = steps.backend
         assert isinstance(steps.seed, int)  # of one network
-        order = order_of_processes(steps.seed, steps.xp, members=steps.mlp.own_batches)
+        order = order_of_steps(steps, steps.seed)
         self._epochs = order(
             examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size
         )

@@ -36,7 +36,7 @@ from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
 from pluggable_mlp.training.metrics import METRICS
 from pluggable_mlp.training.monitors import BestEpoch
-from pluggable_mlp.training.sharding import check_agreement, order_of_processes
+from pluggable_mlp.training.sharding import check_agreement, order_of_steps
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps
 
@@ -216,9 +216,7 @@ class Run:
         for progress in training_progress(
             steps,
             self._train,
-            order=order_of_processes(
-                settings.seed, steps.xp, settings.micro_batch, self.mlp.own_batches
-            ),
+            order=order_of_steps(steps, settings.seed),
             epochs=settings.epochs,
             start=self.position,
             every=self.record_every or None,

@@ -27,7 +27,7 @@ from pluggable_mlp.network.parameters import Parameters, map_arrays
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord
 from pluggable_mlp.training.metrics import METRICS, roc_auc
-from pluggable_mlp.training.sharding import order_of_processes
+from pluggable_mlp.training.sharding import blocks_of_process
 from pluggable_mlp.training.streaming import blocks_in_order
 
 
@@ -109,8 +109,9 @@ def outputs_of(
     blocks = blocks_in_order(examples, batch_size)
     if communicator is not None:
         xp = ShardedNamespace(xp, communicator, backend)
-        in_order = order_of_processes(None, xp)
-        blocks = in_order(examples, (1, 0), 1, backend=backend, batch_size=batch_size)
+        blocks = blocks_of_process(
+            None, xp, None, examples, (1, 0), 1, backend=backend, batch_size=batch_size
+        )
 
     def whole(x: Array) -> Array:
         return x if communicator is None else xp.gathered(x)

@@ -14,11 +14,11 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from array_api_compat import is_array_api_obj
 
-from pluggable_mlp.arrays import Array, Namespace, map_nested
+from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator, check_moves
 from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
@@ -28,6 +28,9 @@ from pluggable_mlp.randomness import words
 from pluggable_mlp.training import streaming
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, Streamed
 from pluggable_mlp.training.streaming import Order, Seeds
+
+if TYPE_CHECKING:
+    from pluggable_mlp.training.steps import Steps
 
 _ROWS = ("inputs", "targets", "sample_weight")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "verbose")
@@ -45,22 +48,20 @@ def check_count(name: str, count: int, communicator: Communicator) -> None:
         )
 
 
-def order_of_processes(
-    seed: int | None, xp: Namespace, micro_batch: int | None = None, members: int = 0
-) -> Order:
+def order_of_steps(steps: "Steps", seed: int | None) -> Order:
     """Return `seeded_order`; each of several processes has its part of every micro-batch.
 
-    With a number of members, each of them has an order of its own.
+    Members with batches of their own have an order each.
     """
     seeds: Seeds = seed
-    if members and seed is not None:
-        seeds = words(seed, "members", 0, members).tolist()
-    if not isinstance(xp, ShardedNamespace):
+    if steps.mlp.own_batches and seed is not None:
+        seeds = words(seed, "members", 0, steps.mlp.own_batches).tolist()
+    if not isinstance(steps.xp, ShardedNamespace):
         return streaming.seeded_order(seeds)
-    return partial(_blocks_of_epochs, seeds, xp, micro_batch)
+    return partial(blocks_of_process, seeds, steps.xp, steps.micro_batch)
 
 
-def _blocks_of_epochs(
+def blocks_of_process(
     seed: Seeds,
     xp: ShardedNamespace,
     micro_batch: int | None,

@@ -75,7 +75,7 @@ class Steps:
 
     Attributes
     ----------
-    xp, mlp, optimizer, backend, batch_size, seed
+    xp, mlp, optimizer, backend, batch_size, seed, micro_batch
         As given.
     names : list of dict
         The names of the parameters of each layer, in their order.
@@ -98,7 +98,7 @@ class Steps:
         numbers: tuple[Array, ...] | None = None,
     ) -> None:
         self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.micro_batch = batch_size, seed, micro_batch
         self._state, self._is_owned = state, False
         self.names = [dict.fromkeys(layer) for layer in merged(state.parameters, state.buffers)]
         self._words, self._numbers = as_words(seed), numbers

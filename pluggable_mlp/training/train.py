@@ -195,9 +195,7 @@ def train(
         micro_batch=micro_batch,
         communicator=communicator,
     )
-    order = sharding.order_of_processes(
-        seed if shuffle else None, steps.xp, micro_batch, mlp.own_batches
-    )
+    order = sharding.order_of_steps(steps, seed if shuffle else None)
     run = training_progress(steps, examples, order=order, epochs=epochs)
     return _trained(epochs_of(run), parameters, callbacks, communicator)
 
