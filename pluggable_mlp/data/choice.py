@@ -187,7 +187,6 @@ def _as_array(source: str, columns: Sequence["Series"]) -> Array:
 def _groups(source: str, column: "Series") -> Array:
     """Return the group of each row (n,); none may be missing."""
     column = _texts(source, column)  # as written: large integers are not rounded
-    column = column.set(column.str.to_lowercase().is_in(MISSING), None)
     _refuse_missing(source, column, "group")
     return numbered(column.to_list())
 
@@ -230,7 +229,6 @@ def typed(
             raise DataError(source, fault, "convert the column to texts")
         return numbers
     texts = _texts(source, column)
-    texts = texts.set(texts.str.to_lowercase().is_in(MISSING), None)
     if as_text:
         return as_enum(texts)
     numbers = as_numbers(texts, decimal)
@@ -268,8 +266,7 @@ def target(
         return typed(source, column, decimal=decimal)
     import polars
 
-    texts = _texts(source, column)
-    texts = texts.set(texts.str.len_bytes() == 0, None)
+    texts = _texts(source, column, missing=("",))
     if as_text:
         return as_enum(texts)
     numbers, are_whole = as_numbers(texts, decimal), texts.str.contains(r"^[+-]?[0-9]+$")
@@ -295,12 +292,19 @@ def _finite(source: str, numbers: "Series") -> "Series":
     return numbers.fill_nan(None)
 
 
-def _texts(source: str, column: "Series") -> "Series":
-    """Return a column as texts without blanks around them; DataError for lists and the like."""
+def _texts(source: str, column: "Series", missing: Sequence[str] = MISSING) -> "Series":
+    """Return a column as texts without blanks around them, null for those that mean missing.
+
+    Raises
+    ------
+    DataError
+        If it holds lists and the like.
+    """
     import polars
 
     try:
-        return column.cast(polars.String).str.strip_chars()
+        texts = column.cast(polars.String).str.strip_chars()
+        return texts.set(texts.str.to_lowercase().is_in(missing), None)
     except polars.exceptions.PolarsError:
         fault = f"column {column.name!r} is of type {column.dtype}"
         remedy = "write it as numbers or as texts, or leave it out"

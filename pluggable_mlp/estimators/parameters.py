@@ -192,7 +192,7 @@ class EstimatorParameters(BaseEstimator):
         """Return the network that the parameters describe."""
         activation = self.activation
         widths = np.atleast_1d(np.asarray(self.hidden_layer_sizes, object))
-        if not all(isinstance(width, Integral) and width > 0 for width in widths):
+        if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
             raise ValueError(
                 f"hidden_layer_sizes must be > 0, got {widths.tolist()}: expected integers."
             )

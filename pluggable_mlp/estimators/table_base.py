@@ -322,7 +322,11 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
             f"categorical_features is {chosen!r}, expected names or places of columns: {error}"
         ) from None
     if is_frame:
-        names |= {table.columns[place] for place in _categorical_columns(X)}
+        import narwhals
+
+        kinds = narwhals.from_native(X, eager_only=True).schema.values()
+        categorical = (narwhals.Categorical, narwhals.Enum)
+        names |= {table.columns[k] for k, kind in enumerate(kinds) if kind in categorical}
     columns = [typed(source, column, column.name in names or None) for column in table]
     return type(table)(columns), names
 
@@ -350,9 +354,13 @@ def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) ->
         if reset or not hasattr(estimator, "feature_names_in_"):
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         return source_of(X), table
+    import polars
+
     X = X if issparse(X) else on_host(X) if hasattr(X, "shape") else X
     array = validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
-    return "X", _table_of(array)
+    are_numbers = array.dtype.kind in "iufb"
+    columns = np.ascontiguousarray(array.T, np.float64) if are_numbers else array.T.tolist()
+    return "X", polars.DataFrame({f"x{k}": one for k, one in enumerate(columns)}, strict=False)
 
 
 def _is_frame(X: Any) -> bool:
@@ -362,21 +370,3 @@ def _is_frame(X: Any) -> bool:
     if hasattr(X, "collect"):
         raise ValueError(f"X is a {type(X).__name__}, expected a data frame: give X.collect()")
     return bool(is_into_dataframe(X))
-
-
-def _categorical_columns(X: Any) -> set[int]:
-    """Return the places of the columns whose type says that they hold categories."""
-    import narwhals
-
-    kinds = narwhals.from_native(X, eager_only=True).schema.values()
-    categorical_types = (narwhals.Categorical, narwhals.Enum)
-    return {place for place, kind in enumerate(kinds) if kind in categorical_types}
-
-
-def _table_of(array: NDArray[Any]) -> Any:
-    """Return an array (n, features) as columns of polars."""
-    import polars
-
-    are_numbers = array.dtype.kind in "iufb"
-    columns = np.ascontiguousarray(array.T, np.float64) if are_numbers else array.T.tolist()
-    return polars.DataFrame({f"x{k}": column for k, column in enumerate(columns)}, strict=False)
