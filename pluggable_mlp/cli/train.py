@@ -266,7 +266,7 @@ class _Report:
         words = [
             f"epoch {line['epoch']:3d}/{self._run.settings.epochs}",
             f"train loss {line['train_loss']:.6f}",
-            _quality(line, "validation", self._run.settings.metric),
+            self._quality(line, "validation"),
         ]
         return "  ".join(filter(None, words))
 
@@ -278,8 +278,7 @@ class _Report:
             return
         kept = summary["kept_epoch"]
         best = f", the best of which, {kept}, is kept," if kept < summary["epochs"] else ""
-        metric = self._run.settings.metric
-        reached = _quality(summary, "test", metric) or f"train loss {summary['train_loss']:.6f}"
+        reached = self._quality(summary, "test") or f"train loss {summary['train_loss']:.6f}"
         typer.echo(
             f"{reached} after {counted(summary['epochs'], 'epoch')}{best} in "
             f"{summary['seconds']:.1f} s "
@@ -287,12 +286,11 @@ class _Report:
             f"{summary['device']}, {summary['dtype']})"
         )
 
-
-def _quality(measured: Json, part: str, metric: str | None) -> str:
-    """Describe the metric, or the first measure of the task; empty if nothing was measured."""
-    name = "accuracy" if metric is None else METRICS[metric].measure
-    if name != "accuracy" and f"{part}_{name}" in measured:
-        return f"{part} {name.replace('_', ' ')} {measured[f'{part}_{name}']:.6g}"
-    if f"{part}_accuracy" in measured:
-        return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"
-    return f"{part} R² {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""
+    def _quality(self, measured: Json, part: str) -> str:
+        """Describe the metric, or the first measure of the task; empty if nothing was measured."""
+        name = METRICS[self._run.settings.metric or "accuracy"].measure
+        if name != "accuracy" and f"{part}_{name}" in measured:
+            return f"{part} {name.replace('_', ' ')} {measured[f'{part}_{name}']:.6g}"
+        if f"{part}_accuracy" in measured:
+            return f"{part} accuracy {measured[f'{part}_accuracy']:.2%}"
+        return f"{part} R² {measured[f'{part}_r2']:.4f}" if f"{part}_r2" in measured else ""

@@ -50,10 +50,14 @@ def read_table(
     frame, header = open_table(options.data, reading)
     source, columns, decimal = source_of(options.data), frame.columns, reading.decimal
     target_names = _targets(source, columns, options.target, preparation)
-    by = None if options.validation_by is None else _target(source, columns, options.validation_by)
-    if by in target_names:
-        raise DataError(source, f"validation_by is the target {by!r}", "name another column")
-    non_features = [*target_names, *([] if by is None else [by])]
+    groups, non_features = None, target_names
+    if options.validation_by is not None:
+        by = _target(source, columns, options.validation_by)
+        if by in target_names:
+            raise DataError(source, f"validation_by is the target {by!r}", "name another column")
+        texts = _texts(source, frame[by])  # as written: large integers are not rounded
+        _refuse_missing(source, texts, "group")
+        groups, non_features = numbered(texts.to_list()), [*target_names, by]
     if len(non_features) == len(columns):
         remedy = "separate columns by commas or semicolons, in .tsv by tabs"
         raise DataError(source, f"has no column but {_listed(columns)}", remedy)
@@ -66,7 +70,6 @@ def read_table(
     ]
     inputs = inputs_of(source, frame, header, reading, non_features)
     splits = {"train": Split(inputs, _as_array(source, targets))}
-    groups = None if by is None else _groups(source, frame[by])
     return splits, {"target_names": tuple(target_names), "header": header, "groups": groups}
 
 
@@ -182,13 +185,6 @@ def _as_array(source: str, columns: Sequence["Series"]) -> Array:
         return np.asarray(as_texts(texts[0]).to_list())
     arrays = [column.to_numpy() for column in columns]
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
-
-
-def _groups(source: str, column: "Series") -> Array:
-    """Return the group of each row (n,); none may be missing."""
-    column = _texts(source, column)  # as written: large integers are not rounded
-    _refuse_missing(source, column, "group")
-    return numbered(column.to_list())
 
 
 def _refuse_missing(source: str, column: "Series", what: str) -> None:
