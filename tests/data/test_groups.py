@@ -97,14 +97,6 @@ def test_a_row_without_a_group_and_data_without_columns_are_refused():
         load_dataset(frame([7] * ROWS), validation_by="who")
 
 
-@pytest.mark.parametrize(
-    ("groups", "fault"),
-    [
-        (GROUPS[1:], "inconsistent numbers of samples"),
-        (np.where(GROUPS == 3, np.nan, GROUPS), "groups contains NaN"),
-        (np.stack([GROUPS, GROUPS], axis=1), "groups has shape"),
-    ],
-)
-def test_groups_of_estimators_are_checked(groups, fault):
-    with pytest.raises(ValueError, match=fault):
-        TableClassifier(max_iter=1).fit(X, Y, groups=groups)
+def test_groups_of_estimators_are_checked():
+    with pytest.raises(ValueError, match="groups contains NaN"):
+        TableClassifier(max_iter=1).fit(X, Y, groups=np.where(GROUPS == 3, np.nan, GROUPS))

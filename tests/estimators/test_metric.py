@@ -50,11 +50,6 @@ def test_the_epoch_that_is_kept_is_the_best_by_scikit_learns_metric(metric, y):
     assert len(set(errors)) > 2
 
 
-def test_metrics_disagree_on_the_best_epoch():
-    kept = {fitted(of, THREE)[0].best_iteration_ for of in ("accuracy", "neg_log_loss", "roc_auc")}
-    assert len(kept) == 3
-
-
 def test_early_stopping_follows_the_metric():
     stopped = [fitted(of, THREE, early_stopping=2)[0] for of in ("neg_log_loss", "roc_auc")]
     assert [model.n_iter_ - model.best_iteration_ for model in stopped] == [2, 2]
@@ -63,9 +58,9 @@ def test_early_stopping_follows_the_metric():
 
 @pytest.mark.parametrize("metric", ["log_loss", "roc_auc"])
 def test_labels_are_not_smoothed_for_probabilities_unless_that_is_asked_for(metric):
-    kinds = {"label_smoothing": (None, 0.0, 0.1)}["label_smoothing"]
     plain, off, on = (
-        TableClassifier(metric=metric, label_smoothing=of, **QUICK).fit(X, LABELS) for of in kinds
+        TableClassifier(metric=metric, label_smoothing=share, **QUICK).fit(X, LABELS)
+        for share in (None, 0.0, 0.1)
     )
     by_accuracy = TableClassifier(metric="accuracy", **QUICK).fit(X, LABELS)
     assert plain.loss_curve_ == off.loss_curve_ != on.loss_curve_ == by_accuracy.loss_curve_

@@ -1,7 +1,6 @@
 """What estimators for tables refuse: columns, targets and settings that cannot be used, by name."""
 
 import datetime
-import re
 
 import numpy as np
 import pytest
@@ -43,17 +42,6 @@ def test_a_target_with_holes_or_of_texts_is_refused():
     for texts in (LABELS, np.array([1.0, *LABELS[1:]], object)):
         with pytest.raises(ValueError, match="y holds '(yes|no)', expected numbers"):
             TableRegressor(**QUICK).fit(frame(), texts)
-
-
-@pytest.mark.parametrize(
-    ("columns", "reason"),
-    [([0, "x"], ": 'str' object"), (["coed"], ': "coed" not found'), ([99], ": index 99 is out")],
-)
-def test_columns_that_a_table_lacks_are_named(columns, reason):
-    model = TableClassifier(**QUICK, categorical_features=columns)
-    words = f"categorical_features is {columns}, expected names or places of columns{reason}"
-    with pytest.raises(ValueError, match=re.escape(words)):
-        model.fit(frame(), LABELS)
 
 
 def test_a_failed_fit_changes_nothing():

@@ -109,15 +109,3 @@ def test_a_folder_keeps_no_parameters_of_its_last_checkpoint_in_memory(tmp_path)
                 ended.append(weakref.ref(run.position.state.parameters[0]["W"]))
         gc.collect()
         assert ended[0]() is None
-
-
-def test_an_epoch_that_cannot_be_measured_is_no_part_of_the_history(tmp_path):
-    """By weights, the validation part has one class: no epoch was kept, so no folder is written."""
-    settings = Settings(metric="roc_auc", validation=0.2, early_stopping=1, epochs=1)
-    data = settings.load_dataset()
-    weights = {"validation": (data.splits["validation"].targets == 3).astype("float32")}
-    run = Run(settings, get_backend("numpy"), data, sample_weight=weights)
-    with pytest.raises(ValueError, match="roc_auc"), RunFolder(tmp_path / "run", run):
-        list(run.train())
-    assert run.history == []
-    assert not (tmp_path / "run").exists()
