@@ -51,7 +51,6 @@ class TracedNumpyFunction(TracedFunction):
     """See `TracedFunction`."""
 
     specialized_on = ("shape", "strides", "dtype")
-    calls_before_tracing = 32
 
     def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """See `TracedFunction.trace`."""

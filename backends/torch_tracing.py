@@ -29,7 +29,6 @@ class TracedTorchFunction(TracedFunction):
     """See `TracedFunction`."""
 
     specialized_on = ("shape", "stride()", "dtype", "device", "requires_grad")
-    calls_before_tracing = 100
 
     def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """See `TracedFunction.trace`."""

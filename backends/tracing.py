@@ -41,7 +41,7 @@ class TracedFunction:
     specialized_on : tuple of str
         The attributes, and methods with "()", that arrays of one program have in common.
     calls_before_tracing : int
-        How many calls in a row with arguments of one kind: about as many as tracing costs.
+        How many calls in a row with arguments of one kind: a few, as many more mostly follow.
     programs : list of callable
         Programs so far, the last one first; they return NotImplemented for other arguments.
     failed : bool
@@ -49,7 +49,7 @@ class TracedFunction:
     """
 
     specialized_on: ClassVar[tuple[str, ...]]
-    calls_before_tracing: ClassVar[int]
+    calls_before_tracing: ClassVar[int] = 4
 
     def __init__(self, function: Function) -> None:
         self.function = function
