@@ -19,7 +19,7 @@ from pluggable_mlp.compiling import Fallback, Unsuitable
 
 from .graphs import MOST_COPIED, Graph, Graphs
 from .tape import Function, Tree, leaves, map_tree
-from .torch_tracing import as_tensor, called_with_numbers
+from .torch_tracing import PythonNumbers, as_tensor
 
 _SMALL = 2**22
 """Bytes of an array that is copied in microseconds, such as the order of 524,288 examples."""
@@ -71,7 +71,8 @@ class CompiledFunction:
 
     def _first_call(self, arguments: Tree, arrays: Tree, kinds: str) -> Tree:
         def function(*tensors: Tree) -> Tree:
-            return called_with_numbers(self._function, arguments, tensors)
+            with PythonNumbers(arguments, tensors):
+                return self._function(*tensors)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice, such as rounding products to TF32

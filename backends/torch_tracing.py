@@ -37,9 +37,9 @@ class TracedTorchFunction(TracedFunction):
         # One tensor may stand for several now.
         if len({*map(id, flat)}) < len(flat) or not all(map(self.is_array, flat)):
             raise Unsuitable
-        recorder = _Recorder(flat)
+        recorder = _Recorder(arguments, tensors)
         with recorder:
-            result = called_with_numbers(self.function, arguments, tensors)
+            result = self.function(*tensors)
         places = map_tree(recorder.place_of, result)
         writer, used = Writer(recorder.tape, places), recorder.tape.used(places)
         conversions = [
@@ -78,32 +78,28 @@ def as_tensor(leaf: Tree) -> Tree:
     return leaf
 
 
-def called_with_numbers(function: Function, arguments: Tree, tensors: Tree) -> Tree:
-    """Return function(*tensors), promoting dtypes as with the numbers in `arguments`."""
-    pairs = zip(leaves(arguments), leaves(tensors), strict=True)
-    with _PythonNumbers([tensor for leaf, tensor in pairs if isinstance(leaf, int | float)]):
-        return function(*tensors)
+class PythonNumbers(TorchDispatchMode):
+    """Treats 0-d tensors that replace Python numbers, and results computed from them, as numbers.
 
+    A number takes the dtype of arrays, whereas a 0-d float64 tensor promotes 0-d float32 arrays to
+    float64; arrays with axes keep their dtype beside both.
 
-class _Mode(TorchDispatchMode):
-    """Sees every operation."""
+    Parameters
+    ----------
+    arguments, tensors : tree
+        The arguments of a function, and the same with tensors for numbers.
+    """
+
+    def __init__(self, arguments: Tree, tensors: Tree) -> None:
+        super().__init__()
+        pairs = zip(leaves(arguments), leaves(tensors), strict=True)
+        numbers = [tensor for leaf, tensor in pairs if isinstance(leaf, int | float)]
+        self._numbers = {id(number): number for number in numbers}  # alive, their ids are their own
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """Return False; else PyTorch imports its compiler first, which takes seconds."""
         return False
-
-
-class _PythonNumbers(_Mode):
-    """Treats 0-d tensors that replace Python numbers, and results computed from them, as numbers.
-
-    A number takes the dtype of arrays, whereas a 0-d float64 tensor promotes 0-d float32 arrays to
-    float64; arrays with axes keep their dtype beside both.
-    """
-
-    def __init__(self, numbers: list[Array]) -> None:
-        super().__init__()
-        self._numbers = {id(number): number for number in numbers}  # alive, their ids are their own
 
     def __torch_dispatch__(
         self, function: _Operation, types: object, args: Tree = (), kwargs: Tree = None
@@ -112,38 +108,41 @@ class _PythonNumbers(_Mode):
         operands = args, kwargs or {}
         tensors = [leaf for leaf in leaves(operands) if isinstance(leaf, torch.Tensor)]
         arrays = [tensor for tensor in tensors if id(tensor) not in self._numbers]
-        dtypes = {array.dtype for array in arrays if array.is_floating_point()}
-        if len(dtypes) == 1 and all(array.ndim == 0 for array in arrays):
-            (dtype,) = dtypes
-            operands = map_tree(lambda leaf: self._in_dtype(leaf, dtype), operands)
-        result = function(*operands[0], **operands[1])
+        if not any(array.ndim for array in arrays):
+            dtypes = {array.dtype for array in arrays if array.is_floating_point()}
+            if len(dtypes) == 1:
+                (dtype,) = dtypes
+                operands = map_tree(lambda leaf: self._in_dtype(leaf, dtype), operands)
+        result = self.run(function, *operands)
         if tensors and not arrays:
             self._numbers[id(result)] = result
         return result
 
+    def run(self, function: _Operation, args: Tree, settings: dict[str, Tree]) -> Array:
+        """Return the result of an operation."""
+        return function(*args, **settings)
+
     def _in_dtype(self, leaf: Tree, dtype: torch.dtype) -> Tree:
-        is_float = id(leaf) in self._numbers and leaf.is_floating_point()
-        return leaf.to(dtype) if is_float else leaf
+        if id(leaf) not in self._numbers or not leaf.is_floating_point() or leaf.dtype == dtype:
+            return leaf
+        return self.run(torch.ops.aten._to_copy.default, (leaf,), {"dtype": dtype})
 
 
-class _Recorder(_Mode):
+class _Recorder(PythonNumbers):
     """Runs every operation and adds it to a tape."""
 
-    def __init__(self, arguments: list[Array]) -> None:
-        super().__init__()
+    def __init__(self, arguments: Tree, tensors: Tree) -> None:
+        super().__init__(arguments, tensors)
         self.tape = Tape()
-        self._places = {id(tensor): self.tape.add_place() for tensor in arguments}
-        self.tape.argument_count = len(arguments)
-        self._alive = [*arguments]  # while they live, their ids and memory are their own
-        self._owners = {_memory(tensor): self._places[id(tensor)] for tensor in arguments}
+        self._alive = leaves(tensors)  # while they live, their ids and memory are their own
+        self._places = {id(tensor): self.tape.add_place() for tensor in self._alive}
+        self.tape.argument_count = len(self._alive)
+        self._owners = {_memory(tensor): self._places[id(tensor)] for tensor in self._alive}
         # Tensors that no operation may overwrite, as all calls share them.
         self._read_only = {*self._owners}
 
-    def __torch_dispatch__(
-        self, function: _Operation, types: object, args: Tree = (), kwargs: Tree = None
-    ) -> Tree:
-        """Run an operation and record it."""
-        settings = kwargs or {}
+    def run(self, function: _Operation, args: Tree, settings: dict[str, Tree]) -> Array:
+        """Return the result of an operation, and record it."""
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
         overwritten = map(_memory, _overwritten(function, args, settings))
         if _READING & {*function.tags} or self._read_only.intersection(overwritten):
@@ -183,6 +182,8 @@ def _memory(tensor: Array) -> int:
 
 def _overwritten(operation: _Operation, args: Tree, settings: dict[str, Tree]) -> list[Array]:
     """Return the tensors that an operation overwrites."""
+    if not operation._schema.is_mutable:
+        return []
     arguments = operation._schema.arguments
     values = {argument.name: value for argument, value in zip(arguments, args, strict=False)}
     values |= settings
