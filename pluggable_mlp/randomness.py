@@ -71,10 +71,13 @@ def permutation(
     # Words with their places in their lowest bits are sorted in a quarter of the time, and in the
     # same order unless two words share the other bits.
     places = np.uint64(2 ** count.bit_length() - 1)
-    ordered = words(seed, purpose, step, count) & ~places | np.arange(count, dtype=np.uint64)
+    ordered = words(seed, purpose, step, count)
+    ordered &= ~places
+    ordered |= np.arange(count, dtype=np.uint64)
     ordered.sort()
-    if np.all(ordered[1:] ^ ordered[:-1] > places):
-        return (ordered & places).view(np.int64)
+    if np.min(ordered[1:] ^ ordered[:-1], initial=~places) > places:
+        ordered &= places
+        return ordered.view(np.int64)
     return np.argsort(words(seed, purpose, step, count), kind="stable")
 
 
