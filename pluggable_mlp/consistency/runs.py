@@ -220,9 +220,7 @@ class BackendRun:
         self.backend: Backend = steps.backend
         assert isinstance(steps.seed, int)  # of one network
         order = order_of_steps(steps, steps.seed)
-        self._epochs = order(
-            examples, (1, 0), None, backend=steps.backend, batch_size=steps.batch_size
-        )
+        self._epochs = order(examples, (1, 0), None, steps.batch_size)
         self._epoch, self._starts = examples.kind, range(0)
         self._here = unwrapped(first_array(steps.state.parameters))
 
@@ -241,7 +239,7 @@ class BackendRun:
         size = self.steps.batch_size
         with on_device_of(self._here):
             if not self._starts:
-                self._epoch = next(self._epochs)
+                self._epoch = self.steps.placed(next(self._epochs))
                 self._starts = range(0, len(self._epoch), size)
             return self._epoch.batch(self.steps.xp, self._starts[0], size)
 

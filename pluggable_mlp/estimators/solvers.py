@@ -343,8 +343,6 @@ def _shuffled(
     examples: AnyExamples,
     first: tuple[int, int],
     epochs: int | None,
-    *,
-    backend: Backend,
     batch_size: int,
 ) -> Iterator[Examples]:
     """See `Order`: as in scikit-learn, each epoch shuffles the order of the one before."""
@@ -358,7 +356,7 @@ def _shuffled(
             order = np.arange(count)
             random_state.shuffle(order)
             places = places[order]
-        yield examples if whole else replace(examples, order=backend.asarray(places))
+        yield examples if whole else replace(examples, order=places)
 
 
 def _largest(xp: Namespace, gradients: Tree) -> float:

@@ -109,9 +109,7 @@ def outputs_of(
     blocks = blocks_in_order(examples, batch_size)
     if communicator is not None:
         xp = ShardedNamespace(xp, communicator, backend)
-        blocks = blocks_of_process(
-            None, xp, None, examples, (1, 0), 1, backend=backend, batch_size=batch_size
-        )
+        blocks = blocks_of_process(None, xp, None, examples, (1, 0), 1, batch_size)
 
     def whole(x: Array) -> Array:
         return x if communicator is None else xp.gathered(x)

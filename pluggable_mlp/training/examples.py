@@ -45,7 +45,7 @@ class Examples:
     sample_weight : array (examples,) or None
         Of that dtype.
     order : array of int64 (examples,) or None
-        The indices of the examples as they are visited, on the device; None: as they come.  Or
+        The indices of the examples as they are visited; None: as they come.  Or
         (examples, networks) for several networks, or members, with orders of their own, so that
         batches have a leading axis of these.  Examples that come in such orders have it second.
     """

@@ -110,8 +110,7 @@ class Visit(NamedTuple):
 
     def blocks(self, steps: Steps, position: Position, epochs: int | None) -> Iterator[Examples]:
         """Return the blocks from a position on."""
-        place, size = (position.epoch, position.start), steps.batch_size
-        return self.order(self.examples, place, epochs, backend=steps.backend, batch_size=size)
+        return self.order(self.examples, (position.epoch, position.start), epochs, steps.batch_size)
 
     def calls(
         self, blocks: Iterator[Examples], steps: Steps, start: int
@@ -122,7 +121,7 @@ class Visit(NamedTuple):
         """
         size, every = self.examples.block_size, self.every
         for offset in range(start - start % size, len(self.examples), size):
-            block = next(blocks)
+            block = steps.placed(next(blocks))
             stop = min(size, self.length - offset)
             starts = range(max(start - offset, 0), stop, steps.batch_size)
             while starts:

@@ -68,8 +68,6 @@ def blocks_of_process(
     examples: AnyExamples,
     first: tuple[int, int],
     epochs: int | None,
-    *,
-    backend: Backend,
     batch_size: int,
 ) -> Iterator[Examples]:
     """See `Order`."""

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, dtype_name, map_nested
 from pluggable_mlp.backends import Backend
@@ -37,6 +37,7 @@ from pluggable_mlp.training.step import (
     differentiate,
     step,
 )
+from pluggable_mlp.training.streaming import FEW
 
 STEPS_PER_CALL = 4096
 """At most, in a loop, which is compiled once for all counts of steps.
@@ -106,12 +107,13 @@ class Steps:
         self._model = StepModel(mlp.general, without_rate(optimizer), micro_batch, *examples)
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
-        w = first_array(state.parameters)
-        self._updater: Update | None = None if updater is None else updater(w)
+        arrays = [item for layer in state.parameters for item in layer.items()]
+        self._largest: int = max(math.prod(w.shape) for name, w in arrays if is_weight(name))
+        self._updater: Update | None = updater and updater(first_array(state.parameters))
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._step_of_size: dict[int, Function] = {}
         self._loop: Function | None = None
-        self.at_once, self._most = 1, 1
+        self.at_once = 1  # the first call includes compilation
         self._last = optimizer
         self._way = self._chosen_way(optimizer)
 
@@ -147,6 +149,12 @@ class Steps:
             self._change_to(without_rate(optimizer))
         self._way(self, optimizer, examples, starts, losses)
 
+    def placed(self, block: Examples) -> Examples:
+        """Return a block with its order on the device; calls of many steps move a small one."""
+        if block.order is None or (self._loop is not None and len(block) <= FEW):
+            return block
+        return replace(block, order=self.backend.asarray(block.order))
+
     def _change_to(self, optimizer: AnyOptimizer) -> None:
         """Compile anew if more than the rate differs, as after a user-defined `after`."""
         is_equal = optimizer == self._model.optimizer
@@ -163,7 +171,6 @@ class Steps:
             function = partial(_step_of_loop, self.xp, model)
             self._loop = compiled(self.backend, function, most=STEPS_PER_CALL)
             if self._loop is not None:
-                self._most = STEPS_PER_CALL  # at first one: the call includes compilation
                 return Steps._take_in_calls
         return Steps._take_each
 
@@ -198,19 +205,20 @@ class Steps:
 
     def _new_step(self, size: int) -> Function:
         """Return (steps, c, address, data, start) -> result of a step on batches of a size."""
-        model = replace(self._model, size=size)
-        faster = None
+        model, xp = replace(self._model, size=size), self.xp
+        rows, faster = min(self.batch_size, model.micro_batch or self.batch_size), None
         if self._updater is None and self._is_native:
-            call = partial(step, self.xp, replace(model, fused=True))
+            call = partial(step, xp, replace(model, fused=True))
             faster = compiled(self.backend, call, _ARRAYS)
-        elif self._is_exact:
-            call = partial(_exact_step, self.xp, model)
+        elif isinstance(xp, ReproducibleNamespace) and (xp.queued or rows * self._largest < SMALL):
+            # Without a queue, products large enough to be cut into tiles are faster in tiles.
+            call = partial(_exact_step, xp, model)
             faster = compiled(self.backend, call, _ARRAYS, exact=True)
         if faster is not None:
             take = partial(Steps._take_compiled, faster=faster)
         else:
             model = replace(model, optimizer=None)  # of users or not, it is applied later
-            function = partial(differentiate, self.xp, model)
+            function = partial(differentiate, xp, model)
             traced = compiled(self.backend, function) if self._is_native else None
             take = partial(Steps._take_one, traced=traced or function)
         self._step_of_size[size] = take
@@ -277,20 +285,7 @@ class Steps:
         """
         if count == self.at_once or seconds > SECONDS_PER_CALL:
             fitting = int(count * SECONDS_PER_CALL / seconds)
-            self.at_once = max(1, min(fitting, 8 * count, self._most))
-
-    @cached_property
-    def _is_exact(self) -> bool:
-        """Whether reproducible steps are compiled: on a queue, or if products are small.
-
-        Otherwise, products large enough to be cut into tiles are faster in tiles.
-        """
-        if not isinstance(self.xp, ReproducibleNamespace):
-            return False
-        rows = min(self.batch_size, self._model.micro_batch or self.batch_size)
-        arrays = [item for layer in self._state.parameters for item in layer.items()]
-        weights = [math.prod(array.shape) for name, array in arrays if is_weight(name)]
-        return self.xp.queued or rows * max(weights) < SMALL
+            self.at_once = max(1, min(fitting, 8 * count, STEPS_PER_CALL))
 
     # L-BFGS
 

@@ -17,7 +17,6 @@ from threading import Thread
 from typing import Generic, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import PositiveCount, convert
 from pluggable_mlp.lazy import Places, Range, places_of, rows_within
 from pluggable_mlp.randomness import permutation
@@ -27,8 +26,8 @@ _BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32
 
-_FEW = 2**13
-"""Examples on the device; drawing their order takes hardly longer than starting a thread."""
+FEW = 2**13
+"""Examples whose order is drawn and moved in less time than the detours for larger ones take."""
 
 Seeds: TypeAlias = int | Sequence[int] | None
 """Of the order of examples: one, or one for each network or member, or None for no shuffle."""
@@ -74,13 +73,14 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
 
 
 Order: TypeAlias = Callable[..., Iterator[Examples]]
-"""Yields the blocks of successive epochs, on the device, in the order of their visits.
+"""Yields the blocks of successive epochs in the order of their visits.
 
 Its arguments are `examples`, `Examples` or `Streamed`; `first`, a pair of the epoch, counted from
 1, and how many of its examples have been visited: the first block is that of the next example;
-`epochs`, the last epoch, or None for no end; and by keyword `backend` and `batch_size`.  A block
-has inputs (examples, in), or (examples, members, in) of several processes if members have orders
-of their own; its `order` is (examples,), (examples, members) or None: see `Examples`.
+`epochs`, the last epoch, or None for no end; and `batch_size`.  A block is on the device, with
+inputs (examples, in), or (examples, members, in) of several processes if members have orders of
+their own.  Its `order`, on the host, is (examples,), (examples, members) or None: see `Examples`
+and `Steps.placed`.
 """
 
 
@@ -97,8 +97,6 @@ def _blocks_of_epochs(
     examples: AnyExamples,
     first: tuple[int, int],
     epochs: int | None,
-    *,
-    backend: Backend,
     batch_size: int,
 ) -> Iterator[Examples]:
     """See `Order`."""
@@ -114,10 +112,9 @@ def _blocks_of_epochs(
         return examples.read(_ranges(count, size, block, seed, epoch)), drawn
 
     places = places_in_order(count, size, first, epochs)
-    at_once = isinstance(examples, Examples) and (seed is None or count <= _FEW)
+    at_once = isinstance(examples, Examples) and (seed is None or count <= FEW)
     # Only the host's part is done ahead: some libraries have a current device per thread.
-    for rows, drawn in map(read, places) if at_once else read_ahead(read, places):
-        order = None if drawn is None else backend.asarray(drawn)
+    for rows, order in map(read, places) if at_once else read_ahead(read, places):
         if isinstance(examples, Examples):
             yield replace(examples, order=order)
         else:

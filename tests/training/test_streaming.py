@@ -1,6 +1,7 @@
 """Blocks of examples: each example once per epoch, the same order everywhere, read ahead."""
 
 import threading
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -38,7 +39,8 @@ def order_of(backend, examples, epochs=1, first=(1, 0), shuffle=True, seed=3):
     """The examples of each block in the order of their visit, of all epochs."""
     found = []
     order = seeded_order(seed if shuffle else None)
-    for block in order(examples, first, epochs, backend=backend, batch_size=BATCH):
+    for drawn in order(examples, first, epochs, BATCH):
+        block = replace(drawn, order=map_nested(backend.asarray, drawn.order))
         batches = (block.batch(backend.xp, start, BATCH) for start in range(0, len(block), BATCH))
         parts = [(backend.to_numpy(x), backend.to_numpy(y)) for x, y, _ in batches]
         for x, y in parts:  # inputs stay with their targets
@@ -87,7 +89,7 @@ def test_the_next_block_is_read_while_one_is_used():
     settings = {"backend": NUMPY, "dtype": "float64", "block_size": BLOCK}
     examples = make_examples(MLP_OF_NUMBERS, Slow(), numbered()[1], **settings)
     read.clear()
-    blocks = seeded_order(None)(examples, (1, 0), 1, backend=NUMPY, batch_size=BATCH)
+    blocks = seeded_order(None)(examples, (1, 0), 1, BATCH)
     next(blocks)
     for thread in threading.enumerate():  # they end when they have read
         if thread.name == "reader":
