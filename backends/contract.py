@@ -217,8 +217,8 @@ class Abilities:
             and conversion is rounded separately; only the sign and payload of NaN may differ.
         most : int
             The largest count of calls that are combined into one.  Above 1, the function is
-            (carry, index, row, shared) -> (carry, result), where carry keeps its shapes and dtypes
-            and each first carry is used up; the returned function is
+            (carry, index, row, shared) -> (carry, result), where carry keeps its shapes and dtypes;
+            `used_up` is (0,) if each first carry is used up; the returned function is
             (carry, rows, shared, count) -> (carry, results).  It calls the function for index = 0,
             1, … below `count`, at most `most`.  `rows` is a dict of lists of `count` Python floats,
             or of such dicts; `row` has one of each, a 0-d array of float64.  The results are

@@ -150,7 +150,7 @@ class JaxBackend(ArrayLibrary):
             possible = most == 1 and is_single and is_exact_on(self._device)
             return CompiledFunction(function, used_up, exact_jit) if possible else None
         if most > 1:
-            return compiled_loop(function, most)
+            return compiled_loop(function, used_up, most)
         if used_up:
             return CompiledFunction(function, used_up)
         # Other arguments, such as the parameters of predictions, may come again.

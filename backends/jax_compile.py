@@ -7,15 +7,11 @@ from operator import itemgetter
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from pluggable_mlp.compiling import Fallback
 
 from .tape import Constants, Function, Tree
 from .tracing import TracedFunction
-
-Rows = dict[str, Tree]
-"""An array (most,) of numbers, or a list of them, by name, perhaps in nested dicts."""
 
 # Raised by a function that reads values, which are missing while it is traced, and by exact
 # compilation for loops that round.
@@ -107,20 +103,20 @@ class RecognizingFunction(TracedFunction):
         return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer)
 
 
-def compiled_loop(function: Function, most: int) -> Function:
+def compiled_loop(function: Function, used_up: tuple[int, ...], most: int) -> Function:
     """Return combined calls, see `Abilities.compile`: one `jax.lax.fori_loop` for all counts."""
     run = CompiledFunction(
         partial(one_by_one, function),
-        (0,),
+        used_up,
         lambda _, used_up: jitted(partial(looped, function, most), used_up),
     )
 
-    def padded(numbers: list[float]) -> npt.NDArray[np.float64]:
+    def padded(numbers: list[float]) -> Tree:
         column = np.zeros((most, *np.shape(numbers[0])))
         column[: len(numbers)] = numbers
         return column
 
-    def loop(carry: Tree, rows: Rows, shared: Tree, count: int) -> Tree:
+    def loop(carry: Tree, rows: Tree, shared: Tree, count: int) -> Tree:
         columns = jax.tree.map(padded, rows, is_leaf=lambda numbers: isinstance(numbers, list))
         return run(carry, columns, shared, count)
 
@@ -128,7 +124,7 @@ def compiled_loop(function: Function, most: int) -> Function:
 
 
 def looped(
-    function: Function, length: int, carry: Tree, rows: Rows, shared: Tree, count: jax.Array
+    function: Function, length: int, carry: Tree, rows: Tree, shared: Tree, count: jax.Array
 ) -> tuple[Tree, Tree]:
     """Return the last carry and the results, traced once; rows are arrays (length,)."""
 
@@ -147,7 +143,7 @@ def looped(
 
 
 def one_by_one(
-    function: Function, carry: Tree, rows: Rows, shared: Tree, count: int
+    function: Function, carry: Tree, rows: Tree, shared: Tree, count: int
 ) -> tuple[Tree, Tree]:
     """Return the same, operation by operation, for a function that reads values."""
     results = []

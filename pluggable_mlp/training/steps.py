@@ -49,6 +49,12 @@ With 1 here XLA compiles no loop, and Muon's native bits on JAX are others; thos
 SECONDS_PER_CALL = 0.05
 """Target duration of one call of many steps.  The display is updated between calls."""
 
+MANY_WEIGHTS = 2**16
+"""In the largest matrix: with fewer, a call of many steps copies the state, which its holders keep.
+
+Copies that each call may overwrite, as with more, are a call of their own.
+"""
+
 Function = Callable[..., Nested]
 
 
@@ -169,7 +175,8 @@ class Steps:
         if self._is_native and self._updater is None:
             model = replace(self._model, size=self.batch_size, fused=True)
             function = partial(_step_of_loop, self.xp, model)
-            self._loop = compiled(self.backend, function, most=STEPS_PER_CALL)
+            used_up = () if self._largest < MANY_WEIGHTS else (0,)
+            self._loop = compiled(self.backend, function, *used_up, most=STEPS_PER_CALL)
             if self._loop is not None:
                 return Steps._take_in_calls
         return Steps._take_each
@@ -263,8 +270,9 @@ class Steps:
             begin, t = time.perf_counter(), self._state.t
             rows = self._rows(optimizer, range(t, t + count))
             first = self._address, examples.arrays, starts[0]
+            arrays = self._state[:-1] if self._largest < MANY_WEIGHTS else self._own()
             assert self._loop is not None
-            after, (means, weights) = self._loop(self._own(), rows, first, count)
+            after, (means, weights) = self._loop(arrays, rows, first, count)
             self._state = TrainState._make([*after, t + count])
             losses.add_stack(means, [self.batch_size] * count, weights)
             self._adapt(count, time.perf_counter() - begin)

@@ -27,7 +27,7 @@ def looking(carry, index, row, shared):
 @pytest.mark.filterwarnings("ignore:JAX .* cannot compile")
 def test_rows_are_taken_one_after_the_other(function, count):
     start = {"x": jax.numpy.asarray([1.0, 10.0])}
-    loop = compiled_loop(function, 4)
+    loop = compiled_loop(function, (0,), 4)
     carry, (before, (index, nothing)) = loop(start, {"n": ROWS[:count]}, (2.0, None), count)
     expected = [[1.0, 10.0], [2.0, 20.0], [5.0, 41.0], [12.0, 84.0], [27.0, 171.0]]  # by hand
     assert carry["x"].tolist() == expected[count]
