@@ -188,12 +188,14 @@ class Settings(Options):
             raise ValueError(
                 f"target_scaling is {self.target_scaling!r}, expected none for classes or labels"
             )
-        block_size = self.block_size
-        if block_size is None:  # that of data in files
-            block_size = dataset.block_size and max(dataset.block_size, self.batch_size or 1024)
         validates, has_edges = self.validates(dataset), bool(preparation.edges)
+        facts = Facts(dataset.task, has_edges, validates, self.epochs, len(dataset.train.targets))
+        block_size = self.block_size
+        if block_size is None:  # that of data in files, at least a batch
+            batch_size = self.completed(facts).batch_size
+            block_size = dataset.block_size and max(dataset.block_size, batch_size)
         return self.completed(
-            Facts(dataset.task, has_edges, validates, self.epochs, len(dataset.train.targets)),
+            facts,
             task=dataset.task,
             target=",".join(names) if names else self.target,
             scaling=preparation.scaling_kind,
