@@ -208,7 +208,7 @@ class RealMLP(TableRecipe):
             "schedule": "log_cosine",
             "batch_size": None if facts.rows is None else _batch_size(facts.rows),
             "epochs": 256,
-            # With 64 of 256 no set's score fell; more epochs have longer cycles of the rate.
+            # 64 of 256 cost no score in the mean; more epochs have longer cycles of the rate.
             "early_stopping": max(64, (facts.epochs or 0) // 4) if facts.validates else None,
         }
 
