@@ -374,4 +374,4 @@ def check_parameters_finite(
 
 def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
     """Return which arrays are finite: 1 for each that is, as int64."""
-    return xp.stack([xp.astype(xp.all(xp.isfinite(array)), xp.int64) for array in arrays])
+    return xp.astype(xp.stack([xp.all(xp.isfinite(array)) for array in arrays]), xp.int64)
