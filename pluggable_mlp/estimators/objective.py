@@ -87,7 +87,9 @@ class PenalizedMLP(MLP):
     def evaluate(self, xp: Namespace, parameters: Parameters, x: Array) -> Array:
         """Return outputs (batch, outputs) that predict the mean of the networks' predictions."""
         z = super().evaluate(xp, parameters, x)
-        return average_of_members(xp, self.objective.targets, z) if z.ndim > 2 else z
+        if z.ndim == 2:
+            return z
+        return average_of_members(xp, self.objective.targets, z, z.shape[-3])
 
     def loss_gradients_and_buffers(
         self,

@@ -211,7 +211,7 @@ def _for_members(xp: Namespace, array: Array, core: int) -> Array:
     return xp.expand_dims(array, axis=-core - 1) if array.ndim > core else array
 
 
-def average_of_members(xp: Namespace, kind: TargetKind, z: Array) -> Array:
+def average_of_members(xp: Namespace, kind: TargetKind, z: Array, k: int) -> Array:
     """Return outputs (…, batch, outputs) that predict the mean of the members' predictions.
 
     With p_m the probabilities or rates of member m, and p their mean over k members, these are
@@ -224,21 +224,23 @@ def average_of_members(xp: Namespace, kind: TargetKind, z: Array) -> Array:
     kind : {"classes", "labels", "numbers", "counts"}
         The kind of the targets.
     z : array (…, k, batch, outputs)
+    k : int
+        Its shape in a graph of ONNX may not have it.
     """
     if kind == "classes":
-        return _log_mean_exp(xp, z - _log_sum_exp(xp, z, -1))
+        return _log_mean_exp(xp, z - _log_sum_exp(xp, z, -1), k)
     if kind == "labels":
-        return _log_mean_exp(xp, -special.softplus(xp, -z)) - _log_mean_exp(
-            xp, -special.softplus(xp, z)
+        return _log_mean_exp(xp, -special.softplus(xp, -z), k) - _log_mean_exp(
+            xp, -special.softplus(xp, z), k
         )
     if kind == "counts":
-        return _log_mean_exp(xp, z)
+        return _log_mean_exp(xp, z, k)
     return xp.mean(z, axis=-3)
 
 
-def _log_mean_exp(xp: Namespace, x: Array) -> Array:
+def _log_mean_exp(xp: Namespace, x: Array, k: int) -> Array:
     """Return the logarithm of the mean of exp(x) over the members, for x (…, k, batch, n)."""
-    total = _log_sum_exp(xp, x, -3) - math.log(x.shape[-3])
+    total = _log_sum_exp(xp, x, -3) - math.log(k)
     return xp.squeeze(total, axis=-3)
 
 

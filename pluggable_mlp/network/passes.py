@@ -194,7 +194,7 @@ class LayeredNetwork:
         """
         z, _ = self.forward(xp, parameters, x)
         if self.ensemble is not None:
-            z = average_of_members(xp, self.objective.targets, z)
+            z = average_of_members(xp, self.objective.targets, z, self.ensemble.members)
         if self.output_range is not None:
             low, high = self.output_range
             z = xp.minimum(xp.maximum(z, low), high)

@@ -60,10 +60,11 @@ def test_members_are_saved_and_exported_and_counted(tmp_path, recipe, kind):
     assert np.array_equal(getattr(kind.load(tmp_path / "model"), answer)(numbers), expected)
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("ndonnx")
-    model.to_onnx(tmp_path / "model.onnx")
-    session = runtime.InferenceSession(tmp_path / "model.onnx")
-    *_, found = session.run(None, {"X": numbers})
-    np.testing.assert_allclose(np.squeeze(found), np.squeeze(expected), rtol=1e-3, atol=1e-4)
+    for saved, outputs in ((one, getattr(one, answer)(numbers)), (model, expected)):
+        saved.to_onnx(tmp_path / "model.onnx")
+        session = runtime.InferenceSession(tmp_path / "model.onnx")
+        *_, found = session.run(None, {"X": numbers})
+        np.testing.assert_allclose(np.squeeze(found), np.squeeze(outputs), rtol=1e-3, atol=1e-4)
 
 
 def test_their_number_is_checked():
