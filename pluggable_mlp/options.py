@@ -161,9 +161,9 @@ class Options(DataOptions):
         "loss; with a recipe for classes, accuracy. With log_loss and roc_auc, recipes do not "
         "smooth labels."] = None
     early_stopping: Annotated[PositiveCount | _Off | None,
-        "Stop after this many epochs in which the metric did not improve, and keep the best "
-        "parameters; or none, to train for all epochs. By default the recipe's, otherwise "
-        "none."] = None
+        "Stop after this many epochs in which neither the metric improved nor, at the same metric, "
+        "the validation loss, and keep the best parameters; or none, to train for all epochs. By "
+        "default the recipe's, otherwise none."] = None
     dtype: Annotated[Literal["float32", "float64"], "float32 or float64."] = "float32"
     arithmetic: Annotated[Literal["native", "reproducible"],
         "native (the library's own, fast) or reproducible (the same bits on every "

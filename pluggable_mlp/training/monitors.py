@@ -54,16 +54,16 @@ class BestEpoch:
 
     def __init__(self, patience: int | None = None) -> None:
         self.patience = patience
-        self._epoch, self.best_epoch, self.best_loss, self._second = 0, 0, math.inf, math.inf
+        self._epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
+        self._losses: tuple[float, ...] = ()
 
-    def is_best(self, epoch: int, loss: float, second: float = 0.0) -> bool:
-        """Note an epoch, and return whether it is the best so far; of equal losses, by a second."""
+    def is_best(self, epoch: int, *losses: float) -> bool:
+        """Note an epoch, and return whether it is the best so far, by the first loss to differ."""
+        losses = tuple(math.inf if math.isnan(loss) else loss for loss in losses)  # to be undercut
         self._epoch = epoch
-        best = (loss, second) < (self.best_loss, self._second) or not self.best_epoch
+        best = not self.best_epoch or losses < self._losses
         if best:
-            # NaN would never be undercut: the first epoch counts as best, its loss as infinite.
-            self.best_epoch, self.best_loss = epoch, math.inf if math.isnan(loss) else loss
-            self._second = second
+            self.best_epoch, self.best_loss, self._losses = epoch, losses[0], losses
         return best
 
     @property
