@@ -12,6 +12,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.files import Json, json_lines, json_sha256, sync_folder
 from pluggable_mlp.hashing import HASH_DIGITS, sha256_of
+from pluggable_mlp.runs.certificates import FORMAT
 from pluggable_mlp.serialization import Components, read_tree, write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.lbfgs import Memory
@@ -71,7 +72,8 @@ def written_sha256(settings: Settings, config: Json, history: Sequence[Json]) ->
     """Return the hash of what must not change until a run goes on: config.json and the epochs."""
     free = {*WHERE} if settings.ends_with_epochs else {*WHERE, "epochs"}
     kept = {name: value for name, value in config["settings"].items() if name not in free}
-    return sha256_of([json_sha256({**config, "settings": kept}), *map(json_lines, history)])
+    content = {**config, "settings": kept, "format": FORMAT}
+    return sha256_of([json_sha256(content), *map(json_lines, history)])
 
 
 def checkpoint_of(run: "Run", position: Position) -> Checkpoint | None:
