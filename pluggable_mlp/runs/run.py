@@ -237,8 +237,9 @@ class Run:
         metric = self.settings.metric
         if validated and metric is not None and math.isnan(METRICS[metric].error(validated)):
             raise ValueError(
-                f"metric is {metric!r}, which is NaN: expected validation examples of two classes, "
-                "with weights above 0; give more examples, or another --metric"
+                f"metric is {metric!r}, which is NaN: expected finite outputs for the validation "
+                "examples, and for roc_auc two classes with weights above 0; give more examples, "
+                "or another --metric"
             )
         progress.followed = validated.get("loss", progress.followed)
         line: dict[str, Any] = {
