@@ -190,11 +190,11 @@ class Settings(Options):
             )
         validates, has_edges = self.validates(dataset), bool(preparation.edges)
         facts = Facts(dataset.task, has_edges, validates, self.epochs, len(dataset.train.targets))
+        completed = self.completed(facts)
         block_size = self.block_size
         if block_size is None:  # that of data in files, at least a batch
-            batch_size = self.completed(facts).batch_size
-            block_size = dataset.block_size and max(dataset.block_size, batch_size)
-        return self.completed(
+            block_size = dataset.block_size and max(dataset.block_size, completed.batch_size)
+        return completed.completed(
             facts,
             task=dataset.task,
             target=",".join(names) if names else self.target,
