@@ -208,15 +208,10 @@ def _usage(error: "Any") -> str:
 def finish(code: int, error: str) -> int:
     """Print the error of a command, and return its exit code.
 
-    Wrong arguments are the same on all processes: process 0 prints what is wrong.  A stream that
-    cannot be written is replaced; otherwise Python would report it at exit.
+    A stream that cannot be written is replaced; otherwise Python would report it at exit.
     """
     if error:
-        from pluggable_mlp.distributed.process import launched_rank
-
-        is_shared = code == 2 and "--distributed" in " ".join(sys.argv)
-        if not (is_shared and launched_rank()):
-            log(f"Error: {error}")
+        log(f"Error: {error}")
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
