@@ -47,7 +47,7 @@ def mean_scores(results: list[dict[str, Any]], models: list[str]) -> str:
     """Return the mean score of each of these models over all sets."""
     data = dict.fromkeys(result["data"] for result in results)
     scores = [[_values(results, "score", name, model) for name in data] for model in models]
-    return ", ".join(f"{float(_mean(values)):.3f}" for values in scores)
+    return ", ".join(_mean(values, ".3f") for values in scores)
 
 
 def _values(results: list[dict[str, Any]], what: str, data: str, model: str) -> list[float]:
@@ -64,5 +64,5 @@ def _cell(values: list[float], seeds: int, form: str = ".4f") -> str:
     return f"{statistics.mean(values):{form}} ± {error:.2g}{count}"
 
 
-def _mean(scores: list[list[float]]) -> str:
-    return f"{statistics.mean(map(statistics.mean, scores)):.4f}" if all(scores) else ""
+def _mean(scores: list[list[float]], form: str = ".4f") -> str:
+    return f"{statistics.mean(map(statistics.mean, scores)):{form}}" if all(scores) else ""

@@ -15,6 +15,7 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.contenders.numpy_loop import NumpyLoop
 from benchmarks.field import TRIAL_STEPS, failure
 from benchmarks.job import Job
+from benchmarks.score_table import mean_scores
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = CONTENDERS["numpy"]
@@ -190,6 +191,11 @@ def test_the_six_numbers_by_hand(tables_of):
         "4.00 (3.00 to 5.00)",
         "0.25",
     ]
+
+
+def test_a_mean_score_is_rounded_once():
+    scores = [{"data": "iris", "model": "trees", "score": score} for score in (0.87852, 0.87854)]
+    assert mean_scores(scores, ["trees"]) == "0.879"
 
 
 def test_documents_name_tables_that_there_are():
