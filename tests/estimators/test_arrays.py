@@ -105,12 +105,6 @@ def test_numbers_of_any_type_are_labels(backend, dtype):
     assert model.score(X, y) == np.mean(predicted == backend.to_numpy(y))
 
 
-def test_dates_are_no_numbers_to_predict():
-    days = np.asarray(["2020-01-01", "2020-01-02"] * 3, "M8[D]")
-    with pytest.raises(ValueError, match="y holds '.*', expected numbers"):
-        MLPRegressor(max_iter=2).fit(np.arange(12.0).reshape(6, 2), days)
-
-
 def test_strings_and_arrays_of_another_library_are_labels():
     torch = pytest.importorskip("torch")
     X, y = make_classification(60, 6, random_state=0)

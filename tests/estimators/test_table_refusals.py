@@ -39,9 +39,10 @@ def test_what_cannot_be_used_is_named(case):
 def test_a_target_with_holes_or_of_texts_is_refused():
     with pytest.raises(ValueError, match="Input y contains NaN"):
         TableRegressor(**QUICK).fit(frame(), [float("nan"), *PRICES[1:]])
-    for texts in (LABELS, np.array([1.0, *LABELS[1:]], object)):
-        with pytest.raises(ValueError, match="y holds '(yes|no)', expected numbers"):
-            TableRegressor(**QUICK).fit(frame(), texts)
+    mixed = [[number, *LABELS[1:]] for number in (1.0, float("nan"))]
+    for wrong in (LABELS, np.array(mixed[0], object), *mixed, DATES, np.array(DATES, "M8[D]")):
+        with pytest.raises(ValueError, match="y holds '(yes|no|2026-01-01)', expected numbers"):
+            TableRegressor(**QUICK).fit(frame(), wrong)
 
 
 def test_a_failed_fit_changes_nothing():
