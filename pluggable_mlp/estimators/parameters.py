@@ -192,10 +192,8 @@ class EstimatorParameters(BaseEstimator):
         """Return the network that the parameters describe."""
         activation = self.activation
         widths = np.atleast_1d(np.asarray(self.hidden_layer_sizes, object))
-        if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
-            raise ValueError(
-                f"hidden_layer_sizes must be > 0, got {widths.tolist()}: expected integers."
-            )
+        if not all(isinstance(n, int | np.integer) and n is not True and n > 0 for n in widths):
+            raise ValueError(f"hidden_layer_sizes must be integers > 0, got {widths.tolist()}.")
         if isinstance(activation, list | tuple):  # a pair of functions stays one
             activation = type(activation)(map(_own_name, activation))
         return PenalizedMLP(

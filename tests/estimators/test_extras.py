@@ -173,8 +173,8 @@ def test_lbfgs_refuses_what_changes_its_loss(parameters):
 
 
 def test_widths_and_callbacks_that_cannot_be_used_are_named():
-    for widths in ([[5, 3]], [5, "a"], [[1, 2], 3]):
-        words = f"hidden_layer_sizes must be > 0, got {widths}: expected integers"
+    for widths in ([[5, 3]], [5, "a"], [[1, 2], 3], [4.0, 3.0], [True]):
+        words = f"hidden_layer_sizes must be integers > 0, got {widths}."
         with pytest.raises(ValueError, match=re.escape(words)):
             MLPClassifier(widths).fit(X, Y)
     with pytest.raises(TypeError, match="callbacks holds 3, expected functions of estimators"):
