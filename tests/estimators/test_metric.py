@@ -153,8 +153,9 @@ def test_other_metrics_are_refused(kind, metric, fault):
 def test_an_area_needs_two_classes_in_the_validation_part():
     rows = [place for place, label in enumerate(LABELS) if label == "yes"]
     one_class = X[rows], ["yes"] * len(rows)
-    with pytest.raises(ValueError, match="metric is 'roc_auc', which is NaN: expected"):
-        TableClassifier(metric="roc_auc", **QUICK).fit(X, LABELS, eval_set=one_class)
+    for weights, eval_set in ((None, one_class), (np.asarray(LABELS) == "yes", None)):
+        with pytest.raises(ValueError, match="metric is 'roc_auc', which is NaN: expected"):
+            TableClassifier(metric="roc_auc", **QUICK).fit(X, LABELS, weights, eval_set=eval_set)
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
