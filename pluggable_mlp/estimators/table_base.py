@@ -152,7 +152,8 @@ class BaseTable(FilesMixin, ABC):
                 continue
             if self.verbose:
                 line = run.history[-1]
-                error = f", validation error = {run.error(line):.6g}" if len(line) > 3 else ""
+                is_validated = "validation_loss" in line
+                error = f", validation error = {run.error(line):.6g}" if is_validated else ""
                 print(f"Epoch {line['epoch']}, loss = {line['train_loss']:.6g}{error}")
             seconds = (time.perf_counter() - begin) * (1 + 1 / len(run.history))
             if self.time_limit is not None and seconds > self.time_limit:

@@ -158,6 +158,15 @@ def test_an_area_needs_two_classes_in_the_validation_part():
             TableClassifier(metric="roc_auc", **QUICK).fit(X, LABELS, weights, eval_set=eval_set)
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+def test_verbose_prints_the_errors_that_there_are(capsys, fraction):
+    settings = {"arithmetic": "reproducible", "validation_fraction": fraction, "verbose": True}
+    model = TableClassifier(**QUICK | {"max_iter": 2}, **settings).fit(X, LABELS)
+    errors = [f", validation error = {error:.6g}" for error in model.validation_errors_] or [""] * 2
+    losses = [f"Epoch {n}, loss = {loss:.6g}" for n, loss in enumerate(model.loss_curve_, 1)]
+    assert capsys.readouterr().out.splitlines() == [*map("".join, zip(losses, errors, strict=True))]
+
+
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_a_search_over_width_rate_and_metric(library):
     """On an array of a library; each of them changes what is found."""
