@@ -131,7 +131,7 @@ class BaseTable(FilesMixin, ABC):
             name: value for name, value in self.get_params(False).items() if name in fields
         }
         if self.hidden is not None:
-            values["hidden"] = tuple(np.ravel(self.hidden).tolist())
+            values["hidden"] = tuple(np.atleast_1d(np.asarray(self.hidden, object)).tolist())
         if isinstance(values.get("class_weight"), Mapping):
             values["class_weight"] = None
         if self.n_members is not None:

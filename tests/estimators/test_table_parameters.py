@@ -89,6 +89,8 @@ def test_classes_have_the_weights_of_a_mapping():
     ("parameters", "message"),
     [
         ({"hidden": (0,)}, r"hidden is \(0,\), expected a sequence of integers of at least 1"),
+        ({"hidden": [[4, 3]]}, r"hidden is \(\[4, 3\],\), expected a sequence of integers of at"),
+        ({"hidden": [[4, 3], 2]}, r"hidden is \(\[4, 3\], 2\), expected a sequence of integers"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0, expected a finite number of at least 0"),
         ({"activation": "relo"}, "relo"),
         (
