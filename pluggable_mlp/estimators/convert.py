@@ -117,19 +117,20 @@ class FilesMixin(BaseEstimator):
             If the backend is not available.
         """
         path, kind = Path(path), cls.__name__
-        get_backend(backend)  # no damage of the file
+        place = get_backend(backend)
         content = read_tree(path, f"what {kind}.save wrote", COMPONENTS)
         with damaged(path):
-            name, number = content["estimator"], content["format"]
+            name, number, weights = (content[key] for key in ("estimator", "format", "weights"))
         if (name, number) != (kind, FORMAT):
             raise ValueError(
                 f"{path} holds {name} of format {number}, expected {kind} of format {FORMAT}"
             )
+        weights = map_nested(place.asarray, weights)  # lack of memory is no damage of the file
         with damaged(path):
             loaded = cls(**content["parameters"])
             for name, value in content["attributes"].items():
                 setattr(loaded, name, _from_tree(value))
-        loaded._take_weights(content["weights"], backend)
+            loaded._take_weights(weights, backend)
         return loaded
 
 
@@ -194,7 +195,7 @@ class ConversionMixin(FilesMixin):
         return self._parameters(self._fitted_network())
 
     def _take_weights(self, weights: Any, backend: str) -> None:
-        self._keep(map_nested(get_backend(backend).asarray, weights))
+        self._keep(weights)
         self._describe()
 
     @classmethod

@@ -248,7 +248,7 @@ class BaseTable(FilesMixin, ABC):
         form = self.preparation_.form
         settings = self._settings(0).completed(Facts(self._task, bool(form.edges), False))
         self.network_ = settings.make_mlp(form, self.preparation_.outputs)
-        self.parameters_ = map_nested(self._place().asarray, weights)
+        self.parameters_ = weights
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file in float32, including its preparation.

@@ -98,6 +98,10 @@ def test_the_hash_is_what_the_documentation_says(saved):
     np.testing.assert_array_equal(loaded.predict(inputs), model.predict(inputs))
     names = getattr(model, "feature_names_in_", None)
     np.testing.assert_array_equal(getattr(loaded, "feature_names_in_", None), names)
+    description["parameters"]["activation"] = "relo"
+    path.write_bytes(written(description, arrays))
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged: activation is 'relo'"):
+        type(model).load(path)
 
 
 @pytest.mark.parametrize("model", ["classifier"])
