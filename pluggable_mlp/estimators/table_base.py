@@ -314,11 +314,16 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
         If X is not a table, or a column holds infinity or lists; the message names it.
     """
     is_frame = _is_frame(X)
+    from polars.exceptions import PolarsError
+
     source, table = _opened(estimator, X, is_frame, reset=True)
     chosen = estimator.categorical_features
+    listed = [] if chosen is None else list(chosen)
     try:
-        names = {*table[:, [] if chosen is None else np.asarray(chosen, object).tolist()].columns}
-    except Exception as error:  # of polars
+        is_mask = np.asarray(listed).dtype == np.bool_
+        keys = [listed] if is_mask else [[column] for column in listed]  # which may be repeated
+        names = {name for key in keys for name in table[:, np.asarray(key)].columns}
+    except (IndexError, TypeError, ValueError, PolarsError) as error:
         raise ValueError(
             f"categorical_features is {chosen!r}, expected names or places of columns: {error}"
         ) from None

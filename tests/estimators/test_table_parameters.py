@@ -98,10 +98,6 @@ def test_classes_have_the_weights_of_a_mapping():
             "loss for classification is 'huber', expected one of softmax_cross_entropy",
         ),
         ({"class_weight": "equal"}, "class_weight"),
-        (
-            {"categorical_features": [0, "x"]},
-            r"\[0, 'x'\], expected names or places of columns: 'str",
-        ),
         ({"categorical_features": ["y"]}, r"\['y'\], expected names or places of columns: .y. not"),
         ({"categorical_features": [99]}, r"\[99\], expected names or places of columns: index 99"),
         ({"recipe": "tabm:members=2", "n_members": 3}, "members=2,members=3', expected members on"),

@@ -37,9 +37,10 @@ def array():
 
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 def test_frames_of_all_libraries_and_arrays_give_the_same_model():
+    choices = ([np.int64(3)], ["code", "code"], [3, -1, "code"], [False, False, False, True])
     models = [
-        TableClassifier(**QUICK, categorical_features=[3]).fit(X, LABELS)
-        for X in (*frames(), array())
+        TableClassifier(**QUICK, categorical_features=chosen).fit(X, LABELS)
+        for X, chosen in zip((*frames(), array()), choices, strict=True)
     ]
     expected = models[0].predict_proba(frames()[0])
     assert expected.shape == (N, 2)
