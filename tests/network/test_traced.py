@@ -3,11 +3,14 @@
 JAX's own differentiation is an oracle here: its gradient of the loss is the one derived by hand.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
+from pluggable_mlp.network.activations import ACTIVATIONS
 
 jax = pytest.importorskip("jax")
 
@@ -24,8 +27,8 @@ TARGETS = {
 }
 
 
-def network(**settings):
-    mlp = MLP([3, 4, 2], activation="tanh", **settings)
+def network(activation="tanh", **settings):
+    mlp = MLP([3, 4, 2], activation=activation, **settings)
     return mlp, mlp.initialize(seed=0, backend=BACKEND, dtype="float64")
 
 
@@ -50,9 +53,9 @@ def test_predictions_over_parameters_closed_over(name, norm):
     np.testing.assert_allclose(np.asarray(traced(X)), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("loss", TARGETS)
-def test_jaxs_gradient_of_the_loss_is_the_one_by_hand(loss):
-    mlp, parameters = network(loss=loss)
+@pytest.mark.parametrize(("activation", "loss"), [*zip(ACTIVATIONS, itertools.cycle(TARGETS))])
+def test_jaxs_gradient_of_the_loss_is_the_one_by_hand(activation, loss):
+    mlp, parameters = network(activation, loss=loss)
     for targets in TARGETS[loss]:
 
         def loss_of(parameters, targets=targets):
