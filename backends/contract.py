@@ -217,13 +217,14 @@ class Abilities:
             and conversion is rounded separately; only the sign and payload of NaN may differ.
         most : int
             The largest count of calls that are combined into one.  Above 1, the function is
-            (carry, index, row, shared) -> (carry, result), where carry keeps its shapes and dtypes;
-            `used_up` is (0,) if each first carry is used up; the returned function is
-            (carry, rows, shared, count) -> (carry, results).  It calls the function for index = 0,
-            1, … below `count`, at most `most`.  `rows` is a dict of lists of `count` Python floats,
-            or of such dicts; `row` has one of each, a 0-d array of float64.  The results are
-            stacked along a first axis of length at least `count`; those from `count` on are
-            undefined.
+            (carry, index, row, shared) -> (carry, result), where carry keeps its shapes and dtypes.
+            `used_up` is (0,) if each first carry is used up; with () it stays as it is.  The
+            returned function is (carry, rows, shared, count) -> (carry, results).  It calls the
+            function for index = 0, 1, … below `count`, at most `most`.  `rows` is a dict of lists
+            of `count` Python floats, or of such dicts; `row` has one of each, a 0-d array of
+            float64.  In its `shared`, arrays may be NumPy's, which it moves to the device.  The
+            results are stacked along a first axis of length at least `count`; those from `count`
+            on are undefined.
 
         Returns
         -------

@@ -104,7 +104,10 @@ class RecognizingFunction(TracedFunction):
 
 
 def compiled_loop(function: Function, used_up: tuple[int, ...], most: int) -> Function:
-    """Return combined calls, see `Abilities.compile`: one `jax.lax.fori_loop` for all counts."""
+    """Return combined calls, see `Abilities.compile`: one `jax.lax.fori_loop` for all counts.
+
+    `used_up` is () or (0,).
+    """
     run = CompiledFunction(
         partial(one_by_one, function),
         used_up,

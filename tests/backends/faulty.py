@@ -107,6 +107,17 @@ class Misplacing(ArrayApiStrictBackend):
     def _require_own(self, array: Any, argument: str) -> None: ...
 
 
+class Overwriting(NumpyBackend):
+    """It combines calls to one that does nothing but overwrite the carry."""
+
+    def compile(self, *_: Any, **__: Any) -> Any:
+        def loop(carry: Any, *_: Any) -> Any:
+            carry[0].fill(0.0)
+            return carry, dict.fromkeys(("sum", "index"), carry[0])
+
+        return loop
+
+
 FAULTY = {
     "dtype_promotion": backend_of(Widening),
     "own_arrays_without_copies": Copying(),
@@ -116,4 +127,5 @@ FAULTY = {
     "other_devices": Misplacing("device1"),
     "not_a_number": backend_of(LosingNan),
     "copies_are_independent": backend_of(Aliasing),
+    "compiled_loops": Overwriting(),
 }

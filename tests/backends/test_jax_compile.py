@@ -1,7 +1,12 @@
 """JAX's compiler: one compilation, memory that is used up, and functions that look at values."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+
+from pluggable_mlp import get_backend
+from pluggable_mlp.testing.contract_checks import compiled_loops
 
 jax = pytest.importorskip("jax")
 
@@ -44,6 +49,18 @@ def test_branching_on_values_runs_uncompiled_with_a_warning(look):
         first = compiled(x, 1.0)
     assert len(caught) == 1
     assert (first.tolist(), compiled(x, 2.0).tolist()) == ([2.0, 3.0], [3.0, 4.0])  # and x is there
+
+
+def test_a_loop_that_branches_on_values_passes_the_check_of_loops(monkeypatch):
+    def looking(function, carry, *others):
+        assert bool(carry[0][0] > 0.0)
+        return function(carry, *others)
+
+    backend = get_backend("jax")
+    own = backend.compile
+    monkeypatch.setattr(backend, "compile", lambda f, most: own(partial(looking, f), most=most))
+    with pytest.warns(UserWarning, match=r"JAX [0-9.]+ cannot compile a function"):
+        compiled_loops(backend)
 
 
 def test_an_error_of_the_function_itself_is_raised():
