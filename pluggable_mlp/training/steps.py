@@ -5,7 +5,6 @@ which asks for the loss as a function.  All but the last are `step` of `step.py`
 backends compile are here, below the class.
 """
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ from pluggable_mlp.training.step import (
     differentiate,
     step,
 )
-from pluggable_mlp.training.streaming import FEW
+from pluggable_mlp.training.streaming import FEW_EXAMPLES
 
 STEPS_PER_CALL = 4096
 """At most, in a loop, which is compiled once for all counts of steps.
@@ -49,10 +48,10 @@ With 1 here XLA compiles no loop, and Muon's native bits on JAX are others; thos
 SECONDS_PER_CALL = 0.05
 """Target duration of one call of many steps.  The display is updated between calls."""
 
-MANY_WEIGHTS = 2**16
-"""In the largest matrix: with fewer, a call of many steps copies the state, which its holders keep.
+MANY_NUMBERS = 2**18
+"""In a state: from so many on, calls of many steps overwrite a copy, made by a call of its own.
 
-Copies that each call may overwrite, as with more, are a call of their own.
+With fewer, they leave the state as it is and return a new one.
 """
 
 Function = Callable[..., Nested]
@@ -115,6 +114,7 @@ class Steps:
         updater = own(xp, "updater") if self._is_native else None
         arrays = [item for layer in state.parameters for item in layer.items()]
         self._largest: int = max(math.prod(w.shape) for name, w in arrays if is_weight(name))
+        self._is_copied = sum(math.prod(x.shape) for x in _arrays(state[:-1])) < MANY_NUMBERS
         self._updater: Update | None = updater and updater(first_array(state.parameters))
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._step_of_size: dict[int, Function] = {}
@@ -156,10 +156,14 @@ class Steps:
         self._way(self, optimizer, examples, starts, losses)
 
     def placed(self, block: Examples) -> Examples:
-        """Return a block with its order on the device; calls of many steps move a small one."""
-        if block.order is None or (self._loop is not None and len(block) <= FEW):
+        """Return a block with its order on the device.
+
+        A small one stays on the host if steps are combined, as those calls move it.
+        """
+        order = block.order
+        if order is None or (self._loop is not None and order.size <= FEW_EXAMPLES):
             return block
-        return replace(block, order=self.backend.asarray(block.order))
+        return replace(block, order=self.backend.asarray(order))
 
     def _change_to(self, optimizer: AnyOptimizer) -> None:
         """Compile anew if more than the rate differs, as after a user-defined `after`."""
@@ -175,7 +179,7 @@ class Steps:
         if self._is_native and self._updater is None:
             model = replace(self._model, size=self.batch_size, fused=True)
             function = partial(_step_of_loop, self.xp, model)
-            used_up = () if self._largest < MANY_WEIGHTS else (0,)
+            used_up = () if self._is_copied else (0,)
             self._loop = compiled(self.backend, function, *used_up, most=STEPS_PER_CALL)
             if self._loop is not None:
                 return Steps._take_in_calls
@@ -270,7 +274,7 @@ class Steps:
             begin, t = time.perf_counter(), self._state.t
             rows = self._rows(optimizer, range(t, t + count))
             first = self._address, examples.arrays, starts[0]
-            arrays = self._state[:-1] if self._largest < MANY_WEIGHTS else self._own()
+            arrays = self._state[:-1] if self._is_copied else self._own()
             assert self._loop is not None
             after, (means, weights) = self._loop(arrays, rows, first, count)
             self._state = TrainState._make([*after, t + count])
@@ -322,8 +326,14 @@ class Steps:
 def _identities(arrays: StateArrays) -> set[int]:
     """Return the identities of the arrays of parameters and slots."""
     parameters, _, slots = arrays
-    layers = itertools.chain(parameters, *slots.values())
-    return {id(array) for layer in layers for array in layer.values()}
+    return set(map(id, _arrays((parameters, slots))))
+
+
+def _arrays(nested: Nested) -> list[Array]:
+    """Return the arrays in nested lists, tuples and dicts."""
+    arrays: list[Array] = []
+    map_nested(arrays.append, nested)
+    return arrays
 
 
 _ARRAYS = 2

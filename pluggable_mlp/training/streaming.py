@@ -26,8 +26,9 @@ _BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once
 
 _RUNS_PER_BLOCK = 32
 
-FEW = 2**13
-"""Examples whose order is drawn and moved in less time than the detours for larger ones take."""
+FEW_EXAMPLES = 2**13
+"""Up to so many numbers, a thread that draws their order, or a call of its own that moves it, would
+take longer than doing so in place."""
 
 Seeds: TypeAlias = int | Sequence[int] | None
 """Of the order of examples: one, or one for each network or member, or None for no shuffle."""
@@ -112,7 +113,7 @@ def _blocks_of_epochs(
         return examples.read(_ranges(count, size, block, seed, epoch)), drawn
 
     places = places_in_order(count, size, first, epochs)
-    at_once = isinstance(examples, Examples) and (seed is None or count <= FEW)
+    at_once = isinstance(examples, Examples) and (seed is None or count <= FEW_EXAMPLES)
     # Only the host's part is done ahead: some libraries have a current device per thread.
     for rows, order in map(read, places) if at_once else read_ahead(read, places):
         if isinstance(examples, Examples):
