@@ -154,7 +154,7 @@ class Streamed:
         return rows
 
     def on_device(self, block: Batch, order: Array | None = None) -> Examples:
-        """Return what was read as examples on the device, in an order (examples,) there."""
+        """Return what was read as examples on the device; their order stays on the host."""
         return self.kind.with_arrays((*self.moved(*block), order))
 
 

@@ -73,15 +73,17 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
         yield examples.on_device(arrays)
 
 
-Order: TypeAlias = Callable[..., Iterator[Examples]]
-"""Yields the blocks of successive epochs in the order of their visits.
+Order: TypeAlias = Callable[
+    [AnyExamples, tuple[int, int], int | None, int],
+    Iterator[Examples],
+]
+"""(examples, first, epochs, batch_size): the blocks of successive epochs in the order of visits.
 
-Its arguments are `examples`, `Examples` or `Streamed`; `first`, a pair of the epoch, counted from
-1, and how many of its examples have been visited: the first block is that of the next example;
-`epochs`, the last epoch, or None for no end; and `batch_size`.  A block is on the device, with
-inputs (examples, in), or (examples, members, in) of several processes if members have orders of
-their own.  Its `order`, on the host, is (examples,), (examples, members) or None: see `Examples`
-and `Steps.placed`.
+`first` is the epoch, from 1, and how many of its examples have been visited: the first block is
+that of the next one.  `epochs` is the last epoch, or None for no end.  A block is on the device,
+with inputs (examples, in), or (examples, members, in) of several processes if members have orders
+of their own.  Its `order`, on the host, is (examples,), (examples, members) or None: see
+`Steps.placed`.
 """
 
 
