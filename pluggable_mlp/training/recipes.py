@@ -216,13 +216,12 @@ class RealMLP(TableRecipe):
         """See `Recipe`."""
         from pluggable_mlp.network.members import Networks
 
-        is_alone = self.members == 1 and not self.own_batches
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",
             "parametrization": "ntk",
             "input_scaling": True,
-            "ensemble": None if is_alone else Networks(self.members, self.own_batches),
+            "ensemble": Networks(self.members, self.own_batches) if self.members > 1 else None,
         }
 
 

@@ -50,7 +50,8 @@ def test_members_are_saved_and_exported_and_counted(tmp_path, recipe, kind):
     if kind is TableClassifier:
         parameters["calibrate"] = True  # exported, too
     one, none, model = (
-        kind(recipe, n_members=n, **parameters).fit(numbers, y) for n in (1, None, 3)
+        kind(name, n_members=n, **parameters).fit(numbers, y)
+        for name, n in ((f"{recipe}:own_batches=true", 1), (recipe, None), (recipe, 3))
     )
     answer = "predict_proba" if kind is TableClassifier else "predict"
     expected = getattr(model, answer)(numbers)
