@@ -17,6 +17,7 @@ from pluggable_mlp import (
 from pluggable_mlp.namespaces.reproducible.operand import fixed_point
 from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.training.examples import make_examples
+from pluggable_mlp.training.monitors import BestEpoch
 from tests.namespaces.reproducible.kernels import matmul
 from tests.together import together
 from tests.training.loops import training
@@ -70,6 +71,12 @@ def test_a_first_loss_that_is_no_number_is_undercut_by_any():
     assert (stopping.best_epoch, stopping.best_loss) == (3, 1.0)
 
 
+def test_a_second_loss_breaks_ties_of_the_first():
+    best, losses = BestEpoch(), [(1, float("nan")), (1, 3), (1, 4), (1, 3), (1, 2), (2, 0), (0, 9)]
+    found = [best.is_best(epoch, *pair) for epoch, pair in enumerate(losses, 1)]
+    assert found == [True, True, False, False, True, False, True]
+
+
 def test_losses_of_stacked_networks_raise():
     mlp, backend = MLP([3, 2]), NUMPY
     stacked = [
@@ -81,7 +88,7 @@ def test_losses_of_stacked_networks_raise():
         train(mlp, x, y, backend=backend, parameters=stacked, callbacks=[EarlyStopping(1)])
 
 
-# Divergence in step 67 of 70, which is traced, as the first 32 are not
+# Divergence in step 67 of 70, which is traced, as the first few are not
 
 STEPS, FAULT = 70, 66
 HUGE = 3e38
