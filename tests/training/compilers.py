@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import get_backend
+from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.training.examples import Examples
 
 COUNT, BATCH, SEED = 16, 6, 5  # batches of 6, 6 and 4
@@ -52,17 +53,10 @@ class Spoiling(Wrapped):
 
         def called(*arguments):
             results = function(*arguments)
-            self.spoil([arguments[place] for place in used_up])
+            map_nested(lambda array: array.fill(np.nan), [arguments[place] for place in used_up])
             return results
 
         return called
-
-    def spoil(self, used):
-        for part in used.values() if isinstance(used, dict) else used:
-            if isinstance(part, np.ndarray):
-                part.fill(np.nan)
-            else:
-                self.spoil(part)
 
 
 def row_of(columns, i):
