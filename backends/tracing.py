@@ -41,7 +41,8 @@ class TracedFunction:
     specialized_on : tuple of str
         The attributes, and methods with "()", that arrays of one program have in common.
     calls_before_tracing : int
-        How many calls in a row with arguments of one kind: a few, as many more mostly follow.
+        How many calls in a row with arguments of one kind: a few, since who calls so often mostly
+        calls many times more.
     programs : list of callable
         Programs so far, the last one first; they return NotImplemented for other arguments.
     failed : bool

@@ -51,7 +51,8 @@ def check_count(name: str, count: int, communicator: Communicator) -> None:
 def order_of_steps(steps: "Steps", seed: int | None) -> Order:
     """Return `seeded_order`; each of several processes has its part of every micro-batch.
 
-    Members with batches of their own have an order each.
+    Members with batches of their own have an order each.  If the seed is None, examples come in
+    sequence.
     """
     seeds: Seeds = seed
     if steps.mlp.own_batches and seed is not None:

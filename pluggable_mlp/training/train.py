@@ -127,7 +127,7 @@ def train(
         How many examples of a batch to compute at once, if a batch does not fit into memory; by
         default all.  Their gradients add up to that of the whole batch, except for rounding, also
         with dropout and sample_weight.  Batch normalization uses the statistics of each
-        micro-batch.
+        micro-batch.  It is refused for members with batches of their own.
     communicator : Communicator, optional
         The processes that each take a part of every batch, such as `MPI()`.  All of them call
         `train` with the same arguments, and return the same result; under `reproducible` it has
