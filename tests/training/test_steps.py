@@ -100,8 +100,7 @@ def four_epochs(place, name):
     xp, steps = steps_on(place, mlp, optimizer, examples, state)
     losses = []
     for epoch in range(4):
-        order = order_of(epoch, has)
-        order = None if order is None else place.asarray(order)
+        order = map_nested(place.asarray, order_of(epoch, has))
         record = LossRecord(xp, place)
         starts = range(0, COUNT, BATCH)
         while starts:
@@ -109,13 +108,13 @@ def four_epochs(place, name):
             steps.take(optimizer, replace(examples, order=order), starts[:count], record)
             starts = starts[count:]
         losses.append(record.mean())
-    return named(steps.state, place) | {"losses": np.asarray(losses)}
+    return named(steps.state, place.to_numpy) | {"losses": np.asarray(losses)}
 
 
-def named(state, place):
+def named(state, converted=lambda array: array):
     trees = {"parameters": state.parameters, "buffers": state.buffers, **state.slots}
     return {
-        f"{kind} {index} {name}": place.to_numpy(array)
+        f"{kind} {index} {name}": converted(array)
         for kind, tree in trees.items()
         for index, layer in enumerate(tree)
         for name, array in layer.items()
@@ -167,8 +166,7 @@ def test_compiled_steps_are_within_the_bound(library, name, dtype, monkeypatch):
 
         def batch_on(place_of, xp, epoch=epoch, place=place):
             examples = examples_on(place_of, has, dtype)
-            order = order_of(epoch, has)
-            order = None if order is None else place_of.asarray(order)
+            order = map_nested(place_of.asarray, order_of(epoch, has))
             return replace(examples, order=order).batch(xp, place * BATCH, BATCH)
 
         def step_on(where, batch_on=batch_on, before=state):
@@ -180,26 +178,16 @@ def test_compiled_steps_are_within_the_bound(library, name, dtype, monkeypatch):
             return loss, TrainState(*after, before.t + 1)
 
         examples = examples_on(compiler, has, dtype)
-        order = order_of(epoch, has)
-        order = None if order is None else compiler.asarray(order)
+        order = map_nested(compiler.asarray, order_of(epoch, has))
         xp, steps = steps_on(SingleSteps(compiler), mlp, optimizer, examples, state)
         record = LossRecord(xp, compiler)
         steps.take(optimizer, replace(examples, order=order), [place * BATCH], record)
-        found = named(steps.state, compiler) | {"loss": np.asarray(record.mean(), dtype=dtype)}
+        found = named(steps.state, compiler.to_numpy) | {"loss": np.asarray(record.mean(), dtype)}
         with np.errstate(all="ignore"):  # of bounds
             bound_of_loss, bounds = step_on(bounded)
         loss, expected = step_on(NUMPY)
-        limits = {
-            f"{kind} {index} {key}": array
-            for kind, tree in {
-                "parameters": bounds.parameters,
-                "buffers": bounds.buffers,
-                **bounds.slots,
-            }.items()
-            for index, layer in enumerate(tree)
-            for key, array in layer.items()
-        } | {"loss": bound_of_loss}
-        for key, right in (named(expected, NUMPY) | {"loss": loss}).items():
+        limits = named(bounds) | {"loss": bound_of_loss}
+        for key, right in (named(expected) | {"loss": loss}).items():
             assert part_of_bound(np.asarray(right), found[key], limits[key]) <= 1.0, (key, number)
         state = expected
     assert compiler.calls == 6
