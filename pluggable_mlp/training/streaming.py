@@ -27,8 +27,10 @@ _BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once
 _RUNS_PER_BLOCK = 32
 
 FEW_EXAMPLES = 2**13
-"""Up to so many numbers, a thread that draws their order, or a call of its own that moves it, would
-take longer than doing so in place."""
+"""Up to so many numbers, an order is drawn and moved in place.
+
+A thread that draws it, or a call of its own that moves it, would take longer.
+"""
 
 Seeds: TypeAlias = int | Sequence[int] | None
 """Of the order of examples: one, or one for each network or member, or None for no shuffle."""
@@ -73,10 +75,7 @@ def blocks_in_order(examples: AnyExamples, batch_size: int = 1) -> Iterator[Exam
         yield examples.on_device(arrays)
 
 
-Order: TypeAlias = Callable[
-    [AnyExamples, tuple[int, int], int | None, int],
-    Iterator[Examples],
-]
+Order: TypeAlias = Callable[[AnyExamples, tuple[int, int], int | None, int], Iterator[Examples]]
 """(examples, first, epochs, batch_size): the blocks of successive epochs in the order of visits.
 
 `first` is the epoch, from 1, and how many of its examples have been visited: the first block is
