@@ -5,6 +5,7 @@ which asks for the loss as a function.  All but the last are `step` of `step.py`
 backends compile are here, below the class.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -247,7 +248,7 @@ class Steps:
         arguments = self.xp, self._model, c, address, arrays, data, start
         result = step(*arguments, traced=traced, update=update)
         if not self._is_owned and self._updater is not None:  # it has returned new arrays
-            self._is_owned = _identities(arrays).isdisjoint(_identities(result[2]))
+            self._is_owned = {*map(id, _arrays(arrays))}.isdisjoint(map(id, _arrays(result[2])))
         return result
 
     # A compiled step
@@ -323,17 +324,11 @@ class Steps:
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
 
 
-def _identities(arrays: StateArrays) -> set[int]:
-    """Return the identities of the arrays of parameters and slots."""
+def _arrays(arrays: StateArrays) -> list[Array]:
+    """Return the arrays of parameters and slots."""
     parameters, _, slots = arrays
-    return set(map(id, _arrays((parameters, slots))))
-
-
-def _arrays(nested: Nested) -> list[Array]:
-    """Return the arrays in nested lists, tuples and dicts."""
-    arrays: list[Array] = []
-    map_nested(arrays.append, nested)
-    return arrays
+    layers = itertools.chain(parameters, *slots.values())
+    return [array for layer in layers for array in layer.values()]
 
 
 _ARRAYS = 2
