@@ -115,7 +115,9 @@ class Steps:
         updater = own(xp, "updater") if self._is_native else None
         arrays = [item for layer in state.parameters for item in layer.items()]
         self._largest: int = max(math.prod(w.shape) for name, w in arrays if is_weight(name))
-        self._is_copied = sum(math.prod(x.shape) for x in _arrays(state[:-1])) < MANY_NUMBERS
+        sizes: list[int] = []
+        map_nested(lambda x: sizes.append(math.prod(x.shape)), state[:-1])
+        self._is_copied = sum(sizes) < MANY_NUMBERS
         self._updater: Update | None = updater and updater(first_array(state.parameters))
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._step_of_size: dict[int, Function] = {}
@@ -248,7 +250,7 @@ class Steps:
         arguments = self.xp, self._model, c, address, arrays, data, start
         result = step(*arguments, traced=traced, update=update)
         if not self._is_owned and self._updater is not None:  # it has returned new arrays
-            self._is_owned = {*map(id, _arrays(arrays))}.isdisjoint(map(id, _arrays(result[2])))
+            self._is_owned = _identities(arrays).isdisjoint(_identities(result[2]))
         return result
 
     # A compiled step
@@ -324,11 +326,11 @@ class Steps:
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
 
 
-def _arrays(arrays: StateArrays) -> list[Array]:
-    """Return the arrays of parameters and slots."""
+def _identities(arrays: StateArrays) -> set[int]:
+    """Return the identities of the arrays of parameters and slots."""
     parameters, _, slots = arrays
     layers = itertools.chain(parameters, *slots.values())
-    return [array for layer in layers for array in layer.values()]
+    return {id(array) for layer in layers for array in layer.values()}
 
 
 _ARRAYS = 2
