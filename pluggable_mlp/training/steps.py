@@ -113,11 +113,6 @@ class Steps:
         self._model = StepModel(mlp.general, without_rate(optimizer), micro_batch, *examples)
         self._is_native = xp is backend.xp
         updater = own(xp, "updater") if self._is_native else None
-        arrays = [item for layer in state.parameters for item in layer.items()]
-        self._largest: int = max(math.prod(w.shape) for name, w in arrays if is_weight(name))
-        sizes: list[int] = []
-        map_nested(lambda x: sizes.append(math.prod(x.shape)), state[:-1])
-        self._is_copied = sum(sizes) < MANY_NUMBERS
         self._updater: Update | None = updater and updater(first_array(state.parameters))
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._step_of_size: dict[int, Function] = {}
@@ -182,6 +177,9 @@ class Steps:
         if self._is_native and self._updater is None:
             model = replace(self._model, size=self.batch_size, fused=True)
             function = partial(_step_of_loop, self.xp, model)
+            sizes: list[int] = []
+            map_nested(lambda x: sizes.append(math.prod(x.shape)), self._state[:-1])
+            self._is_copied = sum(sizes) < MANY_NUMBERS
             used_up = () if self._is_copied else (0,)
             self._loop = compiled(self.backend, function, *used_up, most=STEPS_PER_CALL)
             if self._loop is not None:
@@ -219,12 +217,13 @@ class Steps:
 
     def _new_step(self, size: int) -> Function:
         """Return (steps, c, address, data, start) -> result of a step on batches of a size."""
-        model, xp = replace(self._model, size=size), self.xp
-        rows, faster = min(self.batch_size, model.micro_batch or self.batch_size), None
+        xp = self.xp
+        model = replace(self._model, size=size)
+        faster = None
         if self._updater is None and self._is_native:
             call = partial(step, xp, replace(model, fused=True))
             faster = compiled(self.backend, call, _ARRAYS)
-        elif isinstance(xp, ReproducibleNamespace) and (xp.queued or rows * self._largest < SMALL):
+        elif isinstance(xp, ReproducibleNamespace) and (xp.queued or self._has_small_products):
             # Without a queue, products large enough to be cut into tiles are faster in tiles.
             call = partial(_exact_step, xp, model)
             faster = compiled(self.backend, call, _ARRAYS, exact=True)
@@ -301,6 +300,14 @@ class Steps:
         if count == self.at_once or seconds > SECONDS_PER_CALL:
             fitting = int(count * SECONDS_PER_CALL / seconds)
             self.at_once = max(1, min(fitting, 8 * count, STEPS_PER_CALL))
+
+    @property
+    def _has_small_products(self) -> bool:
+        """Whether no product of reproducible steps is cut into tiles."""
+        rows = min(self.batch_size, self.micro_batch or self.batch_size)
+        arrays = [item for layer in self._state.parameters for item in layer.items()]
+        largest: int = max(math.prod(w.shape) for name, w in arrays if is_weight(name))
+        return rows * largest < SMALL
 
     # L-BFGS
 
