@@ -313,9 +313,9 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     ValueError, TypeError
         If X is not a table, or a column holds infinity or lists; the message names it.
     """
-    is_frame = _is_frame(X)
     from polars.exceptions import PolarsError
 
+    is_frame = _is_frame(X)
     source, table = _opened(estimator, X, is_frame, reset=True)
     chosen = estimator.categorical_features
     listed = [] if chosen is None else list(chosen)

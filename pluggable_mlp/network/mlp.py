@@ -3,8 +3,7 @@
 Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs);
 sample_weight (…, batch); parameters are a list with one dict of arrays per layer that has any,
 [{"W": (…, in, out), "b": (…, out)}, …]; gradients have the same structure.  Leading axes are
-independent networks.  The methods here check their arguments; those of `LayeredNetwork`, called by
-predictions and the training step, do not.
+independent networks.  Unlike those of `LayeredNetwork`, the methods check their arguments.
 """
 
 import itertools
