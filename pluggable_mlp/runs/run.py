@@ -34,7 +34,7 @@ from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training.evaluation import evaluate, measure
 from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
-from pluggable_mlp.training.metrics import METRICS
+from pluggable_mlp.training.metrics import METRICS, check_metric
 from pluggable_mlp.training.monitors import BestEpoch
 from pluggable_mlp.training.sharding import check_agreement, order_of_steps
 from pluggable_mlp.training.steps import Steps
@@ -115,6 +115,9 @@ class Run:
         self._recipe = settings.made_recipe
         self._train = self._examples("train", class_weight=settings.class_weight)
         self._validation = self._examples("validation") if settings.validates(data) else None
+        if self._validation is not None and settings.metric is not None:
+            targets = data.splits["validation"].targets
+            check_metric(settings.metric, targets, self._weights.get("validation"))
         self._test = self._examples("test") if "test" in data.splits else None
         self._tested: tuple[int, dict[str, float]] = (0, {})
         examples = len(self._train)
@@ -238,8 +241,7 @@ class Run:
         if validated and metric is not None and math.isnan(METRICS[metric].error(validated)):
             raise ValueError(
                 f"metric is {metric!r}, which is NaN: expected finite outputs for the validation "
-                "examples, and for roc_auc two classes with weights above 0; give more examples, "
-                "or another --metric"
+                "examples; scale their inputs, or take another --metric"
             )
         progress.followed = validated.get("loss", progress.followed)
         line: dict[str, Any] = {

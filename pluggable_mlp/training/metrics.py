@@ -80,6 +80,19 @@ def roc_auc(p: Array, truth: Array, weights: Array | None) -> float:
     return math.fsum(usable) / len(usable) if usable and not math.isnan(p.sum()) else math.nan
 
 
+def check_metric(metric: str, targets: Array, weights: Array | None) -> None:
+    """Raise ValueError if a metric has no value, whatever is predicted for these targets.
+
+    The arguments are those of the validation part, on the host.
+    """
+    counted = targets if weights is None else targets[weights > 0.0]
+    if METRICS[metric].measure == "roc_auc" and (counted == counted[:1]).all():
+        raise ValueError(
+            f"metric is {metric!r}, and all validation examples with weights above 0 are of one "
+            "class, expected two; give more (--validation, eval_set), or another --metric"
+        )
+
+
 def _area(p: Array, is_one: Array, weights: Sequence[float]) -> float | None:
     """Return the share of pairs (one, another) in the order of p (n,); ties count half."""
     rows = zip(p.tolist(), is_one.tolist(), weights, strict=True)

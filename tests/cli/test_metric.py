@@ -71,17 +71,19 @@ def test_a_resumed_run_keeps_the_same_epoch(command, table, tmp_path):
     )
 
 
-def test_an_area_of_one_class_is_refused_before_an_old_run_is_replaced(command, tmp_path):
+def test_a_metric_without_a_value_is_refused_and_an_old_run_left_alone(command, tmp_path):
+    """Classes are all 0, or inputs so large that outputs are NaN."""
     data, run = tmp_path / "data.npz", tmp_path / "run"
-    X, y = np.arange(70.0)[:, None], np.arange(70) % 2
-    np.savez(data, X=X, y=y, X_validation=X[::2], y_validation=y[::2])
-    train = ("train", "--data", data, "--epochs", 1, "--hidden", 3, "--output", run)
+    X, y = np.linspace(-1, 1, 70)[:, None], np.arange(70) % 2
+    np.savez(data, X=X, y=y, X_validation=X[::2] * 3e38, y_validation=y[::2])
+    train = ("train", "--data", data, "--epochs", 1, "--hidden", 3, "--scaling", "none")
+    train += ("--activation", "relu", "--output", run)
     assert command(*train).code == 0
     before = (run / "summary.json").read_bytes()
-    outcome = command(*train, "--metric", "roc_auc", "--overwrite")
-    assert outcome.code == 2
-    assert "metric is 'roc_auc', which is NaN: expected finite outputs" in outcome.err
-    assert (run / "summary.json").read_bytes() == before
+    for metric, fault in (("roc_auc", "and all valid"), ("log_loss", "which is NaN: expected")):
+        outcome = command(*train, "--metric", metric, "--overwrite")
+        assert (outcome.code, f"metric is '{metric}', {fault}" in outcome.err) == (2, True)
+        assert (run / "summary.json").read_bytes() == before
 
 
 def test_a_certificate_that_states_another_metric_is_of_another_run(command, table, tmp_path):

@@ -137,11 +137,7 @@ def test_calibrate_finds_the_least_of_two_minima():
     ("kind", "metric", "fault"),
     [
         (TableClassifier, "auc", "is 'auc', expected one of accuracy, log_loss, roc_auc, neg_log"),
-        (
-            TableClassifier,
-            "squared_error",
-            "metric for classification is 'squared_error', expected",
-        ),
+        (TableClassifier, "squared_error", "metric for classification is 'squared_error', expe"),
         (TableRegressor, "roc_auc", "metric for regression is 'roc_auc', expected one of squ"),
     ],
 )
@@ -150,12 +146,16 @@ def test_other_metrics_are_refused(kind, metric, fault):
         kind(metric=metric).fit(X, PRICES if kind is TableRegressor else LABELS)
 
 
-def test_an_area_needs_two_classes_in_the_validation_part():
-    rows = [place for place, label in enumerate(LABELS) if label == "yes"]
-    one_class = X[rows], ["yes"] * len(rows)
-    for weights, eval_set in ((None, one_class), (np.asarray(LABELS) == "yes", None)):
-        with pytest.raises(ValueError, match="metric is 'roc_auc', which is NaN: expected"):
-            TableClassifier(metric="roc_auc", **QUICK).fit(X, LABELS, weights, eval_set=eval_set)
+@pytest.mark.parametrize("y", [LABELS, THREE], ids=["two", "three"])
+def test_an_area_needs_two_classes_in_the_validation_part(y):
+    """One is refused before a training that would diverge."""
+    is_first = np.asarray(y) == y[0]
+    one_class = X.filter(is_first), [y[0]] * is_first.sum()
+    diverging = {"learning_rate": 1e38, "schedule": "none", "batch_size": 8}
+    model = TableClassifier(metric="roc_auc", **QUICK | diverging)
+    for weights, eval_set in ((None, one_class), (is_first, None)):
+        with pytest.raises(ValueError, match="metric is 'roc_auc', and all .* class, expected two"):
+            model.fit(X, y, weights, eval_set=eval_set)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.2])
