@@ -12,8 +12,8 @@ Shapes: X (examples, features), y (examples,) or (examples, outputs), sample_wei
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from functools import cached_property, partial, wraps
+from numbers import Number
 from types import EllipsisType
 from typing import Any, TypeGuard, TypeVar, cast
 
@@ -163,7 +163,7 @@ def check_targets(
     if numeric and not issparse(y) and (values := np.asarray(y)).dtype.kind in "OUSmM":
         values = np.asarray(y, object) if values.dtype.kind in "US" else values
         for value in values.ravel():
-            if isinstance(value, str | bytes | date | np.datetime64 | np.timedelta64):
+            if isinstance(value, np.timedelta64) or not isinstance(value, Number | np.bool_):
                 raise ValueError(f"{name} holds {str(value)!r}, expected numbers")
     targets = check_array(
         y,
