@@ -247,7 +247,8 @@ def _status(name: str) -> BackendStatus:
 def _plug_in_status(entry: "EntryPoint") -> BackendStatus:
     """Return what is known of a plug-in while its module is not imported."""
     version, package = entry.dist.version if entry.dist else None, entry.module.partition(".")[0]
-    if find_spec(package) is None:
+    # An imported module may have no spec, for which `find_spec` raises.
+    if sys.modules.get(package) is None and find_spec(package) is None:
         reason = f"it needs {package}, which is not installed"
         return BackendStatus(entry.name, False, version, (), reason, _repair(entry))
     return BackendStatus(entry.name, True, version)

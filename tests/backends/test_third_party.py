@@ -90,12 +90,14 @@ def test_a_faulty_package(tmp_path, case):
     assert message in done.stderr
 
 
-def test_a_plug_in_whose_package_is_gone_is_not_available(tmp_path):
+def test_a_plug_in_whose_package_is_gone_is_not_available_unless_imported(tmp_path):
     environment = write_plug_in(tmp_path, "abacus = abacus.backend:Abacus")
     code = "from pluggable_mlp import available_backends\nprint(available_backends()[-1])"
     printed = run_with(environment, code).stdout
     assert "name='abacus', available=False" in printed
     assert "reason='it needs abacus, which is not installed', remedy='repair the" in printed
+    code = f"import sys\nsys.modules['abacus'] = type(sys)('abacus')  # without a spec\n{code}"
+    assert "name='abacus', available=True" in run_with(environment, code).stdout
 
 
 def test_a_built_in_name_cannot_be_taken(tmp_path):
