@@ -196,7 +196,7 @@ class ConversionMixin(FilesMixin):
 
     def _take_weights(self, weights: Any, backend: str) -> None:
         self._keep(weights)
-        self._describe()
+        self._parameters(self._describe())  # refuses those of another network
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:

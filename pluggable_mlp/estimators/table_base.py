@@ -37,6 +37,7 @@ from pluggable_mlp.estimators.validation import check_sample_weight, check_targe
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fields import make, require
 from pluggable_mlp.lazy import on_host
+from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
@@ -248,6 +249,7 @@ class BaseTable(FilesMixin, ABC):
         form = self.preparation_.form
         settings = self._settings(0).completed(Facts(self._task, bool(form.edges), False))
         self.network_ = settings.make_mlp(form, self.preparation_.outputs)
+        check_parameters(self.network_, weights)
         self.parameters_ = weights
 
     def to_onnx(self, path: str | PathLike[str]) -> None:

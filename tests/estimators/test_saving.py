@@ -3,7 +3,6 @@
 import hashlib
 import json
 import struct
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -42,7 +41,6 @@ MODELS = {
     "several labels": lambda: MLPClassifier((4,), max_iter=2).fit(X, np.eye(3, dtype=int)[Y]),
     "regressor": lambda: MLPRegressor("huber", (4,), max_iter=2, random_state=0).fit(*NUMBERS),
 }
-EVERY_MODEL = pytest.mark.parametrize("model", MODELS)
 
 
 @pytest.fixture
@@ -81,14 +79,18 @@ def test_a_changed_byte_is_seen_or_changes_nothing(saved):
         changed = bytearray(whole)
         changed[place] ^= 1 << place % 7
         path.write_bytes(changed)
-        with refused_by_name(path):
+        try:
             MLPClassifier.load(path)
+        except ValueError as error:
+            if str(path) not in str(error):
+                raise
+        else:
             np.testing.assert_equal(content_of(bytes(changed)), content_of(whole), str(place))
     path.write_bytes(whole)
     np.testing.assert_array_equal(MLPClassifier.load(path).predict(inputs), model.predict(inputs))
 
 
-@EVERY_MODEL
+@pytest.mark.parametrize("model", MODELS)
 def test_the_hash_is_what_the_documentation_says(saved):
     model, path, inputs = saved
     description, arrays = content_of(path.read_bytes())
@@ -98,10 +100,12 @@ def test_the_hash_is_what_the_documentation_says(saved):
     np.testing.assert_array_equal(loaded.predict(inputs), model.predict(inputs))
     names = getattr(model, "feature_names_in_", None)
     np.testing.assert_array_equal(getattr(loaded, "feature_names_in_", None), names)
-    description["parameters"]["activation"] = "relo"
-    path.write_bytes(written(description, arrays))
-    with pytest.raises(ValueError, match=r"model.safetensors is damaged: activation is 'relo'"):
-        type(model).load(path)
+    widths = [7] * len(model.hidden_layer_sizes)
+    for name, wrong in (("hidden_layer_sizes", widths), ("activation", "relo")):
+        description["parameters"][name] = wrong
+        path.write_bytes(written(description, arrays))
+        with pytest.raises(ValueError, match=f"model.safetensors is damaged: {name}"):
+            type(model).load(path)
 
 
 @pytest.mark.parametrize("model", ["classifier"])
@@ -111,16 +115,6 @@ def test_names_of_features_hold_after_loading(saved):
     assert loaded.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     with pytest.raises(ValueError, match="feature names"):
         loaded.predict(FRAME[["d", "c", "b", "a"]])
-
-
-@contextmanager
-def refused_by_name(path):
-    """Let errors pass that name the file; those of `predict` do not."""
-    try:
-        yield
-    except ValueError as error:
-        if str(path) not in str(error):
-            raise
 
 
 @pytest.mark.parametrize("model", ["classifier"])
