@@ -355,23 +355,23 @@ def check_parameters_finite(
         If a parameter after an epoch is NaN or infinite; the message names it.
     """
     backend = progress.steps.backend
-    xp = backend.xp
     places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
+    arrays = [parameters[index][name] for index, name in places]
+    if backend.device.partition(":")[0] == "cpu":  # NumPy is quicker there than a call of another
+        finite = [math.isfinite(abs(backend.to_numpy(x)).max(initial=0.0)) for x in arrays]
+    else:
+        call = partial(_are_finite, backend.xp)
+        are_finite = compiled(backend_at(backend.xp), call) or call
+        finite = backend.to_numpy(are_finite(arrays)).tolist()
+    if not all(finite):
+        index, name = places[finite.index(False)]
+        lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
+        since = _Origin(progress).of_parameter(progress.steps_of_epoch - 1, index, name)
+        raise DivergenceError(progress.epoch, f"{lost_one}{since}")
     counts = lost.counts(parameters)
-    call = partial(_are_finite, xp)
-    are_finite = compiled(backend_at(xp), call) or call
-    finite = are_finite([layer[name] for layer in parameters for name in layer])
-    if counts:
-        finite = xp.concat([finite, xp.stack([xp.astype(n, xp.int64) for n in counts.values()])])
-    numbers = iter(backend.to_numpy(finite).tolist())
-    for index, name in places:
-        if not next(numbers):
-            lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
-            since = _Origin(progress).of_parameter(progress.steps_of_epoch - 1, index, name)
-            raise DivergenceError(progress.epoch, f"{lost_one}{since}")
-    lost.warn(dict(zip(counts, numbers, strict=True)))
+    lost.warn({name: int(backend.to_numpy(count)) for name, count in counts.items()})
 
 
 def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
     """Return which arrays are finite: 1 for each that is, as int64."""
-    return xp.astype(xp.stack([xp.all(xp.isfinite(array)) for array in arrays]), xp.int64)
+    return xp.stack([xp.all(xp.isfinite(array)) for array in arrays])
