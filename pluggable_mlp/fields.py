@@ -127,7 +127,7 @@ def catalogue(table: Mapping[str, object], leave_out: Iterable[str] = ()) -> str
 
 
 def _in_words(parameter: str, value: object) -> str:
-    if value is MISSING:
+    if value in (MISSING, None):
         return parameter
     return f"{parameter}={str(value).lower() if isinstance(value, bool) else f'{value:g}'}"
 

@@ -127,16 +127,18 @@ class Settings(Options):
             return f"the dropout or decay of {self.recipe}"
         return None
 
-    def chosen(self) -> str:
+    def chosen(self, mlp: MLP) -> str:
         """Return in words the recipe with the values that are used; empty for the plain network.
 
-        The settings are those of `for_dataset`.
+        The settings are those of `for_dataset`, the network is `make_mlp`'s.
         """
         if self.recipe == NONE:
             return ""
         values = self.to_dict()
         names = [*self.made_recipe.values(Facts()), "scaling"]
         shown = [f"{name} {written(values[name])}" for name in names if values[name]]
+        if mlp.ensemble is not None:
+            shown.append(f"members {mlp.ensemble.members}")
         return f"recipe {self.recipe}: {', '.join(shown)}"
 
     def load_dataset(self, preparation: "Preparation | None" = None) -> "Dataset":

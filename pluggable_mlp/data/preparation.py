@@ -173,8 +173,9 @@ class Preparation:
     @property
     def form(self) -> TableForm:
         """The form of the inputs, from which a network is made."""
+        ends = self.target_range, self.examples.get("train")
         if self.columns is None:
-            return TableForm((1,) * self.features, self.edges, self.features, (), self.target_range)
+            return TableForm((1,) * self.features, self.edges, self.features, (), *ends)
         widths = tuple(len(block.features) for block in self._blocks)
         return TableForm(
             widths,
@@ -185,7 +186,7 @@ class Preparation:
                 for width, block in zip(widths, self._blocks, strict=True)
                 if block.is_embedded(self.order)
             ),
-            self.target_range,
+            *ends,
         )
 
     def describe(self) -> list[Described]:

@@ -20,7 +20,7 @@ from pluggable_mlp.hashing import parameters_sha256, tensor_names
 if TYPE_CHECKING:
     from pluggable_mlp.runs.run import Run
 
-FORMAT = 5
+FORMAT = 6
 """Of certificates."""
 
 EPOCHS = 1024

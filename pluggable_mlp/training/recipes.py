@@ -8,7 +8,9 @@ made, because the help of the command line shows just the values.
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
+
+from msgspec import Meta
 
 from pluggable_mlp.fields import Component, Flag, PositiveCount
 from pluggable_mlp.training.components import AnyOptimizer
@@ -43,6 +45,8 @@ class TableForm(NamedTuple):
         The blocks that a recipe embeds; empty for recipes without `embedded`.
     target_range : tuple of float, optional
         The least and the largest target of a regression, scaled.
+    rows : int, optional
+        Those of the training part.
     """
 
     blocks: tuple[int, ...]
@@ -50,6 +54,7 @@ class TableForm(NamedTuple):
     numbers: int = 0
     categories: tuple[int, ...] = ()
     target_range: tuple[float, float] | None = None
+    rows: int | None = None
 
 
 class Facts(NamedTuple):
@@ -180,13 +185,14 @@ class RealMLP(TableRecipe):
 
     Parameters
     ----------
-    members : int, default 1
-        So many networks are trained together, and their predictions averaged.
+    members : int, optional
+        So many networks are trained together, and their predictions averaged: by default eight for
+        up to 1,024 rows of the training part, and one for more.
     own_batches : bool, default False
         Whether each has an order of the examples of its own; blocks follow the first one's order.
     """
 
-    members: PositiveCount = 1
+    members: Annotated[PositiveCount | None, Meta()] = None
     own_batches: Flag = False
     scaling: ClassVar[str | None] = "smooth_clip"
     pairs: ClassVar[Pairs | None] = "sign"
@@ -216,18 +222,23 @@ class RealMLP(TableRecipe):
         """See `Recipe`."""
         from pluggable_mlp.network.members import Networks
 
+        is_large = form.rows is None or form.rows > _FEW_ROWS
+        members = self.members or (1 if is_large else 8)
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",
             "parametrization": "ntk",
             "input_scaling": True,
-            "ensemble": Networks(self.members, self.own_batches) if self.members > 1 else None,
+            "ensemble": Networks(members, self.own_batches) if members > 1 else None,
         }
+
+
+_FEW_ROWS = 1024
 
 
 def _batch_size(rows: int) -> int:
     """Return the size of RealMLP's batches for so many examples, as pytabkit's "auto"."""
-    return 64 << sum(rows > count for count in (1024, 8192, 30_000, 100_000))
+    return 64 << sum(rows > count for count in (_FEW_ROWS, 8192, 30_000, 100_000))
 
 
 class RealMLPWhole(RealMLP):

@@ -108,7 +108,7 @@ def test_one_line_says_what_is_used(command, tmp_path, table):
     assert line == (
         "recipe realmlp-td-s: hidden 8, activation selu, label_smoothing 0.1, optimizer "
         "sgd:momentum=0.5, learning_rate 0.1, batch_size 64, epochs 2, early_stopping 64, scaling "
-        "smooth_clip"
+        "smooth_clip, members 8"
     )
     settings = content(run, "config.json")["settings"]
     expected = {"recipe": "realmlp-td-s", "hidden": [8], "learning_rate": 0.1, "schedule": None}
@@ -190,7 +190,8 @@ def noise(tmp_path):
 
 def test_the_default_stops_after_64_epochs_without_a_better_one(command, noise):
     """Or a quarter of more than 256, as its schedule has cycles as long."""
-    summary = json.loads(done(command, *noise, "--json").out.splitlines()[-1])
+    alone = ("--recipe", "realmlp-td-s:members=1", "--json")
+    summary = json.loads(done(command, *noise, *alone).out.splitlines()[-1])
     assert summary["epochs"] == summary["kept_epoch"] + 64 < 120
     cases = (3, True), (256, True), (1000, True), (256, False)
     values = [

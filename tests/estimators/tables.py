@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pl = pytest.importorskip("polars")
-QUICK = {"max_iter": 8, "random_state": 0}
+QUICK = {"max_iter": 8, "random_state": 0, "n_members": 1}
 N = 60
 RNG = np.random.default_rng(0)
 COLUMNS = {

@@ -49,13 +49,13 @@ def test_members_are_saved_and_exported_and_counted(tmp_path, recipe, kind):
     parameters = {"max_iter": 30, "random_state": 0, "hidden": (8,)}
     if kind is TableClassifier:
         parameters["calibrate"] = True  # exported, too
-    one, none, model = (
+    one, alone, model = (
         kind(name, n_members=n, **parameters).fit(numbers, y)
-        for name, n in ((f"{recipe}:own_batches=true", 1), (recipe, None), (recipe, 3))
+        for name, n in ((f"{recipe}:own_batches=true", 1), (recipe, 1), (recipe, None))
     )
     answer = "predict_proba" if kind is TableClassifier else "predict"
     expected = getattr(model, answer)(numbers)
-    assert np.array_equal(getattr(one, answer)(numbers), getattr(none, answer)(numbers))
+    assert np.array_equal(getattr(one, answer)(numbers), getattr(alone, answer)(numbers))
     assert not np.allclose(getattr(one, answer)(numbers), expected, rtol=1e-3)
     model.save(tmp_path / "model")
     assert np.array_equal(getattr(kind.load(tmp_path / "model"), answer)(numbers), expected)
@@ -66,6 +66,18 @@ def test_members_are_saved_and_exported_and_counted(tmp_path, recipe, kind):
         session = runtime.InferenceSession(tmp_path / "model.onnx")
         *_, found = session.run(None, {"X": numbers})
         np.testing.assert_allclose(np.squeeze(found), np.squeeze(outputs), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_there_are_eight_up_to_1024_rows_for_training(recipe):
+    """By themselves, or beside rows for validation; more only if they are asked for."""
+    x = np.random.default_rng(0).normal(size=(1281, 2))
+    parameters = {"max_iter": 1, "random_state": 0, "hidden": (4,)}
+    for rows, share, members in ((1024, 0.0, 8), (1025, 0.0, 1), (1280, 0.2, 8), (1281, 0.2, 1)):
+        model = TableRegressor(recipe, validation_fraction=share, **parameters)
+        ensemble = model.fit(x[:rows], x[:rows, 0]).network_.ensemble
+        assert (1 if ensemble is None else ensemble.members) == members
+    assert model.set_params(n_members=2).fit(x, x[:, 0]).network_.ensemble.members == 2
 
 
 def test_their_number_is_checked():

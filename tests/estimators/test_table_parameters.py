@@ -105,7 +105,7 @@ def test_classes_have_the_weights_of_a_mapping():
 )
 def test_what_a_setting_does_not_take_is_named(parameters, message):
     with pytest.raises(ValueError, match=message):
-        TableClassifier(**QUICK, **parameters).fit(frame(), LABELS)
+        TableClassifier(**QUICK | parameters).fit(frame(), LABELS)
 
 
 def test_a_frame_may_have_other_columns_in_another_order():

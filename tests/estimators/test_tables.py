@@ -91,10 +91,10 @@ def test_realmlp_td_embeds_columns_of_nine_categories_or_more():
 
 def test_the_best_epoch_is_kept():
     X, y = load_iris(return_X_y=True)
-    model = TableClassifier(max_iter=20, random_state=5).fit(X, y)
+    model = TableClassifier(**QUICK | {"max_iter": 20, "random_state": 5}).fit(X, y)
     errors = model.validation_errors_
     assert errors[model.best_iteration_ - 1] == min(errors) < errors[-1]
-    held_out = TableClassifier(max_iter=20, random_state=5).fit(X, y, eval_set=(X[::3], y[::3]))
+    held_out = model.fit(X, y, eval_set=(X[::3], y[::3]))
     best = min(held_out.validation_errors_)
     assert held_out.score(X[::3], y[::3]) == pytest.approx(1 - best)
 
@@ -173,7 +173,7 @@ def test_a_part_whose_rows_weigh_nothing_is_named(smallest):
 def test_saved_and_pickled_models_predict_the_same(tmp_path, kind, recipe):
     X = frames()[0]
     y = LABELS if kind is TableClassifier else PRICES
-    model = kind(recipe, n_members=2, **QUICK).fit(X, y)
+    model = kind(recipe, **QUICK | {"n_members": 2}).fit(X, y)
     model.save(tmp_path / "model")
     for again in (kind.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
@@ -282,7 +282,7 @@ def test_an_onnx_graph_takes_raw_columns(tmp_path, recipe):
     towns = [None if i % 19 == 3 else f"town {i % 10}" for i in range(N)]
     sides = [None if i % 11 == 2 else ["left", "right"][i % 2] for i in range(N)]
     X = pl.DataFrame({"town": towns, "side": sides, **COLUMNS})
-    settings = {"hidden": (8,), **({"n_members": 2} if recipe == "tabm" else {}), **QUICK}
+    settings = QUICK | {"hidden": (8,), "n_members": 2 if recipe == "tabm" else None}
     classifier = TableClassifier(recipe, **settings).fit(X, LABELS)
     regressor = TableRegressor(recipe, **settings).fit(X, PRICES)
     given = {
