@@ -89,10 +89,12 @@ class Tape:
 
     def needed(self, result: Tree) -> list[Operation]:
         """Return the operations on which a result depends."""
-        memory = self.owners_of(result)
+        read, memory = {place.number for place in _places(result)}, self.owners_of(result)
         needed = []
         for operation in reversed(self.operations):
-            if self.owners[operation.result] in memory:
+            number, owner = operation.result, self.owners[operation.result]
+            if number in read if operation.is_new else owner in memory:
+                read.update(operation.operands)
                 memory.update(self.owners[number] for number in operation.operands)
                 needed.append(operation)
         return needed[::-1]
@@ -124,12 +126,14 @@ class Writer:
     def __init__(self, tape: Tape, result: Tree) -> None:
         self._tape, self._result = tape, result
         self._names: dict[int, str] = {}  # of constants, by their ids
+        self._variables: dict[int, str] = {}  # of results, by the numbers of their places
         self.constants: Constants = {}
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each operation, deletions of what is no longer needed, and the return.
 
-        Nothing keeps an array alive that no later operation reads.
+        Nothing keeps an array alive that no later operation reads: its variable is deleted or
+        takes the next result.
         """
         owners, operations = self._tape.owners, self._tape.needed(self._result)
         returned = self._tape.owners_of(self._result)
@@ -138,17 +142,20 @@ class Writer:
             for position, operation in enumerate(operations)
             for number in operation.operands
         }
-        variables: dict[int, list[int]] = {}  # users of each owner's memory
+        variables: dict[int, list[str]] = {}  # of each owner's memory
         for position, operation in enumerate(operations):
-            if operation.is_new:
-                variables.setdefault(owners[operation.result], []).append(operation.result)
             read = dict.fromkeys(owners[number] for number in operation.operands)
             finished = [
                 owner for owner in read if last_use[owner] == position and owner not in returned
             ]
-            call = self._call(operation, finished)
-            yield f"v{operation.result} = {call}" if operation.is_new else call
-            unused = [f"v{number}" for owner in finished for number in variables.pop(owner, ())]
+            line = self._call(operation, finished)
+            unused = [name for owner in finished for name in variables.pop(owner, ())]
+            if operation.is_new:
+                name = unused.pop() if unused else f"v{operation.result}"
+                self._variables[operation.result] = name
+                variables.setdefault(owners[operation.result], []).append(name)
+                line = f"{name} = {line}"
+            yield line
             if unused:
                 yield "del " + ", ".join(unused)
         yield f"return {self.text(self._result)}"
@@ -191,7 +198,7 @@ class Writer:
         if type(value) is tuple:
             return "(" + "".join(f"{self.text(item)}, " for item in value) + ")"
         if isinstance(value, Place):
-            return f"v{value.number}"
+            return self._variables.get(value.number, f"v{value.number}")
         if type(value) in (int, bool, type(None), EllipsisType):
             return repr(value)
         name = self._names.setdefault(id(value), f"c{len(self._names)}")
