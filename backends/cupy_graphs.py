@@ -254,8 +254,8 @@ class _Plan:
         """Return the program that computes the inputs from arguments of this kind."""
         writer = Writer(self._tape, [Place(number) for number in self.inputs])
         lines = [*writer.lines()]
-        kind = "shape", "dtype", "device"
-        guarding = guard(arguments, _is_array, kind, writer.constants)
+        layout = operator.attrgetter("shape", "dtype", "device")
+        guarding = guard(arguments, _is_array, layout, writer.constants)
         # It computes on the current device, which may differ from that of the arrays.
         writer.constants["current"] = cupy.cuda.Device
         device = f"if current().id != {cupy.cuda.Device().id}: return NotImplemented"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +83,7 @@ class RecognizingFunction(TracedFunction):
     """
 
     # JAX itself moves arrays that are not committed to a device.
-    specialized_on = ("aval", "sharding")
+    layout = attrgetter("aval", "sharding")
     calls_before_tracing = 1
 
     def __init__(self, function: Function) -> None:
@@ -94,9 +94,9 @@ class RecognizingFunction(TracedFunction):
         assert isinstance(self.function, CompiledFunction)
         return ["return run(*arguments)"], {"run": self.function.run}
 
-    def has_same_bits(self, program: Function, arguments: Tree) -> bool:
-        """See `TracedFunction.has_same_bits`: the program is the function itself."""
-        return True
+    def checked_result(self, program: Function, arguments: Tree) -> Tree:
+        """See `TracedFunction.checked_result`: the program is the function itself."""
+        return program(*arguments)
 
     def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`: tracers are not arrays."""

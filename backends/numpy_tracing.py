@@ -50,7 +50,7 @@ _RECORDABLE = (np.ndarray, np.generic, int, float, tuple)
 class TracedNumpyFunction(TracedFunction):
     """See `TracedFunction`."""
 
-    specialized_on = ("shape", "strides", "dtype")
+    layout = operator.attrgetter("shape", "strides", "dtype")
 
     def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """See `TracedFunction.trace`."""
@@ -64,7 +64,7 @@ class TracedNumpyFunction(TracedFunction):
 
     def to_numpy(self, array: Array) -> Array:
         """See `TracedFunction.to_numpy`."""
-        return array
+        return np.asarray(array)
 
 
 class Tracer(NDArrayOperatorsMixin):

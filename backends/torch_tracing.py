@@ -28,7 +28,10 @@ _READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 class TracedTorchFunction(TracedFunction):
     """See `TracedFunction`."""
 
-    specialized_on = ("shape", "stride()", "dtype", "device", "requires_grad")
+    @staticmethod
+    def layout(array: Array, /) -> object:
+        """See `TracedFunction`."""
+        return array.shape, array.stride(), array.dtype, array.device, array.requires_grad
 
     def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """See `TracedFunction.trace`."""
@@ -65,7 +68,7 @@ class TracedTorchFunction(TracedFunction):
 
     def to_numpy(self, array: Array) -> Array:
         """See `TracedFunction.to_numpy`."""
-        return array.detach().cpu().numpy()
+        return torch.as_tensor(array).detach().cpu().numpy()
 
 
 def as_tensor(leaf: Tree) -> Tree:

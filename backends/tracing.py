@@ -9,14 +9,14 @@ in `jax_compile.py`, a compiled function is the only operation.
 
 import weakref
 from collections.abc import Callable, Iterator
-from hashlib import blake2b
+from itertools import count
 from threading import Lock
 from typing import ClassVar, Self
 
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.compiling import is_builtin_call
+from pluggable_mlp.compiling import Unsuitable, is_builtin_call
 
 from .tape import Constants, Function, Tree, compiled_program, leaves
 
@@ -38,8 +38,6 @@ class TracedFunction:
 
     Attributes
     ----------
-    specialized_on : tuple of str
-        The attributes, and methods with "()", that arrays of one program have in common.
     calls_before_tracing : int
         How many calls in a row with arguments of one kind: a few, since who calls so often mostly
         calls many times more.
@@ -49,7 +47,6 @@ class TracedFunction:
         Whether tracing failed or the program did not work, so that none will be made.
     """
 
-    specialized_on: ClassVar[tuple[str, ...]]
     calls_before_tracing: ClassVar[int] = 4
 
     def __init__(self, function: Function) -> None:
@@ -76,8 +73,13 @@ class TracedFunction:
         """Return whether it is an array of the library itself, not of a subclass."""
         raise NotImplementedError
 
+    @staticmethod
+    def layout(array: Array, /) -> object:
+        """Return the properties that arrays of one program have in common."""
+        raise NotImplementedError
+
     def to_numpy(self, array: Array) -> Array:
-        """Return an array as a NumPy array."""
+        """Return an array or a number as a NumPy array."""
         raise NotImplementedError
 
     def __call__(self, *arguments: Tree) -> Tree:
@@ -86,117 +88,107 @@ class TracedFunction:
         # While one thread counts and traces, the others do not wait.
         if result is NotImplemented and not self.failed and self._lock.acquire(blocking=False):
             try:
-                new_programs = self._traced(arguments)
+                result = self._traced(arguments)
             finally:
                 self._lock.release()
-            result = _first_result(new_programs, arguments)
         return self.function(*arguments) if result is NotImplemented else result
 
     def call_if_known(self, *arguments: Tree) -> Tree:
         """Return the function's result; NotImplemented if no program is for such arguments."""
         return _first_result(self.programs, arguments)
 
-    def _traced(self, arguments: Tree) -> list[Function]:
-        """Return the program made now, in a list, if it is time for one and it works."""
+    def _traced(self, arguments: Tree) -> Tree:
+        """Return the result of a program made now; NotImplemented if it is early or in vain."""
         kinds = [self._kind_of(leaf) for leaf in leaves(arguments)]
         if None in kinds:
-            return []
+            return NotImplemented
         self._count = self._count + 1 if kinds == self._last_kinds else 0
         self._last_kinds = kinds
         if self._count != self.calls_before_tracing:
-            return []
+            return NotImplemented
         try:
             with np.errstate(all="ignore"):
                 lines, constants = self.trace(arguments)
-                guarding = guard(arguments, self.is_array, self.specialized_on, constants)
+                guarding = guard(arguments, self.is_array, self.layout, constants)
                 program = compiled_program([*guarding, *lines], constants)
-                self.failed = not self.has_same_bits(program, arguments)
+            result = self.checked_result(program, arguments)
         except Exception:  # whatever users' code or a library raises
             self.failed = True
-        if self.failed:
-            return []
+            return NotImplemented
         self.programs = [program, *self.programs][:_MOST_PROGRAMS]
-        return [program]
+        return result
 
-    def has_same_bits(self, program: Function, arguments: Tree) -> bool:
-        """Return whether a program gives all bits of the function's result."""
-        expected = self._digest(self.function(*arguments))  # no two results are in memory at once
-        return self._digest(program(*arguments)) == expected
+    def checked_result(self, program: Function, arguments: Tree) -> Tree:
+        """Return a program's result, which must have all bits of the function's."""
+        with np.errstate(all="ignore"):
+            expected = self._digest(self.function(*arguments))  # not in memory beside the result
+        result = program(*arguments)
+        if self._digest(result) != expected:
+            raise Unsuitable
+        return result
 
     def _kind_of(self, leaf: Array) -> tuple[object, ...] | None:
         """Return the kind of an array or a number; None for anything else."""
         if self.is_array(leaf):
-            return type(leaf), *_attributes(leaf, self.specialized_on)
+            return type(leaf), self.layout(leaf)
         return (type(leaf),) if isinstance(leaf, np.generic | int | float) else None
 
-    def _digest(self, result: Tree) -> bytes:
-        """Return a hash of all bits of a result."""
-        digest = blake2b()
-        for leaf in leaves(result):
-            digest.update(repr(self._kind_of(leaf)).encode())
-            host = self.to_numpy(leaf) if self.is_array(leaf) else leaf
-            digest.update(np.ascontiguousarray(host).data)
-        return digest.digest()
+    def _digest(self, result: Tree) -> list[object]:
+        """Return the kind of each array or number of a result, and a hash of its bits."""
+        return [
+            (self._kind_of(leaf), hash(self.to_numpy(leaf).tobytes())) for leaf in leaves(result)
+        ]
 
 
 def guard(
     arguments: Tree,
     is_array: Callable[[object], bool],
-    attributes: tuple[str, ...],
+    layout: Callable[[Array], object],
     constants: Constants,
 ) -> Iterator[str]:
     """Yield the lines of a program that name its arguments and reject those of another kind.
 
     In these lines, `arguments` are those of a later call.
     """
-    conditions: list[str] = []
-    containers: list[str] = []
-    variables: list[str] = []
-
-    def visit(tree: Tree, path: str, is_nested: bool) -> None:
-        """Add what names the items of a tree and tells trees of another kind from it."""
-        if tree is None:
-            conditions.append(f"{path} is not None")
-        elif type(tree) in _CONTAINERS:
-            name = f"t{len(containers)}"
-            containers.append(f"{name} = {path}")
-            kind = type(tree).__name__
-            conditions.extend((f"type({name}) is not {kind}", f"len({name}) != {len(tree)}"))
-            for key, item in tree.items() if type(tree) is dict else enumerate(tree):
-                visit(item, f"{name}[{key!r}]", path != "arguments")
-        else:
-            variable = f"v{len(variables)}"
-            variables.append(f"{variable} = {path}")
-            names, is_nested = (attributes, is_nested) if is_array(tree) else ((), False)
-            conditions.append(_differs(tree, variable, names, is_nested, constants))
-
-    visit(arguments, "arguments", False)
-    yield "try:"
-    yield from (f"    {line}" for line in containers + variables)
-    yield f"    if {' or '.join(conditions)}: return NotImplemented"
-    yield "except (AttributeError, IndexError, KeyError, TypeError): return NotImplemented"
-
-
-def _differs(
-    leaf: Array, variable: str, names: tuple[str, ...], is_nested: bool, constants: Constants
-) -> str:
-    """Return the expression for whether a variable differs from a leaf in type or attributes."""
+    naming: list[str] = []
+    kinds: dict[str, object] = {}  # types and lengths, by their expressions
+    differences: list[str] = []  # of arrays
+    numbers = count()
+    constants["layout"] = layout
 
     def constant(value: object) -> str:
         name = f"g{len(constants)}"
         constants[name] = value
         return name
 
-    differences = [f"type({variable}) is not {constant(type(leaf))}"]
-    for name, value in zip(names, _attributes(leaf, names), strict=True):
-        differences.append(f"{variable}.{name} != {constant(value)}")
-    expression = " or ".join(differences)
-    if not is_nested:
-        return expression
-    # Parameters mostly are those that were traced, which is quicker to check; a dead reference
-    # gives None.
-    traced = constant(weakref.ref(leaf))
-    return f"({variable} is None or {traced}() is not {variable} and ({expression}))"
+    def visit(tree: Tree, depth: int) -> str:
+        """Return a name for a tree, and add what tells other trees from it."""
+        kind = type(tree)
+        is_leaf = tree is not None and kind not in _CONTAINERS
+        name = f"v{next(numbers)}" if is_leaf else f"t{len(kinds)}"
+        kinds[f"type({name})"] = kind
+        if kind in _CONTAINERS:
+            items, place = name, len(naming)
+            if kind is dict:
+                kinds[f"len({name})"] = len(tree)
+                items = "(" + "".join(f"{name}[{key!r}], " for key in tree) + ")"
+                tree = tree.values()
+            naming.append("")  # before those of the items
+            naming[place] = f"[{', '.join(visit(item, depth + 1) for item in tree)}] = {items}"
+        elif is_array(tree):
+            difference = f"layout({name}) != {constant(layout(tree))}"
+            if depth > 1:  # a parameter: mostly the one that was traced, which is quicker to check
+                difference = f"{constant(weakref.ref(tree))}() is not {name} and {difference}"
+            differences.append(difference)
+        return name
+
+    first = visit(arguments, 0)
+    conditions = [f"({', '.join(kinds)},) != {constant((*kinds.values(),))}", *differences]
+    yield "try:"
+    yield f"    {first} = arguments"
+    yield from (f"    {line}" for line in naming)
+    yield f"    if {' or '.join(conditions)}: return NotImplemented"
+    yield "except Exception: return NotImplemented"
 
 
 def _first_result(programs: list[Function], arguments: Tree) -> Tree:
@@ -209,11 +201,3 @@ def _first_result(programs: list[Function], arguments: Tree) -> Tree:
         if result is not NotImplemented:
             return result
     return NotImplemented
-
-
-def _attributes(array: Array, names: tuple[str, ...]) -> list[object]:
-    """Return attributes of an array, and results of methods, whose names end in "()"."""
-    return [
-        getattr(array, name[:-2])() if name.endswith("()") else getattr(array, name)
-        for name in names
-    ]
