@@ -268,7 +268,7 @@ class _Plan:
         def value(leaf: Tree) -> Tree:
             return values[leaf.number] if isinstance(leaf, Place) else leaf
 
-        for function, args, settings, result, _, _ in self.operations:
+        for function, args, settings, result, _ in self.operations:
             called = matmul if function is cupy.matmul else function
             values[result] = called(*map_tree(value, args), **map_tree(value, settings))
         return map_tree(value, self._result)

@@ -15,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.compiling import Unsuitable
 
-from .tape import Constants, Function, Place, Tape, Tree, Writer, leaves, map_tree
+from .tape import Constants, Function, Operation, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction
 
 _OPERATORS: dict[Function, Function] = {
@@ -173,6 +173,7 @@ class NumpyTape(Tape):
 
     def record(self, function: Function, *args: Tree, **settings: Tree) -> Tracer:
         """Call a function without side effects, and return a tracer for its result."""
+        operands = _tracers((args, settings))
         value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
         if not isinstance(value, _RECORDABLE):
             raise Unsuitable
@@ -180,7 +181,7 @@ class NumpyTape(Tape):
         if isinstance(value, np.ndarray):
             if value.base is None:
                 layout = value.shape, value.strides, value.dtype
-            for operand in _tracers((args, settings)):
+            for operand in operands:
                 if value is operand.value:
                     return operand
                 if isinstance(operand.value, tuple) or (
@@ -189,7 +190,7 @@ class NumpyTape(Tape):
                 ):
                     owner, layout = self.owners[operand.place], None
         result = self.tracer(value, owner, layout)
-        self._add_call(function, args, settings, result, is_new=True)
+        self._add_call(function, args, settings, result, operands)
         return result
 
     def record_in_place(self, ufunc: Function, target: object, *inputs: Tree) -> Tracer:
@@ -197,16 +198,11 @@ class NumpyTape(Tape):
         if not isinstance(target, Tracer) or self.owners[target.place] < self.argument_count:
             raise Unsuitable  # an argument, or an array that the tape may need unchanged
         self.overwrite(ufunc, map_tree(_value, inputs), target.value)
-        self._add_call(ufunc, inputs, {"out": target}, target, is_new=False)
+        self._add_call(ufunc, inputs, {"out": target}, target, _tracers((inputs, target)))
         return target
 
     def _add_call(
-        self,
-        function: Function,
-        args: Tree,
-        settings: dict[str, Tree],
-        result: Tracer,
-        is_new: bool,
+        self, function: Function, args: Tree, settings: Tree, result: Tracer, read: list[Tracer]
     ) -> None:
         if isinstance(function, np.ufunc) and settings.keys() <= {"out"}:
             args = _with_arrays(function, args)
@@ -214,12 +210,11 @@ class NumpyTape(Tape):
         bounds = _bounds(function, args) if clips else None
         if bounds is not None:
             function, args = np.ndarray.clip, (args[0], *bounds)
-        operands = map_tree(self.operand, args), map_tree(self.operand, settings)
-        self.add(function, *operands, result.place, is_new)
+        places = map_tree(self.operand, args), map_tree(self.operand, settings)
+        operands = [operand.place for operand in read]
+        self.operations.append(Operation(function, *places, result.place, operands))
         if bounds is not None and 0.0 in bounds:
-            place = Place(result.place)
-            zero = np.zeros_like(bounds[0])
-            self.add(np.add, (place, zero), {"out": place}, result.place, False)
+            self.record_in_place(np.add, result, result, np.zeros_like(bounds[0]))
 
     def operand(self, leaf: object) -> object:
         """Return the place of a tracer; copy an array, since the function may change its own."""
@@ -243,7 +238,7 @@ def _with_arrays(ufunc: np.ufunc, args: tuple[Tree, ...]) -> tuple[Tree, ...]:
     """
     values = [_value(operand) for operand in args if type(operand) not in (float, int)]
     dtypes = {value.dtype if isinstance(value, np.ndarray) else None for value in values}
-    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    dtype = dtypes.pop() if len(dtypes) == 1 and len(values) < len(args) else None
     if dtype is None or dtype.kind != "f" or not _has_loop(ufunc, dtype):
         return args
     return tuple(

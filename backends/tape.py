@@ -34,8 +34,6 @@ class Operation(NamedTuple):
     args, settings : tree
     result : int
         The number of the place of what it returns.
-    is_new : bool
-        Whether that is a new array or number; else an existing array is overwritten.
     operands : list of int
         The numbers of the places that it reads, and of an array that it overwrites.
     """
@@ -44,8 +42,12 @@ class Operation(NamedTuple):
     args: Tree
     settings: dict[str, Tree]
     result: int
-    is_new: bool
     operands: list[int]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the result is a new array or number; else an existing array is overwritten."""
+        return self.result not in self.operands
 
 
 class Tape:
@@ -76,13 +78,6 @@ class Tape:
         self.layouts.append(layout)
         return number
 
-    def add(
-        self, function: Function, args: Tree, settings: dict[str, Tree], result: int, is_new: bool
-    ) -> None:
-        """Add an operation, with places in its arguments."""
-        operands = [place.number for place in _places((args, settings))]
-        self.operations.append(Operation(function, args, settings, result, is_new, operands))
-
     def owners_of(self, tree: Tree) -> set[int]:
         """Return the owners of the memory of all places in a tree."""
         return {self.owners[place.number] for place in _places(tree)}
@@ -95,7 +90,7 @@ class Tape:
             number, owner = operation.result, self.owners[operation.result]
             if number in read if operation.is_new else owner in memory:
                 read.update(operation.operands)
-                memory.update(self.owners[number] for number in operation.operands)
+                memory.update([self.owners[number] for number in operation.operands])
                 needed.append(operation)
         return needed[::-1]
 
@@ -162,7 +157,7 @@ class Writer:
 
     def _call(self, operation: Operation, finished: list[int]) -> str:
         """Return the expression for an operation, given the owners that later ones do not need."""
-        function, args, settings, result, is_new, _ = operation
+        function, args, settings, result, _ = operation
         if isinstance(function, operator.attrgetter):
             return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
         if function is operator.getitem:
@@ -171,7 +166,7 @@ class Writer:
             isinstance(function, np.ufunc) and function.signature is None
         )
         layouts = self._tape.layouts
-        if is_elementwise and is_new and not settings and layouts[result] is not None:
+        if is_elementwise and operation.is_new and not settings and layouts[result] is not None:
             # Other operands may be views of it: NumPy copies those before it writes.
             alike = [owner for owner in finished if layouts[owner] == layouts[result]]
             settings = {"out": Place(alike[0])} if alike else {}
@@ -190,6 +185,8 @@ class Writer:
 
     def text(self, value: Tree) -> str:
         """Return the expression for a tree of places and constants."""
+        if type(value) is Place:
+            return self._variables.get(value.number) or f"v{value.number}"
         if isinstance(value, dict):
             items = (f"{name!r}: {self.text(item)}" for name, item in value.items())
             return "{" + ", ".join(items) + "}"
@@ -197,8 +194,6 @@ class Writer:
             return "[" + ", ".join(map(self.text, value)) + "]"
         if type(value) is tuple:
             return "(" + "".join(f"{self.text(item)}, " for item in value) + ")"
-        if isinstance(value, Place):
-            return self._variables.get(value.number, f"v{value.number}")
         if type(value) in (int, bool, type(None), EllipsisType):
             return repr(value)
         name = self._names.setdefault(id(value), f"c{len(self._names)}")

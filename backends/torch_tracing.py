@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.compiling import Unsuitable
 
-from .tape import Constants, Function, Place, Tape, Tree, Writer, leaves, map_tree
+from .tape import Constants, Function, Operation, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction
 
 _Operation: TypeAlias = torch._ops.OpOverload
@@ -148,18 +148,20 @@ class _Recorder(PythonNumbers):
         """Return the result of an operation, and record it."""
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
         overwritten = map(_memory, _overwritten(function, args, settings))
-        if _READING & {*function.tags} or self._read_only.intersection(overwritten):
+        if not _READING.isdisjoint(function.tags) or self._read_only.intersection(overwritten):
             raise Unsuitable
         result = function(*args, **settings)
         if not isinstance(result, torch.Tensor):
             raise Unsuitable
-        is_new = id(result) not in self._places
-        if is_new:
-            place = self.tape.add_place(self._owners.get(_memory(result)))
+        if id(result) not in self._places:
+            memory = _memory(result)
+            place = self.tape.add_place(self._owners.get(memory))
             self._places[id(result)] = place
-            self._owners.setdefault(_memory(result), place)
+            self._owners.setdefault(memory, place)
             self._alive.append(result)
-        self.tape.add(_plain(function), *operands, self._places[id(result)], is_new)
+        read = [place.number for place in leaves(operands) if isinstance(place, Place)]
+        operation = Operation(_plain(function), *operands, self._places[id(result)], read)
+        self.tape.operations.append(operation)
         return result
 
     def _operand(self, leaf: object) -> object:
