@@ -111,8 +111,10 @@ def test_a_result_of_several_that_is_taken_twice_is_one_array():
     assert len(runs) == 3
 
 
-def test_other_shapes_strides_and_dtypes_have_programs_of_their_own(programs):
-    traced, runs = counted(lambda x: XP.sum(x * 2.0, axis=0))
+@pytest.mark.parametrize("nested", [False, True])
+def test_other_shapes_strides_and_dtypes_have_programs_of_their_own(programs, nested):
+    function, runs = counted(lambda x: XP.sum((x[0] if nested else x) * 2.0, axis=0))
+    traced = (lambda x: function([x])) if nested else function
     rows = np.random.default_rng(0).normal(size=(4, 3))
     kinds = [rows, rows[:2], rows.T.copy().T, rows[::2], *map(rows.astype, ("float32", "int64"))]
     for x in [kind for kind in kinds for _ in range(3)]:

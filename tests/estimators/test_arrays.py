@@ -105,6 +105,14 @@ def test_numbers_of_any_type_are_labels(backend, dtype):
     assert model.score(X, y) == np.mean(predicted == backend.to_numpy(y))
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_single_input_that_is_not_finite_is_refused(backend, wrong):
+    X = np.zeros((8, 3), "float32")
+    X[-1, -1] = wrong
+    with pytest.raises(ValueError, match="contains (NaN|infinity)"):
+        MLPClassifier((2,)).fit(backend.asarray(X), np.arange(8) % 2)
+
+
 def test_strings_and_arrays_of_another_library_are_labels():
     torch = pytest.importorskip("torch")
     X, y = make_classification(60, 6, random_state=0)

@@ -191,6 +191,14 @@ def test_what_does_not_fit_is_refused(changes, error, message):
         train(**arguments | changes)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_single_input_that_is_not_finite_is_refused(backend, wrong):
+    inputs = np.zeros((8, 3), "float32")
+    inputs[-1, -1] = wrong
+    with pytest.raises(ValueError, match="inputs hold NaN, infinity or"):
+        train(MLP_342, backend.asarray(inputs), LABELS, backend=backend)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
 def test_tensors_that_require_gradients_leave_no_graph(optimizer):
     torch = pytest.importorskip("torch")
