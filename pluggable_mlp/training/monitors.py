@@ -357,7 +357,7 @@ def check_parameters_finite(
     backend = progress.steps.backend
     places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
     arrays = [parameters[index][name] for index, name in places]
-    if backend.device.partition(":")[0] == "cpu":  # NumPy is quicker there than a call of another
+    if backend.device.partition(":")[0] == "cpu":  # NumPy is quicker than its own call
         finite = [math.isfinite(abs(backend.to_numpy(x)).max(initial=0.0)) for x in arrays]
     else:
         call = partial(_are_finite, backend.xp)

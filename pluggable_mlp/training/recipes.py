@@ -222,8 +222,7 @@ class RealMLP(TableRecipe):
         """See `Recipe`."""
         from pluggable_mlp.network.members import Networks
 
-        is_large = form.rows is None or form.rows > _FEW_ROWS
-        members = self.members or (1 if is_large else 8)
+        members = self.members or (8 if form.rows is not None and form.rows <= _FEW_ROWS else 1)
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",
