@@ -347,7 +347,7 @@ def finite_mean(progress: "Progress") -> Loss:
 def check_parameters_finite(
     progress: "Progress", parameters: Parameters, lost: LostNumbers
 ) -> None:
-    """Refuse divergence, and warn of lost numbers: waits for the device once.
+    """Refuse divergence, and warn of lost numbers: waits for the device.
 
     Raises
     ------
@@ -373,5 +373,5 @@ def check_parameters_finite(
 
 
 def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
-    """Return which arrays are finite: 1 for each that is, as int64."""
+    """Return which arrays are finite (arrays,)."""
     return xp.stack([xp.all(xp.isfinite(array)) for array in arrays])
