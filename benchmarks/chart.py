@@ -30,12 +30,12 @@ _STYLE: Any = {
 
 
 def draw_steps(entries: dict[str, Entry], cases: list[dict[str, Any]], path: Path) -> None:
-    """Write an SVG of the cases of the steps: a panel for each network and optimizer."""
+    """Write an SVG of steps: a panel for each optimizer and network that was measured with SGD."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    networks = list(dict.fromkeys(case["network"] for case in cases))
+    networks = list(dict.fromkeys(case["network"] for case in cases if case["optimizer"] == "sgd"))
     with rc_context(_STYLE):
         figure = Figure(figsize=(2.6 * len(networks), 6.0))
         FigureCanvasSVG(figure)  # the layout is for its text
