@@ -5,7 +5,6 @@ x is (…, batch, in); targets are (…, batch) or rows (…, batch, outputs); s
 (…, batch).
 """
 
-import math
 from collections.abc import Sequence
 from numbers import Real
 
@@ -259,7 +258,7 @@ def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
         return
     low, high = float(low), float(high)
     least = -SMALLEST_NORMAL[type_name(xp, targets)]  # above, devices disagree on what is 0
-    if not (math.isfinite(low) and math.isfinite(high)):
+    if not bool(xp.all(xp.isfinite(targets))):
         raise ValueError("targets hold NaN or infinity, expected finite numbers")
     if kind == "labels" and not least < low <= high <= 1.0:
         raise ValueError(

@@ -255,10 +255,11 @@ class StackedTraining:
         """Return whether all parameters of each network are finite."""
         xp = self.backend.xp
         arrays = [array for layer in parameters for array in layer.values()]
-        largest = xp.stack(
-            [xp.max(xp.abs(xp.reshape(array, (array.shape[0], -1))), axis=-1) for array in arrays]
-        )
-        finite: list[bool] = self.backend.to_numpy(xp.all(xp.isfinite(largest), axis=0)).tolist()
+        by_array = [
+            xp.all(xp.isfinite(xp.reshape(array, (array.shape[0], -1))), axis=-1)
+            for array in arrays
+        ]
+        finite: list[bool] = self.backend.to_numpy(xp.all(xp.stack(by_array), axis=0)).tolist()
         return finite
 
     def _chosen(self, state: TrainState, places: list[int]) -> TrainState:

@@ -107,10 +107,12 @@ def test_numbers_of_any_type_are_labels(backend, dtype):
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
 def test_a_single_input_that_is_not_finite_is_refused(backend, wrong):
-    X = np.zeros((8, 3), "float32")
+    X = np.zeros((333, 17), "float32")
+    model = MLPClassifier((2,), max_iter=1).fit(backend.asarray(X), np.arange(333) % 2)
     X[-1, -1] = wrong
-    with pytest.raises(ValueError, match="contains (NaN|infinity)"):
-        MLPClassifier((2,)).fit(backend.asarray(X), np.arange(8) % 2)
+    for method in (model.predict, lambda X: model.fit(X, np.arange(333) % 2)):
+        with pytest.raises(ValueError, match="contains (NaN|infinity)"):
+            method(backend.asarray(X))
 
 
 def test_strings_and_arrays_of_another_library_are_labels():
