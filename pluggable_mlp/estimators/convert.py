@@ -38,7 +38,7 @@ from pluggable_mlp.training.schedules import SCHEDULES
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 2
+FORMAT = 3
 _OF_THE_MACHINE = ("backend", "callbacks", "device", "verbose")
 COMPONENTS: Components = {
     kind.__name__: kind

@@ -196,7 +196,7 @@ def test_files_that_are_no_model_are_refused(tmp_path):
     with pytest.raises(ValueError, match="is missing; expected what MLPClassifier.save wrote"):
         MLPClassifier.load(path)
     fitted(MLPRegressor(), ONE).save(path)
-    with pytest.raises(ValueError, match="safetensors holds MLPRegressor of format 2, expected M"):
+    with pytest.raises(ValueError, match="safetensors holds MLPRegressor of format 3, expected M"):
         MLPClassifier.load(path)
     model = fitted(MLPClassifier(activation=lambda xp, x: (x, lambda dy: dy)), IRIS, max_iter=1)
     with pytest.raises(ValueError, match="activation is <function .*, which a file cannot hold"):

@@ -179,7 +179,7 @@ def test_saved_and_pickled_models_predict_the_same(tmp_path, kind, recipe):
         np.testing.assert_array_equal(again.predict(X), model.predict(X))
         assert again.get_params() == model.get_params()
     other = TableRegressor if kind is TableClassifier else TableClassifier
-    with pytest.raises(ValueError, match=f"holds {kind.__name__} of format 2, expected T"):
+    with pytest.raises(ValueError, match=f"holds {kind.__name__} of format 3, expected T"):
         other.load(tmp_path / "model")
     model.set_params(hidden=(3,)).save(tmp_path / "model")
     with pytest.raises(ValueError, match="model is damaged: parameters.* expected"):
