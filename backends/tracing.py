@@ -9,6 +9,7 @@ in `jax_compile.py`, a compiled function is the only operation.
 
 import weakref
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from itertools import count
 from threading import Lock
 from typing import ClassVar, Self
@@ -135,9 +136,11 @@ class TracedFunction:
 
     def _digest(self, result: Tree) -> list[object]:
         """Return the kind of each array or number of a result, and a hash of its bits."""
-        return [
-            (self._kind_of(leaf), hash(self.to_numpy(leaf).tobytes())) for leaf in leaves(result)
-        ]
+        digest: list[object] = []
+        for leaf in leaves(result):
+            host = np.ascontiguousarray(self.to_numpy(leaf))
+            digest += [self._kind_of(leaf), blake2b(host.data).digest()]
+        return digest
 
 
 def guard(
