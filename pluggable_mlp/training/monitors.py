@@ -347,31 +347,34 @@ def finite_mean(progress: "Progress") -> Loss:
 def check_parameters_finite(
     progress: "Progress", parameters: Parameters, lost: LostNumbers
 ) -> None:
-    """Refuse divergence, and warn of lost numbers: waits for the device.
+    """Refuse divergence, and warn of lost numbers: waits for the device once.
 
     Raises
     ------
     DivergenceError
         If a parameter after an epoch is NaN or infinite; the message names it.
     """
-    backend = progress.steps.backend
+    backend, counts = progress.steps.backend, lost.counts(parameters)
     places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
     arrays = [parameters[index][name] for index, name in places]
     if backend.device.partition(":")[0] == "cpu":  # NumPy is quicker than its own call
-        finite = [math.isfinite(abs(backend.to_numpy(x)).max(initial=0.0)) for x in arrays]
+        numbers: list[int] = [
+            math.isfinite(abs(backend.to_numpy(x)).max(initial=0.0)) for x in arrays
+        ]
+        numbers += [int(backend.to_numpy(count)) for count in counts.values()]
     else:
         call = partial(_are_finite, backend.xp)
         are_finite = compiled(backend_at(backend.xp), call) or call
-        finite = backend.to_numpy(are_finite(arrays)).tolist()
-    if not all(finite):
-        index, name = places[finite.index(False)]
+        numbers = backend.to_numpy(are_finite(arrays, [*counts.values()])).tolist()
+    if not all(numbers[: len(places)]):
+        index, name = places[numbers.index(False)]
         lost_one = f"parameters[{index}][{name!r}] holds NaN or infinity after it"
         since = _Origin(progress).of_parameter(progress.steps_of_epoch - 1, index, name)
         raise DivergenceError(progress.epoch, f"{lost_one}{since}")
-    counts = lost.counts(parameters)
-    lost.warn({name: int(backend.to_numpy(count)) for name, count in counts.items()})
+    lost.warn(dict(zip(counts, numbers[len(places) :], strict=True)))
 
 
-def _are_finite(xp: Namespace, arrays: list[Array]) -> Array:
-    """Return which arrays are finite (arrays,)."""
-    return xp.stack([xp.all(xp.isfinite(array)) for array in arrays])
+def _are_finite(xp: Namespace, arrays: list[Array], counts: list[Array]) -> Array:
+    """Return 1 for each array that is finite, else 0, and the counts, as int64."""
+    finite = [xp.all(xp.isfinite(array)) for array in arrays]
+    return xp.stack([xp.astype(number, xp.int64) for number in finite + counts])
