@@ -241,7 +241,7 @@ class Run:
         if validated and metric is not None and math.isnan(METRICS[metric].error(validated)):
             raise ValueError(
                 f"metric is {metric!r}, which is NaN: expected finite outputs for the validation "
-                "examples; scale their inputs, or take another --metric"
+                "examples, and for roc_auc two classes with weights; take another --metric"
             )
         progress.followed = validated.get("loss", progress.followed)
         line: dict[str, Any] = {
