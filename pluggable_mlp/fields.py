@@ -127,9 +127,9 @@ def catalogue(table: Mapping[str, object], leave_out: Iterable[str] = ()) -> str
 
 
 def _in_words(parameter: str, value: object) -> str:
-    if value in (MISSING, None):
+    if value is MISSING:
         return parameter
-    return f"{parameter}={str(value).lower() if isinstance(value, bool) else f'{value:g}'}"
+    return f"{parameter}={str(value).lower() if isinstance(value, bool | None) else f'{value:g}'}"
 
 
 def refuse_unknown(what: str, names: Iterable[str], expected: Iterable[str]) -> None:

@@ -272,6 +272,8 @@ class Settings(Options):
             If a layer's weights do not fit into this machine.
         """
         sizes = [sum(form.blocks), *self.hidden, outputs]
+        if parse_component(self.optimizer, "optimizer")[0] == "lbfgs":  # which takes one network
+            form = form._replace(rows=None)
         weights = max(map(operator.mul, sizes, sizes[1:]))
         refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
         return MLP(

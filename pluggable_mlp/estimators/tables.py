@@ -115,7 +115,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     n_members : int, optional
         The number of members, whose predictions are averaged: by default 32 that share weights for
         the recipes of TabM; for those of RealMLP eight networks with up to 1,024 rows for training,
-        and a single one with more.  A fit of networks takes so many times as long.
+        and a single one with more, or by L-BFGS.  A fit of eight takes eight times as long.
     max_iter : int, optional
         The maximum number of epochs; by default the recipe's.
     validation_fraction : float, default 0.2

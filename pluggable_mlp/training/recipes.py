@@ -176,6 +176,10 @@ class TableRecipe(Recipe):
         return 1.0 - measured["accuracy"] if task == "classification" else measured["loss"]
 
 
+_FEW_ROWS = 1024
+"""Up to so many rows for training, RealMLP is eight networks: docs/how-to/tables.md."""
+
+
 @dataclass(frozen=True)
 class RealMLP(TableRecipe):
     """RealMLP-TD-S: the simplified network of tuned defaults.
@@ -186,8 +190,8 @@ class RealMLP(TableRecipe):
     Parameters
     ----------
     members : int, optional
-        So many networks are trained together, and their predictions averaged: by default eight for
-        up to 1,024 rows of the training part, and one for more.
+        The number of networks that are trained together and averaged: by default eight for up to
+        1,024 rows of the training part, else one; one with L-BFGS.
     own_batches : bool, default False
         Whether each has an order of the examples of its own; blocks follow the first one's order.
     """
@@ -232,12 +236,9 @@ class RealMLP(TableRecipe):
         }
 
 
-_FEW_ROWS = 1024
-
-
 def _batch_size(rows: int) -> int:
     """Return the size of RealMLP's batches for so many examples, as pytabkit's "auto"."""
-    return 64 << sum(rows > count for count in (_FEW_ROWS, 8192, 30_000, 100_000))
+    return 64 << sum(rows > count for count in (1024, 8192, 30_000, 100_000))
 
 
 class RealMLPWhole(RealMLP):

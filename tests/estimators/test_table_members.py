@@ -14,7 +14,7 @@ X = pl.DataFrame(COLUMNS)
 CITIES = X.with_columns(pl.Series("town", [f"t{row % 11}" for row in range(len(X))]))
 RECIPES = "realmlp-td-s", "realmlp-td"
 MEMBERS = [
-    "realmlp-td",
+    "realmlp-td:members=1",
     "realmlp-td:members=3",
     *(f"{name}:members=3,own_batches=true" for name in ("realmlp-td-s", "tabm", "tabm-mini")),
 ]
@@ -78,6 +78,8 @@ def test_there_are_eight_up_to_1024_rows_for_training(recipe):
         ensemble = model.fit(x[:rows], x[:rows, 0]).network_.ensemble
         assert (1 if ensemble is None else ensemble.members) == members
     assert model.set_params(n_members=2).fit(x, x[:, 0]).network_.ensemble.members == 2
+    model.set_params(n_members=None, optimizer="lbfgs:history=3", dropout=0.0)
+    assert model.fit(x[:60], x[:60, 0]).network_.ensemble is None  # as for one loss
 
 
 def test_their_number_is_checked():
