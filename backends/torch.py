@@ -154,9 +154,6 @@ class TorchBackend(ArrayLibrary):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
 
-_INFINITE = torch.tensor(math.inf)
-
-
 def _update(rule: Any, *columns: Sequence[Array], in_place: bool) -> Sequence[Sequence[Array]]:
     """See the `updater` of `shortcuts.offer`: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
@@ -171,13 +168,14 @@ def _update(rule: Any, *columns: Sequence[Array], in_place: bool) -> Sequence[Se
             array.mul_(decay)
     # The kernel of `torch.optim.Adam(fused=True)`, which takes the corrections of the bias from
     # the count of updates; they are in the rule's rate and epsilon, and at infinity they are 1.
+    counts = [torch.tensor(math.inf, device=w[0].device)] * len(w)
     torch._fused_adam_(
         w,
         g,
         m,
         v,
         [],
-        [_INFINITE] * len(w),
+        counts,
         lr=rule.numbers["rate"],
         beta1=rule.numbers["beta1"],
         beta2=rule.numbers["beta2"],
