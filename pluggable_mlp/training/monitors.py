@@ -357,7 +357,7 @@ def check_parameters_finite(
     backend, counts = progress.steps.backend, lost.counts(parameters)
     places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
     arrays = [parameters[index][name] for index, name in places]
-    if backend.device.partition(":")[0] == "cpu":  # NumPy is quicker than its own call
+    if backend.device.partition(":")[0] == "cpu":  # a call of its own takes longer
         numbers: list[int] = [
             math.isfinite(abs(backend.to_numpy(x)).max(initial=0.0)) for x in arrays
         ]

@@ -137,7 +137,11 @@ def test_calibrate_finds_the_least_of_two_minima():
     ("kind", "metric", "fault"),
     [
         (TableClassifier, "auc", "is 'auc', expected one of accuracy, log_loss, roc_auc, neg_log"),
-        (TableClassifier, "squared_error", "metric for classification is 'squared_error', expe"),
+        (
+            TableClassifier,
+            "squared_error",
+            "metric for classification is 'squared_error', expected",
+        ),
         (TableRegressor, "roc_auc", "metric for regression is 'roc_auc', expected one of squ"),
     ],
 )

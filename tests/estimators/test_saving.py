@@ -100,11 +100,13 @@ def test_the_hash_is_what_the_documentation_says(saved):
     np.testing.assert_array_equal(loaded.predict(inputs), model.predict(inputs))
     names = getattr(model, "feature_names_in_", None)
     np.testing.assert_array_equal(getattr(loaded, "feature_names_in_", None), names)
-    widths = [7] * len(model.hidden_layer_sizes)
-    for name, wrong in (("hidden_layer_sizes", widths), ("activation", "relo")):
+    for name, wrong, fault in (
+        ("hidden_layer_sizes", [7] * len(model.hidden_layer_sizes), "=.* describe another"),
+        ("activation", "relo", " is 'relo'"),
+    ):
         description["parameters"][name] = wrong
         path.write_bytes(written(description, arrays))
-        with pytest.raises(ValueError, match=f"model.safetensors is damaged: {name}"):
+        with pytest.raises(ValueError, match=f"model.safetensors is damaged: {name}{fault}"):
             type(model).load(path)
 
 
