@@ -198,6 +198,11 @@ def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:
     return name.strip(), parameters
 
 
+def with_parameter(text: str, name: str, value: Value) -> str:
+    """Return the text of a component with one more parameter."""
+    return f"{text}{',' if ':' in text else ':'}{name}={value}"
+
+
 def split_components(text: str) -> list[str]:
     """Return the texts of components that are separated by commas, as their parameters are."""
     return re.split(r",(?![^,:]*=)", text)

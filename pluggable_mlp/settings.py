@@ -7,7 +7,6 @@ describe the same computation on every backend.
 import operator
 from copy import copy
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pluggable_mlp.backends.host import refuse_beyond_memory
@@ -19,6 +18,7 @@ from pluggable_mlp.fields import (
     parameters_of,
     parse_component,
     split_components,
+    with_parameter,
 )
 from pluggable_mlp.files import Json
 from pluggable_mlp.network.activations import ACTIVATIONS
@@ -99,8 +99,11 @@ class Settings(Options):
             is_of_other = key in _OF_ITS_OPTIMIZER and name != optimizer
             if getattr(self, key) is None and not is_of_other and key not in parameters:
                 object.__setattr__(self, key, value)
+        members = None if facts.rows is None else self.made_recipe.usual_members(facts.rows, name)
+        if members is not None:
+            object.__setattr__(self, "recipe", with_parameter(self.recipe, "members", members))
 
-    @cached_property
+    @property
     def made_recipe(self) -> Recipe:
         """The recipe of this text."""
         return make(RECIPES, self.recipe, "recipe")
@@ -127,18 +130,17 @@ class Settings(Options):
             return f"the dropout or decay of {self.recipe}"
         return None
 
-    def chosen(self, mlp: MLP) -> str:
-        """Return in words the recipe with the values that are used; empty for the plain network.
+    @property
+    def chosen(self) -> str:
+        """The recipe with the values that are used, in words; empty for the plain network.
 
-        The settings are those of `for_dataset`, the network is `make_mlp`'s.
+        The settings are those of `for_dataset`.
         """
         if self.recipe == NONE:
             return ""
         values = self.to_dict()
         names = [*self.made_recipe.values(Facts()), "scaling"]
         shown = [f"{name} {written(values[name])}" for name in names if values[name]]
-        if mlp.ensemble is not None:
-            shown.append(f"members {mlp.ensemble.members}")
         return f"recipe {self.recipe}: {', '.join(shown)}"
 
     def load_dataset(self, preparation: "Preparation | None" = None) -> "Dataset":
@@ -272,8 +274,6 @@ class Settings(Options):
             If a layer's weights do not fit into this machine.
         """
         sizes = [sum(form.blocks), *self.hidden, outputs]
-        if parse_component(self.optimizer, "optimizer")[0] == "lbfgs":  # which takes one network
-            form = form._replace(rows=None)
         weights = max(map(operator.mul, sizes, sizes[1:]))
         refuse_beyond_memory(f"a layer of {weights:,} weights, drawn in float64,", 8 * weights)
         return MLP(

@@ -250,7 +250,7 @@ class _Report:
         """Print the preparation of the data."""
         if not (self.quiet or self._as_json):
             run = self._run
-            for line in [*run.preparation.in_words(), run.settings.chosen(run.mlp)]:
+            for line in [*run.preparation.in_words(), run.settings.chosen]:
                 if line:
                     typer.echo(line)
 

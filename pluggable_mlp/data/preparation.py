@@ -173,9 +173,9 @@ class Preparation:
     @property
     def form(self) -> TableForm:
         """The form of the inputs, from which a network is made."""
-        ends = self.target_range, self.examples.get("train")
         if self.columns is None:
-            return TableForm((1,) * self.features, self.edges, self.features, (), *ends)
+            ones = (1,) * self.features
+            return TableForm(ones, self.edges, self.features, (), self.target_range)
         widths = tuple(len(block.features) for block in self._blocks)
         return TableForm(
             widths,
@@ -186,7 +186,7 @@ class Preparation:
                 for width, block in zip(widths, self._blocks, strict=True)
                 if block.is_embedded(self.order)
             ),
-            *ends,
+            self.target_range,
         )
 
     def describe(self) -> list[Described]:

@@ -35,7 +35,7 @@ from pluggable_mlp.estimators.convert import FilesMixin, described
 from pluggable_mlp.estimators.parameters import fits
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
-from pluggable_mlp.fields import make, require
+from pluggable_mlp.fields import make, require, with_parameter
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
@@ -136,8 +136,7 @@ class BaseTable(FilesMixin, ABC):
         if isinstance(values.get("class_weight"), Mapping):
             values["class_weight"] = None
         if self.n_members is not None:
-            colon = "," if ":" in self.recipe else ":"
-            values["recipe"] = f"{self.recipe}{colon}members={self.n_members}"
+            values["recipe"] = with_parameter(self.recipe, "members", self.n_members)
         values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
         return Settings(**values)
 

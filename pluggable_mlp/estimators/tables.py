@@ -114,8 +114,8 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         The weight of each class in training.
     n_members : int, optional
         The number of members, whose predictions are averaged: by default 32 that share weights for
-        the recipes of TabM; for those of RealMLP eight networks with up to 1,024 rows for training,
-        and a single one with more, or by L-BFGS.  A fit of eight takes eight times as long.
+        the recipes of TabM; for those of RealMLP eight networks with few rows for training, and a
+        single one with more, or by L-BFGS.  A fit of eight takes eight times as long.
     max_iter : int, optional
         The maximum number of epochs; by default the recipe's.
     validation_fraction : float, default 0.2

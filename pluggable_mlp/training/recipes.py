@@ -45,8 +45,6 @@ class TableForm(NamedTuple):
         The blocks that a recipe embeds; empty for recipes without `embedded`.
     target_range : tuple of float, optional
         The least and the largest target of a regression, scaled.
-    rows : int, optional
-        Those of the training part.
     """
 
     blocks: tuple[int, ...]
@@ -54,7 +52,6 @@ class TableForm(NamedTuple):
     numbers: int = 0
     categories: tuple[int, ...] = ()
     target_range: tuple[float, float] | None = None
-    rows: int | None = None
 
 
 class Facts(NamedTuple):
@@ -137,6 +134,10 @@ class Recipe(Component):
             "epochs": 30,
         }
 
+    def usual_members(self, rows: int, optimizer: str) -> int | None:
+        """Return the number of networks for so many rows; None if a parameter says it."""
+        return None
+
     def parts(self, form: TableForm) -> Values:
         """Return the arguments of `MLP` that are no settings."""
         return {}
@@ -190,8 +191,8 @@ class RealMLP(TableRecipe):
     Parameters
     ----------
     members : int, optional
-        The number of networks that are trained together and averaged: by default eight for up to
-        1,024 rows of the training part, else one; one with L-BFGS.
+        The number of networks that are trained together and averaged: by default eight for few
+        rows of the training part, else one; one with L-BFGS.
     own_batches : bool, default False
         Whether each has an order of the examples of its own; blocks follow the first one's order.
     """
@@ -222,11 +223,16 @@ class RealMLP(TableRecipe):
             "early_stopping": max(64, (facts.epochs or 0) // 4) if facts.validates else None,
         }
 
+    def usual_members(self, rows: int, optimizer: str) -> int | None:
+        """See `Recipe`; L-BFGS takes one network."""
+        usual = 8 if rows <= _FEW_ROWS and optimizer != "lbfgs" else 1
+        return usual if self.members is None else None
+
     def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
         from pluggable_mlp.network.members import Networks
 
-        members = self.members or (8 if form.rows is not None and form.rows <= _FEW_ROWS else 1)
+        members = self.members or 1
         return {
             "initializer": "standard_normal",
             "output_initializer": "zeros",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, load_run
+from pluggable_mlp.files import json_sha256, write_json
 from pluggable_mlp.training.recipes import Facts, RealMLP
 from tests.cli.saved_runs import content, lines
 
@@ -106,14 +107,21 @@ def test_one_line_says_what_is_used(command, tmp_path, table):
     out = done(command, "train", "--data", table("classes"), *given, "--output", run).out
     (line,) = [line for line in out.splitlines() if line.startswith("recipe ")]
     assert line == (
-        "recipe realmlp-td-s: hidden 8, activation selu, label_smoothing 0.1, optimizer "
+        "recipe realmlp-td-s:members=8: hidden 8, activation selu, label_smoothing 0.1, optimizer "
         "sgd:momentum=0.5, learning_rate 0.1, batch_size 64, epochs 2, early_stopping 64, scaling "
-        "smooth_clip, members 8"
+        "smooth_clip"
     )
     settings = content(run, "config.json")["settings"]
-    expected = {"recipe": "realmlp-td-s", "hidden": [8], "learning_rate": 0.1, "schedule": None}
-    expected |= {"scaling": "smooth_clip", "validation": 0.2, "label_smoothing": 0.1, "epochs": 2}
+    expected = {"hidden": [8], "learning_rate": 0.1, "schedule": None, "validation": 0.2}
+    expected |= {"scaling": "smooth_clip", "label_smoothing": 0.1, "epochs": 2}
+    expected["recipe"] = "realmlp-td-s:members=8"
     assert {name: settings[name] for name in expected} == expected
+    for file in (run / "config.json", run / "summary.json"):  # as of earlier versions
+        values = content(run, file.name)
+        values.get("settings", {})["recipe"] = "realmlp-td-s"
+        values["config_sha256"] = json_sha256(content(run, "config.json"))
+        write_json(file, values)
+    assert load_run(run).mlp.ensemble.members == 8
 
 
 @pytest.mark.parametrize(("recipe", "steps"), [("realmlp-td-s", 5), ("tabm:members=2", 6)])
@@ -249,7 +257,7 @@ def test_useless_columns_without_names_keep_their_places(command, tmp_path):
     [
         (
             ["--recipe", "realmlp-td", "--schedule", "constant"],
-            "dropout or decay of realmlp-td ends",
+            "dropout or decay of realmlp-td:members=8 ends",
         ),
         (["--recipe", "none", "--schedule", "cosine"], "schedule cosine ends with them"),
     ],
