@@ -241,15 +241,21 @@ class BaseTable(FilesMixin, ABC):
         return {"train": ~chosen, "validation": chosen} if chosen.any() else {"train": ~chosen}
 
     def _weights_to_save(self) -> Any:
+        self._network(self.parameters_)  # refuses those of another network
         return self.parameters_
 
     def _take_weights(self, weights: Any, backend: str) -> None:
         self.set_params(backend=backend, device=None)
-        form = self.preparation_.form
-        settings = self._settings(0).completed(Facts(self._task, bool(form.edges), False))
-        self.network_ = settings.make_mlp(form, self.preparation_.outputs)
-        check_parameters(self.network_, weights)
-        self.parameters_ = weights
+        self.network_, self.parameters_ = self._network(weights), weights
+
+    def _network(self, weights: LibraryArrays) -> MLP:
+        """Return the network that the parameters describe; raise if the weights are of another."""
+        form, rows = self.preparation_.form, self.preparation_.examples["train"]
+        facts = Facts(self._task, bool(form.edges), False, rows=rows)
+        settings = self._settings(0).completed(facts)
+        network = settings.make_mlp(form, self.preparation_.outputs)
+        check_parameters(network, weights)
+        return network
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file in float32, including its preparation.
