@@ -27,7 +27,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
-from pluggable_mlp.training.metrics import METRICS
+from pluggable_mlp.training.metrics import METRICS, check_metric
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts, Recipe, TableForm
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 
@@ -66,7 +66,8 @@ class Settings(Options):
             from pluggable_mlp.data.tables import is_table  # with much else
 
             object.__setattr__(self, "recipe", DEFAULT if is_table(self.data) else NONE)
-        self._check_metric(self._task())
+        if self.metric is not None:
+            check_metric(self.metric, self._task())
         self._fill(Facts(self._task()))
         as_seed(self.seed)
         self.rows_of_blocks()  # refuses blocks of less than a batch
@@ -175,15 +176,13 @@ class Settings(Options):
         Raises
         ------
         ValueError
-            If early stopping has no validation part to watch, the metric does not fit the task, or
-            there are no targets to scale.
+            If early stopping has no validation part to watch, or there are no targets to scale.
         """
         if self.used("early_stopping") is not None and not self.validates(dataset):
             raise ValueError(
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
-        self._check_metric(dataset.task)
         preparation = dataset.preparation
         assert preparation is not None  # `load_dataset` fits one
         of_targets = preparation.target_scaling
@@ -209,12 +208,6 @@ class Settings(Options):
             loss=self.loss or LOSS_OF_TASK[dataset.task],
             block_size=block_size or 0,
         )
-
-    def _check_metric(self, task: str | None) -> None:
-        """Raise ValueError if the metric is unknown, or does not fit the task."""
-        if self.metric is not None:
-            fitting = {name: one for name, one in METRICS.items() if task in (None, *one.tasks)}
-            choose(fitting, self.metric, "metric" if task is None else f"metric for {task}")
 
     def rows_of_blocks(self) -> int | None:
         """Return how many examples a block has, in whole batches; None: all are taken at once.

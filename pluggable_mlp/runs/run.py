@@ -111,13 +111,12 @@ class Run:
         if communicator is not None:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
             check_agreement(communicator, backend, settings.to_dict() | of_data)
+        if settings.metric is not None:
+            check_metric(settings.metric, settings.task, self._watched_targets())
         self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
         self._recipe = settings.made_recipe
         self._train = self._examples("train", class_weight=settings.class_weight)
         self._validation = self._examples("validation") if settings.validates(data) else None
-        if self._validation is not None and settings.metric is not None:
-            targets = data.splits["validation"].targets
-            check_metric(settings.metric, targets, self._weights.get("validation"))
         self._test = self._examples("test") if "test" in data.splits else None
         self._tested: tuple[int, dict[str, float]] = (0, {})
         examples = len(self._train)
@@ -135,6 +134,17 @@ class Run:
             digits = HASH_DIGITS * len(tensor_names(self.parameters))
             most = max(1, min(RECORDS, RECORDED_DIGITS // digits))
             self.record_every = interval(settings.epochs * self.steps_per_epoch, most)
+
+    def _watched_targets(self) -> Array | None:
+        """Return the targets of the validation examples whose weights count in the dtype."""
+        if not self.settings.validates(self.dataset):
+            return None
+        weights, targets = (
+            self._weights.get("validation"),
+            self.dataset.splits["validation"].targets,
+        )
+        least = np.finfo(self.settings.dtype).smallest_normal
+        return targets if weights is None else targets[weights >= least]
 
     def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
         """Return a split on the backend, or this process's part of it."""

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.fields import choose
 
 
 class Metric(NamedTuple):
@@ -80,13 +81,14 @@ def roc_auc(p: Array, truth: Array, weights: Array | None) -> float:
     return math.fsum(usable) / len(usable) if usable and not math.isnan(p.sum()) else math.nan
 
 
-def check_metric(metric: str, targets: Array, weights: Array | None) -> None:
-    """Raise ValueError if a metric has no value, whatever is predicted for these targets.
+def check_metric(metric: str, task: str | None, targets: Array | None = None) -> None:
+    """Raise ValueError if a metric is unknown, does not fit the task, or has no value for targets.
 
-    The arguments are those of the validation part, on the host.
+    The targets are those of the validation examples that count, on the host.
     """
-    counted = targets if weights is None else targets[weights > 0.0]
-    if METRICS[metric].measure == "roc_auc" and (counted == counted[:1]).all():
+    fitting = {name: one for name, one in METRICS.items() if task in (None, *one.tasks)}
+    measure = choose(fitting, metric, "metric" if task is None else f"metric for {task}").measure
+    if targets is not None and measure == "roc_auc" and (targets == targets[:1]).all():
         raise ValueError(
             f"metric is {metric!r}, and all validation examples with weights above 0 are of one "
             "class, expected two; give more (--validation, eval_set), or another --metric"

@@ -157,7 +157,8 @@ def test_an_area_needs_two_classes_in_the_validation_part(y):
     one_class = X.filter(is_first), [y[0]] * is_first.sum()
     diverging = {"learning_rate": 1e38, "schedule": "none", "batch_size": 8}
     model = TableClassifier(metric="roc_auc", **QUICK | diverging)
-    for weights, eval_set in ((None, one_class), (is_first, None)):
+    vanishing = np.where(is_first, 1.0, 1e-50)  # in float32
+    for weights, eval_set in ((None, one_class), (is_first, None), (vanishing, None)):
         with pytest.raises(ValueError, match="metric is 'roc_auc', and all .* class, expected two"):
             model.fit(X, y, weights, eval_set=eval_set)
 
