@@ -221,15 +221,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         with np.errstate(divide="ignore"):
             return array_namespace(probabilities).log(probabilities)
 
-    def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """Return the accuracy of `predict(X)`: the share of examples with all labels right.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        """
-        return BaseMLP.score(self, X, y, sample_weight)
+    score = BaseMLP.score  # not the mixin's
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -317,15 +309,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
         predicted = self._outputs(X, "predict")
         return predicted[:, 0] if self.n_outputs_ == 1 else predicted
 
-    def score(self, X: object, y: object, sample_weight: object = None) -> float:
-        """Return R² of `predict(X)`, the mean over the outputs.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        """
-        return BaseMLP.score(self, X, y, sample_weight)
+    score = BaseMLP.score  # not the mixin's
 
     def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         self._outputs_of_y = 1 if y.ndim == 1 else y.shape[1]
