@@ -17,6 +17,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.consistency import report as reports
 from pluggable_mlp.consistency.runs import BackendRun, Tensors, Unit, units_of_step, whole_step
+from pluggable_mlp.hashing import little_endian
 from pluggable_mlp.namespaces.bounded.array import Bounded, exact
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.training.optimizer import as_single_steps
@@ -47,10 +48,10 @@ class BitComparator:
         for tensor, expected in results[0].items():
             for run, result in zip(runs, results, strict=True):
                 key = tensor, run.name
-                array = _little_endian(result[tensor])
+                array = little_endian(result[tensor])
                 self._hashes.setdefault(key, hashlib.sha256()).update(array.tobytes())
                 if run.name not in self._differences:
-                    first = _first_difference(_little_endian(expected), array)
+                    first = _first_difference(little_endian(expected), array)
                     if first:
                         difference = reports.Difference(t, tensor, reference, run.name, *first)
                         self._differences[run.name] = difference
@@ -59,10 +60,6 @@ class BitComparator:
         """Return the report with the hashes and the first differences."""
         hashes = tuple(reports.Hash(*key, sha.hexdigest()) for key, sha in self._hashes.items())
         return replace(report, hashes=hashes, differences=tuple(self._differences.values()))
-
-
-def _little_endian(array: Array) -> Array:
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
 
 
 def _first_difference(a: Array, b: Array) -> tuple[tuple[int, ...], str, str] | None:

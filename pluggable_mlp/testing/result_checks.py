@@ -5,7 +5,6 @@ library version or GPU must give these bits.  Recording them anew breaks the pro
 word in CHANGELOG.md.
 """
 
-import hashlib
 import json
 import operator
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.backends.transfer import HostArray
 from pluggable_mlp.consistency.compare import compare
+from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.testing.conformance import (
@@ -298,12 +298,8 @@ def run(name: str, backend: Backend) -> str:
     )
     loss = trained.history[-1]
     assert isinstance(loss, float)  # of one network
-    digest = hashlib.sha256(loss.hex().encode())
-    for layer in trained.parameters:
-        for key in sorted(layer):
-            array = backend.to_numpy(layer[key])
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
+    tensors = [array for layer in trained.parameters for _, array in sorted(layer.items())]
+    return sha256_of([loss.hex(), *map(backend.to_numpy, tensors)])
 
 
 def _has_the_recorded_bits(name: str, backend: Backend) -> None:
