@@ -13,8 +13,9 @@ import warnings
 from pluggable_mlp.cli.console import (
     CLOSED_PIPE,
     described,
-    ending_at_once,
+    end,
     finish,
+    handling_signals,
     log,
     name_output,
 )
@@ -22,7 +23,7 @@ from pluggable_mlp.cli.console import (
 
 def main() -> None:
     """Run the command line; the console script calls this."""
-    with ending_at_once():
+    with handling_signals(end):
         name_output()
         code = finish(*_run())
     sys.exit(code)

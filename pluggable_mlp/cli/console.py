@@ -55,13 +55,6 @@ class StopRequest:
 
 
 @contextmanager
-def ending_at_once() -> Iterator[None]:
-    """Return a context in which a signal ends the process immediately."""
-    with _handling_signals(_end):
-        yield
-
-
-@contextmanager
 def removed_at_end(path: "Path") -> Iterator[None]:
     """Return a context in which a file or folder is removed if a signal ends the process."""
     _unfinished.append(path)
@@ -78,18 +71,18 @@ def ending_when_asked(is_heard: bool = True) -> Iterator[StopRequest]:
 
     def handle(number: int) -> None:
         if request.code is not None:
-            _end(number)
+            end(number)
         request.code = 128 + number
         if is_heard:
             with suppress(OSError):  # without the stream's lock, which the main thread may hold
                 os.write(_STDERR, _STOPPING)
 
-    with _handling_signals(handle):
+    with handling_signals(handle):
         yield request
 
 
 @contextmanager
-def _handling_signals(handle: Callable[[int], None]) -> Iterator[None]:
+def handling_signals(handle: Callable[[int], None]) -> Iterator[None]:
     """Return a context in which another thread calls `handle(number)` for each signal."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     # A background job ignores Ctrl-C and continues.
@@ -123,7 +116,8 @@ def _listen(reader: int, handled: list[signal.Signals], handle: Callable[[int], 
             handle(number[0])
 
 
-def _end(number: int) -> None:
+def end(number: int) -> None:
+    """End the process immediately, with the exit code of a signal."""
     if _unfinished:
         from pluggable_mlp.files import remove  # imported before: a run is open
 
