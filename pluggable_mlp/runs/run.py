@@ -300,9 +300,9 @@ class Run:
     def error(self, line: dict[str, Any]) -> float:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""
         measures = {name.removeprefix("validation_"): value for name, value in line.items()}
-        if self.settings.metric is not None:
-            return METRICS[self.settings.metric].error(measures)
-        return self._recipe.error(self.dataset.task, measures)
+        is_accuracy = self._recipe.follows_accuracy and self.dataset.task == "classification"
+        metric = self.settings.metric or ("accuracy" if is_accuracy else None)
+        return METRICS[metric].error(measures) if metric else measures["loss"]
 
     @property
     def _evaluation(self) -> dict[str, Any]:

@@ -98,6 +98,9 @@ class Recipe(Component):
     validation : float or None
         The share of the training part that selects the best epoch; None: the last is kept,
         unless there is early stopping.
+    follows_accuracy : bool
+        Whether the best epoch of a classification is the most accurate one, not the one with the
+        least loss.
     whole_batches : bool
         Whether a smaller last batch of an epoch is left out.
     rows_at_once : int
@@ -115,6 +118,7 @@ class Recipe(Component):
     keeps_range: ClassVar[bool] = False
     bins: ClassVar[int] = 0
     validation: ClassVar[float | None] = None
+    follows_accuracy: ClassVar[bool] = False
     whole_batches: ClassVar[bool] = False
     rows_at_once: ClassVar[int] = 1000
     rate_factors: ClassVar[Mapping[str, float]] = {}
@@ -160,21 +164,14 @@ class Recipe(Component):
             return RateFactors(optimizer, factors)
         return optimizer  # L-BFGS has no rate
 
-    def error(self, task: str, measured: Mapping[str, float]) -> float:
-        """Return the measure of `evaluate` that is smallest in the best epoch: the loss."""
-        return measured["loss"]
-
 
 class TableRecipe(Recipe):
     """Base of recipes for tables."""
 
     pairs: ClassVar[Pairs | None] = "one-hot"
     validation: ClassVar[float | None] = 0.2
+    follows_accuracy: ClassVar[bool] = True
     rows_at_once: ClassVar[int] = 512  # of as many members
-
-    def error(self, task: str, measured: Mapping[str, float]) -> float:
-        """See `Recipe`; for classes, the share that is wrong."""
-        return 1.0 - measured["accuracy"] if task == "classification" else measured["loss"]
 
 
 _FEW_ROWS = 1024
