@@ -139,10 +139,7 @@ class Run:
         """Return the targets of the validation examples whose weights count in the dtype."""
         if not self.settings.validates(self.dataset):
             return None
-        weights, targets = (
-            self._weights.get("validation"),
-            self.dataset.splits["validation"].targets,
-        )
+        (_, targets), weights = self.dataset.splits["validation"], self._weights.get("validation")
         least = np.finfo(self.settings.dtype).smallest_normal
         return targets if weights is None else targets[weights >= least]
 
