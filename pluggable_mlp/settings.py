@@ -183,8 +183,7 @@ class Settings(Options):
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
-        preparation = dataset.preparation
-        assert preparation is not None  # `load_dataset` fits one
+        preparation: Preparation = dataset.preparation
         of_targets = preparation.target_scaling
         names = preparation.target_names if preparation.columns is not None else None
         if of_targets is None and self.target_scaling not in (None, "none"):

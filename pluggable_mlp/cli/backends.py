@@ -75,7 +75,6 @@ def compare(
     # A schedule ends with the epoch of the last step.
     epochs = max(1, -(-steps // options.steps_per_epoch(examples)))
     options = replace(options, epochs=epochs)
-    assert dataset.preparation is not None  # `load_dataset` fits one
     mlp = options.make_mlp(dataset.preparation.form, dataset.outputs)
     report = compare_backends(
         places,

@@ -43,7 +43,6 @@ def data(
             options = Settings(data=str(path), **settings)
             dataset = options.load_dataset()
         options.for_dataset(dataset)
-        assert dataset.preparation is not None  # `load_dataset` fits one
         preparation = dataset.preparation
     rows = [("column", "missing", "range", "becomes")]
     for column, missing, limits, becomes in preparation.describe():

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Task
 from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.lazy import blocks
-
-if TYPE_CHECKING:
-    from pluggable_mlp.data.preparation import Preparation
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +75,7 @@ class Dataset:
     scale: float | None = None
     class_labels: tuple[int | str, ...] | None = None
     multilabel: bool = False
-    preparation: "Preparation | None" = None
+    preparation: Any = None
     test_share: float | None = None
     validation_share: float | None = None
     block_size: int = 0

@@ -74,6 +74,8 @@ class Run:
     settings : Settings
         With the task and the loss, which the data may have determined.
     dataset : Dataset
+    preparation : Preparation
+        How the network's inputs and targets are prepared.
     mlp : MLP
     steps_per_epoch, training_examples : int
         The number of steps in an epoch, and of examples that it visits.
@@ -107,6 +109,7 @@ class Run:
             data = settings.load_dataset()
         settings = settings.for_dataset(data)
         self.settings, self.backend, self.dataset = settings, backend, data
+        self.preparation: Preparation = data.preparation
         self._communicator, self._weights = communicator, sample_weight or {}
         if communicator is not None:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
@@ -310,12 +313,6 @@ class Run:
             "units": self.preparation.target_units,
             "metric": self.settings.metric,
         }
-
-    @cached_property
-    def preparation(self) -> Preparation:
-        """How the network's inputs and targets are prepared."""
-        assert self.dataset.preparation is not None  # `load_dataset` fits one
-        return self.dataset.preparation
 
     @property
     def examples_done(self) -> int:
