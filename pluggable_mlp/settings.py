@@ -32,8 +32,11 @@ from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts, Recipe
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
 
 if TYPE_CHECKING:
+    from pluggable_mlp.backends import Backend
     from pluggable_mlp.data import Dataset
     from pluggable_mlp.data.preparation import Preparation
+    from pluggable_mlp.data.values import Split
+    from pluggable_mlp.training.examples import AnyExamples
 
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 _OF_ITS_OPTIMIZER = (*_OF_OPTIMIZER, "schedule")
@@ -274,6 +277,31 @@ class Settings(Options):
             **{name: getattr(self, name) for name in DRAWING},
             **self.made_recipe.parts(form),
         )
+
+    def make_examples(
+        self, mlp: MLP, split: "Split", preparation: "Preparation", backend: "Backend", **more: Any
+    ) -> "AnyExamples":
+        """Return prepared examples of a network on a backend; `more` as for `make_examples`."""
+        from pluggable_mlp.training.examples import make_examples  # with much else
+
+        return make_examples(
+            mlp,
+            *split,
+            backend=backend,
+            dtype=self.dtype,
+            scale=preparation.scale_of(split.inputs),
+            arithmetic=self.arithmetic,
+            **more,
+        )
+
+    def measuring(self, preparation: "Preparation", backend: "Backend") -> dict[str, Any]:
+        """Return the arguments of `evaluate` and `measure` beside parameters and examples."""
+        return {
+            "backend": backend,
+            "arithmetic": self.arithmetic,
+            "units": preparation.target_units,
+            "metric": self.metric,
+        }
 
     def steps_per_epoch(self, examples: int) -> int:
         """Return how many batches an epoch has for a number of examples."""

@@ -19,7 +19,6 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import load_own_data, read_parameters, read_run
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
-from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.recipes import Facts
 
 if TYPE_CHECKING:
@@ -129,31 +128,13 @@ class SavedRun:
 
     def evaluate_classes(self, data: Any = None) -> tuple[dict[str, float], Counts | None]:
         """Return the result of `evaluate`, and the counts by class or label, None for numbers."""
-        if data is None:
-            inputs, targets = self._own_test_part(None)
-        else:
-            inputs, targets = load_for_testing(self.preparation, data)
-        size = self.settings.block_size or block_of(inputs)
-        arithmetic = self.settings.arithmetic
-        examples = make_examples(
-            self.mlp,
-            inputs,
-            targets,
-            block_size=size or None,
-            backend=self.backend,
-            dtype=self.settings.dtype,
-            scale=self.preparation.scale_of(inputs),
-            arithmetic=arithmetic,
-        )
-        measures, counts = measure(
-            self.mlp,
-            self.parameters,
-            examples,
-            backend=self.backend,
-            arithmetic=arithmetic,
-            units=self.preparation.target_units,
-            metric=self.settings.metric,
-        )
+        own = data is None
+        part = self._own_test_part(None) if own else load_for_testing(self.preparation, data)
+        size = self.settings.block_size or block_of(part.inputs)
+        place = self.preparation, self.backend
+        examples = self.settings.make_examples(self.mlp, part, *place, block_size=size or None)
+        measuring = self.settings.measuring(*place)
+        measures, counts = measure(self.mlp, self.parameters, examples, **measuring)
         return {"examples": len(examples), **measures}, counts
 
     def _own_test_part(self, data: str | None) -> Split:

@@ -16,6 +16,7 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.values import Split
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.files import json_sha256
 from pluggable_mlp.hashing import (
@@ -32,7 +33,7 @@ from pluggable_mlp.runs.certificates import interval, versions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.shortcuts import take
 from pluggable_mlp.training.evaluation import evaluate, measure
-from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
+from pluggable_mlp.training.examples import AnyExamples, Streamed
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
 from pluggable_mlp.training.metrics import METRICS, check_metric
 from pluggable_mlp.training.monitors import BestEpoch
@@ -110,6 +111,7 @@ class Run:
         settings = settings.for_dataset(data)
         self.settings, self.backend, self.dataset = settings, backend, data
         self.preparation: Preparation = data.preparation
+        self._measuring = settings.measuring(self.preparation, backend)
         self._communicator, self._weights = communicator, sample_weight or {}
         if communicator is not None:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
@@ -148,21 +150,17 @@ class Run:
 
     def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
         """Return a split on the backend, or this process's part of it."""
-        settings, rows = self.settings, self.settings.rows_of_blocks()
-        inputs, targets = self.dataset.splits[part]
+        rows, (inputs, targets) = self.settings.rows_of_blocks(), self.dataset.splits[part]
         if rows is None and isinstance(inputs, EncodedArray):
-            inputs = inputs.astype(settings.dtype)
-        return make_examples(
+            inputs = inputs.astype(self.settings.dtype)
+        return self.settings.make_examples(
             self.mlp,
-            inputs,
-            targets,
+            Split(inputs, targets),
+            self.preparation,
+            self.backend,
             block_size=rows,
             communicator=self._communicator,
             sample_weight=self._weights.get(part),
-            backend=self.backend,
-            dtype=settings.dtype,
-            scale=self.preparation.scale_of(inputs),
-            arithmetic=settings.arithmetic,
             class_weight=class_weight,
         )
 
@@ -277,7 +275,7 @@ class Run:
             self._validation,
             communicator=self._communicator,
             batch_size=self._recipe.rows_at_once,
-            **{**self._evaluation, **metric},
+            **{**self._measuring, **metric},
         )
 
     def _record(self, steps: Steps) -> None:
@@ -303,16 +301,6 @@ class Run:
         is_accuracy = self._recipe.follows_accuracy and self.dataset.task == "classification"
         metric = self.settings.metric or ("accuracy" if is_accuracy else None)
         return METRICS[metric].error(measures) if metric else measures["loss"]
-
-    @property
-    def _evaluation(self) -> dict[str, Any]:
-        """The arguments of `evaluate` and `measure` beside parameters and examples."""
-        return {
-            "backend": self.backend,
-            "arithmetic": self.settings.arithmetic,
-            "units": self.preparation.target_units,
-            "metric": self.settings.metric,
-        }
 
     @property
     def examples_done(self) -> int:
@@ -341,7 +329,7 @@ class Run:
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            measures, _ = measure(self.mlp, self.parameters, self._test, **self._evaluation)
+            measures, _ = measure(self.mlp, self.parameters, self._test, **self._measuring)
             self._tested = self.kept_epoch, measures
         return self._tested[1]
 
