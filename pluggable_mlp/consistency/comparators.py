@@ -128,7 +128,7 @@ class BoundComparator:
         """Take step t, from 1, in all runs."""
         reference = runs[0]
         state = map_nested(reference.backend.to_numpy, reference.state)
-        on_host = [run.batch_on_host() for run in runs]
+        on_host = [run.on_host(run.batch) for run in runs]
         batches = [
             {name: x for name, x in zip(_BATCH, batch, strict=True) if x is not None}
             for batch in on_host

@@ -19,13 +19,11 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.runs import BackendRun
-from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizer import as_single_steps
 from pluggable_mlp.training.optimizers import SGD
-from pluggable_mlp.training.sharding import check_agreement
 from pluggable_mlp.training.train import first_steps
 
 
@@ -44,7 +42,6 @@ def compare(
     batch_size: int = 128,
     steps: int = 20,
     seed: int = 0,
-    communicator: Communicator | None = None,
 ) -> Report:
     """Take the same training steps on every backend, and compare the results.
 
@@ -76,10 +73,6 @@ def compare(
         How many batches, at least 1; at the end of the examples a new epoch begins.
     seed : int, default 0
         Seed of the initial parameters, the shuffles, dropout and noise.
-    communicator : Communicator, optional
-        Processes that share each batch, such as `MPI()`, on all backends but the reference, which
-        every process computes by itself: `[numpy, numpy]` compares several processes with one.  All
-        call this with the same arguments, and return the same report.
 
     Returns
     -------
@@ -103,16 +96,18 @@ def compare(
     >>> report.passes
     True
     """
-    _check(dict(locals()))
+    if len(backends) < 2:
+        raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
+    for name, value in {"batch_size": batch_size, "steps": steps}.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected an integer of at least 1")
     rule = as_single_steps(SGD() if optimizer is None else optimizer)
     runs: list[BackendRun] = []
-    for name, backend in zip(_names(backends, communicator), backends, strict=True):
-        together = communicator if runs else None  # the reference is one process
+    for name, backend in zip(_names(backends), backends, strict=True):
         examples = make_examples(
             mlp,
             inputs,
             targets,
-            communicator=together,
             backend=backend,
             dtype=dtype,
             scale=scale,
@@ -130,7 +125,6 @@ def compare(
             arithmetic=arithmetic,
             batch_size=batch_size,
             seed=seed,
-            communicator=together,
         )
         runs.append(BackendRun(name, states, examples))
     comparator: BoundComparator | BitComparator = BitComparator()
@@ -144,23 +138,9 @@ def compare(
     return comparator.complete(report)
 
 
-def _check(arguments: dict[str, Any]) -> None:
-    """Raise if arguments of `compare` are too few or too small, or differ between processes."""
-    backends, communicator = arguments["backends"], arguments["communicator"]
-    if len(backends) < 2:
-        raise ValueError(f"backends has length {len(backends)}, expected two or more to compare")
-    for name in ("batch_size", "steps"):
-        if arguments[name] < 1:
-            raise ValueError(f"{name} is {arguments[name]}, expected an integer of at least 1")
-    for backend in backends[1:]:
-        check_agreement(communicator, backend, arguments)
-
-
-def _names(backends: Sequence[Backend], communicator: Communicator | None) -> list[str]:
+def _names(backends: Sequence[Backend]) -> list[str]:
     """Return a unique name for each backend, with its device or with a number."""
     names = [backend.name for backend in backends]
-    if communicator is not None:
-        names[1:] = [f"{name} on {communicator.size} processes" for name in names[1:]]
     counts = Counter(names)
     names = [
         f"{name}:{backend.device}" if counts[name] > 1 else name

@@ -16,10 +16,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.lazy import places_of
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.namespaces.sharded.array import Layout, ShardedArray
-from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.layers import Backward, Layer, Rng, Seed, as_words, layer_kind
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Tree, first_array, merged
@@ -58,18 +55,9 @@ class Unit:
     rows: tuple[Array | None, ...] = ()
     before: Tensors = field(default_factory=dict)
 
-    def run(
-        self,
-        xp: Namespace,
-        asarray: Callable[[Array], Array],
-        asrows: Callable[[Array], Array] | None = None,
-    ) -> Tensors:
-        """Return the results in a namespace whose arrays `asarray` makes.
-
-        `asrows` makes those of `rows`; by default it is the same.
-        """
-        rows = map_nested(asrows or asarray, self.rows)
-        return self.compute(xp, map_nested(asarray, self.arguments), rows)
+    def run(self, xp: Namespace, asarray: Callable[[Array], Array]) -> Tensors:
+        """Return the results in a namespace whose arrays `asarray` makes."""
+        return self.compute(xp, *map_nested(asarray, (self.arguments, self.rows)))
 
     def in_float64(self) -> "Unit":
         """Return the same computation from the same numbers as float64."""
@@ -212,7 +200,7 @@ class BackendRun:
         The name in the report.
     steps : Steps
     examples : Examples or Streamed
-        On the backend; or, if several processes take the steps together, on the host.
+        On the backend.
     """
 
     def __init__(self, name: str, steps: Steps, examples: AnyExamples) -> None:
@@ -255,36 +243,16 @@ class BackendRun:
             steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
             self._starts = self._starts[1:]
             _, gradients = loss_and_gradients(steps.xp, steps.mlp, before, batch, steps.seed)
-            tensors = self._on_host(named(gradients, "d") | _named_state(self.state))
+            tensors = self.on_host(named(gradients, "d") | _named_state(self.state))
         (loss,), _ = losses.read()
         return {"loss": np.asarray(loss, next(iter(tensors.values())).dtype), **tensors}
 
     def compute(self, unit: Unit) -> dict[str, Array]:
         """Return the results of the unit as NumPy arrays, by name."""
-        xp, asarray = self.steps.xp, self.backend.asarray
         with on_device_of(self._here):
-            if isinstance(xp, ShardedNamespace):
-                return self._on_host(unit.run(xp, lambda x: xp.asarray(asarray(x)), self._cut_rows))
-            return self._on_host(unit.run(xp, asarray))
+            tensors: Tensors = self.on_host(unit.run(self.steps.xp, self.backend.asarray))
+            return tensors
 
-    def _cut_rows(self, x: Array) -> Array:
-        """Return a host array, (…, examples) or (…, rows of examples, n), cut to its part."""
-        xp, (*leading, _) = self.steps.xp, self.batch[0].shape
-        axis, examples = -1 if [*x.shape] == leading else -2, leading[-1]
-        rows = x.shape[axis] // examples
-        layout = Layout((0, examples), xp.communicator.rank, xp.communicator.size, rows)
-        part = np.take(x, places_of(layout.ranges(layout.rank)), axis=axis)
-        return xp.cut(self.backend.asarray(part), axis, layout)
-
-    def batch_on_host(self) -> Batch:
-        """Return the batch of the next step as NumPy arrays, whole."""
-        x, targets, sample_weight = map(self._whole, self.batch)
-        return x, targets, sample_weight
-
-    def _on_host(self, tensors: dict[str, Array]) -> dict[str, Array]:
-        return {name: self._whole(tensor) for name, tensor in tensors.items()}
-
-    def _whole(self, x: Array | None) -> Array | None:
-        if isinstance(x, ShardedArray):
-            x = x.namespace.gathered(x)
-        return None if x is None else self.backend.to_numpy(unwrapped(x))
+    def on_host(self, arrays: Any) -> Any:
+        """Return arrays, in dicts or tuples, as NumPy's."""
+        return map_nested(self.backend.to_numpy, unwrapped(arrays))
