@@ -135,19 +135,20 @@ def silence() -> None:
 
 
 @contextmanager
-def _naming_output() -> Iterator[None]:
+def naming(output: str) -> Iterator[None]:
+    """Name the output that cannot be written in an OSError; a closed pipe is another end."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OSError(f"standard output cannot be written: {error.strerror}") from None
+        raise OSError(f"{output} cannot be written: {error.strerror}") from None
 
 
 def name_output() -> None:
     """Have the errors of standard output name it."""
     for method in ("write", "flush"):
-        setattr(sys.stdout, method, _naming_output()(getattr(sys.stdout, method)))
+        setattr(sys.stdout, method, naming("standard output")(getattr(sys.stdout, method)))
 
 
 def log(text: str) -> None:

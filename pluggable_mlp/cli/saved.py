@@ -3,7 +3,6 @@
 import codecs
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from pluggable_mlp.cli.console import (
     Interrupted,
     ending_when_asked,
     log,
+    naming,
     progress_bar,
     removed_at_end,
     saved_input,
@@ -109,7 +109,8 @@ def predict(
             _write_table(sys.stdout, saved.header(), saved.rows(path))
             return
         output = output.resolve()  # through links
-        with _naming_output(output), removed_at_end(part_of(output)), whole_file(output) as file:
+        name = f"--output {output}"
+        with naming(name), removed_at_end(part_of(output)), whole_file(output) as file:
             if output.suffix.lower() == ".npy":
                 np.save(file, saved.predict(path))
             else:
@@ -125,15 +126,6 @@ def _write_table(
     table = csv.writer(file, lineterminator="\n")
     table.writerow(header)
     table.writerows(rows)
-
-
-@contextmanager
-def _naming_output(output: Path) -> Iterator[None]:
-    """Turn an OSError into a ValueError that names what cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(f"--output {output} cannot be written: {error.strerror}") from None
 
 
 def export(
@@ -156,7 +148,7 @@ def export(
     saved = load_run(run)
     log("Recording the graph; the libraries for it take some seconds to load.")
     place = output or run / GRAPH
-    with _naming_output(place):
+    with naming(f"--output {place}"):
         inputs = write_onnx(place, saved.preparation, saved.mlp, saved.parameters)
     for name, form in inputs.items():
         log(f"input {name}: {form}")
@@ -181,7 +173,7 @@ def plot(
     choose(dict.fromkeys(("png", "svg", "pdf")), form, "format")
     figures = dict(figures_of(load_run(run, backend), data))
     folder = output or run / PLOTS
-    with _naming_output(folder):
+    with naming(f"--output {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
             figure.savefig(folder / f"{name}.{form}", dpi=150)
@@ -209,7 +201,7 @@ def report(
 
     page = report_page([load_run(run, backend) for run in runs], data)
     place = output or (runs[0] if len(runs) == 1 else Path()) / REPORT
-    with _naming_output(place):
+    with naming(f"--output {place}"):
         write_file(place, page.encode())
     typer.echo(place)
 
