@@ -31,7 +31,7 @@ from pluggable_mlp.training.steps import Steps
 Tensors = dict[str, Array]
 Arguments: TypeAlias = Any
 """Arrays in dicts, lists and tuples, or None."""
-Compute = Callable[[Namespace, Arguments, Any], Tensors]
+Compute = Callable[[Namespace, Arguments], Tensors]
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,25 @@ class Unit:
 
     Parameters
     ----------
-    compute : callable (xp, arguments, rows) -> dict of arrays
+    compute : callable (xp, arguments) -> dict of arrays
         Returns the results by their names in the report.
     arguments : arrays in dicts, lists and tuples, or None
         On the host.
-    rows : tuple of arrays (batch, …) or None
-        The arguments that have a row for each example.
     before : dict of arrays
         The tensors that the step updates, as before it, by the same names.
     """
 
     compute: Compute
     arguments: Arguments
-    rows: tuple[Array | None, ...] = ()
     before: Tensors = field(default_factory=dict)
 
     def run(self, xp: Namespace, asarray: Callable[[Array], Array]) -> Tensors:
         """Return the results in a namespace whose arrays `asarray` makes."""
-        return self.compute(xp, *map_nested(asarray, (self.arguments, self.rows)))
+        return self.compute(xp, map_nested(asarray, self.arguments))
 
     def in_float64(self) -> "Unit":
         """Return the same computation from the same numbers as float64."""
-        trees = self.arguments, self.rows, self.before
+        trees = self.arguments, self.before
         return Unit(self.compute, *(map_nested(_widened, tree) for tree in trees))
 
 
@@ -72,7 +69,8 @@ def _widened(array: Array) -> Array:
 def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, seed: Seed) -> Unit:
     """Return the step from this state, on the host, as one unit."""
 
-    def compute(xp: Namespace, arrays: Arguments, batch: Batch) -> Tensors:
+    def compute(xp: Namespace, arguments: Arguments) -> Tensors:
+        arrays, batch = arguments
         before = TrainState._make([*arrays, state.t])
         _, gradients = loss_and_gradients(xp, mlp, before, batch, seed)
         address = state.t, as_words(seed), mlp.numbers_at(state.t)
@@ -81,7 +79,7 @@ def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, 
         after = TrainState(*updated, state.t + 1)
         return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
 
-    return Unit(compute, state[:-1], batch, _named_state(state))
+    return Unit(compute, (state[:-1], batch), _named_state(state))
 
 
 def units_of_step(
@@ -103,19 +101,19 @@ def units_of_step(
     xp, rng = array_namespace(batch[0]), mlp.rng_at(state.t, seed)
     _, gradients = loss_and_gradients(xp, witness, state, batch, seed)
     units = [
-        Unit(_layer(layer.layer, label, layer.with_dx, rng), *layer.arguments)
+        Unit(_layer(layer.layer, label, layer.with_dx, rng), layer.arguments)
         for layer, label in zip(layers, _labels(mlp), strict=True)
     ]
 
-    def loss(xp: Namespace, _: None, rows: tuple[Array, ...]) -> Tensors:
-        return dict(zip(("loss", "dz"), mlp.objective(xp, *rows), strict=True))
+    def loss(xp: Namespace, arrays: Arguments) -> Tensors:
+        return dict(zip(("loss", "dz"), mlp.objective(xp, *arrays), strict=True))
 
-    def update(xp: Namespace, trees: Arguments, _: tuple[()]) -> Tensors:
+    def update(xp: Namespace, trees: Arguments) -> Tensors:
         coefficients = optimizer.coefficients_at(state.t)
         return _named_trees(*optimizer.update(UpdateArguments(xp, coefficients, *trees)))
 
-    [rows] = arguments
-    units.append(Unit(loss, None, rows))
+    [arrays] = arguments
+    units.append(Unit(loss, arrays))
     trees = state.parameters, gradients, state.slots
     return [*units, Unit(update, trees, before=_named_state(state))]
 
@@ -156,8 +154,8 @@ def _labels(mlp: MLP) -> list[str]:
 
 
 def _layer(layer: Layer, label: str, with_dx: bool, rng: Rng) -> Compute:
-    def compute(xp: Namespace, parameters: Arguments, rows: tuple[Array, Array]) -> Tensors:
-        x, dy = rows
+    def compute(xp: Namespace, arguments: Arguments) -> Tensors:
+        parameters, (x, dy) = arguments
         y, backward = layer.forward(xp, parameters, x, rng)
         dx, gradients = backward(dy, with_dx=with_dx)
         tensors = {f"{label} y": y} | ({f"{label} dx": dx} if with_dx else {})
