@@ -169,12 +169,7 @@ def _outputs(
     """Return the outputs of the graph for logits z (N, outputs)."""
     predicted = loss.predict(ndx, z)
     if preparation.task == "regression":
-        scaling = preparation.target_scaling
-        if scaling is not None:
-            divisors, offsets = (
-                ndx.asarray(np.asarray(values)) for values in (scaling.divisors, scaling.offsets)
-            )
-            predicted = ndx.astype(predicted, ndx.float64) * divisors + offsets
+        predicted = preparation.in_own_units(predicted, ndx)
         return {"prediction": predicted[:, 0] if preparation.outputs == 1 else predicted}
     if labels is not None:
         predicted = ndx.take(ndx.asarray(np.asarray(labels)), predicted, axis=0)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.data.columns import Column, Described, EncodedArray, Order, encode
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
@@ -315,9 +315,9 @@ class Preparation:
             raise DataError(name, fault, f"give {', '.join(self.target_names or ())}")
         return targets if self.target_scaling is None else self.target_scaling.apply(targets)
 
-    def in_own_units(self, numbers: Array) -> Array:
+    def in_own_units(self, numbers: Array, xp: Namespace = np) -> Array:
         """Undo the scaling of targets or of network outputs, (n,) or (n, outputs)."""
-        return numbers if self.target_scaling is None else self.target_scaling.undo(numbers)
+        return numbers if self.target_scaling is None else self.target_scaling.undo(xp, numbers)
 
     @property
     def target_units(self) -> tuple[float, ...] | None:

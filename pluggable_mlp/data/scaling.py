@@ -85,14 +85,13 @@ class Scaling:
             values = values / xp.sqrt(1.0 + share * share)  # IEEE 754 fixes it on the host
         return values
 
-    def undo(self, values: Array) -> Array:
-        """Return values * divisor + offset as float64, in the same shape.
+    def undo(self, xp: Namespace, values: Array) -> Array:
+        """Return values * divisor + offset as float64: (n,) is one column.
 
         It is not for the kind "smooth_clip", which never scales targets.
         """
-        rows = values.astype(np.float64).reshape(len(values), -1)
-        rows = rows * np.asarray(self.divisors) + np.asarray(self.offsets)
-        return rows.reshape(values.shape)
+        offsets, divisors = map(xp.asarray, map(np.asarray, (self.offsets, self.divisors)))
+        return xp.astype(values, xp.float64) * divisors + offsets
 
 
 def fit_scaling(name: str, kind: str, values: Array, features: Array | None = None) -> Scaling:
