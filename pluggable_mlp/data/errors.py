@@ -36,11 +36,6 @@ class DataError(ValueError):
         source, fault, remedy = self.args
         return f"{source}: {fault}; {remedy}"
 
-    def or_else(self, remedy: str) -> "DataError":
-        """Return the same error with another remedy beside its own."""
-        source, fault, default = self.args
-        return DataError(source, fault, f"{default}, or {remedy}")
-
 
 class DataWarning(UserWarning):
     """Issued for data that can be used, but perhaps not as intended.

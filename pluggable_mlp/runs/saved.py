@@ -154,7 +154,8 @@ def load_own_data(
         with warnings.catch_warnings(action="ignore", category=DataWarning):  # training gave them
             dataset = settings.load_dataset(preparation)
     except DataError as error:
-        raise error.or_else(_WHERE) from None
+        source, fault, remedy = error.args
+        raise DataError(source, fault, f"{remedy}, or {_WHERE}") from None
     if dataset.sha256() != data_sha256:
         fault = "holds other data than the run was trained on (their SHA-256 differ)"
         raise DataError(dataset.name, fault, _WHERE)
