@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -99,7 +100,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             self.__dict__.pop(name, None)
         first = not hasattr(self, "coefs_")
         X = check_X(self, X, reset=first)
-        y = check_targets(self, X, y, numeric=self._numeric_targets)
+        y = check_targets(self, X, y, numeric=not is_classifier(self))
         home = place_of(X)
         if not first:
             X = _cast(home.xp, X, self.coefs_[0].dtype)

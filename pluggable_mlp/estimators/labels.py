@@ -43,7 +43,6 @@ class ClassifierBase(BaseMLP):
     class_weight: ClassWeight
     classes_: LibraryArray
 
-    _numeric_targets = False
     _metric = staticmethod(accuracy_score)
     _label_kind: str
 

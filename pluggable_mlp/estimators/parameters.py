@@ -5,7 +5,6 @@ and the initial weights.  The solvers are in `solvers.py`.
 """
 
 import math
-from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import partial, wraps
@@ -266,7 +265,7 @@ class EstimatorParameters(BaseEstimator):
         return map_arrays(lambda *arrays: np.stack(arrays).astype(dtype), *members)
 
 
-class FittedMLP(EstimatorParameters, ABC):
+class FittedMLP(EstimatorParameters):
     """The attributes of a fit; those that hold parameters are up to date when it ends."""
 
     loss: str | Loss
@@ -289,7 +288,6 @@ class FittedMLP(EstimatorParameters, ABC):
     feature_names_in_: NDArray[np.object_]
     out_activation_: str
 
-    _numeric_targets: ClassVar[bool] = True
     _metric: ClassVar[Callable[..., float]]
     _random_state: np.random.RandomState
     _rate: SteppedRate
