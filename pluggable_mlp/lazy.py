@@ -6,7 +6,6 @@ pages read from it count as memory of the process.
 Shapes: an array is (n, …), rows of it are (m, …).
 """
 
-import hashlib
 import itertools
 import math
 import mmap
@@ -23,6 +22,7 @@ from array_api_compat import is_array_api_obj
 from pluggable_mlp.arrays import DType
 from pluggable_mlp.backends import Backend, backend_of
 from pluggable_mlp.backends.transfer import HostArray as Array
+from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.shortcuts import on_device_of
 
 Prepare = Callable[[Array], Array]
@@ -307,9 +307,9 @@ def _runs(places: Places) -> list[Range]:
 
 def sha256_of_rows(values: Rows) -> str:
     """Return the SHA-256 of shape, dtype and values."""
-    sha = hashlib.sha256(f"{values.dtype} {tuple(values.shape)}".encode())
+    head = f"{values.dtype} {tuple(values.shape)}"
     at_once = rows_within(_BYTES_AT_ONCE, values.shape, values.dtype)
     values = values if values.shape else np.asarray([values])
-    for start in range(0, values.shape[0], at_once):
-        sha.update(np.ascontiguousarray(values[start : start + at_once]).tobytes())
-    return sha.hexdigest()
+    starts = range(0, values.shape[0], at_once)
+    parts = (np.asarray(values[start : start + at_once]) for start in starts)
+    return sha256_of(itertools.chain([head], parts))
