@@ -128,10 +128,10 @@ class SavedRun:
 
     def evaluate_classes(self, data: Any = None) -> tuple[dict[str, float], Counts | None]:
         """Return the result of `evaluate`, and the counts by class or label, None for numbers."""
-        own = data is None
-        part = self._own_test_part(None) if own else load_for_testing(self.preparation, data)
+        preparation = self.preparation
+        part = self._own_test_part(None) if data is None else load_for_testing(preparation, data)
         size = self.settings.block_size or block_of(part.inputs)
-        place = self.preparation, self.backend
+        place = preparation, self.backend
         examples = self.settings.make_examples(self.mlp, part, *place, block_size=size or None)
         measuring = self.settings.measuring(*place)
         measures, counts = measure(self.mlp, self.parameters, examples, **measuring)
