@@ -108,11 +108,6 @@ def offer(xp: Namespace, **functions: Unpack[Offers]) -> None:
     _offered.update({(xp, name): function for name, function in functions.items()})
 
 
-def offers_of(xp: Namespace) -> list[str]:
-    """Return the names of the functions that are registered for a namespace, in order."""
-    return sorted(name for space, name in _offered if space is xp)
-
-
 def load_offers(xp: Namespace) -> None:
     """Import the backend of the library behind `xp`, which registers its functions.
 

@@ -42,7 +42,7 @@ def check(
         typer.echo(line_of(result))
         results.append(result)
     report = ConformanceReport.of(tested, results)
-    typer.echo("\n".join(["", *report.conclusion()]))
+    typer.echo(f"\ngrade: {report.grade}")
     raise typer.Exit(1 if report.faults else 0)
 
 

@@ -7,7 +7,7 @@ A check is a function that raises, with the grade that requires it; `contract_ch
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from operator import attrgetter
 from pathlib import Path
@@ -19,7 +19,6 @@ import numpy as np
 from pluggable_mlp.backends import Abilities, Backend
 from pluggable_mlp.backends.transfer import HostArray
 from pluggable_mlp.fields import choose
-from pluggable_mlp.shortcuts import offers_of
 
 if TYPE_CHECKING:
     from pytest import MarkDecorator  # noqa: PT013
@@ -28,14 +27,6 @@ Function: TypeAlias = Callable[[Backend], None]
 
 PASSED, FAILED, EXPECTED = "passed", "failed", "expected to fail"
 LEFT_OUT, UNEXPECTED = "not offered", "passed unexpectedly"
-
-ABILITIES = {
-    "compile": "many operations in one call",
-    "queued": "operations are put into a queue",
-    "run_all": "run independent tasks concurrently",
-    "out_of_memory": "recognize errors that mean out of memory",
-}
-"""The members of `Abilities`, in words."""
 
 
 class Grade(IntEnum):
@@ -150,20 +141,17 @@ class ConformanceReport:
         The result of `Backend.versions`.
     results : tuple of Result
         One for each check, in their order.
-    abilities : dict of str to str
-        The optional abilities, and their values.
     """
 
     backend: str
     versions: dict[str, str]
     results: tuple[Result, ...]
-    abilities: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, backend: Backend, results: Iterable[Result]) -> Self:
         """Return the report of a backend, with these results of its checks."""
         name = f"{backend.name}:{backend.device}"
-        return cls(name, backend.versions(), tuple(results), _abilities_of(backend))
+        return cls(name, backend.versions(), tuple(results))
 
     @property
     def faults(self) -> tuple[Result, ...]:
@@ -180,16 +168,10 @@ class ConformanceReport:
         return Grade(min(failed) - 1) if failed else Grade.SAME_BITS
 
     def __str__(self) -> str:
-        """Return a table of the checks and abilities, and the grade."""
+        """Return a table of the checks, and the grade."""
         lines = [f"{self.backend} ({', '.join(' '.join(v) for v in self.versions.items())})", ""]
         lines += [line_of(result) for result in self.results]
-        return "\n".join([*lines, "", *self.conclusion()])
-
-    def conclusion(self) -> list[str]:
-        """Return the lines on the backend's abilities and grade."""
-        width = max(map(len, self.abilities), default=0)
-        lines = [f"{name:{width}}  {ability}" for name, ability in self.abilities.items()]
-        return [*lines, *([""] if lines else []), f"grade: {self.grade}"]
+        return "\n".join([*lines, "", f"grade: {self.grade}"])
 
 
 def line_of(result: Result) -> str:
@@ -298,19 +280,6 @@ def ability(backend: Backend, name: str) -> Any:
     if is_default or getattr(backend, name, None) is None:
         raise NotOffered(f"it has no {name} of its own")
     return getattr(backend, name)
-
-
-def _abilities_of(backend: Backend) -> dict[str, str]:
-    """Return a backend's optional abilities, and whether it has them."""
-    abilities = {}
-    for name, words in ABILITIES.items():
-        try:
-            ability(backend, name)
-            abilities[name] = f"yes: {words}"
-        except NotOffered:
-            abilities[name] = f"no: {words}"
-    abilities["functions"] = ", ".join(offers_of(backend.xp)) or "none of its own"
-    return abilities
 
 
 def parametrize_with_checks(

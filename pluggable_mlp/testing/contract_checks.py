@@ -14,10 +14,10 @@ from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of
 from pluggable_mlp.backends import Abilities, Backend, BackendUnavailable
 from pluggable_mlp.backends.tape import Tree
 from pluggable_mlp.backends.transfer import DTYPES, HostArray
-from pluggable_mlp.testing import conformance
 from pluggable_mlp.testing.conformance import Grade, NotOffered, ability, check, expect, expect_bits
 
 _MEMBERS = frozenset(name for name in vars(Backend) if not name.startswith("_"))
+_OPTIONAL = frozenset(name for name in vars(Abilities) if not name.startswith("_"))
 
 
 def _signature(method: Callable[..., object]) -> list[tuple[object, ...]]:
@@ -33,12 +33,10 @@ def members(backend: Backend) -> None:
     public = {name for name in names if getattr(backend, name) is not None}
     if lacking := sorted(_MEMBERS - public):
         expect(False, f"it lacks {', '.join(lacking)}")
-    if unknown := sorted(public - _MEMBERS - set(conformance.ABILITIES)):
+    if unknown := sorted(public - _MEMBERS - _OPTIONAL):
         expect(False, f"{', '.join(unknown)}: the contract has no such members; begin with _")
     for name in sorted(public - {"name", "device", "xp", "queued"}):
-        expected = _signature(
-            getattr(Abilities if name in conformance.ABILITIES else Backend, name)
-        )
+        expected = _signature(getattr(Abilities if name in _OPTIONAL else Backend, name))
         actual = _signature(getattr(backend, name))
         expect(actual == expected, f"{name} takes {actual}, expected {expected}")
 
