@@ -294,7 +294,7 @@ class Settings(Options):
             **more,
         )
 
-    def measuring(self, preparation: "Preparation", backend: "Backend") -> dict[str, Any]:
+    def evaluation(self, preparation: "Preparation", backend: "Backend") -> dict[str, Any]:
         """Return the arguments of `evaluate` and `measure` beside parameters and examples."""
         return {
             "backend": backend,

@@ -133,8 +133,8 @@ class SavedRun:
         size = self.settings.block_size or block_of(part.inputs)
         place = preparation, self.backend
         examples = self.settings.make_examples(self.mlp, part, *place, block_size=size or None)
-        measuring = self.settings.measuring(*place)
-        measures, counts = measure(self.mlp, self.parameters, examples, **measuring)
+        arguments = self.settings.evaluation(*place)
+        measures, counts = measure(self.mlp, self.parameters, examples, **arguments)
         return {"examples": len(examples), **measures}, counts
 
     def _own_test_part(self, data: str | None) -> Split:

@@ -111,7 +111,7 @@ class Run:
         settings = settings.for_dataset(data)
         self.settings, self.backend, self.dataset = settings, backend, data
         self.preparation: Preparation = data.preparation
-        self._measuring = settings.measuring(self.preparation, backend)
+        self._evaluation = settings.evaluation(self.preparation, backend)
         self._communicator, self._weights = communicator, sample_weight or {}
         if communicator is not None:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
@@ -275,7 +275,7 @@ class Run:
             self._validation,
             communicator=self._communicator,
             batch_size=self._recipe.rows_at_once,
-            **{**self._measuring, **metric},
+            **{**self._evaluation, **metric},
         )
 
     def _record(self, steps: Steps) -> None:
@@ -329,7 +329,7 @@ class Run:
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            measures, _ = measure(self.mlp, self.parameters, self._test, **self._measuring)
+            measures, _ = measure(self.mlp, self.parameters, self._test, **self._evaluation)
             self._tested = self.kept_epoch, measures
         return self._tested[1]
 
