@@ -9,17 +9,23 @@
 # PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real data, without
 # which the tests that need them are skipped by name.  What JAX and CuPy compiled is kept for the
 # next run: in JAX_COMPILATION_CACHE_DIR (default ~/.cache/pluggable-mlp/jax) and in CUPY_CACHE_DIR
-# (CuPy's default: ~/.cupy/kernel_cache).
+# (CuPy's default: ~/.cupy/kernel_cache).  CuPy looks for a kernel by the paths of its headers, too:
+# its environment is in the same place each time, ~/.cache/pluggable-mlp/developer, unless another
+# run is using that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 scratch=$(mktemp -d)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/pluggable-mlp
+mkdir -p "$cache"
+exec 9>"$cache/developer.lock"
+if flock -n 9; then developer=$cache/developer; else developer=$scratch/developer; fi
 finish() { # show the logs that `finished` did not show, since a step failed
     wait
-    for name in developer oldest wheel; do
+    for name in developer checks oldest wheel; do
         if [ -e "$scratch/$name.log" ]; then cat "$scratch/$name.log"; fi
     done
-    rm -rf "$scratch"
+    rm -rf "$scratch" "$developer"
 }
 trap finish EXIT
 export PYTHON=${PYTHON:-python3}
@@ -27,9 +33,9 @@ unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start woul
 unset OPENBLAS_CORETYPE        # the kernels of this processor, but where a step says otherwise
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
-environment() { # its name, and what to install, without bytecode: most modules are not imported
-    "$PYTHON" -m venv "$scratch/$1"
-    "$scratch/$1/bin/python" -m pip install --quiet --no-compile "${@:2}"
+environment() { # its folder, and what to install, without bytecode: most modules are not imported
+    "$PYTHON" -m venv --clear "$1"
+    "$1/bin/python" -m pip install --quiet --no-compile "${@:2}"
 }
 declare -A processes
 beside() { # run a function beside what comes next
@@ -46,7 +52,7 @@ step "a clean copy, and a second one for what runs beside the README's commands"
 mkdir "$scratch/checkout"
 git -C "$top" archive --format=tar HEAD | tar -x -C "$scratch/checkout"
 cp -r "$scratch/checkout" "$scratch/beside"
-bin=$scratch/developer/bin
+bin=$developer/bin
 is_oldest=$("$PYTHON" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 # What changed since CI_BASE, by default the commit before; in a clone without it, everything.
 gpu_changed=yes
@@ -57,8 +63,8 @@ if git diff --quiet "${CI_BASE:-HEAD^}" HEAD -- "${gpu_files[@]}" 2>/dev/null; t
 developer() {
     cd "$scratch/beside"
     step "beside: an environment with torch, jax, and cupy on the emulated card"
-    environment developer '.[dev,docs,torch,jax,cupy-cuda13]'
-    sh ci/cupy_on_cpu/build.sh "$scratch/developer"
+    environment "$developer" '.[dev,docs,torch,jax,cupy-cuda13]'
+    sh ci/cupy_on_cpu/build.sh "$developer"
 
     step "beside: lint and format"
     "$bin/ruff" check .
@@ -69,6 +75,13 @@ developer() {
     "$bin/deptry" --ignore DEP002,DEP004 --exclude venv --exclude ci/cupy_on_cpu \
         tests benchmarks examples docs ci
 
+    step "beside: sdist and wheel"
+    "$bin/python" -m build --outdir "$scratch/dist" . >/dev/null
+}
+
+# While the whole suite runs.
+checks() {
+    cd "$scratch/beside"
     step "beside: import layers and types"
     "$bin/lint-imports"
     "$bin/mypy" -p pluggable_mlp
@@ -76,15 +89,16 @@ developer() {
     step "beside: the documentation site"
     "$bin/python" -m sphinx -q -W docs "$scratch/site"
 
-    step "beside: sdist and wheel"
-    "$bin/python" -m build --outdir "$scratch/dist" . >/dev/null
+    step "beside: on the second device"
+    PLUGGABLE_MLP_REQUIRE_BACKENDS=cupy:1 "$bin/python" -m pytest -k "cupy:1" \
+        --junitxml="$scratch/reports/second.xml" tests/backends \
+        tests/training/test_steps_in_training.py tests/test_shortcuts.py tests/test_arrays.py
 }
 
-# While the whole suite runs.
 oldest() {
     cd "$scratch/beside"
     step "beside: an environment with the oldest versions, and one file for each of their kinds"
-    environment oldest -r ci/oldest.txt '.[test]'
+    environment "$scratch/oldest" -r ci/oldest.txt '.[test]'
     "$scratch/oldest/bin/python" -m pip install --quiet --no-deps -e .
     # Array libraries, their bits, files (msgspec and safetensors), scikit-learn's checks, tables
     # (narwhals and polars), the command line (Typer and Rich).
@@ -97,7 +111,7 @@ oldest() {
 
 wheel() {
     step "beside: the wheel alone outside the checkout"
-    environment wheel "$(echo "$scratch"/dist/*.whl)[mpi]"
+    environment "$scratch/wheel" "$(echo "$scratch"/dist/*.whl)[mpi]"
     "$scratch/wheel/bin/python" -m pip check
     mkdir "$scratch/elsewhere"
     cd "$scratch/elsewhere"
@@ -142,17 +156,14 @@ if [ -n "$is_oldest" ]; then beside oldest; fi
 beside wheel
 
 step "the whole suite, every backend required"
-export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict,cupy
-export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pluggable-mlp/jax}
+export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$cache/jax}
 "$bin/python" -m pip install --quiet --no-deps -e .
+beside checks
+export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict,cupy
 # A file's tests stay together: they share what JAX compiled.  In the order of their names, since
 # the files with the fewest tests have the longest.
 "$bin/python" -m pytest -m "not nightly" -n auto --dist loadfile --no-loadscope-reorder \
     --durations 60 --junitxml="$scratch/reports/whole.xml"
-step "on the second device"
-PLUGGABLE_MLP_REQUIRE_BACKENDS=cupy:1 "$bin/python" -m pytest -n auto -k "cupy:1" \
-    --junitxml="$scratch/reports/second.xml" tests/backends tests/training/test_steps_in_training.py \
-    tests/test_shortcuts.py tests/test_arrays.py
 if [ -n "$gpu_changed" ]; then
     step "what a machine with a GPU is asked, of CuPy on the emulated card"
     for part in bits tests benchmark others; do
@@ -161,6 +172,7 @@ if [ -n "$gpu_changed" ]; then
 fi
 
 finished wheel
+finished checks
 if [ -n "$is_oldest" ]; then finished oldest; fi  # not all of them exist for other versions
 step "each test ran somewhere, and none of the default ones takes long"
 "$bin/python" ci/reports.py "$scratch/reports"
