@@ -36,11 +36,12 @@ def test_an_editable_install_has_its_types(checkout, tmp_path):
     pytest.importorskip("build")
     # An import of setuptools here would fail once another test has imported distutils.
     packages = metadata.distribution("setuptools").locate_file("")
-    venv.create(tmp_path / "environment", with_pip=True)
+    venv.create(tmp_path / "environment")
     (python,) = (tmp_path / "environment").glob("*/python")
-    pip = ["-m", "pip", "install", "--no-build-isolation", "--no-deps", "-e", checkout]
+    install = ["install", "--no-build-isolation", "--no-deps", "-e", checkout]
+    pip = [sys.executable, "-m", "pip", "--python", python, *install]
     environment = os.environ | {"PYTHONPATH": str(packages)}
-    subprocess.run([python, *pip], cwd=tmp_path, env=environment, check=True)
+    subprocess.run(pip, cwd=tmp_path, env=environment, check=True)
     (tmp_path / "elsewhere").mkdir()
     script = tmp_path / "elsewhere/script.py"
     script.write_text(SCRIPT)

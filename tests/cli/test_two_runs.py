@@ -82,14 +82,12 @@ def assert_nothing_is_lost(server, whole, folder, pair, turns):
 @pytest.mark.slow
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("first", [0, 1])
-@pytest.mark.parametrize("pause", [5, "all"])
-def test_one_pauses_while_the_other_runs(server, whole, tmp_path_factory, pair, first, pause):
+def test_one_pauses_while_the_other_runs(server, whole, tmp_path_factory, pair, first):
     """From one of its operations on, until the other has ended.
 
     At every fifth of them, another for each pair: the pairs have operations in common.
     """
-    places = range([*PAIRS].index(pair), 400, 5)
-    for at in places if pause == "all" else [pause]:
+    for at in range([*PAIRS].index(pair), 400, 5):
         turns = [first] * at + [1 - first] * 400
         results = assert_nothing_is_lost(
             server, whole, tmp_path_factory.mktemp("two") / "run", pair, turns

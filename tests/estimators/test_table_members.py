@@ -18,6 +18,7 @@ MEMBERS = [
     "realmlp-td:members=3",
     *(f"{name}:members=3,own_batches=true" for name in ("realmlp-td-s", "tabm", "tabm-mini")),
 ]
+ON_JAX = MEMBERS[1], MEMBERS[-1]  # embeddings of both kinds; batches in common, and of their own
 QUICK = {"hidden": (8, 8), "batch_size": 16, "arithmetic": "reproducible"}
 
 
@@ -31,6 +32,8 @@ def sha256(recipe, backend, communicator=None):
 
 @pytest.mark.parametrize("recipe", MEMBERS)
 def test_networks_have_the_same_bits_on_all_libraries(recipe, backend):
+    if backend.name == "jax" and recipe not in ON_JAX:
+        pytest.skip("JAX compiles each operation: the other libraries have all")
     assert sha256(recipe, backend) == sha256(recipe, get_backend("numpy"))
 
 
