@@ -9,6 +9,7 @@ from collections import OrderedDict
 import pytest
 
 from pluggable_mlp import get_backend
+from pluggable_mlp.testing.conformance import CHECKS
 from pluggable_mlp.testing.result_checks import RUNS, recorded, run
 from tests.emulated_card import counting
 
@@ -17,6 +18,7 @@ HASHES = recorded()
 
 def test_every_run_is_recorded():
     assert set(HASHES) == set(RUNS)
+    assert {f"recorded run: {name}" for name in RUNS} <= set(CHECKS)
     assert len(set(HASHES.values())) == len(RUNS)
 
 

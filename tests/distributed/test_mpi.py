@@ -1,15 +1,14 @@
-"""Processes that fail, and the program of the examples."""
+"""Processes that fail, and the program of the examples.
+
+Of the command line: tests/cli/test_ended_processes.py.
+"""
 
 import re
-import subprocess
-import sys
 
-import pytest
-
-from tests.distributed.processes import ROOT, mpiexec, together
+from tests.distributed.processes import mpiexec, together
 
 BEGIN = """
-import os, signal, sys, threading
+import threading
 import numpy as np
 from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.distributed.communicators import MPI
@@ -36,34 +35,20 @@ def test_an_error_of_one_process_ends_all():
     assert "process 1 of 3 failed; all processes end" in said
 
 
-def test_a_killed_process_ends_all():
-    code, _ = failed("os.kill(os.getpid(), signal.SIGKILL)")
-    assert code != 0
-
-
 def test_a_process_that_does_not_come_ends_all():
-    code, said = failed("threading.Event().wait()", limit=4)
+    code, said = failed("threading.Event().wait()", limit=1)
     assert code == 3
-    assert re.search(r"process \d of 3 waited for 4 s for another process", said)
+    assert re.search(r"process \d of 3 waited for 1 s for another process", said)
 
 
 def test_a_process_that_never_begins_ends_all():
-    begin = "from pluggable_mlp import MPI; MPI(time_limit=2)"
+    begin = "from pluggable_mlp import MPI; MPI(time_limit=1)"
     done = together((1, "-c", "raise SystemExit(3)"), (1, "-c", begin), timeout=300)
     assert done.returncode == 3
     assert done.stderr == (
-        "process 1 waited for 2 s for another process, which has failed or hangs; "
+        "process 1 waited for 1 s for another process, which has failed or hangs; "
         "all processes end\n"
     )
-
-
-def test_it_has_to_be_started_by_mpiexec():
-    pytest.importorskip("mpi4py")
-    program = "from pluggable_mlp.distributed.communicators import MPI; MPI()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert "this process was not started by mpiexec; write mpiexec -n 4" in done.stderr
 
 
 def test_the_example_has_the_bits_of_one_process():
