@@ -44,8 +44,9 @@ def test_networks_have_the_same_bits_on_three_processes(recipe):
     assert on_threads(3, lambda communicator: sha256(recipe, host, communicator)) == [expected] * 3
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
+@pytest.mark.parametrize(
+    ("kind", "recipe"), [(TableClassifier, "realmlp-td-s"), (TableRegressor, "realmlp-td")]
+)
 def test_members_are_saved_and_exported_and_counted(tmp_path, recipe, kind):
     numbers = np.random.default_rng(0).normal(size=(60, 3))
     y = numbers[:, 0] if kind is TableRegressor else (numbers[:, 0] > 0).astype(int)

@@ -43,8 +43,8 @@ ON_JAX = ("sgd",)
 def cases():
     """Every backend with the quick optimizers; NumPy with the others, too.
 
-    JAX compiles each step or operation before its first use: it has one, in native arithmetic.  The other device of
-    array-api-strict stands for both in the default suite.
+    JAX compiles each step or operation before its first use: it has one, in native arithmetic.
+    The other device of array-api-strict stands for both in the default suite.
     """
     chosen = [(label, ON_JAX if label.startswith("jax") else QUICK) for label in MAKERS]
     for label, optimizers in (*chosen, ("numpy", OTHERS)):
