@@ -131,11 +131,8 @@ def test_a_second_signal_does_not_wait_for_the_compiler(tmp_path):
     assert (child.returncode, out, err) == (130, "", "")
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--help",), pytest.param(("train", "--quiet"), marks=pytest.mark.slow)]
-)
-def test_a_closed_pipe_is_not_a_failed_comparison(arguments):
-    with running(*arguments) as child:
+def test_a_closed_pipe_is_not_a_failed_comparison():
+    with running("--help") as child:
         child.stdout.close()
         assert child.stderr.read() == ""
         assert child.wait(timeout=300) == 141

@@ -75,7 +75,7 @@ ROWS = st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=5, unique=True)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ["mixed", "pixels"])
 @given(rows=ROWS, data=st.data())
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 def test_predictions_depend_on_their_row_alone(runs, name, form, rows, data):
     folder, found = runs
     run, expected = found[name]
@@ -87,7 +87,7 @@ def test_predictions_depend_on_their_row_alone(runs, name, form, rows, data):
 @pytest.mark.parametrize("form", WITHOUT_NAMES)
 @pytest.mark.parametrize("name", ["plain", "pixels"])
 @given(rows=ROWS)
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 def test_columns_without_names_are_those_of_training_in_their_order(runs, name, form, rows):
     folder, found = runs
     run, expected = found[name]

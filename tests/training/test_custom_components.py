@@ -126,12 +126,9 @@ class Fading(GradientDescent):
         return (w - g * (c["rate"] * self.factor),)
 
 
-@pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-def test_an_optimizer_that_changes_after_an_epoch(arithmetic, fast):
-    found = history(fast, network(), 4, optimizer=Fading(), arithmetic=arithmetic)
-    expected = history(Uncompiled(NUMPY), network(), 4, optimizer=Fading(), arithmetic=arithmetic)
-    if arithmetic == "reproducible":
-        assert found == expected
+def test_an_optimizer_that_changes_after_an_epoch(fast):
+    found = history(fast, network(), 4, optimizer=Fading())
+    expected = history(Uncompiled(NUMPY), network(), 4, optimizer=Fading())
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
