@@ -152,7 +152,8 @@ def test_training_elsewhere_gives_attributes_and_predictions_where_the_input_liv
     [
         {"solver": "lbfgs"},
         {"early_stopping": True},
-        {"input_dropout": 0.2, "input_noise": 0.2},
+        {"input_dropout": 0.2},
+        {"input_noise": 0.2},
     ],
     ids=str,
 )
