@@ -7,6 +7,9 @@ determines.
 
 import math
 
+import numpy as np
+
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.elementary.common import COSINE, SINE
 
 # fdlibm e_log.c (Sun Microsystems, 1993), on [1/sqrt(2), sqrt(2)]: log(1 + f) = f - s (f - R(s^2))
@@ -78,6 +81,16 @@ def integer_power(base: float, exponent: int) -> float:
         square *= square
         exponent //= 2
     return power
+
+
+def integer_powers(base: float, exponents: Array) -> Array:
+    """Return `integer_power` for an array of int64."""
+    powers, square = np.ones(exponents.shape), base
+    for bit in range(int(exponents.max()).bit_length()):
+        with np.errstate(under="ignore"):  # as Python's products
+            powers *= np.where(exponents >> bit & 1, square, 1.0)
+        square *= square
+    return powers
 
 
 def real_power(base: float, exponent: float) -> float:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
+import numpy as np
+
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
 from pluggable_mlp.network.parameters import Tree, first_array, is_weight, map_arrays, with_leaves
@@ -96,7 +98,7 @@ class UpdateArguments(NamedTuple):
 
 
 def elementwise(kernel: str = "") -> Callable[[Function], Function]:
-    """Mark a rule that does the same to each element, whatever array holds it.
+    """Mark a rule, or coefficients, that do the same to each element, whatever array holds it.
 
     Parameters
     ----------
@@ -202,6 +204,16 @@ class GradientDescent(Optimizer):
         """Return `coefficients` with the learning rate of the update that follows t others."""
         return self.coefficients(t, scheduled_rate(self.learning_rate, t))
 
+    def coefficients_of(self, counts: range) -> Coefficients:
+        """See `Optimizer.coefficients_of`: arrays if `coefficients` takes arrays."""
+        kind = type(self)
+        by_count = kernel_of(kind.coefficients) is None
+        if by_count or kind.coefficients_at is not GradientDescent.coefficients_at:
+            return super().coefficients_of(counts)
+        rates = [scheduled_rate(self.learning_rate, t) for t in counts]
+        return self.coefficients(np.arange(counts.start, counts.stop), np.asarray(rates))
+
+    @elementwise()
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return the coefficients of the rule for the update that follows t others.
 

@@ -10,12 +10,13 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeAlias
 
+import numpy as np
 from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import BelowOne, Flag, NonNegative
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.host_math import integer_power
+from pluggable_mlp.training.host_math import integer_power, integer_powers
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficient,
@@ -246,10 +247,14 @@ class Adam(GradientDescent):
     epsilon: _Epsilon = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean", "mean_square")
 
+    @elementwise()
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return rate r / (1 - beta1^n) and epsilon r, where r = sqrt(1 - beta2^n), n = t + 1."""
-        root = math.sqrt(1.0 - integer_power(self.beta2, t + 1))
-        corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
+        power, root_of = integer_power, math.sqrt
+        if isinstance(t, np.ndarray):
+            power, root_of = integer_powers, np.sqrt
+        root = root_of(1.0 - power(self.beta2, t + 1))
+        corrected = rate * root / (1.0 - power(self.beta1, t + 1))
         return {"rate": corrected, "epsilon": self.epsilon * root}
 
     def kernel_numbers(self, c: Coefficients) -> Coefficients:

@@ -8,14 +8,10 @@ import pytest
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
-from pluggable_mlp.training.optimizers import SGD
+from pluggable_mlp.training.optimizer import columns
+from pluggable_mlp.training.optimizers import SGD, Adam
 from pluggable_mlp.training.schedules import Plateau
-from tests.training.optimizer_problem import (
-    START,
-    assert_close,
-    gradients,
-    updates,
-)
+from tests.training.optimizer_problem import START, assert_close, gradients, updates
 
 RATE = 0.01
 AROUND = {"weight_decay": 0.1, "l1": 0.05, "clip_norm": 2.0, "average": 0.9}
@@ -37,6 +33,18 @@ def test_coefficients_are_python_floats(name):
     types = []
     map_nested(lambda number: types.append(type(number)), MADE[name].coefficients_at(3), object)
     assert {*types} == {float}
+
+
+class Restarted(Adam):
+    def coefficients(self, t, rate):
+        return super().coefficients(t if t < 900 else t - 900, rate)
+
+
+@pytest.mark.parametrize("optimizer", [*MADE.values(), Adam(lambda t: 1 / (t + 1)), Restarted()])
+def test_many_counts_have_the_coefficients_of_each(optimizer):
+    counts = range(700, 1100)
+    expected = columns([optimizer.coefficients_at(t) for t in counts])
+    np.testing.assert_equal(optimizer.coefficients_of(counts), expected)
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "lbfgs"])
