@@ -46,8 +46,14 @@ With 1 here XLA compiles no loop, and Muon's native bits on JAX are others; thos
 4096 agree.
 """
 
-SECONDS_PER_CALL = 0.05
+SECONDS_PER_CALL = 0.1
 """Target duration of one call of many steps.  The display is updated between calls."""
+
+PRODUCTS_OF_FIRST_CALL = 2**27
+"""Numbers of the state times examples, in the first call of many steps: about a tenth of a second.
+
+Its own time says little, since it may be compiled first.
+"""
 
 MANY_NUMBERS = 2**18
 """In a state: from so many on, calls of many steps overwrite a copy, made by a call of its own.
@@ -117,7 +123,7 @@ class Steps:
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._step_of_size: dict[int, Function] = {}
         self._loop: Function | None = None
-        self.at_once = 1  # the first call includes compilation
+        self.at_once = 1
         self._last = optimizer
         self._way = self._chosen_way(optimizer)
 
@@ -183,6 +189,8 @@ class Steps:
             used_up = () if self._is_copied else (0,)
             self._loop = compiled(self.backend, function, *used_up, most=STEPS_PER_CALL)
             if self._loop is not None:
+                fitting = PRODUCTS_OF_FIRST_CALL // (sum(sizes) * self.batch_size)
+                self.at_once = max(1, min(fitting, STEPS_PER_CALL))
                 return Steps._take_in_calls
         return Steps._take_each
 
