@@ -115,7 +115,7 @@ def _case(part: str, field: Field, job: Job) -> dict[str, Any]:
 
 def _sized(field: Field, job: Job) -> int:
     """Return how many steps of the job make a good sample, by the clock of the limit."""
-    count = 2 * TRIAL_STEPS
+    count = 10
     limit = Field({"limit": field.entries["limit"]}, field.executors)
     limit.prepare(replace(job, examples=count * job.batch))
     limit.ask("warm_up")
