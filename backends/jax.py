@@ -28,6 +28,15 @@ def _largest(x: jax.Array, *, axis: int | tuple[int, ...] | None) -> jax.Array:
     return jnp.where(nan, jnp.nan, jnp.max(x, axis=axis, keepdims=True))
 
 
+def _zeros_like(x: jax.Array) -> jax.Array:
+    # On a given device, jnp.zeros_like takes 0.2 ms; without its operand, the device is another.
+    is_single = isinstance(x.device, jax.Device)  # arrays on several have a sharding
+    return _compiled_zeros_like(x) if is_single else jnp.zeros_like(x)
+
+
+_compiled_zeros_like = jax.jit(jnp.zeros_like, keep_unused=True)
+
+
 _SETTINGS: tuple[tuple[str, Callable[[object], bool], object, str], ...] = (
     ("jax_enable_x64", bool, True, "JAX makes float32 of float64"),
     (
@@ -208,4 +217,5 @@ offer(
     times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     # Three calls, not five.
     zero_below=lambda x, threshold: jnp.where(jnp.abs(x) < threshold, 0.0, x),
+    zeros_like=_zeros_like,
 )

@@ -101,6 +101,7 @@ class Offers(TypedDict, total=False):
     vecdot: Callable[..., Array]
     where_positive: Callable[..., Array]
     zero_below: Callable[..., Array]
+    zeros_like: Callable[..., Array]
 
 
 def offer(xp: Namespace, **functions: Unpack[Offers]) -> None:

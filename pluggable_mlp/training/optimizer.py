@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
-import numpy as np
-
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
+from pluggable_mlp.host_math import host_array
 from pluggable_mlp.network.parameters import Tree, first_array, is_weight, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
@@ -211,7 +210,7 @@ class GradientDescent(Optimizer):
         if by_count or kind.coefficients_at is not GradientDescent.coefficients_at:
             return super().coefficients_of(counts)
         rates = [scheduled_rate(self.learning_rate, t) for t in counts]
-        return self.coefficients(np.arange(counts.start, counts.stop), np.asarray(rates))
+        return self.coefficients(host_array(counts), host_array(rates))
 
     @elementwise()
     def coefficients(self, t: int, rate: float) -> Coefficients:
@@ -237,7 +236,8 @@ class GradientDescent(Optimizer):
         with_arrays = [*filter(None, parameters)]
         if not with_arrays:  # called for the names of the slots
             return {slot: [*map(dict, parameters)] for slot in self.slots}
-        zeros_like = array_namespace(first_array(with_arrays)).zeros_like
+        xp = array_namespace(first_array(with_arrays))
+        zeros_like = own(xp, "zeros_like") or xp.zeros_like
         return {slot: map_arrays(zeros_like, parameters) for slot in self.slots}
 
     def kernel_numbers(self, c: Coefficients) -> Coefficients:

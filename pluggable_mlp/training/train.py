@@ -353,7 +353,7 @@ def _initial(
     some = (
         examples.on_device(examples.read([(0, 1)])) if isinstance(examples, Streamed) else examples
     )
-    common_namespace(parameters=first, inputs=unwrapped(some.inputs[:1, ...]))
+    common_namespace(parameters=first, inputs=unwrapped(some.inputs))
     if first.dtype != some.dtype:
         raise ValueError(
             f"parameters are {first.dtype}, but dtype is {dtype_name(some.dtype)}; "
