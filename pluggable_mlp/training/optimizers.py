@@ -6,17 +6,15 @@ than one array, have files of their own; transforms of optimizers are in `transf
 of names is in `components.py`.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, TypeAlias
 
-import numpy as np
 from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import BelowOne, Flag, NonNegative
+from pluggable_mlp.host_math import integer_power, square_root
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.host_math import integer_power, integer_powers
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficient,
@@ -250,11 +248,8 @@ class Adam(GradientDescent):
     @elementwise()
     def coefficients(self, t: int, rate: float) -> Coefficients:
         """Return rate r / (1 - beta1^n) and epsilon r, where r = sqrt(1 - beta2^n), n = t + 1."""
-        power, root_of = integer_power, math.sqrt
-        if isinstance(t, np.ndarray):
-            power, root_of = integer_powers, np.sqrt
-        root = root_of(1.0 - power(self.beta2, t + 1))
-        corrected = rate * root / (1.0 - power(self.beta1, t + 1))
+        root = square_root(1.0 - integer_power(self.beta2, t + 1))
+        corrected = rate * root / (1.0 - integer_power(self.beta1, t + 1))
         return {"rate": corrected, "epsilon": self.epsilon * root}
 
     def kernel_numbers(self, c: Coefficients) -> Coefficients:

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from pluggable_mlp import fields
 from pluggable_mlp.fields import choose, parameters_of, refuse_unknown
-from pluggable_mlp.training.host_math import half_wave, integer_power, log2, real_power
+from pluggable_mlp.host_math import half_wave, integer_power, log2, real_power
 
 
 class Schedule(fields.Component):
@@ -69,7 +69,8 @@ class Step(Constant):
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^floor(t / every)."""
-        return self.learning_rate * integer_power(self.factor, t // self.every)
+        rate: float = self.learning_rate * integer_power(self.factor, t // self.every)
+        return rate
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Exponential(Constant):
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^t."""
-        return self.learning_rate * integer_power(self.factor, t)
+        rate: float = self.learning_rate * integer_power(self.factor, t)
+        return rate
 
 
 @dataclass(frozen=True)

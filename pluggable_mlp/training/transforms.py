@@ -13,9 +13,9 @@ from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import BelowOne, NonNegative
+from pluggable_mlp.host_math import integer_power
 from pluggable_mlp.network.parameters import Tree, core_axes, map_arrays, map_weights
 from pluggable_mlp.shortcuts import sign
-from pluggable_mlp.training.host_math import integer_power
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, UpdateArguments, beside
 
 _AVERAGE, _PENALTY = "average", "l2"

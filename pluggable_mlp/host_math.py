@@ -1,4 +1,4 @@
-"""Powers, logarithms and cosines of Python floats, with the same bits on every machine.
+"""Powers, logarithms and cosines of numbers on the host, with the same bits on every machine.
 
 `math.pow`, `math.log2` and `math.cos` call the C library, whose results differ between machines.
 This module uses only operations whose results IEEE 754 or the decimal arithmetic specification
@@ -6,6 +6,7 @@ determines.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -68,29 +69,36 @@ def _horner(coefficients: tuple[float, ...], z: float) -> float:
     return value
 
 
-def integer_power(base: float, exponent: int) -> float:
+def host_array(numbers: Sequence[float]) -> Array:
+    """Return a NumPy array, for functions that take one in place of a number."""
+    return np.asarray(numbers)
+
+
+def square_root(x: Array) -> Array:
+    """Return the square root of a float, or of each in an array."""
+    return math.sqrt(x) if isinstance(x, float) else np.sqrt(x)
+
+
+def integer_power(base: float, exponent: Array) -> Array:
     """Return base to a power of at least 0, by squaring, in about 2 log2(exponent) products.
 
     Each rounding error propagates through the remaining squarings, so that the relative error is
-    less than exponent * 2^-52.
+    less than exponent * 2^-52.  The exponent may be an array, with the same bits.
     """
-    power, square = 1.0, base
+    power: Array = 1.0
+    square = base
+    if isinstance(exponent, np.ndarray):
+        with np.errstate(under="ignore"):  # as Python's products
+            for bit in range(int(exponent.max()).bit_length()):
+                power = power * np.where(exponent >> bit & 1, square, 1.0)
+                square *= square
+        return power
     while exponent:
         if exponent % 2:
             power *= square
         square *= square
         exponent //= 2
     return power
-
-
-def integer_powers(base: float, exponents: Array) -> Array:
-    """Return `integer_power` for an array of int64."""
-    powers, square = np.ones(exponents.shape), base
-    for bit in range(int(exponents.max()).bit_length()):
-        with np.errstate(under="ignore"):  # as Python's products
-            powers *= np.where(exponents >> bit & 1, square, 1.0)
-        square *= square
-    return powers
 
 
 def real_power(base: float, exponent: float) -> float:
