@@ -18,7 +18,6 @@ from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.layers import as_words
 from pluggable_mlp.network.parameters import map_arrays
 from pluggable_mlp.randomness import permutation
-from pluggable_mlp.training import steps as steps_module
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import (
@@ -127,7 +126,6 @@ def named(state, converted=lambda array: array):
 @pytest.mark.parametrize("spec", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])
 def test_many_steps_in_one_call_are_those_taken_one_by_one(spec, name, monkeypatch):
     pytest.importorskip(spec)
-    monkeypatch.setattr(steps_module, "SECONDS_PER_CALL", 1e9)
     backend = get_backend(spec)
     backend = Looping(backend) if spec == "numpy" else backend
     monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater

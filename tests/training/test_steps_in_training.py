@@ -170,7 +170,6 @@ def test_callbacks_hear_of_each_call(monkeypatch):
 
 
 def test_each_step_of_a_call_has_its_rate_of_dropout(monkeypatch):
-    monkeypatch.setattr(steps_module, "SECONDS_PER_CALL", 1e9)
     monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
     rates = [0.5, 0.0, 0.25, 0.8]
     settings = {"epochs": 1, "batch_size": 1, "norm": None, "dropout": lambda t: rates[t % 4]}
