@@ -184,10 +184,10 @@ offer(
 )
 
 
-_PART = 2**17
-"""Bytes of a part, and more than a small array has: Adam's five fit a second-level cache."""
-_LARGE = 2**19
-"""Bytes from which on an array is cut: less does not pay."""
+_SMALL = 2**17
+"""Arrays of fewer bytes are joined."""
+_PART = 2**20
+"""Bytes of a part: Adam's five fit a third-level cache, and calls take little of the time."""
 
 Update = Callable[..., None]
 Columns = Sequence[Sequence[Array]]
@@ -242,19 +242,19 @@ class _Group:
         for place, decay in enumerate(rule.decay):
             if decay is not None:
                 w[place] *= decay
+        write = _in_place(rule, w[0].dtype if w else None)
         for place in self._large:
             arrays = w[place], gradients[place], *[slot[place] for slot in slots]
-            _part_by_part(_in_place(rule, w[place].dtype), *arrays)
+            _part_by_part(write, *arrays)
         if self._small:
             joined_w, *joined_slots = self._joined
-            gradient = _join(gradients, self._small)
-            _part_by_part(_in_place(rule, joined_w.dtype), joined_w, gradient, *joined_slots)
+            _part_by_part(write, joined_w, _join(gradients, self._small), *joined_slots)
         return None if is_joined and in_place else [*self._columns]
 
     def _join_small(self, columns: Columns) -> None:
         """Join the small arrays of each column, and note where they are."""
         like = columns[0]
-        small = [place for place, w in enumerate(like) if w.nbytes < _PART]
+        small = [place for place, w in enumerate(like) if w.nbytes < _SMALL]
         self._small = small if len(small) > 1 else []
         self._large = [place for place in range(len(like)) if place not in self._small]
         self._joined = [_join(column, self._small) for column in columns if self._small]
@@ -276,7 +276,7 @@ class _Group:
                     column[place] = column[place].copy(order="K")
 
 
-def _in_place(rule: Any, dtype: DType) -> Update:
+def _in_place(rule: Any, dtype: DType | None) -> Update:
     """Return the rule as a function that writes its results over w and the slots."""
     if rule.kernel != "adam":
         return partial(_write_over, rule.function)
@@ -315,7 +315,7 @@ def _adam(numbers: Sequence[Array], w: Array, g: Array, m: Array, v: Array) -> N
 def _part_by_part(update: Update, *arrays: Array) -> None:
     """Update arrays of one shape, in parts that are contiguous in memory if possible."""
     w = arrays[0]
-    if w.nbytes >= _LARGE and all(array.flags.c_contiguous for array in arrays):
+    if w.nbytes > _PART and all(array.flags.c_contiguous for array in arrays):
         size = _PART // w.itemsize
         flat = [array.reshape(-1) for array in arrays]
         for start in range(0, w.size, size):

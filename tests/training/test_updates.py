@@ -23,8 +23,8 @@ MARKED = {  # those whose rule is elementwise
 }
 # Joined small ones, one that is cut with something left over, and one that cannot be cut.
 SHAPES = {
-    "small and large": [(3, 2), (2,), (300, 450), (5,)],
-    "one small": [(300, 450), (7,)],
+    "small and large": [(3, 2), (2,), (600, 450), (5,)],
+    "one small": [(600, 450), (7,)],
     "none small": [(2, 40_000)],
 }
 
