@@ -195,11 +195,17 @@ def _first_sentence(error: Exception) -> str:
 def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
     # torch.where takes up to thirty times as long if the pattern cannot be predicted.
     threshold = torch.ops.aten.threshold_backward
-    chosen = threshold(a, x, 0.0)
-    if b is None:
-        return chosen
-    info = torch.finfo(x.dtype)  # x > 0 if and only if x is at least the smallest denormal number
-    return chosen + threshold(b, -x, -info.smallest_normal * info.eps)
+    return threshold(a, x, 0.0) if b is None else torch.where(x <= 0.0, b, a)
+
+
+def _elu(x: Array, alpha: float) -> tuple[Array, Function]:
+    backward = torch.ops.aten.elu_backward
+    return torch.nn.functional.elu(x, alpha), lambda dy: backward(dy, alpha, 1.0, 1.0, False, x)
+
+
+def _leaky_relu(x: Array, slope: float) -> tuple[Array, Function]:
+    backward = torch.ops.aten.leaky_relu_backward
+    return torch.nn.functional.leaky_relu(x, slope), lambda dy: backward(dy, x, slope, False)
 
 
 # array-api-compat's matmul promotes first, which takes three times as long as a small product.
@@ -207,8 +213,10 @@ offer(
     array_api_compat.torch,
     backend_at=TorchBackend._at,
     affine=_affine,
+    elu=_elu,
     erf=torch.erf,
     expm1=torch.expm1,
+    leaky_relu=_leaky_relu,
     matmul=torch.matmul,
     mean=torch.mean,
     put=torch.Tensor.put_,

@@ -49,12 +49,16 @@ class Offers(TypedDict, total=False):
     clip: Callable[..., Array]
     compiles_operations: bool
     """True if the library compiles each operation, anew for each shape."""
+    elu: Function
+    """(x, alpha): what `ELU(alpha)` returns."""
     entries: Callable[..., Array]
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
     expm1: Callable[..., Array]
     in_one_kernel: Function
     largest: Callable[..., Array]
+    leaky_relu: Function
+    """(x, slope): what `LeakyReLU(slope)` returns."""
     matmul: Callable[..., Array]
     mean: Callable[..., Array]
     on_device_of: Callable[[Array], AbstractContextManager[object]]

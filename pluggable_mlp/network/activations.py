@@ -20,6 +20,7 @@ from typing import TypeAlias, TypeGuard
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, Finite, NonNegative, choose
+from pluggable_mlp.shortcuts import own
 
 ElementwiseBackward = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
@@ -89,6 +90,10 @@ class LeakyReLU(Component):
         """Return y for x, both (…, batch, features), and the backward pass."""
         if not self.slope:  # 0 times infinity is NaN
             return relu(xp, x)
+        function = own(xp, "leaky_relu")
+        if function is not None:
+            result: tuple[Array, ElementwiseBackward] = function(x, self.slope)
+            return result
 
         def backward(dy: Array) -> Array:
             return special.where_positive(xp, x, dy, dy * self.slope)
@@ -131,6 +136,10 @@ class ELU(Component):
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
+        function = own(xp, "elu")
+        if function is not None:
+            result: tuple[Array, ElementwiseBackward] = function(x, self.alpha)
+            return result
         negative_part = xp.minimum(x, 0.0)
 
         def backward(dy: Array) -> Array:
