@@ -215,7 +215,6 @@ offer(
     affine=_affine,
     elu=_elu,
     erf=torch.erf,
-    expm1=torch.expm1,
     leaky_relu=_leaky_relu,
     matmul=torch.matmul,
     mean=torch.mean,

@@ -34,7 +34,8 @@ class Offers(TypedDict, total=False):
     """Functions that a library has as one operation, or a backend does its own way; all optional.
 
     Without a description here, a function returns what that of the same name in this file, in
-    `special.py` or in the standard does, and takes the same arguments without the namespace.
+    `special.py` or in the standard does, and takes the same arguments without the namespace.  So do
+    `elu` and `leaky_relu`, activations, which take x and their parameter.
     """
 
     affine: Callable[..., Array]
@@ -50,15 +51,12 @@ class Offers(TypedDict, total=False):
     compiles_operations: bool
     """True if the library compiles each operation, anew for each shape."""
     elu: Function
-    """(x, alpha): what `ELU(alpha)` returns."""
     entries: Callable[..., Array]
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
-    expm1: Callable[..., Array]
     in_one_kernel: Function
     largest: Callable[..., Array]
     leaky_relu: Function
-    """(x, slope): what `LeakyReLU(slope)` returns."""
     matmul: Callable[..., Array]
     mean: Callable[..., Array]
     on_device_of: Callable[[Array], AbstractContextManager[object]]
