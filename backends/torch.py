@@ -33,13 +33,20 @@ def _rows_from(x: Array, start: int | Array, size: int) -> Array:
     return torch.index_select(x, 0, start + torch.arange(size, device=x.device))
 
 
-# On the processor, products with few columns take up to four times as long as their transposes.
+# On the processor, products with few columns take up to four times as long as their transposes,
+# and the softmax of short rows up to fifteen times as long as that of columns.
 def _affine(x: Array, W: Array, b: Array) -> Array:
     if x.ndim > 2 or W.ndim > 2:
         return torch.matmul(x, W).add_(b if b.ndim == 1 else b.unsqueeze(-2))
     if x.is_cpu and by_columns(x.shape[0], W.shape[-1]):
-        return torch.nn.functional.linear(x, W.mT.contiguous(), b)
+        return torch.addmm(b.unsqueeze(-1), W.mT.contiguous(), x.mT).mT
     return torch.addmm(b, x, W)
+
+
+def _softmax(x: Array) -> Array:
+    if x.is_cpu and by_columns(*x.shape[-2:]):
+        return torch.softmax(x.mT, -2).mT
+    return torch.softmax(x, -1)
 
 
 def _transposed_times(a: Array, b: Array) -> Array:
@@ -192,15 +199,24 @@ def _first_sentence(error: Exception) -> str:
     return str(error).splitlines()[0].split(". ")[0]
 
 
+def _elu(x: Array, alpha: float, scale: float) -> tuple[Array, Function]:
+    def backward(dy: Array) -> Array:
+        return torch.ops.aten.elu_backward(dy, alpha, scale, 1.0, False, x)
+
+    return torch.ops.aten.elu(x, alpha, scale), backward
+
+
+def _gelu(x: Array) -> tuple[Array, Function]:
+    def backward(dy: Array) -> Array:
+        return torch.ops.aten.gelu_backward(dy, x)
+
+    return torch.ops.aten.gelu(x), backward
+
+
 def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
     # torch.where takes up to thirty times as long if the pattern cannot be predicted.
     threshold = torch.ops.aten.threshold_backward
     return threshold(a, x, 0.0) if b is None else torch.where(x <= 0.0, b, a)
-
-
-def _elu(x: Array, alpha: float) -> tuple[Array, Function]:
-    backward = torch.ops.aten.elu_backward
-    return torch.nn.functional.elu(x, alpha), lambda dy: backward(dy, alpha, 1.0, 1.0, False, x)
 
 
 def _leaky_relu(x: Array, slope: float) -> tuple[Array, Function]:
@@ -215,6 +231,7 @@ offer(
     affine=_affine,
     elu=_elu,
     erf=torch.erf,
+    gelu=_gelu,
     leaky_relu=_leaky_relu,
     matmul=torch.matmul,
     mean=torch.mean,
@@ -222,7 +239,7 @@ offer(
     rows_from=_rows_from,
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,
-    softmax=lambda x: torch.softmax(x, -1),
+    softmax=_softmax,
     take=_take,
     transposed_times=_transposed_times,
     where_positive=_where_positive,

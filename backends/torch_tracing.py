@@ -146,6 +146,8 @@ class _Recorder(PythonNumbers):
 
     def run(self, function: _Operation, args: Tree, settings: dict[str, Tree]) -> Array:
         """Return the result of an operation, and record it."""
+        if function is torch.ops.aten.lift_fresh.default:  # of a number as a tensor: a constant
+            return function(*args)
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
         overwritten = map(_memory, _overwritten(function, args, settings))
         if not _READING.isdisjoint(function.tags) or self._read_only.intersection(overwritten):
@@ -203,9 +205,9 @@ def _overwritten(operation: _Operation, args: Tree, settings: dict[str, Tree]) -
 def _plain(operation: _Operation) -> Function:
     """Return PyTorch's function or method of that name, which is faster to call, or itself."""
     name = operation._schema.name.partition("::")[2]
-    for owner, type_ in ((torch, BuiltinFunctionType), (torch.Tensor, MethodDescriptorType)):
+    for owner in (torch, torch._C._nn, torch.Tensor):
         function = getattr(owner, name, None)
-        if isinstance(function, type_):
+        if isinstance(function, BuiltinFunctionType | MethodDescriptorType):
             return function
     itself: Function = operation
     return itself

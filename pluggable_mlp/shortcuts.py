@@ -50,10 +50,13 @@ class Offers(TypedDict, total=False):
     clip: Callable[..., Array]
     compiles_operations: bool
     """True if the library compiles each operation, anew for each shape."""
-    elu: Function
+    elu: Callable[[Array, float, float], tuple[Array, Function]]
+    """(x, alpha, scale): `ELU` times the scale, see `network/activations.py`."""
     entries: Callable[..., Array]
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
+    gelu: Callable[[Array], tuple[Array, Function]]
+    """(x): see `network/activations.py`."""
     in_one_kernel: Function
     largest: Callable[..., Array]
     leaky_relu: Function

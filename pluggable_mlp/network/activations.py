@@ -47,7 +47,6 @@ def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = max(x, 0); dx = dy where x > 0, else 0 (the subgradient 0 at x = 0)."""
     y = xp.maximum(x, 0.0)
-    y += 0.0  # libraries differ in the sign of the maximum of 0 and -0
 
     def backward(dy: Array) -> Array:
         return special.where_positive(xp, y, dy)
@@ -136,10 +135,8 @@ class ELU(Component):
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
-        function = own(xp, "elu")
-        if function is not None:
-            result: tuple[Array, ElementwiseBackward] = function(x, self.alpha)
-            return result
+        if (function := own(xp, "elu")) is not None:
+            return function(x, self.alpha, 1.0)
         negative_part = xp.minimum(x, 0.0)
 
         def backward(dy: Array) -> Array:
@@ -155,6 +152,8 @@ def selu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks" (NeurIPS 2017),
     equation 2.  It is s times `ELU` with alpha = a, and so is y'.
     """
+    if (function := own(xp, "elu")) is not None:
+        return function(x, _SELU_ALPHA, _SELU_SCALE)
     y, backward_of_elu = _ELU_OF_SELU(xp, x)
 
     def backward(dy: Array) -> Array:
@@ -201,6 +200,8 @@ def gelu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     Hendrycks, Gimpel, "Gaussian error linear units" (2016), the exact form.  With the density
     φ(x) = exp(-x²/2) / √(2π) = Φ'(x): y' = Φ(x) + x φ(x).
     """
+    if (function := own(xp, "gelu")) is not None:
+        return function(x)
     distribution = (1.0 + special.erf(xp, x * _SQRT_HALF)) * 0.5
 
     def backward(dy: Array) -> Array:
