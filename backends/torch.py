@@ -33,10 +33,10 @@ def _rows_from(x: Array, start: int | Array, size: int) -> Array:
     return torch.index_select(x, 0, start + torch.arange(size, device=x.device))
 
 
+# On the processor, products of many rows with few columns take up to four times as long as their
+# transposes, and the softmax of short rows up to fifteen times as long as that of columns.
 def _by_columns(x: Array, columns: int) -> bool:
-    # On the processor, products of many rows with few columns take up to four times as long as
-    # their transposes, and the softmax of short rows up to fifteen times as long as that of columns.
-    return x.is_cpu and columns <= 32 <= x.shape[-2]
+    return bool(x.is_cpu and columns <= 32 <= x.shape[-2])
 
 
 def _affine(x: Array, W: Array, b: Array) -> Array:
@@ -206,17 +206,12 @@ def _first_sentence(error: Exception) -> str:
 
 
 def _elu(x: Array, alpha: float, scale: float) -> tuple[Array, Function]:
-    def backward(dy: Array) -> Array:
-        return torch.ops.aten.elu_backward(dy, alpha, scale, 1.0, False, x)
-
-    return torch.ops.aten.elu(x, alpha, scale), backward
+    y = torch.ops.aten.elu(x, alpha, scale)
+    return y, lambda dy: torch.ops.aten.elu_backward(dy, alpha, scale, 1.0, False, x)
 
 
 def _gelu(x: Array) -> tuple[Array, Function]:
-    def backward(dy: Array) -> Array:
-        return torch.ops.aten.gelu_backward(dy, x)
-
-    return torch.ops.aten.gelu(x), backward
+    return torch.ops.aten.gelu(x), lambda dy: torch.ops.aten.gelu_backward(dy, x)
 
 
 def _where_positive(x: Array, a: Array, b: Array | None) -> Array:

@@ -146,8 +146,6 @@ class _Recorder(PythonNumbers):
 
     def run(self, function: _Operation, args: Tree, settings: dict[str, Tree]) -> Array:
         """Return the result of an operation, and record it."""
-        if function is torch.ops.aten.lift_fresh.default:  # of a number as a tensor: a constant
-            return function(*args)
         operands = map_tree(self._operand, args), map_tree(self._operand, settings)
         overwritten = map(_memory, _overwritten(function, args, settings))
         if not _READING.isdisjoint(function.tags) or self._read_only.intersection(overwritten):
@@ -205,9 +203,6 @@ def _overwritten(operation: _Operation, args: Tree, settings: dict[str, Tree]) -
 def _plain(operation: _Operation) -> Function:
     """Return PyTorch's function or method of that name, which is faster to call, or itself."""
     name = operation._schema.name.partition("::")[2]
-    for owner in (torch, torch._C._nn, torch.Tensor):
-        function = getattr(owner, name, None)
-        if isinstance(function, BuiltinFunctionType | MethodDescriptorType):
-            return function
-    itself: Function = operation
-    return itself
+    named = (getattr(owner, name, None) for owner in (torch, torch._C._nn, torch.Tensor))
+    plain = BuiltinFunctionType | MethodDescriptorType
+    return next((function for function in named if isinstance(function, plain)), operation)

@@ -12,7 +12,7 @@ from functools import partial
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
 from pluggable_mlp.elementary import error_function
 from pluggable_mlp.elementary.common import COSINE, SINE, horner
-from pluggable_mlp.shortcuts import in_one_kernel, largest, own
+from pluggable_mlp.shortcuts import in_one_kernel, largest, own, own_pair
 
 __all__ = [
     "affine",
@@ -94,20 +94,16 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
 
 def lerp_and_difference(xp: Namespace, x: Array, y: Array, a: Array) -> tuple[Array, Array]:
     """Return x + a (y - x), the linear interpolation, and y - x, for shapes that broadcast."""
-    function = own(xp, "lerp_and_difference")
-    if function is not None:
-        results: tuple[Array, Array] = function(x, y, a)
-        return results
+    if pair := own_pair(xp, "lerp_and_difference", x, y, a):
+        return pair
     difference = y - x
     return x + difference * a, difference
 
 
 def complementary_products(xp: Namespace, x: Array, a: Array) -> tuple[Array, Array]:
     """Return x a, and x (1 - a) as x - x a, for shapes that broadcast."""
-    function = own(xp, "complementary_products")
-    if function is not None:
-        products: tuple[Array, Array] = function(x, a)
-        return products
+    if pair := own_pair(xp, "complementary_products", x, a):
+        return pair
     product = x * a
     return product, x - product
 

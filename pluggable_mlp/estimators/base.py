@@ -35,6 +35,7 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.parameters import Parameters, map_arrays
+from pluggable_mlp.network.passes import outputs
 from pluggable_mlp.runs.certificates import certified, made_on
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
@@ -212,7 +213,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         xp = namespace_for(self.arithmetic, place, rows)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
-            return unwrapped(network.outputs(name, xp, parameters, _wrapped(xp, rows)))
+            return unwrapped(outputs(xp, network, name, parameters, _wrapped(xp, rows)))
 
     @computed_at_X
     def score(self, X: object, y: object, sample_weight: object = None) -> float:

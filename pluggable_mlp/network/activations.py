@@ -20,7 +20,7 @@ from typing import TypeAlias, TypeGuard
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, Finite, NonNegative, choose
-from pluggable_mlp.shortcuts import own
+from pluggable_mlp.shortcuts import own_pair
 
 ElementwiseBackward = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]
@@ -135,8 +135,8 @@ class ELU(Component):
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
-        if (function := own(xp, "elu")) is not None:
-            return function(x, self.alpha, 1.0)
+        if pair := own_pair(xp, "elu", x, self.alpha, 1.0):
+            return pair
         negative_part = xp.minimum(x, 0.0)
 
         def backward(dy: Array) -> Array:
@@ -152,8 +152,8 @@ def selu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks" (NeurIPS 2017),
     equation 2.  It is s times `ELU` with alpha = a, and so is y'.
     """
-    if (function := own(xp, "elu")) is not None:
-        return function(x, _SELU_ALPHA, _SELU_SCALE)
+    if pair := own_pair(xp, "elu", x, _SELU_ALPHA, _SELU_SCALE):
+        return pair
     y, backward_of_elu = _ELU_OF_SELU(xp, x)
 
     def backward(dy: Array) -> Array:
@@ -200,8 +200,8 @@ def gelu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     Hendrycks, Gimpel, "Gaussian error linear units" (2016), the exact form.  With the density
     φ(x) = exp(-x²/2) / √(2π) = Φ'(x): y' = Φ(x) + x φ(x).
     """
-    if (function := own(xp, "gelu")) is not None:
-        return function(x)
+    if pair := own_pair(xp, "gelu", x):
+        return pair
     distribution = (1.0 + special.erf(xp, x * _SQRT_HALF)) * 0.5
 
     def backward(dy: Array) -> Array:

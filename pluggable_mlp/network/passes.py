@@ -182,11 +182,6 @@ class LayeredNetwork:
         buffers, trained = split(parameters, self.buffers)
         return trained, buffers
 
-    def outputs(self, name: str, xp: Namespace, parameters: Parameters, x: Array) -> Array:
-        """Return the "logits", or the result of the objective's method of that name for them."""
-        z = self.evaluate(xp, parameters, x)
-        return z if name == "logits" else getattr(self.objective, name)(xp, z)
-
     def evaluate(self, xp: Namespace, parameters: Parameters, x: Array) -> Array:
         """Return the logits (…, batch, outputs) for x (…, batch, in), averaged over members.
 
@@ -260,3 +255,11 @@ class LayeredNetwork:
                 for layer_buffers, layer_gradients in zip(buffers, gradients, strict=True)
             ]
         return loss, gradients, buffers
+
+
+def outputs(
+    xp: Namespace, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array
+) -> Array:
+    """Return the "logits", or the result of the objective's method of that name for them."""
+    z = mlp.evaluate(xp, parameters, x)
+    return z if name == "logits" else getattr(mlp.objective, name)(xp, z)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from pluggable_mlp.arrays import Array, LibraryArray, Namespace, device_of
+from pluggable_mlp.arrays import Array, LibraryArray, device_of
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import compiles, run, unwrapped
 from pluggable_mlp.network.checks import checked_inputs
 from pluggable_mlp.network.parameters import Parameters
-from pluggable_mlp.network.passes import LayeredNetwork
+from pluggable_mlp.network.passes import LayeredNetwork, outputs
 from pluggable_mlp.shortcuts import backend_at, on_device_of
 
 Cache: TypeAlias = dict[tuple[object, ...], Callable[..., Array]]
@@ -32,36 +32,27 @@ def cached_outputs(
     x: Array,
     arithmetic: str,
 ) -> LibraryArray:
-    """Return `mlp.outputs`, checked.
+    """Return `outputs`, checked.
 
     Raises
     ------
     ValueError, TypeError
         If the parameters or x do not fit the network or each other.
     """
-    try:
-        call = cache.get((name, arithmetic, type(x)))
-    except TypeError:  # an unhashable value is not the name of an arithmetic
-        call = None
+    call = cache.get((name, str(arithmetic), type(x)))  # what is no text may be unhashable
     result: LibraryArray = NotImplemented if call is None else call(parameters, x)
     if result is not NotImplemented:
         return result
     with on_device_of(x):  # arguments of a new kind
         xp, own_parameters, own_x = checked_inputs(mlp, parameters, x, arithmetic)
         if compiles(xp):
-            result = unwrapped(run(xp, _outputs, (mlp, name), own_parameters, own_x))
+            result = unwrapped(run(xp, outputs, (mlp, name), own_parameters, own_x))
             return result
         key = name, xp, str(device_of(x))
         if key not in cache:
-            call = partial(_outputs, xp, mlp, name)
+            call = partial(outputs, xp, mlp, name)
             cache[key] = compiled(backend_at(xp, device_of(x)), call) or call
         if call_if_known := getattr(cache[key], "call_if_known", None):
             cache[name, arithmetic, type(own_x)] = call_if_known
         result = unwrapped(cache[key](own_parameters, own_x))
     return result
-
-
-def _outputs(
-    xp: Namespace, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array
-) -> Array:
-    return mlp.outputs(name, xp, parameters, x)
