@@ -35,13 +35,11 @@ def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
     # Products cost the same for every pattern, where np.where slows down up to seven times if the
     # pattern cannot be predicted, as that of relu.  Products with booleans convert them slowly.
     chosen = (~(x <= 0.0)).astype(x.dtype)
-    if b is None:
-        chosen *= a
-        return chosen
-    total = (1.0 - chosen) * b
+    other = None if b is None else (1.0 - chosen) * b
     chosen *= a
-    total += chosen
-    return total
+    if other is not None:
+        chosen += other
+    return chosen
 
 
 def _take(x: Array, indices: Array, *, axis: int | None = None) -> Array:

@@ -55,8 +55,6 @@ class Offers(TypedDict, total=False):
     entries: Callable[..., Array]
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
-    gelu: Callable[[Array], tuple[Array, Function]]
-    """(x): see `network/activations.py`."""
     in_one_kernel: Function
     largest: Callable[..., Array]
     leaky_relu: Function

@@ -108,7 +108,7 @@ PRODUCTS = {
 
 
 @together("k", [1, 2, 3])
-@together("rows", [4, 70])  # from 64 on, PyTorch computes the transpose
+@together("rows", [4, 70])  # from 32 on, PyTorch computes the transpose
 @together("networks", [(), (2,)])
 @together("arithmetic", list(ARITHMETICS))
 @pytest.mark.parametrize("name", PRODUCTS)
