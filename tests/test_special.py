@@ -134,7 +134,7 @@ def test_sum_and_mean_of_integers_are_exact(backend, arithmetic, axis, shape):
 
 
 # Few columns beside many rows are stored by columns; the bias may have leading axes.
-@together("batch, outputs", [(3, 5), (100, 7), (1, 4)])
+@together("batch, outputs", [(3, 5), (100, 7), (40, 3), (1, 4)])
 @together("networks", [(), (2,)])
 @together("arithmetic", list(ARITHMETICS))
 def test_affine_of_integers_is_exact(backend, arithmetic, networks, batch, outputs):
