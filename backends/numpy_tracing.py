@@ -10,7 +10,6 @@ from collections.abc import Hashable
 from typing import ClassVar, NoReturn
 
 import numpy as np
-from numpy._core import umath
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from pluggable_mlp.arrays import Array, DType, Namespace
@@ -43,9 +42,6 @@ _FUNCTIONS = {
 # What some come to after checks in Python.
 _REDUCTIONS = {np.max: np.maximum.reduce, np.min: np.minimum.reduce, np.sum: np.add.reduce}
 _METHODS: dict[Function, Function] = {np.reshape: np.ndarray.reshape, np.take: np.ndarray.take}
-
-# The method `clip` is this one after checks in Python.
-_CLIP: Function = getattr(umath, "clip", np.ndarray.clip)
 
 _RECORDABLE = (np.ndarray, np.generic, int, float, tuple)
 """What operations on a tape may return; tuples are the results of a kernel."""
@@ -213,7 +209,7 @@ class NumpyTape(Tape):
         clips = self.clips and isinstance(result.value, np.ndarray)
         bounds = _bounds(function, args) if clips else None
         if bounds is not None:
-            function, args = _CLIP, (args[0], *bounds)
+            function, args = np.ndarray.clip, (args[0], *bounds)
         places = map_tree(self.operand, args), map_tree(self.operand, settings)
         operands = [operand.place for operand in read]
         self.operations.append(Operation(function, *places, result.place, operands))

@@ -162,7 +162,9 @@ class Writer:
             return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
         if function is operator.getitem:
             return f"{self.text(args[0])}[{self._key(args[1])}]"
-        is_elementwise = isinstance(function, np.ufunc) and function.signature is None
+        is_elementwise = function is np.ndarray.clip or (
+            isinstance(function, np.ufunc) and function.signature is None
+        )
         layouts = self._tape.layouts
         if is_elementwise and operation.is_new and not settings and layouts[result] is not None:
             # Other operands may be views of it: NumPy copies those before it writes.

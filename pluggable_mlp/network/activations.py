@@ -47,6 +47,7 @@ def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = max(x, 0); dx = dy where x > 0, else 0 (the subgradient 0 at x = 0)."""
     y = xp.maximum(x, 0.0)
+    y += 0.0  # libraries differ in the sign of the maximum of 0 and -0
 
     def backward(dy: Array) -> Array:
         return special.where_positive(xp, y, dy)
@@ -89,10 +90,8 @@ class LeakyReLU(Component):
         """Return y for x, both (…, batch, features), and the backward pass."""
         if not self.slope:  # 0 times infinity is NaN
             return relu(xp, x)
-        function = own(xp, "leaky_relu")
-        if function is not None:
-            result: tuple[Array, ElementwiseBackward] = function(x, self.slope)
-            return result
+        if pair := own_pair(xp, "leaky_relu", x, self.slope):
+            return pair
 
         def backward(dy: Array) -> Array:
             return special.where_positive(xp, x, dy, dy * self.slope)
