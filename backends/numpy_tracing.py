@@ -7,6 +7,7 @@ changed.
 
 import operator
 from collections.abc import Hashable
+from functools import partial
 from typing import ClassVar, NoReturn
 
 import numpy as np
@@ -173,8 +174,9 @@ class NumpyTape(Tape):
 
     def record(self, function: Function, *args: Tree, **settings: Tree) -> Tracer:
         """Call a function without side effects, and return a tracer for its result."""
-        operands = _tracers((args, settings))
-        value = self.evaluate(function, map_tree(_value, args), map_tree(_value, settings))
+        operands: list[Tracer] = []
+        values = map_tree(partial(_noted_value, operands), (args, settings))
+        value = self.evaluate(function, *values)
         if not isinstance(value, _RECORDABLE):
             raise Unsuitable
         owner, layout = None, None
@@ -210,9 +212,9 @@ class NumpyTape(Tape):
         bounds = _bounds(function, args) if clips else None
         if bounds is not None:
             function, args = np.ndarray.clip, (args[0], *bounds)
-        places = map_tree(self.operand, args), map_tree(self.operand, settings)
-        operands = [operand.place for operand in read]
-        self.operations.append(Operation(function, *places, result.place, operands))
+        args, settings = map_tree(self.operand, (args, settings))
+        numbers = [operand.place for operand in read]
+        self.operations.append(Operation(function, args, settings, result.place, numbers))
         if bounds is not None and 0.0 in bounds:
             self.record_in_place(np.add, result, result, np.zeros_like(bounds[0]))
 
@@ -221,6 +223,14 @@ class NumpyTape(Tape):
         if isinstance(leaf, Tracer):
             return Place(leaf.place)
         return leaf.copy(order="K") if isinstance(leaf, np.ndarray) else leaf
+
+
+def _noted_value(tracers: list[Tracer], leaf: Tree) -> Array:
+    """Return the value of a leaf, and add a tracer to the list."""
+    if isinstance(leaf, Tracer):
+        tracers.append(leaf)
+        return leaf.value
+    return leaf
 
 
 def _value(leaf: Tree) -> Array:

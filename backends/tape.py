@@ -94,11 +94,6 @@ class Tape:
                 needed.append(operation)
         return needed[::-1]
 
-    def used(self, result: Tree) -> set[int]:
-        """Return the numbers of the places on which a result depends, views separately."""
-        read = {number for operation in self.needed(result) for number in operation.operands}
-        return read.union(place.number for place in _places(result))
-
 
 class Writer:
     """Writes the operations that a result needs as Python code.
@@ -116,10 +111,14 @@ class Writer:
     ----------
     constants : dict
         The constants of the code, by their names in it.
+    used : set of int
+        The numbers of the places that the code reads, views separately.
     """
 
     def __init__(self, tape: Tape, result: Tree) -> None:
-        self._tape, self._result = tape, result
+        self._tape, self._result, self._operations = tape, result, tape.needed(result)
+        self.used = {number for operation in self._operations for number in operation.operands}
+        self.used.update(place.number for place in _places(result))
         self._names: dict[int, str] = {}  # of constants, by their ids
         self._variables: dict[int, str] = {}  # of results, by the numbers of their places
         self.constants: Constants = {}
@@ -130,7 +129,7 @@ class Writer:
         Nothing keeps an array alive that no later operation reads: its variable is deleted or
         takes the next result.
         """
-        owners, operations = self._tape.owners, self._tape.needed(self._result)
+        owners, operations = self._tape.owners, self._operations
         returned = self._tape.owners_of(self._result)
         last_use = {
             owners[number]: position

@@ -1,18 +1,18 @@
 """Tracing of functions of PyTorch tensors.
 
-Operations are recorded below automatic differentiation, where PyTorch's own composites and what
-array-api-compat does before them have become single operations.  Values that leave PyTorch without
-an operation, as by `numpy()` and `tolist()`, are not seen and would be constants.
+The calls of PyTorch's own functions and methods are recorded, those of array-api-compat among them.
+Values that leave PyTorch by a function that is not listed here would be constants.
 
-PyTorch's own `make_fx` records the same operations, but first imports PyTorch's compiler, which
-takes more than a second and 70 MB in the middle of predictions.
+PyTorch's `make_fx` records the operations below automatic differentiation, but first imports
+PyTorch's compiler, which takes more than a second and 70 MB in the middle of predictions.
 """
 
-from types import BuiltinFunctionType, MethodDescriptorType
-from typing import TypeAlias
+import re
+from functools import partial
 
+import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.compiling import Unsuitable
@@ -20,9 +20,15 @@ from pluggable_mlp.compiling import Unsuitable
 from .tape import Constants, Function, Operation, Place, Tape, Tree, Writer, leaves, map_tree
 from .tracing import TracedFunction
 
-_Operation: TypeAlias = torch._ops.OpOverload
-_READING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-"""Tags of operations whose results are numbers, or have shapes that values determine."""
+# Functions by their names; that of a property's getter is "__get__".
+_DESCRIBING = {
+    "__get__", "dim", "is_complex", "is_contiguous", "is_floating_point", "numel", "result_type",
+    "size", "stride",
+}  # fmt: skip
+"""Results that are no tensors, and do not depend on values."""
+_READING = {"argwhere", "bincount", "masked_select", "nonzero", "repeat_interleave", "unique"}
+"""Results that are tensors of shapes which values determine."""
+_OVERWRITING = re.compile(r".*[^_]_|__set(item)?__|__i(?!n(dex|t|vert)__|ter__)\w+__")
 
 
 class TracedTorchFunction(TracedFunction):
@@ -44,20 +50,13 @@ class TracedTorchFunction(TracedFunction):
         with recorder:
             result = self.function(*tensors)
         places = map_tree(recorder.place_of, result)
-        writer, used = Writer(recorder.tape, places), recorder.tape.used(places)
+        writer = Writer(recorder.tape, places)
         conversions = [
             f"v{index} = tensor(v{index})"
             for index, leaf in enumerate(leaves(arguments))
-            if isinstance(leaf, int | float) and index in used
+            if isinstance(leaf, int | float) and index in writer.used
         ]
-        # Within `torch.autocast`, functions round differently than the operations that they call.
-        lines = ["if autocast(device): return NotImplemented", *conversions, *writer.lines()]
-        return lines, {
-            **writer.constants,
-            "tensor": as_tensor,
-            "autocast": torch.is_autocast_enabled,
-            "device": flat[0].device.type,
-        }
+        return [*conversions, *writer.lines()], {**writer.constants, "tensor": as_tensor}
 
     def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`."""
@@ -81,7 +80,7 @@ def as_tensor(leaf: Tree) -> Tree:
     return leaf
 
 
-class PythonNumbers(TorchDispatchMode):
+class PythonNumbers(TorchFunctionMode):
     """Treats 0-d tensors that replace Python numbers, and results computed from them, as numbers.
 
     A number takes the dtype of arrays, whereas a 0-d float64 tensor promotes 0-d float32 arrays to
@@ -99,16 +98,15 @@ class PythonNumbers(TorchDispatchMode):
         numbers = [tensor for leaf, tensor in pairs if isinstance(leaf, int | float)]
         self._numbers = {id(number): number for number in numbers}  # alive, their ids are their own
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Return False; else PyTorch imports its compiler first, which takes seconds."""
-        return False
-
-    def __torch_dispatch__(
-        self, function: _Operation, types: object, args: Tree = (), kwargs: Tree = None
+    def __torch_function__(
+        self, function: Function, types: object, args: Tree = (), kwargs: Tree = None
     ) -> Tree:
-        """Run an operation, on numbers in the dtype that they take beside the arrays."""
+        """Call a function, with numbers in the dtype that they take beside the arrays."""
         operands = args, kwargs or {}
+        if function.__name__ in _DESCRIBING:
+            result = function(*args, **operands[1])
+            if not isinstance(result, torch.Tensor):
+                return result
         tensors = [leaf for leaf in leaves(operands) if isinstance(leaf, torch.Tensor)]
         arrays = [tensor for tensor in tensors if id(tensor) not in self._numbers]
         if not any(array.ndim for array in arrays):
@@ -121,63 +119,74 @@ class PythonNumbers(TorchDispatchMode):
             self._numbers[id(result)] = result
         return result
 
-    def run(self, function: _Operation, args: Tree, settings: dict[str, Tree]) -> Array:
-        """Return the result of an operation."""
+    def run(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Tree:
+        """Return the result of a function."""
         return function(*args, **settings)
 
     def _in_dtype(self, leaf: Tree, dtype: torch.dtype) -> Tree:
         if id(leaf) not in self._numbers or not leaf.is_floating_point() or leaf.dtype == dtype:
             return leaf
-        return self.run(torch.ops.aten._to_copy.default, (leaf,), {"dtype": dtype})
+        return self.run(torch.Tensor.to, (leaf, dtype), {})
 
 
 class _Recorder(PythonNumbers):
-    """Runs every operation and adds it to a tape."""
+    """Calls every function and adds it to a tape."""
 
     def __init__(self, arguments: Tree, tensors: Tree) -> None:
         super().__init__(arguments, tensors)
         self.tape = Tape()
         self._alive = leaves(tensors)  # while they live, their ids and memory are their own
-        self._places = {id(tensor): self.tape.add_place() for tensor in self._alive}
+        self._places = {id(tensor): Place(self.tape.add_place()) for tensor in self._alive}
         self.tape.argument_count = len(self._alive)
-        self._owners = {_memory(tensor): self._places[id(tensor)] for tensor in self._alive}
+        self._owners = {_memory(tensor): self.place_of(tensor).number for tensor in self._alive}
         # Tensors that no operation may overwrite, as all calls share them.
         self._read_only = {*self._owners}
 
-    def run(self, function: _Operation, args: Tree, settings: dict[str, Tree]) -> Array:
-        """Return the result of an operation, and record it."""
-        operands = map_tree(self._operand, args), map_tree(self._operand, settings)
-        overwritten = map(_memory, _overwritten(function, args, settings))
-        if not _READING.isdisjoint(function.tags) or self._read_only.intersection(overwritten):
-            raise Unsuitable
-        result = function(*args, **settings)
-        if not isinstance(result, torch.Tensor):
+    def run(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Tree:
+        """Return the result of a function, and record it."""
+        name, target = function.__name__, None
+        if name == "asarray" and isinstance(args[0], np.ndarray):
+            return function(*args, **settings)  # the function's own, whose memory may be shared
+        places: list[Place] = []
+        operands, named = map_tree(partial(self._operand, places), (args, settings))
+        if "out" in settings or _OVERWRITING.fullmatch(name):
+            target = settings.get("out", args[0])
+            if _memory(target) in self._read_only:
+                raise Unsuitable
+        returned = function(*args, **settings)
+        result = returned if target is None else target
+        depends_on_values = name in _READING or (name == "__getitem__" and _has_mask(args[1]))
+        if depends_on_values or not isinstance(result, torch.Tensor):
             raise Unsuitable
         if id(result) not in self._places:
             memory = _memory(result)
-            place = self.tape.add_place(self._owners.get(memory))
-            self._places[id(result)] = place
-            self._owners.setdefault(memory, place)
+            number = self.tape.add_place(self._owners.get(memory))
+            self._places[id(result)] = Place(number)
+            self._owners.setdefault(memory, number)
             self._alive.append(result)
-        read = [place.number for place in leaves(operands) if isinstance(place, Place)]
-        operation = Operation(_plain(function), *operands, self._places[id(result)], read)
+        elif target is None:  # it is an operand, as for `contiguous`
+            return returned
+        numbers = [place.number for place in places]
+        operation = Operation(function, operands, named, self.place_of(result).number, numbers)
         self.tape.operations.append(operation)
-        return result
+        return returned
 
-    def _operand(self, leaf: object) -> object:
+    def _operand(self, places: list[Place], leaf: object) -> object:
         """Return the place of a tensor; copy the function's own, since it may change them."""
         if not isinstance(leaf, torch.Tensor):
             return leaf
-        if id(leaf) not in self._places:
+        place = self._places.get(id(leaf))
+        if place is None:
             self._read_only.add(_memory(leaf))
             return leaf.clone()
-        return self.place_of(leaf)
+        places.append(place)
+        return place
 
     def place_of(self, tensor: Array) -> Place:
         """Return the place of an argument or a result."""
         if id(tensor) not in self._places:
             raise Unsuitable  # one of the function's own, which callers would share
-        return Place(self._places[id(tensor)])
+        return self._places[id(tensor)]
 
 
 def _memory(tensor: Array) -> int:
@@ -185,24 +194,6 @@ def _memory(tensor: Array) -> int:
     return address
 
 
-def _overwritten(operation: _Operation, args: Tree, settings: dict[str, Tree]) -> list[Array]:
-    """Return the tensors that an operation overwrites."""
-    if not operation._schema.is_mutable:
-        return []
-    arguments = operation._schema.arguments
-    values = {argument.name: value for argument, value in zip(arguments, args, strict=False)}
-    values |= settings
-    overwritten = [
-        values.get(argument.name)
-        for argument in arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-    ]
-    return leaves(overwritten)
-
-
-def _plain(operation: _Operation) -> Function:
-    """Return PyTorch's function or method of that name, which is faster to call, or itself."""
-    name = operation._schema.name.partition("::")[2]
-    named = (getattr(owner, name, None) for owner in (torch, torch._C._nn, torch.Tensor))
-    plain = BuiltinFunctionType | MethodDescriptorType
-    return next((function for function in named if isinstance(function, plain)), operation)
+def _has_mask(key: Tree) -> bool:
+    """Return whether an index contains an array of booleans."""
+    return any(isinstance(leaf, torch.Tensor) and leaf.dtype == torch.bool for leaf in leaves(key))
