@@ -10,7 +10,6 @@ PyTorch's compiler, which takes more than a second and 70 MB in the middle of pr
 import re
 from functools import partial
 
-import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -145,8 +144,6 @@ class _Recorder(PythonNumbers):
     def run(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Tree:
         """Return the result of a function, and record it."""
         name, target = function.__name__, None
-        if name == "asarray" and isinstance(args[0], np.ndarray):
-            return function(*args, **settings)  # the function's own, whose memory may be shared
         places: list[Place] = []
         operands, named = map_tree(partial(self._operand, places), (args, settings))
         if "out" in settings or _OVERWRITING.fullmatch(name):

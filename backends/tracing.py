@@ -48,7 +48,7 @@ class TracedFunction:
         Whether tracing failed or the program did not work, so that none will be made.
     """
 
-    calls_before_tracing: ClassVar[int] = 4
+    calls_before_tracing: ClassVar[int] = 2
 
     def __init__(self, function: Function) -> None:
         self.function = function
