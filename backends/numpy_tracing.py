@@ -7,7 +7,6 @@ changed.
 
 import operator
 from collections.abc import Hashable
-from functools import partial
 from typing import ClassVar, NoReturn
 
 import numpy as np
@@ -174,9 +173,8 @@ class NumpyTape(Tape):
 
     def record(self, function: Function, *args: Tree, **settings: Tree) -> Tracer:
         """Call a function without side effects, and return a tracer for its result."""
-        operands: list[Tracer] = []
-        values = map_tree(partial(_noted_value, operands), (args, settings))
-        value = self.evaluate(function, *values)
+        operands = _tracers((args, settings))
+        value = self.evaluate(function, *map_tree(_value, (args, settings)))
         if not isinstance(value, _RECORDABLE):
             raise Unsuitable
         owner, layout = None, None
@@ -223,14 +221,6 @@ class NumpyTape(Tape):
         if isinstance(leaf, Tracer):
             return Place(leaf.place)
         return leaf.copy(order="K") if isinstance(leaf, np.ndarray) else leaf
-
-
-def _noted_value(tracers: list[Tracer], leaf: Tree) -> Array:
-    """Return the value of a leaf, and add a tracer to the list."""
-    if isinstance(leaf, Tracer):
-        tracers.append(leaf)
-        return leaf.value
-    return leaf
 
 
 def _value(leaf: Tree) -> Array:

@@ -116,7 +116,7 @@ class TorchBackend(ArrayLibrary):
         return torch.asarray(np.require(host, requirements=["C", "W"]), device=self._device)
 
     def _download(self, array: Array) -> Array:
-        return array.detach().cpu().numpy()
+        return array.numpy(force=True)
 
     def synchronize(self) -> None:
         """Wait for the device; on the CPU, operations are complete when they return."""

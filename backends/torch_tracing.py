@@ -66,7 +66,7 @@ class TracedTorchFunction(TracedFunction):
 
     def to_numpy(self, array: Array) -> Array:
         """See `TracedFunction.to_numpy`."""
-        return torch.as_tensor(array).detach().cpu().numpy()
+        return torch.as_tensor(array).numpy(force=True)
 
 
 def as_tensor(leaf: Tree) -> Tree:

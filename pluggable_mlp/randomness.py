@@ -9,6 +9,7 @@ operations whose results IEEE 754 determines.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +44,21 @@ def words(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.uint
     ValueError
         If the seed is out of its range.
     """
-    key = np.asarray([as_seed(seed), PURPOSES[purpose]], dtype=np.uint64)
+    key: Any = _Key(np.asarray([as_seed(seed), PURPOSES[purpose]], dtype=np.uint64))
     # The generator counts in the first two words of the counter; the step stands above them.
     counter = np.asarray([0, 0, step, 0], dtype=np.uint64)
-    return np.random.Philox(key=key, counter=counter).random_raw(count)
+    return np.random.Philox(key, counter=counter).random_raw(count)
+
+
+class _Key(np.random.bit_generator.ISeedSequence):
+    """Gives a generator its key; as its argument `key`, NumPy would draw random bits besides."""
+
+    def __init__(self, key: npt.NDArray[np.uint64]) -> None:
+        self._key = key
+
+    def generate_state(self, n_words: int, dtype: object = np.uint32) -> npt.NDArray[np.uint64]:
+        """Return the key."""
+        return self._key
 
 
 def uniform(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float64:
