@@ -55,7 +55,14 @@ class TracedTorchFunction(TracedFunction):
             for index, leaf in enumerate(leaves(arguments))
             if isinstance(leaf, int | float) and index in writer.used
         ]
-        return [*conversions, *writer.lines()], {**writer.constants, "tensor": as_tensor}
+        # Within `torch.autocast`, dtypes differ, by which the function's own code goes.
+        lines = ["if autocast(device): return NotImplemented", *conversions, *writer.lines()]
+        return lines, {
+            **writer.constants,
+            "tensor": as_tensor,
+            "autocast": torch.is_autocast_enabled,
+            "device": flat[0].device.type,
+        }
 
     def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`."""

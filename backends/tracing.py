@@ -154,8 +154,7 @@ def guard(
     In these lines, `arguments` are those of a later call.
     """
     naming: list[str] = []
-    types: dict[str, type] = {}  # by the names of trees
-    lengths: dict[str, int] = {}
+    kinds: dict[str, object] = {}  # types and lengths, by their expressions
     differences: list[str] = []  # of arrays
     numbers = count()
     constants["layout"] = layout
@@ -169,11 +168,12 @@ def guard(
         """Return a name for a tree, and add what tells other trees from it."""
         kind = type(tree)
         is_leaf = tree is not None and kind not in _CONTAINERS
-        name = f"v{next(numbers)}" if is_leaf else f"t{len(types)}"
-        types[name] = kind
+        name = f"v{next(numbers)}" if is_leaf else f"t{len(kinds)}"
+        kinds[f"type({name})"] = kind
         if kind in _CONTAINERS:
-            items, place, lengths[name] = name, len(naming), len(tree)
+            items, place = name, len(naming)
             if kind is dict:
+                kinds[f"len({name})"] = len(tree)
                 items = "(" + "".join(f"{name}[{key!r}], " for key in tree) + ")"
                 tree = tree.values()
             naming.append("")  # before those of the items
@@ -186,14 +186,10 @@ def guard(
         return name
 
     first = visit(arguments, 0)
-    conditions = [
-        f"[*map(type, [{', '.join(types)}])] != {constant([*types.values()])}",
-        f"[*map(len, [{', '.join(lengths)}])] != {constant([*lengths.values()])}",
-        *differences,
-    ]
+    conditions = [f"({', '.join(kinds)},) != {constant((*kinds.values(),))}", *differences]
     yield "try:"
     yield f"    {first} = arguments"
-    yield from (f"    {line}" for line in naming if not line.startswith("[]"))
+    yield from (f"    {line}" for line in naming)
     yield f"    if {' or '.join(conditions)}: return NotImplemented"
     yield "except Exception: return NotImplemented"
 
