@@ -2,13 +2,11 @@
 
 `math.pow`, `math.log2` and `math.cos` call the C library, whose results differ between machines.
 This module uses only operations whose results IEEE 754 or the decimal arithmetic specification
-determines.
+determines.  NumPy is imported by the functions that take arrays: the command's help needs none.
 """
 
 import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.elementary.common import COSINE, SINE
@@ -71,12 +69,18 @@ def _horner(coefficients: tuple[float, ...], z: float) -> float:
 
 def host_array(numbers: Sequence[float]) -> Array:
     """Return a NumPy array, for functions that take one in place of a number."""
+    import numpy as np
+
     return np.asarray(numbers)
 
 
 def square_root(x: Array) -> Array:
     """Return the square root of a float, or of each in an array."""
-    return math.sqrt(x) if isinstance(x, float) else np.sqrt(x)
+    if isinstance(x, float):
+        return math.sqrt(x)
+    import numpy as np
+
+    return np.sqrt(x)
 
 
 def integer_power(base: float, exponent: Array) -> Array:
@@ -87,7 +91,9 @@ def integer_power(base: float, exponent: Array) -> Array:
     """
     power: Array = 1.0
     square = base
-    if isinstance(exponent, np.ndarray):
+    if not isinstance(exponent, int):
+        import numpy as np
+
         with np.errstate(under="ignore"):  # as Python's products
             for bit in range(int(exponent.max()).bit_length()):
                 power = power * np.where(exponent >> bit & 1, square, 1.0)
