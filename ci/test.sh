@@ -16,10 +16,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 scratch=$(mktemp -d)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/pluggable-mlp
-mkdir -p "$cache"
-exec 9>"$cache/developer.lock"
-if flock -n 9; then developer=$cache/developer; else developer=$scratch/developer; fi
+developer=$scratch/developer
+cache=${XDG_CACHE_HOME:-~/.cache}/pluggable-mlp
 finish() { # show the logs that `finished` did not show, since a step failed
     wait
     for name in developer checks oldest wheel; do
@@ -28,6 +26,9 @@ finish() { # show the logs that `finished` did not show, since a step failed
     rm -rf "$scratch" "$developer"
 }
 trap finish EXIT
+mkdir -p "$cache"
+exec 9>"$cache/developer.lock"
+if flock -n 9; then developer=$cache/developer; fi
 export PYTHON=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE  # hundreds of processes that the tests start would compile all anew
 unset OPENBLAS_CORETYPE        # the kernels of this processor, but where a step says otherwise
