@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special
 
+from pluggable_mlp.arrays import device_of
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
@@ -30,7 +31,8 @@ def _largest(x: jax.Array, *, axis: int | tuple[int, ...] | None) -> jax.Array:
 
 def _zeros_like(x: jax.Array) -> jax.Array:
     # On a given device, jnp.zeros_like takes 0.2 ms; without its operand, the device is another.
-    is_single = isinstance(x.device, jax.Device)  # arrays on several have a sharding
+    # Arrays on several devices have a sharding, and those of a function being compiled have none.
+    is_single = isinstance(device_of(x), jax.Device)
     return _compiled_zeros_like(x) if is_single else jnp.zeros_like(x)
 
 

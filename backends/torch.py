@@ -45,13 +45,14 @@ def _affine(x: Array, W: Array, b: Array) -> Array:
     if _by_columns(x, W.shape[-1]):
         # Two or three columns are slow for MKL, too, unless they are copied.
         transposed = W.mT if W.shape[-1] > 3 else W.mT.contiguous()
-        return torch.addmm(b.unsqueeze(-1), transposed, x.mT).mT
+        return torch.addmm(b.unsqueeze(-1), transposed, x.mT).mT.contiguous()
     return torch.addmm(b, x, W)
 
 
 def _softmax(x: Array) -> Array:
-    by_columns = _by_columns(x, x.shape[-1])
-    return torch.softmax(x.mT, -2).mT if by_columns else torch.softmax(x, -1)
+    if _by_columns(x, x.shape[-1]):
+        return torch.softmax(x.mT.contiguous(), -2).mT.contiguous()
+    return torch.softmax(x, -1)
 
 
 def _transposed_times(a: Array, b: Array) -> Array:
@@ -211,7 +212,8 @@ def _elu(x: Array, alpha: float, scale: float) -> tuple[Array, Function]:
 
 
 def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
-    # torch.where takes up to thirty times as long if the pattern cannot be predicted.
+    # Where a is alone, since torch.where takes up to thirty times as long if the pattern of signs
+    # cannot be predicted.
     threshold = torch.ops.aten.threshold_backward
     return threshold(a, x, 0.0) if b is None else torch.where(x <= 0.0, b, a)
 

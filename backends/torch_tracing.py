@@ -1,7 +1,7 @@
 """Tracing of functions of PyTorch tensors.
 
 The calls of PyTorch's own functions and methods are recorded, those of array-api-compat among them.
-Values that leave PyTorch by a function that is not listed here would be constants.
+A shape that values determine by a function not listed here would be a constant.
 
 PyTorch's `make_fx` records the operations below automatic differentiation, but first imports
 PyTorch's compiler, which takes more than a second and 70 MB in the middle of predictions.
@@ -25,7 +25,10 @@ _DESCRIBING = {
     "size", "stride",
 }  # fmt: skip
 """Results that are no tensors, and do not depend on values."""
-_READING = {"argwhere", "bincount", "masked_select", "nonzero", "repeat_interleave", "unique"}
+_READING = {
+    "argwhere", "bincount", "masked_select", "nonzero", "one_hot", "repeat_interleave", "unique",
+    "unique_consecutive",
+}  # fmt: skip
 """Results that are tensors of shapes which values determine."""
 _OVERWRITING = re.compile(r".*[^_]_|__set(item)?__|__i(?!n(dex|t|vert)__|ter__)\w+__")
 
@@ -178,6 +181,8 @@ class _Recorder(PythonNumbers):
     def _operand(self, places: list[Place], leaf: object) -> object:
         """Return the place of a tensor; copy the function's own, since it may change them."""
         if not isinstance(leaf, torch.Tensor):
+            if isinstance(leaf, tuple | list) and not isinstance(leaf, torch.Size):
+                raise Unsuitable  # of a subclass, which may hold tensors
             return leaf
         place = self._places.get(id(leaf))
         if place is None:

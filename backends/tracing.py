@@ -40,8 +40,8 @@ class TracedFunction:
     Attributes
     ----------
     calls_before_tracing : int
-        How many calls in a row with arguments of one kind: a few, since who calls so often mostly
-        calls many times more.
+        How many calls in a row with arguments of one kind: who calls more often mostly calls many
+        times more.
     programs : list of callable
         Programs so far, the last one first; they return NotImplemented for other arguments.
     failed : bool

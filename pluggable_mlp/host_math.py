@@ -67,7 +67,7 @@ def _horner(coefficients: tuple[float, ...], z: float) -> float:
     return value
 
 
-def host_array(numbers: Sequence[float]) -> Array:
+def numpy_array(numbers: Sequence[float]) -> Array:
     """Return a NumPy array, for functions that take one in place of a number."""
     import numpy as np
 

@@ -34,8 +34,7 @@ class Offers(TypedDict, total=False):
     """Functions that a library has as one operation, or a backend does its own way; all optional.
 
     Without a description here, a function returns what that of the same name in this file, in
-    `special.py` or in the standard does, and takes the same arguments without the namespace.  So do
-    `elu` and `leaky_relu`, activations, which take x and their parameter.
+    `special.py` or in the standard does, and takes the same arguments without the namespace.
     """
 
     affine: Callable[..., Array]
@@ -51,13 +50,14 @@ class Offers(TypedDict, total=False):
     compiles_operations: bool
     """True if the library compiles each operation, anew for each shape."""
     elu: Callable[[Array, float, float], tuple[Array, Function]]
-    """(x, alpha, scale): `ELU` times the scale, see `network/activations.py`."""
+    """(x, alpha, scale): results of `ELU(alpha)` times the scale, see `network/activations.py`."""
     entries: Callable[..., Array]
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
     in_one_kernel: Function
     largest: Callable[..., Array]
-    leaky_relu: Function
+    leaky_relu: Callable[[Array, float], tuple[Array, Function]]
+    """(x, slope): results of `LeakyReLU(slope)`."""
     matmul: Callable[..., Array]
     mean: Callable[..., Array]
     on_device_of: Callable[[Array], AbstractContextManager[object]]

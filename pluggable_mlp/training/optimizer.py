@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
-from pluggable_mlp.host_math import host_array
+from pluggable_mlp.host_math import numpy_array
 from pluggable_mlp.network.parameters import Tree, first_array, is_weight, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
@@ -204,13 +204,14 @@ class GradientDescent(Optimizer):
         return self.coefficients(t, scheduled_rate(self.learning_rate, t))
 
     def coefficients_of(self, counts: range) -> Coefficients:
-        """See `Optimizer.coefficients_of`: arrays if `coefficients` takes arrays."""
+        """See `Optimizer.coefficients_of`: computed at once if `coefficients` takes arrays."""
         kind = type(self)
         by_count = kernel_of(kind.coefficients) is None
         if by_count or kind.coefficients_at is not GradientDescent.coefficients_at:
             return super().coefficients_of(counts)
         rates = [scheduled_rate(self.learning_rate, t) for t in counts]
-        return self.coefficients(host_array(counts), host_array(rates))
+        at_once = self.coefficients(numpy_array(counts), numpy_array(rates))
+        return {name: numbers.tolist() for name, numbers in at_once.items()}
 
     @elementwise()
     def coefficients(self, t: int, rate: float) -> Coefficients:
@@ -218,7 +219,8 @@ class GradientDescent(Optimizer):
 
         Powers are computed by `integer_power`, since pow differs between machines.  "decay", if
         present, multiplies each matrix W before the rule (Loshchilov and Hutter, "Decoupled
-        weight decay regularization", 2019).
+        weight decay regularization", 2019).  One marked by `elementwise` takes NumPy arrays of t
+        and rate, too, and returns arrays.
         """
         return {"rate": rate}
 

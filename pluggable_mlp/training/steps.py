@@ -52,7 +52,7 @@ SECONDS_PER_CALL = 0.1
 PRODUCTS_OF_FIRST_CALL = 2**27
 """Numbers of the state times examples, in the first call of many steps: about a tenth of a second.
 
-Its own time says little, since it may be compiled first.
+Fewer than 64 examples count as 64, since the update may take longer than their products.
 """
 
 MANY_NUMBERS = 2**18
@@ -189,7 +189,7 @@ class Steps:
             used_up = () if self._is_copied else (0,)
             self._loop = compiled(self.backend, function, *used_up, most=STEPS_PER_CALL)
             if self._loop is not None:
-                fitting = PRODUCTS_OF_FIRST_CALL // (sum(sizes) * self.batch_size)
+                fitting = PRODUCTS_OF_FIRST_CALL // (sum(sizes) * max(self.batch_size, 64))
                 self.at_once = max(1, min(fitting, STEPS_PER_CALL))
                 return Steps._take_in_calls
         return Steps._take_each
