@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pluggable_mlp import MLP, train
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces.reproducible.array import to_native
 from pluggable_mlp.namespaces.reproducible.namespace import reproducible
@@ -48,6 +49,25 @@ def test_tensors_that_require_gradients_come_back():
     backend = get_backend("torch")
     tensor = backend.asarray([1.0, 2.0]).requires_grad_()
     assert backend.to_numpy(tensor * 2.0).tolist() == [2.0, 4.0]
+
+
+def test_inputs_of_bfloat16_are_those_of_float32():
+    x = torch.linspace(-1.0, 1.0, 24).reshape(8, 3).bfloat16()
+    settings = {"backend": get_backend("torch"), "epochs": 1}
+    labels = torch.tensor([0, 1] * 4)
+    history = train(MLP([3, 2]), x, labels, **settings).history
+    assert history == train(MLP([3, 2]), x.float(), labels, **settings).history
+    x[4, 1] = torch.nan
+    with pytest.raises(ValueError, match="inputs hold NaN"):
+        train(MLP([3, 2]), x, labels, **settings)
+
+
+def test_outputs_are_stored_by_rows():
+    mlp, x = MLP([3, 4]), torch.ones(200, 3)
+    parameters = mlp.initialize(seed=0, backend=get_backend("torch"))
+    for _ in range(4):  # traced, too
+        assert mlp.logits(parameters, x).is_contiguous()
+        assert mlp.predict_proba(parameters, x).is_contiguous()
 
 
 @pytest.fixture

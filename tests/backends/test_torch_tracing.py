@@ -1,5 +1,6 @@
 """Functions that PyTorch traces: the same bits, what a program depends on, and what has none."""
 
+from collections import namedtuple
 from functools import partial
 
 import numpy as np
@@ -200,6 +201,7 @@ def changed_view(x):
 
 
 OUTSIDE = torch.ones(3)
+Pair = namedtuple("Pair", "x y")
 NOT_TRACED = {
     "bool": looks,
     "float": lambda x: x * float(x[1]),
@@ -208,6 +210,8 @@ NOT_TRACED = {
     "equality": lambda x: x * 2.0 if torch.equal(x, x * 1.0) else x,
     "several results": lambda x: x.split(1)[0] * 2.0,
     "an array of its own": lambda x: (x, OUTSIDE)[1],
+    "count by values": lambda x: x + torch.unique_consecutive(x).shape[0],
+    "arrays in a named tuple": lambda x: torch.stack(Pair(x, x + 1.0)),
 }
 
 

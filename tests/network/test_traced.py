@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend
+from pluggable_mlp import MLP, Adam, first_state, get_backend
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from pluggable_mlp.network.activations import ACTIVATIONS
 
@@ -51,6 +51,14 @@ def test_predictions_over_parameters_closed_over(name, norm):
     traced = TRANSFORMS[name](lambda x: mlp.predict_proba(parameters, x))
     expected = np.asarray(mlp.predict_proba(parameters, X))
     np.testing.assert_allclose(np.asarray(traced(X)), expected, rtol=1e-12)
+
+
+def test_slots_in_a_compiled_function():
+    mlp, parameters = network()
+    slots = jax.jit(lambda trained: first_state(mlp, Adam(), trained).slots)(parameters)
+    assert [*slots] == ["mean", "mean_square"]
+    for layers in slots.values():
+        assert not any(array.any() for layer in layers for array in layer.values())
 
 
 @pytest.mark.parametrize(("activation", "loss"), [*zip(ACTIVATIONS, itertools.cycle(TARGETS))])
