@@ -104,7 +104,7 @@ class Settings(Options):
             if getattr(self, key) is None and not is_of_other and key not in parameters:
                 object.__setattr__(self, key, value)
         members = None if facts.rows is None else self.made_recipe.usual_members(facts.rows, name)
-        if members is not None:
+        if members and "members" not in parse_component(self.recipe, "recipe")[1]:
             object.__setattr__(self, "recipe", with_parameter(self.recipe, "members", members))
 
     @property

@@ -139,7 +139,7 @@ class Recipe(Component):
         }
 
     def usual_members(self, rows: int, optimizer: str) -> int | None:
-        """Return the number of networks for so many rows; None if a parameter says it."""
+        """Return the number of networks or members for so many rows; None without an ensemble."""
         return None
 
     def parts(self, form: TableForm) -> Values:
@@ -222,8 +222,7 @@ class RealMLP(TableRecipe):
 
     def usual_members(self, rows: int, optimizer: str) -> int | None:
         """See `Recipe`; L-BFGS takes one network."""
-        usual = 8 if rows <= _FEW_ROWS and optimizer != "lbfgs" else 1
-        return usual if self.members is None else None
+        return 8 if rows <= _FEW_ROWS and optimizer != "lbfgs" else 1
 
     def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
@@ -339,6 +338,10 @@ class TabMMiniRecipe(TableRecipe):
             "epochs": 256,
             "early_stopping": 16 if facts.validates else None,
         }
+
+    def usual_members(self, rows: int, optimizer: str) -> int | None:
+        """See `Recipe`."""
+        return self.members
 
     def parts(self, form: TableForm) -> Values:
         """See `Recipe`."""
