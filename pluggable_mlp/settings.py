@@ -211,6 +211,11 @@ class Settings(Options):
             block_size=block_size or 0,
         )
 
+    def for_preparation(self, preparation: "Preparation") -> "Settings":
+        """Return the settings, completed by the data that a preparation was fitted on."""
+        rows, has_edges = preparation.examples["train"], bool(preparation.edges)
+        return self.completed(Facts(preparation.task, has_edges, False, rows=rows))
+
     def rows_of_blocks(self) -> int | None:
         """Return how many examples a block has, in whole batches; None: all are taken at once.
 

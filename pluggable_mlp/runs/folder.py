@@ -286,7 +286,7 @@ class RunFolder:
         position = self._run.position
         if position is not None and position[1:3] != self._kept:
             self._make_checkpoint(position)
-        certificate = certificate_of(self._run, self._run.settings.to_dict())
+        certificate = certificate_of(self._run, self._run.config["settings"])
         write_json(self.path / "certificate.json", certificate)
         model = map_nested(self._run.backend.to_numpy, self._run.parameters)
         write_tree(self.path / "model.safetensors", model)

@@ -19,7 +19,6 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import load_own_data, read_parameters, read_run
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
-from pluggable_mlp.training.recipes import Facts
 
 if TYPE_CHECKING:
     from pluggable_mlp.settings import Settings
@@ -260,8 +259,7 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     folder = Path(folder)
     backend = get_backend(backend) if isinstance(backend, str) else backend
     config, summary, settings, preparation = read_run(folder, ended=True)
-    facts = Facts(preparation.task, rows=preparation.examples["train"])
-    mlp = settings.completed(facts).make_mlp(preparation.form, preparation.outputs)
+    mlp = settings.make_mlp(preparation.form, preparation.outputs)
     model = folder / "model.safetensors"
     parameters = read_parameters(model, backend, summary["parameters_sha256"])
     return SavedRun(config, summary, settings, preparation, mlp, parameters, backend, folder)

@@ -54,10 +54,10 @@ def resumed_run(
     values = dict(changes or {})
     epochs = values.pop("epochs", settings.epochs)
     moved = {name: values.pop(name) for name in WHERE if name in values}
-    for name, value in values.items():
-        if value != (trained := getattr(settings, name)):
-            fault = f"{name} is {written(value)}, expected {written(trained)} as trained"
-            raise ValueError(fault)
+    restated = replace(settings, **values).for_preparation(preparation)
+    for name in values:
+        if (value := getattr(restated, name)) != (trained := getattr(settings, name)):
+            raise ValueError(f"{name} is {written(value)}, expected {written(trained)} as trained")
     history = read_history(folder / "metrics.jsonl")
     checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
     if communicator is not None:
@@ -83,6 +83,7 @@ def resumed_run(
     data = load_own_data(settings, config["data_sha256"], preparation)
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
     run = Run(settings, backend_of_process(spec, communicator), data, communicator)
+    run.config["settings"]["recipe"] = config["settings"]["recipe"]  # the text of its checkpoints
     if checkpoint is not None:
         run.go_on_from(checkpoint, history[:done])
     return run

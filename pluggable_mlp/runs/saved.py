@@ -63,6 +63,8 @@ def read_run(
 ) -> "tuple[dict[str, Any], dict[str, Any], Settings, Preparation]":
     """Return config.json, summary.json, and the settings and the preparation in the former.
 
+    Development versions wrote the recipe without the number of networks; the settings have it.
+
     Parameters
     ----------
     folder : Path
@@ -83,7 +85,9 @@ def read_run(
         if summary["config_sha256"] != json_sha256(config):
             raise ValueError(f"{path} is not what the run was trained with, by its hash in {end}")
     with damaged(path):
-        return config, summary, Settings(**config["settings"]), Preparation.from_dict(config)
+        preparation = Preparation.from_dict(config)
+        settings = Settings(**config["settings"]).for_preparation(preparation)
+        return config, summary, settings, preparation
 
 
 def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:

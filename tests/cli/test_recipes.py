@@ -116,12 +116,53 @@ def test_one_line_says_what_is_used(command, tmp_path, table):
     expected |= {"scaling": "smooth_clip", "label_smoothing": 0.1, "epochs": 2}
     expected["recipe"] = "realmlp-td-s:members=8"
     assert {name: settings[name] for name in expected} == expected
-    for file in (run / "config.json", run / "summary.json"):  # as of earlier versions
-        values = content(run, file.name)
-        values.get("settings", {})["recipe"] = "realmlp-td-s"
-        values["config_sha256"] = json_sha256(content(run, "config.json"))
-        write_json(file, values)
+
+    def rewrite(**changed):
+        config, summary = (content(run, f"{name}.json") for name in ("config", "summary"))
+        summary["config_sha256"] = json_sha256(config | changed)
+        write_json(run / "config.json", config | changed)
+        write_json(run / "summary.json", summary)
+
+    rewrite(settings=settings | {"recipe": "realmlp-td-s"})  # as of earlier versions
     assert load_run(run).mlp.ensemble.members == 8
+    rewrite(examples={})
+    with pytest.raises(ValueError, match="config.json is damaged: it lacks 'train'"):
+        load_run(run)
+    given = ("--recipe", "tabm-mini", "--hidden", 8, "--epochs", 1)
+    out = done(command, "train", "--data", table("classes"), *given).out
+    assert "recipe tabm-mini:members=32: hidden 8, " in out
+
+
+def test_the_recipe_of_a_run_may_be_given_again(command, tmp_path, table):
+    run = tmp_path / "run"
+    given = ("--data", table("classes"), "--hidden", 8, "--schedule", "none", "--epochs", 1)
+    done(command, "train", *given, "--output", run)
+    again = ("train", "--resume", run, "--epochs", 2, "--recipe")
+    done(command, *again, "realmlp-td-s")
+    assert content(run, "summary.json")["epochs"] == 2
+    outcome = command(*again, "realmlp-td-s:members=4")
+    assert outcome.code == 2
+    assert "recipe is realmlp-td-s:members=4, expected realmlp-td-s:members=8 as" in outcome.err
+
+
+@pytest.mark.filterwarnings("ignore:.*is left aside")
+def test_a_run_of_a_development_version_goes_on(command, tmp_path, monkeypatch):
+    """Its recipe lacks the number of networks, here one, and so does the hash in checkpoints."""
+    monkeypatch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
+    run, whole, data = (tmp_path / name for name in ("run", "whole", "table.csv"))
+    frame = polars.DataFrame({**COLUMNS, "target": TARGETS["classes"]})
+    polars.concat([frame] * 5).write_csv(data)
+    given = ("train", "--data", data, "--hidden", 8, "--schedule", "none", "--epochs")
+    with monkeypatch.context() as patch:
+        patch.setattr("pluggable_mlp.settings.with_parameter", lambda text, *_: text)
+        done(command, *given, 1, "--output", run)
+    done(command, *given, 3, "--output", whole)
+    done(command, "train", "--resume", run, "--epochs", 2)
+    max((run / "checkpoints").iterdir()).write_bytes(b"")
+    done(command, "train", "--resume", run, "--epochs", 3)
+    assert content(run, "config.json")["settings"]["recipe"] == "realmlp-td-s"
+    assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    done(command, "verify", run)
 
 
 @pytest.mark.parametrize(("recipe", "steps"), [("realmlp-td-s", 5), ("tabm:members=2", 6)])

@@ -12,10 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pluggable_mlp.runs.checkpoints import (
-    FOLDER,
-    checkpoint_steps,
-)
+from pluggable_mlp.runs.checkpoints import FOLDER, checkpoint_steps
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.saved_runs import content, told
@@ -130,7 +127,7 @@ def test_what_does_not_fit_is_named(command, stopped, options, words):
 
 def test_options_that_are_the_runs_may_be_given_again(command, stopped, tmp_path):
     file = tmp_path / "options.toml"
-    again = f"hidden = 8\nepochs = 4\noutput = '{stopped}'\noverwrite = true\n"
+    again = f"hidden = 8\nepochs = 4\noutput = '{stopped}'\noverwrite = true\nrecipe = 'none'\n"
     file.write_text(again)
     outcome = command("train", "--resume", stopped, "--config", file, "--seed", 0)
     assert outcome.code == 0, outcome.err
