@@ -84,7 +84,8 @@ class FilesMixin(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is a user-defined function or object.
+            If a parameter is a user-defined function or object, or the parameters were set to those
+            of another network after the fit.
         """
         check_is_fitted(self)
         attributes = {

@@ -35,7 +35,7 @@ from pluggable_mlp.estimators.convert import FilesMixin, described
 from pluggable_mlp.estimators.parameters import fits
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
-from pluggable_mlp.fields import make, require, with_parameter
+from pluggable_mlp.fields import make, parameters_of, require, with_parameter
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
@@ -239,21 +239,24 @@ class BaseTable(FilesMixin, ABC):
         return {"train": ~chosen, "validation": chosen} if chosen.any() else {"train": ~chosen}
 
     def _weights_to_save(self) -> Any:
-        self._network(self.parameters_)  # refuses those of another network
+        fitted, described = map(parameters_of, (self.network_, self._network()))
+        names = [name for name, value in fitted.items() if value != described[name]]
+        if names:
+            raise ValueError(
+                "the parameters describe another network than the fitted one, which differs in "
+                f"{', '.join(names)}: fit it again, or set them as they were"
+            )
         return self.parameters_
 
     def _take_weights(self, weights: Any, backend: str) -> None:
         self.set_params(backend=backend, device=None)
-        self.network_, self.parameters_ = self._network(weights), weights
+        self.network_, self.parameters_ = self._network(), weights
+        check_parameters(self.network_, weights)
 
-    def _network(self, weights: LibraryArrays) -> MLP:
-        """Return the network that the parameters describe; raise if the weights are of another."""
-        form, rows = self.preparation_.form, self.preparation_.examples["train"]
-        facts = Facts(self._task, bool(form.edges), False, rows=rows)
-        settings = self._settings(0).completed(facts)
-        network = settings.make_mlp(form, self.preparation_.outputs)
-        check_parameters(network, weights)
-        return network
+    def _network(self) -> MLP:
+        """Return the network that the parameters describe."""
+        settings = self._settings(0).for_preparation(self.preparation_)
+        return settings.make_mlp(self.preparation_.form, self.preparation_.outputs)
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file in float32, including its preparation.

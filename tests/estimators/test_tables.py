@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from copy import copy
 
 import numpy as np
 import pytest
@@ -11,15 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
 from pluggable_mlp.backends.numpy import NumpyBackend
+from pluggable_mlp.estimators.convert import COMPONENTS
 from pluggable_mlp.network.categories import Categories
-from tests.estimators.tables import (
-    COLUMNS,
-    LABELS,
-    PRICES,
-    QUICK,
-    N,
-    frame,
-)
+from pluggable_mlp.serialization import read_tree, write_tree
+from tests.estimators.tables import COLUMNS, LABELS, PRICES, QUICK, N, frame
 
 pl = pytest.importorskip("polars")
 
@@ -181,8 +177,26 @@ def test_saved_and_pickled_models_predict_the_same(tmp_path, kind, recipe):
     other = TableRegressor if kind is TableClassifier else TableClassifier
     with pytest.raises(ValueError, match=f"holds {kind.__name__} of format 3, expected T"):
         other.load(tmp_path / "model")
-    with pytest.raises(ValueError, match=r"parameters is a list.* for a network of \(.* 3, "):
-        model.set_params(hidden=(3,)).save(tmp_path / "model")
+    content = read_tree(tmp_path / "model", "", COMPONENTS)
+    content["parameters"]["hidden"] = (3,)
+    write_tree(tmp_path / "model", content, COMPONENTS)
+    with pytest.raises(ValueError, match="model is damaged: parameters.* expected"):
+        kind.load(tmp_path / "model")
+
+
+@pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
+def test_parameters_of_another_network_are_not_saved(tmp_path):
+    """Also if the arrays have the same shapes."""
+    model = TableRegressor(max_iter=1, random_state=0, hidden=(8,)).fit(frames()[0], PRICES)
+    others = {"hidden": (3,), "n_members": 1, "activation": "relu", "optimizer": "lbfgs"}
+    others["recipe"] = "realmlp-td-s:members=1"
+    fields = ["sizes", "ensemble", "activation", "ensemble", "ensemble"]
+    for (name, value), field in zip(others.items(), fields, strict=True):
+        other = copy(model).set_params(**{name: value})
+        with pytest.raises(ValueError, match=f"fitted one, which differs in {field}: fit it again"):
+            other.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    model.set_params(n_members=8, verbose=True).save(tmp_path / "model")
 
 
 def test_a_number_that_only_a_prediction_lacks_is_the_median():
