@@ -40,7 +40,7 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.certificates import certificate_of
-from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.run import Run, are_nonzero
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import predict_rows
 from pluggable_mlp.training.recipes import RECIPES, Facts
@@ -191,7 +191,7 @@ class BaseTable(FilesMixin, ABC):
         weights = {name: None if checked is None else checked[mask] for name, mask in rows.items()}
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
         for name, value in weights.items():
-            if value is not None and (abs(value) < np.finfo(self.dtype).smallest_normal).all():
+            if value is not None and not are_nonzero(value, self.dtype).any():
                 raise ValueError(
                     f"the weights are 0 in all rows of the {name} part, expected one above 0: "
                     "take another random_state, or give the validation part by eval_set"

@@ -145,8 +145,7 @@ class Run:
         if not self.settings.validates(self.dataset):
             return None
         (_, targets), weights = self.dataset.splits["validation"], self._weights.get("validation")
-        least = np.finfo(self.settings.dtype).smallest_normal
-        return targets if weights is None else targets[weights >= least]
+        return targets if weights is None else targets[are_nonzero(weights, self.settings.dtype)]
 
     def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
         """Return a split on the backend, or this process's part of it."""
@@ -365,4 +364,9 @@ class Run:
             "settings": self.settings.to_dict(),
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
+
+
+def are_nonzero(weights: Array, dtype: str) -> Array:
+    """Return which weights (n,) count in a dtype: those below its normal numbers may be 0."""
+    return abs(weights) >= np.finfo(dtype).smallest_normal
         }

@@ -90,7 +90,7 @@ def check_metric(metric: str, task: str | None, targets: Array | None = None) ->
     measure = choose(fitting, metric, "metric" if task is None else f"metric for {task}").measure
     if targets is not None and measure == "roc_auc" and (targets == targets[:1]).all():
         raise ValueError(
-            f"metric is {metric!r}, and all validation examples with weights above 0 are of one "
+            f"metric is {metric!r}, and all validation examples whose weights count are of one "
             "class, expected two; give more (--validation, eval_set), or another --metric"
         )
 

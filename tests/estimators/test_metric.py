@@ -159,7 +159,8 @@ def test_an_area_needs_two_classes_in_the_validation_part(y):
     model = TableClassifier(metric="roc_auc", **QUICK | diverging)
     vanishing = np.where(is_first, 1.0, 1e-50)  # in float32
     for weights, eval_set in ((None, one_class), (is_first, None), (vanishing, None)):
-        with pytest.raises(ValueError, match="metric is 'roc_auc', and all .* class, expected two"):
+        words = "all validation examples whose weights count are of one class, expected two"
+        with pytest.raises(ValueError, match=f"metric is 'roc_auc', and {words}"):
             model.fit(X, y, weights, eval_set=eval_set)
 
 
