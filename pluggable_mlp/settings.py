@@ -186,7 +186,7 @@ class Settings(Options):
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
-        preparation: Preparation = dataset.preparation
+        preparation = dataset.preparation
         of_targets = preparation.target_scaling
         names = preparation.target_names if preparation.columns is not None else None
         if of_targets is None and self.target_scaling not in (None, "none"):

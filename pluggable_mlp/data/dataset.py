@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Task
 from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.lazy import blocks
+
+if TYPE_CHECKING:
+    from pluggable_mlp.data.preparation import Preparation
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +51,8 @@ class Dataset:
     multilabel : bool, default False
         Whether targets are 1 or 0: yes or no for each output.
     preparation : Preparation, optional
-        How the source's inputs and targets were prepared.
+        How `load_dataset` prepared the source's inputs and targets; a data set that you make from
+        arrays has None.
     test_share : float, optional
         The share of the examples drawn for testing; None if none were.
     validation_share : float, optional
@@ -75,7 +79,7 @@ class Dataset:
     scale: float | None = None
     class_labels: tuple[int | str, ...] | None = None
     multilabel: bool = False
-    preparation: Any = None
+    preparation: "Preparation" = None  # type: ignore[assignment]
     test_share: float | None = None
     validation_share: float | None = None
     block_size: int = 0

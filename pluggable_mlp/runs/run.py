@@ -15,7 +15,6 @@ from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
-from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.files import json_sha256
@@ -110,7 +109,7 @@ class Run:
             data = settings.load_dataset()
         settings = settings.for_dataset(data)
         self.settings, self.backend, self.dataset = settings, backend, data
-        self.preparation: Preparation = data.preparation
+        self.preparation = data.preparation
         self._evaluation = settings.evaluation(self.preparation, backend)
         self._communicator, self._weights = communicator, sample_weight or {}
         if communicator is not None:
@@ -364,9 +363,9 @@ class Run:
             "settings": self.settings.to_dict(),
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
+        }
 
 
 def are_nonzero(weights: Array, dtype: str) -> Array:
     """Return which weights (n,) count in a dtype: those below its normal numbers may be 0."""
     return abs(weights) >= np.finfo(dtype).smallest_normal
-        }
