@@ -3,8 +3,9 @@
 Their common code is in `base.py`, the encoding of labels in `labels.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import sklearn.neural_network
@@ -221,7 +222,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         with np.errstate(divide="ignore"):
             return array_namespace(probabilities).log(probabilities)
 
-    score = BaseMLP.score  # not the mixin's
+    score: ClassVar[Callable[..., float]] = BaseMLP.score  # not the mixin's
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -309,7 +310,7 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
         predicted = self._outputs(X, "predict")
         return predicted[:, 0] if self.n_outputs_ == 1 else predicted
 
-    score = BaseMLP.score  # not the mixin's
+    score: ClassVar[Callable[..., float]] = BaseMLP.score  # not the mixin's
 
     def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         self._outputs_of_y = 1 if y.ndim == 1 else y.shape[1]
