@@ -136,7 +136,7 @@ def silence() -> None:
 
 @contextmanager
 def naming(output: str) -> Iterator[None]:
-    """Name the output that cannot be written in an OSError; a closed pipe is another end."""
+    """Name the output that cannot be written in an OSError; a closed pipe is left as it is."""
     try:
         yield
     except BrokenPipeError:

@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pluggable_mlp.cli.console import (
-    Interrupted,
-    ending_when_asked,
-    log,
-    progress_bar,
-)
-from pluggable_mlp.cli.options import (
-    BackendOption,
-    ConfigOption,
-    source_of,
-    with_settings,
-)
+from pluggable_mlp.cli.console import Interrupted, ending_when_asked, log, progress_bar
+from pluggable_mlp.cli.options import BackendOption, ConfigOption, source_of, with_settings
 from pluggable_mlp.cli.processes import DistributedOption, Processes
 from pluggable_mlp.fields import choose, counted, require
 from pluggable_mlp.files import Json, to_json

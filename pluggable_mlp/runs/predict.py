@@ -130,9 +130,10 @@ class SavedRun:
         preparation = self.preparation
         part = self._own_test_part(None) if data is None else load_for_testing(preparation, data)
         size = self.settings.block_size or block_of(part.inputs)
-        place = preparation, self.backend
-        examples = self.settings.make_examples(self.mlp, part, *place, block_size=size or None)
-        arguments = self.settings.evaluation(*place)
+        examples = self.settings.make_examples(
+            self.mlp, part, preparation, self.backend, block_size=size or None
+        )
+        arguments = self.settings.evaluation(preparation, self.backend)
         measures, counts = measure(self.mlp, self.parameters, examples, **arguments)
         return {"examples": len(examples), **measures}, counts
 
