@@ -7,13 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, get_backend, train
-from pluggable_mlp.fields import (
-    catalogue,
-    choose,
-    make,
-    parse_component,
-    split_components,
-)
+from pluggable_mlp.fields import catalogue, choose, make, parse_component, split_components
 from pluggable_mlp.network.activations import LeakyReLU
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.schedules import WarmUp

@@ -8,16 +8,7 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespace_at
-from pluggable_mlp.shortcuts import (
-    backend_at,
-    clip,
-    largest,
-    offer,
-    sign,
-    take,
-    vecdot,
-    zero_below,
-)
+from pluggable_mlp.shortcuts import backend_at, clip, largest, offer, sign, take, vecdot, zero_below
 from pluggable_mlp.special import erf, sigmoid, softplus
 from tests.emulated_card import counting
 

@@ -20,12 +20,7 @@ from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling
-from pluggable_mlp.data.split import (
-    block_of,
-    divide,
-    keep_on_disk,
-    needs_blocks,
-)
+from pluggable_mlp.data.split import block_of, divide, keep_on_disk, needs_blocks
 from pluggable_mlp.data.values import (
     PIXEL_SCALE,
     Split,

@@ -8,13 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pluggable_mlp.data.arrays import (
-    IDX_NAMES,
-    find_idx,
-    read_arrays,
-    read_idx_folder,
-    read_npz,
-)
+from pluggable_mlp.data.arrays import IDX_NAMES, find_idx, read_arrays, read_idx_folder, read_npz
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Splits
 from pluggable_mlp.fields import require

@@ -21,12 +21,7 @@ from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.validation import Method, moved, place_of
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.feature_layers import (
-    NORMALIZATIONS,
-    BatchNorm,
-    LayerNorm,
-    Normalization,
-)
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS, BatchNorm, LayerNorm, Normalization
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.parameters import Initializer, Parameters, map_arrays
 from pluggable_mlp.shortcuts import on_device_of

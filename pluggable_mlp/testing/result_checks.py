@@ -24,14 +24,7 @@ from pluggable_mlp.consistency.compare import compare
 from pluggable_mlp.hashing import sha256_of
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.testing.conformance import (
-    Grade,
-    NotOffered,
-    ability,
-    check,
-    expect,
-    expect_bits,
-)
+from pluggable_mlp.testing.conformance import Grade, NotOffered, ability, check, expect, expect_bits
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizers import SGD, Adam
 from pluggable_mlp.training.schedules import make_schedule

@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import (
-    MLP,
-    ClipByGlobalNorm,
-    HuberLoss,
-    LeakyReLU,
-    get_backend,
-    train,
-)
+from pluggable_mlp import MLP, ClipByGlobalNorm, HuberLoss, LeakyReLU, get_backend, train
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer

@@ -8,14 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pluggable_mlp import (
-    MLP,
-    SGD,
-    DivergenceError,
-    PrecisionWarning,
-    get_backend,
-    train,
-)
+from pluggable_mlp import MLP, SGD, DivergenceError, PrecisionWarning, get_backend, train
 from tests.distributed.processes import on_processes
 from tests.distributed.program import CASES, summary, training
 from tests.distributed.threads import on_threads

@@ -10,15 +10,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
-from pluggable_mlp import (
-    MLP,
-    SGD,
-    HuberLoss,
-    LeakyReLU,
-    MLPClassifier,
-    MLPRegressor,
-    make_schedule,
-)
+from pluggable_mlp import MLP, SGD, HuberLoss, LeakyReLU, MLPClassifier, MLPRegressor, make_schedule
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.training.components import OPTIMIZERS
 

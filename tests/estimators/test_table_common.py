@@ -1,10 +1,7 @@
 """scikit-learn's own checks of the estimators for tables."""
 
 import pytest
-from sklearn.utils.estimator_checks import (
-    check_class_weight_classifiers,
-    parametrize_with_checks,
-)
+from sklearn.utils.estimator_checks import check_class_weight_classifiers, parametrize_with_checks
 
 from pluggable_mlp import TableClassifier, TableRegressor
 

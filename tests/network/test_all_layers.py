@@ -10,13 +10,7 @@ from pluggable_mlp.network.feature_layers import (
     ParametricActivation,
     Scaling,
 )
-from pluggable_mlp.network.layers import (
-    ActivationLayer,
-    Dense,
-    Dropout,
-    NTKDense,
-    Rng,
-)
+from pluggable_mlp.network.layers import ActivationLayer, Dense, Dropout, NTKDense, Rng
 from tests.network.bounded import with_bounds
 from tests.network.differences import central_differences, on_grid
 

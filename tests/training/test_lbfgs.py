@@ -5,14 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, train
 from pluggable_mlp.training.lbfgs import LBFGS, Memory
-from tests.training.optimizer_problem import (
-    CENTRES,
-    CURVATURES,
-    NUMPY,
-    RECORDED,
-    START,
-    gradients,
-)
+from tests.training.optimizer_problem import CENTRES, CURVATURES, NUMPY, RECORDED, START, gradients
 
 LBFGS_RECORDED = RECORDED["lbfgs"]
 

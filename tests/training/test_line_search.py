@@ -4,10 +4,7 @@ import math
 
 import pytest
 
-from pluggable_mlp.training.lbfgs import (
-    Point,
-    strong_wolfe,
-)
+from pluggable_mlp.training.lbfgs import Point, strong_wolfe
 
 # Moré and Thuente, "Line search algorithms with guaranteed sufficient decrease" (1994), section 5.
 FUNCTIONS = {

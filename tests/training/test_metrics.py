@@ -5,12 +5,7 @@ import pytest
 
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
-from pluggable_mlp.training.evaluation import (
-    correct_labels,
-    correct_predictions,
-    evaluate,
-    r2,
-)
+from pluggable_mlp.training.evaluation import correct_labels, correct_predictions, evaluate, r2
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.metrics import roc_auc
 from tests.together import together

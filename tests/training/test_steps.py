@@ -20,12 +20,7 @@ from pluggable_mlp.network.parameters import map_arrays
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.losses import LossRecord
-from pluggable_mlp.training.step import (
-    StepModel,
-    TrainState,
-    initial_state,
-    step,
-)
+from pluggable_mlp.training.step import StepModel, TrainState, initial_state, step
 from pluggable_mlp.training.steps import Steps
 from tests.consistency.libraries import BoundedLibrary
 from tests.training.compilers import (

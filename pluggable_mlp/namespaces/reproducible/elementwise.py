@@ -10,12 +10,7 @@ import operator
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.elementary import (
-    common,
-    error_function,
-    powers,
-    sigmoid,
-)
+from pluggable_mlp.elementary import common, error_function, powers, sigmoid
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import coercion, integers
 from pluggable_mlp.namespaces.reproducible.array import (

@@ -9,15 +9,7 @@ from pluggable_mlp.backends import get_backend
 from pluggable_mlp.special import softmax
 from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences
-from tests.network.losses.cases import (
-    BATCH,
-    CASES,
-    OUTPUTS,
-    WEIGHTS,
-    compute,
-    example,
-    link,
-)
+from tests.network.losses.cases import BATCH, CASES, OUTPUTS, WEIGHTS, compute, example, link
 from tests.network.losses.exact import EXACT, exact
 from tests.together import together
 
