@@ -8,7 +8,7 @@ import array_api_compat.torch
 import numpy as np
 import torch
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, by_columns
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
@@ -33,30 +33,24 @@ def _rows_from(x: Array, start: int | Array, size: int) -> Array:
     return torch.index_select(x, 0, start + torch.arange(size, device=x.device))
 
 
-# On the processor, products of many rows with few columns take up to four times as long as their
-# transposes, and the softmax of short rows up to fifteen times as long as that of columns.
-def _by_columns(x: Array, columns: int) -> bool:
-    return bool(x.is_cpu and columns <= 32 <= x.shape[-2])
-
-
+# On the processor, products with few columns take up to four times as long as their transposes,
+# and the softmax of short rows up to fifteen times as long as that of columns.
 def _affine(x: Array, W: Array, b: Array) -> Array:
     if x.ndim > 2 or W.ndim > 2:
         return torch.matmul(x, W).add_(b if b.ndim == 1 else b.unsqueeze(-2))
-    if _by_columns(x, W.shape[-1]):
-        # Two or three columns are slow for MKL, too, unless they are copied.
-        transposed = W.mT if W.shape[-1] > 3 else W.mT.contiguous()
-        return torch.addmm(b.unsqueeze(-1), transposed, x.mT).mT.contiguous()
+    if x.is_cpu and by_columns(x.shape[0], W.shape[-1]):
+        return torch.nn.functional.linear(x, W.mT.contiguous(), b)
     return torch.addmm(b, x, W)
 
 
 def _softmax(x: Array) -> Array:
-    if _by_columns(x, x.shape[-1]):
+    if x.is_cpu and by_columns(*x.shape[-2:]):
         return torch.softmax(x.mT.contiguous(), -2).mT.contiguous()
     return torch.softmax(x, -1)
 
 
 def _transposed_times(a: Array, b: Array) -> Array:
-    if _by_columns(a.mT, b.shape[-1]):
+    if a.is_cpu and by_columns(a.shape[-1], b.shape[-1]):
         return torch.matmul(b.mT, a).mT.contiguous()
     return torch.matmul(a.mT, b)
 
