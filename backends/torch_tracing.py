@@ -24,13 +24,14 @@ _DESCRIBING = {
     "__get__", "dim", "is_complex", "is_contiguous", "is_floating_point", "numel", "result_type",
     "size", "stride",
 }  # fmt: skip
-"""Results that are no tensors, and do not depend on values."""
+"""Functions that describe a tensor, whatever its values; of getters, some return tensors."""
 _READING = {
     "argwhere", "bincount", "masked_select", "nonzero", "one_hot", "repeat_interleave", "unique",
     "unique_consecutive",
 }  # fmt: skip
-"""Results that are tensors of shapes which values determine."""
+"""Functions that return tensors whose shapes depend on values."""
 _OVERWRITING = re.compile(r".*[^_]_|__set(item)?__|__i(?!n(dex|t|vert)__|ter__)\w+__")
+"""Functions that overwrite their first argument."""
 
 
 class TracedTorchFunction(TracedFunction):
@@ -58,7 +59,7 @@ class TracedTorchFunction(TracedFunction):
             for index, leaf in enumerate(leaves(arguments))
             if isinstance(leaf, int | float) and index in writer.used
         ]
-        # Within `torch.autocast`, dtypes differ, by which the function's own code goes.
+        # Within `torch.autocast`, dtypes differ, and the function's own code may branch on them.
         lines = ["if autocast(device): return NotImplemented", *conversions, *writer.lines()]
         return lines, {
             **writer.constants,

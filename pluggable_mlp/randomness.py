@@ -44,6 +44,7 @@ def words(seed: int, purpose: str, step: int, count: int) -> npt.NDArray[np.uint
     ValueError
         If the seed is out of its range.
     """
+    # Any: NumPy's types name its own seed sequences only.
     key: Any = _Key(np.asarray([as_seed(seed), PURPOSES[purpose]], dtype=np.uint64))
     # The generator counts in the first two words of the counter; the step stands above them.
     counter = np.asarray([0, 0, step, 0], dtype=np.uint64)

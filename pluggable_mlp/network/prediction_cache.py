@@ -39,7 +39,7 @@ def cached_outputs(
     ValueError, TypeError
         If the parameters or x do not fit the network or each other.
     """
-    call = cache.get((name, str(arithmetic), type(x)))  # what is no text may be unhashable
+    call = cache.get((name, str(arithmetic), type(x)))  # other types may be unhashable
     result: LibraryArray = NotImplemented if call is None else call(parameters, x)
     if result is not NotImplemented:
         return result
