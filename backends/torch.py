@@ -205,11 +205,10 @@ def _elu(x: Array, alpha: float, scale: float) -> tuple[Array, Function]:
     return y, lambda dy: torch.ops.aten.elu_backward(dy, alpha, scale, 1.0, False, x)
 
 
-def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
-    # Where a is alone, since torch.where takes up to thirty times as long if the pattern of signs
-    # cannot be predicted.
-    threshold = torch.ops.aten.threshold_backward
-    return threshold(a, x, 0.0) if b is None else torch.where(x <= 0.0, b, a)
+# Not torch.relu, since libraries differ in the sign of the maximum of 0 and -0.
+def _relu(x: Array) -> tuple[Array, Function]:
+    y = torch.threshold(x, 0.0, 0.0)
+    return y, lambda dy: torch.ops.aten.threshold_backward(dy, y, 0.0)
 
 
 def _leaky_relu(x: Array, slope: float) -> tuple[Array, Function]:
@@ -228,13 +227,13 @@ offer(
     matmul=torch.matmul,
     mean=torch.mean,
     put=torch.Tensor.put_,
+    relu=_relu,
     rows_from=_rows_from,
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,
     softmax=_softmax,
     take=_take,
     transposed_times=_transposed_times,
-    where_positive=_where_positive,
     updater=lambda w: _update if w.is_cpu else None,  # on other devices, whole steps are compiled
     # That of array-api-compat is a product of matrices, in nine operations.
     vecdot=torch.linalg.vecdot,

@@ -75,6 +75,8 @@ class Offers(TypedDict, total=False):
     Libraries that offer it, and whose operations are not queued, compute large products as
     `reproducible/single_product.py` does.
     """
+    relu: Callable[[Array], tuple[Array, Function]]
+    """(x): results of `relu`."""
     rows_from: Callable[..., Array]
     """(x, start, size): rows from a start on, which may be traced."""
     rsqrt: Callable[..., Array]
