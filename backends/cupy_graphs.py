@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import cast
 
 import array_api_compat.cupy
 import cupy
@@ -290,11 +289,11 @@ def _of_library(function: Function) -> Function:
     if function in (short_sum, operator.pow):  # CuPy's operator turns powers into squares and roots
         return function
     if function is erf:
-        return cast("Function", special.erf)
+        return special.erf
     name = _NAMES.get(function, getattr(function, "__name__", ""))
     for library in (cupy, array_api_compat.cupy):  # CuPy has NumPy's names and settings
         if hasattr(library, name):
-            return cast("Function", getattr(library, name))
+            return getattr(library, name)
     raise Unsuitable
 
 

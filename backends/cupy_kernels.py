@@ -51,10 +51,9 @@ OPTIONS = ("--fmad=false",)  # by default NVRTC rounds a * b + c once
 
 def elementwise_kernel(inputs: str, outputs: str, body: str, name: str) -> Function:
     """Return the kernel, which CuPy compiles for a device at its first launch there."""
-    kernel: Function = cupy.ElementwiseKernel(
+    return cupy.ElementwiseKernel(
         inputs, outputs, body, name, preamble=_PREAMBLE, options=OPTIONS, return_tuple=True
     )
-    return kernel
 
 
 def erf(x: Array) -> Array:

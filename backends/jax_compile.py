@@ -26,8 +26,7 @@ _CANNOT_COMPILE = (
 
 def jitted(function: Function, used_up: tuple[int, ...]) -> Function:
     """Return `jax.jit` of a function that may overwrite the memory of some arguments."""
-    compiled: Function = jax.jit(function, donate_argnums=used_up)
-    return compiled
+    return jax.jit(function, donate_argnums=used_up)
 
 
 class CompiledFunction:
@@ -141,8 +140,7 @@ def looped(
 
     shapes = jax.eval_shape(function, carry, jnp.asarray(0), row_at(0), shared)[1]
     results = jax.tree.map(lambda one: jnp.zeros((length, *one.shape), one.dtype), shapes)
-    last: tuple[Tree, Tree] = jax.lax.fori_loop(0, count, step, (carry, results))
-    return last
+    return jax.lax.fori_loop(0, count, step, (carry, results))
 
 
 def one_by_one(

@@ -52,8 +52,7 @@ def _take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
 def _standard_function(name: str) -> Function:
     """Return a function as the standard has it."""
     is_unlike = name in _UNLIKE_THE_STANDARD  # importing the other takes as long as importing NumPy
-    function: Function = getattr(import_module("array_api_compat.numpy") if is_unlike else np, name)
-    return function
+    return getattr(import_module("array_api_compat.numpy") if is_unlike else np, name)
 
 
 class NumpyBackend(ArrayLibrary):

@@ -119,8 +119,7 @@ class Tracer(NDArrayOperatorsMixin):
         self, function: Function, types: object, args: Tree, settings: dict[str, Tree]
     ) -> "Tracer":
         if function is np.astype:
-            traced: Tracer = args[0]
-            return traced.astype(*args[1:], **settings)
+            return args[0].astype(*args[1:], **settings)
         settings = {name: x for name, x in settings.items() if name != "out" or x is not None}
         if function not in _FUNCTIONS or "out" in settings:
             raise Unsuitable

@@ -164,8 +164,7 @@ class TorchBackend(ArrayLibrary):
 def _update(rule: Any, *columns: Sequence[Array], in_place: bool) -> Sequence[Sequence[Array]]:
     """See the `updater` of `shortcuts.offer`: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
-        results: Sequence[Sequence[Array]] = rule.each_array(*columns)
-        return results
+        return rule.each_array(*columns)
     # It walks through memory: an element's place there must be the same in all four.
     w, g, m, v = ([array.contiguous() for array in column] for column in columns)
     if not in_place:

@@ -200,8 +200,7 @@ def transpose(x: Array) -> Array:
 
 def library_of(xp: Namespace) -> str:
     """Return the name of the library behind a namespace, such as "torch", wrapped or not."""
-    name: str = xp.__name__
-    return name.removeprefix("array_api_compat.").split(".")[0]
+    return xp.__name__.removeprefix("array_api_compat.").split(".")[0]
 
 
 def unwrapped_namespace(xp: Namespace) -> Namespace:

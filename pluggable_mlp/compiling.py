@@ -56,8 +56,7 @@ def compiled(
     if used_up:
         settings["used_up"] = used_up
     if not is_builtin_call(function):
-        faster: Function | None = compile_function(function, **settings)
-        return faster
+        return compile_function(function, **settings)
     assert isinstance(function, partial)
     owner = type(backend), getattr(backend, "device", None)  # None if no backend is known
     key = owner, function.func, function.args, tuple(settings.items())

@@ -118,8 +118,7 @@ def normal(seed: int, purpose: str, step: int, shape: tuple[int, ...]) -> Float6
 
 def normal_quantile(p: Float64) -> Float64:
     """Return the quantiles of the standard normal distribution for p in (0, 1), of any shape."""
-    quantile: Float64 = normal_quantile_by(np, p, partial(sqrt, np), partial(log, np))
-    return quantile
+    return normal_quantile_by(np, p, partial(sqrt, np), partial(log, np))
 
 
 def normal_quantile_by(

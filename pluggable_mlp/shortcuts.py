@@ -127,8 +127,7 @@ def load_offers(xp: Namespace) -> None:
 def standard_function(xp: Namespace, name: str) -> Function:
     """Return the standard's function of that name, with all keywords."""
     lookup = _offered.get((xp, "standard_function")) or partial(getattr, xp)
-    function: Function = lookup(name)
-    return function
+    return lookup(name)
 
 
 def own(xp: Namespace, name: str) -> Any:

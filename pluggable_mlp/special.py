@@ -78,8 +78,7 @@ def sum(xp: Namespace, x: Array, axis: int, *, keepdims: bool = False) -> Array:
     """Return the sum of x (…, m, n) along an axis."""
     if axis in _ONLY_ELEMENT and x.shape[axis] == 1:
         return x if keepdims else x[_ONLY_ELEMENT[axis]]
-    total: Array = own(xp, "sum")(x, axis=axis, keepdims=keepdims)
-    return total
+    return own(xp, "sum")(x, axis=axis, keepdims=keepdims)
 
 
 def mean(xp: Namespace, x: Array, axis: int) -> Array:

@@ -87,8 +87,7 @@ class WrappedArray:
         return self.namespace.matrix_transpose(self)
 
     def __getitem__(self, key: object) -> Self:
-        array: Self = self.namespace._getitem(self, key)
-        return array
+        return self.namespace._getitem(self, key)
 
     def __len__(self) -> int:
         if not self.ndim:

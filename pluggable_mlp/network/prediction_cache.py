@@ -40,19 +40,17 @@ def cached_outputs(
         If the parameters or x do not fit the network or each other.
     """
     call = cache.get((name, str(arithmetic), type(x)))  # other types may be unhashable
-    result: LibraryArray = NotImplemented if call is None else call(parameters, x)
+    result = NotImplemented if call is None else call(parameters, x)
     if result is not NotImplemented:
         return result
     with on_device_of(x):  # arguments of a new kind
         xp, own_parameters, own_x = checked_inputs(mlp, parameters, x, arithmetic)
         if compiles(xp):
-            result = unwrapped(run(xp, outputs, (mlp, name), own_parameters, own_x))
-            return result
+            return unwrapped(run(xp, outputs, (mlp, name), own_parameters, own_x))
         key = name, xp, str(device_of(x))
         if key not in cache:
             call = partial(outputs, xp, mlp, name)
             cache[key] = compiled(backend_at(xp, device_of(x)), call) or call
         if call_if_known := getattr(cache[key], "call_if_known", None):
             cache[name, arithmetic, type(own_x)] = call_if_known
-        result = unwrapped(cache[key](own_parameters, own_x))
-    return result
+        return unwrapped(cache[key](own_parameters, own_x))

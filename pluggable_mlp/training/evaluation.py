@@ -247,8 +247,7 @@ def _share(xp: Namespace, correct: Array, sample_weight: Array | None, backend: 
     if sample_weight is None:
         return int(xp.sum(xp.astype(correct, xp.int64))) / int(correct.shape[0])
     is_correct, weights = map_nested(backend.to_numpy, unwrapped((correct, sample_weight)))
-    share: float = math.fsum(weights[is_correct].tolist()) / math.fsum(weights.tolist())
-    return share
+    return math.fsum(weights[is_correct].tolist()) / math.fsum(weights.tolist())
 
 
 def _outputs_of_rows(

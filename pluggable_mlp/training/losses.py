@@ -85,8 +85,7 @@ class LossRecord:
         """Return stacks, or tuples of counts, as numbers or lists of them: waits for the device."""
         if isinstance(parts[0], tuple):
             return [*itertools.chain(*parts)]
-        values: list[Loss] = self._on_host(parts[0] if len(parts) == 1 else self._xp.concat(parts))
-        return values
+        return self._on_host(parts[0] if len(parts) == 1 else self._xp.concat(parts))
 
     def _on_host(self, array: Array, count: int | None = None) -> Array:
         return self._backend.to_numpy(unwrapped(array))[:count].tolist()

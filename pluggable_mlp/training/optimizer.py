@@ -335,8 +335,7 @@ def as_rate(name: str, rate: LearningRate) -> LearningRate:
     """
     if callable(rate) and not isinstance(rate, type):
         return rate
-    number: float = convert(name, rate, NonNegative)
-    return number
+    return convert(name, rate, NonNegative)
 
 
 def as_decay(decay: LearningRate) -> LearningRate:

@@ -69,8 +69,7 @@ class Step(Constant):
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^floor(t / every)."""
-        rate: float = self.learning_rate * integer_power(self.factor, t // self.every)
-        return rate
+        return self.learning_rate * integer_power(self.factor, t // self.every)
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,7 @@ class Exponential(Constant):
 
     def __call__(self, t: int) -> float:
         """Return learning_rate * factor^t."""
-        rate: float = self.learning_rate * integer_power(self.factor, t)
-        return rate
+        return self.learning_rate * integer_power(self.factor, t)
 
 
 @dataclass(frozen=True)

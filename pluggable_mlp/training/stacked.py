@@ -259,13 +259,9 @@ class StackedTraining:
             xp.all(xp.isfinite(xp.reshape(array, (array.shape[0], -1))), axis=-1)
             for array in arrays
         ]
-        finite: list[bool] = self.backend.to_numpy(xp.all(xp.stack(by_array), axis=0)).tolist()
-        return finite
+        return self.backend.to_numpy(xp.all(xp.stack(by_array), axis=0)).tolist()
 
     def _chosen(self, state: TrainState, places: list[int]) -> TrainState:
         """Return the state of the networks at these places."""
         xp, indices = self.backend.xp, self.backend.asarray(places, dtype="int64")
-        chosen: TrainState = map_nested(
-            lambda array: xp.take(array, indices, axis=0), unwrapped(state)
-        )
-        return chosen
+        return map_nested(lambda array: xp.take(array, indices, axis=0), unwrapped(state))

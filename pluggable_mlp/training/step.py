@@ -109,8 +109,7 @@ class StepModel:
 
     def batch(self, xp: Namespace, data: Nested, start: int | Array | None) -> Batch:
         """Return the inputs (…, batch, in), the targets and the sample_weight of a step."""
-        batch: Batch = data
-        return batch if start is None else self.examples(xp, data).batch_of(xp, start, self.size)
+        return data if start is None else self.examples(xp, data).batch_of(xp, start, self.size)
 
 
 def step(
@@ -282,8 +281,7 @@ def first_state(
     library, _ = check_parameters(mlp, parameters)
     with shortcuts.on_device_of(first_array(parameters)):
         xp = namespaces.arithmetic_namespace(arithmetic, library)
-        state: TrainState = namespaces.unwrapped(initial_state(xp, mlp, parameters, optimizer))
-    return state
+        return namespaces.unwrapped(initial_state(xp, mlp, parameters, optimizer))
 
 
 def training_step(

@@ -298,5 +298,4 @@ def averaged_parameters(slots: object, parameters: Tree) -> Tree:
     >>> averaged_parameters({}, [{"W": 1.0}])  # slots without an average
     [{'W': 1.0}]
     """
-    average: Tree = slots.get(_AVERAGE, parameters) if isinstance(slots, dict) else parameters
-    return average
+    return slots.get(_AVERAGE, parameters) if isinstance(slots, dict) else parameters

@@ -236,8 +236,7 @@ def _terms(shape: tuple[int, ...], axis: Axis) -> int:
 
 def _rest(a: Bounded) -> Array:
     """Return the largest |1 - a|, of the shape of a."""
-    largest: Array = np.abs(1.0 - a.value) + 2.0 * a.error
-    return largest
+    return np.abs(1.0 - a.value) + 2.0 * a.error
 
 
 def _rearranged(

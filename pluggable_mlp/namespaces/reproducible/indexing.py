@@ -292,8 +292,7 @@ def _along(ns: Reproducible, x: Wrapped, indices: Wrapped, axis: int) -> tuple[i
     if indices.kind or _is_mask(indices):
         raise IndexError(f"indices are {dtype_name(indices.dtype)}, expected integers")
     place = axis % x.ndim
-    placed: Array = _placed(ns, indices, place, x.shape[place:])
-    return place, placed
+    return place, _placed(ns, indices, place, x.shape[place:])
 
 
 def rows_at(ns: Reproducible, x: Wrapped, indices: Wrapped | Array, /, *, axis: int = 0) -> Wrapped:
