@@ -9,19 +9,9 @@ import math
 from collections.abc import Sequence
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.elementary.common import COSINE, SINE
+from pluggable_mlp.elementary.common import COSINE, SINE, horner
+from pluggable_mlp.elementary.powers import FDLIBM_LOG
 
-# fdlibm e_log.c (Sun Microsystems, 1993), on [1/sqrt(2), sqrt(2)]: log(1 + f) = f - s (f - R(s^2))
-# with s = f / (2 + f), highest coefficient first.
-_LOGARITHM = (
-    1.479819860511658591e-01,
-    1.531383769920937332e-01,
-    1.818357216161805012e-01,
-    2.222219843214978396e-01,
-    2.857142874366239149e-01,
-    3.999999999940941908e-01,
-    6.666666666666735130e-01,
-)
 _LOG2_E = 1.4426950408889634
 
 
@@ -30,41 +20,34 @@ def cos_pi(x: float) -> float:
     if x > 0.5:
         return -cos_pi(1.0 - x)
     if x > 0.25:
-        return _sine((0.5 - x) * math.pi)
+        y = (0.5 - x) * math.pi
+        z = y * y
+        return y + y * z * horner(z, SINE)
     z = (x * math.pi) * (x * math.pi)
     half = 0.5 * z
     rest = 1.0 - half
     # 1 - half, and what that subtraction rounded away.
-    return rest + (((1.0 - rest) - half) + z * z * _horner(COSINE, z))
+    return rest + (((1.0 - rest) - half) + z * z * horner(z, COSINE))
 
 
 def log2(x: float) -> float:
-    """Return the logarithm to base 2 of x >= 1, to 2 units in the last place; exact for 2^n."""
+    """Return the logarithm to base 2 of x >= 1, to 2 units in the last place; exact for 2^n.
+
+    With 1/sqrt(2) <= 1 + f <= sqrt(2) and s = f / (2 + f), log(1 + f) = f - s (f - R(s^2)).
+    """
     mantissa, exponent = math.frexp(x)
     if mantissa < math.sqrt(0.5):
         mantissa, exponent = 2.0 * mantissa, exponent - 1
     f = mantissa - 1.0
     s = f / (2.0 + f)
     z = s * s
-    return exponent + (f - s * (f - z * _horner(_LOGARITHM, z))) * _LOG2_E
+    return exponent + (f - s * (f - z * horner(z, FDLIBM_LOG))) * _LOG2_E
 
 
 def half_wave(first: float, last: float, x: float) -> float:
     """Return the half cosine wave from first (x = 0) to last (x = 1, and above)."""
     weight = 0.5 * (1.0 + cos_pi(min(x, 1.0)))
     return weight * first + (1.0 - weight) * last
-
-
-def _sine(x: float) -> float:
-    z = x * x
-    return x + x * z * _horner(SINE, z)
-
-
-def _horner(coefficients: tuple[float, ...], z: float) -> float:
-    value = 0.0
-    for coefficient in coefficients:
-        value = value * z + coefficient
-    return value
 
 
 def numpy_array(numbers: Sequence[float]) -> Array:
