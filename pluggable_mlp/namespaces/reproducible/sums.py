@@ -13,8 +13,6 @@ NaN and infinity propagate as in any order of additions; results below the small
 are +0. Elements are assumed to be 0 or normal numbers.
 """
 
-import math
-
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
@@ -26,9 +24,7 @@ _BLOCK = 2**20
 _WIDTH = 33
 
 
-def sum(
-    xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False, divisor: int = 1
-) -> Array:
+def sum(xp: Namespace, x: Array, axis: int, keepdims: bool = False, divisor: int = 1) -> Array:
     """Return the sum along one axis, times 1/divisor.
 
     Parameters
@@ -38,9 +34,8 @@ def sum(
     x : (…, n, …)
         A library's array of float32 or float64.
     axis
-        The axis, or None for all elements.
     keepdims
-        Whether summed axes stay, with length 1.
+        Whether the axis stays, with length 1.
     divisor
         At least 0.
 
@@ -49,14 +44,13 @@ def sum(
     (…, …)
         In the same dtype; the error bound is at the top of this file.
     """
-    values, dim = (x, axis) if axis is not None else (xp.reshape(x, (-1,)), 0)
     if 0 in x.shape:
-        total = xp.sum(xp.astype(values, xp.float64), axis=dim, keepdims=True)
+        total = xp.sum(xp.astype(x, xp.float64), axis=axis, keepdims=True)
     elif x.dtype == xp.float64:
-        total = _exact_sum(xp, values, dim)
+        total = _exact_sum(xp, x, axis)
     else:
         at_once = own(xp, "tree_sum")
-        total = _halved(xp, values, dim) if at_once is None else at_once(_halved, values, dim)
+        total = _halved(xp, x, axis) if at_once is None else at_once(_halved, x, axis)
     smallest = SMALLEST_NORMAL[type_name(xp, x)]
     if divisor == 1:
         total = zero_below(xp, total, smallest)
@@ -64,18 +58,15 @@ def sum(
         total = zero_below(xp, total, smallest * divisor * (1.0 + 2.0**-50))
         total *= 1.0 / divisor if divisor else float("nan")
     total = xp.astype(total, x.dtype, copy=False)
-    if axis is None:
-        return xp.reshape(total, (1,) * x.ndim if keepdims else ())
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 
-def mean(xp: Namespace, x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+def mean(xp: Namespace, x: Array, axis: int, keepdims: bool = False) -> Array:
     """Return the mean along one axis (see `sum`): the sum times 1/n; NaN for n = 0.
 
     Beyond the error of the sum, the two roundings of float64 add at most 2^-52 |mean|.
     """
-    count = math.prod(x.shape) if axis is None else x.shape[axis]
-    return sum(xp, x, axis, keepdims, count)
+    return sum(xp, x, axis, keepdims, x.shape[axis])
 
 
 def _halved(xp: Namespace, x: Array, axis: int) -> Array:

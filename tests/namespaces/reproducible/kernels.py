@@ -17,11 +17,11 @@ def affine(xp, x, W, b, run_all=one_by_one):
     return _computed(xp, partial(products.matmul, xp, run_all), x, W, b)
 
 
-def sum(xp, x, axis=None, keepdims=False):
+def sum(xp, x, axis, keepdims=False):
     return _computed(xp, partial(sums.sum, xp, axis=axis, keepdims=keepdims), x)
 
 
-def mean(xp, x, axis=None, keepdims=False):
+def mean(xp, x, axis, keepdims=False):
     return _computed(xp, partial(sums.mean, xp, axis=axis, keepdims=keepdims), x)
 
 

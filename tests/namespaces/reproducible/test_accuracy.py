@@ -139,5 +139,5 @@ def test_the_bias_is_added_before_the_one_rounding(dtype):
 def test_the_error_bound_of_sums_is_attained():
     x = np.full(64, 2.0**-68)  # half of the last grid below the largest, 1
     x[0], x[1] = 1.0, -1.0
-    error = abs(float(kernels.sum(np, x)) - 62 * 2.0**-68)
+    error = abs(float(kernels.sum(np, x, 0)) - 62 * 2.0**-68)
     assert 0.4 * 64 * 2.0**-67 <= error <= 64 * 2.0**-67

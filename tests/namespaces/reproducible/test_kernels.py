@@ -34,7 +34,7 @@ for dtype in ("float32", "float64"):
         integers = random.integers(0, 256, (m, k), dtype=np.uint8)
         x = fixed_point(np, integers, 1 / 256, a.dtype)
         ours += [matmul(np, a, b), affine(np, x, b, bias), matmul(np, b.T, x.mT)]
-        ours += [kernels.sum(np, a, -1), kernels.sum(np, a, -2), kernels.mean(np, a)]
+        ours += [kernels.sum(np, a, -1), kernels.sum(np, a, -2), kernels.mean(np, a, 0)]
         native += [a @ b, x.values @ b, b.T @ x.values.T]
 
 mlp, X, order = MLP([16, 256, 2]), random.standard_normal((300, 16)), random.permutation(300)

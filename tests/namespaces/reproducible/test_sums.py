@@ -27,14 +27,14 @@ def test_every_backend_gives_the_same_bits(backend, dtype):
     smallest = np.finfo(dtype).smallest_normal
     x = np.where(np.abs(x) < smallest, 0, x).astype(dtype)
     here = backend.asarray(x)
-    for axis in (-1, -2, None):
+    for axis in (-1, -2):
         for function in (kernels.sum, kernels.mean):
             result = np.asarray(backend.to_numpy(function(backend.xp, here, axis)))
             assert same_bits(result, np.asarray(function(np, x, axis))), (axis, function)
 
 
 @together("keepdims", [False, True])
-@together("axis", [0, 1, -1, -2, None])
+@together("axis", [0, 1, -1, -2])
 @together("shape", [(3, 4), (1, 1), (2, 3, 4), (0, 3), (3, 0)])
 @together("dtype", DTYPES)
 def test_shapes_and_dtypes_are_those_of_the_standard(shape, axis, keepdims, dtype):
