@@ -14,7 +14,7 @@ from pluggable_mlp import (
     get_backend,
     train,
 )
-from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.monitors import BestEpoch
@@ -264,7 +264,7 @@ def test_what_is_counted_is_lost_and_what_is_not_is_kept(backend, dtype, pixels,
     largest = 2.0 ** np.ceil(np.log2(np.abs(x).max()))
     x[:, 0] = largest
     unit = np.eye(20, dtype="uint8")
-    one = fixed_point(backend.xp, backend.asarray(unit), 1.0, getattr(backend.xp, dtype))
+    one = FixedPoint(backend.xp, backend.asarray(unit), 1.0, getattr(backend.xp, dtype))
     one = one if pixels else backend.asarray(unit.astype(dtype))
     if side == "left":
         there = backend.asarray(x)

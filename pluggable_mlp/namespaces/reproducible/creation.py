@@ -22,7 +22,7 @@ from pluggable_mlp.namespaces.reproducible.array import (
 )
 from pluggable_mlp.namespaces.reproducible.coercion import in_dtype, of_numbers, require_in_range
 from pluggable_mlp.namespaces.reproducible.dtypes import limits
-from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.shortcuts import zero_below
 
 Wrapped = ReproducibleArray
@@ -100,7 +100,7 @@ def astype(
     if floating and x.dtype in (xp.uint8, xp.int8) and x.ndim >= 2:
         # The floats are computed on demand, and others may write into the integers before that.
         copied = x.native if ns.is_traced else xp.asarray(x.native, copy=True)
-        return FixedPointArray(fixed_point(xp, copied, 1.0, dtype), ns)
+        return FixedPointArray(FixedPoint(xp, copied, 1.0, dtype), ns)
     if x.kind == "float64" and floating:
         return Wrapped(flush_to(xp, x.native, dtype), ns)
     if x.kind and not floating and dtype != xp.bool:

@@ -23,7 +23,7 @@ largest) and no product of grids leaves the normal numbers.  Those of float32 ne
 class FixedPoint:
     """8-bit integers times a power of two: a single slice that serves both orientations.
 
-    Made by `fixed_point`; usable in products in place of an array.
+    It is usable in products in place of an array.
 
     Parameters
     ----------
@@ -78,42 +78,13 @@ class FixedPoint:
     def scaled(self, factor: float) -> "FixedPoint | None":
         """Return the operand times a power of two; None if the result is not fixed point."""
         scale = self.scale * factor
-        return FixedPoint(self.xp, self.integers, scale, self.dtype) if is_scale(scale) else None
+        is_scale = math.frexp(scale)[0] == 0.5 and 2.0**-60 <= scale <= 2.0**40
+        return FixedPoint(self.xp, self.integers, scale, self.dtype) if is_scale else None
 
     @cached_property
     def values(self) -> Array:
         """The array (…, m, n) itself, of `dtype`."""
         return self.xp.astype(self.floats, self.dtype, copy=False)
-
-
-def fixed_point(xp: Namespace, integers: Array, scale: float, dtype: DType) -> FixedPoint:
-    """Return integers * scale as an operand that is a slice already.
-
-    The parameters are those of `FixedPoint`.
-
-    Raises
-    ------
-    TypeError
-        If `integers` is not of an 8-bit integer type.
-    ValueError
-        If `scale` is not such a power of two.
-    """
-    if integers.dtype not in (xp.uint8, xp.int8):
-        raise TypeError(
-            f"integers is of dtype {integers.dtype}, expected uint8 or int8; "
-            "convert it, or use it as floats without fixed_point"
-        )
-    if not is_scale(scale):
-        raise ValueError(
-            f"scale is {scale}, expected a power of two between 2^-60 and 2^40; "
-            "8-bit pixels take 1/256"
-        )
-    return FixedPoint(xp, integers, scale, dtype)
-
-
-def is_scale(scale: float) -> bool:
-    """Whether a number is a scale of fixed point: a power of two between 2^-60 and 2^40."""
-    return math.frexp(scale)[0] == 0.5 and 2.0**-60 <= scale <= 2.0**40
 
 
 def cut(

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.kernels import affine, matmul
 
@@ -98,7 +98,7 @@ def test_the_error_bound_holds_and_is_attained(dtype, pixels, side, below, eps, 
     other = np.ones((k, 1), dtype)
     other[0, 0] = 0.0  # else the sum rounds away what was lost
     if pixels:  # q is 1 in either case
-        other = fixed_point(np, (other != 0).astype(np.uint8), 1.0, small.dtype)
+        other = FixedPoint(np, (other != 0).astype(np.uint8), 1.0, small.dtype)
 
     def product():
         if side == "left":

@@ -18,7 +18,7 @@ PROGRAM = """
 import hashlib, json
 import numpy as np
 from pluggable_mlp import MLP, get_backend
-from pluggable_mlp.namespaces.reproducible.operand import fixed_point
+from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.kernels import affine, matmul
 
@@ -32,7 +32,7 @@ for dtype in ("float32", "float64"):
         a = (random.standard_normal((m, k)) * 10.0 ** random.uniform(-4, 4, (m, k))).astype(dtype)
         b, bias = random.standard_normal((k, n)).astype(dtype), np.ones(n, dtype)
         integers = random.integers(0, 256, (m, k), dtype=np.uint8)
-        x = fixed_point(np, integers, 1 / 256, a.dtype)
+        x = FixedPoint(np, integers, 1 / 256, a.dtype)
         ours += [matmul(np, a, b), affine(np, x, b, bias), matmul(np, b.T, x.mT)]
         ours += [kernels.sum(np, a, -1), kernels.sum(np, a, -2), kernels.mean(np, a, 0)]
         native += [a @ b, x.values @ b, b.T @ x.values.T]
