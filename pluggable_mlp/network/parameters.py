@@ -19,8 +19,7 @@ Tree = list[dict[str, Array]]
 Parameters = Tree
 
 _MATRICES = ("W", "r", "s", "member_b", "embedding_w", "embedding_b", "embedding_c", "category_E")
-_BINS = ("left", "inverse_width", "low", "high")
-_CORE_AXES = {"member_W": 3, "embedding_V": 3, **dict.fromkeys(_MATRICES + _BINS, 2)}
+_CORE_AXES = {"member_W": 3, "embedding_V": 3, **dict.fromkeys(_MATRICES, 2)}
 """Other arrays are vectors: biases, gains, shifts."""
 
 
@@ -35,7 +34,7 @@ def merged(first: Tree, second: Tree) -> Tree:
 
 
 def core_axes(name: str) -> int:
-    """Return how many of an array's last axes belong to one network, by the name of the array."""
+    """Return how many of a gradient's last axes belong to one network, by its name."""
     return _CORE_AXES.get(name, 1)
 
 

@@ -195,14 +195,7 @@ class ClipByGlobalNorm(GradientTransform):
         # The selection keeps a norm of 0 away from the reciprocal.
         large = norm > self.clip_norm
         factor = xp.where(large, (1.0 / xp.where(large, norm, 1.0)) * self.clip_norm, 1.0)
-
-        def scale(name: str, g: Array) -> Array:
-            broadcast = factor
-            for _ in range(core_axes(name)):
-                broadcast = xp.expand_dims(broadcast, axis=-1)
-            return g * broadcast
-
-        return [{name: scale(name, g) for name, g in layer.items()} for layer in gradients]
+        return map_arrays(lambda g: g * beside(factor, g), gradients)
 
 
 def global_norm(xp: Namespace, gradients: Tree) -> Array:
