@@ -174,9 +174,6 @@ class ReproducibleArray(WrappedArray):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.native.__dlpack_device__()
 
-    def _whole(self) -> Array:
-        return self.native
-
     def __copy__(self) -> "ReproducibleArray":
         return self.in_namespace(self.namespace)
 
