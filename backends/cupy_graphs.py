@@ -142,13 +142,9 @@ class _Graph:
         self._bytes += size
         if self._bytes > _MOST_MEMORY:
             raise Unsuitable
-        self._memory.append(_memory(size))
+        # Given back to the device on its own; CuPy's pool would keep it.
+        self._memory.append(cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0))
         return self._memory[-1]
-
-
-def _memory(size: int) -> "cupy.cuda.MemoryPointer":
-    """Return memory that is given back to the device on its own; CuPy's pool would keep it."""
-    return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
 
 
 @dataclass(frozen=True)
