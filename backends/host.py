@@ -17,10 +17,9 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from pluggable_mlp.executor import Item, Result
 
 
 class Threads:
