@@ -15,9 +15,7 @@ from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import Component, PositiveCount
 from pluggable_mlp.network.layers import Arrays, Draw, Forward, Gradients, Layer, Mode, Shapes
-from pluggable_mlp.network.parameters import Initializer
-
-_NORMAL = Initializer(lambda *_: 1.0, "normal")
+from pluggable_mlp.network.parameters import INITIALIZERS
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,8 @@ class Categories(Layer, Component):
 
     def initial(self, draw: Draw) -> Arrays:
         """Return E from the standard normal distribution."""
-        return {"category_E": draw({"W": self.shapes()["category_E"], "b": (1,)}, _NORMAL)["W"]}
+        shapes = {"W": self.shapes()["category_E"]}
+        return {"category_E": draw(shapes, INITIALIZERS["standard_normal"])["W"]}
 
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return the other inputs, and H E for each block.

@@ -188,9 +188,9 @@ class PiecewiseLinear(Embedding):
         A feature with fewer bins than others has some components that are always 0.
         """
         n, d = len(self.edges), self.size
-        # Bounds are 1/sqrt(in) of weights (in, out), and of biases (out,): in = d here.
-        drawn = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
-        again = draw({"W": (d, n), "b": (n,)}, INITIALIZERS["inverse_sqrt_uniform"])
+        # The bound is 1/sqrt(in) of weights (in, out): in = d here.
+        drawn = draw({"W": (d, n)}, INITIALIZERS["inverse_sqrt_uniform"])
+        again = draw({"W": (d, n)}, INITIALIZERS["inverse_sqrt_uniform"])
         bins = [self._bins_of(edges) for edges in self.edges]
         zeros = [[[0.0] * d] * self._bins] * n
         return {
@@ -293,7 +293,7 @@ class Periodic(Embedding):
     def initial(self, draw: Draw) -> Arrays:
         """Return w normal, b uniform within ±pi, V and c uniform within ±1/sqrt(frequencies)."""
         shapes = self.shapes()
-        waves = {"W": shapes["embedding_w"], "b": (self.frequencies,)}
+        waves = {"W": shapes["embedding_w"]}
         last = {"W": shapes["embedding_V"], "b": shapes["embedding_c"]}
         dense = draw(last, INITIALIZERS["inverse_sqrt_uniform"])
         return {

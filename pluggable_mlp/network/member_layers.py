@@ -25,11 +25,11 @@ from pluggable_mlp.network.layers import (
     Mode,
     Shapes,
 )
-from pluggable_mlp.network.parameters import Initializer
+from pluggable_mlp.network.parameters import INITIALIZERS, Initializer
 
 SCALINGS = {
     "signs": Initializer(lambda *_: 1.0, "sign"),
-    "normal": Initializer(lambda *_: 1.0, "normal"),
+    "normal": INITIALIZERS["standard_normal"],
 }
 """The distributions of the first factors, each of variance 1."""
 
@@ -128,10 +128,7 @@ class FirstMemberScaling(_OfMembers):
 
     def initial(self, draw: Draw) -> Arrays:
         """Return a number for each member and block, repeated for the features of the block."""
-        drawn = draw(
-            {"W": (self.members, len(self.widths)), "b": (len(self.widths),)},
-            SCALINGS[self.distribution],
-        )
+        drawn = draw({"W": (self.members, len(self.widths))}, SCALINGS[self.distribution])
         blocks = [block for block, width in enumerate(self.widths) for _ in range(width)]
         return {"r": drawn["W"][:, blocks]}
 

@@ -115,16 +115,18 @@ class Initializer:
     def draw(self, seed: int, stream: int, shapes: dict[str, Shape]) -> dict[str, Array]:
         """Return host data, float64, by name; each layer has its own `stream`.
 
-        W is (…, in, out) and b (…, out): leading axes are layers that are drawn independently.
+        W is (…, in, out) and b, if any, (…, out): leading axes are layers that are drawn
+        independently.
         """
         scale = math.sqrt(self.variance(*shapes["W"][-2:]))  # in, out
         biases = self.distribution if self.random_biases else "zero"
-        W = _deviates(self.distribution, seed, 2 * stream, shapes["W"]) * scale
-        b = _deviates(biases, seed, 2 * stream + 1, shapes["b"]) * scale
-        return {"W": W, "b": b}
+        drawn = {"W": (self.distribution, 2 * stream), "b": (biases, 2 * stream + 1)}
+        return {
+            name: _deviates(seed, shape, *drawn[name]) * scale for name, shape in shapes.items()
+        }
 
 
-def _deviates(distribution: str, seed: int, step: int, shape: Shape) -> Array:
+def _deviates(seed: int, shape: Shape, distribution: str, step: int) -> Array:
     """Return deviates of mean 0 and variance 1, or zeros."""
     from pluggable_mlp.randomness import normal, uniform, zeros  # here: it imports NumPy
 
