@@ -68,25 +68,24 @@ def _halves(
     xp: Namespace, blocks: Array, address: tuple[Word, Word, Word], key: tuple[Word, Word]
 ) -> Array:
     """Return the halves of the words at counters that begin with blocks (n,), (…, 8 n)."""
-    words = in_one_kernel(xp, _words, blocks, *address, *key)
+    words = in_one_kernel(xp, philox, blocks, *address, *key)
     halves = [half for word in words for half in (word & _MASK_16, word >> 16)]
     numbers = xp.stack(halves, axis=-1)
     return xp.reshape(numbers, (*numbers.shape[:-2], -1))
 
 
-def _words(xp: Namespace, block: Array, *address_and_key: Word) -> tuple[Word, ...]:
-    *address, first, second = address_and_key
-    return tuple(philox((block, *address), (first, second)))
-
-
-def philox(counter: tuple[Word, ...], key: tuple[Word, Word]) -> list[Word]:
-    """Return the four words at a counter.
+def philox(
+    xp: Namespace, a: Word, b: Word, c: Word, d: Word, first: Word, second: Word
+) -> tuple[Word, Word, Word, Word]:
+    """Return the four words at the counter (a, b, c, d) and the key (first, second).
 
     Parameters
     ----------
-    counter : four words
+    xp
+        The namespace of the arrays.
+    a, b, c, d
         int64 arrays of one shape, or Python integers, each from 0 to 2^32 - 1.
-    key : two words
+    first, second
         Integers or arrays of a shape that broadcasts with it, from 0 to 2^32 - 1.
 
     Returns
@@ -94,8 +93,6 @@ def philox(counter: tuple[Word, ...], key: tuple[Word, Word]) -> list[Word]:
     four words
         Of that shape, int64; integers if all words of the counter are.
     """
-    a, b, c, d = counter
-    first, second = key
     for _ in range(_ROUNDS):
         high_a, low_a = _product(a, _MULTIPLIERS[0])
         high_c, low_c = _product(c, _MULTIPLIERS[1])
@@ -103,7 +100,7 @@ def philox(counter: tuple[Word, ...], key: tuple[Word, Word]) -> list[Word]:
         a, b, c, d = high_c ^ first ^ b, low_c, high_a ^ second ^ d, low_a
         first = (first + _KEY_STEPS[0]) & _MASK_32
         second = (second + _KEY_STEPS[1]) & _MASK_32
-    return [a, b, c, d]
+    return a, b, c, d
 
 
 def _product(x: Word, multiplier: int) -> tuple[Word, Word]:

@@ -23,8 +23,8 @@ def run(backend, layer, x, dy, rng=RNG, arithmetic="native"):
     return place.to_numpy(y), place.to_numpy(dx)
 
 
-def halves_at_the_address():
-    words = [word for block in (0, 1) for word in philox((block, 9, 5, 0), (3, 0))]
+def halves_at_the_address(stream=9):
+    words = [word for block in (0, 1) for word in philox(np, block, stream, 5, 0, 3, 0)]
     return np.asarray([half for word in words for half in (word % 2**16, word // 2**16)])
 
 
@@ -76,7 +76,7 @@ def test_inputs_are_dropped_before_the_first_layer(backend):
     mlp = MLP([8, 3, 2], input_dropout=0.25)
     parameters = mlp.initialize(seed=0, backend=backend, dtype="float64")
     x, labels = np.arange(1.0, 17.0).reshape(2, 8), backend.asarray([0, 1])
-    blocks = [philox((block, 2**32 - 1, 5, 0), (3, 0)) for block in (0, 1)]
+    blocks = [philox(np, block, 2**32 - 1, 5, 0, 3, 0) for block in (0, 1)]
     halves = [half for block in blocks for word in block for half in (word % 2**16, word // 2**16)]
     kept = (np.asarray(halves) >= 2**14).reshape(2, 8)
     assert 0 < kept.sum() < 16
