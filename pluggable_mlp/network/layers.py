@@ -19,6 +19,7 @@ from pluggable_mlp.network.activations import Activation
 from pluggable_mlp.network.philox import Word, random_numbers
 
 _RESOLUTION = 2**16  # bits of the random numbers, and so of dropout's rate
+_STREAM_OF_NOISE = 2**32 - 2
 
 Arrays = dict[str, Array]
 Gradients = tuple[Array, Arrays]
@@ -309,8 +310,6 @@ class Noise(Layer):
     ----------
     deviation : float
         s, at least 0.
-    stream : int, default 2^32 - 2
-        Unique in the network.
 
     Raises
     ------
@@ -319,7 +318,6 @@ class Noise(Layer):
     """
 
     deviation: float
-    stream: int = 2**32 - 2
 
     def __post_init__(self) -> None:
         deviation = convert("input_noise", self.deviation, NonNegative)
@@ -328,7 +326,7 @@ class Noise(Layer):
     def forward(self, xp: Namespace, parameters: Arrays, x: Array, rng: Mode = None) -> Forward:
         """Return x with the numbers added in training, and x in evaluation."""
         if rng is not None:
-            numbers = xp.astype(_numbers(xp, x, rng, self.stream), x.dtype)
+            numbers = xp.astype(_numbers(xp, x, rng, _STREAM_OF_NOISE), x.dtype)
             odd = numbers * 2.0 - (_RESOLUTION - 1.0)  # exact
             x = x + odd * (self.deviation * math.sqrt(3.0) / _RESOLUTION)
 
