@@ -10,7 +10,7 @@ Shapes: x (rows, in); W (…, in, out), b (…, out); z, a dense layer's outputs
 import math
 from typing import TYPE_CHECKING
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, dtype_name
 from pluggable_mlp.network.layers import Dense
 from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.network.passes import LayeredNetwork
@@ -77,17 +77,11 @@ def _points(xp: Namespace, z: Array, seed: int, place: int, backend: "Backend") 
     """Return for each column of z (…, rows, out) a point between `CORNERS` of its numbers."""
     *networks, rows, outputs = z.shape
     columns = math.prod([*networks, outputs])
-    drawn = (
-        choices(seed, "rows", 2 * place, rows, (CORNERS, columns)),
-        simplex(seed, "rows", 2 * place + 1, CORNERS, columns),
-    )
-    kinds = "int64", str(z.dtype).rpartition(".")[2]
-    chosen, weights = (
-        xp.asarray(
-            backend.asarray(
-                numbers.reshape(CORNERS, *networks, outputs).swapaxes(0, -2), dtype=kind
-            )
-        )
-        for numbers, kind in zip(drawn, kinds, strict=True)
-    )
+
+    def placed(numbers: Array, dtype: str) -> Array:
+        of_networks = numbers.reshape(CORNERS, *networks, outputs).swapaxes(0, -2)
+        return xp.asarray(backend.asarray(of_networks, dtype=dtype))
+
+    chosen = placed(choices(seed, "rows", 2 * place, rows, (CORNERS, columns)), "int64")
+    weights = placed(simplex(seed, "rows", 2 * place + 1, CORNERS, columns), dtype_name(z.dtype))
     return xp.sum(xp.take_along_axis(z, chosen, axis=-2) * weights, axis=-2)
