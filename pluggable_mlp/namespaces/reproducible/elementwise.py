@@ -218,15 +218,13 @@ def _integer_power(ns: Reproducible, x: Wrapped, exponent: int) -> Wrapped:
 def _reciprocal_of_power(ns: Reproducible, x: Wrapped, exponent: int) -> Array:
     """Return the reciprocal of x to a positive power, which itself may vanish or overflow."""
     xp, factor = ns.library, Scaled.of(ns.library, x.native)
-    power: Scaled | None = None
-    while True:
+    power = Scaled(xp.ones_like(factor.m), xp.zeros_like(factor.k))
+    while exponent:
         if exponent % 2:
-            power = factor if power is None else power.times(xp, factor)
+            power = power.times(xp, factor)
         exponent //= 2
-        if not exponent:
-            break
-        factor = factor.times(xp, factor)
-    assert power is not None
+        if exponent:
+            factor = factor.times(xp, factor)
     reciprocal = Scaled(in_blocks(ns.library, ns.queued, powers.reciprocal, power.m), -power.k)
     return reciprocal.value(xp, common.SMALLEST_NORMAL[x.kind])
 
