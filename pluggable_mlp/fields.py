@@ -208,7 +208,6 @@ def split_components(text: str) -> list[str]:
     return re.split(r",(?![^,:]*=)", text)
 
 
-Finite: TypeAlias = Annotated[float, Meta()]
 Positive: TypeAlias = Annotated[float, Meta(gt=0)]
 NonNegative: TypeAlias = Annotated[float, Meta(ge=0)]
 BelowOne: TypeAlias = Annotated[float, Meta(ge=0, lt=1)]

@@ -15,11 +15,13 @@ vanishing factor is zero.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, TypeGuard
+from typing import Annotated, TypeAlias, TypeGuard
+
+from msgspec import Meta
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Component, Finite, NonNegative, choose
+from pluggable_mlp.fields import Component, choose
 from pluggable_mlp.shortcuts import own_pair
 
 ElementwiseBackward = Callable[[Array], Array]
@@ -33,6 +35,7 @@ _CUBIC = 0.044715  # of gelu's tanh form
 # Of selu: both make mean 0 and variance 1 a fixed point of a layer's outputs.
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
+_LARGEST = 2.0**127  # of parameters: PyTorch takes none beyond float32
 
 
 def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
@@ -67,11 +70,12 @@ class LeakyReLU(Component):
     Parameters
     ----------
     slope : float, default 0.01
+        From -2^127 to 2^127.
 
     Raises
     ------
     ValueError
-        If the slope is not finite.
+        If the slope is out of its range.
 
     See Also
     --------
@@ -86,7 +90,7 @@ class LeakyReLU(Component):
     ([-2.0, 3.0], [0.5, 1.0])
     """
 
-    slope: Finite = 0.01
+    slope: Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)] = 0.01
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
@@ -112,12 +116,12 @@ class ELU(Component):
     Parameters
     ----------
     alpha : float, default 1.0
-        At least 0.
+        From 0 to 2^127.
 
     Raises
     ------
     ValueError
-        If alpha is negative or not finite.
+        If alpha is out of its range.
 
     See Also
     --------
@@ -132,7 +136,7 @@ class ELU(Component):
     ([-2.0, 3.0], [0.0, 1.0])
     """
 
-    alpha: NonNegative = 1.0
+    alpha: Annotated[float, Meta(ge=0, le=_LARGEST)] = 1.0
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""

@@ -197,7 +197,12 @@ def test_invalid_activations_raise(activation, error, message):
     ("make", "message"),
     [
         (lambda: LeakyReLU(float("nan")), "slope is nan, expected a finite number"),
+        (
+            lambda: LeakyReLU(-1e39),
+            r"slope is -1e\+39, expected a finite number of at least -1.70141e",
+        ),
         (lambda: ELU(-1.0), "alpha is -1.0, expected a finite number of at least 0"),
+        (lambda: ELU(1e39), r"alpha is 1e\+39, .* of at least 0 and at most 1.70141e\+38"),
         (lambda: ELU(float("inf")), "alpha is inf, expected a finite number of at least 0"),
     ],
 )
