@@ -101,7 +101,7 @@ def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> 
     trial : callable
         Returns whether all bits are right.
     consequence : str
-        The text of a warning before the reason.  If None, there is no warning, and errors are
+        The text of a warning before the reason.  If empty, there is no warning, and errors are
         raised.
     """
     if key not in _trials:

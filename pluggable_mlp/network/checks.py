@@ -185,7 +185,7 @@ def check_targets(
     Returns
     -------
     array
-        See `as_kind`.
+        Class indices as integers (…, batch), rows of floats, or else the targets themselves.
 
     Raises
     ------

@@ -90,7 +90,7 @@ class _Calls:
         """Return the part of an argument to compile into the call; add the rest to operands."""
         ns = self._ns
         if type(argument) is ReproducibleArray:
-            if argument.fixed_point is not None or argument.namespace is not ns:
+            if argument.namespace is not ns:
                 raise Unsuitable
             operands.append(argument.native)
             return _kind_of_array(True, argument.native)
