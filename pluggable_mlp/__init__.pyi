@@ -36,14 +36,14 @@ from pluggable_mlp.network.feature_layers import NORMALIZATIONS as NORMALIZATION
 from pluggable_mlp.network.feature_layers import BatchNorm as BatchNorm
 from pluggable_mlp.network.feature_layers import LayerNorm as LayerNorm
 from pluggable_mlp.network.layers import Rng as Rng
-from pluggable_mlp.network.loss import SigmoidCrossEntropy as SigmoidCrossEntropy
-from pluggable_mlp.network.loss import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from pluggable_mlp.network.loss import average_of_elements as average_of_elements
 from pluggable_mlp.network.losses import LOSSES as LOSSES
 from pluggable_mlp.network.losses import AbsoluteError as AbsoluteError
 from pluggable_mlp.network.losses import HuberLoss as HuberLoss
 from pluggable_mlp.network.losses import PinballLoss as PinballLoss
 from pluggable_mlp.network.losses import PoissonLoss as PoissonLoss
+from pluggable_mlp.network.losses import SigmoidCrossEntropy as SigmoidCrossEntropy
+from pluggable_mlp.network.losses import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from pluggable_mlp.network.losses import SquaredError as SquaredError
 from pluggable_mlp.network.members import Networks as Networks
 from pluggable_mlp.network.members import TabM as TabM

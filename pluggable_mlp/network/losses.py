@@ -1,7 +1,7 @@
-"""Losses of numbers, and the table of all losses by name.
+"""The losses, and their table by name.
 
-`SoftmaxCrossEntropy` and `SigmoidCrossEntropy` are in `loss.py`, which says what a loss is, and of
-which shapes its arrays are.
+`loss.py` says what a loss is, and of which shapes its arrays are.  Cross-entropies take logits and
+are stable for any finite ones: no exponent is above 0.
 """
 
 from dataclasses import dataclass
@@ -9,19 +9,127 @@ from typing import Annotated, ClassVar, cast
 
 from msgspec import Meta
 
+from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.fields import Positive, choose
+from pluggable_mlp.fields import BelowOne, Component, Positive, choose
 from pluggable_mlp.network.loss import (
     ElementwiseLoss,
     FunctionLoss,
     Loss,
     LossFunction,
-    SigmoidCrossEntropy,
-    SoftmaxCrossEntropy,
     TargetKind,
+    one_hot,
+    scaled,
+    weighted_average,
 )
+from pluggable_mlp.shortcuts import largest
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Component):
+    """The mean of -log softmax(z)[target]: one class of several.
+
+    With s = z - max(z) and t the target row, an example's loss and its derivative are
+
+        l    = log(sum exp(s)) - sum s t
+        l'   = softmax(z) - t
+
+    since the derivative of log(sum exp(s)) is softmax(z) (the maximum cancels, as the row t
+    sums to one).  Targets are class indices from 0, integers (…, batch), or rows of
+    probabilities (…, batch, classes).
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        e of Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception architecture"
+        (CVPR 2016), section 7: t becomes (1 - e) t + e / classes.  From 0 to 1, without 1.
+
+    Raises
+    ------
+    ValueError
+        If label_smoothing is out of its range.
+
+    See Also
+    --------
+    torch.nn.CrossEntropyLoss, sklearn.metrics.log_loss
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import SoftmaxCrossEntropy
+    >>> loss, dz = SoftmaxCrossEntropy()(np, np.asarray([[0.0, 0.0]]), np.asarray([0]))
+    >>> round(float(loss), 4), dz.tolist()
+    (0.6931, [[-0.5, 0.5]])
+    """
+
+    label_smoothing: BelowOne = 0.0
+    targets: ClassVar[TargetKind] = "classes"
+
+    def __call__(
+        self, xp: Namespace, z: Array, targets: Array, sample_weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return the loss (…) and dz (…, batch, classes)."""
+        t = one_hot(xp, targets, z)
+        if self.label_smoothing:
+            t = t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
+        s = z - largest(xp, z, -1)
+        exponentials = xp.exp(s)
+        total = special.sum(xp, exponentials, -1, keepdims=True)
+        losses = xp.log(total[..., 0]) - special.sum(xp, s * t, -1)
+        loss, share = weighted_average(xp, losses, sample_weight)
+        return loss, scaled(xp, exponentials * (1.0 / total) - t, share)
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return the class with the largest logit, the first of equal ones: (…, batch)."""
+        return xp.argmax(z, axis=-1)
+
+    def predict_proba(self, xp: Namespace, z: Array) -> Array:
+        """Return the probability of each class, both (…, batch, classes)."""
+        return special.softmax(xp, z)
+
+
+class SigmoidCrossEntropy(ElementwiseLoss):
+    """The mean of -t log p - (1 - t) log(1 - p) with p = sigmoid(z): yes or no, per output.
+
+    With one output it is binary classification, with several multilabel.  As log p is
+    -softplus(-z) and log(1 - p) is -softplus(z),
+
+        l    = softplus(z) - t z = softplus(-|z|) + (max(z, 0) - t z)
+        l'   = sigmoid(z) - t
+
+    and the last form of l loses nothing to cancellation.  An example's loss is the mean over
+    its outputs, as in PyTorch and Keras (scikit-learn's network sums them).  Targets are rows
+    (…, batch, outputs) from 0 to 1; (…, batch) will do for one output.
+
+    See Also
+    --------
+    torch.nn.BCEWithLogitsLoss, optax.sigmoid_binary_cross_entropy
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pluggable_mlp import SigmoidCrossEntropy
+    >>> loss, dz = SigmoidCrossEntropy()(np, np.asarray([[0.0]]), np.asarray([[1.0]]))
+    >>> round(float(loss), 4), dz.tolist()
+    (0.6931, [[-0.5]])
+    """
+
+    targets: ClassVar[TargetKind] = "labels"
+
+    def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+        """Return l and l' for each output, both (…, batch, outputs)."""
+        values = special.softplus(xp, -xp.abs(z)) + (xp.maximum(z, 0.0) - t * z)
+        return values, special.sigmoid(xp, z) - t
+
+    def predict(self, xp: Namespace, z: Array) -> Array:
+        """Return 1 where the probability is above 1/2, else 0, both (…, batch, outputs)."""
+        return xp.astype(z > 0.0, xp.int64)
+
+    def predict_proba(self, xp: Namespace, z: Array) -> Array:
+        """Return the probability of the label 1 for each output, both (…, batch, outputs)."""
+        return special.sigmoid(xp, z)
 
 
 class SquaredError(ElementwiseLoss):
