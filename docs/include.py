@@ -76,7 +76,7 @@ def _commands() -> str:
     """Return a section for each command: its purpose, arguments and options but the settings."""
     settings = {get_args(field.type)[-1] for field in fields(Settings)}
     sections = []
-    for name, command in program().commands.items():
+    for name, command in program.commands.items():
         own = [one for one in command.params if one.help not in settings and one.name != "help"]
         purpose = inspect.cleandoc(command.help or "")
         if len(own) < len(command.params) - 1:

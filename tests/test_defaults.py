@@ -106,7 +106,7 @@ WITHOUT_A_RECIPE = {
 
 
 def test_the_defaults_of_the_command_line_are_those_of_the_settings():
-    options = program().commands["train"].params
+    options = program.commands["train"].params
     defaults = {option.name: option.default for option in options}
     assert {name: defaults[name] for name in TRAIN} == TRAIN
     of_settings = {name: TRAIN[name] for name in defaults_of(Settings) if name in TRAIN}

@@ -228,7 +228,7 @@ def check_commands(text):
     """Each is parsed by the command itself, without being run; the settings must fit together."""
     for called, name, *arguments in commands(text):
         if called == "pluggable-mlp" and name != "--help":
-            command = program().commands[name]
+            command = program.commands[name]
             given = command.make_context(name, arguments).params if arguments else {}
             for spec in (given.get("backends") or given.get("backend") or "numpy").split(","):
                 check_backend(spec)

@@ -38,7 +38,7 @@ def _run() -> tuple[int, str]:
             warnings.showwarning = _warn  # type: ignore[assignment]
             # NumPy's of overflow: what comes of it is said where it matters, in our words.
             warnings.simplefilter("ignore", RuntimeWarning)
-            code: int | None = program()(standalone_mode=False)
+            code: int | None = program(standalone_mode=False)
             sys.stdout.flush()
     except SystemExit as stop:  # Typer answers a closed pipe with 1, which is a failed comparison
         is_broken = isinstance(stop.__context__, BrokenPipeError)

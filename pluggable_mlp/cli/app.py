@@ -3,7 +3,6 @@
 Array libraries are imported by the commands that need them, so that help is quick.
 """
 
-from functools import cache
 from typing import Annotated
 
 import typer
@@ -45,8 +44,5 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 
-
-@cache
-def program() -> TyperGroup:
-    """Return the function that runs the commands, made only once."""
-    return get_group(app)
+program: TyperGroup = get_group(app)
+"""The function that runs the commands."""

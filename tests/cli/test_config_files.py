@@ -102,7 +102,7 @@ def test_every_option_may_stand_in_a_file(command, tmp_path, file):
     keys = {line.partition(" ")[0].replace("_", "-") for line in OPTIONS.split("\n") if line}
     options = {
         name.removeprefix("--")
-        for parameter in program().commands["train"].params
+        for parameter in program.commands["train"].params
         for name in parameter.opts
     }
     others = {"config", "distributed", "output", "overwrite", "resume", "log", "help"}

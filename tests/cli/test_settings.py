@@ -257,7 +257,7 @@ def test_quiet_prints_only_the_last_line(command):
 
 
 def test_every_option_of_train_has_a_case():
-    options = {name for parameter in program().commands["train"].params for name in parameter.opts}
+    options = {name for parameter in program.commands["train"].params for name in parameter.opts}
     tried = {word for text in CASES for word in text.split() if word.startswith("--")}
     elsewhere = {
         "--target",
