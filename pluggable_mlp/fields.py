@@ -150,21 +150,16 @@ def refuse_unknown(what: str, names: Iterable[str], expected: Iterable[str]) -> 
 
 
 def did_you_mean(name: object, expected: Iterable[str]) -> str:
-    """Return a hint at the closest expected name, empty if none is close."""
-    hint = closest(str(name), expected)
-    return "" if hint is None else f"; did you mean {hint!r}?"
-
-
-def closest(name: str, expected: Iterable[str]) -> str | None:
-    """Return the expected name with the same meaning or most like it; None if none is close.
+    """Return a hint at the expected name with the same meaning or most like it, empty if none is.
 
     Options are written with hyphens or underscores.
     """
     from difflib import get_close_matches  # only errors need it
 
     expected = [*expected]
-    same = [one for one in expected if one.replace("-", "_") == _ELSEWHERE.get(name)]
-    return next(iter(same or get_close_matches(name, expected, n=1)), None)
+    same = [one for one in expected if one.replace("-", "_") == _ELSEWHERE.get(str(name))]
+    hints = same or get_close_matches(str(name), expected, n=1)
+    return f"; did you mean {hints[0]!r}?" if hints else ""
 
 
 def parse_component(text: str, what: str) -> tuple[str, dict[str, Value]]:
