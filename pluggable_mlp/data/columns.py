@@ -301,17 +301,15 @@ class EncodedArray(LazyArray):
     ----------
     pairs : sequence of (Column, array)
         Blocks of features, in their order.
-    prepare : callable, optional
-        Changes rows (m, features) in place, each on its own.
+    *changes : callable
+        Change rows (m, features) in place, each on its own, one after the other.
     """
 
     dtype = np.dtype(np.float64)
     ndim = 2
 
-    def __init__(
-        self, pairs: Sequence[Block], prepare: Callable[[Array], Array] | None = None
-    ) -> None:
-        self._pairs, self._prepare = pairs, prepare
+    def __init__(self, pairs: Sequence[Block], *changes: Callable[[Array], Array]) -> None:
+        self._pairs, self._changes = pairs, changes
         self.shape = (len(pairs[0][1]), sum([len(column.features) for column, _ in pairs]))
 
     def __getitem__(self, rows: slice) -> Array:
@@ -326,7 +324,9 @@ class EncodedArray(LazyArray):
             else:
                 matrix[:, at] = values
             at += len(column.features)
-        return matrix if self._prepare is None else self._prepare(matrix)
+        for change in self._changes:
+            matrix = change(matrix)
+        return matrix
 
     def astype(self, dtype: DTypeLike) -> Array:
         """Return all rows (n, features) in a dtype, converted from float64 some at a time."""
@@ -338,9 +338,7 @@ class EncodedArray(LazyArray):
 
     def map(self, function: Callable[[Array], Array]) -> "EncodedArray":
         """Return an array that applies a function to rows, each by itself, when they are taken."""
-        before = self._prepare
-        both = function if before is None else lambda rows: function(before(rows))
-        return EncodedArray(self._pairs, both)
+        return EncodedArray(self._pairs, *self._changes, function)
 
     def only(self, chosen: Callable[[Column], bool]) -> tuple[Array, Array]:
         """Return the features of chosen columns, and which they are, bool (features,)."""
