@@ -75,13 +75,6 @@ class Settings(Options):
         as_seed(self.seed)
         self.rows_of_blocks()  # refuses blocks of less than a batch
 
-    def check_components(self) -> None:
-        """Raise ValueError if a component or its parameter does not fit, before data are read."""
-        facts = Facts(self._task() or "classification", True, False, self.epochs, rows=1)
-        example = self.completed(facts)
-        example._components()
-        example.make_optimizer(1_000_000 * example.batch_size)
-
     def completed(self, facts: Facts, **values: object) -> "Settings":
         """Fill in the recipe's values for settings that were not given.
 
@@ -159,10 +152,15 @@ class Settings(Options):
         ------
         DataError
             As for `pluggable_mlp.data.load_dataset`.
+        ValueError
+            If a component or its parameter does not fit; no data are read.
         """
         from pluggable_mlp.data.load import read_dataset
 
-        self.check_components()
+        facts = Facts(self._task() or "classification", True, False, self.epochs, rows=1)
+        example = self.completed(facts)  # a component that does not fit is refused before
+        example._components()
+        example.make_optimizer(1_000_000 * example.batch_size)
         return read_dataset(self.data_options(), preparation)
 
     def data_options(self, **values: object) -> "Settings":
@@ -301,10 +299,11 @@ class Settings(Options):
 
     def evaluation(self, preparation: "Preparation", backend: "Backend") -> dict[str, Any]:
         """Return the arguments of `evaluate` and `measure` beside parameters and examples."""
+        scaling = preparation.target_scaling
         return {
             "backend": backend,
             "arithmetic": self.arithmetic,
-            "units": preparation.target_units,
+            "units": None if scaling is None else scaling.divisors,
             "metric": self.metric,
         }
 

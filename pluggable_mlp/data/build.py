@@ -40,14 +40,12 @@ NO_SCALING, PIXEL_SCALING = "none", "pixels"
 LARGE = 128
 """Inputs of at least this magnitude slow training down."""
 
-_UNKNOWN: Mapping[str, Any] = {}
-
 
 def build_dataset(
     splits: Splits,
     options: DataOptions,
     preparation: Preparation | None = None,
-    origin: Mapping[str, Any] = _UNKNOWN,
+    origin: Mapping[str, Any] = {},
 ) -> Dataset:
     """Convert the contents of a file to a `Dataset`.
 

@@ -319,11 +319,6 @@ class Preparation:
         """Undo the scaling of targets or of network outputs, (n,) or (n, outputs)."""
         return numbers if self.target_scaling is None else self.target_scaling.undo(xp, numbers)
 
-    @property
-    def target_units(self) -> tuple[float, ...] | None:
-        """What one unit of each scaled output is worth; None if none is scaled."""
-        return None if self.target_scaling is None else self.target_scaling.divisors
-
     def _compare_range(self, name: str, inputs: Array) -> None:
         """Warn of inputs further outside the training range than that range is wide."""
         unit = self.scale_of(inputs) or 1.0
