@@ -129,7 +129,7 @@ def _resumed(
     communicator: "MPI | None",
 ) -> "Run":
     """Return the run to resume; ValueError if a setting differs from its own."""
-    from pluggable_mlp.runs.resume import resumed_run
+    from pluggable_mlp.runs.checkpoints import resumed_run
 
     stated = {name for name in context.params if source_of(context, name) != "DEFAULT"}
     for name in ("output", "overwrite"):

@@ -11,8 +11,7 @@ import pytest
 import pluggable_mlp
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.runs.checkpoints import read_checkpoint, save_checkpoint
-from pluggable_mlp.runs.resume import resumed_run
+from pluggable_mlp.runs.checkpoints import read_checkpoint, resumed_run, save_checkpoint
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from tests.cli.children import running
