@@ -111,14 +111,6 @@ class MPI:
         """Wait until all processes call this, however long one takes."""
         self._world.Barrier()
 
-    def _rank_on_machine(self) -> int:
-        """Return the number of this process among those that share its memory."""
-        of_machine = self.process.mpi.COMM_TYPE_SHARED
-        machine = self._within_limit(lambda: self._world.Split_type(of_machine))
-        rank = int(machine.Get_rank())
-        machine.Free()
-        return rank
-
     def _within_limit(self, exchange: Callable[[], Value]) -> Value:
         return self.process.within(self._limit, exchange)
 
@@ -163,8 +155,10 @@ class NCCL(MPI):
 
     def __init__(self, *, device: int | None = None, time_limit: float = 600.0) -> None:
         super().__init__(time_limit=time_limit)
-        rank = self._rank_on_machine()  # called by all processes, whatever device they name
-        self.device = rank if device is None else device
+        of_machine = self.process.mpi.COMM_TYPE_SHARED  # all call this, whatever device they name
+        machine = self._within_limit(lambda: self._world.Split_type(of_machine))
+        self.device = machine.Get_rank() if device is None else device
+        machine.Free()
         fault: Exception | None = None
         try:
             make_group = _with_gpu(self.device)
