@@ -171,7 +171,10 @@ class RunFolder:
             if error is None:
                 raise
         finally:
-            self._leave()
+            self._lock.release()
+            with suppress(OSError):  # it is not empty
+                if self._lock.made:
+                    self.path.rmdir()
 
     def record(self) -> None:
         """Append what is new in the run's history to `metrics.jsonl`, and make a checkpoint.
@@ -292,13 +295,6 @@ class RunFolder:
         write_tree(self.path / "model.safetensors", model)
         write_json(self.path / _SUMMARY, self._run.summary())
         self._remove_old()
-
-    def _leave(self) -> None:
-        """Release the folder, and remove it if it is empty and was created here."""
-        self._lock.release()
-        with suppress(OSError):  # it is not empty
-            if self._lock.made:
-                self.path.rmdir()
 
 
 def lock_run(path: Path) -> FolderLock:
