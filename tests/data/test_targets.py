@@ -66,13 +66,6 @@ def test_classes_are_the_labels_that_occur(occurring):
     assert dataset.labels_of(dataset.train.targets).tolist() == labels.tolist()
 
 
-def test_codes_of_classes_are_texts():
-    """As integers 007 and 7 would be one class."""
-    polars = pytest.importorskip("polars")
-    table = {"x": [*range(20)], "y": [["007", "7"][row % 2] for row in range(20)]}
-    assert load_dataset(polars.DataFrame(table), test_share=0).class_labels == ("007", "7")
-
-
 @pytest.mark.parametrize("part", ["test", "validation"])
 def test_a_label_that_training_never_saw_is_named(part):
     own, other = Split(np.zeros((3, 2)), LABELS), Split(np.zeros((1, 2)), np.array([2]))
