@@ -96,15 +96,6 @@ def test_large_inputs_are_values_with_a_warning(inputs, warning):
     build_dataset(unscaled, DataOptions("example", scaling="none"))  # without a warning
 
 
-@pytest.mark.parametrize("wrong", [256, -1, 0.5])
-def test_other_numbers_are_no_pixels(wrong):
-    inputs = WHOLE.astype(float)
-    inputs[2, 1] = wrong
-    given = source((WHOLE, LABELS), test=(inputs, LABELS))
-    with pytest.raises(DataError, match="example: the test inputs, from .* are not 8-bit pixels"):
-        build_dataset(given, DataOptions("example", scaling="pixels"))
-
-
 @pytest.mark.parametrize(
     ("targets", "kept", "outputs"),
     [
