@@ -92,15 +92,6 @@ def test_a_record_is_of_all_tensors_after_every_so_many_steps():
     assert {len(hashes) for hashes in run.records.values()} == {16 * len(names)}
 
 
-def test_a_resumed_and_prolonged_run_has_the_records_of_a_long_one(command, run, tmp_path):
-    given = (*SETTINGS[:1], *SETTINGS[3:], "--epochs", 6)
-    command("train", *given, "--output", tmp_path / "long")
-    assert command("train", "--quiet", "--resume", run, "--epochs", 6).code == 0
-    assert content(run)["record_every"] == 8
-    assert content(run)["records"] == content(tmp_path / "long")["records"]
-    assert [*content(run)["records"]] == [str(t) for t in range(8, 583, 8)]
-
-
 @pytest.mark.parametrize(("epochs", "hidden"), [(100_000, (4,)), (50, (4,) * 300)])
 def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     """Of very many epochs, and of very many tensors."""
