@@ -140,6 +140,7 @@ def predicted(command, run, path):
         (["--block-size", "-1"], ["block_size is '-1'"]),
         (["--block-size", "64", "--scaling", "robust"], ["robust scaling", "--block-size 0"]),
         (["--block-size", "64", "--scaling", "smooth_clip"], ["smooth_clip scaling sorts all"]),
+        (["--block-size", "64", "--scaling", "quantile"], ["quantile scaling sorts all"]),
     ],
 )
 def test_what_blocks_cannot_do_is_refused(command, folder, options, messages):

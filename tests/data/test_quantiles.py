@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from pluggable_mlp import DataError, load_dataset
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.data.preparation import Preparation
@@ -135,10 +134,3 @@ def test_only_numbers_are_transformed_to_quantiles():
     assert inputs[:, 3].tolist() == [0, 1, 1, 0, 0]
     assert inputs[:, 4:].sum(axis=1).tolist() == [1, 1, 1, 0, 1]
     assert inputs[0, 0] == pytest.approx(statistics.NormalDist().inv_cdf(1e-7), abs=1e-6)
-
-
-def test_a_stored_array_is_refused(tmp_path):
-    np.save(tmp_path / "X.npy", rounded(40, 0))
-    np.save(tmp_path / "y.npy", np.arange(40) % 2)
-    with pytest.raises(DataError, match="quantile scaling sorts all examples"):
-        load_dataset(str(tmp_path), scaling="quantile", block_size=8)
