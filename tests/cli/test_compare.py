@@ -83,7 +83,6 @@ def test_a_disagreement_ends_with_1_and_names_the_tensor(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--backends", "numpy"], "expected two or more"),
         (["--backends", "numpy,numpy", "--steps", "0"], "Invalid value for '--steps'"),
         (["--backends", "numpy,numpy", "--schedule", "plateau"], "plateau follows the loss"),
     ],
