@@ -7,9 +7,15 @@ describe the same computation on every backend.
 import operator
 from copy import copy
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pluggable_mlp.backends import Backend
 from pluggable_mlp.backends.host import refuse_beyond_memory
+from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.load import read_dataset
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.tables import is_table
+from pluggable_mlp.data.values import Split
 from pluggable_mlp.fields import (
     as_seed,
     check_fields,
@@ -27,16 +33,11 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.options import LOSS_OF_TASK, OFF, Options, written
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
+from pluggable_mlp.training.examples import AnyExamples, make_examples
 from pluggable_mlp.training.metrics import METRICS, check_metric
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts, Recipe, TableForm
 from pluggable_mlp.training.schedules import SCHEDULES, make_schedule
-
-if TYPE_CHECKING:
-    from pluggable_mlp.backends import Backend
-    from pluggable_mlp.data import Dataset
-    from pluggable_mlp.data.preparation import Preparation
-    from pluggable_mlp.data.values import Split
-    from pluggable_mlp.training.examples import AnyExamples
+from pluggable_mlp.training.streaming import in_whole_batches
 
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 _OF_ITS_OPTIMIZER = (*_OF_OPTIMIZER, "schedule")
@@ -66,8 +67,6 @@ class Settings(Options):
     def __post_init__(self) -> None:
         check_fields(self)
         if self.recipe is None:
-            from pluggable_mlp.data.tables import is_table  # with much else
-
             object.__setattr__(self, "recipe", DEFAULT if is_table(self.data) else NONE)
         if self.metric is not None:
             check_metric(self.metric, self._task())
@@ -140,7 +139,7 @@ class Settings(Options):
         shown = [f"{name} {written(values[name])}" for name in names if values[name]]
         return f"recipe {self.recipe}: {', '.join(shown)}"
 
-    def load_dataset(self, preparation: "Preparation | None" = None) -> "Dataset":
+    def load_dataset(self, preparation: Preparation | None = None) -> Dataset:
         """Return the data for the given task, or else that of the loss or of the targets.
 
         Parameters
@@ -155,8 +154,6 @@ class Settings(Options):
         ValueError
             If a component or its parameter does not fit; no data are read.
         """
-        from pluggable_mlp.data.load import read_dataset
-
         facts = Facts(self._task() or "classification", True, False, self.epochs, rows=1)
         example = self.completed(facts)  # a component that does not fit is refused before
         example._components()
@@ -171,7 +168,7 @@ class Settings(Options):
         values |= {"task": self._task(), "target_scaling": self._target_scaling()}
         return self.completed(Facts(self._task()), **values)
 
-    def for_dataset(self, dataset: "Dataset") -> "Settings":
+    def for_dataset(self, dataset: Dataset) -> "Settings":
         """Return the settings, completed by the data: task, scalings, loss, blocks, ….
 
         Raises
@@ -209,7 +206,7 @@ class Settings(Options):
             block_size=block_size or 0,
         )
 
-    def for_preparation(self, preparation: "Preparation") -> "Settings":
+    def for_preparation(self, preparation: Preparation) -> "Settings":
         """Return the settings, completed by the data that a preparation was fitted on."""
         rows, has_edges = preparation.examples["train"], bool(preparation.edges)
         return self.completed(Facts(preparation.task, has_edges, False, rows=rows))
@@ -224,11 +221,9 @@ class Settings(Options):
         """
         if not self.block_size or self.batch_size is None:  # it depends on the data
             return None
-        from pluggable_mlp.training.streaming import in_whole_batches  # with much else
-
         return in_whole_batches(self.block_size, self.batch_size)
 
-    def validates(self, dataset: "Dataset") -> bool:
+    def validates(self, dataset: Dataset) -> bool:
         """Return whether the data have a validation part that is used."""
         return "validation" in dataset.splits and self.validation != 0.0
 
@@ -282,11 +277,9 @@ class Settings(Options):
         )
 
     def make_examples(
-        self, mlp: MLP, split: "Split", preparation: "Preparation", backend: "Backend", **more: Any
-    ) -> "AnyExamples":
+        self, mlp: MLP, split: Split, preparation: Preparation, backend: Backend, **more: Any
+    ) -> AnyExamples:
         """Return prepared examples of a network on a backend; `more` as for `make_examples`."""
-        from pluggable_mlp.training.examples import make_examples  # with much else
-
         return make_examples(
             mlp,
             *split,
@@ -297,7 +290,7 @@ class Settings(Options):
             **more,
         )
 
-    def evaluation(self, preparation: "Preparation", backend: "Backend") -> dict[str, Any]:
+    def evaluation(self, preparation: Preparation, backend: Backend) -> dict[str, Any]:
         """Return the arguments of `evaluate` and `measure` beside parameters and examples."""
         scaling = preparation.target_scaling
         return {

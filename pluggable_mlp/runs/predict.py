@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from array_api_compat import is_array_api_obj
@@ -18,10 +18,8 @@ from pluggable_mlp.data.values import Split
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import load_own_data, read_parameters, read_run
+from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
-
-if TYPE_CHECKING:
-    from pluggable_mlp.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class SavedRun:
 
     config: dict[str, Any] = field(repr=False)
     summary: dict[str, Any] = field(repr=False)
-    settings: "Settings"
+    settings: Settings
     preparation: Preparation
     mlp: MLP
     parameters: LibraryArrays = field(repr=False)

@@ -7,7 +7,7 @@ import json
 import math
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -19,9 +19,7 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.files import damaged, json_sha256, read_file, read_json
 from pluggable_mlp.hashing import parameters_sha256
 from pluggable_mlp.serialization import read_tree
-
-if TYPE_CHECKING:
-    from pluggable_mlp.settings import Settings
+from pluggable_mlp.settings import Settings
 
 _WHERE = "say with --data, and --test, where those of the run are"
 
@@ -60,7 +58,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def read_run(
     folder: Path, ended: bool = False
-) -> "tuple[dict[str, Any], dict[str, Any], Settings, Preparation]":
+) -> tuple[dict[str, Any], dict[str, Any], Settings, Preparation]:
     """Return config.json, summary.json, and the settings and the preparation in the former.
 
     Development versions wrote the recipe without the number of networks; the settings have it.
@@ -76,8 +74,6 @@ def read_run(
     ValueError
         If a file is missing or damaged, or the summary has another hash of config.json.
     """
-    from pluggable_mlp.settings import Settings  # importing the fields takes time
-
     path, end = folder / "config.json", folder / "summary.json"
     config, summary = read_config(path), {}
     if ended or end.exists():
@@ -136,7 +132,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 
 
 def load_own_data(
-    settings: "Settings", data_sha256: str, preparation: Preparation | None = None
+    settings: Settings, data_sha256: str, preparation: Preparation | None = None
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
