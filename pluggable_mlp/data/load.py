@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Splits, Task, source_of
-from pluggable_mlp.fields import refuse_unknown
+from pluggable_mlp.fields import convert, refuse_unknown
 from pluggable_mlp.training.recipes import NONE
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ def load_dataset(
     >>> digits.train.inputs.dtype.name, digits.scale, digits.features, digits.outputs
     ('uint8', 0.0625, 64, 10)
     """
-    from pluggable_mlp.fields import convert
     from pluggable_mlp.options import DataOptions
 
     fields = DataOptions.__dataclass_fields__

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
+from msgspec import convert, to_builtins
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.data.columns import Column, Described, EncodedArray, Order, encode
@@ -101,22 +102,16 @@ class Preparation:
         KeyError, ValueError
             If a value is missing or wrong.
         """
-        import msgspec  # only saved runs need it, and importing it takes time
-
         content = {field.name: values[field.name] for field in fields(cls)}
-        return msgspec.convert(content, cls)
+        return convert(content, cls)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the preparation as JSON data."""
-        from msgspec import to_builtins
-
         content: dict[str, Any] = to_builtins(self)
         return content
 
     def derived(self) -> dict[str, Any]:
         """Return, as JSON data, how numbers were computed from others; empty if none were."""
-        from msgspec import to_builtins
-
         parts = {
             "columns": None if self.plain else self.used_columns,
             "scaling": self.scaling,
