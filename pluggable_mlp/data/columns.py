@@ -269,8 +269,7 @@ def _values(name: str, column: Column, values: "Series") -> Array:
     missing = values.is_null().to_numpy()
     if column.kind == "number":
         _warn_missing(name, column, missing, f"they count as {column.fill:g}, training's median")
-        filled: Array = values.fill_null(column.fill).to_numpy()
-        return filled
+        return values.fill_null(column.fill).to_numpy()
     if values.dtype.is_numeric():
         values = as_enum(as_texts(values))
     distinct = values.dtype.categories.to_list()

@@ -5,7 +5,7 @@ also gives each an NVIDIA GPU; it is written for CuPy 14, and untried on GPUs.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -19,7 +19,6 @@ _BACKEND = "cupy"
 
 Operation: TypeAlias = Literal["sum", "max"]
 Value = TypeVar("Value")
-Function: TypeAlias = Callable[..., Any]
 
 
 class Communicator(Protocol):
@@ -179,7 +178,7 @@ class NCCL(MPI):
         return total
 
 
-def _with_gpu(device: int) -> Function:
+def _with_gpu(device: int) -> Callable[..., Any]:
     """Return the function that makes a group, after making that GPU the current device."""
     get_backend(f"{_BACKEND}:{device}")  # says why it is not here
     try:
@@ -190,8 +189,7 @@ def _with_gpu(device: int) -> Function:
             "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
         ) from error
     cupy.cuda.Device(device).use()
-    make_group: Function = init_process_group
-    return make_group
+    return cast("Callable[..., Any]", init_process_group)
 
 
 def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
