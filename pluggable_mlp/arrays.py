@@ -8,6 +8,7 @@ library.  Mathematics does not belong here.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -60,6 +61,8 @@ LibraryArrays: TypeAlias = list[dict[str, LibraryArray]]
 __all__ = ["Array", "DType", "Device", "LibraryArray", "LibraryArrays", "Namespace"]
 
 _FEW_COLUMNS, _MANY_ROWS = 32, 64
+
+_HOST = 1  # kDLCPU, in DLPack's numbers of devices
 
 
 def map_nested(
@@ -170,6 +173,28 @@ def device_of(array: Array) -> Device:
         return None
     named = getattr(array, "device", None)  # dask's arrays have none
     return array_api_compat.device(array) if named is None else named
+
+
+def is_cpu(array: Array) -> bool:
+    """Return whether an array is in the host's memory, which is assumed if DLPack is unknown."""
+    if not hasattr(array, "__dlpack_device__"):
+        return True
+    try:
+        return bool(array.__dlpack_device__()[0] == _HOST)
+    except Exception:  # each library has its own error, for a device that DLPack has no number for
+        return False
+
+
+def readable(array: Array) -> tuple[Namespace, Array]:
+    """Return a namespace and an array of it whose values are read fast: on the host, NumPy's.
+
+    NumPy has no bfloat16, and arrays of a function that JAX compiles have no values.
+    """
+    if device_of(array) is not None and is_cpu(array):
+        with suppress(TypeError, RuntimeError):  # PyTorch's, for bfloat16 and for graphs
+            view = array.__array__()
+            array = view if view.dtype.isbuiltin == 1 else array
+    return array_namespace(array), array
 
 
 def by_columns(rows: int | None, columns: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from numbers import Real
 
 from pluggable_mlp import arrays
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of, readable
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.fields import Count, as_seed, convert
 from pluggable_mlp.namespaces import namespace_at
@@ -247,12 +247,13 @@ def _as_kind(
             f"{arrays.dtype_name(dtype)} or integers of shape (batch, outputs) = "
             f"({batch}, {outputs}){shorter}"
         )
-    _check_range(xp, kind, xp.astype(targets, dtype, copy=False))
+    _check_range(kind, xp.astype(targets, dtype, copy=False))
     return targets
 
 
-def _check_range(xp: Namespace, kind: TargetKind, targets: Array) -> None:
+def _check_range(kind: TargetKind, targets: Array) -> None:
     """Raise if a number is not finite, or out of the range of its kind."""
+    xp, targets = readable(targets)
     low, high = xp.min(targets), xp.max(targets)
     if device_of(low) is None:
         return
@@ -273,7 +274,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
     whole = xp.isdtype(targets.dtype, ("integral", "bool"))
     if targets.shape[-2:] == (batch, classes) and (whole or targets.dtype == dtype):
         rows = xp.astype(targets, dtype, copy=False)
-        if _are_distributions(xp, rows):
+        if _are_distributions(*readable(rows)):
             return rows
         # If networks, examples and classes are equally many, integers may be indices.
         if not whole or targets.shape[-1:] != (batch,):
@@ -293,7 +294,8 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
         )
     if xp.isdtype(targets.dtype, "bool"):
         targets = xp.astype(targets, xp.int64)
-    low, high = xp.min(targets), xp.max(targets)
+    xp, values = readable(targets)
+    low, high = xp.min(values), xp.max(values)
     if device_of(low) is None:
         return targets
     low, high = int(low), int(high)
@@ -365,7 +367,7 @@ def check_sample_weight(
     ValueError, TypeError
         The message names what came and what was expected: finite numbers of at least 0, not all 0.
     """
-    xp = arrays.common_namespace(**{name: sample_weight, "x": x})
+    arrays.common_namespace(**{name: sample_weight, "x": x})
     dtype = x.dtype if dtype is None else dtype
     if sample_weight.dtype != dtype or sample_weight.shape[-1:] != (x.shape[-2],):
         raise ValueError(
@@ -373,6 +375,7 @@ def check_sample_weight(
             f"{arrays.dtype_name(dtype)} of shape ({x.shape[-2]},), one for each example"
         )
     _check_shape(f"{name} has", sample_weight, x, networks, (x.shape[-2],))
+    xp, sample_weight = readable(sample_weight)
     smallest = SMALLEST_NORMAL[type_name(xp, sample_weight)]  # below, devices disagree on what is 0
     usable = xp.all((sample_weight > -smallest) & xp.isfinite(sample_weight))
     if device_of(usable) is None:
@@ -384,7 +387,7 @@ def check_sample_weight(
             f"{name} is all 0 or below {smallest:.3g}, the smallest normal number of its "
             "dtype; expected at least one above, multiply it by a factor"
         )
-    largest = float(xp.finfo(dtype).max) / x.shape[-2]
+    largest = float(xp.finfo(sample_weight.dtype).max) / x.shape[-2]
     if not bool(xp.all(sample_weight <= largest)):
         raise ValueError(
             f"{name} holds numbers above {largest:.3g}: their sum may be infinite; divide it by a "

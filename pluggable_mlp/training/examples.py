@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pluggable_mlp import arrays as libraries
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of, map_nested
+from pluggable_mlp.arrays import Array, DType, Namespace, device_of, map_nested, readable
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Positive, convert
@@ -17,7 +17,7 @@ from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.shortcuts import rows_from, take
+from pluggable_mlp.shortcuts import largest, rows_from, take
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
 _BYTES_STREAMED = 2**24  # bytes of inputs that are checked at once, if they stay on the host
@@ -198,7 +198,7 @@ def make_examples(
             return _streamed(mlp, xp, rows, targets, weights, block_size, kind, *place)
         rows = rows[:]
     x = backend.asarray(rows)
-    _check_inputs(mlp, xp, x, backend, dtype, scale)
+    _check_inputs(mlp, xp, x, dtype, scale)
     checked = _checked_targets(mlp, xp, x, targets, weights, *place)
     return kind.with_arrays((_as_floats(xp, x, dtype), *checked, None))
 
@@ -219,7 +219,7 @@ def _streamed(
     at_once = min(block_size, rows_within(_BYTES_STREAMED, rows.shape, rows.dtype))
     for start in range(0, max(count, 1), at_once):
         block = backend.asarray(rows[start : start + at_once])
-        _check_inputs(mlp, xp, block, backend, dtype, kind.scale)
+        _check_inputs(mlp, xp, block, dtype, kind.scale)
     like = backend.asarray(targets)
     # The inputs' count alone tells whether they fit the inputs.
     stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
@@ -265,9 +265,7 @@ def _checked_targets(
     return targets, sample_weight
 
 
-def _check_inputs(
-    mlp: MLP, xp: Namespace, moved: Array, backend: Backend, dtype: str, scale: float | None
-) -> None:
+def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: float | None) -> None:
     """Refuse inputs that are neither uint8 with a scale nor finite floats, or of another shape."""
     if moved.ndim != 2 or moved.shape[1] != mlp.sizes[0] or moved.shape[0] < 1:
         shape = tuple(moved.shape)
@@ -283,23 +281,17 @@ def _check_inputs(
             f"inputs are {moved.dtype}, expected floats, or uint8 with scale=1/256; convert them"
         )
     else:
-        largest = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
-        # NumPy's extremes are the fastest, and it has no bfloat16.
-        is_on_host = backend.device.partition(":")[0] == "cpu"
-        is_on_host = is_on_host and moved.dtype in (xp.float32, xp.float64)
-        if not all_within(backend.to_numpy(moved) if is_on_host else moved, largest):
+        bound = min(float(xp.finfo(kind).max) for kind in (moved.dtype, getattr(xp, dtype)))
+        if not all_within(moved, bound):
             raise ValueError(
                 f"inputs hold NaN, infinity or numbers beyond {dtype}; scale or drop them"
             )
 
 
-def all_within(x: Array, largest: float) -> bool:
-    """Return whether all elements of floats x, at least one, are finite and no larger.
-
-    XLA's minimum and maximum leave out NaN, so that it is looked for by itself.
-    """
-    xp = libraries.common_namespace(inputs=x)
-    return bool((xp.min(x) >= -largest) & (xp.max(x) <= largest) & ~xp.any(xp.isnan(x)))
+def all_within(x: Array, bound: float) -> bool:
+    """Return whether all elements of floats x, at least one, are finite and no larger."""
+    xp, x = readable(x)
+    return bool(xp.all((largest(xp, x, None) <= bound) & (xp.min(x) >= -bound)))
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays import Array, Namespace, is_cpu
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.fields import PositiveCount, convert
 from pluggable_mlp.namespaces import unwrapped
@@ -357,7 +357,7 @@ def check_parameters_finite(
     backend, counts = progress.steps.backend, lost.counts(parameters)
     places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
     arrays = [parameters[index][name] for index, name in places]
-    if backend.device.partition(":")[0] == "cpu":  # a call of its own takes longer
+    if is_cpu(arrays[0]):  # a call of its own takes longer
         numbers: list[int] = [
             math.isfinite(abs(backend.to_numpy(x)).max(initial=0.0)) for x in arrays
         ]

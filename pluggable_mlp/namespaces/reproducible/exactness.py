@@ -6,11 +6,9 @@ cuBLAS does if its environment asks for it (https://docs.nvidia.com/cuda/cublas,
 Emulation"), or lack float64.
 """
 
-from pluggable_mlp.arrays import Array, Device, Namespace, device_of, library_of, transpose
+from pluggable_mlp.arrays import Array, Device, Namespace, device_of, is_cpu, library_of, transpose
 from pluggable_mlp.compiling import trusted
 from pluggable_mlp.shortcuts import take
-
-_HOST = 1  # kDLCPU, in DLPack's numbers of devices
 
 # Widths of the slices in products: 2^width left 2^width right LENGTH is 2^53.
 WIDTHS = ((29, 14), (21, 22))
@@ -94,17 +92,7 @@ def require_exact_products(xp: Namespace, x: Array) -> None:
     """
     device = device_of(x)
     if device is not None:  # CuPy's cannot be hashed
-        trusted((xp, str(device)), lambda: _on_host(x) or all(_try(xp, device, *w) for w in WIDTHS))
-
-
-def _on_host(x: Array) -> bool:
-    """Whether an array is in the host's memory, which is assumed if DLPack is unknown."""
-    if not hasattr(x, "__dlpack_device__"):
-        return True
-    try:
-        return bool(x.__dlpack_device__()[0] == _HOST)
-    except Exception:  # each library has its own error, for a device that DLPack has no number for
-        return False
+        trusted((xp, str(device)), lambda: is_cpu(x) or all(_try(xp, device, *w) for w in WIDTHS))
 
 
 def _try(xp: Namespace, device: Device, left: int, right: int) -> bool:
