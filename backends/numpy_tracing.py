@@ -62,10 +62,6 @@ class TracedNumpyFunction(TracedFunction):
         """See `TracedFunction.is_array`."""
         return type(leaf) is np.ndarray
 
-    def to_numpy(self, array: Array) -> Array:
-        """See `TracedFunction.to_numpy`."""
-        return np.asarray(array)
-
 
 class Tracer(NDArrayOperatorsMixin):
     """Stands for an array or a number and has its value; every operation on it is recorded."""

@@ -49,8 +49,7 @@ class TracedTorchFunction(TracedFunction):
         # One tensor may stand for several now.
         if len({*map(id, flat)}) < len(flat) or not all(map(self.is_array, flat)):
             raise Unsuitable
-        recorder = _Recorder(arguments, tensors)
-        with recorder:
+        with _Recorder(arguments, tensors) as recorder:
             result = self.function(*tensors)
         places = map_tree(recorder.place_of, result)
         writer = Writer(recorder.tape, places)
@@ -105,8 +104,8 @@ class PythonNumbers(TorchFunctionMode):
     def __init__(self, arguments: Tree, tensors: Tree) -> None:
         super().__init__()
         pairs = zip(leaves(arguments), leaves(tensors), strict=True)
-        numbers = [tensor for leaf, tensor in pairs if isinstance(leaf, int | float)]
-        self._numbers = {id(number): number for number in numbers}  # alive, their ids are their own
+        # Alive, their ids are their own.
+        self._numbers = {id(one): one for leaf, one in pairs if isinstance(leaf, int | float)}
 
     def __torch_function__(
         self, function: Function, types: object, args: Tree = (), kwargs: Tree = None

@@ -81,11 +81,11 @@ class TracedFunction:
 
     def to_numpy(self, array: Array) -> Array:
         """Return an array or a number as a NumPy array."""
-        raise NotImplementedError
+        return np.asarray(array)
 
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
-        result = _first_result(self.programs, arguments)
+        result = self.call_if_known(*arguments)
         # While one thread counts and traces, the others do not wait.
         if result is NotImplemented and not self.failed and self._lock.acquire(blocking=False):
             try:
@@ -96,7 +96,14 @@ class TracedFunction:
 
     def call_if_known(self, *arguments: Tree) -> Tree:
         """Return the function's result; NotImplemented if no program is for such arguments."""
-        return _first_result(self.programs, arguments)
+        for program in self.programs:
+            try:
+                result = program(*arguments)
+            except Exception:  # the function raises it in its own code, with its own traceback
+                return NotImplemented
+            if result is not NotImplemented:
+                return result
+        return NotImplemented
 
     def _traced(self, arguments: Tree) -> Tree:
         """Return the result of a program made now; NotImplemented if it is early or in vain."""
@@ -192,15 +199,3 @@ def guard(
     yield from (f"    {line}" for line in naming)
     yield f"    if {' or '.join(conditions)}: return NotImplemented"
     yield "except Exception: return NotImplemented"
-
-
-def _first_result(programs: list[Function], arguments: Tree) -> Tree:
-    """Return the result of the first program for such arguments; NotImplemented without one."""
-    for program in programs:
-        try:
-            result = program(*arguments)
-        except Exception:  # the function raises it in its own code, with its own traceback
-            return NotImplemented
-        if result is not NotImplemented:
-            return result
-    return NotImplemented
