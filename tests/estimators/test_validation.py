@@ -18,6 +18,7 @@ X, Y = load_iris(return_X_y=True)
 def test_sparse_rows_give_what_dense_ones_do_and_are_not_made_dense(container, solver, monkeypatch):
     inputs = np.where(X > 2.0, X, 0.0)
     settings = {"solver": solver, "random_state": 0, "max_iter": 5, "batch_size": 40}
+    settings["shuffle"] = "array" in container
     dense = MLPClassifier(**settings).fit(inputs, Y)
     sparse = getattr(scipy.sparse, container)(inputs)
     for kind in (scipy.sparse.csr_array, scipy.sparse.csc_array):
