@@ -12,6 +12,15 @@ from pluggable_mlp.backends import BackendUnavailable, get_backend
 
 jax = pytest.importorskip("jax")
 
+
+def run_alone(code):
+    """Run code in a process without settings of JAX in its environment."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False
+    )
+
+
 SETTINGS = """
 import jax
 from pluggable_mlp.backends import get_backend
@@ -33,9 +42,23 @@ print(jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision)
     ],
 )
 def test_sets_64_bits_and_full_products_unless_the_user_chose(before, after):
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
-    code = [sys.executable, "-c", SETTINGS.format(before=before)]
-    assert subprocess.check_output(code, env=clean, text=True, timeout=300).strip() == after
+    assert run_alone(SETTINGS.format(before=before)).stdout.strip() == after
+
+
+def test_slots_are_where_their_parameters_are():
+    """A compiled function has no operand that it does not use, and without one no device."""
+    code = """
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+jax.config.update("jax_num_cpu_devices", 2)
+from pluggable_mlp import MLP, Adam, first_state, get_backend
+mlp, divided = MLP([2, 2]), NamedSharding(jax.make_mesh((2,), "x"), PartitionSpec("x"))
+on_second = mlp.initialize(seed=0, backend=get_backend("jax:cpu:1"))
+for parameters in (on_second, jax.device_put(on_second, divided)):
+    for tree in first_state(mlp, Adam(), parameters).slots.values():
+        print(tree[0]["W"].sharding == parameters[0]["W"].sharding)
+"""
+    assert run_alone(code).stdout.split() == ["True"] * 4
 
 
 REFUSED = [
@@ -96,13 +119,9 @@ def test_functions_without_a_backend_check_the_settings(name):
 
 def test_without_64_bits_the_reproducible_arithmetic_is_refused_where_no_backend_was_made():
     code = "import jax.numpy as jnp; from pluggable_mlp import reproducible; reproducible(jnp)"
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "jax_enable_x64 is False, and JAX makes float32 of float64" in done.stderr
-    assert "jax.config.update('jax_enable_x64', True)" in done.stderr
+    said = run_alone(code).stderr
+    assert "jax_enable_x64 is False, and JAX makes float32 of float64" in said
+    assert "jax.config.update('jax_enable_x64', True)" in said
 
 
 @pytest.mark.parametrize("spec", ["jax:cpu", "jax:cpu:0"])
