@@ -1,5 +1,8 @@
 """What is special of PyTorch: its devices, its gradients, its processor's denormal numbers."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -13,11 +16,17 @@ from tests.elementary.cases import every_kind
 torch = pytest.importorskip("torch")
 
 
-def test_the_processor_is_the_default():
-    backend = get_backend("torch")
-    assert backend.device == "cpu"
-    assert backend.asarray([1.0]).device == torch.device("cpu")
-    assert backend.devices()[0] == "cpu"
+def test_another_default_device_changes_no_bit(capsys):
+    """Set before the backend is imported; arrays on "meta" have no values."""
+    code = """
+from pluggable_mlp import MLP, Adam, get_backend, train
+settings = {"backend": get_backend("torch"), "optimizer": Adam(), "epochs": 3}
+print(train(MLP([1, 2]), [[0.0], [1.0]], [0, 1], **settings).history)
+"""
+    exec(code)
+    elsewhere = f"import torch; torch.set_default_device('meta')\n{code}"
+    found = subprocess.check_output([sys.executable, "-c", elsewhere], text=True)
+    assert found == capsys.readouterr().out
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch finds a GPU here")
