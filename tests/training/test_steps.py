@@ -203,21 +203,6 @@ def test_steps_do_not_outlive_their_training(arithmetic):
         gc.enable()
 
 
-def test_the_state_may_be_asked_for_at_any_time():
-    """And later steps leave it as it was."""
-    mlp, optimizer, has = network_of("adam")
-    examples = examples_on(NUMPY, has, "float64")
-    state = state_under_way(mlp, optimizer, "float64")
-    xp, steps = steps_on(NUMPY, mlp, optimizer, examples, state)
-    record, kept = LossRecord(xp, NUMPY), []
-    for start in (0, 6, 12, 0, 6):
-        kept.append((steps.state, map_nested(np.copy, steps.state)))
-        steps.take(optimizer, examples, [start], record)
-    for handed_out, copied in kept:
-        assert str(handed_out) == str(copied)
-    assert len({str(copied) for _, copied in kept}) == 5
-
-
 def test_a_state_that_was_set_stays_as_it_was(monkeypatch):
     monkeypatch.setattr("pluggable_mlp.training.steps.own", lambda xp, name: None)  # no updater
     spoiling, (mlp, optimizer, has) = Spoiling(NUMPY), network_of("adam")

@@ -134,9 +134,11 @@ def looping_steps(monkeypatch, batch_size=1):
 
 
 def test_all_numbers_of_a_state_and_of_an_order_count(monkeypatch):
-    """Not those of the largest matrix or the examples alone."""
+    """Not those of the largest matrix or the examples alone; few examples of a batch as 64."""
     monkeypatch.setattr(steps_module, "MANY_NUMBERS", 10)  # 4 * 2 weights, 2 biases
     monkeypatch.setattr(steps_module, "FEW_EXAMPLES", COUNT)
+    monkeypatch.setattr(steps_module, "PRODUCTS_OF_FIRST_CALL", 10 * 128)
+    assert [looping_steps(monkeypatch, size)[0].at_once for size in (1, 64, 65)] == [2, 2, 1]
     steps, examples = looping_steps(monkeypatch)
     assert not steps._is_copied
     steps.backend.asarray = np.ones_like  # it moves an order
