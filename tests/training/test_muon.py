@@ -38,10 +38,3 @@ def test_nearly_orthogonal(shape):
 
 def test_zero_stays_zero():
     assert not orthogonalize(NUMPY.xp, np.zeros((3, 2))).any()
-
-
-def test_out_of_range():
-    with pytest.raises(ValueError, match="momentum is 1, expected"):
-        Muon(momentum=1)
-    with pytest.raises(ValueError, match="weight_decay is -1, expected"):
-        Muon(weight_decay=-1)

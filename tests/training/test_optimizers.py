@@ -2,6 +2,7 @@
 
 import pytest
 
+from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizers import SGD, Adagrad, Adam, AdamW, Lion, RMSprop
 from pluggable_mlp.training.schedules import Plateau, WarmUp
 from tests.training.optimizer_problem import assert_follows
@@ -35,6 +36,7 @@ def test_lion_follows_optax():
         (Adam, "beta2", 1),
         (Lion, "beta1", 1),
         (Lion, "beta2", 1),
+        (Muon, "momentum", 1),
         (SGD, "momentum", -0.1),
         (SGD, "momentum", 1.0),
         (SGD, "momentum", float("nan")),
@@ -53,7 +55,7 @@ def test_epsilon_out_of_range_raises(optimizer):
         optimizer(epsilon=0)
 
 
-@pytest.mark.parametrize("optimizer", [AdamW, Lion])
+@pytest.mark.parametrize("optimizer", [AdamW, Lion, Muon])
 def test_weight_decay_out_of_range_raises(optimizer):
     with pytest.raises(ValueError, match=r"weight_decay is -1, expected a finite number of at"):
         optimizer(weight_decay=-1)
