@@ -50,13 +50,6 @@ def test_the_mask_is_that_of_its_address(backend, arithmetic):
     assert dx.tolist() == np.where(kept, 2.0 * x * factor, 0.0).tolist()
 
 
-def test_evaluation_changes_nothing(backend):
-    x, dy = np.ones((2, 3)), np.full((2, 3), 2.0)
-    y, dx = run(backend, Dropout(0.9), x, dy, rng=None)
-    assert y.tolist() == x.tolist()
-    assert dx.tolist() == dy.tolist()
-
-
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), 1 - 2.0**-20])
 @pytest.mark.parametrize("name", ["dropout", "input_dropout"])
 def test_a_rate_out_of_range(name, rate):
