@@ -209,14 +209,10 @@ def _load_plug_in(name: str) -> type[Backend]:
 
 
 def _load(name: str, importer: Callable[[], type[Backend]], remedy: str) -> type[Backend]:
-    """Import the class of a backend; raise `BackendUnavailable` if that fails in any way.
-
-    A missing shared library is an OSError; a library compiled for another version of NumPy, or a
-    faulty plug-in, may raise anything.
-    """
+    """Import the class of a backend; raise `BackendUnavailable` if that fails in any way."""
     try:
         return importer()
-    except Exception as error:
+    except Exception as error:  # whatever a faulty plug-in or library raises
         if isinstance(error, ModuleNotFoundError) and error.name:
             reason = f"it needs {error.name}, which is not installed"
         else:

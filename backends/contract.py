@@ -162,7 +162,7 @@ class Backend(Protocol):
         Raises
         ------
         BackendUnavailable
-            If there is none.
+            If it can use none.
         """
 
 
@@ -229,10 +229,10 @@ class Abilities:
         Returns
         -------
         callable or None
-            To be called many times, with different numbers; the first call with arrays of other
-            shapes, dtypes or places of None may include compilation anew.  None if compiling does
-            not help on this device, if exact results cannot be had (a trial in this process may
-            decide), or if calls cannot be combined.
+            To be called many times, with different numbers; arrays of other shapes or dtypes, or
+            None in other places, may cause another compilation.  None if compiling does not help on
+            this device, if exact results cannot be guaranteed (a trial in this process may decide),
+            or if calls cannot be combined.
 
             It may have a method `call_if_known(*arguments)`, which returns NotImplemented unless
             such arguments were given before: in nested lists and dicts of these lengths and names,

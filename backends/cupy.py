@@ -153,10 +153,7 @@ class CupyBackend(ArrayLibrary):
 
 
 def _refuse_shared_memory() -> None:
-    """Raise BackendUnavailable if arrays share the host's memory, so that changes affect both.
-
-    As `_try_skip_h2d_copy` and `get` in cupy/_core/core.pyx do.
-    """
+    """Raise BackendUnavailable if arrays share the host's memory, as in cupy/_core/core.pyx."""
     value = os.environ.get("CUPY_ENABLE_UMP", "0")
     if value != "0":
         raise BackendUnavailable(

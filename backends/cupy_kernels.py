@@ -114,7 +114,7 @@ class KernelWriter:
             dtype = self._dtype(operation.result)
             try:
                 text = self._expression(operation, dtype)
-            except (KeyError, TypeError) as error:  # there is no loop for operands of their dtypes
+            except (KeyError, TypeError) as error:  # NumPy has no loop for these dtypes
                 raise Unsuitable from error
             self._names[operation.result] = f"t{number}"
             self._lines.append(f"const {dtype} t{number} = {text};")

@@ -75,10 +75,7 @@ class Products:
         return c
 
     def _stacked(self, a: Array, b: Array) -> Array:
-        """Return the products of stacks (…, m, k) and (…, k, n), which broadcast.
-
-        If they do, cuBLAS is given a pointer to each matrix, else the steps between them.
-        """
+        """Return the products of stacks (…, m, k) and (…, k, n), by pointers if one is repeated."""
         a, b = (x if x.flags.c_contiguous else x.copy() for x in (a, b))
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         (m, k), n = a.shape[-2:], b.shape[-1]

@@ -12,15 +12,15 @@ from pluggable_mlp.compiling import Fallback, Unsuitable
 from .tape import Function, Tree
 
 CALLS_BEFORE_CAPTURE = 32
-"""About as many as take the time of capturing."""
+"""A capture takes about as long as this many calls."""
 MOST_COPIED = 2**24
 """Bytes of arguments.  Copying more, in and out, takes longer than the launches that are saved."""
 _MOST_UNUSED = 4
-"""Graphs in a row that were captured for arguments that never came again."""
+"""Consecutive graphs whose arguments never came again, after which a function is not captured."""
 _MOST_GRAPHS = 4
-"""Graphs at a time: functions, which have them, are kept longer than their training lasts."""
+"""Graphs kept at a time, since compiled functions outlive their training."""
 _latest: "WeakKeyDictionary[Graphs, None]" = WeakKeyDictionary()
-"""In the order of their captures."""
+"""Those with a graph, in the order of their captures."""
 _latest_lock = Lock()
 
 

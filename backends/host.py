@@ -127,7 +127,7 @@ def host_memory() -> int | None:
     limits = []
     with suppress(AttributeError, ValueError, OSError):  # systems without sysconf, or these names
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    with suppress(OSError, ValueError):  # "max" if there is no limit
+    with suppress(OSError, ValueError):  # "max" means no limit
         limits.append(int(_CONTAINER.read_text()))
     return min(limits, default=None)
 

@@ -60,7 +60,7 @@ _SETTINGS: tuple[tuple[str, Callable[[object], bool], object, str], ...] = (
         "JAX then refuses what the array API standard broadcasts",
     ),
 )
-"""Settings, with which values of each fit, one that does, and what JAX does under the others."""
+"""The settings: name, test of a value, a value that passes, and what JAX does under others."""
 
 _settings_of = attrgetter(*(name for name, *_ in _SETTINGS))
 

@@ -107,8 +107,8 @@ class NumpyBackend(ArrayLibrary):
 # Shapes: numbers (…, 8 n) for n counters; words of the key, and what else has axes before, (…, 1).
 
 _COUNTERS, _FEWEST = 2**13, 2**6
-"""So many counters at once, of all keys together: their six arrays fit a second-level cache.  But
-not fewer than the latter of each key, as calls take time, too."""
+"""The most counters at once, of all keys, so that their six arrays fit a second-level cache; and
+the fewest of each key, since calls take time, too."""
 
 _LOWER = 0xFFFFFFFF
 

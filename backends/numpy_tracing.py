@@ -28,7 +28,7 @@ _OPERATORS: dict[Function, Function] = {
     np.negative: operator.neg, np.positive: operator.pos, np.absolute: operator.abs,
     np.invert: operator.invert,
 }  # fmt: skip
-"""Which are on a tape where no operand is an array: numbers stay Python's own."""
+"""The operators that a tape has where no operand is an array, so that numbers stay Python's."""
 UFUNCS = {function: ufunc for ufunc, function in _OPERATORS.items()}
 
 # Functions whose results have shapes that the shapes of their arguments determine.
@@ -39,7 +39,7 @@ _FUNCTIONS = {
     np.take_along_axis, np.transpose,
     np.var, np.where, np.zeros_like,
 }  # fmt: skip
-# What some come to after checks in Python.
+# The ufuncs that some of these call after checks in Python.
 _REDUCTIONS = {np.max: np.maximum.reduce, np.min: np.minimum.reduce, np.sum: np.add.reduce}
 _METHODS: dict[Function, Function] = {np.reshape: np.ndarray.reshape, np.take: np.ndarray.take}
 

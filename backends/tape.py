@@ -16,7 +16,7 @@ Function: TypeAlias = Callable[..., Any]
 Tree: TypeAlias = Any
 """Nested dicts, lists and tuples of arrays, numbers and None."""
 Constants: TypeAlias = dict[str, Any]
-"""Those of a program, by their names in its code."""
+"""The constants of a program, by their names in its code."""
 
 
 class Place(NamedTuple):
@@ -203,8 +203,7 @@ class Writer:
 def compiled_program(lines: list[str], constants: Constants) -> Function:
     """Return the function of *arguments that these lines define.
 
-    A loop over the operations would take as long per operation as the Python code between them:
-    only code without a loop is faster, and that must be written and executed.
+    A loop over the operations would take as long as the Python code that tracing saves.
     """
     source = ["def program(*arguments):\n", *(f"    {line}\n" for line in lines)]
     text, name = "".join(source), f"<traced {id(constants)}>"  # which live as long

@@ -22,7 +22,7 @@ from pluggable_mlp.compiling import Unsuitable, is_builtin_call
 from .tape import Constants, Function, Tree, compiled_program, leaves
 
 _MOST_PROGRAMS = 8
-"""Of a function: each is for arguments of certain shapes."""
+"""Programs of one function, each for arguments of certain shapes."""
 _CONTAINERS = (dict, list, tuple)
 
 
@@ -40,8 +40,8 @@ class TracedFunction:
     Attributes
     ----------
     calls_before_tracing : int
-        How many calls in a row with arguments of one kind: who calls more often mostly calls many
-        times more.
+        How many consecutive calls with arguments of one kind come first: callers that make more
+        usually make many more.
     programs : list of callable
         Programs so far, the last one first; they return NotImplemented for other arguments.
     failed : bool

@@ -25,7 +25,7 @@ Namespace: TypeAlias = Any
 DType: TypeAlias = Any
 Device: TypeAlias = Any
 Nested: TypeAlias = Any
-"""Arrays, and what else there is, in nested lists, tuples and dicts."""
+"""Arrays and other values in nested lists, tuples and dicts."""
 
 
 class LibraryArray(_Operators):
@@ -163,8 +163,8 @@ def common_namespace(**arrays: Array) -> Namespace:
 def device_of(array: Array) -> Device:
     """Return the device of an array, for others that it is combined with.
 
-    It is None within a function that JAX compiles: the arrays there do not have a device yet, and
-    new ones are created where the function runs (https://github.com/jax-ml/jax/issues/26000).
+    It is None within a function that JAX compiles, whose arrays are created where the function
+    runs (https://github.com/jax-ml/jax/issues/26000).
     """
     kind = array.__class__
     # Asked for its device, such an array raises an error, whose message needs a search of all

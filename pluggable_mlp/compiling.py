@@ -101,8 +101,7 @@ def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> 
     trial : callable
         Returns whether all bits are right.
     consequence : str
-        The text of a warning before the reason.  If empty, there is no warning, and errors are
-        raised.
+        The text of a warning before the reason; if empty, errors are raised instead.
     """
     if key not in _trials:
         reason = "its results differ"
@@ -119,7 +118,7 @@ def trusted(key: Hashable, trial: Callable[[], bool], consequence: str = "") -> 
     return _trials[key]
 
 
-class Unsuitable(Exception):  # noqa: N818 (it is no error)
+class Unsuitable(Exception):  # noqa: N818 (not an error)
     """Raised for a function that cannot be compiled, without need of a warning."""
 
 

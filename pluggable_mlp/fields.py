@@ -41,7 +41,7 @@ _ELSEWHERE = {
     "linear": "identity",
     "lr": "learning_rate",
 }
-"""Names that other libraries have, and ours."""
+"""Names in other libraries, and ours."""
 
 
 def choose(table: Mapping[str, T], name: str, what: str) -> T:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HostArray: TypeAlias = NDArray[Any]
 
 HASH_DIGITS = 16
-"""Of the hash of a single tensor: the first of its SHA-256, 64 bits."""
+"""Digits of the hash of a single tensor, the first 64 bits of its SHA-256."""
 
 
 def sha256_of(parts: Iterable[str | bytes | HostArray]) -> str:

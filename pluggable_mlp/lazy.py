@@ -175,8 +175,8 @@ class StoredArray(LazyArray):
         return rows
 
     def _read(self, start: int, stop: int) -> Array:
-        path, dtype, (_, *rest), offset, version = self._stored
-        width = int(np.prod(rest, dtype=np.int64))
+        path, dtype, (_, *row_shape), offset, version = self._stored
+        width = int(np.prod(row_shape, dtype=np.int64))
         with open(path, "rb") as file:
             rows = np.fromfile(
                 file,
@@ -190,7 +190,7 @@ class StoredArray(LazyArray):
                 f"{path} was replaced or written to while it was in use; put back what it held, "
                 "and train again, or go on from a checkpoint with --resume"
             )
-        return rows.reshape(stop - start, *rest)
+        return rows.reshape(stop - start, *row_shape)
 
 
 def _version(status: os.stat_result) -> Version:

@@ -20,9 +20,9 @@ from pluggable_mlp.training.schedules import SCHEDULES
 
 _Off = Literal["none"]
 (OFF,) = get_args(_Off)
-"""The value that switches off what is optional, where a recipe has a value for it."""
+"""The value that switches off a setting for which a recipe may have a value."""
 _OF_RECIPE: Any = None
-"""The default of what a recipe has a value for."""
+"""The default of settings for which a recipe has a value."""
 LOSS_OF_TASK = {
     "classification": "softmax_cross_entropy",
     "multilabel": "sigmoid_cross_entropy",
@@ -88,7 +88,7 @@ class DataOptions:
         "the data, else the recipe's share."] = None
     validation_by: Annotated[str | None,
         "Column of a table, by name or position: rows with the same value in it stay together in "
-        "the training, validation or test part, and it is no feature. By default rows are drawn "
+        "the training, validation or test part; it is not a feature. By default rows are drawn "
         "one by one, stratified by class."] = None
     recipe: Annotated[str,
         "Published recipe, whose values other options replace: "

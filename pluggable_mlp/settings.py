@@ -41,7 +41,8 @@ from pluggable_mlp.training.streaming import in_whole_batches
 
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "clip_norm")
 _OF_ITS_OPTIMIZER = (*_OF_OPTIMIZER, "schedule")
-"""What a recipe's optimizer has: another has its own rate and decay, and a constant rate."""
+"""Settings of a recipe's optimizer; another optimizer has its own rate and decay, and a constant
+rate."""
 _TASK_OF_TARGETS = {
     "classes": "classification",
     "labels": "multilabel",

@@ -165,7 +165,7 @@ def check_process(xp: Namespace) -> None:
 
 
 def backend_at(xp: Namespace, device: Device = None) -> Any:
-    """Return a library's backend for the device of an array; None if there is none."""
+    """Return a library's backend for the device of an array, or None."""
     function = _offered.get((xp, "backend_at"))
     return None if function is None else function(device)
 

@@ -208,8 +208,8 @@ def cos_and_sin_of_turns(xp: Namespace, x: Array) -> tuple[Array, Array]:
 def where_positive(xp: Namespace, x: Array, a: Array, b: Array | None = None) -> Array:
     """Return `a` where x > 0, else `b` (0 without one): finite floats of the shape of x.
 
-    Where x is NaN, the result is `a` if there is no `b` (the loss is NaN anyway).  Where `a` or `b`
-    is infinite, it may be NaN, as if 0 times infinity were added.
+    Where x is NaN, the result without a `b` is `a` (the loss is NaN anyway).  Where `a` or `b` is
+    infinite, it may be NaN, as if 0 times infinity were added.
     """
     function = own(xp, "where_positive")
     return xp.where(x <= 0.0, 0.0 if b is None else b, a) if function is None else function(x, a, b)

@@ -30,13 +30,13 @@ def main() -> None:
 
 
 def _run() -> tuple[int, str]:
-    """Run a command; return its exit code and the error, empty if there is none."""
+    """Run a command; return its exit code and its error or ""."""
     from pluggable_mlp.cli.app import program
 
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
-            # NumPy's of overflow: what comes of it is said where it matters, in our words.
+            # NumPy warns of overflow; its consequences are reported where they matter.
             warnings.simplefilter("ignore", RuntimeWarning)
             code: int | None = program(standalone_mode=False)
             sys.stdout.flush()

@@ -190,10 +190,7 @@ class BoundComparator:
                 self._add(key, reports.Agreement(*key, *parts, check.step, *faults))
 
     def _add(self, key: tuple[str, ...], new: reports.Agreement) -> None:
-        """Keep the worst step, the most ulps of any, and the sharpness of the sharpest step.
-
-        Unchecked parts are summed.
-        """
+        """Keep the worst step, the most ulps and the sharpest check; sum the unchecked parts."""
         if key not in self._agreements:
             self._agreements[key] = new
             return

@@ -42,15 +42,15 @@ CHUNK = 2**20
 GZIP_MAGIC = b"\x1f\x8b"
 GET_A_NEW_COPY = "get a new copy of the file"
 UNPACKED_GIB = "PLUGGABLE_MLP_UNPACKED_GIB"
-"""The environment variable that says how much a file may become, however small it is."""
+"""The environment variable with the size that any file may become, in GiB."""
 
 _DEFAULT_GIB = "0.0625"
 _TIMES = 256
-"""So many times its size a file may become, too: more than any that is not compressed does."""
+"""A file may also become this many times its size, more than any uncompressed file does."""
 
 
 def check_file(path: str) -> None:
-    """Raise `DataError` if there is no regular file; for a relative path, say where it begins."""
+    """Raise `DataError` unless it is a regular file; say where a relative path begins."""
     if os.path.isdir(path):
         raise DataError(path, "is a folder", "give a file")
     if not os.path.isfile(path):  # a device or a pipe might never end
@@ -205,7 +205,7 @@ def read_idx(path: str) -> Array:
 
 
 def find_idx(folder: str, file_name: str) -> str | None:
-    """Return the path of a file in the folder, plain or with .gz; None if there is none."""
+    """Return the path of a file in the folder, plain or with .gz, or None."""
     paths = (os.path.join(folder, file_name + suffix) for suffix in ("", ".gz"))
     return next(filter(os.path.isfile, paths), None)
 

@@ -49,8 +49,8 @@ def build_dataset(
 ) -> Dataset:
     """Convert the contents of a file to a `Dataset`.
 
-    If there is no test split, `choose_examples` makes one; a share of the training
-    examples is kept for validation if requested.
+    Without a test split, `choose_examples` makes one; a share of the training examples is kept
+    for validation if requested.
 
     uint8 inputs are pixels: they stay as they are, and mean integer * `pixel_scale`.  All others
     are values: float32 and float64 stay, float16 becomes float32, other integers and booleans
@@ -82,7 +82,7 @@ def build_dataset(
     DataError
         If the data are of another kind.
     ValueError
-        If there is no such task.
+        If the task is unknown.
     """
     block_size, name = options.block_size, source_of(options.data)
     splits = keep_on_disk(splits, block_size)

@@ -97,12 +97,12 @@ def inputs_of(
     targets: Sequence[str] = (),
 ) -> "DataFrame":
     """Return the features of a table, as the numbers or texts that they were in training."""
-    rest = [name for name in frame.columns if name not in targets]
-    places, texts = {name: name for name in rest}, dict.fromkeys(rest, None)
+    features = [name for name in frame.columns if name not in targets]
+    places, texts = {name: name for name in features}, dict.fromkeys(features, None)
     if isinstance(reading, Preparation):
-        texts = dict.fromkeys(rest, False)
+        texts = dict.fromkeys(features, False)
         if reading.columns is not None:
-            places = _places(source, frame.columns, rest, header, reading)
+            places = _places(source, frame.columns, features, header, reading)
             texts = {column.name: column.is_text for column in reading.used_columns}
     columns = {
         name: typed(source, frame[place], texts[name], decimal=reading.decimal)
@@ -114,30 +114,21 @@ def inputs_of(
 def _places(
     source: str,
     columns: Sequence[str],
-    rest: Sequence[str],
+    features: Sequence[str],
     header: bool | None,
     preparation: Preparation,
 ) -> dict[str, str]:
-    """Return where the features of training are: under their names, or in their order.
-
-    The order is used if either table has no names and this one has as many features.  A warning
-    lists columns that are not used.
-
-    Raises
-    ------
-    DataError
-        If one is missing.
-    """
+    """Return where the features of training are: by name, or in order if a table has no names."""
     names = preparation.used_names
     every = [column.name for column in preparation.columns or ()]
     is_bare = header is False or not preparation.is_named
-    if is_bare and len(rest) == len(every):
-        return {name: rest[every.index(name)] for name in names}
+    if is_bare and len(features) == len(every):
+        return {name: features[every.index(name)] for name in names}
     if missing := [name for name in names if name not in columns]:
         fault = f"has no column {_listed(missing)}; it has {', '.join(columns[:20])}"
         raise DataError(source, fault, f"give the columns {', '.join(names[:20])}")
     expected = {*every, *(preparation.target_names or ())}
-    if surplus := [name for name in rest if name not in expected]:
+    if surplus := [name for name in features if name not in expected]:
         warn(source, f"columns that are not used: {_listed(surplus)}")
     return {name: name for name in names}
 
@@ -289,13 +280,7 @@ def _finite(source: str, numbers: "Series") -> "Series":
 
 
 def _texts(source: str, column: "Series", missing: Sequence[str] = MISSING) -> "Series":
-    """Return a column as texts without blanks around them, null for those that mean missing.
-
-    Raises
-    ------
-    DataError
-        If it holds lists and the like.
-    """
+    """Return a column as texts without blanks around them, null for those that mean missing."""
     import polars
 
     try:

@@ -70,7 +70,7 @@ def load_dataset(
         data have a validation part.
     validation_by : str, optional
         The column of a table, by its name or its place, whose equal values keep rows together when
-        a part is drawn; it is no feature.
+        a part is drawn; it is not a feature.
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
         How the targets of a regression are scaled; by default not at all, unlike on the command
         line.

@@ -285,7 +285,7 @@ class Preparation:
                 fault = "holds no table, as the network was trained on"
                 raise DataError(name, fault, f"give the columns {', '.join(self.used_names)}")
             return values
-        if self.columns is None:  # trained on an array; check_finite names what is missing
+        if self.columns is None:  # trained on an array; check_finite names missing numbers
             return values.to_numpy()
         encoded = encode(name, self.columns, values, self.order)
         return encoded[:] if self.plain else encoded

@@ -25,7 +25,7 @@ from pluggable_mlp.randomness import normal, normal_quantile, normal_quantile_by
 SMOOTH_CLIP: Literal["smooth_clip"] = "smooth_clip"
 
 LIMIT = 3.0
-"""Of the smooth clip: all numbers come to lie between -3 and 3."""
+"""The smooth clip maps all numbers to between -3 and 3."""
 
 QUANTILE = "quantile"
 
@@ -42,7 +42,7 @@ _SMALLEST = OUTSIDE - 2.0**-52
 """This and its complement are the probabilities beyond the quantiles."""
 
 BLOCK = 2**17
-"""So many bytes of rows are scaled at once: they and their results fit a cache."""
+"""Bytes of rows that are scaled at once: they and their results fit a cache."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ SCALINGS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
 """How the offset and the divisor of each feature come from the training values."""
 
 SORTING = ("robust", SMOOTH_CLIP, QUANTILE)
-"""Those that need all values at once."""
+"""The scalings that need all values at once."""
 
 
 def quantile(ordered: Array, fraction: float) -> Array:
@@ -181,10 +181,7 @@ def quantile(ordered: Array, fraction: float) -> Array:
 
 
 def _sums(values: Array) -> Array:
-    """Return the sum of each column: halves are added, elementwise, until one row is left.
-
-    NumPy does not promise the order of its own sums.
-    """
+    """Return the sum of each column by adding halves; NumPy promises no order for its sums."""
     while values.shape[0] > 1:
         half = values.shape[0] // 2
         added = values[:half] + values[half : 2 * half]

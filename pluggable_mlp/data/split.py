@@ -32,7 +32,7 @@ TEST_SHARE = 1 / 7
 """The share of the examples for testing, where a source has no test part of its own."""
 
 _PURPOSES = {"test": "split", "validation": "validation"}
-"""Of the random numbers that draw a part."""
+"""The purpose of the random numbers that draw each part."""
 
 
 def divide(
@@ -83,7 +83,7 @@ def matched(name: str, part: str, split: Split, task: Task = "classification") -
     Raises
     ------
     DataError
-        If there is not one target for each example.
+        If inputs and targets differ in number.
     """
     inputs, targets = split
     targets = as_targets(name, part, targets, task)
@@ -122,7 +122,7 @@ def choose_examples(
         Numbers from 0 of the groups, which are chosen as a whole, without regard to classes: in an
         order shuffled by the seed, each that brings the chosen examples closer to the share.
     may_be_empty : bool, default False
-        Whether too few examples are no error: none are chosen, with a warning.
+        Whether too few examples cause a warning instead of an error; none are then chosen.
 
     Returns
     -------
@@ -149,10 +149,7 @@ def choose_examples(
 
 
 def _stratified(seed: int, part: str, classes: Array, share: float) -> Array:
-    """Return which examples are in an evenly spaced share of each class: bool (examples,).
-
-    They are shuffled by the seed, then sorted by class, without classes of one.
-    """
+    """Return which examples are in an evenly spaced share of each class: bool (examples,)."""
     _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     order = permutation(seed, _PURPOSES[part], 0, len(classes))
     order = order[sizes[places[order]] > 1]

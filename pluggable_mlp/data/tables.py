@@ -83,7 +83,7 @@ def open_table(
 def _check_names(source: str, names: Iterable[str]) -> None:
     """Raise DataError unless each column has a name of its own."""
     for name, count in Counter(names).items():
-        if not name:  # pandas' index, which is no feature
+        if not name:  # pandas' index, not a feature
             raise DataError(source, "a column has no name", "name it, or to_csv(…, index=False)")
         if count > 1:
             raise DataError(source, f"two columns are named {name!r}", "name each column once")
@@ -192,9 +192,9 @@ def _has_header(fields: list[str], reading: DataOptions | Preparation) -> bool:
         return True
     import polars
 
-    rest = polars.Series(fields[1:] if fields[0] == "" else fields, dtype=polars.String)
-    is_missing = rest.str.to_lowercase().is_in(MISSING)
-    return not (is_missing | as_numbers(rest, reading.decimal).is_not_null()).any()
+    names = polars.Series(fields[1:] if fields[0] == "" else fields, dtype=polars.String)
+    is_missing = names.str.to_lowercase().is_in(MISSING)
+    return not (is_missing | as_numbers(names, reading.decimal).is_not_null()).any()
 
 
 def _check_lines(path: str, text: str, delimiter: str) -> None:

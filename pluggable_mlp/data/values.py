@@ -139,7 +139,7 @@ def as_values(inputs: Array, unit: float | None = None) -> Array:
 def as_bytes(values: Array, unit: float = 1.0) -> Array | None:
     """Return the uint8 array (n, ...) whose entries times `unit`, a power of two, are `values`.
 
-    None if there is none; uint8 values are returned as they are, whatever the unit.
+    None if it does not exist; uint8 values are returned as they are, whatever the unit.
     """
     if values.dtype == np.uint8:
         return values

@@ -15,7 +15,7 @@ from pluggable_mlp.distributed.process import this_process
 from pluggable_mlp.fields import Positive, convert
 
 _BACKEND = "cupy"
-"""The arrays of which NCCL moves."""
+"""The backend whose arrays NCCL moves."""
 
 Operation: TypeAlias = Literal["sum", "max"]
 Value = TypeVar("Value")
@@ -223,4 +223,4 @@ def check_moves(communicator: Communicator, backend: Backend) -> None:
 
 
 COMMUNICATORS: Mapping[str, type[MPI]] = {"mpi": MPI, "nccl": NCCL}
-"""By their names on the command line."""
+"""The communicators by their names on the command line."""

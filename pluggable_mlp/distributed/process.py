@@ -14,17 +14,17 @@ Value = TypeVar("Value")
 _STDERR = 2
 
 UNCAUGHT, LATE = 1, 3
-"""Exit codes of all processes if one raises an uncaught error, or does not come."""
+"""Exit codes of all processes if one raises an uncaught error, or is late."""
 
 _PATIENCE = 2.0
-"""For so many seconds a process that failed waits for others that may have failed alike."""
+"""Seconds that a failed process waits for others that may have failed alike."""
 _PACE = 0.25
-"""After so many seconds a process looks again at whether it has waited for too long."""
+"""Seconds between two checks whether an exchange takes too long."""
 
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
-"""Environment variables in which launchers of MPI libraries say how many processes there are."""
+"""Environment variables in which launchers of MPI libraries give the number of processes."""
 _RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
-"""Those in which they say which of them this one is."""
+"""Environment variables in which they give the number of this process."""
 
 
 class Process:

@@ -123,7 +123,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             arrays = [None if array is None else _wrapped(xp, array) for array in data]
             examples = Examples(arrays[0], arrays[1], data[0].dtype, None, arrays[2])
             truth = targets, sample_weight
-            with np.errstate(all="ignore"):  # what is not finite is refused below
+            with np.errstate(all="ignore"):  # infinities and NaN are refused below
                 if self._is_full_batch:
                     self._fit_by_lbfgs(xp, network, examples, place)
                 else:

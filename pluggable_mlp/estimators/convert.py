@@ -126,7 +126,7 @@ class FilesMixin(BaseEstimator):
             raise ValueError(
                 f"{path} holds {name} of format {number}, expected {kind} of format {FORMAT}"
             )
-        weights = map_nested(place.asarray, weights)  # lack of memory is no damage of the file
+        weights = map_nested(place.asarray, weights)  # out of memory: not a damaged file
         with damaged(path):
             loaded = cls(**content["parameters"])
             for name, value in content["attributes"].items():

@@ -202,13 +202,7 @@ class EstimatorParameters(BaseEstimator):
         )
 
     def _optimizer(self, rate: SteppedRate) -> Optimizer:
-        """Return the optimizer that the parameters describe.
-
-        Parameters
-        ----------
-        rate : SteppedRate
-            The rate that "constant", "invscaling" and "adaptive" set; a schedule replaces it.
-        """
+        """Return the optimizer that the parameters describe; a schedule replaces the rate."""
         solver: Any = self.solver
         learning_rate = rate if isinstance(self.learning_rate, str) else self.learning_rate
         if solver == "sgd":
@@ -237,8 +231,8 @@ class EstimatorParameters(BaseEstimator):
         """Return fresh NumPy arrays: scikit-learn's, from the same random numbers.
 
         Those of several members are drawn one member after the other.  W (in, out) and b (out,) are
-        uniform within ± sqrt(6 / (in + out)), or sqrt(2 / (in + out))
-        with the logistic activation (Glorot and Bengio, AISTATS 2010).
+        uniform within ± sqrt(6 / (in + out)), or sqrt(2 / (in + out)) with the logistic activation
+        (Glorot and Bengio, AISTATS 2010).
         """
         factor = 2.0 if self.activation == _LOGISTIC else 6.0
 

@@ -35,7 +35,7 @@ from pluggable_mlp.training.streaming import Order
 from pluggable_mlp.training.train import check_optimizer
 
 Truth: TypeAlias = tuple[NDArray[Any], NDArray[Any] | None]
-"""Targets, and weights without those of classes, by which a score counts."""
+"""The targets, and the weights without class weights, of a score."""
 
 RECORDS: dict[str, list[float] | int | None] = {
     "loss_curve_": [],
@@ -45,7 +45,7 @@ RECORDS: dict[str, list[float] | int | None] = {
     "best_validation_score_": None,
     "_no_improvement_count": 0,
 }
-"""The attributes that epochs add to, as they are before the first."""
+"""The attributes that epochs add to, with their values before the first epoch."""
 
 _SMALLEST_ADAPTIVE_RATE = 1e-6
 _ADAPTIVE_DIVISOR = 5.0
@@ -77,10 +77,7 @@ class SolversMixin(FittedMLP):
         truth: Truth,
         incremental: bool,
     ) -> None:
-        """Fit by epochs, a single one if the fit is incremental; set the attributes.
-
-        Scores use `truth`: the targets, and the weights without class weights.
-        """
+        """Fit by epochs, a single one if the fit is incremental; set the attributes."""
         self._best = moved(self._parameters(network), place)
         self._examples, self._held_out = examples, None
         if self.early_stopping:
@@ -123,11 +120,7 @@ class SolversMixin(FittedMLP):
     def _begin_steps(
         self, xp: Namespace, network: PenalizedMLP, place: Backend, incremental: bool
     ) -> None:
-        """Set up the object that takes the steps.
-
-        An incremental fit keeps the optimizer's memory and rate of the previous fit if the solver
-        is of the same kind.
-        """
+        """Set up the steps, with the previous fit's memory and rate if the fit is incremental."""
         batch_size = _batch_size(self.batch_size, len(self._examples))
         before, self._rate = getattr(self, "_rate", None), SteppedRate(self.learning_rate_init)
         optimizer = self._optimizer(self._rate)
@@ -207,15 +200,8 @@ class SolversMixin(FittedMLP):
         return float(score), float(loss)
 
     def _record(self, loss: float) -> bool:
-        """Record the loss of an epoch, and the score and the loss of the held-out part.
-
-        Curves are new lists, because an interrupt restores the attributes of the epoch before.
-
-        Returns
-        -------
-        bool
-            Whether to stop.
-        """
+        """Record the losses and the score of an epoch, and return whether to stop."""
+        # Curves are new lists, because an interrupt restores the attributes of the epoch before.
         validation = None if self._held_out is None else self._validate(*self._held_out)
         self.loss_ = loss
         self.n_iter_ += 1

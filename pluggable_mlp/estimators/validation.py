@@ -2,7 +2,7 @@
 
 scikit-learn itself checks what is on the host (NumPy arrays, lists, frames, SciPy's sparse arrays);
 y and sample_weight of another library are copied there.  X of another library is checked where it
-is, by the same rules, whether or not scikit-learn is told to dispatch.
+is, by the same rules, whatever `array_api_dispatch` of scikit-learn is.
 
 Sparse rows stay SciPy's: `SparseNamespace` has a `matmul` and a `take` for them, all else that a
 layer computes is dense.  If a library other than NumPy trains, the rows of a batch are made dense

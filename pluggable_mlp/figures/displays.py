@@ -199,7 +199,7 @@ class PredictionErrorDisplay(sklearn.metrics.PredictionErrorDisplay):
     def from_predictions(
         cls, y_true: Array, y_pred: Array, *, subsample: float | None = None, **options: Any
     ) -> Any:
-        """Plot predictions as scikit-learn's display does, with its options; by default all."""
+        """Plot predictions as scikit-learn's display does, by default all of them."""
         pair = (np.ravel(on_host(y)).astype(np.float64) for y in (y_true, y_pred))  # unsigned wrap
         return super().from_predictions(*pair, subsample=subsample, **options)
 
@@ -207,7 +207,7 @@ class PredictionErrorDisplay(sklearn.metrics.PredictionErrorDisplay):
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any, *, subsample: float | None = None, **options: Any
     ) -> Any:
-        """Plot the predictions of an estimator likewise."""
+        """Plot the predictions of an estimator in the same way."""
         return super().from_estimator(estimator, X, y, subsample=subsample, **options)
 
     @classmethod

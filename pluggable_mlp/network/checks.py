@@ -176,7 +176,9 @@ def check_targets(
     mlp : MLP
     x : array (…, batch, in)
     targets : array
-        Class indices or labels (…, batch), or rows (…, batch, outputs).
+        For classes: integer or boolean indices (…, batch), or rows (…, batch, outputs), one-hot or
+        of probabilities.  Else numbers or booleans (…, batch, outputs), or (…, batch) for one
+        output.
     dtype, optional
         The dtype of floating targets; by default that of x.
     networks : tuple of int, optional
@@ -185,7 +187,8 @@ def check_targets(
     Returns
     -------
     array
-        Class indices as integers (…, batch), rows of floats, or else the targets themselves.
+        For classes: integer indices (…, batch), or rows (…, batch, outputs) of the dtype.  Else
+        the targets themselves.
 
     Raises
     ------
@@ -205,35 +208,7 @@ def check_targets(
 def _as_kind(
     xp: Namespace, kind: TargetKind, targets: Array, batch: int, outputs: int, dtype: DType
 ) -> Array:
-    """Return targets as a loss of this kind takes them, or raise if they do not fit.
-
-    This reads a few numbers from the device.
-
-    Parameters
-    ----------
-    xp
-        The targets' namespace.
-    kind : {"classes", "labels", "numbers", "counts"}
-    targets : array
-        For classes: integer or boolean indices (…, batch), one-hot rows (…, batch, outputs) of
-        integers or booleans, or rows of probabilities of the dtype.  Else integers, booleans or
-        numbers of the dtype (…, batch, outputs), or (…, batch) for one output.
-    batch, outputs : int
-        The shape of the network's outputs (…, batch, outputs).
-    dtype
-        The dtype of these outputs.
-
-    Returns
-    -------
-    array
-        For classes: integer indices (…, batch), or rows (…, batch, outputs) of the dtype.  Else
-        the targets themselves.
-
-    Raises
-    ------
-    ValueError
-        The message names what came and what was expected.
-    """
+    """Return targets as a loss of this kind takes them, or raise: see `check_targets`."""
     if kind == "classes":
         return _check_classes(xp, targets, batch, outputs, dtype)
     floating = xp.isdtype(targets.dtype, "real floating")
@@ -258,7 +233,7 @@ def _check_range(kind: TargetKind, targets: Array) -> None:
     if device_of(low) is None:
         return
     low, high = float(low), float(high)
-    least = -SMALLEST_NORMAL[type_name(xp, targets)]  # above, devices disagree on what is 0
+    least = -SMALLEST_NORMAL[type_name(xp, targets)]  # devices may take denormal numbers for 0
     if not bool(xp.all(xp.isfinite(targets))):
         raise ValueError("targets hold NaN or infinity, expected finite numbers")
     if kind == "labels" and not least < low <= high <= 1.0:
@@ -313,7 +288,7 @@ def _are_distributions(xp: Namespace, rows: Array) -> bool:
     Rows without values are assumed to be distributions.
     """
     errors = xp.abs(xp.sum(rows, axis=-1) - 1.0)
-    least = -SMALLEST_NORMAL[type_name(xp, rows)]  # above, devices disagree on what is 0
+    least = -SMALLEST_NORMAL[type_name(xp, rows)]  # devices may take denormal numbers for 0
     right = xp.all(rows > least) & xp.all(errors <= _ROW_SUM_TOLERANCE)
     return device_of(right) is None or bool(right)
 
@@ -376,7 +351,7 @@ def check_sample_weight(
         )
     _check_shape(f"{name} has", sample_weight, x, networks, (x.shape[-2],))
     xp, sample_weight = readable(sample_weight)
-    smallest = SMALLEST_NORMAL[type_name(xp, sample_weight)]  # below, devices disagree on what is 0
+    smallest = SMALLEST_NORMAL[type_name(xp, sample_weight)]  # devices may take less for 0
     usable = xp.all((sample_weight > -smallest) & xp.isfinite(sample_weight))
     if device_of(usable) is None:
         return

@@ -4,10 +4,10 @@ Gorishniy, Kotelnikov, Babenko, "TabM" (ICLR 2025); Wen, Tran, Ba, "BatchEnsembl
 How a network consists of them is in `members.py`.
 
 Shapes: k members; x is (…, batch, features) before the first of these layers, or (k, batch,
-features) if each has a batch of its own.  After it the
-members are rows: (…, batch k, features), where row i k + m is example i of member m.  So a layer
-that all members share, dense or not, is the same as for a single network: one product of matrices,
-whose gradient sums over examples and members.  The last layer returns (…, k, batch, outputs).
+features) if each has a batch of its own.  After it the members are rows: (…, batch k, features),
+where row i k + m is example i of member m.  So a layer that all members share, dense or not, is the
+same as for a single network: one product of matrices, whose gradient sums over examples and
+members.  The last layer returns (…, k, batch, outputs).
 """
 
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ class Interleaving(Layer):
     """In training, the batches of members as rows: (batch k, features) for (k, batch, features).
 
     If there is one batch, (batch, features), each member has it.  Layers before this one have no
-    parameters, so that there is no dx.
+    parameters and need no dx.
     """
 
     members: int

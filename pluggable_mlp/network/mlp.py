@@ -377,13 +377,7 @@ def _as_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def _as_range(output_range: object) -> tuple[float, float]:
-    """Return the least and the largest output as floats.
-
-    Raises
-    ------
-    ValueError
-        If they are not two numbers, the larger one last.
-    """
+    """Return the least and the largest output as floats, or raise ValueError."""
     try:
         low, high = (float(number) for number in output_range)  # type: ignore[attr-defined]
     except (TypeError, ValueError):

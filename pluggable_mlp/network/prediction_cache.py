@@ -16,11 +16,10 @@ from pluggable_mlp.network.passes import LayeredNetwork, outputs
 from pluggable_mlp.shortcuts import backend_at, on_device_of
 
 Cache: TypeAlias = dict[tuple[object, ...], Callable[..., Array]]
-"""Functions of (parameters, x), of two kinds.
+"""Compiled functions of (parameters, x), by the name of their result, the namespace and the device;
+and their methods `call_if_known`, by the name of the result, the arithmetic and the class of x.
 
-Compiled ones, by the name of what they return, the namespace and the device.  And their methods
-`call_if_known`, which return NotImplemented for arguments of new kinds, which are not yet checked;
-by the name, the arithmetic and the class of x.
+The latter return NotImplemented for arguments of new kinds, which are not yet checked.
 """
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs.run import Run
 
 FORMAT = 6
-"""Of certificates."""
+"""The version of the format of certificates."""
 
 EPOCHS = 1024
-"""At most about so many epochs are certified: the file stays below 1 MB."""
+"""The approximate number of epochs that are certified at most: the file stays below 1 MB."""
 
 
 def certificate_of(run: "Run", settings: dict[str, Any], **results: str) -> dict[str, Any]:

@@ -28,12 +28,12 @@ from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.training.loop import Position
 
 SHORTEST_SECONDS = 1.0
-"""Epochs that take less share a checkpoint."""
+"""Epochs that take less time share a checkpoint."""
 
 KEPT_CHECKPOINTS = 2
 
 GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
-"""By `export`, `plot` and `report`, if no other place is named."""
+"""Files that `export`, `plot` and `report` write by default."""
 
 _LOCK = "lock"
 _CONFIG, _SUMMARY = "config.json", "summary.json"
@@ -42,7 +42,7 @@ _NAMES = (
     checkpoints.FOLDER, PLOTS, "tensorboard", _LOCK,
 )  # fmt: skip
 _UNUSED = {_LOCK, f"{_CONFIG}.part"}
-"""What a process leaves that is killed before there is a run."""
+"""Files left by a process that was killed before the run began."""
 
 
 class FolderLock:
@@ -157,7 +157,7 @@ class RunFolder:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception) and out_of_memory(error):
-            clear_frames(traceback)  # what the step had made is in the way of what is left to do
+            clear_frames(traceback)  # free the arrays of the step, to save the run
         try:
             if self._run.history:
                 self._save()
@@ -167,7 +167,7 @@ class RunFolder:
                 message += f"; --resume {self._name} goes on from its last checkpoint"
             if error is None and isinstance(fault, OSError | ValueError):
                 raise OSError(message) from None
-            warnings.warn(message, stacklevel=2)  # what is raised decides the exit code
+            warnings.warn(message, stacklevel=2)  # the error being raised decides the exit code
             if error is None:
                 raise
         finally:

@@ -44,13 +44,13 @@ if TYPE_CHECKING:
     from pluggable_mlp.runs.checkpoints import Checkpoint
 
 RECORDS = 128
-"""At most so many steps of a training are recorded."""
+"""The most steps of a training that are recorded."""
 
 RECORDED_DIGITS = 600_000
-"""At most so many digits of hashes, of all records together."""
+"""The most digits of hashes in all records together."""
 
 MOST_ROWS = 10_000
-"""From which initial parameters follow; of more rows these are evenly spaced."""
+"""The most rows from which initial parameters follow, evenly spaced if there are more."""
 
 
 class Run:
@@ -320,7 +320,7 @@ class Run:
             self.parameters = moved.parameters
 
     def test_measures(self) -> dict[str, float]:
-        """Return the measures of `parameters` on the unseen test part; {} if there is none.
+        """Return the measures of `parameters` on the unseen test part, or {} without one.
 
         Each process that calls this computes them by itself.
         """

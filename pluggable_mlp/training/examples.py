@@ -1,8 +1,7 @@
 """Examples: on the device, or on the host to be moved there block by block, and their batches.
 
 Shapes: inputs (examples, in), integers with a scale or floats; targets (examples,) or rows
-(examples, outputs); sample_weight and order (examples,); in a batch, these have
-batch instead of examples.
+(examples, outputs); sample_weight and order (examples,); in a batch, batch replaces examples.
 """
 
 from collections.abc import Callable, Iterable

@@ -117,7 +117,7 @@ class RateFactors(FactorsByName):
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the parameters and the slots after the update of each group."""
         self.refuse_unknown(before.parameters)
-        names = self.optimizer.initial_slots([])  # those of transforms around this one are theirs
+        names = self.optimizer.initial_slots([])  # transforms around this one have slots, too
         trees = [before.parameters, *[before.slots[name] for name in names]]
         groups = zip(*map(self._groups, (before.gradients, *trees)), strict=True)
         after = [[*map(dict, tree)] for tree in trees]  # with all names, in their order
@@ -211,7 +211,7 @@ class DecayFactors(FactorsByName):
         """Return the inner optimizer's update of the decayed parameters."""
         self.refuse_unknown(before.parameters)  # the slots may be those of another optimizer
         inner = {**before.c}
-        numbers = inner.pop(_DECAY)  # it is no coefficient of a rule
+        numbers = inner.pop(_DECAY)  # not a coefficient of a rule
 
         def decayed(name: str, w: Array) -> Array:
             return w * beside(numbers[name], w) if name in numbers else w

@@ -243,7 +243,7 @@ def training_progress(
     order : Order
         The order of the examples in each epoch.
     epochs : int, optional
-        The last epoch, counted from 1; by default there is no end.
+        The last epoch, counted from 1; by default training does not end.
     start : Position, optional
         Where to continue; by default from the state of `steps`, with the first epoch.
     every : int, optional
@@ -307,13 +307,7 @@ def epochs_of(training: Iterator[Progress]) -> Iterator[Epoch]:
 
 
 def _result(progress: Progress, lost: LostNumbers, begin: float) -> Epoch:
-    """Return the result of an ended epoch, which began at a time: waits for the device.
-
-    Raises
-    ------
-    DivergenceError
-        If it is not finite.
-    """
+    """Return the result of an ended epoch, or raise DivergenceError: waits for the device."""
     steps, epoch = progress.steps, progress.epoch
     train_loss = progress.mean_loss()
     state = unwrapped(steps.state)  # its lists and dicts are the callback's

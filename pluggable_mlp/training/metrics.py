@@ -60,7 +60,7 @@ def roc_auc(p: Array, truth: Array, weights: Array | None) -> float:
     """Return the area under the ROC curve of the second class; of several, the mean over all.
 
     Each class or label is compared with the rest; those that no example has, or all, are left
-    out.  NaN if there is no other, or if a probability is NaN.
+    out.  NaN if all are left out, or if a probability is NaN.
 
     Parameters
     ----------

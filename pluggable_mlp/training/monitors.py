@@ -59,7 +59,7 @@ class BestEpoch:
 
     def is_best(self, epoch: int, *losses: float) -> bool:
         """Note an epoch, and return whether it is the best so far, by the first loss to differ."""
-        losses = tuple(math.inf if math.isnan(loss) else loss for loss in losses)  # to be undercut
+        losses = tuple(math.inf if math.isnan(loss) else loss for loss in losses)
         self._epoch = epoch
         best = not self.best_epoch or losses < self._losses
         if best:

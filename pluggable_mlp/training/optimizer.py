@@ -84,8 +84,8 @@ class UpdateArguments(NamedTuple):
     parameters, gradients : list of dict of arrays
     slots : dict of lists of dicts of arrays
     apply : callable
-        Applies rules that are the same for each element, and may overwrite all arrays; None if
-        the old ones then have its results.
+        Applies rules that are the same for each element.  It may overwrite all arrays, and returns
+        None if the old ones hold the results.
     """
 
     xp: Namespace
@@ -149,7 +149,7 @@ class Optimizer(Component, ABC):
     def after(self, losses: Sequence[float]) -> "Optimizer":
         """Return the optimizer for the epoch that follows epochs with these mean losses.
 
-        If the learning rate depends on losses, it is another object, for no losses, too.
+        If the learning rate depends on losses, it is a new object, even without losses.
         """
         return self
 

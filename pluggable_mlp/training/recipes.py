@@ -175,7 +175,7 @@ class TableRecipe(Recipe):
 
 
 _FEW_ROWS = 1024
-"""Up to so many rows for training, RealMLP is eight networks: docs/how-to/tables.md."""
+"""The most rows for training with which RealMLP is eight networks: docs/how-to/tables.md."""
 
 
 @dataclass(frozen=True)
@@ -373,4 +373,4 @@ RECIPES: dict[str, Recipe] = {
 """The recipes by name."""
 
 DEFAULT = "realmlp-td-s"
-"""Of tables."""
+"""The recipe of tables by default."""

@@ -32,7 +32,7 @@ class Schedule(fields.Component):
     def after(self, losses: Sequence[float]) -> "Schedule":
         """Return the schedule for the epoch that follows epochs with these mean losses.
 
-        If the rate depends on losses, it is another object, for no losses, too.
+        If the rate depends on losses, it is a new object, even without losses.
         """
         return self
 

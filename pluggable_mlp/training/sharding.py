@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 _ROWS = ("inputs", "targets", "sample_weight")
 _OF_PROCESS = ("backend", "callbacks", "communicator", "device", "verbose")
-"""Arguments that may be others on each process."""
+"""Arguments that may differ between processes."""
 _SHORT = 40
-"""So many characters of a value are shown; a hash has more."""
+"""The most characters of a value in a message; a hash has more."""
 
 
 def check_count(name: str, count: int, communicator: Communicator) -> None:
@@ -110,7 +110,7 @@ def check_agreement(
 ) -> None:
     """Compare the arguments of a training or comparison on all processes, and the library's code.
 
-    Without a communicator there is nothing to compare.
+    Without a communicator, nothing is compared.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def check_agreement(
             values[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
             values[name] = _fingerprint(value, backend)
-    if arguments["arithmetic"] == "native":  # has bits of its own, and each process updates
+    if arguments["arithmetic"] == "native":  # its bits differ, and each process updates
         values["libraries"] = repr((backend.name, backend.versions()))
     check_same(communicator, values)
 
@@ -210,9 +210,9 @@ def _hidden_within(value: Any, visited: set[int]) -> Iterator[Array | str]:
         within = value.values()
     elif isinstance(value, list | tuple):
         within = value
-    elif is_dataclass(value):  # what is not shown is derived
+    elif is_dataclass(value):  # fields outside `repr` are derived
         within = [getattr(value, field.name) for field in fields(value) if field.repr]
-    elif within := [*getattr(value, "__dict__", {}).values()]:  # which `repr` may not tell
+    elif within := [*getattr(value, "__dict__", {}).values()]:  # perhaps missing in `repr`
         yield _shown(within)
     for part in within:
         yield from _hidden_within(part, visited)

@@ -87,10 +87,10 @@ class SweptNetwork:
     history : list of float
         The mean training loss of each epoch.
     validation_history : list of float
-        The loss of the validation part after each epoch; empty if there is none.
+        The loss of the validation part after each epoch; empty without one.
     scores : dict of float
         Scores of the parameters on the validation part: "loss", and "accuracy", or "r2" and
-        "mean_absolute_error"; empty if there is none.
+        "mean_absolute_error"; empty without one.
     ended : {"epochs", "patience", "diverged"}
         Why training ended; empty while it continues.
 

@@ -36,7 +36,7 @@ from pluggable_mlp.training.transforms import averaged_parameters
 StateArrays: TypeAlias = tuple[Tree, Tree, optimizers.Slots]
 """Parameters, buffers and slots of a state."""
 Result: TypeAlias = tuple[Array, Array | None, StateArrays]
-"""Of a step: the loss and the total weight of its batch, and the arrays of the state after it."""
+"""The loss and the total weight of a step's batch, and the arrays of the state after it."""
 
 
 class TrainState(NamedTuple):

@@ -40,10 +40,9 @@ from pluggable_mlp.training.step import (
 from pluggable_mlp.training.streaming import FEW_EXAMPLES
 
 STEPS_PER_CALL = 4096
-"""At most, in a loop, which is compiled once for all counts of steps.
+"""The most steps of a call, in a loop that is compiled once for all counts of steps.
 
-With 1 here XLA compiles no loop, and Muon's native bits on JAX are others; those with 8, 64 and
-4096 agree.
+With 1, XLA compiles no loop, and Muon's native bits on JAX differ; with 8, 64 and 4096 they agree.
 """
 
 SECONDS_PER_CALL = 0.1
@@ -56,9 +55,8 @@ Fewer than 64 examples count as 64, since the update may take longer than their 
 """
 
 MANY_NUMBERS = 2**18
-"""In a state: from so many on, calls of many steps overwrite a copy, made by a call of its own.
-
-With fewer, they leave the state as it is and return a new one.
+"""If a state has this many numbers or more, calls of many steps overwrite a copy, made by a call
+of its own; otherwise they leave the state as it is and return a new one.
 """
 
 Function = Callable[..., Nested]

@@ -27,13 +27,13 @@ _BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once
 _RUNS_PER_BLOCK = 32
 
 FEW_EXAMPLES = 2**13
-"""Up to so many numbers, an order is drawn and moved in place.
+"""An order of at most this many examples is drawn on the same thread and moved by the same call.
 
 A thread that draws it, or a call of its own that moves it, would take longer.
 """
 
 Seeds: TypeAlias = int | Sequence[int] | None
-"""Of the order of examples: one, or one for each network or member, or None for no shuffle."""
+"""The seed of the order of examples, one for each network or member, or None for no shuffle."""
 
 Place = TypeVar("Place")
 Block = TypeVar("Block")
@@ -142,10 +142,7 @@ def rows_of_block(count: int, size: int, block: int, seed: Seeds, epoch: int) ->
 
 
 def _shuffle(count: int, size: int, block: int, seed: Seeds, epoch: int) -> Places | None:
-    """Return the order of the examples within a block; None if it is not shuffled.
-
-    It is (rows,), or (rows, seeds) with several seeds.
-    """
+    """Return the order of the examples within a block, (rows,) or (rows, seeds), or None."""
     if seed is None:
         return None
     if size == count:

@@ -23,7 +23,7 @@ from pluggable_mlp.training.train import check_kinds
 
 _OF_ALL = ("learning_rate", "weight_decay")
 _OWN = ("dropout", "seed")
-"""The settings in which networks may differ; a network has the latter by default."""
+"""The settings in which networks may differ; the latter have a default."""
 
 
 @dataclass(frozen=True)
@@ -162,14 +162,7 @@ def sweep(
 def _networks_of_settings(
     mlp: MLP, settings: object, optimizer: str, patience: int | None
 ) -> list[SweptNetwork]:
-    """Return the network that each mapping of settings describes.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If they have a wrong type or are out of range, or the networks cannot be stacked; the
-        message names the network.
-    """
+    """Return the network that each mapping of settings describes; errors name the network."""
     if not isinstance(settings, list | tuple) or not settings:
         raise TypeError(f"settings is {settings!r}, expected a list with a dict for each network")
     choose(OPTIMIZERS, optimizer, "optimizer")

@@ -290,10 +290,7 @@ def _trained(
     callbacks: Sequence[Callback],
     communicator: Communicator | None,
 ) -> Training:
-    """Train until the last epoch, or until a callback stops training.
-
-    If training diverges, the error contains the result so far.
-    """
+    """Train until the last epoch, or a callback stops; a divergence has the result so far."""
     history: list[Loss] = []
     try:
         for epoch in epochs:

@@ -204,15 +204,7 @@ def _own_dtype(xp: Namespace, dtype: DType) -> DType:
 
 
 def _flattened(obj: object) -> tuple[tuple[int, ...], list[ReproducibleArray | Number]]:
-    """Return the shape of nested lists, and the numbers in them.
-
-    Raises
-    ------
-    TypeError
-        If they contain anything else.
-    ValueError
-        If lists of one level are of different lengths.
-    """
+    """Return the shape of nested lists, and the numbers in them; refuse anything else."""
     if isinstance(obj, Number) or (isinstance(obj, ReproducibleArray) and not obj.ndim):
         return (), [obj]
     if not isinstance(obj, list | tuple | range):

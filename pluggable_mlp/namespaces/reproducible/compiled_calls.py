@@ -117,10 +117,7 @@ def _compiled(
     kinds: tuple[_Kind, ...],
     named: tuple[tuple[str, _Kind], ...],
 ) -> Function | None:
-    """Return a function of the operands.
-
-    None if no operand is floating-point, or the device does not keep bits.
-    """
+    """Return a function of the operands, or None if none is floating or bits would change."""
     arrays = [kind for kind in (*kinds, *dict(named).values()) if isinstance(kind, _ArrayKind)]
     floating = [kind for kind in arrays if library.isdtype(kind.dtype, "real floating")]
     if not floating:

@@ -172,7 +172,7 @@ def where(ns: Reproducible, condition: Wrapped, x1: ArrayOrScalar, x2: ArrayOrSc
 
 
 def signbit(ns: Reproducible, x: Wrapped, /) -> Wrapped:
-    """Whether x < 0: there is no negative zero, and every NaN is positive."""
+    """Return whether x < 0; zeros and NaN are positive."""
     coercion.check_floating("signbit", x)
     return Wrapped(x.native < 0.0, ns)
 
@@ -186,7 +186,7 @@ def pow(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:
     Raises
     ------
     TypeError
-        If floats are raised to another power, or to an array of powers: there is no rule.
+        If floats are raised to another power, or to an array of powers.
     """
     kind = coercion.operands("pow", x1, x2)[2]
     if not kind:

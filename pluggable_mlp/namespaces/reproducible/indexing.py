@@ -46,13 +46,7 @@ class _Key(NamedTuple):
 
 
 def _key_of(ns: Reproducible, key: Key, shape: tuple[int, ...]) -> _Key:
-    """Return the key for arrays of a shape.
-
-    Raises
-    ------
-    IndexError
-        If an integer is out of bounds, or an item is not one of the standard's.
-    """
+    """Return the key for arrays of a shape, or raise IndexError."""
     named = [_item_of(ns, item) for item in (key if isinstance(key, tuple) else (key,))]
     items = expanded(named, shape)
     if len(named) == 1 and isinstance(named[0], Wrapped) and _is_mask(named[0]):

@@ -117,7 +117,7 @@ def vector_norm(
     Raises
     ------
     ValueError
-        If the order is any other, for which there is no rule.
+        If the order is another one.
     """
     magnitudes = ns.abs(x)
     if ord == 1:

@@ -177,10 +177,7 @@ class ReproducibleNamespace(Reproducible):
         return ReproducibleArray(result, self, coercion.underflow_of(x1, x2))
 
     def _in_int64(self, name: str, result: Nested) -> Nested:
-        """Return the result of the library's function of a name with places and counts in int64.
-
-        Some are of other integer dtypes on JAX.
-        """
+        """Return the result of a function with places and counts in int64, unlike some of JAX's."""
         if name in _INDICES_AFTER_VALUES:
             values, *places = result
             return type(result)(values, *map(self._int64, places))

@@ -304,14 +304,14 @@ def _small_product(xp: Namespace, a: Array, b: Array, unit: Array | float) -> Ar
     All whole blocks are one product of stacks, whose results take no more memory than `a`.
     """
     (*_, m, k), n = a.shape, b.shape[-1]
-    count, rest = divmod(k, BLOCK)
-    whole = k - rest
+    count, remainder = divmod(k, BLOCK)
+    whole = k - remainder
     rows = xp.reshape(a[..., :whole], (*a.shape[:-2], m, count, BLOCK))
     columns = xp.reshape(b[..., :whole, :], (*b.shape[:-2], count, BLOCK, n))
     blocks = xp.matmul(xp.moveaxis(rows, -3, -2), columns)
     of_blocks = xp.expand_dims(unit, axis=-3) if getattr(unit, "ndim", 0) > 2 else unit
     high, low = (xp.sum(end, axis=-3) for end in exact_ends([blocks], of_blocks))
-    if rest:
+    if remainder:
         last = exact_ends([xp.matmul(a[..., whole:], b[..., whole:, :])], unit)
         high, low = high + last[0], low + last[1]
     return high + low

@@ -34,7 +34,7 @@ def axes_of(x: WrappedArray, axis: Axis) -> tuple[int, ...]:
     Raises
     ------
     IndexError
-        If there is no such axis.
+        If an axis is out of bounds.
     ValueError
         If one is named twice.
     """
