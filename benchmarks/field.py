@@ -32,14 +32,14 @@ SAMPLES = 5
 
 @dataclass
 class Field:
-    """The contenders of a run, each in its process; who failed stays out for the rest of a job."""
+    """The contenders of a run, each in its process; one that fails is out for the rest of a job."""
 
     entries: dict[str, Entry]
     executors: dict[str, Executor]
     failures: dict[str, str] = field(default_factory=dict)  # why one is out of the present job
 
     def prepare(self, job: Job) -> None:
-        """Give a job to all."""
+        """Give a job to all contenders."""
         self.failures = {}
         for name, entry in self.entries.items():
             self._ask(name, _prepare, entry, job)
@@ -63,7 +63,7 @@ class Field:
         self.failures[name] = reason
 
     def prove_same_work(self, job: Job) -> None:
-        """Drop whose losses or predictions after the first steps are not those of float64."""
+        """Drop contenders with other losses or predictions after the first steps than float64."""
         expected, predicted = NumpyLoop(replace(job, dtype="float64")).trial(TRIAL_STEPS)
         for name, (found, probabilities) in self.ask("trial", TRIAL_STEPS).items():
             if self.entries[name].kind == "limit":
@@ -74,7 +74,7 @@ class Field:
                 self._drop(name, f"its losses or predictions are off by {error:.1e}: not compared")
 
     def sample(self, method: str) -> dict[str, list[float]]:
-        """Return samples of each, taken in turn."""
+        """Return samples of each contender, taken in turn."""
         turns = [self.ask(method) for _ in range(SAMPLES)]
         return {name: [turn[name] for turn in turns] for name in turns[-1]}
 

@@ -57,7 +57,7 @@ def realmlp(x: Any, y: Any) -> Network:
     with base.set_hp_context(manager):
         factory = modules("nn_models.models").NNFactory(**config)
         model, _ = factory.create(table.tensor_infos).fit_transform(table)
-    groups = [{"params": [of]} for of in model.parameters()]
+    groups = [{"params": [parameter]} for parameter in model.parameters()]
     optimizer = modules("optim.optimizers").AdamOptimizer(groups, manager)
     loss_of = modules("training.metrics").cross_entropy
 
@@ -77,7 +77,7 @@ def tabm(outputs: int, form: Any, *, is_regression: bool = False) -> Network:
     from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 
     numbers, k, size = form.numbers, 32, 16
-    bins = [torch.tensor(of, dtype=torch.float32) for of in form.edges]
+    bins = [torch.tensor(edges, dtype=torch.float32) for edges in form.edges]
     embeddings = PiecewiseLinearEmbeddings(bins, size, activation=False, version="B")
     widths = [size] * numbers + [*form.blocks[numbers:]]
     settings = {"n_blocks": 2, "d_block": 512, "dropout": 0.1, "arch_type": "tabm-mini", "k": k}
@@ -140,7 +140,7 @@ class TabM:
         self._preparation = dataset.preparation
         parts = (dataset.splits[name] for name in ("train", "validation"))
         (x, t), (x_validation, t_validation) = (
-            (torch.tensor(of.inputs[:].astype(np.float32)), self._targets(of)) for of in parts
+            (torch.tensor(part.inputs[:].astype(np.float32)), self._targets(part)) for part in parts
         )
         outputs = 1 if self._is_regression else len(self._preparation.class_labels)
         form = self._preparation.form

@@ -119,9 +119,9 @@ class _Torch:
         if size > 1:
             self._model = nn.parallel.DistributedDataParallel(self._model)
         self._optimizer = torch.optim.SGD(self._model.parameters(), lr=RATE)
-        own = slice(rank * cell.batch // size, (rank + 1) * cell.batch // size)
         self._x, self._y = torch.asarray(x), torch.asarray(y)
-        self._batch, self._own = cell.batch, own
+        self._batch = cell.batch
+        self._own = slice(rank * cell.batch // size, (rank + 1) * cell.batch // size)
 
     def round(self) -> dict[str, float]:
         """Return the seconds of a step."""
@@ -171,16 +171,18 @@ def _measured(cell: Cell, communicator: Any, seconds: float) -> dict[str, Any]:
                 samples[name].append(take())
         late = time.perf_counter() > end and len(samples["torch 2"]) > _LEAST
         going = not any(communicator.all_gather(late))
-    kept = {name: of[1:] for name, of in samples.items()}  # the first warms up
+    kept = {name: ones[1:] for name, ones in samples.items()}  # the first warms up
     return {
         "network": "-".join(map(str, cell.sizes)),
         "batch": cell.batch,
-        "seconds": {name: [one["seconds"] for one in of] for name, of in kept.items()},
-        "bytes": {name: of[0]["bytes"] for name, of in kept.items() if of and "bytes" in of[0]},
+        "seconds": {name: [one["seconds"] for one in ones] for name, ones in kept.items()},
+        "bytes": {
+            name: ones[0]["bytes"] for name, ones in kept.items() if ones and "bytes" in ones[0]
+        },
         "share": {
-            name: statistics.median(one["share"] for one in of)
-            for name, of in kept.items()
-            if of and "share" in of[0]
+            name: statistics.median(one["share"] for one in ones)
+            for name, ones in kept.items()
+            if ones and "share" in ones[0]
         },
     }
 
@@ -191,7 +193,7 @@ def table(results: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[str]
             "exchange", "over DDP"]  # fmt: skip
     rows = []
     for case in results.get("scaling", {}).get("cases", []):
-        medians = {name: statistics.median(of) for name, of in case["seconds"].items()}
+        medians = {name: statistics.median(times) for name, times in case["seconds"].items()}
         for name in (*ARITHMETICS, "torch"):
             one, two = medians[f"{name} 1"], medians[f"{name} 2"]
             ours = name != "torch"

@@ -22,7 +22,7 @@ def score_table(results: list[dict[str, Any]]) -> str:
     Where there are fewer seeds than elsewhere, their number is in parentheses.  Below are the means
     of the models that have all sets, and the median of the seconds that `fit` took.
     """
-    models, data = (list(dict.fromkeys(of[key] for of in results)) for key in ("model", "data"))
+    models, data = (list(dict.fromkeys(one[key] for one in results)) for key in ("model", "data"))
     pairs = [(name, model) for name in data for model in models]
     scores = {pair: _values(results, "score", *pair) for pair in pairs}
     seeds = max(map(len, scores.values()), default=0)
@@ -31,13 +31,13 @@ def score_table(results: list[dict[str, Any]]) -> str:
         rows.append([name, *(_cell(scores[name, model], seeds) for model in models)])
         errors = [_values(results, "rmse", name, model) for model in models]
         if any(errors):
-            rows.append([f"{name}, RMSE", *(_cell(of, seeds, ".4g") for of in errors)])
+            rows.append([f"{name}, RMSE", *(_cell(values, seeds, ".4g") for values in errors)])
     means = [[scores[name, model] for name in data] for model in models]
-    rows.append(["mean", *(_mean(of) for of in means)])
+    rows.append(["mean", *(_mean(values) for values in means)])
     seconds = [_values(results, "seconds", TIMED, model) for model in models]
     if any(seconds):
         rows.append(
-            [f"{TIMED}, s", *(f"{statistics.median(of):.1f}" if of else "" for of in seconds)]
+            [f"{TIMED}, s", *(f"{statistics.median(one):.1f}" if one else "" for one in seconds)]
         )
     lines = [["data", *models], ["---"] * (len(models) + 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -90,15 +90,16 @@ def measure(data: str, model: str, seed: int) -> dict[str, Any]:
     """Return the score of a model: accuracy, or R² and the root of the mean squared error."""
     X, X_test, y, y_test = _split(data, seed)
     is_regression = data in REGRESSIONS
-    made = _model(model, is_regression, seed)
+    estimator = _model(model, is_regression, seed)
     begin = time.process_time()  # other processes may run
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made.fit(X, y)
+        estimator.fit(X, y)
         seconds = time.process_time() - begin
-        result = {"data": data, "model": model, "seed": seed, "score": made.score(X_test, y_test)}
+        score = estimator.score(X_test, y_test)
+        result = {"data": data, "model": model, "seed": seed, "score": score}
         if is_regression:
-            result["rmse"] = float(np.sqrt(np.mean((made.predict(X_test) - y_test) ** 2)))
+            result["rmse"] = float(np.sqrt(np.mean((estimator.predict(X_test) - y_test) ** 2)))
     return {**result, "seconds": seconds, "rows": len(X)}
 
 
@@ -136,7 +137,7 @@ def _model(name: str, is_regression: bool, seed: int) -> Any:
 
         kind = "Regressor" if is_regression else "Classifier"
         threads = torch.get_num_threads()  # it takes a thread for each processor otherwise
-        made = getattr(pytabkit, f"{PYTABKIT[name]}_{kind}")(
+        network = getattr(pytabkit, f"{PYTABKIT[name]}_{kind}")(
             random_state=seed, device="cpu", n_threads=threads
         )
         filled = make_column_transformer(  # it refuses numbers that are missing
@@ -144,15 +145,15 @@ def _model(name: str, is_regression: bool, seed: int) -> Any:
             remainder="passthrough",
             verbose_feature_names_out=False,
         )
-        return make_pipeline(filled.set_output(transform="pandas"), made)
-    made = OTHERS[name][is_regression]()
-    if "random_state" in made.get_params():
-        made.set_params(random_state=seed)
+        return make_pipeline(filled.set_output(transform="pandas"), network)
+    model = OTHERS[name][is_regression]()
+    if "random_state" in model.get_params():
+        model.set_params(random_state=seed)
     texts = make_column_selector(dtype_exclude=np.number)
     numbers = make_column_selector(dtype_include=np.number)
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     filled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    return make_pipeline(make_column_transformer((filled, numbers), (one_hot, texts)), made)
+    return make_pipeline(make_column_transformer((filled, numbers), (one_hot, texts)), model)
 
 
 def _options() -> argparse.Namespace:

@@ -35,7 +35,7 @@ def cell(found: list[Any], check: str, dtype: str) -> str:
         if (one.check, one.dtype) == (check, dtype):
             faults.setdefault(one.tensor, []).append(one.smallest_fault)
             blind |= {one.tensor} if one.blind_part >= 0.5 else set()
-    seen = [min(of) for tensor, of in faults.items() if tensor not in blind]
+    seen = [min(smallest) for tensor, smallest in faults.items() if tensor not in blind]
     parts = [f"{max(seen):.0e}"] if seen else []
     parts += [f"blind to {len(blind)} of {len(faults)}"] if blind else []
     return "; ".join(parts)
@@ -50,11 +50,11 @@ def main() -> None:
     print("|---" * (1 + len(COLUMNS)) + "|")
     for name, (hidden, activation, norm) in NETWORKS.items():
         mlp = MLP([784, *hidden, 10], activation=activation, norm=norm)
-        given = floats if "floats" in name else {"inputs": pixels, "scale": data.scale}
+        inputs = floats if "floats" in name else {"inputs": pixels, "scale": data.scale}
         found = [
             one
             for dtype in DTYPES
-            for one in compare(backends, mlp, targets=targets, **given, dtype=dtype).agreements
+            for one in compare(backends, mlp, targets=targets, **inputs, dtype=dtype).agreements
         ]
         print(
             f"| {name} |", " | ".join(cell(found, *column) for column in COLUMNS), "|", flush=True

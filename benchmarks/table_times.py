@@ -9,7 +9,7 @@ the layers of the package tabm: all on PyTorch's CPU build, with the same thread
 An epoch includes the error of the validation part.  Estimators fit and predict from the frame, and
 the seconds of their fits are those of --epochs and one more; ours print a line after each epoch,
 whose times are taken.  Plain loops have the matrix that our preparation makes of the frame.
-Contenders take turns in one process; of each the least and the median are told.
+Contenders take turns in one process; the least and the median of each are printed.
 """
 
 import argparse
@@ -86,8 +86,8 @@ def plain_loop(job: Job) -> Turn:
     X, y = job.table
     dataset = load_dataset(X.assign(y=y), target="y", recipe=job.recipe, test_share=0.0)
     (x, labels), (x_validation, _) = (
-        (torch.tensor(of.inputs[:].astype(np.float32)), torch.tensor(of.targets))
-        for of in (dataset.splits["train"], dataset.splits["validation"])
+        (torch.tensor(part.inputs[:].astype(np.float32)), torch.tensor(part.targets))
+        for part in (dataset.splits["train"], dataset.splits["validation"])
     )
     is_tabm, form = job.recipe == "tabm-mini", dataset.preparation.form
     network = tabm(y.nunique(), form) if is_tabm else realmlp(x, labels)
@@ -134,14 +134,14 @@ def measure(job: Job, turns: int) -> dict[str, dict[str, list[float]]]:
             torch.set_num_threads(threads)  # pytabkit may have changed it
             with threadpool_limits(threads), warnings.catch_warnings(action="ignore"):
                 taken = turn()
-            for what, of in taken.items():
-                if of:
-                    seconds[what].setdefault(name, []).extend(of)
+            for what, samples in taken.items():
+                if samples:
+                    seconds[what].setdefault(name, []).extend(samples)
     return seconds
 
 
 def main() -> None:
-    """Measure what is asked for, write it, and tell the least and the median."""
+    """Measure what is asked for, write it, and print the least and the median."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=RECIPES)
     parser.add_argument("--rows", type=int, help="of the table; by default all")

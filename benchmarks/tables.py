@@ -205,7 +205,7 @@ def _roofline(_: str, results: Results) -> str:
     }
     rows = []
     for network, batch in STEPS:
-        here, h100 = (_time([least_seconds(network, batch, of)]) for of in (speed, H100))
+        here, h100 = (_time([least_seconds(network, batch, speeds)]) for speeds in (speed, H100))
         taken = cells.get((network, batch), {})
         rows.append(
             [f"{batch}, {network}", here, _time(taken.get("limit")), _time(taken.get("ours")), h100]

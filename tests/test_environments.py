@@ -1,10 +1,10 @@
-"""The recorded bits whatever kernels, instruction sets and threads a library is told to use.
+"""The recorded bits with any kernels, instruction sets and threads of a library.
 
-CI runs the first settings of each library, and at night all.
+CI runs the first settings of each library, and all at night.
 
 Each is a child process of its own, as libraries read their environment when they are loaded.
-Settings of different libraries go together.  What a processor lacks, a library does not use,
-whatever its environment says; but PyTorch, which dies of an instruction that is not there.
+Settings of different libraries go together.  A library ignores settings that the processor lacks,
+except for PyTorch, which dies of a missing instruction.
 """
 
 import json

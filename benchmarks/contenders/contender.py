@@ -41,7 +41,7 @@ class Contender(ABC):
     def epoch(self) -> float:
         """Train one epoch, and return the mean of its losses: nothing is left to be computed.
 
-        Shuffled anew where `start` was told so, by the contender's own generator.
+        If `start` got `shuffle`, the order is new, from the contender's own generator.
         """
 
     @abstractmethod

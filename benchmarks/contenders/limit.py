@@ -25,7 +25,7 @@ _SECONDS_A_TRIAL = 0.002
 
 
 class Limit(Contender):
-    """It learns nothing: its losses and probabilities say nothing, only its time does."""
+    """A contender that learns nothing: only its time has a meaning."""
 
     def __init__(self, job: Job, library: str) -> None:
         super().__init__(job)

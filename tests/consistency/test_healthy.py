@@ -1,4 +1,4 @@
-"""No right backend is accused, whatever the sizes of numbers, and what was not checked is told."""
+"""No right backend is accused, whatever the sizes of numbers, and unchecked parts are reported."""
 
 import re
 from typing import Any
@@ -34,7 +34,7 @@ def accused(report: Report) -> list[Any]:
 def test_no_right_backend_is_accused(seed: int) -> None:
     report = compare([NUMPY, *others("torch", "array_api_strict")], **healthy(seed))
     assert not accused(report)
-    # Most is checked, and all that is not is told.
+    # Most elements are checked, and the others are reported.
     assert len(report.unchecked) < len(report.agreements)
     told = "not checked" in format_report(report)
     assert told == bool(report.unchecked)

@@ -1,4 +1,4 @@
-"""Tables: what is read, which lines are headers, what is told of faults."""
+"""Tables: what is read, which lines are headers, how faults are reported."""
 
 import datetime
 import gzip

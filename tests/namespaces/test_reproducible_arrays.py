@@ -248,7 +248,7 @@ def test_numpy_takes_a_copy_of_the_values(backend: Backend) -> None:
 
 
 def test_floats_of_pixels_are_a_copy(backend: Backend) -> None:
-    """Whoever refills a buffer of pixels does not change the batch before."""
+    """Refilling a buffer of pixels does not change the batch before."""
     buffer = np.arange(6, dtype=np.uint8).reshape(2, 3)
     xp = reproducible(backend.xp)
     shared = backend.asarray(buffer)

@@ -8,7 +8,7 @@ from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.examples import make_examples
 
-# Most data here are of two columns that products take for 0, and that is told.
+# Most data here have two columns that products take for 0, which causes a warning.
 pytestmark = pytest.mark.filterwarnings("ignore::pluggable_mlp.PrecisionWarning")
 NUMPY = get_backend("numpy")
 # JAX compiles each operation for each shape: all layers are as wide, all batches as long.

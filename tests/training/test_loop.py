@@ -111,7 +111,7 @@ def test_without_shuffling_the_order_is_theirs(backend):
 
 
 class Told:
-    """A loss that is the mean of what it is told, times a factor: no parameter can change it."""
+    """A loss that is the mean of the targets, times a factor: no parameter can change it."""
 
     targets = "numbers"
 

@@ -63,7 +63,7 @@ def test_weight_decay_out_of_range_raises(optimizer):
 
 @pytest.mark.parametrize("schedule", [Plateau(0.01), WarmUp(Plateau(0.01), 5)], ids=repr)
 def test_a_weight_decay_that_follows_losses_is_refused(schedule):
-    """It is told of none, and would never fall."""
+    """It gets no losses, and would never fall."""
     with pytest.raises(ValueError, match=r"weight_decay is .*Plateau.*, expected a number or a f"):
         AdamW(weight_decay=schedule)
 
