@@ -7,7 +7,7 @@ Shapes: n examples, inputs (n, ...), targets (n,) or (n, outputs), classes (n,).
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -171,9 +171,9 @@ def _whole_groups(seed: int, part: str, groups: Array, share: float) -> Array:
     return np.isin(groups, chosen)
 
 
-def numbered(groups: Iterable[Any]) -> Array:
+def numbered(groups: Iterable[Hashable]) -> Array:
     """Return a number from 0 for each of some values, by the order in which they first occur."""
-    numbers: dict[Any, int] = {}
+    numbers: dict[Hashable, int] = {}
     return np.asarray([numbers.setdefault(one, len(numbers)) for one in groups])
 
 

@@ -10,11 +10,11 @@ all this distinguishes an edited certificate from a training that differs.
 """
 
 import platform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pluggable_mlp import __version__
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.files import json_sha256
+from pluggable_mlp.files import Json, json_sha256
 from pluggable_mlp.hashing import parameters_sha256, tensor_names
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ EPOCHS = 1024
 """The approximate number of epochs that are certified at most: the file stays below 1 MB."""
 
 
-def certificate_of(run: "Run", settings: dict[str, Any], **results: str) -> dict[str, Any]:
+def certificate_of(run: "Run", settings: Json, **results: str) -> Json:
     """Return the certificate of a training that has ended, with settings as JSON data."""
     last, measures = len(run.history), run.test_measures()
     every = interval(last, EPOCHS)
@@ -50,14 +50,14 @@ def certificate_of(run: "Run", settings: dict[str, Any], **results: str) -> dict
     )
 
 
-def certified(content: dict[str, Any]) -> dict[str, Any]:
+def certified(content: Json) -> Json:
     """Return the content of a certificate with its format, and the hashes of its parts."""
     settings_sha256 = json_sha256(content["settings"])
     content = {"format": FORMAT, **content, "settings_sha256": settings_sha256}
     return {**content, "sha256": json_sha256(content)}
 
 
-def certified_epoch(line: dict[str, Any]) -> dict[str, Any]:
+def certified_epoch(line: Json) -> Json:
     """Return the part of an epoch's line that a certificate contains."""
     losses = ("train_loss", "validation_loss")
     return {

@@ -7,7 +7,7 @@ measures the test part, and sums up.  What is printed belongs in `cli`.
 import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.distributed.communicators import Communicator
-from pluggable_mlp.files import json_sha256
+from pluggable_mlp.files import Json, json_sha256
 from pluggable_mlp.hashing import (
     HASH_DIGITS,
     parameters_sha256,
@@ -127,7 +127,7 @@ class Run:
         self.steps_per_epoch = settings.steps_per_epoch(examples)
         self.training_examples = min(examples, self.steps_per_epoch * settings.batch_size)
         self._best = BestEpoch(settings.used("early_stopping"))
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Json] = []
         self.kept_epoch = 0
         self.position: Position | None = None
         self.parameters = self._initial_parameters()
@@ -181,7 +181,7 @@ class Run:
         moved: Parameters = map_nested(self.backend.asarray, unwrapped(parameters))
         return moved
 
-    def _some_rows(self) -> Any:
+    def _some_rows(self) -> Array:
         """Return at most `MOST_ROWS` inputs on the host."""
         examples, backend = self._train, self.backend
         count = len(examples)
@@ -197,7 +197,7 @@ class Run:
     def data_sha256(self) -> str:
         """The SHA-256 of the data set, and of any weights of its examples."""
         data, pairs = self.dataset.sha256(), self._weights.items()
-        weights: list[Any] = [item for pair in pairs if pair[1] is not None for item in pair]
+        weights: list[Array] = [item for pair in pairs if pair[1] is not None for item in pair]
         return sha256_of([data, *weights]) if weights else data
 
     @property
@@ -250,7 +250,7 @@ class Run:
                 "examples, and for roc_auc two classes with weights; take another --metric"
             )
         progress.followed = validated.get("loss", progress.followed)
-        line: dict[str, Any] = {
+        line: Json = {
             "epoch": epoch.epoch,
             "train_loss": epoch.train_loss,
             **{f"validation_{name}": value for name, value in validated.items()},
@@ -287,13 +287,13 @@ class Run:
         stopped = bool(self.history) and self._best.is_over
         return stopped or len(self.history) >= self.settings.epochs
 
-    def _is_kept(self, line: dict[str, Any]) -> bool:
+    def _is_kept(self, line: Json) -> bool:
         """Return whether to keep an epoch: the best so far if the settings ask for the best."""
         if not self.settings.keeps_best:
             return True
         return self._best.is_best(line["epoch"], self.error(line), line["validation_loss"])
 
-    def error(self, line: dict[str, Any]) -> float:
+    def error(self, line: Json) -> float:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""
         measures = {name.removeprefix("validation_"): value for name, value in line.items()}
         is_accuracy = self._recipe.follows_accuracy and self.dataset.task == "classification"
@@ -307,7 +307,7 @@ class Run:
             return 0
         return (self.position.epoch - 1) * self.training_examples + self.position.start
 
-    def go_on_from(self, checkpoint: "Checkpoint", history: list[dict[str, Any]]) -> None:
+    def go_on_from(self, checkpoint: "Checkpoint", history: list[Json]) -> None:
         """Continue the run from a checkpoint, on any backend and any processes."""
         moved = map_nested(self.backend.asarray, checkpoint)
         self.kept_epoch = moved.kept_epoch
@@ -331,7 +331,7 @@ class Run:
             self._tested = self.kept_epoch, measures
         return self._tested[1]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Json:
         """Return the results of the run, with its settings and its place."""
         seconds = sum(line["seconds"] for line in self.history)
         examples = len(self.history) * self.training_examples
@@ -357,7 +357,7 @@ class Run:
         }
 
     @cached_property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Json:
         """The settings of the run, and a short description of its data."""
         return {
             "settings": self.settings.to_dict(),

@@ -7,7 +7,7 @@ import json
 import math
 import warnings
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import msgspec
 
@@ -16,7 +16,7 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.files import damaged, json_sha256, read_file, read_json
+from pluggable_mlp.files import Json, damaged, json_sha256, read_file, read_json
 from pluggable_mlp.hashing import parameters_sha256
 from pluggable_mlp.serialization import read_tree
 from pluggable_mlp.settings import Settings
@@ -27,7 +27,7 @@ _WHERE = "say with --data, and --test, where those of the run are"
 class _Config(TypedDict):
     """The least that config.json holds, besides the preparation."""
 
-    settings: dict[str, Any]
+    settings: Json
     data_sha256: str
 
 
@@ -51,14 +51,12 @@ class _Epoch(TypedDict):
     parameters_sha256: str
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> Json:
     """Return the content of a config.json; ValueError if it is missing or damaged."""
     return read_json(path, "the config.json that train --output writes", _Config)
 
 
-def read_run(
-    folder: Path, ended: bool = False
-) -> tuple[dict[str, Any], dict[str, Any], Settings, Preparation]:
+def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Settings, Preparation]:
     """Return config.json, summary.json, and the settings and the preparation in the former.
 
     Development versions wrote the recipe without the number of networks; the settings have it.
@@ -105,7 +103,7 @@ def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
     return on_backend
 
 
-def read_history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[Json]:
     """Return the lines of metrics.jsonl before the first that is not whole; none without a file.
 
     Raises
@@ -113,7 +111,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     ValueError
         If the file cannot be read, or a whole line is not that of its epoch.
     """
-    lines: list[dict[str, Any]] = []
+    lines: list[Json] = []
     content = read_file(path, "a line for each epoch") if path.exists() else b""
     for number, text in enumerate(content.splitlines(), 1):
         try:
