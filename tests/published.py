@@ -21,16 +21,16 @@ FEW = 32
 
 def recorded(case, package, compute):
     """Return what a package makes of a case: `compute()`, a dict of `summary`, as recorded."""
-    known = json.loads(RECORDING.read_text("utf-8")) if RECORDING.exists() else {}
+    records = json.loads(RECORDING.read_text("utf-8")) if RECORDING.exists() else {}
     if is_installed(package):
         found = compute()
         if os.environ.get("PLUGGABLE_MLP_RECORD_PUBLISHED"):
-            known[case] = found
-            RECORDING.write_text(json.dumps(known, indent=0, sort_keys=True) + "\n", "utf-8")
+            records[case] = found
+            RECORDING.write_text(json.dumps(records, indent=0, sort_keys=True) + "\n", "utf-8")
         tolerance = 1e-5 if "float32" in case else 1e-9
-        for name, values in known[case].items():
+        for name, values in records[case].items():
             np.testing.assert_allclose(found[name], values, tolerance, tolerance, err_msg=name)
-    return known[case]
+    return records[case]
 
 
 def summary(array):

@@ -27,8 +27,8 @@ def test_saved_settings_are_the_values_used(given, rate, decay, clip):
     kept = settings.to_dict()
     assert (kept["learning_rate"], kept["weight_decay"], kept["clip_norm"]) == (rate, decay, clip)
     again = Settings(**kept)
-    made = settings.make_optimizer(1000, MLP([3, 2]))
-    assert again.make_optimizer(1000, MLP([3, 2])) == made
+    optimizer = settings.make_optimizer(1000, MLP([3, 2]))
+    assert again.make_optimizer(1000, MLP([3, 2])) == optimizer
     assert again.to_dict() == kept
 
 

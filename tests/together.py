@@ -31,17 +31,17 @@ def together(names: str, values: Iterable[Any]) -> Callable[[Callable[..., None]
 
         @wraps(one)
         def run(**fixtures: Any) -> None:
-            errors, own = [], [case for _, case in cases]
+            errors, chosen = [], [case for _, case in cases]
             if getattr(fixtures.get("backend"), "name", "") == "jax":
-                own = [*compress(own, every_other(one.__name__, [cell for cell, _ in cases]))]
-            for case in own:
+                chosen = [*compress(chosen, every_other(one.__name__, [cell for cell, _ in cases]))]
+            for case in chosen:
                 try:
                     one(**fixtures, **case)
                 except FAILED as error:
                     error.add_note(", ".join(f"{key} = {case[key]!r:.200}" for key in case))
                     errors.append(error)
             if errors:
-                raise BaseExceptionGroup(f"{len(errors)} of {len(own)} cases", errors)
+                raise BaseExceptionGroup(f"{len(errors)} of {len(chosen)} cases", errors)
 
         run.__dict__.update(test.__dict__)  # its marks
         parameters = inspect.signature(one).parameters.values()
@@ -59,7 +59,7 @@ def every_other(name: str, cells: Sequence[Sequence[Hashable]]) -> list[bool]:
     It is that of a chessboard's cells.  Which colour depends on the test's name, so that tests of
     one kind have both together.
     """
-    axes = [[*dict.fromkeys(of)] for of in zip(*cells, strict=True)]
+    axes = [[*dict.fromkeys(values)] for values in zip(*cells, strict=True)]
     if sum(len(axis) > 1 for axis in axes) < 2:
         return [True] * len(cells)
     places = [

@@ -48,14 +48,14 @@ class Capture(TorchDispatchMode):
         settings = settings or {}
         if torch.Tag.data_dependent_output in function.tags:
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
-        given = tensors((args, settings))
-        before = [tensor.clone() for tensor in given]
+        inputs = tensors((args, settings))
+        before = [tensor.clone() for tensor in inputs]
         result = function(*args, **settings)
-        for tensor, values in zip(given, before, strict=True):
+        for tensor, values in zip(inputs, before, strict=True):
             if not torch.equal(tensor, values):
                 tensor.data.copy_(values)  # unseen by automatic differentiation
         for tensor in tensors(result):
-            if memory(tensor) not in map(memory, given):
+            if memory(tensor) not in map(memory, inputs):
                 tensor.data.fill_(torch.nan if tensor.is_floating_point() else 1)
                 self.made.add(memory(tensor))
         operands = tree_map(self.referred_to, (args, settings))

@@ -64,8 +64,8 @@ def test_its_own_name_and_device_give_the_same_backend(backend):
 def test_an_unknown_name_lists_the_known_ones(spec, hint):
     with pytest.raises(ValueError, match=r"^backend is") as caught:
         get_backend(spec)
-    known = ", ".join(["numpy", "cupy", "torch", "jax", "array_api_strict"])
-    assert f"backend is {spec.partition(':')[0]!r}, expected one of {known}" in str(caught.value)
+    names = ", ".join(["numpy", "cupy", "torch", "jax", "array_api_strict"])
+    assert f"backend is {spec.partition(':')[0]!r}, expected one of {names}" in str(caught.value)
     assert str(caught.value).endswith(hint)
     assert ("did you mean" in str(caught.value)) == bool(hint)
 

@@ -62,10 +62,10 @@ def all_calls(call, state, function=step, calls=CALLS, others=arguments):
     """Check each call, and afterwards that no later one changed what was given or returned."""
     kept = []
     for number in range(calls):
-        given = state, *others(number)
+        inputs = state, *others(number)
         before = {name: array.get() for name, array in state.items()}
-        expected = host(function(xp, *given))
-        result = call(*given)
+        expected = host(function(xp, *inputs))
+        result = call(*inputs)
         kept += [(result, expected), ((result[0], state), [expected[0], *before.values()])]
         state = result[1]
     for found, expected in kept:
@@ -75,9 +75,9 @@ def all_calls(call, state, function=step, calls=CALLS, others=arguments):
 
 
 def launches(call, state, others=arguments):
-    given = state, *others(CALLS)
+    inputs = state, *others(CALLS)
     with counting() as counts:
-        call(*given)
+        call(*inputs)
     assert not counts.waits
     return counts
 
@@ -301,15 +301,15 @@ def test_memory_that_runs_out_later_gives_that_of_the_graph_back(pool):
     call = compiled()
     state = all_calls(call, first_state())
     assert launches(call, state)["graph launch"] == 1
-    given = state, *arguments(1)
-    expected = host(step(xp, *given))
+    inputs = state, *arguments(1)
+    expected = host(step(xp, *inputs))
     with pytest.MonkeyPatch.context() as planted:
 
         def full(*_):
             raise cupy.cuda.memory.OutOfMemoryError(512, 0, 0)
 
         planted.setattr("pluggable_mlp.backends.cupy_graphs._Graph.launch", full)
-        found = host(call(*given))
+        found = host(call(*inputs))
     for one, other in zip(found, expected, strict=True):
         assert_same_bits(one, other)
     assert launches(call, state)["graph launch"] == 0
@@ -352,18 +352,18 @@ def test_on_another_stream_steps_are_as_without_graphs():
 def test_each_device_has_graphs_of_its_own(cupy_devices):
     call = compiled()
     all_calls(call, first_state())
-    state, given = first_state(), arguments(1)
+    state, inputs = first_state(), arguments(1)
     get_backend("cupy:1")
     there = {name: cupy.asarray(x.get()) for name, x in state.items()}
-    data = cupy.asarray(given[1].get())
+    data = cupy.asarray(inputs[1].get())
     for _ in range(CALLS):
         with counting() as counts:
-            found = call(there, given[0], data, given[2])
+            found = call(there, inputs[0], data, inputs[2])
     assert (counts["graph launch"], counts["kernel copies"]) == (1, 2)
     assert found[0].device.id == 1
     found = host(found)
     get_backend("cupy:0")
-    for one, other in zip(found, host(step(xp, state, *given)), strict=True):
+    for one, other in zip(found, host(step(xp, state, *inputs)), strict=True):
         assert_same_bits(one, other)
 
 

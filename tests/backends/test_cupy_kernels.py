@@ -104,10 +104,10 @@ INTEGERS = [GENERATOR.integers(-90, 90, (7, 5)) for _ in range(2)]
 )
 def test_operations_have_the_bits_and_dtypes_of_numpy(function, operands):
     expected = function(NUMPY, *operands)
-    given = [cupy.asarray(x) if isinstance(x, np.ndarray) else x for x in operands]
-    in_one_kernel(xp, function, *given)  # tries it
+    uploaded = [cupy.asarray(x) if isinstance(x, np.ndarray) else x for x in operands]
+    in_one_kernel(xp, function, *uploaded)  # tries it
     with counting() as counts:
-        found = in_one_kernel(xp, function, *given)
+        found = in_one_kernel(xp, function, *uploaded)
     assert counts.launches == 1
     for one, other in zip(_tuple(found), _tuple(expected), strict=True):
         assert_same_bits(one.get(), other)
@@ -142,8 +142,8 @@ def leaves(tree):
 
 OWN_RULES = [
     name
-    for name, of in OPTIMIZERS.items()
-    if isinstance(of, type) and issubclass(of, GradientDescent) and name != "muon"
+    for name, optimizer in OPTIMIZERS.items()
+    if isinstance(optimizer, type) and issubclass(optimizer, GradientDescent) and name != "muon"
 ]
 
 
@@ -168,10 +168,10 @@ def updated(optimizer, ns, asarray, t):
         for slot in optimizer.slots
     }
     c = optimizer.coefficients_at(t)
-    given = (parameters, gradients, slots)
+    arrays = (parameters, gradients, slots)
     if hasattr(ns, "wrap"):
-        given = map_nested(ns.wrap, given)
-    return native_of(optimizer.update(UpdateArguments(ns, c, *given, each_array)))
+        arrays = map_nested(ns.wrap, arrays)
+    return native_of(optimizer.update(UpdateArguments(ns, c, *arrays, each_array)))
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
@@ -182,14 +182,14 @@ def test_an_update_is_one_launch_for_each_array(name, arithmetic):
     like = NUMPY if arithmetic == "native" else reproducible(NUMPY)
     updated(optimizer, ns, asarray, 0)
     trees(asarray)
-    with counting() as made:
-        given = trees(asarray)
-        [abs(g) for _ in optimizer.slots for g in leaves(given[1])]
+    with counting() as uploads:
+        arguments = trees(asarray)
+        [abs(g) for _ in optimizer.slots for g in leaves(arguments[1])]
     with counting() as counts:
         found = updated(optimizer, ns, asarray, 3)
     decayed = 2 if "decay" in optimizer.coefficients_at(3) else 0  # of each W, before its rule
     decayed *= 1 if arithmetic == "native" else 2
-    assert counts.launches - made.launches == 4 + decayed
+    assert counts.launches - uploads.launches == 4 + decayed
     for one, other in zip(leaves(found), leaves(updated(optimizer, like, np.copy, 3)), strict=True):
         if arithmetic == "reproducible":
             assert_same_bits(one.get(), other)

@@ -56,18 +56,18 @@ def trained(backend, network, **settings):
         settings = {**settings, "sample_weight": settings["sample_weight"].astype(dtype)}
     rows = rng.integers(0, 2, size=(70, 3))
     targets = rng.integers(0, 3, size=70) if mlp.objective.targets == "classes" else rows
-    given = {"batch_size": 20, "epochs": 3, "seed": 4, "backend": backend, **settings}
-    result = train(mlp, x, targets, **given)
-    return result.history, [of[name].tobytes() for of in result.parameters for name in of]
+    options = {"batch_size": 20, "epochs": 3, "seed": 4, "backend": backend, **settings}
+    result = train(mlp, x, targets, **options)
+    return result.history, [layer[name].tobytes() for layer in result.parameters for name in layer]
 
 
 CASES = {
     **{name: (network, {}) for name, network in NETWORKS.items()},
-    **{name: ({}, {"optimizer": of}) for name, of in OPTIMIZERS_OF_TESTS.items()},
+    **{name: ({}, {"optimizer": optimizer}) for name, optimizer in OPTIMIZERS_OF_TESTS.items()},
     **{name: ({"dropout": 0.2}, settings) for name, settings in TRAININGS.items()},
     **{
-        f"reproducible, {name}": (network, {"arithmetic": "reproducible", "optimizer": of})
-        for name, network, of in (
+        f"reproducible, {name}": (network, {"arithmetic": "reproducible", "optimizer": optimizer})
+        for name, network, optimizer in (
             ("sgd", {"dropout": 0.2, "norm": "batch"}, make_optimizer("sgd")),
             ("adam", {"activation": "gelu"}, make_optimizer("adam")),
         )

@@ -56,9 +56,9 @@ def test_operators_and_indices_are_those_of_numpy():
     rng = np.random.default_rng(0)
     traced, runs = counted(everything)
     for start in (0, 1, 2, 3):
-        given = *rng.uniform(0.1, 2.0, (2, 6, 6)), rng.integers(0, 6, 3), start
-        given[1][0] = given[0][0]
-        found, expected = traced(*given), everything(*given)
+        arguments = *rng.uniform(0.1, 2.0, (2, 6, 6)), rng.integers(0, 6, 3), start
+        arguments[1][0] = arguments[0][0]
+        found, expected = traced(*arguments), everything(*arguments)
         for one, other in zip(flat(found), flat(expected), strict=True):
             assert (type(one), one.dtype, one.strides) == (type(other), other.dtype, other.strides)
             np.testing.assert_array_equal(one, other)
@@ -66,7 +66,7 @@ def test_operators_and_indices_are_those_of_numpy():
 
 
 def flat(tree):
-    return [x for of in tree for x in flat(of)] if isinstance(tree, tuple) else [tree]
+    return [x for item in tree for x in flat(item)] if isinstance(tree, tuple) else [tree]
 
 
 def test_what_a_call_returned_stays():
@@ -136,8 +136,8 @@ def test_a_bound_keeps_the_signs_of_zeros(dtype, bound):
         return np.minimum(x, bound), np.maximum(x, bound), np.minimum(bound, x * 1.0), y, one
 
     traced, runs = counted(bounded)
-    for given in ([1.0] * 6, [1.0] * 6, [-0.0, 0.0, np.nan, np.inf, -np.inf, 2.5]):
-        x = np.asarray(given, dtype)
+    for values in ([1.0] * 6, [1.0] * 6, [-0.0, 0.0, np.nan, np.inf, -np.inf, 2.5]):
+        x = np.asarray(values, dtype)
         for found, expected in zip(traced(x), bounded(x), strict=True):
             assert found.tobytes() == expected.tobytes()
     assert len(runs) == 3
@@ -175,7 +175,7 @@ def test_other_trees_are_not_taken_for_the_one_that_was_traced():
     one, two = {"W": np.ones(2)}, {"W": np.ones(2), "b": np.ones(1)}
     for tree in (one, one, two, {}, {"b": np.ones(2)}, {"W": 1.0}, two, two, one, {"W": two["b"]}):
         found = traced(tree)
-        assert [np.size(of) for of in found] == [np.size(leaf) for leaf in tree.values()]
+        assert [np.size(item) for item in found] == [np.size(leaf) for leaf in tree.values()]
 
 
 def test_an_argument_of_another_type_is_not_taken_for_what_was_traced():

@@ -27,16 +27,16 @@ class Changing:
 
 
 def own_constant(x):
-    own = np.ones(3)
-    y = x * own
-    own += 1.0
-    return y + own
+    constant = np.ones(3)
+    y = x * constant
+    constant += 1.0
+    return y + constant
 
 
 def changed_by_tracer(x):
-    own = np.ones(3)
-    own += x
-    return own
+    constant = np.ones(3)
+    constant += x
+    return constant
 
 
 NOT_TRACED = {

@@ -47,9 +47,9 @@ def all_calls(call, data, state=None, function=step, calls=CALLS):
     """Check each call, and afterwards that no later one changed what was given or returned."""
     state, kept = state or first_state(), []
     for number in range(calls):
-        own, start = numbers(number)
-        expected = function(state, own, data, start)
-        found = call(state, own, data, start)
+        rates, start = numbers(number)
+        expected = function(state, rates, data, start)
+        found = call(state, rates, data, start)
         kept += [(found, expected), ((found[0], state), (found[0], copied(state)))]
         state = found[1]
     for (loss, state), (expected_loss, expected_state) in kept:
@@ -173,8 +173,8 @@ def test_training_by_graphs_is_that_without(network, monkeypatch):
     x, y = rng.normal(size=(42, 6)).astype("float32"), rng.integers(0, 3, 42)
     settings = {"optimizer": Adam(lambda t: 0.1 / (1 + t)), "epochs": 4, "batch_size": 8}
     found, expected = (
-        train(MLP([6, 5, 3], **network), x, y, backend=of, seed=5, **settings).parameters
-        for of in (OnCuda(backend), backend)
+        train(MLP([6, 5, 3], **network), x, y, backend=place, seed=5, **settings).parameters
+        for place in (OnCuda(backend), backend)
     )
     for one, other in zip(found, expected, strict=True):
         for name, array in one.items():

@@ -67,7 +67,7 @@ def script(project, tmp_path, capsys):
         (tmp_path / "own.toml").write_text(table, encoding="utf-8")
         code = mutants.main(["--faults", str(tmp_path), *arguments])
         lines = [line.partition("own: ") for line in capsys.readouterr().out.splitlines()]
-        return code, {what: before.split()[:1] for before, of, what in lines if of}
+        return code, {what: before.split()[:1] for before, separator, what in lines if separator}
 
     return run
 

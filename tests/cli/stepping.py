@@ -70,7 +70,7 @@ class Server:
             file=self._process.stdin,
             flush=True,
         )
-        return [Result(**of) for of in json.loads(self._process.stdout.readline())]
+        return [Result(**fields) for fields in json.loads(self._process.stdout.readline())]
 
 
 class Result:
@@ -149,14 +149,14 @@ class _Gate:
         self._tells, self._allowed, self._copies = tells, allowed, copies
         self._count, self._is_copying = 0, False
 
-    def wants(self, event: str, given: tuple[Any, ...]) -> bool:
+    def wants(self, event: str, arguments: tuple[Any, ...]) -> bool:
         """Return whether an event that Python audits is such an operation."""
         if event in _BY_DESCRIPTOR:
             return True
         if event == "open":
-            writes = given[2] & (os.O_WRONLY | os.O_RDWR)
-            return bool(writes or self._allowed is not None) and self._is_below(given[0])
-        return event in _BY_PATH and self._is_below(given[0])
+            writes = arguments[2] & (os.O_WRONLY | os.O_RDWR)
+            return bool(writes or self._allowed is not None) and self._is_below(arguments[0])
+        return event in _BY_PATH and self._is_below(arguments[0])
 
     def _is_below(self, path: Any) -> bool:
         if isinstance(path, int):
@@ -182,8 +182,8 @@ def _run(arguments: list[str], gate: _Gate) -> None:
     """Run a command in this process, and end it."""
     from pluggable_mlp.cli import main
 
-    def hook(event: str, given: tuple[Any, ...]) -> None:
-        if gate.wants(event, given):
+    def hook(event: str, values: tuple[Any, ...]) -> None:
+        if gate.wants(event, values):
             gate()
 
     _stop_at_flushes_and_writes(gate)
@@ -258,7 +258,7 @@ def _answer(
     turns: list[int] | None = None,
     copies: list[str] | None = None,
 ) -> list[dict[str, Any]]:
-    children = [_Child(of, root, turns is not None, copies) for of in commands]
+    children = [_Child(command, root, turns is not None, copies) for command in commands]
     for turn in turns or []:
         if children[turn].waits:
             children[turn].step()

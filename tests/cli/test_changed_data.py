@@ -42,8 +42,8 @@ def content(*path):
 def trained(command, tmp_path):
     """A run that ended, beside its data."""
     data = write(tmp_path / "houses.csv")
-    given = ("--arithmetic", "reproducible", "--output", tmp_path / "run")
-    outcome = command("train", "--data", data, *TRAIN, *given)
+    options = ("--arithmetic", "reproducible", "--output", tmp_path / "run")
+    outcome = command("train", "--data", data, *TRAIN, *options)
     assert outcome.code == 0, outcome.err
     return tmp_path
 
@@ -107,8 +107,8 @@ def test_a_test_file_is_measured_without_the_training_file(command, tmp_path):
     data = write(tmp_path / "train.csv", slice(50))
     test = write(tmp_path / "test.csv", slice(50, None), city="Oslo")
     run = tmp_path / "run"
-    given = ("--data", data, "--test", test, "--output", run)
-    assert command("train", *given, *TRAIN).code == 0
+    options = ("--data", data, "--test", test, "--output", run)
+    assert command("train", *options, *TRAIN).code == 0
     data.unlink()
     assert "train.csv: there is no such file" in command("evaluate", run).err
     outcome = command("evaluate", "--json", run, "--data", test)

@@ -39,9 +39,9 @@ def test_help_of_train_begins_with_a_few_options_and_has_groups(command):
 
 def test_the_examples_in_the_help_are_taken(command):
     words = command("train", "--help").out.replace("│", " ").split()
-    given = [word.strip(".:") for word in words if re.search(r"\w:\w+=", word)]
-    assert len(given) == 2
-    Settings(hidden=(4, 4), activation=given[0], optimizer=given[1])
+    examples = [word.strip(".:") for word in words if re.search(r"\w:\w+=", word)]
+    assert len(examples) == 2
+    Settings(hidden=(4, 4), activation=examples[0], optimizer=examples[1])
 
 
 def test_help_imports_neither_numpy_nor_training_nor_what_reads_and_writes_files():

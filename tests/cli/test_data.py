@@ -49,8 +49,8 @@ def shown(outcome):
 
 def test_every_column_is_shown_with_what_becomes_of_it(command, table):
     rows, facts = shown(command("data", table, *ALL))
-    given = columns()
-    ages = [age for age in given["age"] if age is not None]
+    values = columns()
+    ages = [age for age in values["age"] if age is not None]
     assert rows == {
         "id": ["0", "left out: 70 different texts, such as 'n0'"],
         "age": [
@@ -64,7 +64,7 @@ def test_every_column_is_shown_with_what_becomes_of_it(command, table):
             "one of 3 categories: Bern, Oslo, Rome; missing ones are in none, and a feature "
             "indicates them",
         ],
-        "income": ["0", f"{min(given['income']):g} to {max(given['income']):g}", "number"],
+        "income": ["0", f"{min(values['income']):g} to {max(values['income']):g}", "number"],
     }
     assert facts == [
         "7 features, standard scaling",

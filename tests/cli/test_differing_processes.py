@@ -64,8 +64,8 @@ def differing(*others, environments=({}, {}), cwd=None):
     train = ("train", "--epochs", "1", *DISTRIBUTED)
     command = command_of(*((1, *PROGRAM, *train, *each) for each in others))
     for place, environment in zip((1, command.index(":") + 1), environments, strict=True):
-        given = [("-env", name, value) for name, value in environment.items()]
-        command[place:place] = [word for words in given for word in words]
+        variables = [("-env", name, value) for name, value in environment.items()]
+        command[place:place] = [word for words in variables for word in words]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd
     )

@@ -111,7 +111,7 @@ def test_values_may_be_tested_beside_pixels(told, tmp_path):
     for name, images in {"bytes": IMAGES["test"], "values": IMAGES["test"] / 256}.items():
         pairs = arrays(("train", "test")) | {"X_test": images}
         np.savez(tmp_path / f"{name}.npz", **pairs)
-        given = ("--data", tmp_path / f"{name}.npz", "--output", tmp_path / name)
-        assert told("train", *PIXELS[2:], *given).code == 0
+        options = ("--data", tmp_path / f"{name}.npz", "--output", tmp_path / name)
+        assert told("train", *PIXELS[2:], *options).code == 0
         losses.append(content(tmp_path / name, "summary.json")["test_loss"])
     assert losses[0] == losses[1]

@@ -68,8 +68,8 @@ def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(command, tmp_path):
     command("train", *GIVEN, "--quiet", "--output", whole)
     with small_disk(small) as (enter, seen):
         program = (*enter, sys.executable, "-c", FILLING, small / "filler", "train")
-        given = (*program, *GIVEN, "--output", small / "run")
-        done = subprocess.run([*map(str, given)], capture_output=True, text=True, check=False)
+        arguments = (*program, *GIVEN, "--output", small / "run")
+        done = subprocess.run([*map(str, arguments)], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert "cannot be written: No space left on device; training goes on\n" in done.stderr
         assert done.stderr.endswith(

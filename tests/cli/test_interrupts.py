@@ -106,8 +106,8 @@ def test_an_interrupted_run_saves_its_whole_epochs(tmp_path, sent):
 def test_ctrl_c_within_an_epoch_keeps_its_steps(command, tmp_path):
     """In the first one, and without a checkpoint before."""
     run, environment = tmp_path / "run", compiling(tmp_path, seconds=3, call=6)
-    given = ("--backend", "glass", "--batch-size", 16, "--epochs", 1)
-    with running("train", *given, "--output", run, env=environment) as child:
+    options = ("--backend", "glass", "--batch-size", 16, "--epochs", 1)
+    with running("train", *options, "--output", run, env=environment) as child:
         assert child.stdout.readline() == "compiling\n"
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=300)

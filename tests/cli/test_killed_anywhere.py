@@ -19,8 +19,8 @@ OFTEN = ("--checkpoint-minutes", 0)
 def whole(server, tmp_path_factory):
     """Runs that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    for name, given in (("old", OLD), ("new", NEW), ("long", (*OLD, "--epochs", 3))):
-        result = server.run(*server.train, *given, "--output", folder / name)
+    for name, options in (("old", OLD), ("new", NEW), ("long", (*OLD, "--epochs", 3))):
+        result = server.run(*server.train, *options, "--output", folder / name)
         assert result.code == 0, result
     return folder
 

@@ -62,7 +62,7 @@ def test_a_resumed_run_keeps_the_same_epoch(command, table, tmp_path):
     command(*TRAIN, *options, "--output", whole)
     command(*TRAIN, *options, "--output", parts, "--epochs", 3)
     assert command("train", "--resume", parts, "--epochs", 6, "--metric", "log_loss").code == 0
-    hashes = [content(of, "summary.json")["parameters_sha256"] for of in (whole, parts)]
+    hashes = [content(folder, "summary.json")["parameters_sha256"] for folder in (whole, parts)]
     assert hashes[0] == hashes[1]
     outcome = command("train", "--resume", parts, "--epochs", 7, "--metric", "roc_auc")
     assert (outcome.code, outcome.err) == (

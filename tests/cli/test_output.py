@@ -94,8 +94,8 @@ def test_a_run_that_fails_at_once_leaves_no_folder_in_the_way(command, tmp_path,
 
 def test_json_is_printed_for_machines(command, tmp_path):
     """The lines of metrics.jsonl, then the summary."""
-    given = ("train", "--json", "--epochs", 2, "--hidden", 8, "--output", tmp_path / "run")
-    *printed, last = map(json.loads, command(*given).out.splitlines())
+    arguments = ("train", "--json", "--epochs", 2, "--hidden", 8, "--output", tmp_path / "run")
+    *printed, last = map(json.loads, command(*arguments).out.splitlines())
     assert printed == lines(tmp_path / "run")
     assert last == json.loads((tmp_path / "run" / "summary.json").read_text())
     (only,) = command("train", "--json", "--quiet", "--epochs", 1).out.splitlines()

@@ -74,8 +74,8 @@ def test_ctrl_c_leaves_no_copy_of_standard_input(run, tmp_path):
     temporary.mkdir()
     answers.write_text("old")
     environment = os.environ | {"TMPDIR": str(temporary)}
-    given = ("predict", run, "-", "--output", answers)
-    with running(*given, env=environment, stdin=subprocess.PIPE) as child:
+    arguments = ("predict", run, "-", "--output", answers)
+    with running(*arguments, env=environment, stdin=subprocess.PIPE) as child:
         child.stdin.write("0.5," * 1000)
         child.stdin.flush()
         child.stdin.write("0.5," * 100_000)
@@ -95,13 +95,13 @@ def test_predictions_that_fail_leave_the_old_file(command, run, tmp_path, monkey
     """In the middle of them, as where memory ends."""
     np.save(tmp_path / "x.npy", np.zeros((3000, 64)))
     (tmp_path / name).write_text("old")
-    own, calls = MLP.predict_proba, []
+    original, calls = MLP.predict_proba, []
 
     def exhausted(*arguments, **options):
         calls.append(1)
         if len(calls) == 3:
             raise MemoryError("no room")
-        return own(*arguments, **options)
+        return original(*arguments, **options)
 
     monkeypatch.setattr(MLP, "predict_proba", exhausted)
     outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / name)

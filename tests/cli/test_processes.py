@@ -70,8 +70,8 @@ def test_a_process_reads_its_rows_from_the_file(tmp_path):
     folder.mkdir()
     np.save(folder / "X.npy", rng.standard_normal((rows, features), dtype=np.float32))
     np.save(folder / "y.npy", rng.integers(0, 2, rows))
-    given = ("--data", folder, "--hidden", "4", "--batch-size", "300", "--epochs", "2")
-    given += ("--block-size", "600")
-    done = mpiexec(3, "-c", MOST_ROWS, "train", *DISTRIBUTED, "--quiet", *given)
+    options = ("--data", folder, "--hidden", "4", "--batch-size", "300", "--epochs", "2")
+    options += ("--block-size", "600")
+    done = mpiexec(3, "-c", MOST_ROWS, "train", *DISTRIBUTED, "--quiet", *options)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"True, at most (\d+) rows", done.stderr) == ["200"] * 3

@@ -37,7 +37,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(command, folders, tmp_path
         *map(str, runs),
     ):
         assert words in text
-    result, image, settings = (text.rindex(of) for of in ("<h3>Result", "<img ", "<h3>Settings"))
+    result, image, settings = (text.rindex(tag) for tag in ("<h3>Result", "<img ", "<h3>Settings"))
     assert text.rindex("<h2>") < result < image < settings
 
 
@@ -56,8 +56,8 @@ def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, tmp_path, mo
 def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
     rows = "\n".join(f"{'red' if k % 3 else 'blue'},{k % 5},{k % 2}" for k in range(70))
     (tmp_path / "table.csv").write_text(f"color,floor_area,class\n{rows}\n")
-    given = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
-    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    options = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
+    assert command("train", *options, "--output", tmp_path / "run").code == 0
     command("report", tmp_path / "run", "--output", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     shown = page.partition("<h3>Preparation</h3>")[2].partition("<h3>")[0]
@@ -65,8 +65,8 @@ def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
     assert ["floor_area", "0", "0 to 4", "number"] in cells
     assert any(row[:1] == ["color"] and "blue, red" in row[-1] for row in cells)
     facts = [line for line in shown.splitlines() if line.startswith("<p>")]
-    told = command("data", tmp_path / "run").out.splitlines()[3:]
-    assert facts == [f"<p>{line}</p>" for line in told]
+    printed = command("data", tmp_path / "run").out.splitlines()[3:]
+    assert facts == [f"<p>{line}</p>" for line in printed]
     assert facts[1:] == ["<p>classification of 2 classes: 0, 1</p>",
                          "<p>examples: 60 train, 10 test</p>"]  # fmt: skip
 

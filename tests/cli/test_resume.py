@@ -22,10 +22,10 @@ from tests.conftest import present
 @pytest.mark.parametrize("other", ["torch", "array_api_strict:device1", "cupy"])
 def test_a_run_moves_between_backends_with_the_same_bits(command, tmp_path, other):
     place = present(other)
-    given = ("--hidden", 12, "--optimizer", "adam", "--batch-size", 128)
-    given += ("--arithmetic", "reproducible")
-    command("train", *given, "--epochs", 4, "--output", tmp_path / "whole")
-    command("train", *given, "--epochs", 2, "--output", tmp_path / "moved")
+    options = ("--hidden", 12, "--optimizer", "adam", "--batch-size", 128)
+    options += ("--arithmetic", "reproducible")
+    command("train", *options, "--epochs", 4, "--output", tmp_path / "whole")
+    command("train", *options, "--epochs", 2, "--output", tmp_path / "moved")
     outcome = command("train", "--resume", tmp_path / "moved", "--epochs", 4, "--backend", other)
     assert outcome.code == 0, outcome.err
     summary = content(tmp_path / "moved", "summary.json")
@@ -35,9 +35,9 @@ def test_a_run_moves_between_backends_with_the_same_bits(command, tmp_path, othe
 
 
 def test_more_epochs_are_those_of_a_longer_run(command, tmp_path):
-    given = ("train", "--hidden", 8, "--quiet")
-    command(*given, "--epochs", 5, "--output", tmp_path / "long")
-    command(*given, "--epochs", 2, "--output", tmp_path / "run")
+    arguments = ("train", "--hidden", 8, "--quiet")
+    command(*arguments, "--epochs", 5, "--output", tmp_path / "long")
+    command(*arguments, "--epochs", 2, "--output", tmp_path / "run")
     assert command("train", "--quiet", "--resume", tmp_path / "run", "--epochs", 5).code == 0
     assert told(tmp_path / "run") == told(tmp_path / "long")
     again = command("train", "--quiet", "--resume", tmp_path / "run")  # nothing is left to do
@@ -53,8 +53,8 @@ def three_and_four_epochs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
         for epochs in (3, 4):
-            given = ("train", "--hidden", 8, "--quiet", "--epochs", epochs)
-            assert ended(*given, "--output", folder / str(epochs)) == 0
+            arguments = ("train", "--hidden", 8, "--quiet", "--epochs", epochs)
+            assert ended(*arguments, "--output", folder / str(epochs)) == 0
     files = sorted(path.name for path in (folder / "3" / FOLDER).iterdir())
     assert files == ["000000000194.safetensors", "000000000291.safetensors"]  # 97 an epoch
     return folder
@@ -102,8 +102,8 @@ def test_metrics_that_were_edited_are_refused(command, stopped, line, name):
 
 @pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
 def test_a_run_in_training_is_refused(command, tmp_path):
-    given = ("--epochs", 1_000_000, "--hidden", 8, "--output", tmp_path / "run")
-    with running("train", *given) as child:
+    options = ("--epochs", 1_000_000, "--hidden", 8, "--output", tmp_path / "run")
+    with running("train", *options) as child:
         child.stdout.readline()
         outcome = command("train", "--resume", tmp_path / "run")
         assert (outcome.code, outcome.out) == (2, "")
@@ -169,11 +169,11 @@ def test_a_run_with_an_infinite_loss_of_validation_goes_on(command, tmp_path):
     """It is infinite until the only weight, which falls in each epoch, is small enough."""
     inputs = {"X": np.tile([[-1.0], [1.0]], (4, 1)), "X_validation": np.full((2, 1), 4e19)}
     np.savez(tmp_path / "data.npz", y=np.zeros(8), y_validation=np.zeros(2), **inputs)
-    given = ("--data", tmp_path / "data.npz", "--test-share", 0, "--task", "regression")
-    given += ("--hidden", "", "--learning-rate", 0.1, "--target-scaling", "none", "--quiet")
-    given += ("--early-stopping", 9)
+    options = ("--data", tmp_path / "data.npz", "--test-share", 0, "--task", "regression")
+    options += ("--hidden", "", "--learning-rate", 0.1, "--target-scaling", "none", "--quiet")
+    options += ("--early-stopping", 9)
     for name, epochs in (("run", 2), ("whole", 9)):
-        command("train", *given, "--epochs", epochs, "--output", tmp_path / name)
+        command("train", *options, "--epochs", epochs, "--output", tmp_path / name)
     lines = (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
     is_infinite = [json.loads(line)["validation_loss"] is None for line in lines]
     assert is_infinite[:2] == [True, True]
@@ -188,8 +188,8 @@ def test_a_run_that_is_done_says_so(command, stopped, tmp_path):
         0, "The run ended after 3 of 3 epochs; nothing is left to train.\n"
     )  # fmt: skip
     run = tmp_path / "early"
-    given = ("--validation", 0.2, "--early-stopping", 1, "--learning-rate", 9.0, "--hidden", 8)
-    assert command("train", *given, "--output", run).code == 0
+    options = ("--validation", 0.2, "--early-stopping", 1, "--learning-rate", 9.0, "--hidden", 8)
+    assert command("train", *options, "--output", run).code == 0
     done = content(run, "summary.json")["epochs"]
     before = (run / "model.safetensors").read_bytes()
     outcome = command("train", "--resume", run)
@@ -215,8 +215,8 @@ def test_a_run_without_checkpoints_does_not_begin_again_unasked(command, stopped
 
 def test_a_run_goes_on_on_its_own_backend(command, tmp_path):
     pytest.importorskip("array_api_strict")
-    given = ("--backend", "array_api_strict:device1", "--epochs", 1, "--hidden", 8)
-    command("train", *given, "--output", tmp_path / "run")
+    options = ("--backend", "array_api_strict:device1", "--epochs", 1, "--hidden", 8)
+    command("train", *options, "--output", tmp_path / "run")
     assert command("train", "--resume", tmp_path / "run", "--epochs", 2).code == 0
     summary = content(tmp_path / "run", "summary.json")
     assert (summary["backend"], summary["device"]) == ("array_api_strict", "device1")
@@ -247,8 +247,8 @@ def test_the_minutes_between_checkpoints(command, tmp_path, monkeypatch, minutes
     times = chain([0.0], repeat(float(seconds)))
     clock = SimpleNamespace(monotonic=lambda: next(times))
     monkeypatch.setattr("pluggable_mlp.runs.folder.time", clock)
-    given = ("--checkpoint-minutes", minutes, "--output", tmp_path / "run")
-    assert command("train", *DIVERGING, *given).code == 2
+    options = ("--checkpoint-minutes", minutes, "--output", tmp_path / "run")
+    assert command("train", *DIVERGING, *options).code == 2
     assert (tmp_path / "run").exists() == is_due
 
 
@@ -257,6 +257,6 @@ def test_epochs_of_a_second_have_a_checkpoint_each(command, tmp_path, monkeypatc
     """Shorter ones share some; by a clock that goes on by so much when it is looked at."""
     clock = count(0.0, seconds)
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    given = ("--quiet", "--hidden", 8, "--epochs", 3, "--checkpoint-minutes", 1e6)
-    assert command("train", *given, "--output", tmp_path / "run").code == 0
+    options = ("--quiet", "--hidden", 8, "--epochs", 3, "--checkpoint-minutes", 1e6)
+    assert command("train", *options, "--output", tmp_path / "run").code == 0
     assert checkpoint_steps(tmp_path / "run" / FOLDER) == steps

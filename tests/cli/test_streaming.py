@@ -114,11 +114,11 @@ def test_other_large_files_are_evaluated_in_blocks(command, folder, tmp_path, mo
     trained(command, folder, tmp_path / "run", *TRAIN)
     monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
     monkeypatch.setattr(split, "BYTES_PER_BLOCK", 70 * FEATURES * 4)
-    rows, own = [], NumpyBackend.asarray
+    rows, original = [], NumpyBackend.asarray
 
     def noted(self, array, **options):
         rows.append(len(array) if np.ndim(array) == 2 else 0)
-        return own(self, array, **options)
+        return original(self, array, **options)
 
     monkeypatch.setattr(NumpyBackend, "asarray", noted)
     with warnings.catch_warnings(action="ignore"):  # they are those of training
@@ -155,8 +155,8 @@ def test_what_is_in_fortran_order_is_held_in_memory(command, folder, tmp_path):
     np.save(folder / "X.npy", np.asfortranarray(np.load(folder / "X.npy")))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        told = command("train", "--data", folder, "--output", tmp_path / "columns", *BLOCKS).err
-    assert "X.npy: is in Fortran order, so all of it is held in memory" in told
+        errors = command("train", "--data", folder, "--output", tmp_path / "columns", *BLOCKS).err
+    assert "X.npy: is in Fortran order, so all of it is held in memory" in errors
     summary = json.loads((tmp_path / "columns" / "summary.json").read_text())
     assert summary["parameters_sha256"] == found
 

@@ -33,8 +33,8 @@ def write(path, rows, names=("a", "city", "b", "class")):
 @pytest.fixture
 def files(tmp_path):
     """A table for training, and one for testing whose columns are in another order."""
-    own = write(tmp_path / "own.csv", slice(0, 100))
-    return own, write(tmp_path / "other.csv", slice(100, None), ("class", "b", "a", "city"))
+    table = write(tmp_path / "own.csv", slice(0, 100))
+    return table, write(tmp_path / "other.csv", slice(100, None), ("class", "b", "a", "city"))
 
 
 def content(folder, name):
@@ -42,8 +42,8 @@ def content(folder, name):
 
 
 def test_the_examples_of_another_file_are_for_testing(command, files, tmp_path):
-    own, other = files
-    arguments = ["--data", own, *TRAIN, "--target", "class"]
+    table, other = files
+    arguments = ["--data", table, *TRAIN, "--target", "class"]
     outcome = command("train", *arguments, "--test", other, "--output", tmp_path / "run")
     assert outcome.code == 0, outcome.err
     all_rows = command("train", *arguments, "--test-share", 0, "--output", tmp_path / "all")
@@ -61,9 +61,9 @@ def test_the_examples_of_another_file_are_for_testing(command, files, tmp_path):
 
 
 def test_a_test_file_trains_nothing_and_scales_nothing(command, files, tmp_path):
-    own, other = files
-    tested = load_dataset(own, target="class", test=other)
-    alone = load_dataset(own, target="class", test_share=0)
+    table, other = files
+    tested = load_dataset(table, target="class", test=other)
+    alone = load_dataset(table, target="class", test_share=0)
     np.testing.assert_array_equal(tested.train.inputs, alone.train.inputs)
     assert tested.preparation == replace(alone.preparation, examples={"train": 100, "test": 40})
     assert list(alone.splits) == ["train"]
@@ -76,13 +76,13 @@ def test_a_test_file_trains_nothing_and_scales_nothing(command, files, tmp_path)
 
 
 def test_the_certificate_holds_the_data_for_testing(command, files, tmp_path):
-    own, other = files
+    table, other = files
     folder = tmp_path / "run"
-    arguments = ["--data", own, *TRAIN, "--target", "class", "--test", other]
+    arguments = ["--data", table, *TRAIN, "--target", "class", "--test", other]
     assert command("train", *arguments, "--output", folder).code == 0
     certificate = content(folder, "certificate")
     assert certificate["settings"]["test"] == str(other)
-    expected = load_dataset(own, target="class", test=other, seed=3, task=None).sha256()
+    expected = load_dataset(table, target="class", test=other, seed=3, task=None).sha256()
     assert certificate["data_sha256"] == expected
     assert command("verify", folder).code == 0
     moved = other.rename(tmp_path / "moved.csv")
@@ -103,10 +103,10 @@ def test_the_certificate_holds_the_data_for_testing(command, files, tmp_path):
 
 
 def test_a_run_without_a_test_part(command, files, tmp_path):
-    own, _ = files
+    table, _ = files
     folder = tmp_path / "run"
     outcome = command(
-        "train", "--data", own, *TRAIN, "--test-share", 0, "--output", folder, "--target", "class"
+        "train", "--data", table, *TRAIN, "--test-share", 0, "--output", folder, "--target", "class"
     )
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("train loss ")

@@ -113,8 +113,8 @@ TOO_STEEP = ("--learning-rate", "1e38", "--activation", "relu", "--epochs", "9")
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 def test_divergence_is_reported_and_exits_with_2(command, tmp_path, arithmetic):
-    given = (*TOO_STEEP, "--arithmetic", arithmetic, "--output", tmp_path / "run")
-    outcome = command("train", *given)
+    options = (*TOO_STEEP, "--arithmetic", arithmetic, "--output", tmp_path / "run")
+    outcome = command("train", *options)
     assert (outcome.code, outcome.out) == (2, "")
     (line,) = outcome.err.splitlines()
     assert line.startswith(
@@ -128,8 +128,8 @@ def test_epochs_before_divergence_are_kept(command, tmp_path):
     """The third of five epochs meets a learning rate that no network bears."""
     schedule = "step:every=194,factor=1e38"  # 97 steps per epoch
     run = tmp_path / "run"
-    given = ("--epochs", "5", "--schedule", schedule, "--output", run, "--activation", "relu")
-    outcome = command("train", *given)
+    options = ("--epochs", "5", "--schedule", schedule, "--output", run, "--activation", "relu")
+    outcome = command("train", *options)
     assert outcome.code == 2
     assert "Error: training diverged in epoch 3: " in outcome.err
     assert "after 2 epochs" in outcome.out

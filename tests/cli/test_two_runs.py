@@ -36,8 +36,8 @@ def whole(server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     for seed in range(3):
         for epochs in (2, 3, 4):
-            given = ("--epochs", epochs, "--seed", seed, "--output", folder / f"{seed}-{epochs}")
-            result = server.run(*server.train, *given)
+            options = ("--epochs", epochs, "--seed", seed, "--output", folder / f"{seed}-{epochs}")
+            result = server.run(*server.train, *options)
             assert result.code == 0, result
     return folder
 

@@ -46,8 +46,8 @@ def assert_it_measures(outcome, run, examples):
 def test_standardized_pixels_are_pixels_later(command, tmp_path):
     """Their unit is that of training, whatever was made of them there."""
     folder = tmp_path / "run"
-    given = ("--epochs", 2, "--hidden", 8, "--scaling", "standard", "--output", folder)
-    assert command("train", *given).code == 0
+    options = ("--epochs", 2, "--hidden", 8, "--scaling", "standard", "--output", folder)
+    assert command("train", *options).code == 0
     for form in ("uint8", "float64"):
         labelled, _ = save(tmp_path, form, "npz")
         assert_it_measures(command("evaluate", "--json", folder, "--data", labelled), folder, 256)
@@ -136,11 +136,11 @@ def test_standard_input_is_a_file_like_any_other(command, run, tmp_path, piped, 
         unlabelled = tmp_path / "x.npy"
         np.save(unlabelled, SAVED["uint8"])
     piped(unlabelled.read_bytes())
-    given = (run, "-", "--suffix", unlabelled.suffix)
-    assert command("predict", *given).out == command("predict", run, unlabelled).out
+    arguments = (run, "-", "--suffix", unlabelled.suffix)
+    assert command("predict", *arguments).out == command("predict", run, unlabelled).out
     piped(labelled.read_bytes())
-    given = (run, "--data", "-", "--suffix", labelled.suffix)
-    assert_it_measures(command("evaluate", "--json", *given), run, 256)
+    arguments = (run, "--data", "-", "--suffix", labelled.suffix)
+    assert_it_measures(command("evaluate", "--json", *arguments), run, 256)
 
 
 def test_classes_have_their_numbers_in_a_table(told, table_run, tmp_path):

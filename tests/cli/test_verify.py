@@ -254,8 +254,8 @@ def test_another_file_is_no_certificate(command, certificate, edit, fault):
 def test_of_very_many_epochs_every_other_is_certified(command, tmp_path):
     """Of more than 1024, and the last: docs/how-to/certificates.md."""
     np.savez(tmp_path / "data.npz", X=np.arange(8.0)[:, None] / 8, y=np.arange(8) % 2)
-    given = ("--data", tmp_path / "data.npz", "--test-share", 0, "--hidden", "", "--quiet")
-    command("train", *given, "--epochs", 1024, "--output", tmp_path / "run")
+    options = ("--data", tmp_path / "data.npz", "--test-share", 0, "--hidden", "", "--quiet")
+    command("train", *options, "--epochs", 1024, "--output", tmp_path / "run")
     few = json.loads((tmp_path / "run" / "certificate.json").read_text())["epochs"]
     assert [one["epoch"] for one in few] == [*range(1, 1025)]
     command("train", "--quiet", "--resume", tmp_path / "run", "--epochs", 1025)

@@ -60,10 +60,10 @@ def problem(sizes: list[int], batch: int, dtype: str, activation: str = "tanh") 
     return Problem(mlp, parameters, x, rng.integers(0, sizes[-1], size=batch))
 
 
-def gradients(library: Any, of: Problem) -> dict[str, Any]:
+def gradients(library: Any, case: Problem) -> dict[str, Any]:
     """Return the library's loss and gradients by name, as its arrays."""
-    parameters = map_arrays(library.asarray, of.parameters)
-    x, labels = library.asarray(of.x), library.asarray(of.labels)
-    own = of.mlp.split(parameters)
-    loss, tree, _ = of.mlp.loss_gradients_and_buffers(library.xp, *own, x, labels)
+    parameters = map_arrays(library.asarray, case.parameters)
+    x, labels = library.asarray(case.x), library.asarray(case.labels)
+    own = case.mlp.split(parameters)
+    loss, tree, _ = case.mlp.loss_gradients_and_buffers(library.xp, *own, x, labels)
     return {"loss": loss, **named(tree, "d")}

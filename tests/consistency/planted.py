@@ -205,8 +205,8 @@ class WatchedLoss:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loss, name)
 
-    def __call__(self, xp: Any, *given: Any) -> Any:
-        loss, dz = self.loss(xp, *given)
+    def __call__(self, xp: Any, *arguments: Any) -> Any:
+        loss, dz = self.loss(xp, *arguments)
         return loss, getattr(xp, "spoil", lambda name, array: array)("dz", dz)
 
 

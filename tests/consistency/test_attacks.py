@@ -15,11 +15,11 @@ from tests.together import together
 @together("activation", ["tanh", "sigmoid", "relu"])
 def test_errors_are_within_the_bound(activation: str, dtype: str, backend: Backend) -> None:
     """Each library is within e of the exact result, for all that the 2 e of two of them says."""
-    of = problem([6, 8, 3], 16, dtype, activation)
-    bounds = gradients(BoundedLibrary(dtype), of)
+    case = problem([6, 8, 3], 16, dtype, activation)
+    bounds = gradients(BoundedLibrary(dtype), case)
     with mpmath.workdps(50):
-        exact = exactly(of, activation)
-        for name, array in gradients(backend, of).items():
+        exact = exactly(case, activation)
+        for name, array in gradients(backend, case).items():
             pairs = zip(
                 np.ravel(backend.to_numpy(array)).tolist(),
                 exact[name],
@@ -41,13 +41,13 @@ SLOPES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 
 
-def exactly(of: Problem, activation: str) -> dict[str, list[Any]]:
+def exactly(case: Problem, activation: str) -> dict[str, list[Any]]:
     """Return the loss and the gradients by name in mpmath, the textbook's formulas by hand."""
     function, slope = SLOPES[activation]
-    weights = [mpmath.matrix(layer["W"].astype(float).tolist()) for layer in of.parameters]
-    biases = [layer["b"].astype(float).tolist() for layer in of.parameters]
-    n, last = len(of.labels), len(weights) - 1
-    a = [mpmath.matrix(of.x.astype(float).tolist())]
+    weights = [mpmath.matrix(layer["W"].astype(float).tolist()) for layer in case.parameters]
+    biases = [layer["b"].astype(float).tolist() for layer in case.parameters]
+    n, last = len(case.labels), len(weights) - 1
+    a = [mpmath.matrix(case.x.astype(float).tolist())]
     for layer, (W, b) in enumerate(zip(weights, biases, strict=True)):
         z = a[-1] * W
         for i in range(z.rows):
@@ -55,7 +55,7 @@ def exactly(of: Problem, activation: str) -> dict[str, list[Any]]:
                 z[i, j] = z[i, j] + b[j] if layer == last else function(z[i, j] + b[j])
         a.append(z)
     loss, delta = mpmath.mpf(0), mpmath.matrix(n, a[-1].cols)
-    for i, label in enumerate(of.labels.tolist()):
+    for i, label in enumerate(case.labels.tolist()):
         exponentials = [mpmath.exp(a[-1][i, j]) for j in range(delta.cols)]
         total = mpmath.fsum(exponentials)
         loss += (mpmath.log(total) - a[-1][i, label]) / n

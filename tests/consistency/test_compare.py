@@ -40,8 +40,8 @@ def test_backends_agree_within_the_bound(backend: Backend, dtype: str) -> None:
     )
     assert report.passes
     checks = {
-        (check, of): [one.tensor for one in found]
-        for (check, of), found in itertools.groupby(
+        (check, precision): [one.tensor for one in found]
+        for (check, precision), found in itertools.groupby(
             report.agreements, lambda one: (one.check, one.dtype)
         )
     }
@@ -143,20 +143,20 @@ def test_the_steps_are_those_of_training(optimizer: Optimizer, batch_size: int) 
     """Steps by hand that end each epoch where `train` does have the hashes of the report."""
     mlp = MLP([6, 8, 3], dropout=0.25, norm="batch")
     inputs = (PIXELS / 256.0).astype(np.float32)
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "seed": 5, "batch_size": batch_size, "arithmetic": "reproducible", "optimizer": optimizer
     }  # fmt: skip
     epochs: list[Any] = []
     train(
         mlp, inputs, LABELS, backend=NUMPY, epochs=3,
-        callbacks=[lambda epoch: epochs.append(epoch.parameters)], **given,
+        callbacks=[lambda epoch: epochs.append(epoch.parameters)], **arguments,
     )  # fmt: skip
     by_hand = list(steps_by_hand(mlp, optimizer, inputs, batch_size, seed=5, epochs=3))
     steps_per_epoch = len(by_hand) // 3
     for number, parameters in enumerate(epochs, 1):
         last = by_hand[number * steps_per_epoch - 1]
         assert all((last[name] == array).all() for name, array in named(parameters).items())
-    report = compare([NUMPY, NUMPY], mlp, inputs, LABELS, steps=len(by_hand), **given)
+    report = compare([NUMPY, NUMPY], mlp, inputs, LABELS, steps=len(by_hand), **arguments)
     hashes = {one.tensor: one.sha256 for one in report.hashes}
     for tensor in by_hand[0]:
         all_bytes = b"".join(np.ascontiguousarray(step[tensor]).tobytes() for step in by_hand)
@@ -318,5 +318,5 @@ def test_parametric_activations_are_checked_as_sharply_as_others() -> None:
         report = compare([NUMPY, NUMPY], mlp, PIXELS, LABELS, scale=1 / 256, steps=1)
         whole = [one for one in report.agreements if one.check == "whole step"]
         seen.append([one.smallest_fault for one in whole if one.tensor == "layer 1 dW"])
-    for plain, own in zip(*seen, strict=True):  # in float64, in float32
-        assert own <= 2.0 * plain
+    for plain, trained in zip(*seen, strict=True):  # in float64, in float32
+        assert trained <= 2.0 * plain

@@ -10,13 +10,13 @@ polars = pytest.importorskip("polars")
 
 def frame_of(**columns):
     """A table of these columns: numbers, or an Enum of texts; None is missing."""
-    made = []
+    series = []
     for name, values in columns.items():
         present = [value for value in values if value is not None]
         is_text = any(isinstance(value, str) for value in present)
         kind = polars.Enum(sorted(set(present))) if is_text else polars.Float64
-        made.append(polars.Series(name, list(values), dtype=kind))
-    return polars.DataFrame(made)
+        series.append(polars.Series(name, list(values), dtype=kind))
+    return polars.DataFrame(series)
 
 
 def text(table, header=True, end="\n", delimiter=","):
@@ -30,8 +30,8 @@ def saved(suffix, content):
 
     def write(table, folder):
         path = folder / f"table [1]{suffix}"  # brackets are no pattern
-        made = content(table)
-        path.write_bytes(made) if isinstance(made, bytes) else made(path)
+        frame = content(table)
+        path.write_bytes(frame) if isinstance(frame, bytes) else frame(path)
         return path
 
     return write

@@ -67,8 +67,8 @@ WHOLE = np.array([[0, 3], [128, 255], [7, 9]])
 
 @pytest.mark.parametrize("dtype", ["int64", "uint16", ">i4", "float16", "float32", "float64"])
 def test_pixels_of_any_dtype_are_asked_for(dtype):
-    given = source((WHOLE.astype(dtype), LABELS), test=(WHOLE.astype("uint8"), LABELS))
-    found = build_dataset(given, DataOptions("example", scaling="pixels"))
+    splits = source((WHOLE.astype(dtype), LABELS), test=(WHOLE.astype("uint8"), LABELS))
+    found = build_dataset(splits, DataOptions("example", scaling="pixels"))
     assert found.train.inputs.dtype == np.uint8
     assert found.scale == 1 / 256
     assert found.sha256() == build(WHOLE.astype("uint8")).sha256()

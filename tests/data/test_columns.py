@@ -54,33 +54,33 @@ def test_numbers_come_first_and_embedded_columns_last():
     floors = ["0", "1", "2", "3", "3", None]
     frame = frame_of(floor=floors, sex=sexes, age=AGES, city=CITIES, height=HEIGHTS)
     columns = fit_columns("example", frame, pairs="sign")
-    made = encode("example", columns, frame, (True, 4))
+    features = encode("example", columns, frame, (True, 4))
     signs = [[1], [-1], [0], [1], [-1], [-1]]
     cities = [[0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
     of_floors = np.eye(5)[[0, 1, 2, 3, 3, 4], :4]
     ages = np.array([[3.0, 0], [3.5, 1], [1, 0], [9, 0], [4, 0], [3.5, 1]])
     expected = [ages[:, :1], np.array(HEIGHTS)[:, None], signs, ages[:, 1:], cities, of_floors]
-    np.testing.assert_array_equal(made[:], np.hstack(expected))
+    np.testing.assert_array_equal(features[:], np.hstack(expected))
 
 
 def test_unseen_categories_are_zero_with_one_warning():
     columns = fit_columns("example", TABLE)
     cities = ["Paris", "Rome", "Lima", "Paris", "Rome", "Rome"]
-    with pytest.warns(DataWarning) as told:
-        made = applied(columns, frame_of(age=AGES, height=HEIGHTS, city=cities))
-    assert [str(one.message) for one in told] == [
+    with pytest.warns(DataWarning) as caught:
+        features = applied(columns, frame_of(age=AGES, height=HEIGHTS, city=cities))
+    assert [str(one.message) for one in caught] == [
         "file: column 'city' holds 'Lima', 'Paris', which training never saw, in 3 rows: they "
         "count as none of its categories"
     ]
-    assert made[:, 3:].sum(axis=1).tolist() == [0, 1, 0, 0, 1, 1]
+    assert features[:, 3:].sum(axis=1).tolist() == [0, 1, 0, 0, 1, 1]
 
 
 def test_values_missing_only_in_later_rows_warn():
     columns = fit_columns("example", TABLE)
     heights = [None, 2.0, 3.0, 4.0, 5.0, 6.5]
     with pytest.warns(DataWarning, match=r"column 'height' lacks values in 1 row, .* count as 3.5"):
-        made = applied(columns, frame_of(age=AGES, height=heights, city=CITIES))
-    assert made[0, 2] == 3.5
+        features = applied(columns, frame_of(age=AGES, height=heights, city=CITIES))
+    assert features[0, 2] == 3.5
 
 
 def test_unusable_columns_are_left_out():
@@ -127,8 +127,8 @@ def test_of_texts_that_are_all_different_it_is_kept_where_they_are_missing():
     for found in (columns, again(columns)):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            made = applied(found, later)
-        assert made.tolist() == [[0, 0], [1, 1], [2, 0]]
+            features = applied(found, later)
+        assert features.tolist() == [[0, 0], [1, 1], [2, 0]]
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_booleans_are_alike_where_training_saw_no_other_texts(seen, later, place
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "file: .* never saw")
         warnings.filterwarnings("ignore", "file: column 's' lacks values")
-        made = applied(columns, rows)
+        features = applied(columns, rows)
     expected = [[float(k == place) for k in range(len(features_of(columns)))] for place in places]
-    assert made.tolist() == expected
+    assert features.tolist() == expected
 
 
 def again(columns):
@@ -161,8 +161,8 @@ def test_numbers_may_be_categories_and_stay_so_in_later_rows():
     frame = frame_of(a=range(6), code=[3, 1, None, 2.5, 3, 1])
     _, code = fit_columns("example", frame, categorical={"code"})
     assert (code.categories, code.range) == (("1", "2.5", "3"), (1.0, 3.0))
-    made = applied([code], frame_of(code=[1, 3, None]))
-    assert made.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    features = applied([code], frame_of(code=[1, 3, None]))
+    assert features.tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 
 
 def test_the_sign_of_zero_is_no_difference():

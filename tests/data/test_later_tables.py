@@ -29,8 +29,8 @@ def later(read, tmp_path):
         path.write_bytes(text.encode("latin-1"))
         if measured:
             return load_dataset(path, target="y", preparation=data.preparation, test_share=0.0)
-        given = load_inputs(path, data.preparation)
-        return data.preparation.inputs(str(path), given, "float64")[:]
+        rows = load_inputs(path, data.preparation)
+        return data.preparation.inputs(str(path), rows, "float64")[:]
 
     return apply
 
@@ -92,9 +92,9 @@ def test_labels_come_back_as_they_were_written(read, later, labels):
     training = "a,y\n" + "".join(f"{k}.5,{labels[k % len(labels)]}\n" for k in range(42))
     data = read(training)
     found = data.labels_of(data.train.targets).tolist()
-    assert [str(of) for of in found] == [labels[k % len(labels)] for k in range(42)]
+    assert [str(label) for label in found] == [labels[k % len(labels)] for k in range(42)]
     part = later(training, f"a,y\n0.5,{labels[0]}\n", measured=True)
-    assert [str(of) for of in part.labels_of(part.train.targets).tolist()] == labels[:1]
+    assert [str(label) for label in part.labels_of(part.train.targets).tolist()] == labels[:1]
 
 
 def test_codes_may_be_numbers_to_predict(read):

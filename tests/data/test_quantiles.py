@@ -110,7 +110,7 @@ def test_a_table_as_the_recipes_have_it():
     of_cities = ([2, 0, 0, 0, 2], [0, 2, 0, 0, 0], [0, 0, 2, 0, 0])
     of_cities = ([1, 0, 0, 0, 1], *of_cities[1:])  # of a the quartiles are 0 and 1
     scaled = [number, rare, [x / 2 for x in sex], *of_cities]
-    expected = np.array([[clipped(x) for x in of] for of in scaled]).T
+    expected = np.array([[clipped(x) for x in column] for column in scaled]).T
     np.testing.assert_allclose(dataset.train.inputs, expected, rtol=1e-15)
     shown = [row.becomes for row in dataset.preparation.describe()]
     assert shown[2:4] == [

@@ -27,17 +27,17 @@ def values(rows):
 @together("rows", [1, 2, 3, 4, 7, 64, 1001])
 @together("kind", ORACLES)
 def test_it_agrees_with_scikit_learn(kind, rows):
-    given, other = values(rows), values(rows + 1)
-    scaling = fit_scaling("example", kind, given)
-    oracle = ORACLES[kind].fit(given)
+    training, other = values(rows), values(rows + 1)
+    scaling = fit_scaling("example", kind, training)
+    oracle = ORACLES[kind].fit(training)
     np.testing.assert_allclose(scaling.apply(other), oracle.transform(other), rtol=1e-9, atol=1e-9)
 
 
 def test_the_smooth_clip_of_scikit_learns_robust_scale():
     """z / sqrt(1 + (z/3)²) is 3 sin(arctan(z/3)); one feature never varies but in later rows."""
-    given, later = values(1001), values(1002) + 0.5
-    scaling = fit_scaling("example", "smooth_clip", given)
-    robust = preprocessing.RobustScaler().fit(given).transform(later)
+    training, later = values(1001), values(1002) + 0.5
+    scaling = fit_scaling("example", "smooth_clip", training)
+    robust = preprocessing.RobustScaler().fit(training).transform(later)
     expected = 3.0 * np.sin(np.arctan(robust / 3.0))
     np.testing.assert_allclose(scaling.apply(later), expected, rtol=1e-9, atol=1e-9)
 

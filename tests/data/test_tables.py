@@ -149,9 +149,9 @@ def test_integers_that_a_float_does_not_hold_are_no_classes(tmp_path, form, numb
     """Rounded they would be other classes."""
     target = polars.Series("y", [1, 2, number, 3])
     frame = polars.DataFrame({"a": [0.5, 1.5, 2.5, 3.5], "y": target})
-    given = FORMS[form](frame, tmp_path)
+    table = FORMS[form](frame, tmp_path)
     with pytest.raises(DataError, match=rf"go from .*{number}.*; scale them to at most 2"):
-        load_dataset(given, task="classification", test_share=0.0)
+        load_dataset(table, task="classification", test_share=0.0)
 
 
 @pytest.mark.parametrize("task", [None, "classification"])
@@ -179,8 +179,8 @@ def test_decimal_fractions_are_not_cut_off(tmp_path):
 
 
 def test_header_and_encoding_are_of_texts_alone():
-    given = {"header": True, "encoding": "latin-1", "target": "a", "decimal": "comma"}
-    for name, value in given.items():
+    options = {"header": True, "encoding": "latin-1", "target": "a", "decimal": "comma"}
+    for name, value in options.items():
         with pytest.raises(DataError, match=f"digits: {name} is .*; --{name} is for .csv"):
             load_dataset("digits", **{name: value})
         if name != "target":

@@ -68,8 +68,8 @@ def test_classes_are_the_labels_that_occur(occurring):
 
 @pytest.mark.parametrize("part", ["test", "validation"])
 def test_a_label_that_training_never_saw_is_named(part):
-    own, other = Split(np.zeros((3, 2)), LABELS), Split(np.zeros((1, 2)), np.array([2]))
-    splits = {"train": own, "test": own, part: other}
+    training, other = Split(np.zeros((3, 2)), LABELS), Split(np.zeros((1, 2)), np.array([2]))
+    splits = {"train": training, "test": training, part: other}
     fault = f"example: a {part} label is 2, which training never saw (it saw 0, 1); leave"
     with pytest.raises(DataError, match=re.escape(fault)):
         build_dataset(splits, DataOptions("example"))

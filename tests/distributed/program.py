@@ -62,7 +62,7 @@ def fourth_powers(xp, z, targets, sample_weight=None):
 
 
 CASES = {
-    **{name: {"optimizer": of} for name, of in OPTIMIZERS.items()},
+    **{name: {"optimizer": optimizer} for name, optimizer in OPTIMIZERS.items()},
     "plateau": {"optimizer": {"learning_rate": PLATEAU}, "epochs": 4},
     "lbfgs": {"optimizer": {}, "batch_size": COUNT, "epochs": 3},
     "dropout": {

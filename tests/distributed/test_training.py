@@ -16,9 +16,9 @@ from tests.distributed.threads import on_threads
 
 def alone(backend, arithmetic, dtype, cases):
     """What one process gives without a communicator."""
-    made = get_backend(backend)
-    settings = {"backend": made, "arithmetic": arithmetic, "dtype": dtype}
-    return {case: summary(training(case, **settings), made) for case in cases}
+    place = get_backend(backend)
+    settings = {"backend": place, "arithmetic": arithmetic, "dtype": dtype}
+    return {case: summary(training(case, **settings), place) for case in cases}
 
 
 # A case has one of the dtypes, by turns.
@@ -91,9 +91,9 @@ def test_processes_with_different_libraries_have_the_bits_of_one():
 def fit(communicator, x=None, mlp=None, **changes):
     """Train a small network, on every process with these arguments."""
     x = np.eye(6, 2) if x is None else x
-    given = {"backend": get_backend("numpy"), "epochs": 4, "batch_size": 3, **changes}
+    arguments = {"backend": get_backend("numpy"), "epochs": 4, "batch_size": 3, **changes}
     mlp = MLP([2, 2]) if mlp is None else mlp
-    return train(mlp, x, np.arange(6) % 2, communicator=communicator, **given)
+    return train(mlp, x, np.arange(6) % 2, communicator=communicator, **arguments)
 
 
 def test_all_processes_stop_where_a_callback_of_one_says_so():

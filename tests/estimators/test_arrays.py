@@ -138,7 +138,7 @@ def test_training_elsewhere_gives_attributes_and_predictions_where_the_input_liv
     expected = MLPClassifier(**settings).fit(X, y)
     name, _, device = spec.partition(":")
     model = MLPClassifier(**settings, backend=name, device=device or None).fit(X, y)
-    assert all(type(of) is np.ndarray for of in (*model.coefs_, *model.intercepts_))
+    assert all(type(array) is np.ndarray for array in (*model.coefs_, *model.intercepts_))
     np.testing.assert_allclose(model.predict_proba(X), expected.predict_proba(X), rtol=1e-7)
     model.partial_fit(X, y)
     np.testing.assert_allclose(

@@ -40,9 +40,9 @@ def expected_to_fail(estimator):
 
 
 def run(estimator, check):
-    given = check.keywords
-    skip_without_gpu(given.get("array_namespace"), given.get("device_name"))
-    for place in given.values():
+    keywords = check.keywords
+    skip_without_gpu(keywords.get("array_namespace"), keywords.get("device_name"))
+    for place in keywords.values():
         if isinstance(place, NamespaceAndDevice):
             skip_without_gpu(place.xp, place.device)
     check(estimator)

@@ -80,7 +80,7 @@ def test_clipped_gradients_take_short_steps():
 def test_normalization(norm):
     model = MLPClassifier((8, 6), norm=norm, random_state=0, learning_rate_init=0.01).fit(X, Y)
     assert model.score(X, Y) > 0.95
-    assert [set(of) >= {"gamma", "beta"} for of in model.norms_] == [True, True]
+    assert [set(layer) >= {"gamma", "beta"} for layer in model.norms_] == [True, True]
     if norm == "batch":
         assert np.any(model.norms_[0]["running_mean"] != 0.0)
     before = model.predict_proba(X)

@@ -43,8 +43,8 @@ def test_later_steps_write_over_no_arrays_of_before(backend, solver):
 
 
 def test_a_model_of_scikit_learn_that_stopped_early_trains_on():
-    known = theirs.MLPClassifier(max_iter=4, early_stopping=True, warm_start=True).fit(X, Y)
-    model = MLPClassifier.from_sklearn(known).fit(X, Y)
+    reference = theirs.MLPClassifier(max_iter=4, early_stopping=True, warm_start=True).fit(X, Y)
+    model = MLPClassifier.from_sklearn(reference).fit(X, Y)
     assert len(model.validation_scores_) == len(model.validation_loss_curve_) == 8
     assert np.isnan(model.validation_loss_curve_[:4]).all()
     of_lbfgs = theirs.MLPClassifier(solver="lbfgs", max_iter=4).fit(X, Y)
@@ -79,10 +79,10 @@ class FailingLoss(SoftmaxCrossEntropy):
         super().__init__()
         self.__dict__.update(error=error, left=iter(range(call - 1)))
 
-    def __call__(self, *given):
+    def __call__(self, *arguments):
         if next(self.left, None) is None:
             raise self.error
-        return super().__call__(*given)
+        return super().__call__(*arguments)
 
 
 HUGE = X * 2e307

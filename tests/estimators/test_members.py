@@ -23,10 +23,10 @@ def test_each_member_is_a_network_trained_alone(solver, norm):
     alone = MLPClassifier(**settings).fit(X, LABELS)
     members = MLPClassifier(**settings, n_members=3).fit(X, LABELS)
     for kind in ("coefs_", "intercepts_"):
-        for own, of_all in zip(getattr(alone, kind), getattr(members, kind), strict=True):
-            assert of_all.shape == (3, *own.shape)
-            np.testing.assert_allclose(of_all[0], own, rtol=1e-9, atol=1e-12)
-            assert (of_all[1] != own).any()
+        for weights, of_all in zip(getattr(alone, kind), getattr(members, kind), strict=True):
+            assert of_all.shape == (3, *weights.shape)
+            np.testing.assert_allclose(of_all[0], weights, rtol=1e-9, atol=1e-12)
+            assert (of_all[1] != weights).any()
     assert members.loss_ != alone.loss_
 
 

@@ -51,7 +51,7 @@ def test_a_parameter_replaces_the_value_of_the_recipe(kind, name, value):
     assert found.get_params()[name] == value
     is_alike = name not in ("recipe", "hidden", "norm")
     pairs = zip(arrays(expected), arrays(found), strict=is_alike)
-    assert not all(of.shape == other.shape and np.all(of == other) for of, other in pairs)
+    assert not all(array.shape == other.shape and np.all(array == other) for array, other in pairs)
 
 
 def test_numbers_of_numpy_are_taken_and_one_width_is_one_layer():

@@ -53,12 +53,12 @@ def test_an_iteration_of_lbfgs_waits_no_more_often_than_one_of_train(arithmetic)
     """From the same parameters, so that both look at the loss in the same places."""
     generator = np.random.default_rng(0)
     X, y = generator.normal(size=(60, 20)).astype("float32"), np.arange(60) % 3
-    known = sklearn.neural_network.MLPClassifier((5,), max_iter=1).fit(X, y)
-    start = [{"W": W, "b": b} for W, b in zip(known.coefs_, known.intercepts_, strict=True)]
+    reference = sklearn.neural_network.MLPClassifier((5,), max_iter=1).fit(X, y)
+    start = [{"W": W, "b": b} for W, b in zip(reference.coefs_, reference.intercepts_, strict=True)]
     backend = get_backend("cupy")
 
     def by_fit(iterations):
-        model = MLPClassifier.from_sklearn(known).set_params(
+        model = MLPClassifier.from_sklearn(reference).set_params(
             solver="lbfgs", warm_start=True, max_iter=iterations, alpha=0.0, arithmetic=arithmetic
         )
         model.fit(backend.asarray(X), backend.asarray(y))

@@ -57,10 +57,10 @@ def minimized(backend, parameters, x, y, arithmetic):
 
 
 def scored(backend, parameters, x, y, arithmetic):
-    given = {"backend": backend, "arithmetic": arithmetic}
+    place = {"backend": backend, "arithmetic": arithmetic}
     dtype = backend.to_numpy(x).dtype.name
-    own = make_examples(NETWORK, *map(backend.to_numpy, (x, y)), dtype=dtype, **given)
-    scores, _ = measure(NETWORK, parameters, own, **given)
+    examples = make_examples(NETWORK, *map(backend.to_numpy, (x, y)), dtype=dtype, **place)
+    scores, _ = measure(NETWORK, parameters, examples, **place)
     return backend.asarray([*scores.values()])
 
 
@@ -94,7 +94,7 @@ def waits(name, backend, dtype, arithmetic):
         bits(name, backend, dtype=dtype, arithmetic=arithmetic)
     # What is downloaded to be compared, by this test or by the trial of a kernel.
     others = ("test_calls", "cupy_tracing", "cupy_kernels")
-    return sum(n for line, n in counts.lines.items() if not any(of in line for of in others))
+    return sum(n for line, n in counts.lines.items() if not any(file in line for file in others))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -31,8 +31,8 @@ def values_of(backend: Backend, x: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("change", ["iadd", "isub", "imul", "itruediv"])
 def test_operators_in_place_leave_aliases_and_views_alone(backend: Backend, change: str) -> None:
-    given = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
-    xp, x = made(backend, given)
+    values = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    xp, x = made(backend, values)
     views = [x, x[0:1, ...], x.mT, xp.reshape(x, (3, 2)), xp.asarray(x)]
     before = [values_of(backend, view).copy() for view in views]
     for view in views:
@@ -103,21 +103,21 @@ def key_for(name: str, x: np.ndarray, wrap: Any = lambda array: array) -> Any:
 
 @pytest.mark.parametrize("name", KEYS)
 def test_keys_read_and_write_what_they_do_in_numpy(backend: Backend, name: str) -> None:
-    given = np.random.default_rng(4).permutation(20).reshape(4, 5).astype(np.float32)
+    values = np.random.default_rng(4).permutation(20).reshape(4, 5).astype(np.float32)
     if name == "mask" and backend.device == "device1":
         strict = pytest.importorskip("array_api_strict")
         if strict.__version__.startswith("2.3"):
             pytest.skip("array-api-strict 2.3 takes masks on its own processor alone")
-    xp, x = made(backend, given)
-    key = key_for(name, given, lambda array: xp.asarray(backend.asarray(array)))
-    expected = given[key_for(name, given)]
+    xp, x = made(backend, values)
+    key = key_for(name, values, lambda array: xp.asarray(backend.asarray(array)))
+    expected = values[key_for(name, values)]
     found = values_of(backend, x[key])
     np.testing.assert_array_equal(found, expected)
     assert found.shape == expected.shape
     many = np.arange(100.0, 100.0 + expected.size, dtype=np.float32).reshape(expected.shape)
     for value, written in ((-1.0, -1.0), (many, xp.asarray(backend.asarray(many)))):
-        changed, x = given.copy(), xp.asarray(backend.asarray(given))
-        changed[key_for(name, given)] = value
+        changed, x = values.copy(), xp.asarray(backend.asarray(values))
+        changed[key_for(name, values)] = value
         x[key] = written
         np.testing.assert_array_equal(values_of(backend, x), changed)
 

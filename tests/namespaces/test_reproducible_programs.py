@@ -130,11 +130,11 @@ class Programs(RuleBasedStateMachine):
     @rule(seed=seeds, shape=picks, dtype=st.sampled_from(DTYPES))
     def make(self, seed: int, shape: int, dtype: str) -> None:
         array = numbers(seed, self.shapes[shape % len(self.shapes)], dtype)
-        made = [
+        arrays = [
             xp.asarray(backend.asarray(array.copy()))
             for xp, backend in zip(self.spaces, self.backends, strict=True)
         ]
-        self.arrays = [*self.arrays, made][-MOST:]
+        self.arrays = [*self.arrays, arrays][-MOST:]
         self.same()
 
     @rule(
@@ -149,8 +149,8 @@ class Programs(RuleBasedStateMachine):
     @rule(value=st.sampled_from(SCALARS), dtype=st.sampled_from((None, *DTYPES)))
     def make_of_numbers(self, value: Any, dtype: str | None) -> None:
         def statement(xp: Any) -> Any:
-            of = None if dtype is None else getattr(xp, dtype)
-            return xp.asarray([value, 1], dtype=of)
+            kind = None if dtype is None else getattr(xp, dtype)
+            return xp.asarray([value, 1], dtype=kind)
 
         self.do(statement)
 
@@ -252,9 +252,9 @@ class Programs(RuleBasedStateMachine):
 
 
 def run(backends: list[Backend], examples: int, steps: int) -> None:
-    made = type("Made", (Programs,), {"backends": tuple(backends)})
+    machine = type("Made", (Programs,), {"backends": tuple(backends)})
     run_state_machine_as_test(
-        made, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
+        machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
     )
 
 

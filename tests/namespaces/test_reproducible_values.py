@@ -36,8 +36,8 @@ def test_added_functions_keep_their_bounds(name: str, dtype: str) -> None:
     bound = 0.51 if dtype == "float32" else {"expm1": 2.0}.get(name, 3.0)
     with mpmath.workprec(200):
         worst = max(
-            ulps(float(found), EXACT[name](mpmath.mpf(float(given))), dtype)
-            for given, found in zip(x, y, strict=True)
+            ulps(float(found), EXACT[name](mpmath.mpf(float(argument))), dtype)
+            for argument, found in zip(x, y, strict=True)
         )
     assert worst <= bound
 
@@ -91,13 +91,13 @@ def test_sums_are_those_of_fractions() -> None:
     exact = sum(map(Fraction, x.tolist()))
     assert float(NUMPY.sum(NUMPY.asarray(x))) == float(exact)
     running = to_native(NUMPY.cumulative_sum(NUMPY.asarray(x)))
-    partial = [float(of) for of in accumulate(map(Fraction, x.tolist()))]
+    partial = [float(total) for total in accumulate(map(Fraction, x.tolist()))]
     np.testing.assert_allclose(running, partial, rtol=0.0, atol=10 * 2.0**-53 * np.abs(x).sum())
 
 
 def test_running_sums_of_float32_are_added_in_float64() -> None:
     x = np.random.default_rng(8).normal(0.0, 1.0, 999).astype(np.float32)
-    exact = [float(of) for of in accumulate(map(Fraction, x.tolist()))]
+    exact = [float(total) for total in accumulate(map(Fraction, x.tolist()))]
     running = to_native(NUMPY.cumulative_sum(NUMPY.asarray(x)))
     np.testing.assert_array_equal(running, np.asarray(exact, np.float32))
 
@@ -212,8 +212,8 @@ def test_products_of_many_numbers_do_not_vanish_on_the_way(dtype: str, axis: int
     found = to_native(NUMPY.prod(NUMPY.asarray(x), axis=axis))
     exact = [math.prod(_fraction(column)) for column in (x if axis else x.T)]
     u = np.finfo(dtype).eps / 2
-    for value, of in zip(found.tolist(), exact, strict=True):
-        assert abs(Fraction(value) / of - 1) <= n * u
+    for value, expected in zip(found.tolist(), exact, strict=True):
+        assert abs(Fraction(value) / expected - 1) <= n * u
     with np.errstate(over="ignore"):
         running = to_native(NUMPY.cumulative_prod(NUMPY.asarray(x), axis=axis))
         for row, numbers in zip(running if axis else running.T, x if axis else x.T, strict=True):

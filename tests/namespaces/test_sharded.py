@@ -70,9 +70,9 @@ REFUSED = {
 def cut(whole, communicator, inner, edges):
     """Return a process's part of a whole array (n, …)."""
     layout = Layout(edges, communicator.rank, communicator.size)
-    own = [row for start, stop in layout.ranges(layout.rank) for row in range(start, stop)]
+    rows = [row for start, stop in layout.ranges(layout.rank) for row in range(start, stop)]
     xp = ShardedNamespace(inner, communicator, BACKEND)
-    return xp, ShardedArray(inner.asarray(whole[own, ...]), xp, -whole.ndim, layout)
+    return xp, ShardedArray(inner.asarray(whole[rows, ...]), xp, -whole.ndim, layout)
 
 
 def data(rows):
@@ -168,12 +168,12 @@ def test_every_row_belongs_to_one_process_and_slices_keep_it(rows, unit, size):
     owners = {}
     for rank in range(size):
         layout = Layout(edges, rank, size)
-        own = [row for start, stop in layout.ranges(rank) for row in range(start, stop)]
-        for row in own:
+        assigned = [row for start, stop in layout.ranges(rank) for row in range(start, stop)]
+        for row in assigned:
             assert owners.setdefault(row, rank) == rank
         for start, stop in pairwise(edges):
             local, cut_layout = layout.cut(slice(start, stop))
-            assert own[local] == [
+            assert assigned[local] == [
                 start + row for begin, end in cut_layout.ranges(rank) for row in range(begin, end)
             ]
     assert sorted(owners) == list(range(rows))

@@ -167,9 +167,9 @@ def test_hardswish_at_its_corners(backend):
 def test_a_custom_pair_of_functions(backend):
     """y = x², y' = 2 x, exact in small integers; as an activation of a network, too."""
     square = (lambda xp, x: xp.multiply(x, x), lambda _, x: x + x)
-    own = activations_of_layers(square, 1)[0]
+    custom = activations_of_layers(square, 1)[0]
     x, dy = np.asarray([[-3.0, 2.0]]), np.asarray([[5.0, 7.0]])
-    results = compute(own, x, dy)(backend)
+    results = compute(custom, x, dy)(backend)
     assert backend.to_numpy(results["y"]).tolist() == [[9.0, 4.0]]
     assert backend.to_numpy(results["dx"]).tolist() == [[-30.0, 28.0]]
     ones = [{"W": np.ones((1, 1)), "b": np.zeros(1)}] * 2

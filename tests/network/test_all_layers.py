@@ -94,9 +94,9 @@ def test_gradients_against_central_differences(norm, step):
     mlp, parameters, x, labels = network(norm)
 
     def on(library, changed=parameters):
-        own = [{n: library.asarray(a) for n, a in layer.items()} for layer in changed]
+        arrays = [{n: library.asarray(a) for n, a in layer.items()} for layer in changed]
         batch = library.asarray(x), labels, library.asarray(WEIGHTS)
-        return mlp.loss_gradients_and_buffers(library.xp, *mlp.split(own), *batch, step)[:2]
+        return mlp.loss_gradients_and_buffers(library.xp, *mlp.split(arrays), *batch, step)[:2]
 
     backend = get_backend("numpy")
     error = 1.01 * float(with_bounds(on, "float64")[0].error)
@@ -120,8 +120,8 @@ def test_initial_parameters(backend):
     """Gains and variances 1, shifts and means 0; the weights are those without normalization."""
     plain = MLP([3, 4, 2]).initialize(seed=5, backend=backend)
     dense, norm, last = MLP([3, 4, 2], norm="batch").initialize(seed=5, backend=backend)
-    for ours, own in zip((dense, last), plain, strict=True):
-        assert backend.to_numpy(ours["W"]).tolist() == backend.to_numpy(own["W"]).tolist()
+    for ours, expected in zip((dense, last), plain, strict=True):
+        assert backend.to_numpy(ours["W"]).tolist() == backend.to_numpy(expected["W"]).tolist()
     values = {name: backend.to_numpy(array).tolist() for name, array in norm.items()}
     assert values == {
         "gamma": [1.0] * 4,

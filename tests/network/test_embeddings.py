@@ -102,8 +102,8 @@ def in_rtdl(parameters, x, targets, dtype):
         "linear0.bias": parameters[0]["embedding_b"],
         "linear.weight": parameters[0]["embedding_V"],
     }
-    given = {name: torch.tensor(array) for name, array in state.items()}
-    assert not embedding.load_state_dict(given, strict=False).unexpected_keys
+    tensors = {name: torch.tensor(array) for name, array in state.items()}
+    assert not embedding.load_state_dict(tensors, strict=False).unexpected_keys
     head.weight.data = torch.tensor(parameters[1]["W"].T.copy())
     head.bias.data = torch.tensor(parameters[1]["b"])
     optimizer = torch.optim.Adam([*embedding.parameters(), *head.parameters()], lr=0.01)

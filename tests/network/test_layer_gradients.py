@@ -49,14 +49,14 @@ EVERY_LAYER = pytest.mark.parametrize("name", LAYERS)
 def example(layer, leading=(), seed=0):
     rng = np.random.default_rng(seed)
     shapes = layer.shapes() | {"x": (BATCH, FEATURES)}
-    arrays = {name: on_grid(rng.normal(size=(*leading, *of))) for name, of in shapes.items()}
+    arrays = {name: on_grid(rng.normal(size=(*leading, *shape))) for name, shape in shapes.items()}
     if isinstance(layer, BatchNorm):
         arrays["running_variance"] = abs(arrays["running_variance"]) + 0.5
     elif layer.buffers:  # which are not any numbers
         drawn = layer.initial(lambda shapes, *_: {"W": np.zeros(shapes["W"])})
         for name in layer.buffers:
-            of = np.asarray(drawn[name])
-            arrays[name] = np.broadcast_to(of, (*leading, *of.shape)).copy()
+            shape = np.asarray(drawn[name])
+            arrays[name] = np.broadcast_to(shape, (*leading, *shape.shape)).copy()
     return arrays
 
 
@@ -65,9 +65,9 @@ def compute(name, arrays, c):
     layer, step = LAYERS[name]
 
     def on(library):
-        own = {name: library.asarray(array) for name, array in arrays.items()}
-        x = own.pop("x")
-        y, backward = layer.forward(library.xp, own, x, step)
+        parameters = {name: library.asarray(array) for name, array in arrays.items()}
+        x = parameters.pop("x")
+        y, backward = layer.forward(library.xp, parameters, x, step)
         dy = library.asarray(c)
         dx, gradients = backward(dy)
         without, same = backward(dy, with_dx=False)
@@ -85,8 +85,8 @@ def on_host(backend, results):
 
 def slopes_for(layer, arrays):
     """A dy of the shape of the layer's y."""
-    own = {name: array for name, array in arrays.items() if name != "x"}
-    y, _ = layer.forward(get_backend("numpy").xp, own, arrays["x"])
+    layer_arrays = {name: array for name, array in arrays.items() if name != "x"}
+    y, _ = layer.forward(get_backend("numpy").xp, layer_arrays, arrays["x"])
     return np.random.default_rng(1).normal(size=y.shape)
 
 

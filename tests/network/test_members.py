@@ -133,7 +133,7 @@ def test_fifty_steps_agree_with_tabm(kind, loss, dtype, tolerance):
         losses.append(float(of_step))
     assert losses[-1] < 0.9 * losses[0]
     found = {"losses": losses}
-    found |= {n: summary(of) for n, of in named_as_theirs(kind, state.parameters).items()}
+    found |= {n: summary(array) for n, array in named_as_theirs(kind, state.parameters).items()}
     if loss == "squared_error":
         found["mean"] = summary(mlp.predict(state.parameters, x))
     else:
@@ -157,8 +157,8 @@ def test_predictions_are_the_mean_of_the_members(loss):
     of_members = []
     for m in range(MEMBERS):
         dense = [{**hidden[0], "W": first["r"][m][:, None] * hidden[0]["W"]}, hidden[1]]
-        own = [*dense, {"W": last["member_W"][m], "b": last["member_b"][m]}]
-        of_members.append(getattr(alone, ask)(own, x))
+        layers = [*dense, {"W": last["member_W"][m], "b": last["member_b"][m]}]
+        of_members.append(getattr(alone, ask)(layers, x))
     mean = np.mean(of_members, axis=0)
     assert np.std(of_members, axis=0).min() > 1e-3
     parameters = [first, *hidden, last]

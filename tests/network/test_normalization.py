@@ -35,8 +35,8 @@ def compute(layer, parameters, x, dy, step):
     layer = layer.of_features(x.shape[-1])
 
     def on(library):
-        own = {name: library.asarray(array) for name, array in of(layer, parameters).items()}
-        y, backward = layer.forward(library.xp, own, library.asarray(x), step)
+        arrays = {name: library.asarray(array) for name, array in of(layer, parameters).items()}
+        y, backward = layer.forward(library.xp, arrays, library.asarray(x), step)
         dx, gradients = backward(library.asarray(dy))
         assert backward(library.asarray(dy), with_dx=False)[0] is None
         return {"y": y, "dx": dx, **gradients}

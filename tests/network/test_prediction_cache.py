@@ -27,11 +27,11 @@ def nothing_kept(monkeypatch):
 
 
 def swapped(parameters):
-    return [{"W": of["b"], "b": of["W"]} for of in parameters]
+    return [{"W": layer["b"], "b": layer["W"]} for layer in parameters]
 
 
 def renamed(parameters):
-    return [{"V": of["W"], "b": of["b"]} for of in parameters]
+    return [{"V": layer["W"], "b": layer["b"]} for layer in parameters]
 
 
 def shortened(parameters):
@@ -114,7 +114,7 @@ def test_predictions_like_the_last_skip_the_checks_and_others_have_them(library,
 def test_threads_may_predict_with_one_network():
     mlp = MLP([3, 4, 2])
     parameters = [mlp.initialize(seed=seed, backend=NUMPY) for seed in range(4)]
-    expected = [mlp.logits(of, X) for of in parameters]
+    expected = [mlp.logits(layers, X) for layers in parameters]
 
     def same(place):
         return all((mlp.logits(parameters[place], X) == expected[place]).all() for _ in range(200))

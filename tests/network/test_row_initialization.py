@@ -22,9 +22,9 @@ MLP_TD = MLP(
 def initialized(mlp, x, backend, arithmetic="native", dtype="float64"):
     xp = namespace_of(arithmetic, backend)
     first = mlp.initialize(seed=3, backend=backend, dtype=dtype)
-    own = [{name: xp.asarray(array) for name, array in layer.items()} for layer in first]
+    arrays = [{name: xp.asarray(array) for name, array in layer.items()} for layer in first]
     rows = xp.asarray(backend.asarray(x, dtype=dtype))
-    return unwrapped(initialized_on_rows(xp, mlp, own, rows, seed=3, backend=backend))
+    return unwrapped(initialized_on_rows(xp, mlp, arrays, rows, seed=3, backend=backend))
 
 
 def of_dense(parameters):

@@ -92,5 +92,5 @@ def test_columns_without_names_are_those_of_training_in_their_order(runs, name, 
     folder, found = runs
     run, expected = found[name]
     part = polars.DataFrame(TABLES[name])[rows]
-    given = WITHOUT_NAMES[form](part, folder)
-    np.testing.assert_array_equal(run.predict_proba(given), expected[rows])
+    table = WITHOUT_NAMES[form](part, folder)
+    np.testing.assert_array_equal(run.predict_proba(table), expected[rows])

@@ -72,7 +72,7 @@ def test_numbers_are_in_their_units(capsys, folders):
 
 
 @pytest.mark.parametrize(
-    "data", [3, None, [[1.0, 2.0]], object()], ids=lambda of: type(of).__name__
+    "data", [3, None, [[1.0, 2.0]], object()], ids=lambda value: type(value).__name__
 )
 def test_what_is_no_data_is_refused(folders, data):
     with pytest.raises(TypeError, match=type(data).__name__):
@@ -82,9 +82,9 @@ def test_what_is_no_data_is_refused(folders, data):
 def test_arrays_of_any_library_are_taken(folders, backend):
     images = load_dataset("digits").test.inputs[:20]
     run = load_run(folders / "images")
-    given = backend.asarray(images)
-    np.testing.assert_array_equal(run.predict(given), run.predict(images))
-    np.testing.assert_array_equal(run.predict_proba(given), run.predict_proba(images))
+    array = backend.asarray(images)
+    np.testing.assert_array_equal(run.predict(array), run.predict(images))
+    np.testing.assert_array_equal(run.predict_proba(array), run.predict_proba(images))
 
 
 def test_a_run_is_shown_without_its_numbers(folders):

@@ -75,7 +75,7 @@ class WithFactor(MLP):
 
     def loss_gradients_and_buffers(self, *arguments):
         loss, gradients, buffers = super().loss_gradients_and_buffers(*arguments)
-        scaled = [{name: of[name] * self.factor for name in of} for of in gradients]
+        scaled = [{name: layer[name] * self.factor for name in layer} for layer in gradients]
         return loss * self.factor, scaled, buffers
 
 

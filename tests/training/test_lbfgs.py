@@ -19,7 +19,7 @@ def as_tree(flat):
 
 
 def as_flat(xp, tree):
-    return xp.concat([xp.reshape(x, (-1,)) for of in tree for x in of.values()])
+    return xp.concat([xp.reshape(x, (-1,)) for layer in tree for x in layer.values()])
 
 
 def rosenbrock(xp):
@@ -48,13 +48,13 @@ def test_follows_scipy(backend):
     optimizer = LBFGS(history=LBFGS_RECORDED["history"])
     start = as_tree(np.array(LBFGS_RECORDED["start"]))
     parameters = [
-        {name: backend.asarray(x, dtype="float64") for name, x in of.items()} for of in start
+        {name: backend.asarray(x, dtype="float64") for name, x in layer.items()} for layer in start
     ]
     memory = Memory()
     for number, recorded in enumerate(LBFGS_RECORDED["iterations"], start=1):
         _, parameters, memory = optimizer.minimize_step(xp, rosenbrock(xp), parameters, memory)
         got = np.concatenate(
-            [backend.to_numpy(x).ravel() for of in parameters for x in of.values()]
+            [backend.to_numpy(x).ravel() for layer in parameters for x in layer.values()]
         )
         # Rounding errors grow along the valley: the map from one iterate to the next stretches.
         tolerance = 1e-12 if number <= 12 else 1e-8
@@ -99,8 +99,8 @@ def test_without_a_decrease_it_finishes_where_it_was():
 
     def rising(tree):
         # A gradient of the wrong sign: every step along it raises the loss.
-        return sum(np.sum(x) for of in tree for x in of.values()), [
-            {name: -np.ones_like(x) for name, x in of.items()} for of in tree
+        return sum(np.sum(x) for layer in tree for x in layer.values()), [
+            {name: -np.ones_like(x) for name, x in layer.items()} for layer in tree
         ]
 
     optimizer = LBFGS()

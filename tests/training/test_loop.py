@@ -127,20 +127,20 @@ class Told:
 
 def test_an_epochs_loss_is_summed_without_rounding():
     """The running sums of Python 3.11, plain, and of 3.12, compensated, both give 0 here."""
-    told = np.asarray([1e100, 1e50, 1.0, -1e50, -1e100])
+    targets = np.asarray([1e100, 1e50, 1.0, -1e50, -1e100])
     mlp = MLP([1, 1], loss=Told())
     settings = {"dtype": "float64", "batch_size": 1, "epochs": 1, "shuffle": False}
-    result = train(mlp, np.zeros((5, 1)), told, backend=get_backend("numpy"), **settings)
+    result = train(mlp, np.zeros((5, 1)), targets, backend=get_backend("numpy"), **settings)
     assert result.history == [1.0 / 5]
 
 
 def test_each_of_many_losses_counts_by_its_own_batch():
     """Of 130, which are more than are stacked at once, the last is of one example of 259."""
-    told = np.zeros(259)
-    told[-1] = 259.0
+    targets = np.zeros(259)
+    targets[-1] = 259.0
     mlp = MLP([1, 1], loss=Told())
     settings = {"dtype": "float64", "batch_size": 2, "epochs": 1, "shuffle": False}
-    result = train(mlp, np.zeros((259, 1)), told, backend=get_backend("numpy"), **settings)
+    result = train(mlp, np.zeros((259, 1)), targets, backend=get_backend("numpy"), **settings)
     assert result.history == [1.0]
 
 

@@ -16,8 +16,8 @@ LOSSES = {
 
 
 def gradients_of(backend, mlp, targets, sample_weight, micro_batch=None):
-    given = np.random.default_rng(0).normal(size=(COUNT, 4)), targets, sample_weight
-    batch = [None if x is None else backend.asarray(x) for x in given]
+    host_arrays = np.random.default_rng(0).normal(size=(COUNT, 4)), targets, sample_weight
+    batch = [None if x is None else backend.asarray(x) for x in host_arrays]
     start = mlp.initialize(seed=0, backend=backend, dtype="float64")
     model = StepModel(mlp, None, micro_batch)
     arguments = *mlp.split(start), None, (5, 3, ()), tuple(batch)

@@ -48,8 +48,8 @@ def test_it_ends_after_so_many_epochs_without_a_smaller_loss(backend, patience, 
     assert len(result.history) == epochs
     assert (stopping.best_epoch, stopping.best_loss) == (best, LOSSES[best - 1])
     expected = run(backend, lambda epoch: None, epochs=best).parameters
-    for own, other in zip(stopping.parameters, expected, strict=True):
-        for name, array in own.items():
+    for kept, other in zip(stopping.parameters, expected, strict=True):
+        for name, array in kept.items():
             assert (backend.to_numpy(array) == backend.to_numpy(other[name])).all()
 
 
@@ -80,8 +80,8 @@ def test_a_second_loss_breaks_ties_of_the_first():
 def test_losses_of_stacked_networks_raise():
     mlp, backend = MLP([3, 2]), NUMPY
     stacked = [
-        {name: np.stack([w, w]) for name, w in of.items()}
-        for of in mlp.initialize(seed=0, backend=backend)
+        {name: np.stack([w, w]) for name, w in layer.items()}
+        for layer in mlp.initialize(seed=0, backend=backend)
     ]
     x, y = np.zeros((4, 3), dtype="float32"), np.zeros(4, dtype=int)
     with pytest.raises(ValueError, match=r"the loss of epoch 1 is \[.*\], one for each network"):
@@ -107,9 +107,9 @@ def message(backend, mlp, weights, x, y, **settings):
         {"W": backend.asarray([[w]], dtype="float32"), "b": backend.asarray([0.0], dtype="float32")}
         for w in weights
     ]
-    given = {"optimizer": SGD(0.0), "batch_size": 1, "epochs": 1, "shuffle": False} | settings
+    options = {"optimizer": SGD(0.0), "batch_size": 1, "epochs": 1, "shuffle": False} | settings
     with pytest.raises(DivergenceError) as error:
-        train(mlp, x, y, backend=backend, parameters=start, **given)
+        train(mlp, x, y, backend=backend, parameters=start, **options)
     remedy = "input_noise" if mlp.input_noise else "learning rate, gradients clipped by clip_norm"
     assert str(error.value) == (
         f"training diverged in epoch {error.value.epoch}: {error.value.found}; try a smaller "

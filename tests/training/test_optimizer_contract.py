@@ -95,9 +95,9 @@ def test_make_optimizer_decays_as_each_optimizer_does():
 
 
 def test_make_optimizer_clips_before_it_decays():
-    made = make_optimizer("sgd", l1=0.1, clip_norm=1.0, weight_decay=0.3, average=0.9)
+    optimizer = make_optimizer("sgd", l1=0.1, clip_norm=1.0, weight_decay=0.3, average=0.9)
     kinds = []
-    while hasattr(made, "optimizer"):
-        kinds.append(type(made).__name__)
-        made = made.optimizer
+    while hasattr(optimizer, "optimizer"):
+        kinds.append(type(optimizer).__name__)
+        optimizer = optimizer.optimizer
     assert kinds == ["AverageParameters", "ClipByGlobalNorm", "L1", "L2"]

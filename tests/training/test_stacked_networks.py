@@ -21,7 +21,7 @@ def stacked(networks, shape):
     """Parameters of several networks as one tree with leading axes of that shape."""
 
     def stack(index, name):
-        whole = np.stack([of[index][name] for of in networks])
+        whole = np.stack([network[index][name] for network in networks])
         return whole.reshape(*shape, *whole.shape[1:])
 
     return [{name: stack(i, name) for name in layer} for i, layer in enumerate(networks[0])]
@@ -36,10 +36,10 @@ def test_each_network_is_what_it_is_alone(arithmetic):
     mlp = MLP([3, 4, 2], dropout=0.25)
     networks = starts(mlp, 4)
     optimizer = make_optimizer("adam", learning_rate=0.1, clip_norm=0.1)
-    given = {"backend": NUMPY, "arithmetic": arithmetic, "optimizer": optimizer, **SETTINGS}
+    options = {"backend": NUMPY, "arithmetic": arithmetic, "optimizer": optimizer, **SETTINGS}
 
     def trained(parameters):
-        return train(mlp, X, np.eye(2)[LABELS], parameters=parameters, **given)
+        return train(mlp, X, np.eye(2)[LABELS], parameters=parameters, **options)
 
     together, alone = trained(stacked(networks, (2, 2))), [trained(p) for p in networks]
     history = np.asarray(together.history)
@@ -50,9 +50,9 @@ def test_each_network_is_what_it_is_alone(arithmetic):
     np.testing.assert_allclose(history.reshape(2, -1), expected, rtol=0.0, atol=tolerance)
     for index, layer in enumerate(together.parameters):
         for key, array in layer.items():
-            own = [one.parameters[index][key] for one in alone]
-            parts = array.reshape(len(alone), *own[0].shape)
-            np.testing.assert_allclose(parts, own, rtol=0.0, atol=tolerance)
+            arrays = [one.parameters[index][key] for one in alone]
+            parts = array.reshape(len(alone), *arrays[0].shape)
+            np.testing.assert_allclose(parts, arrays, rtol=0.0, atol=tolerance)
 
 
 def test_one_network_that_diverges_ends_the_training():

@@ -78,9 +78,9 @@ def copied_to(place, array):
 def steps_on(place, mlp, optimizer, examples, state, arithmetic="native"):
     """`Steps` from a state of the host, a copy of it."""
     xp = namespace_of(arithmetic, place)
-    own = map_nested(lambda array: xp.asarray(copied_to(place, array)), state)
+    copied = map_nested(lambda array: xp.asarray(copied_to(place, array)), state)
     settings = {"backend": place, "batch_size": BATCH, "seed": SEED}
-    return xp, Steps(xp, mlp, optimizer, examples.kind, own, **settings)
+    return xp, Steps(xp, mlp, optimizer, examples.kind, copied, **settings)
 
 
 def order_of(epoch, has):
@@ -163,11 +163,11 @@ def test_compiled_steps_are_within_the_bound(library, name, dtype, monkeypatch):
             return replace(examples, order=order).batch(xp, place * BATCH, BATCH)
 
         def step_on(where, batch_on=batch_on, before=state):
-            own = map_nested(partial(copied_to, where), before)
+            copied = map_nested(partial(copied_to, where), before)
             coefficients = optimizer.coefficients_at(before.t)
             batch = batch_on(where, where.xp)
             address, model = (before.t, as_words(SEED), ()), StepModel(mlp, optimizer)
-            loss, _, after = step(where.xp, model, coefficients, address, own[:-1], batch)
+            loss, _, after = step(where.xp, model, coefficients, address, copied[:-1], batch)
             return loss, TrainState(*after, before.t + 1)
 
         examples = examples_on(compiler, has, dtype)

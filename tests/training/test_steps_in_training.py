@@ -70,24 +70,24 @@ def contents(backend, epoch):
 
 @pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1, "average": 0.9}], ids=str)
 def test_what_is_compiled_for_one_rate_and_seed_serves_others(settings):
-    given = []
+    counts = []
     for seed, learning_rate in enumerate([0.5, 0.1, rate]):
         counted = Counting(Uncompiled(NUMPY))
         optimizer = make_optimizer("sgd", learning_rate=learning_rate, **settings)
         epochs(counted, optimizer, seed=seed, dropout=0.5, epochs=1)
-        given.append(counted.given)
-    assert given[0] > 0
-    assert given[1:] == [0, 0]
+        counts.append(counted.given)
+    assert counts[0] > 0
+    assert counts[1:] == [0, 0]
 
 
 def test_what_is_compiled_for_one_device_does_not_serve_others():
-    given = []
+    counts = []
     for device in ("cpu", "another", "cpu"):
         counted = Counting(Uncompiled(NUMPY))
         counted.device = device
         epochs(counted, SGD(), epochs=1)
-        given.append(counted.given)
-    assert given[0] == given[1] > given[2] == 0
+        counts.append(counted.given)
+    assert counts[0] == counts[1] > counts[2] == 0
 
 
 @pytest.mark.parametrize(

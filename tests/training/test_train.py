@@ -220,7 +220,7 @@ def test_a_single_input_that_is_not_finite_is_refused(backend, wrong):
 def test_tensors_that_require_gradients_leave_no_graph(optimizer):
     torch = pytest.importorskip("torch")
     parameters = MLP_342.initialize(seed=0, backend=get_backend("torch"))
-    for array in (of[name] for of in parameters for name in of):
+    for array in (layer[name] for layer in parameters for name in layer):
         array.requires_grad_()
     inputs = torch.asarray(PIXELS / 256, dtype=torch.float32).requires_grad_()
     weights = torch.ones(8).requires_grad_()
@@ -234,5 +234,5 @@ def test_tensors_that_require_gradients_leave_no_graph(optimizer):
         optimizer=make_optimizer(optimizer),
         epochs=2,
     )
-    assert not any(array.requires_grad for of in result.parameters for array in of.values())
-    assert all(array.requires_grad for of in parameters for array in of.values())
+    assert not any(array.requires_grad for layer in result.parameters for array in layer.values())
+    assert all(array.requires_grad for layer in parameters for array in layer.values())

@@ -64,9 +64,9 @@ def test_in_parts_no_bit_differs(name, dtype, shapes):
         assert (results is None) == (t == 3)  # written over those that it returned
         found = results or found
         for column, other in zip(expected, found, strict=True):
-            for array, own in zip(column, other, strict=True):
-                assert own.dtype == array.dtype
-                np.testing.assert_array_equal(own, array)
+            for array, result in zip(column, other, strict=True):
+                assert result.dtype == array.dtype
+                np.testing.assert_array_equal(result, array)
 
 
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
@@ -76,7 +76,7 @@ def test_what_others_hold_is_not_written_over(library, shapes):
     pytest.importorskip(library)
     backend = get_backend(library)
     optimizer = make_optimizer("adamw")
-    w, g, *slots = [[*map(backend.asarray, of)] for of in arrays_of(shapes, 4, "float64")]
+    w, g, *slots = [[*map(backend.asarray, arrays)] for arrays in arrays_of(shapes, 4, "float64")]
     update = shortcuts.own(backend.xp, "updater")(w[0])
     held, before = [], []
     for t in range(3):
@@ -111,13 +111,13 @@ def test_the_fused_adam_of_pytorch_is_within_the_bound(name, dtype):
     columns = arrays_of(SHAPES["small and large"], 4, dtype)
     bounded = BoundedLibrary(dtype)
     for t in (0, 1, 1000):
-        given = [[torch.asarray(array.copy()) for array in column] for column in columns]
-        found = shortcuts.own(torch.xp, "updater")(given[0][0])(
-            rule_of(optimizer, t, 4, torch.xp), *given, in_place=True
+        tensors = [[torch.asarray(array.copy()) for array in column] for column in columns]
+        found = shortcuts.own(torch.xp, "updater")(tensors[0][0])(
+            rule_of(optimizer, t, 4, torch.xp), *tensors, in_place=True
         )
         expected = each_array(rule_of(optimizer, t, 4), *columns)
-        known = [[bounded.asarray(array) for array in column] for column in columns]
-        bounds = each_array(rule_of(optimizer, t, 4, bounded.xp), *known)
+        bounded_columns = [[bounded.asarray(array) for array in column] for column in columns]
+        bounds = each_array(rule_of(optimizer, t, 4, bounded.xp), *bounded_columns)
         for column, mine, bound in zip(expected, found, bounds, strict=True):
             for array, other, limit in zip(column, mine, bound, strict=True):
                 assert part_of_bound(array, torch.to_numpy(other), limit) <= 1.0
@@ -127,14 +127,14 @@ def trained(backend, optimizer, *, batch_size=3, by_columns=False):
     """The parameters after an epoch of six examples in float64."""
     mlp = MLP([4, 5, 2])
     start = mlp.initialize(seed=1, backend=NUMPY, dtype="float64")
-    moved = [{name: backend.asarray(array) for name, array in of.items()} for of in start]
+    moved = [{name: backend.asarray(array) for name, array in layer.items()} for layer in start]
     if by_columns:
-        for of in moved:
-            of["W"] = backend.asarray(backend.to_numpy(of["W"]).T.copy()).T
+        for layer in moved:
+            layer["W"] = backend.asarray(backend.to_numpy(layer["W"]).T.copy()).T
     x = np.random.default_rng(0).random((6, 4))
     settings = {"epochs": 1, "batch_size": batch_size, "dtype": "float64", "optimizer": optimizer}
     result = train(mlp, x, [0, 1] * 3, parameters=moved, backend=backend, **settings)
-    return [backend.to_numpy(array) for of in result.parameters for array in of.values()]
+    return [backend.to_numpy(array) for layer in result.parameters for array in layer.values()]
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "lion"])
@@ -144,10 +144,10 @@ def test_parameters_by_columns_train_as_those_by_rows(library, name):
     pytest.importorskip(library)
     optimizer = make_optimizer(name, learning_rate=0.01)
     expected = trained(NUMPY, optimizer)
-    for array, own in zip(
+    for array, found in zip(
         expected, trained(get_backend(library), optimizer, by_columns=True), strict=True
     ):
-        np.testing.assert_allclose(own, array, rtol=1e-6)
+        np.testing.assert_allclose(found, array, rtol=1e-6)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Normalized(SGD):
 def test_a_subclass_is_taken_at_its_own_rule(optimizer, library):
     pytest.importorskip(library)
     start = MLP([4, 5, 2]).initialize(seed=1, backend=NUMPY, dtype="float64")
-    arrays = [array for of in start for array in of.values()]
+    arrays = [array for layer in start for array in layer.values()]
     moved = trained(get_backend(library), optimizer, batch_size=6)
     for before, after in zip(arrays, moved, strict=True):
         if isinstance(optimizer, Forgetful | Wrapping):
@@ -209,10 +209,10 @@ class LateBiases(Adam):
 def test_what_an_optimizer_hands_back_is_not_written_over_later(library):
     pytest.importorskip(library)
     backend, mlp = get_backend(library), MLP([3, 4, 2])
-    given = mlp.initialize(seed=0, backend=backend)
-    before = [backend.to_numpy(layer["b"]).tolist() for layer in given]
+    initial = mlp.initialize(seed=0, backend=backend)
+    before = [backend.to_numpy(layer["b"]).tolist() for layer in initial]
     inputs, labels = np.random.default_rng(0).standard_normal((40, 3)), np.arange(40) % 2
     settings = {"optimizer": LateBiases(0.1), "batch_size": 8, "epochs": 1}
-    trained = train(mlp, inputs, labels, backend=backend, parameters=given, **settings)
-    assert [backend.to_numpy(layer["b"]).tolist() for layer in given] == before
+    trained = train(mlp, inputs, labels, backend=backend, parameters=initial, **settings)
+    assert [backend.to_numpy(layer["b"]).tolist() for layer in initial] == before
     assert backend.to_numpy(trained.parameters[0]["b"]).tolist() != before[0]
