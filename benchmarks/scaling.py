@@ -171,18 +171,20 @@ def _measured(cell: Cell, communicator: Any, seconds: float) -> dict[str, Any]:
                 samples[name].append(take())
         late = time.perf_counter() > end and len(samples["torch 2"]) > _LEAST
         going = not any(communicator.all_gather(late))
-    kept = {name: ones[1:] for name, ones in samples.items()}  # the first warms up
+    kept = {name: results[1:] for name, results in samples.items()}  # the first warms up
     return {
         "network": "-".join(map(str, cell.sizes)),
         "batch": cell.batch,
-        "seconds": {name: [one["seconds"] for one in ones] for name, ones in kept.items()},
+        "seconds": {name: [one["seconds"] for one in results] for name, results in kept.items()},
         "bytes": {
-            name: ones[0]["bytes"] for name, ones in kept.items() if ones and "bytes" in ones[0]
+            name: results[0]["bytes"]
+            for name, results in kept.items()
+            if results and "bytes" in results[0]
         },
         "share": {
-            name: statistics.median(one["share"] for one in ones)
-            for name, ones in kept.items()
-            if ones and "share" in ones[0]
+            name: statistics.median(one["share"] for one in results)
+            for name, results in kept.items()
+            if results and "share" in results[0]
         },
     }
 

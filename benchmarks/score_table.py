@@ -37,7 +37,10 @@ def score_table(results: list[dict[str, Any]]) -> str:
     seconds = [_values(results, "seconds", TIMED, model) for model in models]
     if any(seconds):
         rows.append(
-            [f"{TIMED}, s", *(f"{statistics.median(one):.1f}" if one else "" for one in seconds)]
+            [
+                f"{TIMED}, s",
+                *(f"{statistics.median(times):.1f}" if times else "" for times in seconds),
+            ]
         )
     lines = [["data", *models], ["---"] * (len(models) + 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -188,12 +188,13 @@ def is_cpu(array: Array) -> bool:
 def readable(array: Array) -> tuple[Namespace, Array]:
     """Return a namespace and an array of it whose values are read fast: on the host, NumPy's.
 
-    NumPy has no bfloat16, and arrays of a function that JAX compiles have no values.
+    NumPy has no bfloat16 and is slow with float16, and arrays of a function that JAX compiles have
+    no values.
     """
     if device_of(array) is not None and is_cpu(array):
         with suppress(TypeError, RuntimeError):  # PyTorch's, for bfloat16 and for graphs
             view = array.__array__()
-            array = view if view.dtype.isbuiltin == 1 else array
+            array = view if view.dtype.isbuiltin == 1 and view.dtype != "float16" else array
     return array_namespace(array), array
 
 

@@ -153,10 +153,10 @@ class Settings(Options):
         DataError
             As for `pluggable_mlp.data.load_dataset`.
         ValueError
-            If a component or its parameter does not fit; no data are read.
+            If a component or its parameter does not fit; this is found before data are read.
         """
         facts = Facts(self._task() or "classification", True, False, self.epochs, rows=1)
-        example = self.completed(facts)  # a component that does not fit is refused before
+        example = self.completed(facts)  # refuses what does not fit, before data are read
         example._components()
         example.make_optimizer(1_000_000 * example.batch_size)
         return read_dataset(self.data_options(), preparation)

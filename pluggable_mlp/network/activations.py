@@ -35,7 +35,7 @@ _CUBIC = 0.044715  # of gelu's tanh form
 # Of selu: both make mean 0 and variance 1 a fixed point of a layer's outputs.
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
-_LARGEST = 2.0**127  # of parameters: PyTorch takes none beyond float32
+_LARGEST = 2.0**127  # of parameters, which float32 can hold: PyTorch takes no other
 
 
 def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:

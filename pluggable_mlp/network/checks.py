@@ -249,7 +249,7 @@ def _check_classes(xp: Namespace, targets: Array, batch: int, classes: int, dtyp
     whole = xp.isdtype(targets.dtype, ("integral", "bool"))
     if targets.shape[-2:] == (batch, classes) and (whole or targets.dtype == dtype):
         rows = xp.astype(targets, dtype, copy=False)
-        if _are_distributions(*readable(rows)):
+        if _are_distributions(xp, rows):
             return rows
         # If networks, examples and classes are equally many, integers may be indices.
         if not whole or targets.shape[-1:] != (batch,):

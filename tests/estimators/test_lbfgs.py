@@ -64,7 +64,7 @@ def test_a_step_that_gains_nothing_is_followed_by_one_of_steepest_descent():
             for here, after, gradient in zip(path[k], path[k + 1], gradients, strict=True):
                 g += [0.5 * gradient["W"] + alpha / 12 * here["W"], 0.5 * gradient["b"]]
                 step += [after["W"] - here["W"], after["b"] - here["b"]]
-            g, step = (np.concatenate([a.ravel() for a in gradient]) for gradient in (g, step))
+            g, step = (np.concatenate([a.ravel() for a in arrays]) for arrays in (g, step))
             if np.linalg.norm(step) > 0.0:
                 cosines.append(-g @ step / np.linalg.norm(g) / np.linalg.norm(step))
     assert len(cosines) > 3

@@ -55,8 +55,8 @@ def example(layer, leading=(), seed=0):
     elif layer.buffers:  # which are not any numbers
         drawn = layer.initial(lambda shapes, *_: {"W": np.zeros(shapes["W"])})
         for name in layer.buffers:
-            shape = np.asarray(drawn[name])
-            arrays[name] = np.broadcast_to(shape, (*leading, *shape.shape)).copy()
+            initial = np.asarray(drawn[name])
+            arrays[name] = np.broadcast_to(initial, (*leading, *initial.shape)).copy()
     return arrays
 
 
