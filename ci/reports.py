@@ -1,22 +1,13 @@
 """What the reports of all test runs say together.
 
-`pytest --junitxml FOLDER/NAME.xml` writes a report, in which the hook notes the processor time of
-each test that is not marked slow.  `python ci/reports.py FOLDER` fails if a test, or a file of
-tests/, was skipped in each run, or if in plain.xml, of the README's command, a test that is not
-marked slow takes more than LIMIT seconds: elsewhere compilers do.
+`pytest --junitxml FOLDER/NAME.xml` writes a report.  `python ci/reports.py FOLDER` fails if a test,
+or a file of tests/, was skipped in each run.
 """
 
-import os
 import re
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from xml.etree import ElementTree
-
-import pytest
-
-LIMIT = 5.0
-"""Seconds of the processor, not of the clock: the machine does other things, too."""
 
 EXCEPTIONS = {
     r"^it is the tests' own": "a backend that only tests know",
@@ -33,22 +24,11 @@ EXCEPTIONS = {
 """Reasons of skips that may stand in every run, and why nothing is missed."""
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Note the seconds of this process and of those that it waited for."""
-    start = sum(os.times()[:4])
-    try:
-        return (yield)
-    finally:
-        if not item.get_closest_marker("slow"):
-            item.user_properties.append(("seconds", f"{sum(os.times()[:4]) - start:.2f}"))
-
-
 def complaints(reports: list[Path]) -> list[str]:
-    """Return a line for each test or file that never ran, and for each test that takes too long."""
+    """Return a line for each test or file that never ran."""
     # A file that is skipped as a whole is in no report of pytest-xdist.
     files = [".".join(path.with_suffix("").parts) for path in Path("tests").rglob("test_*.py")]
-    skipped, executed, lines = dict.fromkeys(files, "all of the file"), set(), []
+    skipped, executed = dict.fromkeys(files, "all of the file"), set()
     for report in reports:
         for case in ElementTree.parse(report).iter("testcase"):
             module, test = case.get("classname", ""), case.get("name", "")
@@ -57,14 +37,11 @@ def complaints(reports: list[Path]) -> list[str]:
                 skipped[f"{module}.{test}"] = skip.get("message", "")
                 continue
             executed |= {module, f"{module}.{test}"}
-            times = case.findall("properties/property[@name='seconds']")
-            seconds = sum(float(time.get("value", "0")) for time in times)
-            if seconds > LIMIT and report.stem == "plain":
-                lines.append(f"{report.stem}: {module}.{test} takes {seconds} s: mark it slow")
-    for name, message in skipped.items():
-        if name not in executed and not any(re.search(key, message) for key in EXCEPTIONS):
-            lines.append(f"{name} ran nowhere: {message}")
-    return lines
+    return [
+        f"{name} ran nowhere: {message}"
+        for name, message in skipped.items()
+        if name not in executed and not any(re.search(key, message) for key in EXCEPTIONS)
+    ]
 
 
 if __name__ == "__main__":

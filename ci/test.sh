@@ -175,7 +175,7 @@ fi
 finished wheel
 finished checks
 if [ -n "$is_oldest" ]; then finished oldest; fi  # not all of them exist for other versions
-step "each test ran somewhere, and none of the default ones takes long"
+step "each test ran somewhere"
 "$bin/python" ci/reports.py "$scratch/reports"
 if [ "${CI_NIGHTLY:-}" = 1 ]; then PYTHON="$bin/python" bash ci/nightly.sh; fi
 

@@ -25,7 +25,6 @@ import array_api_strict
 import pytest
 from hypothesis import settings
 
-from ci.reports import pytest_runtest_call  # noqa: F401
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
 from tests.together import every_other

@@ -7,22 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ci.reports import complaints
-
 ROOT = Path(__file__).parents[2]
 
 TESTS = """
-import os, time, pytest
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnknownMarkWarning")
+import os, pytest
 def test_here(): pytest.importorskip(os.environ["HERE"], reason="no such package")
 def test_nowhere(): pytest.skip("never")
 def test_with_a_card(): pytest.skip("there is a GPU here")
-def compute():
-    end = time.process_time() + 0.3
-    while time.process_time() < end: ...
-def test_long(): compute()
-@pytest.mark.slow
-def test_marked(): compute()
+def test_always(): ...
 """
 
 
@@ -39,11 +31,10 @@ def run(command, folder=ROOT, **environment):
 
 
 @pytest.mark.slow
-def test_what_ran_nowhere_and_what_takes_long_is_named(tmp_path, monkeypatch):
+def test_what_ran_nowhere_is_named(tmp_path, monkeypatch):
     tests = tmp_path / "tests"
     tests.mkdir()
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
-    (tests / "conftest.py").write_text("from ci.reports import pytest_runtest_call\n")
     (tests / "test_some.py").write_text(TESTS)
     (tests / "test_module.py").write_text(
         "import os, pytest\npytest.importorskip(os.environ['HERE'], reason='no such package')\n"
@@ -66,7 +57,3 @@ def test_what_ran_nowhere_and_what_takes_long_is_named(tmp_path, monkeypatch):
         "tests.test_some.test_here",
         "tests.test_some.test_nowhere",
     ]
-    monkeypatch.setattr("ci.reports.LIMIT", 0.2)
-    found = " ".join(complaints([reports / "plain.xml"]))
-    assert "plain: tests.test_some.test_long takes " in found
-    assert "test_marked" not in found

@@ -58,7 +58,7 @@ def test_categories_of_a_large_table_are_codes_until_the_block(monkeypatch, take
 
 def test_a_large_table_of_one_block_is_fitted_as_in_memory(monkeypatch):
     X, y = coded(700, 20)
-    model = TableClassifier(max_iter=2, random_state=0, arithmetic="reproducible")
+    model = TableClassifier(max_iter=2, n_members=1, random_state=0, arithmetic="reproducible")
     expected = model.fit(X, y).predict_proba(X)
     monkeypatch.setattr(split, "LARGEST_IN_MEMORY", 0)
     assert np.array_equal(model.fit(X, y).predict_proba(X), expected)
