@@ -55,7 +55,6 @@ class Offers(TypedDict, total=False):
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
     in_one_kernel: Function
-    largest: Callable[..., Array]
     leaky_relu: Callable[[Array, float], tuple[Array, Function]]
     """(x, slope): results of `LeakyReLU(slope)`."""
     matmul: Callable[..., Array]
@@ -214,14 +213,6 @@ def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
 def sign(xp: Namespace, x: Array) -> Array:
     """Return -1, 0 or 1 for each element of `x` (floats, any shape); NaN stays."""
     return (_offered.get((xp, "sign")) or xp.sign)(x)
-
-
-def largest(xp: Namespace, x: Array, axis: int | tuple[int, ...] | None) -> Array:
-    """Return the maximum of `x` (floats) along the axes, kept with length 1; NaN where any is.
-
-    A library's maximum, and anything computed from it, may lose NaN: see `backends/jax.py`.
-    """
-    return (_offered.get((xp, "largest")) or partial(xp.max, keepdims=True))(x, axis=axis)
 
 
 def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:

@@ -20,7 +20,6 @@ from pluggable_mlp.fields import Component, Flag, PositiveCount
 from pluggable_mlp.network import member_layers
 from pluggable_mlp.network.layers import Dense, Layer
 from pluggable_mlp.network.loss import Loss, TargetKind, total_weight, weighted_average
-from pluggable_mlp.shortcuts import largest
 
 
 @dataclass(frozen=True)
@@ -246,5 +245,5 @@ def _log_mean_exp(xp: Namespace, x: Array, k: int) -> Array:
 
 def _log_sum_exp(xp: Namespace, x: Array, axis: int) -> Array:
     """Return log(sum(exp(x))) along an axis, which is kept, without overflow."""
-    shift = largest(xp, x, axis)
+    shift = xp.max(x, axis=axis, keepdims=True)
     return xp.log(xp.sum(xp.exp(x - shift), axis=axis, keepdims=True)) + shift

@@ -22,7 +22,6 @@ from pluggable_mlp.namespaces.reproducible.elementwise import multiply
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled, scaled_back, unit_near
 from pluggable_mlp.namespaces.reproducible.tiling import in_blocks
 from pluggable_mlp.namespaces.wrapped_array import WrappedArray
-from pluggable_mlp.shortcuts import largest
 
 Wrapped = ReproducibleArray
 Axis = int | tuple[int, ...] | None
@@ -147,10 +146,10 @@ def _spread(name: str, doc: str) -> Callable[..., Wrapped]:
         count = math.prod(x.shape[one] for one in axes) - correction
         if 0 in x.shape or count <= 0.0:
             return ns.sum(x, axis=axis, keepdims=keepdims) * math.nan
-        scale = unit_near(xp, largest(xp, xp.abs(x.native), axes))
+        scale = unit_near(xp, xp.max(xp.abs(x.native), axis=axes, keepdims=True))
         scaled = multiply(ns, x, Wrapped(1.0 / scale, ns))
         deviations = scaled - ns.mean(scaled, axis=axes, keepdims=True)
-        unit = unit_near(xp, largest(xp, xp.abs(deviations.native), axes))
+        unit = unit_near(xp, xp.max(xp.abs(deviations.native), axis=axes, keepdims=True))
         deviations = multiply(ns, deviations, Wrapped(1.0 / unit, ns))
         total = ns.sum(deviations * deviations, axis=axes, keepdims=True)
         spread = ns.divide(total, float(count)).native
