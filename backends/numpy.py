@@ -49,6 +49,12 @@ def _take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
     return np.take(x, indices, axis=axis)
 
 
+def _sum_of_squares(x: Array) -> float:
+    flat = x.ravel("K")
+    with np.errstate(all="ignore"):
+        return float(flat.dot(flat))
+
+
 def _standard_function(name: str) -> Function:
     """Return a function as the standard has it."""
     is_unlike = name in _UNLIKE_THE_STANDARD  # importing the other takes as long as importing NumPy
@@ -175,6 +181,7 @@ offer(
     put=np.put,
     standard_function=_standard_function,
     sum=np.add.reduce,
+    sum_of_squares=_sum_of_squares,
     take=_take,
     updater=lambda _: Updater(),
     where_positive=_where_positive,

@@ -1,12 +1,14 @@
 """The door of training: what it gives, what it takes, and what it refuses."""
 
 import math
+from contextlib import nullcontext
 
 import array_api_strict as strict
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, make_optimizer, make_schedule, train
+from pluggable_mlp.training.examples import make_examples
 from tests.together import together
 
 NUMPY = get_backend("numpy")
@@ -214,6 +216,15 @@ def test_a_single_input_that_is_not_finite_is_refused(backend, wrong):
     for x, y, name in ((X, zeros, "inputs"), (zeros, X, "targets")):
         with pytest.raises(ValueError, match=f"{name} hold NaN"):
             train(mlp, x, y, backend=backend)
+
+
+@pytest.mark.parametrize(("largest", "fits"), [(1e30, True), (3.4e38, True), (3.5e38, False)])
+def test_inputs_up_to_the_largest_float32_are_taken(backend, largest, fits):
+    inputs = np.zeros((333, 17))
+    inputs[-1, -1] = -largest
+    X = backend.asarray(inputs, "float32" if fits else "float64")
+    with nullcontext() if fits else pytest.raises(ValueError, match="numbers beyond float32"):
+        make_examples(MLP([17, 2]), X, np.zeros(333, int), backend=backend, dtype="float32")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "lbfgs"])
