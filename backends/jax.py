@@ -207,7 +207,7 @@ offer(
     erf=special.erf,
     mean=jnp.mean,
     rows_from=jax.lax.dynamic_slice_in_dim,  # even if the start is traced
-    sigmoid=jax.nn.sigmoid,
+    sigmoid=jax.nn.sigmoid,  # which XLA joins to the product before it
     take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
     times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     # Three calls, not five.

@@ -50,6 +50,8 @@ def _take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
 
 
 def _sum_of_squares(x: Array) -> float:
+    if not x.flags.forc:  # it would be copied
+        return math.inf
     flat = x.ravel("K")
     with np.errstate(all="ignore"):
         return float(flat.dot(flat))

@@ -73,7 +73,7 @@ class SoftmaxCrossEntropy(Component):
         t = one_hot(xp, targets, z)
         if self.label_smoothing:
             t = t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
-        s = z - xp.max(z, axis=-1, keepdims=True)  # a NaN that XLA loses here comes again in total
+        s = z - xp.max(z, axis=-1, keepdims=True)  # XLA may lose NaN: total has it
         exponentials = xp.exp(s)
         total = special.sum(xp, exponentials, -1, keepdims=True)
         losses = xp.log(total[..., 0]) - special.sum(xp, s * t, -1)

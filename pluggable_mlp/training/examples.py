@@ -289,12 +289,15 @@ def _check_inputs(mlp: MLP, xp: Namespace, moved: Array, dtype: str, scale: floa
 
 def all_within(x: Array, bound: float) -> bool:
     """Return whether all elements of floats x, at least one, are finite and no larger."""
-    xp, x = readable(x)  # on the processor, XLA's maximum loses NaN: openxla/xla issue 21461
-    load_offers(xp)  # which may be NumPy's, of another backend
+    xp, x = readable(x)
+    load_offers(xp)  # those of NumPy, when another library's array is read on the host
     sum_of_squares = own(xp, "sum_of_squares")
     if sum_of_squares is not None and sum_of_squares(x) < bound * bound:
         return True
-    return bool((xp.max(x) <= bound) & (xp.min(x) >= -bound))
+    # XLA's extremes lose NaN on the processor, where JAX may divide an array among devices:
+    # https://github.com/openxla/xla/issues/21461 (seen with jaxlib 0.10.2).
+    is_within = (xp.max(x) <= bound) & (xp.min(x) >= -bound)
+    return bool(is_within & ~xp.any(xp.isnan(x)))
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:

@@ -61,6 +61,23 @@ for parameters in (on_second, jax.device_put(on_second, divided)):
     assert run_alone(code).stdout.split() == ["True"] * 4
 
 
+def test_nan_in_inputs_that_are_divided_among_devices_is_refused():
+    """In so many elements that the extremes of XLA lose it."""
+    code = """
+import jax, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+jax.config.update("jax_num_cpu_devices", 2)
+from pluggable_mlp import get_backend
+from pluggable_mlp.training.examples import all_within
+get_backend("jax")
+inputs = np.zeros((512, 17), "float32")
+inputs[-1, -1] = np.nan
+divided = NamedSharding(jax.make_mesh((2,), "x"), PartitionSpec("x"))
+print(all_within(jax.device_put(inputs, divided), 1.0))
+"""
+    assert run_alone(code).stdout.split() == ["False"]
+
+
 REFUSED = [
     ("jax_enable_x64", False, "jax_enable_x64 is False, and JAX makes float32 of float64; set it"),
     ("jax_default_matmul_precision", "BF16_BF16_F32", "'BF16_BF16_F32', and such an algorithm"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.elementary.error_function import erf
+from pluggable_mlp.elementary.error_function import fast_erf
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible.array import PRODUCTS, FixedPointArray, native_of
 from pluggable_mlp.namespaces.reproducible.indexing import expanded
@@ -171,7 +171,7 @@ class ShardedNamespace:
         function = own(self.inner, name)
         if function is None:
             portable = name == "erf"  # it gathers from tables, which is impossible for a cut array
-            function = partial(erf, self.inner) if portable else getattr(self.inner, name)
+            function = partial(fast_erf, self.inner) if portable else getattr(self.inner, name)
 
         def apply(*operands: Nested, **settings: Nested) -> ShardedArray:
             cut = cut_of([*operands, *settings.values()])
