@@ -87,7 +87,7 @@ class Offers(TypedDict, total=False):
     """(name): the function as the standard has it, where that of `xp` differs."""
     sum: Callable[..., Array]
     sum_of_squares: Callable[[Array], float]
-    """(x): that of all elements, infinite or NaN if so computed, if it is faster than extremes."""
+    """(x): over all elements; infinity where it overflows, or would take longer than extremes."""
     take: Callable[..., Array]
     """(x, indices, axis=axis): the slices at indices that are within the range."""
     times_transposed: Callable[..., Array]

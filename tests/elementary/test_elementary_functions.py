@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.elementary.error_function import erf
+from pluggable_mlp.elementary.error_function import erf, fast_erf
 from pluggable_mlp.elementary.powers import exp, log, log1p
 from pluggable_mlp.elementary.sigmoid import sigmoid, softplus, tanh
 from tests.elementary.cases import (
@@ -192,6 +192,16 @@ def test_erf_just_above_the_second_interval() -> None:
     x[0] = 1.2500085983264684
     error, argument = worst(FUNCTIONS["erf"], x)
     assert 1.0 < error <= 1.2, argument
+
+
+def test_fast_erf_in_float32() -> None:
+    """Without a clip, roundings would take it beyond 1, and gelu of -5 above 0."""
+    x = np.linspace(0.125, 4.5, 1_000_000, dtype=np.float32)
+    exact = np.vectorize(libm_erf, otypes=[np.float64])(x)
+    for sign in (1, -1):
+        y = sign * fast_erf(np, sign * x)
+        assert np.max(y) == 1.0
+        assert np.max(np.abs(y - exact) / np.spacing(exact.astype(np.float32))) <= 8.0
 
 
 @given(st.floats(1.25, 1.3), st.sampled_from([1.0, -1.0]))

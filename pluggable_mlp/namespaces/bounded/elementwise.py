@@ -45,7 +45,7 @@ def _slope_of_logarithm(base: float) -> Callable[[Array, Array], Array]:
 # accuracy" 1; CUDA exp 2, log 1, log1p 1, log2 1, log10 2, expm1 1, tanh 2, erf 2, pow 4 (float32),
 # single-precision division 2 (CUDA C++ Programming Guide, "Mathematical Functions").  XLA does not
 # document them; measured on the CPU: exp 1.7, expm1 5.1, log 1.2, log1p 2.5, tanh 5.7, erf 4.4.
-# The portable erf of all float32 numbers: 7.54.
+# The portable erf in float32: 7.54.
 # tests/namespaces/bounded/test_functions.py measures all of them.
 ELEMENTARY = {
     "exp": _Function(np.exp, lambda m, r: np.exp(m + r), 4.0),
