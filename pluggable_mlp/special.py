@@ -32,11 +32,16 @@ __all__ = [
     "tanh_of_softplus",
     "times_transposed",
     "transposed_times",
+    "without_underflow",
 ]
 
 # exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
 _LARGEST_EXPONENT_FLOAT32 = 87.0
 _LARGEST_EXPONENT_FLOAT64 = 708.0
+
+# exp(-60) and exp(-600), times the share of an example and a weight, are normal numbers.
+_SMALLEST_EXPONENT_FLOAT32 = -60.0
+_SMALLEST_EXPONENT_FLOAT64 = -600.0
 
 # The sum and the mean of a single element, as in a batch of 1, is that element.
 _ONLY_ELEMENT = {-1: (..., 0), -2: (..., 0, slice(None))}
@@ -122,6 +127,23 @@ def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], A
     return function(xp, 0, x.shape[-2]) if own_rows is None else own_rows(x, function)
 
 
+def without_underflow(xp: Namespace, x: Array) -> Array:
+    """Return x, but no less than -60 (-600 in float64), so that products with exp(x) are normal.
+
+    Processors may multiply matrices with denormal numbers seven times as slowly.  In reproducible
+    arithmetic those numbers are zero, and the result is x.
+    """
+    if _rounds_once(xp):
+        return x
+    single = x.dtype == xp.float32
+    return xp.maximum(x, _SMALLEST_EXPONENT_FLOAT32 if single else _SMALLEST_EXPONENT_FLOAT64)
+
+
+def _rounds_once(xp: Namespace) -> bool:
+    """Return whether the arithmetic is reproducible."""
+    return own(xp, "softplus") is not None
+
+
 def sigmoid(xp: Namespace, x: Array) -> Array:
     """Return 1 / (1 + exp(-x)), of the shape of x, without overflow."""
     function = own(xp, "sigmoid")
@@ -171,7 +193,7 @@ def tanh_of_softplus(xp: Namespace, x: Array) -> tuple[Array, Callable[[], Array
 
     With e = exp(x) and n = e (e + 2) they are n / (n + 2) and e / (e + 1).
     """
-    if own(xp, "softplus") is not None:  # which rounds almost once
+    if _rounds_once(xp):
         return xp.tanh(softplus(xp, x)), partial(sigmoid, xp, x)
     t, e = in_one_kernel(xp, _tanh_of_softplus, x)
     return t, lambda: e / (e + 1.0)

@@ -74,7 +74,7 @@ class SoftmaxCrossEntropy(Component):
         if self.label_smoothing:
             t = t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
         s = z - xp.max(z, axis=-1, keepdims=True)  # XLA may lose NaN: total has it
-        exponentials = xp.exp(s)
+        exponentials = xp.exp(special.without_underflow(xp, s))
         total = special.sum(xp, exponentials, -1, keepdims=True)
         losses = xp.log(total[..., 0]) - special.sum(xp, s * t, -1)
         loss, share = weighted_average(xp, losses, sample_weight)
@@ -120,7 +120,7 @@ class SigmoidCrossEntropy(ElementwiseLoss):
     def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
         """Return l and l' for each output, both (…, batch, outputs)."""
         values = special.softplus(xp, -xp.abs(z)) + (xp.maximum(z, 0.0) - t * z)
-        return values, special.sigmoid(xp, z) - t
+        return values, special.sigmoid(xp, special.without_underflow(xp, z)) - t
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return 1 where the probability is above 1/2, else 0, both (…, batch, outputs)."""
