@@ -22,6 +22,7 @@ from pluggable_mlp.network.loss import (
     scaled,
     weighted_average,
 )
+from pluggable_mlp.shortcuts import in_one_kernel
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
 
@@ -73,8 +74,8 @@ class SoftmaxCrossEntropy(Component):
         t = one_hot(xp, targets, z)
         if self.label_smoothing:
             t = t * (1.0 - self.label_smoothing) + self.label_smoothing / t.shape[-1]
-        s = z - xp.max(z, axis=-1, keepdims=True)  # XLA may lose NaN: total has it
-        exponentials = xp.exp(special.without_underflow(xp, s))
+        largest = xp.max(z, axis=-1, keepdims=True)  # XLA may lose NaN: total has it
+        s, exponentials = in_one_kernel(xp, _difference_and_exponential, z, largest)
         total = special.sum(xp, exponentials, -1, keepdims=True)
         losses = xp.log(total[..., 0]) - special.sum(xp, s * t, -1)
         loss, share = weighted_average(xp, losses, sample_weight)
@@ -87,6 +88,11 @@ class SoftmaxCrossEntropy(Component):
     def predict_proba(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of each class, both (…, batch, classes)."""
         return special.softmax(xp, z)
+
+
+def _difference_and_exponential(xp: Namespace, z: Array, largest: Array) -> tuple[Array, Array]:
+    s = z - largest
+    return s, xp.exp(special.without_underflow(xp, s))
 
 
 class SigmoidCrossEntropy(ElementwiseLoss):
