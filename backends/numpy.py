@@ -15,6 +15,7 @@ from operator import is_
 from typing import Any
 
 import numpy as np
+from numpy.lib.introspect import opt_func_info
 
 from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.shortcuts import offer
@@ -61,6 +62,12 @@ def _standard_function(name: str) -> Function:
     """Return a function as the standard has it."""
     is_unlike = name in _UNLIKE_THE_STANDARD  # importing the other takes as long as importing NumPy
     return getattr(import_module("array_api_compat.numpy") if is_unlike else np, name)
+
+
+def _has_vector_code(name: str) -> bool:
+    """Return whether NumPy has code for this processor for a function of float32 numbers."""
+    code = opt_func_info(func_name=f"^{name}$").get(name, {}).get("ff", {})
+    return not code.get("current", "baseline").startswith("baseline")
 
 
 class NumpyBackend(ArrayLibrary):
@@ -178,6 +185,8 @@ offer(
     backend_at=NumpyBackend._at,
     clip=np.clip,
     entries=_take,
+    # Without vector code it takes twice as long as the portable formula, with it a quarter.
+    expm1=np.expm1 if _has_vector_code("expm1") else None,
     matmul=np.matmul,
     philox_halves=philox_halves,
     put=np.put,

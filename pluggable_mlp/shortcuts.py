@@ -54,6 +54,7 @@ class Offers(TypedDict, total=False):
     entries: Callable[..., Array]
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
+    expm1: Callable[..., Array] | None
     in_one_kernel: Function
     leaky_relu: Callable[[Array, float], tuple[Array, Function]]
     """(x, slope): results of `LeakyReLU(slope)`."""

@@ -163,6 +163,9 @@ def expm1(xp: Namespace, x: Array) -> Array:
 
     With t = tanh(x/2) it is 2 t / (1 - t), which is accurate where exp(x) is near 1.
     """
+    function = own(xp, "expm1")
+    if function is not None:
+        return function(x)
     t = xp.tanh(x * 0.5)
     return (t + t) * (1.0 / (1.0 - t))
 

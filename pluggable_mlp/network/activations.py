@@ -145,7 +145,10 @@ class ELU(Component):
         negative_part = xp.minimum(x, 0.0)
 
         def backward(dy: Array) -> Array:
-            return special.where_positive(xp, x, dy, xp.exp(negative_part) * self.alpha * dy)
+            slope = xp.exp(negative_part)  # 1 where x > 0
+            if self.alpha == 1.0:
+                return slope * dy
+            return special.where_positive(xp, x, dy, slope * self.alpha * dy)
 
         # One of the terms is 0.
         return xp.maximum(x, 0.0) + special.expm1(xp, negative_part) * self.alpha, backward
