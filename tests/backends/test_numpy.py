@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.lib.introspect import opt_func_info
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.backends import numpy as numpy_backend
@@ -30,7 +31,12 @@ def test_the_readonly_variant_catches_changes_in_place():
         ({}, False),
     ],
 )
-def test_vector_code_is_that_of_float32(monkeypatch, code, expected):
-    """As `numpy.lib.introspect` describes it; expm1 is NumPy's own only with such code."""
+def test_vector_code_for_expm1_is_that_of_float32_on_linux(monkeypatch, code, expected):
+    """As `numpy.lib.introspect` describes it, whose keys are those above."""
+    if described := opt_func_info(func_name="^expm1$"):
+        assert isinstance(described["expm1"]["ff"]["current"], str)
     monkeypatch.setattr(numpy_backend, "opt_func_info", lambda *, func_name: code)
-    assert numpy_backend._has_vector_code("expm1") is expected
+    monkeypatch.setattr("sys.platform", "linux")
+    assert numpy_backend._has_vector_expm1() is expected
+    monkeypatch.setattr("sys.platform", "win32")  # NumPy's vector code is for Linux alone
+    assert not numpy_backend._has_vector_expm1()

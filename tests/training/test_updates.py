@@ -25,7 +25,7 @@ MARKED = {  # those whose rule is elementwise
 SHAPES = {
     "small and large": [(3, 2), (2,), (600, 450), (5,)],
     "one small": [(600, 450), (7,)],
-    "none small": [(2, 40_000)],
+    "none small": [(2, 30_000)],
 }
 
 
