@@ -54,7 +54,7 @@ class Offers(TypedDict, total=False):
     entries: Callable[..., Array]
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
-    expm1: Callable[..., Array] | None
+    expm1: Callable[..., Array]
     in_one_kernel: Function
     leaky_relu: Callable[[Array, float], tuple[Array, Function]]
     """(x, slope): results of `LeakyReLU(slope)`."""
@@ -83,7 +83,6 @@ class Offers(TypedDict, total=False):
     sigmoid: Callable[..., Array]
     sign: Callable[..., Array]
     softmax: Callable[..., Array]
-    softplus: Callable[..., Array]
     standard_function: Callable[[str], Function]
     """(name): the function as the standard has it, where that of `xp` differs."""
     sum: Callable[..., Array]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
-from pluggable_mlp.elementary.common import COSINE, SINE, horner
+from pluggable_mlp.elementary.common import COSINE, SINE, horner, type_name
 from pluggable_mlp.elementary.error_function import fast_erf
 from pluggable_mlp.shortcuts import in_one_kernel, own, own_pair
 
@@ -32,16 +32,12 @@ __all__ = [
     "tanh_of_softplus",
     "times_transposed",
     "transposed_times",
-    "without_underflow",
 ]
 
 # exp(87) is finite in float32 and exp(708) in float64; beyond, 1 + exp(-x) would overflow.
-_LARGEST_EXPONENT_FLOAT32 = 87.0
-_LARGEST_EXPONENT_FLOAT64 = 708.0
-
-# exp(-60) and exp(-600), times the share of an example and a weight, are normal numbers.
-_SMALLEST_EXPONENT_FLOAT32 = -60.0
-_SMALLEST_EXPONENT_FLOAT64 = -600.0
+_LARGEST_EXPONENT = {"float32": 87.0, "float64": 708.0}
+# exp(-60) and exp(-600) leave room for an example's share in the batch, and for small weights.
+_SMALLEST_EXPONENT = {"float32": -60.0, "float64": -600.0}
 
 # The sum and the mean of a single element, as in a batch of 1, is that element.
 _ONLY_ELEMENT = {-1: (..., 0), -2: (..., 0, slice(None))}
@@ -128,20 +124,16 @@ def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], A
 
 
 def without_underflow(xp: Namespace, x: Array) -> Array:
-    """Return x, but no less than -60 (-600 in float64), so that products with exp(x) are normal.
+    """Return x, but no less than -60 (-600 in float64), so that multiples of exp(x) are normal.
 
-    Processors may multiply matrices with denormal numbers seven times as slowly.  In reproducible
-    arithmetic those numbers are zero, and the result is x.
+    Many processors multiply matrices with denormal numbers several times as slowly.  In
+    reproducible arithmetic those numbers are zero, and the result is x.
     """
-    if _rounds_once(xp):
-        return x
-    single = x.dtype == xp.float32
-    return xp.maximum(x, _SMALLEST_EXPONENT_FLOAT32 if single else _SMALLEST_EXPONENT_FLOAT64)
+    return x if _is_reproducible(xp) else xp.maximum(x, _SMALLEST_EXPONENT[type_name(xp, x)])
 
 
-def _rounds_once(xp: Namespace) -> bool:
-    """Return whether the arithmetic is reproducible."""
-    return own(xp, "softplus") is not None
+def _is_reproducible(xp: Namespace) -> bool:
+    return own(xp, "softplus") is not None  # that rounds almost once; no library offers it
 
 
 def sigmoid(xp: Namespace, x: Array) -> Array:
@@ -151,9 +143,7 @@ def sigmoid(xp: Namespace, x: Array) -> Array:
 
 
 def _sigmoid(xp: Namespace, x: Array) -> Array:
-    single = x.dtype == xp.float32
-    most = _LARGEST_EXPONENT_FLOAT32 if single else _LARGEST_EXPONENT_FLOAT64
-    y = xp.exp(xp.minimum(-x, most))
+    y = xp.exp(xp.minimum(-x, _LARGEST_EXPONENT[type_name(xp, x)]))
     y += 1.0
     return 1.0 / y
 
@@ -196,7 +186,7 @@ def tanh_of_softplus(xp: Namespace, x: Array) -> tuple[Array, Callable[[], Array
 
     With e = exp(x) and n = e (e + 2) they are n / (n + 2) and e / (e + 1).
     """
-    if _rounds_once(xp):
+    if _is_reproducible(xp):
         return xp.tanh(softplus(xp, x)), partial(sigmoid, xp, x)
     t, e = in_one_kernel(xp, _tanh_of_softplus, x)
     return t, lambda: e / (e + 1.0)

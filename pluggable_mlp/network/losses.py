@@ -125,8 +125,7 @@ class SigmoidCrossEntropy(ElementwiseLoss):
 
     def elements(self, xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
         """Return l and l' for each output, both (…, batch, outputs)."""
-        values = special.softplus(xp, -xp.abs(z)) + (xp.maximum(z, 0.0) - t * z)
-        return values, special.sigmoid(xp, special.without_underflow(xp, z)) - t
+        return in_one_kernel(xp, _terms_of_label, z, t)
 
     def predict(self, xp: Namespace, z: Array) -> Array:
         """Return 1 where the probability is above 1/2, else 0, both (…, batch, outputs)."""
@@ -135,6 +134,11 @@ class SigmoidCrossEntropy(ElementwiseLoss):
     def predict_proba(self, xp: Namespace, z: Array) -> Array:
         """Return the probability of the label 1 for each output, both (…, batch, outputs)."""
         return special.sigmoid(xp, z)
+
+
+def _terms_of_label(xp: Namespace, z: Array, t: Array) -> tuple[Array, Array]:
+    values = special.softplus(xp, -xp.abs(z)) + (xp.maximum(z, 0.0) - t * z)
+    return values, special.sigmoid(xp, special.without_underflow(xp, z)) - t
 
 
 class SquaredError(ElementwiseLoss):

@@ -29,7 +29,8 @@ def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
             compute(CASES[name], z[k : k + 1], targets[k : k + 1])(place) for k in (0, 1)
         )
         assert float(right["loss"]) == 0.0
-        assert abs(place.to_numpy(right["dz"])).max() <= 1e-26  # native exponents end at -60
+        most = 1e-26 if arithmetic == "native" else 0.0  # native exponents end at -60
+        assert abs(place.to_numpy(right["dz"])).max() <= most
         # 2 size nats for the softmax; for the sigmoid the mean of size and size.
         expected = float(z[0, 0]) * (2 if kind == "classes" else 1)
         assert float(wrong["loss"]) == expected
@@ -49,4 +50,5 @@ def test_no_derivative_is_denormal(backend, name, dtype, arithmetic):
     assert ((dz == 0) | (dz >= np.finfo(dtype).smallest_normal)).all()
     exponentials = np.exp(z[:, 0].astype(np.float64))
     exact = exponentials / (1.0 + exponentials) / z.shape[0]
-    np.testing.assert_allclose(dz, exact, rtol=1e-5, atol=1e-26 / z.shape[0])
+    least = {"float32": 1e-26, "float64": 1e-260}[dtype]
+    np.testing.assert_allclose(dz, exact, rtol=1e-5, atol=least / z.shape[0])
