@@ -16,6 +16,7 @@ from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, by_columns, device_of, transpose
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.fields import Component
+from pluggable_mlp.shortcuts import own
 
 LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
 
@@ -77,7 +78,7 @@ def one_hot(xp: Namespace, targets: Array, like: Array) -> Array:
     if not xp.isdtype(targets.dtype, "real floating"):
         batch, count = like.shape[-2:]
         classes = xp.arange(count, dtype=targets.dtype, device=device_of(like))
-        if by_columns(batch, count):  # as outputs mostly are
+        if own(xp, "affine") is None and by_columns(batch, count):  # as `special.affine` stores z
             targets = transpose(targets[..., None, :] == classes[:, None])
         else:
             targets = targets[..., None] == classes
