@@ -202,8 +202,8 @@ def by_columns(rows: int | None, columns: int) -> bool:
     """Return whether a matrix with this shape is better stored by columns.
 
     Operations along each of many short rows, such as the maximum and the sum of softmax, then
-    run along memory, for many rows at once: up to fifteen times as fast in NumPy, and several
-    times in PyTorch.  JAX has no such choice; if it does not compile, a transpose is a small copy.
+    run along memory, for many rows at once: up to fifteen times as fast in NumPy.  JAX has no such
+    choice; if it does not compile, a transpose is a small copy.
     """
     return columns <= _FEW_COLUMNS and rows is not None and rows >= _MANY_ROWS
 

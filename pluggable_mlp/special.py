@@ -124,7 +124,7 @@ def by_rows(xp: Namespace, x: Array, function: Callable[[Namespace, int, int], A
 
 
 def without_underflow(xp: Namespace, x: Array) -> Array:
-    """Return x, but no less than -60 (-600 in float64), so that multiples of exp(x) are normal.
+    """Return x, but no less than -60 (-600 in float64): exp(x) / 10^12 is a normal number.
 
     Many processors multiply matrices with denormal numbers several times as slowly.  In
     reproducible arithmetic those numbers are zero, and the result is x.

@@ -21,7 +21,7 @@ MARKED = {  # those whose rule is elementwise
     **{name: {} for name, rule in RULES.items() if kernel_of(rule) is not None},
     "sgd": {"momentum": 0.9, "nesterov": True},
 }
-# Joined small ones, one that is cut with something left over, and one that cannot be cut.
+# Joined small ones, one that is cut with something left over, and one that is not cut.
 SHAPES = {
     "small and large": [(3, 2), (2,), (600, 450), (5,)],
     "one small": [(600, 450), (7,)],
