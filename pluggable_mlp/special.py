@@ -133,7 +133,8 @@ def without_underflow(xp: Namespace, x: Array) -> Array:
 
 
 def _is_reproducible(xp: Namespace) -> bool:
-    return own(xp, "softplus") is not None  # that rounds almost once; no library offers it
+    """Return whether xp has a softplus that rounds almost once, which no library offers."""
+    return own(xp, "softplus") is not None
 
 
 def sigmoid(xp: Namespace, x: Array) -> Array:
