@@ -55,6 +55,8 @@ class Offers(TypedDict, total=False):
     erf: Callable[..., Array]
     """(x): the error function, within 8 units in the last place."""
     expm1: Callable[..., Array]
+    gelu: Callable[[Array], tuple[Array, Function]]
+    """(x): results of `gelu`."""
     in_one_kernel: Function
     leaky_relu: Callable[[Array, float], tuple[Array, Function]]
     """(x, slope): results of `LeakyReLU(slope)`."""
