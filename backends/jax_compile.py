@@ -83,7 +83,6 @@ class RecognizingFunction(TracedFunction):
 
     # JAX itself moves arrays that are not committed to a device.
     layout = attrgetter("aval", "sharding")
-    calls_before_tracing = 1
 
     def __init__(self, function: Function) -> None:
         super().__init__(CompiledFunction(function, ()))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import count
 from threading import Lock
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 
@@ -29,7 +29,8 @@ _CONTAINERS = (dict, list, tuple)
 class TracedFunction:
     """A pure function of arrays and numbers, with the same results to the last bit.
 
-    It is traced after some calls with arguments of one kind, and the program is compared with it.
+    It is traced at the second call in a row with arguments of one kind, and the program is compared
+    with it: callers that make two such calls usually make many more.
     A function that reads values, or whose results differ for the same arguments, runs as it is.
 
     Parameters
@@ -39,23 +40,18 @@ class TracedFunction:
 
     Attributes
     ----------
-    calls_before_tracing : int
-        How many consecutive calls with arguments of one kind come first: callers that make more
-        usually make many more.
     programs : list of callable
         Programs so far, the last one first; they return NotImplemented for other arguments.
     failed : bool
         Whether tracing failed or the program did not work, so that none will be made.
     """
 
-    calls_before_tracing: ClassVar[int] = 2
-
     def __init__(self, function: Function) -> None:
         self.function = function
         self.programs: list[Function] = []
         self.failed = False
         self._last_kinds: Tree = None
-        self._count = 0
+        self._repetitions = 0
         self._lock = Lock()
 
     @classmethod
@@ -110,9 +106,9 @@ class TracedFunction:
         kinds = [self._kind_of(leaf) for leaf in leaves(arguments)]
         if None in kinds:
             return NotImplemented
-        self._count = self._count + 1 if kinds == self._last_kinds else 0
+        self._repetitions = self._repetitions + 1 if kinds == self._last_kinds else 0
         self._last_kinds = kinds
-        if self._count != self.calls_before_tracing:
+        if self._repetitions != 1:
             return NotImplemented
         try:
             with np.errstate(all="ignore"):

@@ -10,9 +10,8 @@ from pluggable_mlp.training.steps import _copies
 
 
 @pytest.fixture
-def early_programs(monkeypatch):
-    """Programs at the second call, as trainings of the tests are short; none of other tests."""
-    monkeypatch.setattr(TracedNumpyFunction, "calls_before_tracing", 1)
+def own_programs(monkeypatch):
+    """No programs of other tests."""
     monkeypatch.setattr(compiling, "_kept", OrderedDict())
 
 

@@ -12,7 +12,7 @@ from tests.backends import counting
 
 NUMPY = get_backend("numpy")
 XP = NUMPY.xp
-pytestmark = pytest.mark.usefixtures("early_programs")
+pytestmark = pytest.mark.usefixtures("own_programs")
 
 
 counted = partial(counting.counted, TracedNumpyFunction)

@@ -10,7 +10,7 @@ from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction, Tracer
 from tests.backends import counting
 from tests.together import together
 
-pytestmark = pytest.mark.usefixtures("early_programs")
+pytestmark = pytest.mark.usefixtures("own_programs")
 
 counted = partial(counting.counted, TracedNumpyFunction)
 

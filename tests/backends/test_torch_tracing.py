@@ -25,12 +25,6 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def early(monkeypatch):
-    """Programs at the second call."""
-    monkeypatch.setattr(TracedTorchFunction, "calls_before_tracing", 1)
-
-
 counted = partial(counting.counted, TracedTorchFunction)
 
 

@@ -10,18 +10,12 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, average_of_elements, get_backend, train
-from pluggable_mlp.backends import numpy_tracing
 from pluggable_mlp.training.optimizer import GradientDescent
 from tests.conftest import present
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
 STEPS = 8
-
-
-@pytest.fixture(autouse=True)
-def traced_early(monkeypatch):
-    monkeypatch.setattr(numpy_tracing.TracedNumpyFunction, "calls_before_tracing", 1)
 
 
 @pytest.fixture(params=["numpy", "jax:cpu", "cupy"])
