@@ -29,8 +29,8 @@ _CONTAINERS = (dict, list, tuple)
 class TracedFunction:
     """A pure function of arrays and numbers, with the same results to the last bit.
 
-    It is traced at the second call in a row with arguments of one kind, and the program is compared
-    with it: callers that make two such calls usually make many more.
+    It is traced at the second call in a row with arguments of one kind, since callers that make two
+    usually make many more.  The program must give the function's bits.
     A function that reads values, or whose results differ for the same arguments, runs as it is.
 
     Parameters
@@ -102,7 +102,7 @@ class TracedFunction:
         return NotImplemented
 
     def _traced(self, arguments: Tree) -> Tree:
-        """Return the result of a program made now; NotImplemented if it is early or in vain."""
+        """Return the result of a program made now; NotImplemented if there is none."""
         kinds = [self._kind_of(leaf) for leaf in leaves(arguments)]
         if None in kinds:
             return NotImplemented

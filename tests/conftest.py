@@ -7,6 +7,7 @@ A GPU of PyTorch or JAX, a second device and a plug-in are tested if they are na
 import os
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -25,6 +26,7 @@ import array_api_strict
 import pytest
 from hypothesis import settings
 
+from pluggable_mlp import compiling
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
 from tests.together import every_other
@@ -124,6 +126,12 @@ def no_wait_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what other tests compiled: equal networks share it."""
+    monkeypatch.setattr(compiling, "_kept", OrderedDict())
 
 
 files_with_jax = count(1)

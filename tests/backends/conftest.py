@@ -1,18 +1,10 @@
 """When libraries trace and capture in tests, and what they traced."""
 
-from collections import OrderedDict
-
 import pytest
 
-from pluggable_mlp import compiling, get_backend
+from pluggable_mlp import get_backend
 from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction
 from pluggable_mlp.training.steps import _copies
-
-
-@pytest.fixture
-def own_programs(monkeypatch):
-    """No programs of other tests."""
-    monkeypatch.setattr(compiling, "_kept", OrderedDict())
 
 
 @pytest.fixture

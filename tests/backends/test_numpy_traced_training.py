@@ -12,7 +12,7 @@ from pluggable_mlp.training.schedules import Cosine
 from tests.training.compilers import Uncompiled
 
 NUMPY = get_backend("numpy")
-pytestmark = pytest.mark.usefixtures("own_programs")
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 GRADIENTS = [name for name, kind in OPTIMIZERS.items() if kind is not LBFGS]
 
 NETWORKS = {

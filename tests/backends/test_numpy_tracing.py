@@ -12,8 +12,6 @@ from tests.backends import counting
 
 NUMPY = get_backend("numpy")
 XP = NUMPY.xp
-pytestmark = pytest.mark.usefixtures("own_programs")
-
 
 counted = partial(counting.counted, TracedNumpyFunction)
 
@@ -27,6 +25,13 @@ def test_it_is_traced_at_the_second_call_and_then_repeated():
         np.testing.assert_array_equal(found["y"], x * (0.5 * n))
         np.testing.assert_array_equal(other, x + 1)
     assert len(runs) == 3  # the first call, the second, and its tracing
+
+
+def test_calls_of_two_kinds_by_turns_are_not_traced():
+    traced, _ = counted(lambda x: x * 2.0)
+    for size in (3, 4) * 3:
+        traced(np.zeros(size))
+    assert not traced.programs
 
 
 def test_numbers_are_arguments_also_where_small_integers_are_the_same_object():

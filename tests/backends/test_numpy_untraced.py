@@ -4,13 +4,10 @@ import warnings
 from functools import partial
 
 import numpy as np
-import pytest
 
 from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction, Tracer
 from tests.backends import counting
 from tests.together import together
-
-pytestmark = pytest.mark.usefixtures("own_programs")
 
 counted = partial(counting.counted, TracedNumpyFunction)
 

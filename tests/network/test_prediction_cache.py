@@ -2,24 +2,18 @@
 
 import copy
 import pickle
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, compiling, get_backend
+from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.network import prediction_cache
 
 NUMPY = get_backend("numpy")
 X = np.linspace(-1.0, 1.0, 12, dtype="float32").reshape(4, 3)
-TRACED = ("numpy", "torch", "jax")
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept(monkeypatch):
-    """Of what other tests compiled: equal networks share it."""
-    monkeypatch.setattr(compiling, "_kept", OrderedDict())
+LIBRARIES = ("numpy", "torch", "jax")
+pytestmark = pytest.mark.usefixtures("nothing_kept")
 
 
 def swapped(parameters):
@@ -34,7 +28,7 @@ def shortened(parameters):
     return parameters[:1]
 
 
-@pytest.mark.parametrize("library", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_network_that_has_predicted_can_be_copied(library):
     pytest.importorskip(library)
     backend = get_backend(library)
@@ -56,7 +50,7 @@ class Scaled(MLP):
         return z * self.factor, backward
 
 
-@pytest.mark.parametrize("library", TRACED)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_a_copy_predicts_by_itself(library):
     """Not by what was compiled for the original."""
     pytest.importorskip(library)
@@ -69,7 +63,7 @@ def test_a_copy_predicts_by_itself(library):
     np.testing.assert_allclose(backend.to_numpy(other.logits(parameters, x)), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("library", TRACED)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_predictions_like_the_last_skip_the_checks_and_others_have_them(library, monkeypatch):
     pytest.importorskip(library)
     backend, strict = get_backend(library), get_backend("array_api_strict")

@@ -88,7 +88,7 @@ def test_losses_of_stacked_networks_raise():
         train(mlp, x, y, backend=backend, parameters=stacked, callbacks=[EarlyStopping(1)])
 
 
-# Divergence in step 67 of 70, which is traced, as the first few are not
+# Divergence in step 67 of 70, which is traced, as the first is not
 
 STEPS, FAULT = 70, 66
 HUGE = 3e38

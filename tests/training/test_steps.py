@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("nothing_kept")
 # Networks, optimizers, and what the examples have: each thing at least once.
 CASES = {
     "plain": ({}, ("sgd", {}), ""),
-    "schedule": ({}, ("sgd", {"learning_rate": rate}), "order"),
+    "schedule": ({"activation": "gelu"}, ("sgd", {"learning_rate": rate}), "order"),
     "momentum": ({}, ("sgd", {"momentum": 0.9, "nesterov": True, "clip_norm": 0.1}), "weights"),
     "adam": ({"dropout": 0.5, "norm": "layer"}, ("adam", {"clip_norm": 0.1}), "order"),
     "adamw": ({}, ("adamw", {"average": 0.9}), "order pixels"),
