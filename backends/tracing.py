@@ -30,8 +30,8 @@ class TracedFunction:
     """A pure function of arrays and numbers, with the same results to the last bit.
 
     It is traced at the second call in a row with arguments of one kind, since callers that make two
-    usually make many more.  The program must give the function's bits.
-    A function that reads values, or whose results differ for the same arguments, runs as it is.
+    usually make many more.  The program must give the function's bits.  A function that reads
+    values, or whose results differ for the same arguments, runs as it is.
 
     Parameters
     ----------

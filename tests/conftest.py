@@ -130,7 +130,7 @@ def no_wait_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what other tests compiled: equal networks share it."""
+    """Begin without what other tests compiled, which equal networks share."""
     monkeypatch.setattr(compiling, "_kept", OrderedDict())
 
 

@@ -1,4 +1,4 @@
-"""When libraries trace and capture in tests, and what they traced."""
+"""When graphs are captured in tests, and what NumPy traced."""
 
 import pytest
 
