@@ -110,7 +110,7 @@ class Steps:
     ) -> None:
         self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
         self.batch_size, self.seed, self.micro_batch = batch_size, seed, micro_batch
-        self._state, self._is_owned = state, False
+        self._state, self._is_owned, self._is_wrapped = state, False, True
         self.names = [dict.fromkeys(layer) for layer in merged(state.parameters, state.buffers)]
         self._words, self._numbers = as_words(seed), numbers
         examples = dtype_name(kind.dtype), kind.scale
@@ -134,11 +134,17 @@ class Steps:
     def state(self) -> TrainState:
         """The state after the steps so far, unchanged by later ones."""
         self._is_owned = False
-        return self._state
+        return self._wrapped_state()
 
     @state.setter
     def state(self, state: TrainState) -> None:
-        self._state, self._is_owned = state, False
+        self._state, self._is_owned, self._is_wrapped = state, False, True
+
+    def _wrapped_state(self) -> TrainState:
+        """Return the state with arrays of `xp`; after an exact step they are the library's."""
+        if not self._is_wrapped:
+            self._state, self._is_wrapped = self.xp.wrap(self._state), True
+        return self._state
 
     def take(
         self,
@@ -247,7 +253,7 @@ class Steps:
         self, c: Coefficients, address: Address, data: Nested, start: int, *, traced: Function
     ) -> Result:
         """Take a step that is not compiled as a whole."""
-        arrays, update = self._state[:-1], each_array
+        arrays, update = self._wrapped_state()[:-1], each_array
         if self._updater is not None:
             update = partial(self._updater, in_place=self._is_owned)
         elif isinstance(self.xp, ReproducibleNamespace):
@@ -263,12 +269,14 @@ class Steps:
     def _take_compiled(
         self, c: Coefficients, address: Address, data: Nested, start: int, *, faster: Function
     ) -> Result:
-        arguments = c, address, self._own(), data, start
+        arrays = self._own()
         result: Result
         if self._is_native:
-            result = faster(*arguments)
+            result = faster(c, address, arrays, data, start)
         else:
-            result = self.xp.wrap(faster(*native_of(arguments)))
+            arrays = native_of(arrays) if self._is_wrapped else arrays
+            loss, weight, after = faster(c, address, arrays, native_of(data), start)
+            result, self._is_wrapped = (*self.xp.wrap((loss, weight)), after), False
         return result
 
     # Many steps in one call
