@@ -157,7 +157,7 @@ def guard(
     In these lines, `arguments` are those of a later call.
     """
     naming: list[str] = []
-    kinds: dict[str, object] = {}  # types and lengths, by their expressions
+    kinds: dict[str, object] = {}  # types, lengths, dtypes and shapes, by their expressions
     differences: list[str] = []  # of arrays
     numbers = count()
     constants["layout"] = layout
@@ -184,6 +184,7 @@ def guard(
         elif is_array(tree):
             difference = f"layout({name}) != {constant(layout(tree))}"
             if depth > 1:  # a parameter: mostly the one that was traced, which is quicker to check
+                kinds.update({f"{name}.dtype": tree.dtype, f"{name}.shape": tree.shape})
                 difference = f"{constant(weakref.ref(tree))}() is not {name} and {difference}"
             differences.append(difference)
         return name

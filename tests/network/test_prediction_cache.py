@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend
+from pluggable_mlp import MLP, SGD, first_state, get_backend, training_step
 from pluggable_mlp.network import prediction_cache
 
 NUMPY = get_backend("numpy")
@@ -98,6 +98,38 @@ def test_predictions_like_the_last_skip_the_checks_and_others_have_them(library,
         with pytest.raises(error, match=message):
             mlp.logits(parameters, wrong)
     assert len(counts) == 9
+
+
+def as_integers(b):
+    if isinstance(b, np.ndarray):
+        b.dtype = "int32"
+    else:
+        b.data = b.view(get_backend("torch").xp.int32)
+
+
+def as_a_row(b):
+    if isinstance(b, np.ndarray):
+        b.shape = (1, *b.shape)
+    else:
+        b.data = b[None]
+
+
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
+@pytest.mark.parametrize("change", [as_integers, as_a_row])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_parameter_that_was_changed_in_place_is_checked_again(library, change):
+    pytest.importorskip(library)
+    backend = get_backend(library)
+    mlp, x, targets = MLP([3, 4, 2]), backend.asarray(X), backend.asarray([0, 1, 0, 1])
+    state = first_state(mlp, SGD(), mlp.initialize(seed=0, backend=backend))
+    for _ in range(4):
+        mlp.logits(state.parameters, x)
+        training_step(mlp, SGD(), state, x, targets)
+    change(state.parameters[0]["b"])
+    with pytest.raises(ValueError, match="parameters"):
+        mlp.logits(state.parameters, x)
+    with pytest.raises(ValueError, match="parameters"):
+        training_step(mlp, SGD(), state, x, targets)
 
 
 def test_threads_may_predict_with_one_network():
