@@ -188,7 +188,6 @@ offer(
     entries=_take,
     matmul=np.matmul,
     philox_halves=philox_halves,
-    put=np.put,
     standard_function=_standard_function,
     sum=np.add.reduce,
     sum_of_squares=_sum_of_squares,

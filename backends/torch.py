@@ -230,7 +230,6 @@ offer(
     leaky_relu=_leaky_relu,
     matmul=torch.matmul,
     mean=torch.mean,
-    put=torch.Tensor.put_,
     relu=_relu,
     rows_from=_rows_from,
     rsqrt=torch.rsqrt,

@@ -71,12 +71,6 @@ class Offers(TypedDict, total=False):
     of address.  Words may be traced, and those of the key arrays (…, 1).  The constants are the
     multipliers, the steps of the key, and the number of rounds.
     """
-    put: Function
-    """(x, places, values): writes values (n,) into `x` at places (n,) of its flat form.
-
-    Libraries that offer it, and whose operations are not queued, compute large products as
-    `reproducible/single_product.py` does.
-    """
     relu: Callable[[Array], tuple[Array, Function]]
     """(x): results of `relu`."""
     rows_from: Callable[..., Array]

@@ -17,9 +17,6 @@ of B), and u the unit roundoff 2^-24 (2^-53) of the type,
     fixed point and any     2^-36      2^-72      1 / 2
     fixed point and same    0          0          1 / 1
 
-Large float32 products of two matrices are computed as one product of slices if that gives the same
-bits: see `single_product`.
-
 The second term is the price of a range within a row or column wider than the slices hold: an
 element below 2^-30 (2^-66) of its row's largest is lost altogether. A float64 product longer than
 BLOCK is rounded once more (2 u'). With a bias, C is A B + b, whose addition in float64 rounds by
@@ -38,9 +35,7 @@ the kind of the operands alone (never on data, k or device):
 """
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import product
-from threading import Event
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace
@@ -55,10 +50,9 @@ from pluggable_mlp.namespaces.reproducible.operand import (
     cut,
     scale_back,
 )
-from pluggable_mlp.namespaces.reproducible.single_product import SLICE, single_product
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
-from pluggable_mlp.shortcuts import own, zero_below
+from pluggable_mlp.shortcuts import zero_below
 
 Factor: TypeAlias = Array | FixedPoint
 
@@ -68,9 +62,6 @@ BLOCK = 1024
 NARROW = 64
 """Up to this width all slices of the right operand are one matrix, for one product instead of
 several. Wider ones would take too much memory."""
-
-LARGE = 2**25
-"""From so many multiplications on, the passes of a rounding test are quicker than a product."""
 
 _FIXED = (FIXED_POINT_BITS,)
 # Widths of left and right by (dtype, is left fixed point, is right fixed point). In float32 one
@@ -156,11 +147,8 @@ def _parts(
     """
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
     fixed = isinstance(a, FixedPoint), isinstance(b, FixedPoint)
-    widths, tile = WIDTHS[name, *fixed], _tile
-    if k == 1:  # no product is added to another
-        widths = (), ()
-    elif run_all is not None and _by_single_products(xp, a, b):
-        widths, tile = (SLICE, SLICE), partial(_tile_by_single_product, Event())
+    # Of one term, no product is added to another.
+    widths = ((), ()) if k == 1 else WIDTHS[name, *fixed]
     if fixed[1] > fixed[0] or (fixed[0] == fixed[1] and m > n):
         axis, length, across = -2, m, n
         right = Operand(xp, b, -2, widths[1])
@@ -168,13 +156,13 @@ def _parts(
             right.stacked = _stack(xp, right.slices)  # on a queue, copying takes longer
 
         def part(ends: Ends) -> Array:
-            return tile(Operand(xp, cut(a, -2, *ends), -1, widths[0]), right, bias)
+            return _tile(Operand(xp, cut(a, -2, *ends), -1, widths[0]), right, bias)
     else:
         axis, length, across = -1, n, m
         left = Operand(xp, a, -1, widths[0])
 
         def part(ends: Ends) -> Array:
-            return tile(left, Operand(xp, cut(b, -1, *ends), -2, widths[1]), cut(bias, -1, *ends))
+            return _tile(left, Operand(xp, cut(b, -1, *ends), -2, widths[1]), cut(bias, -1, *ends))
 
     return run_tiles(run_all, part, length, across, k, axis=axis), axis
 
@@ -191,49 +179,6 @@ def _tile(left: Operand, right: Operand, bias: Array | None) -> Array:
         r = scale_back(xp, r, root)
     del left, right  # the slices of this tile go before the result is converted
     return rounded(xp, r, dtype, bias)
-
-
-def _by_single_products(xp: Namespace, a: Factor, b: Factor) -> bool:
-    """Return whether one product and a test of its rounding are likely to be faster than two."""
-    if isinstance(a, FixedPoint) or isinstance(b, FixedPoint) or not a.ndim == b.ndim == 2:
-        return False
-    (m, k), n = a.shape, b.shape[1]
-    is_large = m * k * n >= LARGE and min(m, k, n) > NARROW
-    return is_large and k <= BLOCK and a.dtype == xp.float32 and own(xp, "put") is not None
-
-
-def _tile_by_single_product(
-    refused: Event, left: Operand, right: Operand, bias: Array | None
-) -> Array:
-    """Return `_tile` by `single_product`, with undecided results from a stack of products.
-
-    The first tile for which this is useless sets `refused`, so that others do not try.
-    """
-    xp = left.xp
-    if refused.is_set():
-        return _tile(*_operands(xp, left.x, right.x), bias)
-    finish = partial(rounded, xp, dtype=left.x.dtype, bias=bias)
-    result = single_product(left, right, finish)
-    if result is None:
-        refused.set()
-        return _tile(*_operands(xp, left.x, right.x), bias)
-    r, places = result
-    if places.shape[0]:
-        n = r.shape[1]
-        rows, columns = places // n, places % n
-        of_rows = xp.take(left.x, rows, axis=0)[:, None, :]
-        of_columns = xp.matrix_transpose(xp.take(right.x, columns, axis=1))[:, :, None]
-        if bias is not None:
-            bias = xp.take(bias, columns, axis=1)[0, :, None, None]
-        exact = _tile(*_operands(xp, of_rows, of_columns), bias)
-        own(xp, "put")(r, places, xp.reshape(exact, (-1,)))
-    return r
-
-
-def _operands(xp: Namespace, a: Array, b: Array) -> tuple[Operand, Operand]:
-    """Return the operands of float32 as slices that are all multiplied."""
-    left, right = WIDTHS["float32", False, False]
-    return Operand(xp, a, -1, left), Operand(xp, b, -2, right)
 
 
 def rounded(xp: Namespace, r: Array, dtype: DType, bias: Array | None = None) -> Array:
