@@ -17,14 +17,14 @@ from pluggable_mlp.cli.console import (
     finish,
     handling_signals,
     log,
-    name_output,
+    prepare_output,
 )
 
 
 def main() -> None:
     """Run the command line; the console script calls this."""
     with handling_signals(end):
-        name_output()
+        prepare_output()
         code = finish(*_run())
     sys.exit(code)
 

@@ -7,7 +7,8 @@ segmentation fault or a hang.  Python runs signal handlers in the main thread, w
 may block for a minute; therefore a thread listens to the descriptor of `signal.set_wakeup_fd`.
 
 *Streams.*  Results go to standard output, where a failure to write is an error.  Failures to write
-to standard error are ignored.  Data named - are read from standard input.
+to standard error are ignored.  Characters that the encoding of the output lacks are escaped, except
+in predictions, which are UTF-8 as in a file.  Data named - are read from standard input.
 
 This file is imported before Ctrl-C is handled, so modules that are slow to import are imported
 where they are used.
@@ -145,10 +146,12 @@ def naming(output: str) -> Iterator[None]:
         raise OSError(f"{output} cannot be written: {error.strerror}") from None
 
 
-def name_output() -> None:
-    """Have the errors of standard output name it."""
+def prepare_output() -> None:
+    """Escape what the encoding of standard output lacks, and have its errors name it."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    binary = sys.stdout.buffer  # predictions are written there, in UTF-8
     for method in ("write", "flush"):
-        setattr(sys.stdout, method, naming("standard output")(getattr(sys.stdout, method)))
+        setattr(binary, method, naming("standard output")(getattr(binary, method)))
 
 
 def log(text: str) -> None:

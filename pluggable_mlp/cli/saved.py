@@ -4,7 +4,7 @@ import codecs
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -23,8 +23,6 @@ from pluggable_mlp.fields import aligned, choose, counted
 from pluggable_mlp.files import part_of, to_json, whole_file, write_file
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
-
     from pluggable_mlp.training.evaluation import Counts
 
 DataOption = Annotated[
@@ -106,7 +104,7 @@ def predict(
     saved = load_run(run, backend)
     with saved_input(str(inputs), suffix) as path:
         if output is None:
-            _write_table(sys.stdout, saved.header(), saved.rows(path))
+            _write_table(sys.stdout.buffer, saved.header(), saved.rows(path))
             return
         output = output.resolve()  # through links
         name = f"--output {output}"
@@ -114,16 +112,14 @@ def predict(
             if output.suffix.lower() == ".npy":
                 np.save(file, saved.predict(path))
             else:
-                _write_table(codecs.getwriter("utf-8")(file), saved.header(), saved.rows(path))
+                _write_table(file, saved.header(), saved.rows(path))
 
 
-def _write_table(
-    file: "SupportsWrite[str]", header: list[str], rows: Iterator[list[object]]
-) -> None:
-    """Write predictions as CSV, row by row."""
+def _write_table(file: BinaryIO, header: list[str], rows: Iterator[list[object]]) -> None:
+    """Write predictions as CSV in UTF-8, row by row."""
     import csv
 
-    table = csv.writer(file, lineterminator="\n")
+    table = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
     table.writerow(header)
     table.writerows(rows)
 

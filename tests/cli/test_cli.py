@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 
 import numpy as np
+import pytest
 
 from pluggable_mlp.settings import Settings
 
@@ -17,6 +18,12 @@ def imported_by(code: str) -> set[str]:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    """On which no option is shortened or broken."""
+    monkeypatch.setenv("COLUMNS", "120")
 
 
 def test_help_of_train_begins_with_a_few_options_and_has_groups(command):

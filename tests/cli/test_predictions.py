@@ -40,6 +40,25 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
     assert len(path.read_text().splitlines()) == 2002
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_labels_that_the_output_cannot_encode_end_no_command(command, tmp_path, encoding):
+    """Predictions are UTF-8, as in a file; what else is said is escaped."""
+    pytest.importorskip("polars")
+    data, run, file = (tmp_path / name for name in ("ß→日本.csv", "run", "p.csv"))
+    rows = "".join(f"{n % 7},{('ß→日本', 'é')[n % 2]}\n" for n in range(100))
+    data.write_text(f"größe,klasse\n{rows}", encoding="utf-8")
+    train = ("train", "--data", data, "--epochs", 1, "--recipe", "none", "--output", run)
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    printed = []
+    for arguments in (train, ("predict", run, data), ("evaluate", run), ("data", data)):
+        with running(*arguments, env=environment, text=False) as child:
+            printed.append(child.communicate(timeout=300)[0])
+        assert child.returncode == 0
+    assert command("predict", run, data, "--output", file).code == 0
+    assert printed[1] == file.read_bytes()
+    assert b"F1" in printed[2]
+
+
 def test_a_file_of_predictions_that_cannot_be_written_is_named(command, run, tmp_path):
     np.save(tmp_path / "x.npy", load_dataset("digits").test.inputs[:3])
     for path in (tmp_path / "absent" / "p.csv", run / "config.json" / "p.csv"):
