@@ -1,13 +1,20 @@
-"""Files of a run on disk: written whole or not at all, read with helpful errors; and JSON text.
+"""Files on disk: written whole or not at all, read with helpful errors; and JSON text.
 
-Which files there are, and their contents, belongs in `runs/`.
+Every file of the library is written here, because a folder may hold links that a stranger made: a
+file replaces a link, and a folder that is a link is refused.  Which files there are, and their
+contents, belongs in `runs/`.
 """
 
+import errno
 import hashlib
 import json
 import os
+import stat
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, BinaryIO, TypeAlias
@@ -28,7 +35,7 @@ def write_file(path: Path, content: bytes) -> None:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write; it has a temporary name until all of it is on disk.
 
-    Finally its name is flushed to disk, too.
+    Finally its name is flushed to disk, too.  Links of either name are replaced.
 
     Raises
     ------
@@ -37,11 +44,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     part = part_of(path)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:  # exclusively, which follows no link
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+            _flush(file)
+        rename(part, path)
         sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
@@ -49,17 +56,91 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def append_to_file(path: Path, size: int, content: bytes, flush: bool = False) -> bool:
+    """Append to a file of `size` bytes, and return True.
+
+    If the file is missing, has another size or a second name, or is a link, nothing is written, and
+    False is returned.
+    """
+
+    def open_existing(name: str, flags: int) -> int:
+        return os.open(name, flags & ~os.O_CREAT | getattr(os, "O_NOFOLLOW", 0))
+
+    try:
+        file = open(path, "ab", opener=open_existing)  # noqa: SIM115 (errors of writing are raised)
+    except OSError:
+        return False
+    with file:
+        status = os.fstat(file.fileno())
+        if status.st_size != size or status.st_nlink > 1:
+            return False
+        file.write(content)
+        if flush:
+            _flush(file)
+        return True
+
+
+def _flush(file: BinaryIO) -> None:
+    """Flush what was written to disk."""
+    file.flush()
+    if sys.platform == "darwin":  # whose fsync leaves it in the cache of the disk
+        import fcntl
+
+        with suppress(OSError):  # not all file systems have it
+            fcntl.fcntl(file.fileno(), fcntl.F_FULLFSYNC)
+            return
+    os.fsync(file.fileno())
+
+
 def part_of(path: Path) -> Path:
     """Return the path of a file while it is being written."""
     return path.with_name(f"{path.name}.part")
 
 
+def rename(path: Path, new: Path) -> None:
+    """Rename a folder, or a file, which replaces another.
+
+    Windows refuses this while another program, such as a viewer or a scanner, has a file open.
+    """
+    for seconds in (0.05, 0.15, 0.3, 0.5):
+        with suppress(PermissionError):
+            path.replace(new)
+            return
+        time.sleep(seconds)
+    path.replace(new)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder in an existing one, unless it is there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be created, or is a link.
+    """
+    if is_link(path):
+        raise OSError(errno.EEXIST, f"{path.name} is a link, expected a folder", str(path))
+    path.mkdir(exist_ok=True)
+
+
+def is_link(path: Path) -> bool:
+    """Whether a path is a symbolic link, or a junction of Windows."""
+    return path.is_symlink() or path.resolve() != path.parent.resolve() / path.name
+
+
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with its contents, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove a file, a link, or a folder with its contents, if it exists."""
+    is_folder = path.is_dir() and not is_link(path)
+    action = partial(rmtree, path) if is_folder else partial(path.unlink, missing_ok=True)
+    try:
+        action()
+    except PermissionError:  # Windows removes no file that is read-only
+        inside = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+        for file in [*inside, path]:
+            status = file.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                file.chmod(status.st_mode | stat.S_IWRITE)
+        action()
 
 
 def sync_folder(path: Path) -> None:

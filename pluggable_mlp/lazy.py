@@ -13,7 +13,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -119,8 +119,10 @@ class StoredArray(LazyArray):
         chosen: npt.NDArray[np.int64] | None = None,
         prepare: Prepare | None = None,
     ) -> None:
-        current = _version(os.stat(path)) if version is None else version
-        self._stored = (path, dtype, shape, offset, current)
+        if version is None:
+            with open(path, "rb") as file:
+                version = _version(file)
+        self._stored = (path, dtype, shape, offset, version)
         self._chosen, self._prepare = chosen, prepare
         first = self[:1]
         self.dtype = first.dtype
@@ -184,7 +186,7 @@ class StoredArray(LazyArray):
                 count=(stop - start) * width,
                 offset=offset + start * width * dtype.itemsize,
             )
-            now = _version(os.fstat(file.fileno()))
+            now = _version(file)
         if now != version:
             raise OSError(
                 f"{path} was replaced or written to while it was in use; put back what it held, "
@@ -193,8 +195,9 @@ class StoredArray(LazyArray):
         return rows.reshape(stop - start, *row_shape)
 
 
-def _version(status: os.stat_result) -> Version:
+def _version(file: BinaryIO) -> Version:
     """Return values that change if the file is replaced or its contents change."""
+    status = os.fstat(file.fileno())  # Windows numbers its disks otherwise for a path
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 

@@ -230,12 +230,18 @@ def saved_input(name: str | None, suffix: str) -> Iterator[str | None]:
     from pathlib import Path
     from shutil import copyfileobj
 
-    prefix = "pluggable-mlp-"
-    with tempfile.TemporaryDirectory(prefix=prefix) as folder, removed_at_end(Path(folder)):
-        path = Path(folder, f"standard input{suffix}")
-        with path.open("wb") as file:
-            copyfileobj(sys.stdin.buffer, file)
-        yield str(path)
+    from pluggable_mlp.files import remove
+
+    folder = Path(tempfile.mkdtemp(prefix="pluggable-mlp-"))
+    with removed_at_end(folder):
+        try:
+            path = folder / f"standard input{suffix}"
+            with path.open("xb") as file:
+                copyfileobj(sys.stdin.buffer, file)
+            yield str(path)
+        finally:
+            with suppress(OSError):  # Windows removes no file that is still mapped
+                remove(folder)
 
 
 @contextmanager

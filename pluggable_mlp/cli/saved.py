@@ -20,7 +20,7 @@ from pluggable_mlp.cli.console import (
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption
 from pluggable_mlp.fields import aligned, choose, counted
-from pluggable_mlp.files import part_of, to_json, whole_file, write_file
+from pluggable_mlp.files import make_folder, part_of, to_json, whole_file, write_file
 
 if TYPE_CHECKING:
     from pluggable_mlp.training.evaluation import Counts
@@ -106,7 +106,6 @@ def predict(
         if output is None:
             _write_table(sys.stdout.buffer, saved.header(), saved.rows(path))
             return
-        output = output.resolve()  # through links
         name = f"--output {output}"
         with naming(name), removed_at_end(part_of(output)), whole_file(output) as file:
             if output.suffix.lower() == ".npy":
@@ -170,10 +169,15 @@ def plot(
     figures = dict(figures_of(load_run(run, backend), data))
     folder = output or run / PLOTS
     with naming(f"--output {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
+        if output is None:
+            make_folder(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.{form}", dpi=150)
-            typer.echo(folder / f"{name}.{form}")
+            place = folder / f"{name}.{form}"
+            with whole_file(place) as file:
+                figure.savefig(file, format=form, dpi=150)
+            typer.echo(place)
 
 
 def report(

@@ -14,7 +14,7 @@ from pluggable_mlp.cli.console import Interrupted, ending_when_asked, log, progr
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, source_of, with_settings
 from pluggable_mlp.cli.processes import DistributedOption, Processes
 from pluggable_mlp.fields import choose, counted, require
-from pluggable_mlp.files import Json, to_json
+from pluggable_mlp.files import Json, make_folder, to_json
 from pluggable_mlp.training.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _tensorboard(folder: Path | None) -> Iterator[Callable[[Json], None]]:
 
     def write(line: Json) -> None:
         if not writers:
-            folder.mkdir(exist_ok=True)
+            make_folder(folder)
             # A unique name: otherwise a run resumed within a second would overwrite the file.
             writers.append(EventsWriter(str(folder / "events"), f".{time.time_ns()}"))
         for key, value in line.items():

@@ -13,7 +13,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.distributed.communicators import Communicator, backend_of_process
-from pluggable_mlp.files import Json, json_lines, json_sha256, sync_folder
+from pluggable_mlp.files import Json, json_lines, json_sha256, make_folder, sync_folder
 from pluggable_mlp.hashing import HASH_DIGITS, sha256_of
 from pluggable_mlp.options import written
 from pluggable_mlp.runs.certificates import FORMAT
@@ -110,7 +110,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     OSError
         If it cannot be written; earlier checkpoints are unchanged.
     """
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     sync_folder(folder.parent)
     write_tree(_path(folder, checkpoint.position.state.t), checkpoint, _COMPONENTS)
 

@@ -19,7 +19,15 @@ from filelock import FileLock, Timeout
 
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import out_of_memory
-from pluggable_mlp.files import json_lines, remove, write_file, write_json
+from pluggable_mlp.files import (
+    append_to_file,
+    is_link,
+    json_lines,
+    remove,
+    rename,
+    write_file,
+    write_json,
+)
 from pluggable_mlp.runs import checkpoints
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
@@ -31,6 +39,9 @@ SHORTEST_SECONDS = 1.0
 """Epochs that take less time share a checkpoint."""
 
 KEPT_CHECKPOINTS = 2
+
+RENAMED_WHILE_LOCKED = os.name != "nt"
+"""Whether a folder with an open file can be renamed."""
 
 GRAPH, PLOTS, REPORT = "model.onnx", "plots", "report.html"
 """Files that `export`, `plot` and `report` write by default."""
@@ -71,12 +82,19 @@ class FolderLock:
         self._lock = FileLock(self._file)
         try:
             path.mkdir(parents=True, exist_ok=True)
+            self._refuse_links(option)
             self._lock.acquire(blocking=False)
             self._stat = self._file.stat()
         except Timeout:
             raise ValueError(f"{option} {path}: another process trains it") from None
         except OSError as error:
             raise ValueError(f"{option} {path} cannot be written: {_why(error)}") from None
+
+    def _refuse_links(self, option: str) -> None:
+        """Raise ValueError if the file has another name: to lock it may write it."""
+        with suppress(FileNotFoundError):
+            if is_link(self._file) or self._file.stat().st_nlink > 1:
+                raise ValueError(f"{option} {self._file} is a link, expected a file or none")
 
     @property
     def is_held(self) -> bool:
@@ -90,7 +108,8 @@ class FolderLock:
         if self.is_held:
             with suppress(OSError):  # Windows removes no file that is open
                 self._file.unlink()
-        self._lock.release()
+        with suppress(OSError):  # it ends with the process, too
+            self._lock.release()
 
 
 class RunFolder:
@@ -143,7 +162,8 @@ class RunFolder:
         self._checkpoints = [step for step in steps if step <= t]
         self._is_first = not self._checkpoints  # the next checkpoint, also if it fails
         self._kept: tuple[object, ...] = ()  # where this process made the last checkpoint
-        self._recorded: int | None = None if resume else 0  # lines; None: all are to be written
+        self._config = b""  # the content of config.json
+        self._recorded, self._size = 0, -1  # lines and bytes of metrics.jsonl; -1: write all
         self._lock = resume or _locked(path, overwrite)
         self._replaces = resume is None and (self.path / _CONFIG).exists()
 
@@ -175,6 +195,11 @@ class RunFolder:
             with suppress(OSError):  # it is not empty
                 if self._lock.made:
                     self.path.rmdir()
+            old_folder, may_replace = old_run(self.path), self._resumes or self._old is not None
+            if may_replace and os.path.lexists(old_folder):
+                message = f"{old_folder} is perhaps the run that {self._name} was to replace"
+                advice = "remove or rename it before the next --overwrite"
+                warnings.warn(f"{message}; {advice}", stacklevel=2)
 
     def record(self) -> None:
         """Append what is new in the run's history to `metrics.jsonl`, and make a checkpoint.
@@ -220,10 +245,7 @@ class RunFolder:
         if checkpoint is None:
             return
         self._hold()
-        if self._recorded is None:
-            self._append()
-        with suppress(FileNotFoundError), (self.path / "metrics.jsonl").open("rb") as file:
-            os.fsync(file.fileno())  # the checkpoint relies on it
+        self._append(flush=True)  # the checkpoint relies on it
         folder = self.path / checkpoints.FOLDER
         checkpoints.save_checkpoint(folder, checkpoint)
         steps = dict.fromkeys([*self._checkpoints, position.state.t])
@@ -235,24 +257,22 @@ class RunFolder:
     def _remove_old(self) -> None:
         """Remove the old run, if any, since this one has a checkpoint or has ended."""
         if self._old is not None:
-            with suppress(OSError):
+            with suppress(OSError):  # it is tried again
                 remove(self._old)
-            self._old = None
+                self._old = None
 
-    def _append(self) -> None:
-        """Write the lines that `metrics.jsonl` lacks, or all of them after a write failed."""
+    def _append(self, flush: bool = False) -> None:
+        """Append the lines that `metrics.jsonl` lacks, or write all if it is not as it was left."""
         history, path = self._run.history, self.path / "metrics.jsonl"
-        recorded, self._recorded = self._recorded, None  # if this fails
-        lines = b"".join(json_lines(line) for line in history[recorded or 0 :])
-        if recorded is None:
-            write_file(path, lines)  # checkpoints rely on the existing lines
-        else:
-            with path.open("ab") as file:
-                file.write(lines)
-        self._recorded = len(history)
+        size, self._size = self._size, -1  # if this fails
+        lines = b"".join(map(json_lines, history[self._recorded :]))
+        if not append_to_file(path, size, lines, flush):
+            size, lines = 0, b"".join(map(json_lines, history))
+            write_file(path, lines)
+        self._recorded, self._size = len(history), size + len(lines)
 
     def _begin(self) -> None:
-        """Write the settings once an old run, or the earlier end of this one, is out of the way."""
+        """Put an old run, or the earlier end of this one, out of the way."""
         if self._replaces:
             self._put_aside()
         if self._resumes:
@@ -261,26 +281,37 @@ class RunFolder:
                 for name in (GRAPH, PLOTS, REPORT):
                     with suppress(OSError):  # as of a picture that a viewer holds
                         remove(self.path / name)
-        write_json(self.path / _CONFIG, self._run.config)
+        self._config = json_lines(self._run.config, indent=2)
 
     def _put_aside(self) -> None:
         """Rename the old run, and lock a new folder in its place."""
         lock, old_folder = self._lock, old_run(self.path)
-        if os.name == "nt":
-            lock.release()  # no folder is renamed there in which a file is open
-        self.path.rename(old_folder)
+        if not RENAMED_WHILE_LOCKED:
+            lock.release()
+        try:
+            rename(self.path, old_folder)
+        except OSError:
+            if not RENAMED_WHILE_LOCKED:
+                with suppress(ValueError):  # another process has taken it
+                    self._lock = FolderLock(self.path)
+            raise
         self._old, self._replaces = old_folder, False
         remove(old_folder / _LOCK)
         self._lock = _locked(self.path)
         lock.release()
 
     def _hold(self) -> None:
-        """Raise OSError unless the folder is this run's; begin to write it the first time."""
+        """Raise OSError unless the folder is this run's; see that it has begun, with settings."""
         if not self._lock.is_held:
             raise FileNotFoundError("it has vanished, or another process has taken it")
         if not self._has_begun:
             self._begin()
             self._has_begun = True
+        path = self.path / _CONFIG
+        with suppress(OSError):
+            if path.read_bytes() == self._config:
+                return
+        write_file(path, self._config)
 
     def _save(self) -> None:
         """Write all that the folder lacks."""
@@ -305,9 +336,15 @@ def lock_run(path: Path) -> FolderLock:
     ValueError
         If there is no run, another process trains it, or the folder cannot be written.
     """
-    if (old_folder := old_run(path)).exists():
-        warnings.warn(f"{old_folder} exists, too: {path} was perhaps to replace it", stacklevel=2)
-    read_config(path / _CONFIG)  # before a lock is made there
+    try:
+        read_config(path / _CONFIG)  # before a lock is made there
+    except ValueError as error:
+        if not (old_folder := old_run(path)).exists():
+            raise
+        fault = f"{error}; {old_folder} is perhaps the run that it was to replace"
+        raise ValueError(fault) from None
+    if is_link(folder := path / checkpoints.FOLDER):
+        raise ValueError(f"--resume {folder} is a link, expected a folder")
     return FolderLock(path, "--resume")
 
 
@@ -336,8 +373,9 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
     if not path.name:  # also of an empty text, such as a variable that is not set
         raise ValueError(f"--output is {str(path)!r}, expected the name of a folder")
     old_folder = old_run(path)
-    if overwrite and old_folder.exists():
-        raise ValueError(f"{old_folder} exists, expected a free name for the run that is replaced")
+    if overwrite and os.path.lexists(old_folder):
+        fault = f"{old_folder} exists, expected a free name for the run that is replaced"
+        raise ValueError(f"{fault}; remove it if {path} has replaced it, or rename it")
     try:
         names = sorted({one.name for one in path.iterdir()} - _UNUSED)
     except FileNotFoundError:
@@ -351,7 +389,7 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         first = (strangers or names)[0]
         raise ValueError(f"--output {path} holds {first}, expected the files of a run alone")
     folder = path.resolve()
-    if names and (folder.is_mount() or not os.access(folder.parent, os.W_OK)):
+    if names and (os.path.ismount(folder) or not os.access(folder.parent, os.W_OK)):
         raise ValueError(f"--output {path} cannot be renamed, expected so with --overwrite")
 
 

@@ -4,6 +4,7 @@
 stops before each operation on files below a folder, and in the middle of each write.
 """
 
+import builtins
 import io
 import json
 import os
@@ -230,7 +231,7 @@ def _stop_at_flushes_and_writes(before: Callable[[], None]) -> None:
         opened = open_file(file, mode, *others, **more)
         return opened if isinstance(file, int) or set(mode) <= set("rbt") else Written(opened)
 
-    os.fsync, io.open = stopping_fsync, stopping_open
+    os.fsync, io.open, builtins.open = stopping_fsync, stopping_open, stopping_open
 
 
 def _serve() -> None:

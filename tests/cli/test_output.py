@@ -2,11 +2,16 @@
 
 import json
 import signal
+from pathlib import Path
 
 import pytest
 
+from pluggable_mlp.backends import get_backend
+from pluggable_mlp.runs.folder import RunFolder
+from pluggable_mlp.runs.run import Run
+from pluggable_mlp.settings import Settings
 from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
-from tests.cli.saved_runs import FILES, assert_complete, lines, names
+from tests.cli.saved_runs import FILES, assert_complete, lines, names, trained
 
 
 def test_an_output_without_a_name_is_refused(command):
@@ -100,3 +105,39 @@ def test_json_is_printed_for_machines(command, tmp_path):
     assert last == json.loads((tmp_path / "run" / "summary.json").read_text())
     (only,) = command("train", "--json", "--quiet", "--epochs", 1).out.splitlines()
     assert json.loads(only)["epochs"] == 1
+
+
+def disturbed(folder, disturb):
+    """Train three epochs and save them; disturb that after the first."""
+    run = Run(Settings(epochs=3, hidden=(8,)), get_backend("numpy"))
+    with RunFolder(folder, run) as written:
+        for progress in run.train():
+            if progress.ended:
+                written.record()
+                if len(run.history) == 1:
+                    disturb()
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl"])
+@pytest.mark.parametrize("change", [Path.unlink, emptied])
+def test_what_is_lost_in_training_is_written_again(command, tmp_path, name, change):
+    disturbed(tmp_path / "run", lambda: change(tmp_path / "run" / name))
+    assert_complete(tmp_path / "run", command)
+
+
+def test_a_folder_that_another_run_has_taken_is_not_written(tmp_path):
+    folder = tmp_path / "run"
+
+    def take():
+        folder.rename(tmp_path / "moved")
+        trained(folder, epochs=1, hidden=(8,), seed=1)
+        before.update((path, path.read_bytes()) for path in folder.iterdir() if path.is_file())
+
+    before = {}
+    with pytest.warns(match="has taken it"), pytest.raises(OSError, match="has taken it"):
+        disturbed(folder, take)
+    assert before == {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}

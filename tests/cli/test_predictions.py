@@ -133,13 +133,15 @@ def test_predictions_that_fail_leave_the_old_file(command, run, tmp_path, monkey
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
-def test_predictions_are_written_where_a_link_leads_and_replace_files_alone(command, run, tmp_path):
+def test_predictions_replace_files_and_links_alone(command, run, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((3, 64)))
     (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
+    (tmp_path / "there.csv").write_text("keep")
     os.mkfifo(tmp_path / "pipe")
     outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "link.csv")
-    assert (outcome.code, (tmp_path / "link.csv").is_symlink()) == (0, True)
-    assert len((tmp_path / "there.csv").read_text().splitlines()) == 4
+    assert (outcome.code, (tmp_path / "link.csv").is_symlink()) == (0, False)
+    assert len((tmp_path / "link.csv").read_text().splitlines()) == 4
+    assert (tmp_path / "there.csv").read_text() == "keep"
     outcome = command("predict", run, tmp_path / "x.npy", "--output", tmp_path / "pipe")
     assert (outcome.code, (tmp_path / "pipe").is_fifo()) == (2, True)
     assert "is no regular file" in outcome.err
