@@ -13,11 +13,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
-from .cupy_graphs import CapturedFunction
 from .cupy_kernels import tree_sum
-from .cupy_tracing import affine, in_one_kernel, vecdot, zero_below
+from .cupy_tracing import in_one_kernel, zero_below
 from .host import in_words
-from .tape import Function
 from .transfer import ArrayLibrary
 
 _OUT_OF_MEMORY = "out.of.memory|alloc_failed"
@@ -87,17 +85,6 @@ class CupyBackend(ArrayLibrary):
     def synchronize(self) -> None:
         """Wait for every stream of this device."""
         self._device.synchronize()
-
-    def compile(
-        self,
-        function: Function,
-        used_up: tuple[int, ...] = (),
-        *,
-        exact: bool = False,
-        most: int = 1,
-    ) -> Function | None:
-        """See `Abilities.compile`: training steps, which use up their state, become CUDA graphs."""
-        return CapturedFunction.of(function) if used_up and most == 1 else None
 
     def versions(self) -> dict[str, str]:
         """Return the versions of CuPy and CUDA.
@@ -177,10 +164,16 @@ def _need_libraries() -> None:
         ) from None
 
 
+def _affine(x: Array, W: Array, b: Array) -> Array:
+    y = cupy.matmul(x, W)
+    y += b if b.ndim == 1 else b[..., None, :]
+    return y
+
+
 # One kernel each, and NaN stays: `_clip` in cupy/_core/_routines_math.pyx, `sign` in _math/misc.py.
 offer(
     array_api_compat.cupy,
-    affine=partial(affine, array_api_compat.cupy),
+    affine=_affine,
     backend_at=CupyBackend._at,
     clip=cupy.clip,
     entries=cupy.take,
@@ -189,7 +182,6 @@ offer(
     mean=cupy.mean,
     on_device_of=lambda x: cupy.cuda.Device(x.device.id),
     sign=cupy.sign,
-    tree_sum=partial(tree_sum, array_api_compat.cupy),
-    vecdot=partial(vecdot, array_api_compat.cupy),
+    tree_sum=tree_sum,
     zero_below=partial(in_one_kernel, zero_below),
 )

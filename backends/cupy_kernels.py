@@ -18,7 +18,7 @@ import array_api_compat.cupy
 import cupy
 import numpy as np
 
-from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.compiling import Unsuitable, trusted
 
 from .numpy_tracing import UFUNCS, Tracer
@@ -301,14 +301,7 @@ _KERNEL = elementwise_kernel(
 
 
 def short_sum(x: Array, axis: int) -> Array:
-    """Return the sum of x (…, n, …) along the axis in float64, kept with length 1.
-
-    For a NumPy array, which stands for a CuPy array on a tape, only shape and dtype are right.
-    """
-    if isinstance(x, Tracer):
-        return x.tape.record(short_sum, x, axis)
-    if isinstance(x, np.ndarray):
-        return np.add.reduce(x, axis=axis, dtype=np.float64, keepdims=True)
+    """Return the sum of x (…, n, …) along the axis in float64, kept with length 1."""
     axis %= x.ndim
     shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     y, inner = cupy.empty(shape, dtype="float64"), math.prod(shape[axis:])
@@ -317,13 +310,13 @@ def short_sum(x: Array, axis: int) -> Array:
     return y
 
 
-def tree_sum(xp: Namespace, halved: Function, x: Array, axis: int) -> Array:
+def tree_sum(halved: Function, x: Array, axis: int) -> Array:
     """Return halved(xp, x, axis), in one launch if that is quicker and gives the same bits."""
     n = x.shape[axis]
     is_quicker = n <= _LONGEST_OF_FEW or (n <= _LONGEST and math.prod(x.shape) >= n * _MANY)
     if is_quicker and works("tree_sum", partial(_gives_the_same, halved)):
         return short_sum(x, axis)
-    return halved(xp, x, axis)
+    return halved(array_api_compat.cupy, x, axis)
 
 
 def _gives_the_same(halved: Function) -> bool:

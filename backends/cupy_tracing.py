@@ -2,11 +2,11 @@
 
 CuPy's operations do not dispatch to other classes, so they cannot be traced.  Instead, a function
 is bound to a namespace of NumPy and recorded on NumPy's tape, whose operations become the lines of
-a kernel (`cupy_kernels.py`) or the nodes of a graph (`cupy_graphs.py`).
+a kernel (`cupy_kernels.py`).
 """
 
 import operator
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from types import ModuleType
@@ -34,11 +34,6 @@ _NUMBERS = (bool, int, float)  # Python's numbers, which take the dtype of array
 class StandInTape(NumpyTape):
     """A tape of arrays in which one element stands for all.
 
-    Parameters
-    ----------
-    keeps_kernels : bool
-        Whether a function that is one kernel is also one operation.
-
     Attributes
     ----------
     kinds : list of str or type
@@ -47,9 +42,8 @@ class StandInTape(NumpyTape):
 
     clips = False  # kernels have their own maximum
 
-    def __init__(self, keeps_kernels: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.keeps_kernels = keeps_kernels
         self.kinds: list[Kind] = []
 
     def tracer(self, value: Array, owner: int | None = None, layout: Hashable = None) -> Tracer:
@@ -59,14 +53,8 @@ class StandInTape(NumpyTape):
 
     def evaluate(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Array:
         """Return a stand-in for the result, avoiding expensive work."""
-        if isinstance(function, Kernel):
-            return function.stand_in(args)
         arrays = [leaf for leaf in leaves(args) if isinstance(leaf, np.ndarray) and leaf.ndim]
         ufunc = UFUNCS.get(function, function)  # an operator on numbers keeps them Python's own
-        if ufunc is np.matmul and all(np.ndim(array) > 1 for array in args):
-            a, b = args
-            stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-            return _stand_in((*stack, a.shape[-2], b.shape[-1]), np.result_type(a, b))
         if arrays and _is_broadcasting(ufunc):
             element = function(*map_tree(_one_element, args), **settings)
             shape = np.broadcast_shapes(*(array.shape for array in arrays))
@@ -87,11 +75,6 @@ def _is_broadcasting(function: Function) -> bool:
 
 def _stand_in(shape: tuple[int, ...], dtype: DType) -> HostArray:
     return np.broadcast_to(np.zeros((), dtype), shape)
-
-
-def stand_in_of(leaf: Tree) -> Tree:
-    """Return a stand-in for a CuPy array; numbers are unchanged."""
-    return _stand_in(leaf.shape, leaf.dtype) if isinstance(leaf, cupy.ndarray) else leaf
 
 
 def _one_element(leaf: Tree) -> Tree:
@@ -118,32 +101,22 @@ class Kernel:
         The arguments of `elementwise_kernel`.
     tables : list of array
         Tables that it takes after the operands.
-    dtypes : list of str
-        The dtypes of the results.
     is_tuple : bool
         Whether it returns a tuple.
     """
 
     source: tuple[str, str, str, str]
     tables: list[Array]
-    dtypes: list[Kind]
     is_tuple: bool
 
-    def __call__(self, *operands: Array, out: Array | None = None) -> Tree:
+    def __call__(self, *operands: Array) -> Tree:
         """Return what the function returns."""
-        outputs = () if out is None else (out,)
-        results = self._launch(*operands, *self.tables, *outputs)
+        results = self._launch(*operands, *self.tables)
         return results if self.is_tuple else results[0]
 
     @cached_property
     def _launch(self) -> Function:
         return kernels.elementwise_kernel(*self.source)
-
-    def stand_in(self, operands: Sequence[Array]) -> Tree:
-        """Return stand-ins for the results on a tape."""
-        shape = np.broadcast_shapes(*map(np.shape, operands))
-        results = tuple(_stand_in(shape, dtype) for dtype in self.dtypes)
-        return results if self.is_tuple else results[0]
 
 
 def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
@@ -167,7 +140,7 @@ def kernel_of(function: Function, kinds: Iterable[Kind]) -> Kernel | None:
 
 @lru_cache(maxsize=256)
 def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kernel | None:
-    tape = StandInTape(keeps_kernels=False)
+    tape = StandInTape()
     arguments = tuple(
         kind(1) if isinstance(kind, type) else _stand_in((2,), kind) for kind in kinds
     )
@@ -181,7 +154,6 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
     kernel = Kernel(
         source,
         [*map(cupy.asarray, writer.tables)],
-        [tape.kinds[place.number] for place in leaves(result)],
         type(result) is tuple,
     )
     trial = partial(kernels.gives_the_same, kernel, function, kinds)
@@ -191,33 +163,17 @@ def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kern
 # The namespace
 
 
-def on_tape(function: Function) -> Function | None:
-    """Return the function bound to the tape's namespace instead of CuPy's, or None."""
-    if not (isinstance(function, partial) and function.args):
-        return None
-    xp, *components = function.args
-    if getattr(xp, "library", xp) is not array_api_compat.cupy:
-        return None
-    traced = _NAMESPACE if xp is array_api_compat.cupy else type(xp)(_NAMESPACE, xp.run_all)
-    return partial(function.func, traced, *components, **function.keywords)
-
-
 def _namespace() -> Namespace:
     """Return NumPy's namespace with CuPy's functions that the standard lacks."""
     traced = ModuleType("array_api_compat.cupy.traced")
     vars(traced).update(vars(array_api_compat.numpy) | {"__name__": traced.__name__})
     offer(
         traced,
-        affine=partial(affine, traced),
         clip=np.clip,
         entries=_entries,
         erf=erf,
-        in_one_kernel=_recorded_kernel,
-        mean=np.mean,
         sign=np.sign,
-        tree_sum=partial(kernels.tree_sum, traced),
-        vecdot=partial(vecdot, traced),
-        zero_below=partial(_recorded_kernel, zero_below),
+        zero_below=partial(zero_below, traced),
     )
     return traced
 
@@ -227,30 +183,6 @@ def _entries(table: Array, indices: Array) -> Array:
     if isinstance(indices, Tracer):
         return indices.tape.record(np.ndarray.take, table, indices)
     return np.take(table, indices)
-
-
-def _recorded_kernel(function: Function, *operands: Array) -> Tree:
-    tape = next((leaf.tape for leaf in operands if isinstance(leaf, Tracer)), None)
-    kernel = None
-    if isinstance(tape, StandInTape) and tape.keeps_kernels:
-        values = (leaf.value if isinstance(leaf, Tracer) else leaf for leaf in operands)
-        kernel = kernel_of(function, map(kind_of, values))
-    if tape is None or kernel is None:
-        return function(_NAMESPACE, *operands)
-    results = tape.record(kernel, *operands)
-    return tuple(results[at] for at in range(len(kernel.dtypes))) if kernel.is_tuple else results
-
-
-def affine(xp: Namespace, x: Array, W: Array, b: Array) -> Array:
-    """Return x W + b by rows, as all results of elementwise operations: see `special.py`."""
-    y = xp.matmul(x, W)
-    y += b if b.ndim == 1 else xp.expand_dims(b, axis=-2)
-    return y
-
-
-def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
-    """Return the sums of x y along the last axis, without the product that a capture refuses."""
-    return xp.sum(x * y, axis=-1)
 
 
 _NAMESPACE = _namespace()

@@ -15,7 +15,7 @@ from pluggable_mlp.shortcuts import offer
 from .contract import BackendUnavailable
 from .host import keep_freed_blocks, with_free_memory
 from .tape import Function
-from .torch_compile import CapturedFunction, CompiledFunction
+from .torch_compile import CompiledFunction, GraphFunction
 from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 
@@ -122,14 +122,14 @@ class TorchBackend(ArrayLibrary):
 
         Training steps, which use up their state, are compiled by `torch.compile` on devices other
         than the processor, where it would save some 80 microseconds a step and take 5 seconds or
-        more to start for each shape of a batch.  On CUDA they then become graphs.
+        more to start for each shape of a batch.  On CUDA, PyTorch repeats them by graphs.
         """
         if most > 1:
             return None
         if exact or not used_up or self.device == "cpu":
             return TracedTorchFunction.of(function)
         if self._device.type == "cuda":
-            return CapturedFunction(function, used_up)
+            return GraphFunction(function, used_up)
         return CompiledFunction(function)
 
     def versions(self) -> dict[str, str]:

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -51,14 +50,8 @@ def test_cost_of_an_operation(device: str, record_property: Any) -> None:
 @pytest.mark.parametrize("device", [device for device in DEVICES if "jax" not in device])
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
 @pytest.mark.parametrize("hidden", [16] if EMULATED else [100, 512])
-@pytest.mark.parametrize("graphs", [True, False], ids=["graphs", "no graphs"])
-def test_time_of_a_step(
-    device: str, arithmetic: str, hidden: int, graphs: bool, record_property: Any, monkeypatch: Any
-) -> None:
+def test_time_of_a_step(device: str, arithmetic: str, hidden: int, record_property: Any) -> None:
     """Of 784-hidden-10 with Adam, batch 128: the quickest of three epochs."""
-    if not graphs:
-        monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", sys.maxsize)
-    monkeypatch.setattr("pluggable_mlp.compiling._kept", OrderedDict())  # of the other way
     backend, steps = get_backend(device), 8 if EMULATED else 256
     rng = np.random.default_rng(0)
     x = rng.normal(size=(steps * 128, 784)).astype(np.float32)

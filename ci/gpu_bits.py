@@ -6,18 +6,15 @@ Tests of pytest; on the emulated card they take small sizes, and CuPy alone.
 import os
 import subprocess
 import sys
-import warnings
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, train
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.namespaces.reproducible.exactness import (
     LENGTH,
@@ -84,36 +81,6 @@ def is_exact(backend: Backend, widths: Any, shape: Any, transposed: Any) -> bool
         arrays.append(xp.matrix_transpose(array) if is_transposed else array)
     found = xp.matmul(arrays[0], xp.matrix_transpose(arrays[1]))
     return bool(np.all(backend.to_numpy(found) == exact))
-
-
-@pytest.mark.parametrize("device", [device for device in DEVICES if "jax" not in device])
-@pytest.mark.parametrize("arithmetic", ["reproducible", "native"])
-def test_steps_become_cuda_graphs(device: str, arithmetic: str) -> None:
-    """In a process of its own, without a warning; reproducible ones of PyTorch are none."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        are_used, said = pool.submit(capturing, device, arithmetic, 100).result()
-    assert any(are_used) or (device, arithmetic) == ("torch:cuda", "reproducible")
-    assert not said
-
-
-def capturing(device: str, arithmetic: str, hidden: int) -> tuple[list[bool], list[str]]:
-    """Return whether the graphs of a training are used, and what is said of them."""
-    from pluggable_mlp.backends.graphs import Graphs
-
-    begin, made = Graphs.__init__, []
-
-    def noting(self: Graphs, library: str) -> None:
-        made.append(self)
-        begin(self, library)
-
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(64 * 40, 784)), rng.integers(0, 10, 64 * 40)
-    with patch.object(Graphs, "__init__", noting), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        settings = {"epochs": 2, "batch_size": 64, "arithmetic": arithmetic}
-        train(MLP([784, hidden, 10]), x, y, backend=get_backend(device), **settings)
-    said = [str(of.message) for of in caught if "CUDA graph" in str(of.message)]
-    return [graphs.is_used for graphs in made], said
 
 
 def command_line(*arguments: object, small: str = "") -> None:

@@ -112,11 +112,11 @@ def _components() -> str:
 
 
 def _launches() -> str:
-    """Return the table of the nodes of a step's graph, and of its launches and waits."""
+    """Return the table of the launches and waits of a step."""
     counted = json.loads((ROOT / "tests/launches.json").read_text(encoding="utf-8"))
     lines = [
-        "| Network | Optimizer | Arithmetic | Nodes of the graph | Launches | Waits |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| Network | Optimizer | Arithmetic | Launches | Waits |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for name, counts in counted.items():
         lines.append(f"| {' | '.join([*name.split(', '), *map(str, counts)])} |")

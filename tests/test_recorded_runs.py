@@ -4,14 +4,11 @@ One run stands for the others in the default suite, on NumPy two: libraries that
 operation need minutes for all of them.
 """
 
-from collections import OrderedDict
-
 import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.testing.conformance import CHECKS
 from pluggable_mlp.testing.result_checks import RUNS, recorded, run
-from tests.emulated_card import counting
 
 HASHES = recorded()
 
@@ -50,12 +47,3 @@ def test_numpy_gives_the_recorded_bits_of_many_components():
 def test_every_optimizer_and_both_dtypes_are_among_those_of_one_dtype(names):
     assert {RUNS[name][2] for name in names} == {optimizer for _, _, optimizer, _ in RUNS.values()}
     assert {name.rpartition(", ")[2] for name in names} == {"float32", "float64"}
-
-
-@pytest.mark.parametrize("name", slow_but("sgd, pixels, float64", IN_THE_OTHER))
-def test_the_recorded_bits_by_cuda_graphs(name, cupy_backend, monkeypatch):
-    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 4)
-    monkeypatch.setattr("pluggable_mlp.compiling._kept", OrderedDict())  # of other tests
-    with counting() as counts:
-        assert run(name, cupy_backend) == HASHES[name]
-    assert counts["graph launch"] > 10 or RUNS[name][2] == "lbfgs"

@@ -63,14 +63,6 @@ def test_on_cupy_each_is_one_kernel_and_waits_for_nothing(function, dtype, cupy_
     assert not counts.waits
 
 
-def test_on_cupy_a_scalar_product_is_no_product_of_matrices(cupy_backend):
-    x = cupy_backend.asarray(np.ones(100))
-    with counting() as counts:
-        vecdot(cupy_backend.xp, x, x)
-    assert counts["library cub reduce"] == 1
-    assert not any("gemm" in name for name in counts)
-
-
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
     answers = []

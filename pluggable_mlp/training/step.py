@@ -92,7 +92,7 @@ class StepModel:
     size : int
         The size of a batch that begins at a start.
     fused : bool
-        Whether a compiler fuses operations.
+        Whether the operations of a rule are fused, by a compiler or in one kernel.
     """
 
     mlp: MLP

@@ -116,6 +116,8 @@ class Steps:
         examples = dtype_name(kind.dtype), kind.scale
         self._model = StepModel(mlp.general, without_rate(optimizer), micro_batch, *examples)
         self._is_native = xp is backend.xp
+        if self._is_native and own(xp, "in_one_kernel"):
+            self._model = replace(self._model, fused=True)
         updater = own(xp, "updater") if self._is_native else None
         self._updater: Update | None = updater and updater(first_array(state.parameters))
         # Unbound: an object that refers to itself would keep its arrays until it is collected.

@@ -1,4 +1,4 @@
-"""When graphs are captured in tests, and what NumPy traced."""
+"""What NumPy traced, and the devices of CuPy."""
 
 import pytest
 
@@ -21,12 +21,6 @@ def programs(monkeypatch):
 
     monkeypatch.setattr(TracedNumpyFunction, "trace", also)
     return results
-
-
-@pytest.fixture
-def early_graphs(monkeypatch):
-    """Graphs are captured at the sixth call of a function: operations are slow here."""
-    monkeypatch.setattr("pluggable_mlp.backends.graphs.CALLS_BEFORE_CAPTURE", 6)
 
 
 @pytest.fixture

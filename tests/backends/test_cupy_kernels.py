@@ -6,7 +6,7 @@ import pytest
 from pluggable_mlp import get_backend, reproducible
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.namespaces.reproducible.array import native_of
-from pluggable_mlp.shortcuts import entries, in_one_kernel, vecdot
+from pluggable_mlp.shortcuts import entries, in_one_kernel
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent, UpdateArguments, each_array
 from tests.backends.on_cupy import assert_same_bits, of_cupy
@@ -280,13 +280,3 @@ def test_a_sum_is_one_launch_where_it_is_short_or_one_of_many(n, others, is_one,
     with counting() as counts:
         sums(ns, x, axis)
     assert counts["kernel tree_sum"] == is_one
-
-
-@pytest.mark.parametrize("shape", [(40,), (3, 40), (2, 3, 40)])
-def test_products_of_vectors_call_no_cublas(shape):
-    """Which a capture refuses."""
-    x, y = of_cupy(*shape), of_cupy(*shape, seed=1)
-    with counting() as counts:
-        found = vecdot(xp, x, y)
-    assert not [name for name in counts if "cublas" in name]
-    np.testing.assert_allclose(found.get(), np.sum(x.get() * y.get(), axis=-1), rtol=1e-5)

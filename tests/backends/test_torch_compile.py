@@ -10,7 +10,10 @@ from pluggable_mlp.backends import get_backend
 
 torch = pytest.importorskip("torch")
 
-from pluggable_mlp.backends.torch_compile import CompiledFunction  # noqa: E402 (only if it is there)
+from pluggable_mlp.backends.torch_compile import (  # noqa: E402 (only if it is there)
+    CompiledFunction,
+    GraphFunction,
+)
 from pluggable_mlp.backends.torch_tracing import TracedTorchFunction  # noqa: E402
 
 
@@ -81,6 +84,24 @@ def test_functions_that_cannot_be_compiled_run_uncompiled_with_a_warning():
     assert [arguments[1:] for arguments in runs[1:]] == [(0.5, 0), (0.25, 1), (2.0, 3)]
 
 
+def test_on_cuda_results_are_no_memory_of_a_graph(monkeypatch):
+    """A simulation: each call writes its result to the same memory."""
+    memory, modes = torch.zeros(2, 2), []
+
+    def compile_to_graph(traced, *, mode, **_):
+        modes.append(mode)
+        return lambda *arrays: memory.copy_(traced(*arrays))
+
+    monkeypatch.setattr(torch, "compile", compile_to_graph)
+    update = GraphFunction(lambda W, rate, order, x: W - rate * x[order], (0,))
+    W, order, x = torch.ones(2, 2), torch.arange(2), torch.ones(2, 2)
+    results = [update(W, rate, order, x) for rate in (0.5, 0.25, 0.125)]
+    assert [float(result[0, 0]) for result in results] == [0.5, 0.75, 0.875]
+    assert modes == ["reduce-overhead"]
+    stay = [getattr(each, "_dynamo_static_input_type", None) for each in (W, order, x)]
+    assert stay == [None, None, "unguarded"]
+
+
 def test_an_error_of_the_function_itself_is_raised():
     def faulty(x):
         raise ZeroDivisionError("its own")
@@ -94,7 +115,9 @@ def test_the_processor_does_not_compile_and_other_devices_do(monkeypatch):
     for used_up in ((), (0,)):
         assert backend.compile(scaled, used_up) is None
     monkeypatch.setattr(backend, "_device", torch.device("meta"))
-    assert isinstance(backend.compile(scaled, used_up=(0,)), CompiledFunction)
+    assert type(backend.compile(scaled, used_up=(0,))) is CompiledFunction
+    monkeypatch.setattr(backend, "_device", torch.device("cuda"))
+    assert type(backend.compile(scaled, used_up=(0,))) is GraphFunction
     sigmoid = partial(special.sigmoid, backend.xp)  # tracing changes no bit, on any device
     for settings in ({"exact": True, "used_up": (0,)}, {}):
         assert isinstance(backend.compile(sigmoid, **settings), TracedTorchFunction)

@@ -39,7 +39,7 @@ def test_contenders_do_the_same_work(name, job):
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.optimizer)
 def test_a_cuda_graph_of_pytorch_is_a_whole_step(job, monkeypatch):
     pytest.importorskip("torch")
-    from tests.backends.simulated_torch_cuda import SimulatedGraph, simulate_cuda
+    from tests.benchmarks.simulated_torch_cuda import SimulatedGraph, simulate_cuda
 
     simulate_cuda(monkeypatch)
     entry = CONTENDERS["cupy"]["torch-graph"]

@@ -130,17 +130,3 @@ def test_inexact_products_and_their_refusal_are_reported(monkeypatch, cupy_backe
     assert len(inexact) == 16, "of the wider slices: each shape, each operand in both orders"
     monkeypatch.setattr(gpu_bits, "require_exact_products", lambda *_: None)
     assert gpu_bits.inexact_products("cupy") == (inexact, "")
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("cupy_backend")
-def test_steps_that_become_no_graph_are_seen(monkeypatch):
-    are_used, said = gpu_bits.capturing("cupy", "native", 23)
-    assert any(are_used)
-    assert not said
-    copies = "pluggable_mlp.backends.cupy_graphs._copier"
-    # A graph computes with the numbers of before.
-    monkeypatch.setattr(copies, lambda *_: lambda *_: None)
-    are_used, said = gpu_bits.capturing("cupy", "native", 24)
-    assert not any(are_used)
-    assert "other bits" in said[0]

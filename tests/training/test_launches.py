@@ -23,18 +23,16 @@ def test_a_step_asks_for_what_the_page_says(step):
 
 @pytest.mark.parametrize(
     ("settings", "most"),
-    [({"activation": "gelu"}, 60), ({"dropout": 0.5}, 90), ({"norm": "batch"}, 80)],
+    [({"activation": "gelu"}, 45), ({"dropout": 0.5}, 58), ({"norm": "batch"}, 64)],
 )
-def test_a_step_of_other_networks_is_a_graph_of_few_nodes(settings, most):
+def test_a_step_of_other_networks_is_few_launches(settings, most):
     counts = counts_of(partial(by_train, Step(16, "sgd", "native"), **settings))
-    assert counts["graph launch"] == 1
-    assert counts["graph nodes run"] <= most
-    assert (counts.launches, counts.waits) == (5, 0)
+    assert counts.launches <= most
+    assert not counts.waits
 
 
 @pytest.mark.slow
-def test_a_step_of_a_sweep_by_a_graph_is_seven_launches():
-    """Those of a step of one network, and the coefficients of the networks."""
+def test_a_step_of_a_sweep_is_few_launches():
     networks = [{"learning_rate": rate} for rate in (0.1, 0.2, 0.3)]
 
     def run(inputs, labels):
@@ -42,4 +40,5 @@ def test_a_step_of_a_sweep_by_a_graph_is_seven_launches():
         sweep(MLP([784, 17, 10]), inputs, labels, networks, backend=get_backend("cupy"), **settings)
 
     counts = counts_of(run)
-    assert (counts["graph launch"], counts.launches, counts.waits) == (1, 7, 0)
+    assert counts.launches <= 98
+    assert not counts.waits
