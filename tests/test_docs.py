@@ -7,14 +7,16 @@ import ast
 import doctest
 import importlib.util
 import inspect
+import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,7 @@ from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.recipes import Facts, TableForm
 from pluggable_mlp.training.schedules import SCHEDULES
+from tests.docs.output import shows
 from tests.together import together
 
 ROOT = Path(__file__).parent.parent
@@ -195,6 +198,13 @@ NEEDED = {"Display": "matplotlib", "to_onnx": "ndonnx"}
 """What some examples call, and the package that it needs."""
 
 
+def examples(page, language, comment):
+    """Each block of code with the output below it, or in its comments."""
+    block = rf"^```{language}\n(.*?)^```$(?:\n```text\n(.*?)^```$)?"
+    for code, below in re.findall(block, TEXTS[page], flags=re.DOTALL | re.MULTILINE):
+        yield code, below or " ".join(re.findall(comment, code, flags=re.MULTILINE))
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -204,13 +214,31 @@ NEEDED = {"Display": "matplotlib", "to_onnx": "ndonnx"}
     ],
 )
 def test_python_examples_run(page):
-    """One after the other: those of a page belong together."""
-    examples = re.findall(r"^```python\n(.*?)^```$", TEXTS[page], flags=re.DOTALL | re.MULTILINE)
+    """One after the other, as those of a page belong together; each prints what the page shows."""
     absent = {call: package for call, package in NEEDED.items() if not find_spec(package)}
-    run = [one for one in examples if not any(call in one for call in absent)]
-    exec(compile("\n".join(run), page, "exec"), {"__name__": "example"})
-    if len(run) < len(examples):
+    names, left_out = {"__name__": "example"}, 0
+    for code, shown in examples(page, "python", r"^print\(.*\)\s+# (.*)$"):
+        if any(call in code for call in absent):
+            left_out += 1
+            continue
+        with redirect_stdout(StringIO()) as printed:
+            exec(compile(code, page, "exec"), names)
+        assert shows(shown, printed.getvalue()), printed.getvalue()
+    if left_out:
         pytest.skip(f"all examples have run that need none of {', '.join(absent.values())}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", QUICK)
+def test_shell_examples_print_what_the_page_shows(page, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    for code, shown in examples(page, "sh", r"^# (.*)$"):
+        if shown:
+            done = subprocess.run(
+                ["sh", "-ec", code], cwd=tmp_path, stdout=-1, text=True, check=True
+            )
+            assert shows(shown, done.stdout), done.stdout
 
 
 def commands(text):

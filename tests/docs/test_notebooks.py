@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.output import shows
+
 ROOT = Path(__file__).parents[2]
 NAMES = sorted({page.stem for page in ROOT.glob("docs/tutorials/*.md")} - {"index"})
 
@@ -19,15 +21,6 @@ def notebooks():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
-
-
-def without_results(line):
-    """A line without its numbers where they are results, which rounding and time may change."""
-    return re.sub(r"[\d.,]+", "", line) if line.startswith("test ") else line.rstrip()
-
-
-def lines_of(text):
-    return {*map(without_results, text.splitlines())}
 
 
 @pytest.mark.slow
@@ -47,13 +40,13 @@ def test_every_tutorial_runs_as_a_notebook(notebooks, name, tmp_path, monkeypatc
     notebook = notebooks.notebook_of(ROOT / f"docs/tutorials/{name}.md")
     resources = {"metadata": {"path": tmp_path / "empty"}}
     client.NotebookClient(notebook, timeout=300, resources=resources).execute()
-    printed = set()
+    printed = ""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            printed = lines_of("".join(output.get("text", "") for output in cell.outputs))
+            printed = "".join(output.get("text", "") for output in cell.outputs)
         else:
             for shown in re.findall(r"^```text\n(.*?)^```$", cell.source, re.DOTALL | re.M):
-                assert lines_of(shown) <= printed
+                assert shows(shown, printed), printed
 
 
 def test_a_notebook_needs_no_other_file(notebooks, tmp_path):
