@@ -9,14 +9,10 @@ Shapes: as in `examples.py`.
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
-
-from array_api_compat import is_array_api_obj
+from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend
@@ -110,7 +106,8 @@ def check_agreement(
 ) -> None:
     """Compare the arguments of a training or comparison on all processes, and the library's code.
 
-    Without a communicator, nothing is compared.
+    Components are compared by their `repr`, which tells little of users' functions and objects:
+    those are trusted.  Without a communicator, nothing is compared.
 
     Raises
     ------
@@ -126,7 +123,7 @@ def check_agreement(
         if name in _ROWS:
             values[name] = "" if value is None else _hash(value, backend)
         elif name not in _OF_PROCESS:
-            values[name] = _fingerprint(value, backend)
+            values[name] = _described(value, backend)
     if arguments["arithmetic"] == "native":  # its bits differ, and each process updates
         values["libraries"] = repr((backend.name, backend.versions()))
     check_same(communicator, values)
@@ -169,56 +166,10 @@ def _hash(values: Array, backend: Backend) -> str:
     return sha256_of_rows(rows_on_host(values, backend))
 
 
-def _fingerprint(value: object, backend: Backend) -> str:
-    """Return a text that is the same for equal values, including arrays and functions."""
-    hidden = _hidden_within(value, set())
-    return " ".join(
-        [_shown(value), *(x if isinstance(x, str) else _hash(x, backend) for x in hidden)]
-    )
+def _described(value: object, backend: Backend) -> str:
+    """Return the `repr` of a value, with hashes for arrays, and without addresses."""
 
+    def described(x: object) -> object:
+        return _hash(x, backend) if getattr(x, "ndim", 0) else x
 
-def _shown(value: object) -> str:
-    """Return the `repr` without addresses, arrays and the order of sets."""
-
-    def shown(x: object) -> object:
-        if isinstance(x, set | frozenset):
-            return sorted(map(repr, x))
-        return "array" if getattr(x, "ndim", 0) else x
-
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(map_nested(shown, value, object)))
-
-
-def _hidden_within(value: Any, visited: set[int]) -> Iterator[Array | str]:
-    """Yield the arrays and the functions' code of a value, its items and attributes."""
-    if id(value) in visited or isinstance(value, type | ModuleType):
-        return
-    visited.add(id(value))
-    if is_array_api_obj(value):
-        if value.ndim:
-            yield value
-        return
-    if isinstance(value, FunctionType):
-        captured = [cell.cell_contents for cell in value.__closure__ or ()]
-        defaults = value.__kwdefaults__ or {}
-        within: Iterable[Any] = [*(value.__defaults__ or ()), *defaults.values(), *captured]
-        yield f"{_code_text(value.__code__)} {[*defaults]} {_shown(within)}"
-    elif isinstance(value, partial):
-        within = value.func, value.args, value.keywords
-    elif isinstance(value, MethodType):
-        within = value.__func__, value.__self__
-    elif isinstance(value, Mapping):
-        within = value.values()
-    elif isinstance(value, list | tuple):
-        within = value
-    elif is_dataclass(value):  # fields outside `repr` are derived
-        within = [getattr(value, field.name) for field in fields(value) if field.repr]
-    elif within := [*getattr(value, "__dict__", {}).values()]:  # perhaps missing in `repr`
-        yield _shown(within)
-    for part in within:
-        yield from _hidden_within(part, visited)
-
-
-def _code_text(code: CodeType) -> str:
-    """Return operations, names and constants."""
-    constants = [_code_text(x) if isinstance(x, CodeType) else x for x in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {_shown(constants)}"
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(map_nested(described, value, object)))

@@ -1,10 +1,5 @@
 """Training on several processes: under `reproducible` with the bits of one."""
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -169,81 +164,17 @@ def linear(slope):
     return lambda xp, x: (slope * x, lambda dy: slope * dy)
 
 
-def scaled_loss(factor):
-    """A loss of the user's."""
+def test_components_must_be_the_same_and_functions_of_users_are_trusted():
+    with pytest.raises(ValueError, match="^optimizer of process 1 differs"):
+        on_threads(2, lambda each: fit(each, optimizer=SGD((0.5, 0.25)[each.rank])))
 
-    def loss(xp, z, targets, sample_weight=None):
-        error = z - targets
-        return factor * xp.mean(xp.sum(error * error, axis=-1)), 2 * factor / z.shape[-2] * error
+    def trained(communicator):
+        return train(
+            MLP([2, 3, 2], activation=linear(0.5)), np.eye(6, 2), np.arange(6) % 2,
+            backend=get_backend("numpy"), communicator=communicator,
+        ).history  # fmt: skip
 
-    return loss
-
-
-def wrong_backward(slope):
-    """An activation whose derivative alone differs."""
-    return lambda xp, x: (0.5 * x, lambda dy: slope * dy)
-
-
-@dataclass(frozen=True)
-class Scaling(SGD):
-    """An optimizer of the user's, with a function as a setting."""
-
-    factor: Callable[[], float] = float
-
-    def rule(self, xp, c, w, g):
-        """Return the new parameter."""
-        return (w - c["rate"] * self.factor() * g,)
-
-    def gradient_scale(self, c):
-        """Return None: the rule is applied."""
-        return None
-
-
-def falling(rate):
-    """A schedule of the user's, which differs from the fourth update on."""
-    return lambda t: 0.1 if t < 3 else rate
-
-
-class Line:
-    """An activation of the user's, an object whose `repr` tells nothing."""
-
-    def __init__(self, slope):
-        self.slope = slope
-
-    def __call__(self, xp, x):
-        """Return y, and the backward."""
-        return self.slope * x, lambda dy: self.slope * dy
-
-    def method(self, xp, x):
-        """Return the same."""
-        return self(xp, x)
-
-
-FUNCTIONS = {
-    "activation": lambda n: {"mlp": MLP([2, 3, 2], activation=linear(n))},
-    "backward": lambda n: {"mlp": MLP([2, 3, 2], activation=wrong_backward(n))},
-    "loss": lambda n: {"mlp": MLP([2, 2], loss=scaled_loss(n))},
-    "rule": lambda n: {"optimizer": Scaling(0.1, factor=lambda: n)},
-    "schedule": lambda n: {"optimizer": SGD(falling(n))},
-    "default": lambda n: {"optimizer": SGD(lambda t, rate=n: rate)},
-    "code": lambda n: {"optimizer": SGD([lambda t: 0.5 + t, lambda t: 0.5 * t][n > 0.3])},
-    "partial": lambda n: {"optimizer": SGD(partial(math.ldexp, n))},
-    "object": lambda n: {"mlp": MLP([2, 3, 2], activation=Line(n))},
-    "method": lambda n: {"mlp": MLP([2, 3, 2], activation=Line(n).method)},
-}
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_that_differ_are_refused(name):
-    def trained(communicator, numbers):
-        settings = {"mlp": MLP([2, 2]), **FUNCTIONS[name](numbers[communicator.rank])}
-        x, y = np.eye(6, 2) - 0.5, np.eye(6, 2) if name == "loss" else np.arange(6) % 2
-        numpy = get_backend("numpy")
-        return train(inputs=x, targets=y, backend=numpy, communicator=communicator, **settings)
-
-    with pytest.raises(ValueError, match="(mlp|optimizer) of process 1 (is|differs)"):
-        on_threads(2, lambda each: trained(each, [0.5, 0.25]))
-    first, second = on_threads(2, lambda each: trained(each, [0.5, 0.5]).history)
+    first, second = on_threads(2, trained)
     assert first == second
 
 
