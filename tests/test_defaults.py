@@ -84,6 +84,14 @@ def test_a_docstring_names_every_default(name):
     }
 
 
+@together("name", ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"])
+def test_the_docstring_of_an_estimator_names_its_parameters(name):
+    estimator = getattr(pluggable_mlp, name)
+    section = inspect.getdoc(estimator).partition("\nParameters\n")[2].partition("\n\n")[0]
+    named = ", ".join(re.findall(r"^\w.*?(?= :|$)", section, re.MULTILINE)).split(", ")
+    assert sorted(named) == sorted(inspect.signature(estimator).parameters)
+
+
 def test_components_by_name_have_the_defaults():
     """Activations, losses and normalizations are in their tables as what they make."""
     for name, made in (ACTIVATIONS | LOSSES | NORMALIZATIONS).items():

@@ -251,8 +251,11 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
         "squared_error" (half of it, summed over the outputs), "poisson" (which predicts exp of the
         outputs, for targets of at least 0), or another regression loss in `LOSSES`, by name or as
         an object such as `HuberLoss(delta=2.0)`.
-    **others
-        As in `MLPClassifier`, except class_weight.
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
+power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, \
+early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, \
+input_dropout, input_noise, norm, clip_norm, n_members, callbacks, backend, device, arithmetic
+        As in `MLPClassifier`.
 
     Attributes
     ----------

@@ -256,8 +256,11 @@ class TableRegressor(RegressorMixin, BaseTable, TableParameters):
     ----------
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
         How y is scaled; by default "standard", or "none" with the loss "poisson".
-    **others
-        As in `TableClassifier`, except label_smoothing, class_weight and calibrate.
+    recipe, hidden, activation, dropout, input_dropout, input_noise, norm, loss, optimizer, \
+learning_rate, weight_decay, clip_norm, schedule, warmup, batch_size, metric, early_stopping, \
+scaling, n_members, max_iter, validation_fraction, time_limit, categorical_features, random_state, \
+dtype, backend, device, arithmetic, verbose
+        As in `TableClassifier`.
 
     Attributes
     ----------
