@@ -7,6 +7,7 @@ describe the same computation on every backend.
 import operator
 from copy import copy
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from pluggable_mlp.backends import Backend
@@ -99,8 +100,9 @@ class Settings(Options):
         members = None if facts.rows is None else self.made_recipe.usual_members(facts.rows, name)
         if members and "members" not in parse_component(self.recipe, "recipe")[1]:
             object.__setattr__(self, "recipe", with_parameter(self.recipe, "members", members))
+            del vars(self)["made_recipe"]  # that of the text before
 
-    @property
+    @cached_property
     def made_recipe(self) -> Recipe:
         """The recipe of this text."""
         return make(RECIPES, self.recipe, "recipe")
@@ -182,7 +184,7 @@ class Settings(Options):
                 f"early_stopping is {self.early_stopping}, expected a validation part to watch; "
                 "keep one with --validation 0.1 (validation_fraction=0.1)"
             )
-        preparation = dataset.preparation
+        preparation = dataset.fitted_preparation
         of_targets = preparation.target_scaling
         names = preparation.target_names if preparation.columns is not None else None
         if of_targets is None and self.target_scaling not in (None, "none"):

@@ -75,7 +75,7 @@ def compare(
     # A schedule ends with the epoch of the last step.
     epochs = max(1, -(-steps // options.steps_per_epoch(examples)))
     options = replace(options, epochs=epochs)
-    mlp = options.make_mlp(dataset.preparation.form, dataset.outputs)
+    mlp = options.make_mlp(dataset.fitted_preparation.form, dataset.outputs)
     report = compare_backends(
         places,
         options.scheduled(mlp, examples),

@@ -43,7 +43,7 @@ def data(
             options = Settings(data=str(path), **settings)
             dataset = options.load_dataset()
         options.for_dataset(dataset)
-        preparation = dataset.preparation
+        preparation = dataset.fitted_preparation
     rows = [("column", "missing", "range", "becomes")]
     for column, missing, limits, becomes in preparation.describe():
         rows.append((column, str(missing), limits, becomes))

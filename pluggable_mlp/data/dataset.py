@@ -79,7 +79,7 @@ class Dataset:
     scale: float | None = None
     class_labels: tuple[int | str, ...] | None = None
     multilabel: bool = False
-    preparation: "Preparation" = None  # type: ignore[assignment]
+    preparation: "Preparation | None" = None
     test_share: float | None = None
     validation_share: float | None = None
     block_size: int = 0
@@ -93,6 +93,14 @@ class Dataset:
         if self.class_labels is not None:
             return "classification"
         return "multilabel" if self.multilabel else "regression"
+
+    @property
+    def fitted_preparation(self) -> "Preparation":
+        """The preparation; DataError if the data set was made from arrays."""
+        if self.preparation is None:
+            fault = "has no preparation, since it was not loaded"
+            raise DataError(self.name, fault, "save its arrays as .npz and load them")
+        return self.preparation
 
     @property
     def train(self) -> Split:

@@ -137,7 +137,7 @@ def read_dataset(options: "DataOptions", preparation: "Preparation | None" = Non
     dataset = build_dataset(splits, options, preparation, origin)
     if options.test is None:
         return dataset
-    fitted = dataset.preparation
+    fitted = dataset.fitted_preparation
     part = load_for_testing(fitted, options.test, options.block_size)
     counted = replace(fitted, examples={**fitted.examples, "test": len(part.targets)})
     whole = {**dataset.splits, "test": part}

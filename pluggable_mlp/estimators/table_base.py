@@ -104,7 +104,7 @@ class BaseTable(FilesMixin, ABC):
             seed = check_random_state(seed).randint(2**31)
         settings = self._settings(int(seed))
         dataset, weights = self._prepare(X, y, sample_weight, eval_set, groups, settings)
-        self.preparation_ = dataset.preparation
+        self.preparation_ = dataset.fitted_preparation
         if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
             settings = settings.completed(Facts(self._task), block_size=0)
         certified = self.arithmetic == "reproducible"
@@ -207,7 +207,7 @@ class BaseTable(FilesMixin, ABC):
             origin={"categorical": categorical},
         )
         if eval_set is not None:
-            validation = self._evaluated(eval_set, dataset.preparation)
+            validation = self._evaluated(eval_set, dataset.fitted_preparation)
             splits = {**dataset.splits, "validation": validation}
             dataset = replace(dataset, splits=splits, validation_share=None)
         return dataset, weights

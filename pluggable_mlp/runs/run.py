@@ -109,7 +109,7 @@ class Run:
             data = settings.load_dataset()
         settings = settings.for_dataset(data)
         self.settings, self.backend, self.dataset = settings, backend, data
-        self.preparation = data.preparation
+        self.preparation = data.fitted_preparation
         self._evaluation = settings.evaluation(self.preparation, backend)
         self._communicator, self._weights = communicator, sample_weight or {}
         if communicator is not None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pluggable_mlp.data import Dataset, Split, load_dataset
+from pluggable_mlp.data import DataError, Dataset, Split, load_dataset
+from pluggable_mlp.settings import Settings
 
 INPUTS, CLASSES = np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.0]]), np.array([0, 1, 2])
 TEST = Split(np.array([[1.0, 1.0]]), np.array([2]))
@@ -86,3 +87,8 @@ def test_hash_tells_data_apart(dataset):
         numbers(np.zeros((3, 1)), np.zeros((1, 1))),
     ]
     assert len({data.sha256() for data in [dataset, *others]}) == 11
+
+
+def test_a_data_set_made_from_arrays_has_no_preparation(dataset):
+    with pytest.raises(DataError, match="^example: has no preparation, since it was not loaded"):
+        Settings().for_dataset(dataset)
