@@ -304,13 +304,14 @@ class RunFolder:
         """Raise OSError unless the folder is this run's; see that it has begun, with settings."""
         if not self._lock.is_held:
             raise FileNotFoundError("it has vanished, or another process has taken it")
-        if not self._has_begun:
+        path = self.path / _CONFIG
+        if self._has_begun:
+            with suppress(OSError):
+                if path.read_bytes() == self._config:
+                    return
+        else:
             self._begin()
             self._has_begun = True
-        path = self.path / _CONFIG
-        with suppress(OSError):
-            if path.read_bytes() == self._config:
-                return
         write_file(path, self._config)
 
     def _save(self) -> None:
