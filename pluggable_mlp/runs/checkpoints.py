@@ -18,7 +18,7 @@ from pluggable_mlp.hashing import HASH_DIGITS, sha256_of
 from pluggable_mlp.options import written
 from pluggable_mlp.runs.certificates import FORMAT
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import load_own_data, read_history, read_run
+from pluggable_mlp.runs.saved import at_place, load_own_data, read_history, read_run
 from pluggable_mlp.serialization import Components, read_tree, write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.lbfgs import Memory
@@ -205,7 +205,7 @@ def resumed_run(
     if settings.ends_with_epochs and epochs != settings.epochs:
         fault = f"epochs is {epochs}, expected {settings.epochs} as when the run began"
         raise ValueError(f"{fault}: {settings.ends_with_epochs} ends with them")
-    settings = replace(settings, epochs=epochs, **moved)
+    settings = at_place(replace(settings, epochs=epochs), **moved)
     data = load_own_data(settings, config["data_sha256"], preparation)
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
     run = Run(settings, backend_of_process(spec, communicator), data, communicator)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pluggable_mlp.data.split import block_of, in_file, needs_blocks
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.runs.saved import load_own_data, read_parameters, read_run
+from pluggable_mlp.runs.saved import at_place, load_own_data, read_parameters, read_run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
 
@@ -137,7 +137,7 @@ class SavedRun:
 
     def _own_test_part(self, data: str | None) -> Split:
         """Return the test part of the run's data, perhaps from another place."""
-        settings = self.settings if data is None else replace(self.settings, data=data)
+        settings = at_place(self.settings, data)
         return load_own_data(settings, self.config["data_sha256"], self.preparation).test
 
     def header(self) -> list[str]:

@@ -6,6 +6,8 @@ Training belongs in `run.py`, predictions in `predict.py`.
 import json
 import math
 import warnings
+from dataclasses import replace
+from os.path import splitdrive
 from pathlib import Path
 from typing import TypedDict
 
@@ -127,6 +129,21 @@ def read_history(path: Path) -> list[Json]:
                 line[name] = math.inf if name.endswith(("loss", "error")) else math.nan
         lines.append(line)
     return lines
+
+
+def at_place(settings: Settings, data: str | None = None, test: str | None = None) -> Settings:
+    """Return the settings of a run with the places of its data, where a user has named them.
+
+    Raises
+    ------
+    DataError
+        If the run itself names another machine, to which Windows would send the user's credentials.
+    """
+    for name, place in {"data": data, "test": test}.items():
+        own = getattr(settings, name)
+        if not place and isinstance(own, str) and splitdrive(own)[0].startswith(("//", r"\\")):
+            raise DataError(own, "is on another machine, as the run says", f"repeat it as --{name}")
+    return replace(settings, data=data or settings.data, test=test or settings.test)
 
 
 def load_own_data(

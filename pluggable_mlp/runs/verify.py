@@ -7,7 +7,6 @@ repeated run must be the same.
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.runs.certificates import FORMAT, certificate_of, certified_epoch
 from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import load_own_data, read_history
+from pluggable_mlp.runs.saved import at_place, load_own_data, read_history
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.monitors import DivergenceError
 
@@ -91,7 +90,7 @@ class Verification:
         data: str | None = None,
         test: str | None = None,
     ) -> None:
-        settings = replace(settings, data=data or settings.data, test=test or settings.test)
+        settings = at_place(settings, data, test)
         self.run = Run(settings, backend, load_own_data(settings, certificate["data_sha256"]))
         self.run.record_every = certificate["record_every"]
         self.here = f"{backend.name} ({backend.device}) in {settings.arithmetic} arithmetic"

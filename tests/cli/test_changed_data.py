@@ -4,6 +4,8 @@
 """
 
 import json
+import ntpath
+import os
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +160,16 @@ def test_data_may_be_elsewhere(told, trained, monkeypatch, arguments):
     assert outcome.code == 0, outcome.err
     if arguments[0] == "train":
         assert content("run", "config.json")["settings"]["data"] == str(data)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there //machine/share is a path of this machine")
+def test_another_machine_is_named_by_the_user_alone(command, trained, monkeypatch):
+    """As Windows reads paths: it would send it the user's name and the hash of the password."""
+    run, data = trained / "run", f"/{write(trained / 'houses.csv')}"
+    assert command("train", "--data", data, *TRAIN, "--overwrite", "--output", run).code == 0
+    monkeypatch.setattr("pluggable_mlp.runs.saved.splitdrive", ntpath.splitdrive)
+    for arguments in [("verify", run), ("evaluate", run), ("train", "--resume", run)]:
+        outcome = command(*arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "is on another machine, as the run says; repeat it as --data" in outcome.err
+        assert command(*arguments, "--data", data).code == 0
