@@ -9,6 +9,7 @@ backends report the memory of other devices.
 """
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -47,6 +48,9 @@ class Threads:
     def at_once(self) -> int:
         """How many tasks run at once: the number of BLAS threads."""
         libraries = self._blas.lib_controllers  # `info` would ask for more
+        if not libraries and sys.platform == "darwin":  # Accelerate, unknown to threadpoolctl
+            count = os.environ.get("VECLIB_MAXIMUM_THREADS", "")
+            return int(count) if count.isdecimal() else os.cpu_count() or 1
         return max((library.num_threads or 1 for library in libraries), default=1)
 
     def __call__(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

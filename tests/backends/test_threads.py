@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,6 +43,17 @@ def test_two_tasks_run_at_once():
         return threading.get_ident()
 
     assert len(set(run_all(meet, [0, 1]))) == 2
+
+
+@pytest.mark.parametrize(("count", "expected"), [("3", 3), (None, os.cpu_count())])
+def test_accelerate_of_macos_has_a_variable_of_its_own(monkeypatch, count, expected):
+    """It is unknown to threadpoolctl."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(run_all, "_blas", SimpleNamespace(lib_controllers=[]))
+    monkeypatch.delenv("VECLIB_MAXIMUM_THREADS", raising=False)
+    if count is not None:
+        monkeypatch.setenv("VECLIB_MAXIMUM_THREADS", count)
+    assert run_all.at_once == expected
 
 
 def test_blas_has_one_thread_meanwhile_and_its_own_number_after():

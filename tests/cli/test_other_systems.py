@@ -1,13 +1,17 @@
-"""What Windows and other systems do otherwise, played on POSIX: functions of the system refuse."""
+"""What Windows and macOS do otherwise, played on POSIX: functions of the system refuse."""
 
 import errno
 import os
 import stat
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from pluggable_mlp.files import write_file
+from pluggable_mlp.lazy import as_lazy
 from tests.cli.children import posix
 from tests.cli.saved_runs import assert_complete, names, trained
 
@@ -87,3 +91,36 @@ def test_an_old_run_that_is_not_removed_is_told(told, tmp_path, monkeypatch):
     assert "remove it if" in told(*options).err
     (run / "config.json").unlink()
     assert words in told("train", "--resume", run).err
+
+
+def test_a_temporary_file_may_be_open(command, tmp_path, monkeypatch):
+    run = trained(tmp_path / "run", epochs=1, hidden=(8,))
+    np.save(tmp_path / "x.npy", np.zeros((3, 64)))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    refusing(monkeypatch, os, "unlink", lambda path, **_: "standard input" in str(path))
+    with (tmp_path / "x.npy").open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert command("predict", run, "-", "--suffix", ".npy").code == 0
+
+
+def test_a_disk_may_have_one_number_for_paths_and_one_for_open_files(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", np.arange(3.0))
+    mapped, honest = np.load(tmp_path / "x.npy", mmap_mode="r"), os.stat
+
+    def stat_of_path(path):
+        names = ("st_ino", "st_size", "st_mtime_ns")
+        return SimpleNamespace(st_dev=-1, **{name: getattr(honest(path), name) for name in names})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat_of_path)
+        assert as_lazy(mapped)[1:].tolist() == [1.0, 2.0]
+
+
+def test_macos_is_asked_to_flush_the_disk_itself(tmp_path, monkeypatch):
+    asked = []
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.platform", "darwin")
+        patch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+        patch.setattr(fcntl, "fcntl", lambda _, command: asked.append(command))
+        write_file(tmp_path / "a", b"content")
+    assert asked == [51]
