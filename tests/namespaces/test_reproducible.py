@@ -12,8 +12,10 @@ import array_api_compat.numpy
 import numpy as np
 import pytest
 
-from pluggable_mlp import get_backend, reproducible, to_native
+from pluggable_mlp import get_backend, reproducible, special, to_native
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.elementary.common import SMALLEST_NORMAL, SMALLEST_PRODUCT
+from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS
 from tests.elementary.cases import every_kind
 from tests.together import together
 
@@ -118,6 +120,39 @@ def test_no_operation_gives_denormal_numbers_or_negative_zeros(
         found = backend.to_numpy(to_native(result))
         assert not np.any((found != 0.0) & (np.abs(found) < least))
         assert not np.any(np.signbit(found) & (found == 0.0))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_known_of_the_smallest_values_is_true(dtype: str) -> None:
+    """Of every result: classes that `array.py` defines, which decide where sums are flushed."""
+    random, size = np.random.default_rng(4), 120
+    least, smallest = SMALLEST_NORMAL[dtype], SMALLEST_PRODUCT[dtype]
+    numbers = [1.5 * least, 0.75 * smallest, smallest, 3.0 * smallest, 0.0]
+    places = 1.0 + np.finfo(dtype).eps * random.integers(0, 8, size)
+    anything = [
+        least * random.uniform(1.0, 8.0, size),
+        *(number * places for number in numbers),
+        2.0**-110 * random.uniform(1.0, 2.0, size),
+    ]
+    arrays = [NUMPY.asarray(x.astype(dtype)) for x in anything]
+    arrays += [x * 1.0 for x in arrays]  # those below the smallest product are 0
+    arrays += [x - smallest for x in arrays[10:12]]
+    assert {x.underflow for x in arrays} == {ANY, LATTICE, PRODUCTS}
+    with np.errstate(all="ignore"):
+        results = [function(NUMPY, x) for function in UNARY.values() for x in arrays]
+    for a in arrays:
+        for b in [*arrays, *numbers]:
+            results += [a + b, a - b, b - a, NUMPY.maximum(a, b), NUMPY.where(a > b, a, b)]
+        for b in arrays:
+            whole = NUMPY.ones((1, size), dtype=a.dtype)
+            results += [NUMPY.sum(NUMPY.stack([a, -b[::-1]]) * 1.0, axis=0)]
+            results += [special.affine(NUMPY, NUMPY.reshape(a, (-1, 1)), whole, -b)]
+    for result in (result for result in results if result.kind):
+        x = np.abs(to_native(result).astype("float64"))
+        x = x[np.isfinite(x) & (x > 0.0)]
+        least, smallest = SMALLEST_NORMAL[result.kind], SMALLEST_PRODUCT[result.kind]
+        assert np.all(x >= (smallest if result.underflow == PRODUCTS else least))
+        assert result.underflow == ANY or not np.any(x % (2.0 * least))
 
 
 def test_pixels_are_known_as_fixed_point() -> None:

@@ -117,6 +117,9 @@ def test_what_rounding_alone_would_lift_to_the_smallest_normal_number_is_zero(ba
     bias = backend.asarray(np.zeros(1))
     result = np.asarray(backend.to_numpy(affine(backend.xp, a, b, bias)))
     assert same_bits(result, np.zeros((1, 1)))
+    # Of a bias nothing is kept below 2^-1021.
+    bias, smallest = backend.asarray(np.array([1.5 * 2.0**-1022])), np.array([[2.0**-1021]])
+    assert same_bits(np.asarray(backend.to_numpy(affine(backend.xp, a, b, bias))), smallest)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,6 +9,7 @@ import pytest
 from pluggable_mlp.namespaces.reproducible.products import BLOCK, WIDTHS
 from pluggable_mlp.namespaces.reproducible.splitting import (
     add_exact,
+    exact_ends,
     grids_of,
     power_of_two_at_least,
     split,
@@ -85,3 +86,7 @@ def test_exact_addition_has_no_order():
         total = add_exact([part.copy() for part in parts[order]], unit)
         assert np.array_equal(total.ravel(), expected)
     assert not np.array_equal(np.sum(parts, axis=0).ravel(), expected)
+    for part in parts:  # 2^26 ends of the same size are 2^53 times their grid, which all share
+        high, low = exact_ends([part], unit)
+        assert not np.any(high % (2.0**27 * unit))
+        assert np.all(np.abs(low) <= 2.0**26 * unit)
