@@ -183,15 +183,14 @@ def steps_by_hand(
 
 
 def tampering() -> Replaced:
-    """Return NumPy's namespace, but the twelfth sum over a batch is a bit off in one element."""
+    """Return NumPy's namespace, but two sums over a batch are a bit off in several elements."""
     calls: Iterator[int] = iter(range(1, 1000))
 
     def tampered(x: Any, *, axis: Any = None, keepdims: bool = False) -> Any:
         y = np.sum(x, axis=axis, keepdims=keepdims)
-        if (
-            axis == -2 and next(calls) == 12
-        ):  # of two layers, from the last on, for the step and for the report
-            y[2] = np.nextafter(y[2], np.float32(math.inf))
+        # Of two layers, from the last on, for the step and for the report: those of step 3.
+        if axis == -2 and next(calls) in (10, 12):
+            y[2:] = np.nextafter(y[2:], np.float32(math.inf))
         return y
 
     return Replaced(sum=tampered)

@@ -94,11 +94,12 @@ def test_a_bias_far_larger_than_the_products(rows: int) -> None:
     assert y.smallest_fault < 1e-4
 
 
-def test_weights_of_the_examples_are_compared() -> None:
+@pytest.mark.parametrize("name", ["torch", "array_api_strict"])
+def test_weights_of_the_examples_are_compared(name: str) -> None:
     """What weights do is bounded; other weights on one side are seen, in the batch and after it."""
     weights = RNG.random(24) * 5.0
 
-    backends = [NUMPY, *others("torch", "array_api_strict")]
+    backends = [NUMPY, *others(name)]
     network = MLP([5, 4, 3]), X, LABELS
     report = compare(backends, *network, sample_weight=weights, batch_size=10, steps=3)
     assert not accused(report)
