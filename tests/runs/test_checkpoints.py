@@ -13,10 +13,9 @@ from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 
 
 def positions_of(run, folder, every):
-    """Train to the end, saving every so many steps; return where."""
+    """Train to the end, saving every so many steps and ends of epochs; return where."""
     saved = []
-    steps = (progress for progress in run.train() if not progress.ended)
-    for count, progress in enumerate(steps, start=1):
+    for count, progress in enumerate(run.train(), start=1):
         if count % every == 0:
             place = folder / str(count)
             place.mkdir(parents=True)
@@ -47,6 +46,7 @@ def test_every_optimizer_goes_on_from_any_step(tmp_path, optimizer):
         hidden=(12,), norm=None if large else "batch", dropout=0.0 if large else 0.25,
         optimizer=optimizer, batch_size=2000 if large else 256, epochs=4, seed=3,
         clip_norm=None if large else 1.0,
+        schedule=None if large else "plateau:patience=0,threshold=0.9",
     )  # fmt: skip
     backend = get_backend("numpy")
     run = Run(settings, backend)

@@ -172,19 +172,23 @@ def test_networks_with_an_embedding_share_rows(embedding):
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
+@pytest.mark.parametrize("decay", [0.0, 1e3], ids=["loss", "parameters"])  # which is infinite first
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
-def test_a_network_that_diverges_leaves_the_others_alone(arithmetic):
-    settings = [{"learning_rate": r} for r in (0.5, 1e38, 0.1)]
+def test_a_network_that_diverges_leaves_the_others_alone(arithmetic, decay):
+    rates = (0.5, 0.0), (1e38, decay), (0.1, 0.0)
+    settings = [{"learning_rate": rate, "weight_decay": d} for rate, d in rates]
+    optimizers = [make_optimizer("sgd", **of) for of in settings]
     given = {"backend": get_backend("numpy"), "arithmetic": arithmetic, "epochs": 4}
     mlp = MLP([4, 3, 2], activation="relu")
     found = sweep(mlp, X, LABELS, settings, **given)
     assert [one.ended for one in found.networks] == ["epochs", "diverged", "epochs"]
+    assert all(map(math.isfinite, found.networks[1].history))
     with pytest.raises(DivergenceError) as caught:
-        train(mlp, X, LABELS, optimizer=SGD(1e38), **given)
+        train(mlp, X, LABELS, optimizer=optimizers[1], **given)
     alone = [
-        train(mlp, X, LABELS, optimizer=SGD(0.5), **given),
+        train(mlp, X, LABELS, optimizer=optimizers[0], **given),
         caught.value.reached,
-        train(mlp, X, LABELS, optimizer=SGD(0.1), **given),
+        train(mlp, X, LABELS, optimizer=optimizers[2], **given),
     ]
     tolerance = 0.0 if arithmetic == "reproducible" else 1e-6
     for one, expected in zip(found.networks, alone, strict=True):
