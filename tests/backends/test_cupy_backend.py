@@ -50,3 +50,22 @@ def test_parameters_are_hashed_by_one_wait():
         found = parameters_sha256(there, backend)
     assert found == parameters_sha256(host)
     assert counts.waits == 1
+
+
+def test_large_arrays_take_no_pinned_memory():
+    """Which is never given back: 2^26 bytes are copied by way of it, and more are not."""
+    backend, pool = get_backend("cupy"), cupy.get_default_pinned_memory_pool()
+    for count, is_staged in ((2**23 + 1, False), (2**23, True)):
+        host = np.zeros(count)
+        host[[0, -1]] = 1.0, 2.0
+        pool.free_all_blocks()
+        with counting() as counts:
+            there = backend.asarray(host)
+        assert np.array_equal(backend.to_numpy(there), host)
+        assert counts["memory cudaHostAlloc"] == is_staged
+
+
+def test_synchronize_waits_for_the_device():
+    with counting() as counts:
+        get_backend("cupy").synchronize()
+    assert [name for name in counts if "waits" in name] == ["waits cudaDeviceSynchronize"]

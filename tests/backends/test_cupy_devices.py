@@ -86,6 +86,16 @@ def test_networks_compute_where_their_arrays_are(door, arithmetic, run):
         on_host(found)
 
 
+def test_downloads_follow_what_their_own_device_does(monkeypatch):
+    """They are copied on the current device's stream, which does not wait for another device."""
+    (x,), copy, seen = on_the_second(X), cupy.asnumpy, []
+    monkeypatch.setattr(cupy, "asnumpy", lambda x: seen.append(current()) or copy(x))
+    second = get_backend("cupy:1")
+    cupy.cuda.Device(0).use()
+    assert np.array_equal(second.to_numpy(x), X)
+    assert seen == [1]
+
+
 def values(value):
     if isinstance(value, dict):
         return {name: values(each) for name, each in value.items()}
