@@ -148,6 +148,7 @@ def test_report_text() -> None:
         "step 7: 1.5 times what rounding can make it differ from numpy",
     ]
     assert report.to_dict()["passes"] is False
+    assert not replace(report, agreements=(by_layer,)).passes
 
 
 def test_what_was_not_checked_is_named_and_counted() -> None:

@@ -19,6 +19,10 @@ def test_a_comparison_in_doubt_takes_both_sides() -> None:
     # nothing is known of it.
     assert y.value.tolist() == [7.0, 7.0, 0.0, 7.0, 7.0]
     assert y.error.tolist() == [0.0, 7.0, 0.0, 7.0, 7.0]
+    assert xp.isfinite(x).doubtful.tolist() == [False, False, False, True, True]
+    # A library may add 0 times what is not chosen.
+    positive = xp.where_positive(xp.asarray(np.ones(5)), xp.asarray(np.ones(5)), x)
+    assert np.isfinite(positive.error).tolist() == [True, True, True, False, False]
 
 
 def test_a_sign_in_doubt_may_be_any() -> None:

@@ -57,6 +57,7 @@ def test_an_error_may_leave_the_range() -> None:
     for error, known in ((LARGEST / 8.0, True), (LARGEST / 2.0, False)):
         x = Bounded(np.asarray(LARGEST / 8.0), np.asarray(error), xp)
         assert bool(np.isfinite((x + 0.0).error)) == known
+    assert np.isinf(xp.precision.rounding(np.asarray(LARGEST), 1))
 
 
 def test_a_quotient_by_what_has_no_normal_reciprocal_may_be_lost() -> None:
