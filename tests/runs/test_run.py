@@ -8,10 +8,12 @@ import weakref
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
+from pluggable_mlp.runs import run as run_module
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
@@ -110,3 +112,27 @@ def test_a_folder_keeps_no_parameters_of_its_last_checkpoint_in_memory(tmp_path)
                 ended.append(weakref.ref(run.position.state.parameters[0]["W"]))
         gc.collect()
         assert ended[0]() is None
+
+
+def test_the_dropout_of_a_recipe_ends_with_the_training():
+    """RealMLP's is 0.15 for the first half, then half a cosine wave to 0."""
+    run = Run(Settings(recipe="realmlp-td", epochs=2, batch_size=180), get_backend("numpy"))
+    dropout, quarter = next(run.train()).steps.mlp.dropout, run.steps_per_epoch // 2
+    assert run.steps_per_epoch == 2 * quarter
+    found = [dropout(part * quarter) for part in (0, 2, 3, 4)]
+    assert found == pytest.approx([0.15, 0.15, 0.075, 0.0])
+
+
+def test_rows_of_initial_parameters_are_spread_over_all(monkeypatch):
+    monkeypatch.setattr(run_module, "MOST_ROWS", 10)
+    run = Run(Settings(epochs=1), get_backend("numpy"))
+    count = len(run.dataset.train.inputs)
+    expected = run.dataset.train.inputs[[k * count // 10 for k in range(10)]]
+    assert np.array_equal(run._some_rows(), expected)
+
+
+def test_the_hash_of_the_data_is_that_of_their_weights_too():
+    ones = np.ones(len(Run(Settings(), get_backend("numpy")).dataset.train.targets))
+    given = [None, {"train": ones}, {"train": 2.0 * ones}]
+    runs = [Run(Settings(), get_backend("numpy"), sample_weight=weights) for weights in given]
+    assert len({run.data_sha256 for run in runs}) == 3

@@ -41,6 +41,13 @@ def test_average_follows_optax():
     assert_follows("sgd average", AverageParameters(SGD(0.05), 0.8))
 
 
+def test_the_average_begins_with_the_parameters():
+    mlp = MLP([2, 3])
+    start = mlp.initialize(seed=0, backend=NUMPY)
+    state = first_state(mlp, AverageParameters(SGD(), 0.9), start)
+    assert np.array_equal(state.inference_parameters[0]["W"], start[0]["W"])
+
+
 def test_clipping_follows_optax():
     assert_follows("sgd clip_norm", ClipByGlobalNorm(SGD(0.05), 5.0))
 
