@@ -8,7 +8,6 @@ or a compiler refuses, a warning says so.
 """
 
 import math
-import operator
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from hashlib import sha256
@@ -21,7 +20,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.compiling import Unsuitable, trusted
 
-from .numpy_tracing import UFUNCS, Tracer
+from .numpy_recording import UFUNCS
 from .tape import Function, Operation, Place, Tree, leaves
 from .transfer import HostArray
 
@@ -58,7 +57,7 @@ def elementwise_kernel(inputs: str, outputs: str, body: str, name: str) -> Funct
 
 def erf(x: Array) -> Array:
     """Stand for the error function; its values on the host do not matter."""
-    return x.tape.record(erf, x) if isinstance(x, Tracer) else +x
+    return +np.asarray(x)
 
 
 _INFIX = {
@@ -132,13 +131,13 @@ class KernelWriter:
     def _expression(self, operation: Operation, dtype: str) -> str:
         function = UFUNCS.get(operation.function, operation.function)
         operands = operation.args
-        settings = {name: x for name, x in operation.settings.items() if name != "out"}
-        if function is np.ndarray.take and settings in ({}, {"axis": 0}):
+        settings = operation.settings
+        if function is np.take and settings in ({}, {"axis": 0}):
             return self._entry(*operands)
+        if function is np.ndarray.astype:
+            return self._text(operands[0], dtype)
         if settings or any(operand is None for operand in operands):
             raise Unsuitable
-        if isinstance(function, operator.methodcaller):  # astype
-            return self._text(operands[0], dtype)
         if function is np.where:
             texts = [self._text(operand, dtype) for operand in operands[1:]]
             return f"chosen({self._text(operands[0], 'bool')}, {', '.join(texts)})"

@@ -1,12 +1,10 @@
-"""Elementwise functions of CuPy as one kernel each: traced on the host, on arrays without memory.
+"""Elementwise functions of CuPy as one kernel each.
 
-CuPy's operations do not dispatch to other classes, so they cannot be traced.  Instead, a function
-is bound to a namespace of NumPy and recorded on NumPy's tape, whose operations become the lines of
-a kernel (`cupy_kernels.py`).
+A function is recorded on the host, on short arrays of NumPy, so that a GPU does nothing meanwhile.
+The operations on the tape become the lines of a kernel (`cupy_kernels.py`).
 """
 
-import operator
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from types import ModuleType
@@ -16,23 +14,20 @@ import array_api_compat.numpy
 import cupy
 import numpy as np
 
-from pluggable_mlp.arrays import Array, DType, Namespace
+from pluggable_mlp.arrays import Array, Namespace, array_namespace
 from pluggable_mlp.compiling import Unsuitable
 from pluggable_mlp.shortcuts import offer
 
 from . import cupy_kernels as kernels
 from .cupy_kernels import Kind, erf
-from .numpy_tracing import UFUNCS, NumpyTape, Tracer
-from .tape import Function, Tree, leaves, map_tree
-from .transfer import HostArray
+from .recording import Recorded, RecordingNamespace
+from .tape import Function, Layout, Tree
 
-# Functions whose result has the shape that all arguments broadcast to.
-_BROADCASTING = {np.where, np.clip, np.full_like, np.ones_like, np.zeros_like, np.round}
 _NUMBERS = (bool, int, float)  # Python's numbers, which take the dtype of arrays
 
 
-class StandInTape(NumpyTape):
-    """A tape of arrays in which one element stands for all.
+class KernelRecording(RecordingNamespace):
+    """NumPy's functions, as those of CuPy in a kernel.
 
     Attributes
     ----------
@@ -40,45 +35,14 @@ class StandInTape(NumpyTape):
         For each place, the dtype, or the type of a Python number.
     """
 
-    clips = False  # kernels have their own maximum
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, library: Namespace) -> None:
+        super().__init__(library)
         self.kinds: list[Kind] = []
 
-    def tracer(self, value: Array, owner: int | None = None, layout: Hashable = None) -> Tracer:
-        """Return a tracer for a value in a new place."""
+    def placed(self, value: Array, owner: int | None = None, layout: Layout = None) -> Recorded:
+        """See `RecordingNamespace.placed`."""
         self.kinds.append(kind_of(value))
-        return super().tracer(value, owner, layout)
-
-    def evaluate(self, function: Function, args: Tree, settings: dict[str, Tree]) -> Array:
-        """Return a stand-in for the result, avoiding expensive work."""
-        arrays = [leaf for leaf in leaves(args) if isinstance(leaf, np.ndarray) and leaf.ndim]
-        ufunc = UFUNCS.get(function, function)  # an operator on numbers keeps them Python's own
-        if arrays and _is_broadcasting(ufunc):
-            element = function(*map_tree(_one_element, args), **settings)
-            shape = np.broadcast_shapes(*(array.shape for array in arrays))
-            return _stand_in(shape, np.asarray(element).dtype)
-        value = super().evaluate(function, args, settings)
-        is_new = isinstance(value, np.ndarray) and value.ndim and value.base is None
-        return _stand_in(value.shape, value.dtype) if is_new else value
-
-    def overwrite(self, ufunc: Function, inputs: Tree, target: Array) -> None:
-        """Leave the target as it is: its shape and dtype do not change."""
-
-
-def _is_broadcasting(function: Function) -> bool:
-    if isinstance(function, np.ufunc):
-        return function.signature is None
-    return function in _BROADCASTING or isinstance(function, operator.methodcaller)
-
-
-def _stand_in(shape: tuple[int, ...], dtype: DType) -> HostArray:
-    return np.broadcast_to(np.zeros((), dtype), shape)
-
-
-def _one_element(leaf: Tree) -> Tree:
-    return np.zeros((1,) * leaf.ndim, leaf.dtype) if isinstance(leaf, np.ndarray) else leaf
+        return super().placed(value, owner, layout)
 
 
 # Kernels
@@ -140,15 +104,13 @@ def kernel_of(function: Function, kinds: Iterable[Kind]) -> Kernel | None:
 
 @lru_cache(maxsize=256)
 def _kernel_on(device: int, function: Function, kinds: tuple[Kind, ...]) -> Kernel | None:
-    tape = StandInTape()
-    arguments = tuple(
-        kind(1) if isinstance(kind, type) else _stand_in((2,), kind) for kind in kinds
-    )
+    ns = KernelRecording(_NAMESPACE)
+    arguments = tuple(kind(1) if isinstance(kind, type) else np.ones(2, kind) for kind in kinds)
     try:
-        with np.errstate(all="ignore"):
-            result = tape.run(partial(function, _NAMESPACE), arguments)
-        writer = kernels.KernelWriter(tape.kinds, len(kinds))
-        source = writer.source(tape.needed(result), result)
+        with np.errstate(all="ignore"), ns.in_use():
+            result = ns.run(partial(function, ns), arguments)
+        writer = kernels.KernelWriter(ns.kinds, len(kinds))
+        source = writer.source(ns.tape.needed(result), result)
     except Unsuitable:
         return None
     kernel = Kernel(
@@ -170,19 +132,12 @@ def _namespace() -> Namespace:
     offer(
         traced,
         clip=np.clip,
-        entries=_entries,
+        entries=np.take,
         erf=erf,
         sign=np.sign,
-        zero_below=partial(zero_below, traced),
+        zero_below=lambda x, threshold: zero_below(array_namespace(x), x, threshold),
     )
     return traced
-
-
-def _entries(table: Array, indices: Array) -> Array:
-    """Return `np.take(table, indices)`, which does not dispatch on the indices."""
-    if isinstance(indices, Tracer):
-        return indices.tape.record(np.ndarray.take, table, indices)
-    return np.take(table, indices)
 
 
 _NAMESPACE = _namespace()

@@ -22,7 +22,7 @@ from pluggable_mlp.arrays import Array, DType
 from pluggable_mlp.shortcuts import offer
 
 from .host import Threads, keep_freed_blocks
-from .numpy_tracing import TracedNumpyFunction, Tracer
+from .numpy_recording import TracedNumpyFunction
 from .tape import Function
 from .transfer import ArrayLibrary
 
@@ -45,9 +45,6 @@ def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
 
 
 def _take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
-    for operand in (x, indices):  # NumPy does not dispatch on the indices alone
-        if isinstance(operand, Tracer):
-            return operand.tape.record(np.ndarray.take, x, indices, axis=axis)
     return np.take(x, indices, axis=axis)
 
 
@@ -102,7 +99,7 @@ class NumpyBackend(ArrayLibrary):
         most: int = 1,
     ) -> Function | None:
         """See `Abilities.compile`: functions are traced, which changes no bit."""
-        return None if most > 1 else TracedNumpyFunction.of(function)
+        return None if most > 1 else TracedNumpyFunction.of(function, np.asarray if exact else None)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""
@@ -135,9 +132,6 @@ def philox_halves(
     blocks: tuple[int, int], address: Words, key: Words, constants: tuple[Words, Words, int]
 ) -> Array:
     """See `shortcuts.offer`; the numbers are uint16."""
-    for word in (*address, *key):
-        if isinstance(word, Tracer):
-            return word.tape.record(philox_halves, blocks, address, key, constants)
     begin, end = blocks
     own_key = [np.asarray(word, np.uint64) for word in key]
     leading = np.broadcast_shapes(*[word.shape for word in own_key])[:-1]

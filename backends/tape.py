@@ -15,8 +15,25 @@ import numpy as np
 Function: TypeAlias = Callable[..., Any]
 Tree: TypeAlias = Any
 """Nested dicts, lists and tuples of arrays, numbers and None."""
+INFIX: dict[Function, str] = {
+    operator.add: "+", operator.sub: "-", operator.mul: "*", operator.truediv: "/",
+    operator.floordiv: "//", operator.mod: "%", operator.pow: "**", operator.matmul: "@",
+    operator.and_: "&", operator.or_: "|", operator.xor: "^",
+    operator.lshift: "<<", operator.rshift: ">>",
+    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=",
+    operator.eq: "==", operator.ne: "!=",
+}  # fmt: skip
+"""The operators of two operands, as Python writes them."""
+_IN_PLACE: dict[Function, Function] = {
+    operator.add: operator.iadd, operator.sub: operator.isub, operator.mul: operator.imul,
+    operator.truediv: operator.itruediv,
+}  # fmt: skip
 Constants: TypeAlias = dict[str, Any]
 """The constants of a program, by their names in its code."""
+
+
+Layout: TypeAlias = Hashable
+"""The properties that an array must share to reuse memory; None if none may."""
 
 
 class Place(NamedTuple):
@@ -35,7 +52,7 @@ class Operation(NamedTuple):
     result : int
         The number of the place of what it returns.
     operands : list of int
-        The numbers of the places that it reads, and of an array that it overwrites.
+        The numbers of the places that it reads.
     """
 
     function: Function
@@ -43,11 +60,6 @@ class Operation(NamedTuple):
     settings: dict[str, Tree]
     result: int
     operands: list[int]
-
-    @property
-    def is_new(self) -> bool:
-        """Whether the result is a new array or number; else an existing array is overwritten."""
-        return self.result not in self.operands
 
 
 class Tape:
@@ -84,13 +96,11 @@ class Tape:
 
     def needed(self, result: Tree) -> list[Operation]:
         """Return the operations on which a result depends."""
-        read, memory = {place.number for place in _places(result)}, self.owners_of(result)
+        read = {place.number for place in _places(result)}
         needed = []
         for operation in reversed(self.operations):
-            number, owner = operation.result, self.owners[operation.result]
-            if number in read if operation.is_new else owner in memory:
+            if operation.result in read:
                 read.update(operation.operands)
-                memory.update([self.owners[number] for number in operation.operands])
                 needed.append(operation)
         return needed[::-1]
 
@@ -111,14 +121,10 @@ class Writer:
     ----------
     constants : dict
         The constants of the code, by their names in it.
-    used : set of int
-        The numbers of the places that the code reads, views separately.
     """
 
     def __init__(self, tape: Tape, result: Tree) -> None:
         self._tape, self._result, self._operations = tape, result, tape.needed(result)
-        self.used = {number for operation in self._operations for number in operation.operands}
-        self.used.update(place.number for place in _places(result))
         self._names: dict[int, str] = {}  # of constants, by their ids
         self._variables: dict[int, str] = {}  # of results, by the numbers of their places
         self.constants: Constants = {}
@@ -144,12 +150,10 @@ class Writer:
             ]
             line = self._call(operation, finished)
             unused = [name for owner in finished for name in variables.pop(owner, ())]
-            if operation.is_new:
-                name = unused.pop() if unused else f"v{operation.result}"
-                self._variables[operation.result] = name
-                variables.setdefault(owners[operation.result], []).append(name)
-                line = f"{name} = {line}"
-            yield line
+            name = unused.pop() if unused else f"v{operation.result}"
+            self._variables[operation.result] = name
+            variables.setdefault(owners[operation.result], []).append(name)
+            yield f"{name} = {line}"
             if unused:
                 yield "del " + ", ".join(unused)
         yield f"return {self.text(self._result)}"
@@ -161,17 +165,32 @@ class Writer:
             return f"{self.text(args[0])}.{function.__reduce__()[1][0]}"
         if function is operator.getitem:
             return f"{self.text(args[0])}[{self._key(args[1])}]"
+        if function is operator.call:
+            return f"{self.text(args[0])}({', '.join(map(self.text, args[1:]))})"
+        if function in INFIX:
+            if function in _IN_PLACE and self._is_overwritten(operation, finished):
+                return f"{self.text(_IN_PLACE[function])}({', '.join(map(self.text, args))})"
+            return f"{self.text(args[0])} {INFIX[function]} {self.text(args[1])}"
         is_elementwise = function is np.ndarray.clip or (
             isinstance(function, np.ufunc) and function.signature is None
         )
         layouts = self._tape.layouts
-        if is_elementwise and operation.is_new and not settings and layouts[result] is not None:
+        if is_elementwise and not settings and layouts[result] is not None:
             # Other operands may be views of it: NumPy copies those before it writes.
             alike = [owner for owner in finished if layouts[owner] == layouts[result]]
             settings = {"out": Place(alike[0])} if alike else {}
         parts = [*map(self.text, args)]
         parts += [f"{name}={self.text(value)}" for name, value in settings.items()]
         return f"{self.text(function)}({', '.join(parts)})"
+
+    def _is_overwritten(self, operation: Operation, finished: list[int]) -> bool:
+        """Return whether an operator may write its result over its first operand."""
+        owners, layouts = self._tape.owners, self._tape.layouts
+        layout, (first, *_) = layouts[operation.result], operation.args
+        if layout is None or type(first) is not Place or first.number not in finished:
+            return False
+        of_memory = {number for number in operation.operands if owners[number] == first.number}
+        return layouts[first.number] == layout and of_memory == {first.number}
 
     def _key(self, key: Tree) -> str:
         """Return the expression of an index."""

@@ -16,7 +16,7 @@ from .contract import BackendUnavailable
 from .host import keep_freed_blocks, with_free_memory
 from .tape import Function
 from .torch_compile import CompiledFunction, GraphFunction
-from .torch_tracing import TracedTorchFunction
+from .torch_tracing import TracedTorchFunction, as_tensor
 from .transfer import ArrayLibrary
 
 _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)  # of the normal distribution
@@ -127,7 +127,7 @@ class TorchBackend(ArrayLibrary):
         if most > 1:
             return None
         if exact or not used_up or self.device == "cpu":
-            return TracedTorchFunction.of(function)
+            return TracedTorchFunction.of(function, as_tensor if exact else None)
         if self._device.type == "cuda":
             return GraphFunction(function, used_up)
         return CompiledFunction(function)

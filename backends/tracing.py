@@ -3,23 +3,27 @@
 A small operation takes less time than the code that leads to it.  The operations of a function on
 arguments of certain shapes are therefore recorded once, on a tape; from then on a program, Python
 code written from the tape, runs the same operations on the same operands in the same order, which
-gives the same bits.  `numpy_tracing.py` and `torch_tracing.py` record the operations of a library;
-in `jax_compile.py`, a compiled function is the only operation.
+gives the same bits.  `recording.py` records the operations of any library; in `jax_compile.py`, a
+compiled function is the only operation.
 """
 
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Lock
-from typing import Self
+from types import ModuleType
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from array_api_compat import is_array_api_obj
 
-from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays import Array, device_of
 from pluggable_mlp.compiling import Unsuitable, is_builtin_call
 
-from .tape import Constants, Function, Tree, compiled_program, leaves
+from .recording import RecordingNamespace, over
+from .tape import Constants, Function, Tree, Writer, compiled_program, leaves
 
 _MOST_PROGRAMS = 8
 """Programs of one function, each for arguments of certain shapes."""
@@ -46,8 +50,15 @@ class TracedFunction:
         Whether tracing failed or the program did not work, so that none will be made.
     """
 
-    def __init__(self, function: Function) -> None:
-        self.function = function
+    recording: ClassVar[type[RecordingNamespace]] = RecordingNamespace
+
+    def __init__(
+        self,
+        function: Function,
+        number: Function | None = None,
+        to_numpy: Callable[[Array], Array] = np.asarray,
+    ) -> None:
+        self.function, self._number, self._to_numpy = function, number, to_numpy
         self.programs: list[Function] = []
         self.failed = False
         self._last_kinds: Tree = None
@@ -55,29 +66,37 @@ class TracedFunction:
         self._lock = Lock()
 
     @classmethod
-    def of(cls, function: Function) -> Self | None:
+    def of(cls, function: Function, *settings: Any) -> Self | None:
         """Return the traced function; None for users' code, which may have side effects."""
-        return cls(function) if is_builtin_call(function) else None
+        return cls(function, *settings) if is_builtin_call(function) else None
 
     def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """Return the function's operations as lines of Python, and their constants.
 
         v0, v1, … are the arrays and numbers among the arguments, in order.
         """
-        raise NotImplementedError
+        function = self.function
+        assert isinstance(function, partial)
+        xp, *components = function.args
+        is_library = isinstance(xp, ModuleType) or not hasattr(xp, "library")
+        ns = self.recording(xp if is_library else xp.library, self._number)
+        with ns.in_use():
+            call = partial(function.func, over(xp, ns), *components)
+            writer = Writer(ns.tape, ns.run(call, arguments))
+        return [*writer.lines()], writer.constants
 
     def is_array(self, leaf: object) -> bool:
         """Return whether it is an array of the library itself, not of a subclass."""
-        raise NotImplementedError
+        return is_array_api_obj(leaf) and not isinstance(leaf, np.generic)
 
     @staticmethod
     def layout(array: Array, /) -> object:
         """Return the properties that arrays of one program have in common."""
-        raise NotImplementedError
+        return array.shape, array.dtype, device_of(array)
 
     def to_numpy(self, array: Array) -> Array:
         """Return an array or a number as a NumPy array."""
-        return np.asarray(array)
+        return self._to_numpy(array) if self.is_array(array) else np.asarray(array)
 
     def __call__(self, *arguments: Tree) -> Tree:
         """Return what the function returns."""
@@ -144,6 +163,15 @@ class TracedFunction:
             host = np.ascontiguousarray(self.to_numpy(leaf))
             digest += [self._kind_of(leaf), blake2b(host.data).digest()]
         return digest
+
+
+def traced(backend: Any, function: Function, exact: bool) -> TracedFunction | None:
+    """Return a function traced on a backend's arrays: see `Abilities.compile`."""
+
+    def as_array(number: float) -> Array:
+        return backend.asarray(number, "float64" if isinstance(number, float) else "int64")
+
+    return TracedFunction.of(function, as_array if exact else None, backend.to_numpy)
 
 
 def guard(

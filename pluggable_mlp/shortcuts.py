@@ -11,8 +11,8 @@ namespaces, too.
 """
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +26,9 @@ __all__ = ["Offers", "offer"]
 Function: TypeAlias = Callable[..., Any]
 
 _STANDARD = ("matmul", "sum")
+
+_KEPT = {"backend_at", "check_process", "compiles_operations"}
+_NOT_RECORDED = _KEPT | {"on_device_of", "put", "standard_function", "updater"}
 
 _offered: dict[tuple[Namespace, str], Any] = {}
 
@@ -109,6 +112,26 @@ class Offers(TypedDict, total=False):
 def offer(xp: Namespace, **functions: Unpack[Offers]) -> None:
     """Register the `Offers` of the library behind a namespace."""
     _offered.update({(xp, name): function for name, function in functions.items()})
+
+
+@contextmanager
+def recorded_offers(
+    ns: Namespace, library: Namespace, recorded: Callable[[Function], Function]
+) -> Iterator[None]:
+    """Offer a library's functions, recorded, as those of a namespace over it."""
+    offers = {name: value for (xp, name), value in [*_offered.items()] if xp is library}
+    functions = {name: recorded(offers[name]) for name in offers.keys() - _NOT_RECORDED}
+    kept = {name: offers[name] for name in offers.keys() & _KEPT}
+    find = offers.get("standard_function")
+    if find is not None:
+        functions["standard_function"] = lambda name: recorded(find(name))
+    own_keys = {(ns, name): value for name, value in {**functions, **kept}.items()}
+    _offered.update(own_keys)
+    try:
+        yield
+    finally:
+        for key in own_keys:
+            del _offered[key]
 
 
 def load_offers(xp: Namespace) -> None:

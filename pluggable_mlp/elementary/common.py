@@ -36,6 +36,7 @@ def _table(xp: Namespace, name: str, indices: Array) -> Array:
     if place is None:  # within a function that JAX compiles, whose arrays must not outlive it
         return xp.asarray(_ENTRIES[name], dtype=xp.float64)
     # The name of the device, since CuPy's devices cannot be hashed.
+    xp = getattr(xp, "recorded_library", xp)  # of what is recorded, they are constants
     key = (xp, str(place), name)
     if key not in _made:
         _made[key] = xp.asarray(_ENTRIES[name], dtype=xp.float64, device=place)

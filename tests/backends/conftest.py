@@ -3,7 +3,7 @@
 import pytest
 
 from pluggable_mlp import get_backend
-from pluggable_mlp.backends.numpy_tracing import TracedNumpyFunction
+from pluggable_mlp.backends.numpy_recording import TracedNumpyFunction
 from pluggable_mlp.training.steps import _copies
 
 
