@@ -6,6 +6,7 @@ Operations on arrays are not part of it: they are those of the Python array API 
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -172,6 +173,13 @@ class Abilities:
     A backend that leaves a member out, or does not inherit from this class, has the default.
     """
 
+    traces: ClassVar[bool] = True
+    """Whether `compile` records the operations of this package's functions once and repeats them.
+
+    A repetition has the same bits and no Python code between operations.  It requires that the
+    library's functions have no side effects, and that they return arrays of their own or views.
+    """
+
     run_all: ClassVar[RunAll] = staticmethod(one_by_one)
     """Runs independent tasks, concurrently where operations leave processors idle."""
 
@@ -238,8 +246,16 @@ class Abilities:
             such arguments were given before: in nested lists and dicts of these lengths and names,
             arrays of these classes, shapes, dtypes and devices, and with the settings of the
             process that change results.  Its arguments are not checked again.
+
+        Notes
+        -----
+        By default the function's operations are recorded and repeated, see `traces`.
         """
-        return None
+        if most > 1 or (used_up and not exact) or not getattr(self, "traces", True):
+            return None
+        faster: Callable[..., Any] | None
+        faster = import_module(".tracing", __package__).traced(self, function, exact)
+        return faster
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:  # noqa: ARG003 (of others)

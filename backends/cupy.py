@@ -34,6 +34,7 @@ class CupyBackend(ArrayLibrary):
     """
 
     name = "cupy"
+    traces = False  # untried on a GPU
     xp = array_api_compat.cupy
     queued = True
 

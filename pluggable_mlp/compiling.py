@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import fields, is_dataclass
 from functools import partial
+from importlib import import_module
 from threading import RLock
 from types import FunctionType
 from typing import Any
@@ -50,9 +51,9 @@ def compiled(
     *used_up, **settings
         As for `Abilities.compile`.
     """
-    compile_function = getattr(backend, "compile", None)
-    if compile_function is None:
+    if backend is None:
         return None
+    compile_function = getattr(backend, "compile", None) or partial(default_compile(), backend)
     if used_up:
         settings["used_up"] = used_up
     if not is_builtin_call(function):
@@ -70,6 +71,12 @@ def compiled(
             if len(_kept) > _MOST:
                 _kept.popitem(last=False)
         return faster
+
+
+def default_compile() -> Function:
+    """Return `Abilities.compile`, for backends that leave it out."""
+    compile_function: Function = import_module("pluggable_mlp.backends.contract").Abilities.compile
+    return compile_function
 
 
 def call_compiled(

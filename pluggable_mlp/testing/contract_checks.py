@@ -35,7 +35,7 @@ def members(backend: Backend) -> None:
         expect(False, f"it lacks {', '.join(lacking)}")
     if unknown := sorted(public - _MEMBERS - _OPTIONAL):
         expect(False, f"{', '.join(unknown)}: the contract has no such members; begin with _")
-    for name in sorted(public - {"name", "device", "xp", "queued"}):
+    for name in sorted(public - {"name", "device", "xp", "queued", "traces"}):
         expected = _signature(getattr(Abilities if name in _OPTIONAL else Backend, name))
         actual = _signature(getattr(backend, name))
         expect(actual == expected, f"{name} takes {actual}, expected {expected}")

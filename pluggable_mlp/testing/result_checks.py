@@ -28,6 +28,7 @@ from pluggable_mlp.testing.conformance import Grade, NotOffered, ability, check,
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizers import SGD, Adam
 from pluggable_mlp.training.schedules import make_schedule
+from pluggable_mlp.training.step import first_state, training_step
 from pluggable_mlp.training.train import train
 
 _RECORDED = Path(__file__).with_name("recorded_runs.json")
@@ -176,6 +177,36 @@ def training_with_every_component(backend: Backend) -> None:
             raise
         losses = trained.history
         expect(bool(np.all(np.isfinite(losses))), f"{what}: the losses are {losses}")
+
+
+@check(Grade.AGREES)
+def traced_steps(backend: Backend) -> None:
+    """Steps that `train` traces have the bits of those that `training_step` takes one by one."""
+    if not getattr(backend, "traces", True):
+        raise NotOffered("it traces nothing")
+    rng, optimizer = np.random.default_rng(0), SGD(0.1)
+    inputs, labels = rng.normal(size=(32, 4)).astype(np.float32), rng.integers(0, 3, 32)
+    mlp = MLP([4, 6, 3], activation="gelu", norm="layer", dropout=0.2)
+    first = mlp.initialize(seed=0, backend=backend)
+    found = train(
+        mlp,
+        inputs,
+        labels,
+        backend=backend,
+        parameters=first,
+        optimizer=optimizer,
+        batch_size=4,
+        shuffle=False,
+        epochs=1,
+        seed=3,
+    )
+    state = first_state(mlp, optimizer, first)
+    for rows in np.split(np.arange(32), 8):
+        x, y = backend.asarray(inputs[rows]), backend.asarray(labels[rows])
+        _, state = training_step(mlp, optimizer, state, x, y, seed=3)
+    for layer, expected in zip(found.parameters, state.parameters, strict=True):
+        for name, array in expected.items():
+            expect_bits(f"{name} after 8 steps", *map(backend.to_numpy, (layer[name], array)))
 
 
 @check(Grade.AGREES)

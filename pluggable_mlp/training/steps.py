@@ -233,16 +233,18 @@ class Steps:
         """Return (steps, c, address, data, start) -> result of a step on batches of a size."""
         xp = self.xp
         model = replace(self._model, size=size)
-        faster = None
+        faster, uses_up = None, True
         if self._updater is None and self._is_native:
             call = partial(step, xp, replace(model, fused=True))
             faster = compiled(self.backend, call, _ARRAYS)
+            if faster is None:  # it may be traced, which fuses nothing
+                faster, uses_up = compiled(self.backend, partial(step, xp, model)), False
         elif isinstance(xp, ReproducibleNamespace) and (xp.queued or self._has_small_products):
             # Without a queue, products large enough to be cut into tiles are faster in tiles.
             call = partial(_exact_step, xp, model)
             faster = compiled(self.backend, call, _ARRAYS, exact=True)
         if faster is not None:
-            take = partial(Steps._take_compiled, faster=faster)
+            take = partial(Steps._take_compiled, faster=faster, uses_up=uses_up)
         else:
             model = replace(model, optimizer=None)  # of users or not, it is applied later
             function = partial(differentiate, xp, model)
@@ -269,9 +271,16 @@ class Steps:
     # A compiled step
 
     def _take_compiled(
-        self, c: Coefficients, address: Address, data: Nested, start: int, *, faster: Function
+        self,
+        c: Coefficients,
+        address: Address,
+        data: Nested,
+        start: int,
+        *,
+        faster: Function,
+        uses_up: bool,
     ) -> Result:
-        arrays = self._own()
+        arrays = self._own() if uses_up else self._state[:-1]
         result: Result
         if self._is_native:
             result = faster(c, address, arrays, data, start)

@@ -118,6 +118,19 @@ class Overwriting(NumpyBackend):
         return loop
 
 
+class Repeating(NumpyBackend):
+    """It repeats the results of a function, not its operations."""
+
+    def compile(self, function: Any, *_: Any, most: int = 1, **__: Any) -> Any:
+        results: list[Any] = []
+
+        def repeated(*arguments: Any) -> Any:
+            results.append(results[0] if results else function(*arguments))
+            return results[0]
+
+        return repeated if most == 1 else None
+
+
 FAULTY = {
     "dtype_promotion": backend_of(Widening),
     "own_arrays_without_copies": Copying(),
@@ -128,4 +141,5 @@ FAULTY = {
     "not_a_number": backend_of(LosingNan),
     "copies_are_independent": backend_of(Aliasing),
     "compiled_loops": Overwriting(),
+    "traced_steps": Repeating(),
 }

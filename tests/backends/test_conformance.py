@@ -42,6 +42,7 @@ MESSAGES = {
     "not_a_number": "max of [1, NaN, 2] is 2.0, expected NaN",
     "copies_are_independent": "astype(x, x.dtype) returned a view",
     "compiled_loops": "first carry of 1 calls differs in 2 of 2",
+    "traced_steps": "W after 8 steps differs in 24 of 24",
 }
 
 

@@ -2,13 +2,17 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pluggable_mlp import MLP, Adam, train
+from pluggable_mlp.backends import tracing
 from tests.plug_ins import write_plug_in
 
 TEMPLATE = Path(__file__).parents[2] / "examples" / "plugin"
@@ -47,6 +51,27 @@ def test_the_template_of_a_plug_in_is_built_installed_and_checked(tmp_path):
     )
     assert done.returncode == 0, done.stdout
     assert re.search(r"\b1[0-9] passed, \d+ skipped|\b2[0-9] passed, \d+ skipped", done.stdout)
+
+
+def test_steps_of_a_plug_in_are_traced_unless_it_declines(monkeypatch):
+    pytest.importorskip("array_api_strict")
+    programs, compiled = [], tracing.compiled_program
+    monkeypatch.setattr(
+        tracing, "compiled_program", lambda *source: programs.append(source) or compiled(*source)
+    )
+    backend = runpy.run_path(str(TEMPLATE / "abacus.py"))["AbacusBackend"]()
+    x, y = np.linspace(-1.0, 1.0, 40, dtype="float32").reshape(10, 4), np.arange(10) % 3
+    found = []
+    for backend.traces in (False, True):
+        programs.clear()
+        for arithmetic in ("native", "reproducible"):
+            settings = {"arithmetic": arithmetic, "batch_size": 2, "optimizer": Adam()}
+            result = train(MLP([4, 5, 3], dropout=0.1), x, y, backend=backend, **settings)
+            layers = result.parameters
+            found.append([backend.to_numpy(w) for layer in layers for w in layer.values()])
+        assert bool(programs) == backend.traces
+    for one, other in zip(found[:2], found[2:], strict=True):
+        assert all(map(np.array_equal, one, other))
 
 
 # Faulty packages: what their user reads.

@@ -25,6 +25,8 @@ class Wrapped:
 class Uncompiled(Wrapped):
     """A backend that runs every operation by itself."""
 
+    traces = False
+
 
 class SingleSteps(Wrapped):
     """A backend that compiles steps, but takes one at a time."""
