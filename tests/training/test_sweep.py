@@ -55,7 +55,7 @@ CASES = {
     ),
     "adam, decay, pixels": (
         {}, "adam", [{"learning_rate": r, "weight_decay": r, "dropout": r} for r in RATES],
-        {"scale": 1 / 256, "shuffle": False},
+        {"scale": 1 / 256, "shuffle": False, "class_weight": [1.0, 3.0]},
     ),
     "lion": ({}, "lion", [{"weight_decay": d, "learning_rate": 0.01} for d in (0.0, 0.2)], {}),
     "muon": ({"input_noise": 0.1}, "muon", [{"learning_rate": r, "seed": 9} for r in RATES], {}),
