@@ -41,6 +41,12 @@ def _affine(x: Array, W: Array, b: Array) -> Array:
     return torch.addmm(b, x, W)
 
 
+def _zero_below(x: Array, threshold: float) -> Array:
+    # All magnitudes up to the number before the threshold become +0, in one operation.
+    before = np.nextafter(np.asarray(threshold, str(x.dtype).removeprefix("torch.")), 0.0)
+    return torch.nn.functional.hardshrink(x, float(before))
+
+
 def _transposed_times(a: Array, b: Array) -> Array:
     if a.is_cpu and by_columns(*b.shape[-2:]):  # the transpose takes down to a third of the time
         return torch.matmul(b.mT, a).mT.contiguous()
@@ -240,4 +246,5 @@ offer(
     updater=lambda w: _update if w.is_cpu else None,  # on other devices, whole steps are compiled
     # That of array-api-compat is a product of matrices, in nine operations.
     vecdot=torch.linalg.vecdot,
+    zero_below=_zero_below,
 )

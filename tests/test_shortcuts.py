@@ -84,3 +84,15 @@ def test_the_backend_of_an_array_is_found_by_its_device(backend):
         return
     assert found.device == backend.device
     assert found.queued is backend.queued
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_magnitudes_below_a_threshold_and_negative_zero_become_zero(backend, dtype):
+    for threshold in (float(np.finfo(dtype).smallest_normal), 2.0**-102, 0.5):
+        at = np.asarray(threshold, dtype)
+        below, above = (np.nextafter(at, np.asarray(side, dtype)) for side in (0.0, 1.0))
+        x = np.asarray([at, below, -at, -below, above, -0.0, np.inf, np.nan], dtype)
+        found = zero_below(backend.xp, backend.asarray(x), threshold)
+        expected = np.asarray([at, 0.0, -at, 0.0, above, 0.0, np.inf, np.nan], dtype)
+        assert backend.to_numpy(found)[:-1].tobytes() == expected[:-1].tobytes()
+        assert np.isnan(backend.to_numpy(found)[-1])
