@@ -90,6 +90,14 @@ checks() {
     step "beside: the documentation site"
     "$bin/python" -m sphinx -q -W docs "$scratch/site"
 
+    step "beside: the sdist has all files, and its tests are collected"
+    mkdir "$scratch/sdist"
+    tar -xzf "$scratch"/dist/*.tar.gz -C "$scratch/sdist" --strip-components 1
+    cd "$scratch/sdist"
+    git -C "$top" ls-tree -r --name-only HEAD | xargs ls -d >/dev/null
+    "$bin/python" -m pytest --collect-only -q -m "" >/dev/null
+    cd "$scratch/beside"
+
     step "beside: on the second device"
     PLUGGABLE_MLP_REQUIRE_BACKENDS=cupy:1 "$bin/python" -m pytest -k "cupy:1" \
         --junitxml="$scratch/reports/second.xml" tests/backends \

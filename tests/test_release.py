@@ -95,8 +95,8 @@ def test_a_release_is_checked_on_every_version_and_then_published_without_a_pass
     assert "with" not in publish  # neither a password, nor attestations switched off
 
 
-def test_links_of_the_readme_lead_to_the_repository_on_pypi(tmp_path):
-    """By the commands of the workflow: PyPI shows the README without the files beside it."""
+def test_links_lead_to_the_repository_on_pypi(tmp_path):
+    """By the commands of the workflow: PyPI shows the README and links, without the files."""
     steps = load(".github/workflows/release.yml")["jobs"]["build"]["steps"]
     (script,) = (step["run"] for step in steps if "sed" in step.get("run", ""))
     readme = tmp_path / "README.md"
@@ -109,6 +109,9 @@ def test_links_of_the_readme_lead_to_the_repository_on_pypi(tmp_path):
     assert all(target.startswith("https://") for target in targets), targets
     assert "](https://server/owner/name/blob/v1/docs/index.md)" in text
     assert "](https://server/owner/name/raw/v1/benchmarks/results/benchmark.svg)" in text
+    urls = tomllib.loads((tmp_path / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+    assert urls["Source"] == "https://server/owner/name"
+    assert urls["Changelog"] == "https://server/owner/name/blob/v1/CHANGELOG.md"
 
 
 def test_the_page_of_the_promise_names_what_there_is():
