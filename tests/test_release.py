@@ -95,6 +95,7 @@ def test_a_release_is_checked_on_every_version_and_then_published_without_a_pass
     assert "with" not in publish  # neither a password, nor attestations switched off
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a script of POSIX shells")
 def test_links_lead_to_the_repository_on_pypi(tmp_path):
     """By the commands of the workflow: PyPI shows the README and links, without the files."""
     steps = load(".github/workflows/release.yml")["jobs"]["build"]["steps"]

@@ -30,6 +30,7 @@ def gpu(*arguments, **environment):
     )
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a script of POSIX shells")
 def test_a_part_that_is_not_there_is_refused():
     for arguments in ((), ("speed",), ("--no-such", "bits")):
         done = gpu(*arguments)
