@@ -109,8 +109,10 @@ def units_of_step(
         return dict(zip(("loss", "dz"), mlp.objective(xp, *arrays), strict=True))
 
     def update(xp: Namespace, trees: Arguments) -> Tensors:
-        coefficients = optimizer.coefficients_at(state.t)
-        return _named_trees(*optimizer.update(UpdateArguments(xp, coefficients, *trees)))
+        c, layers = optimizer.coefficients_at(state.t), mlp.layers_with_parameters
+        parameters, gradients, slots = trees
+        before = UpdateArguments(xp, c, parameters, gradients, slots, layers)
+        return _named_trees(*optimizer.update(before))
 
     [arrays] = arguments
     units.append(Unit(loss, arrays))

@@ -138,7 +138,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         self, xp: Namespace, network: PenalizedMLP, examples: Examples, place: Backend
     ) -> None:
         """Warn if reproducible products treat many numbers in the data or weights as 0."""
-        lost = LostNumbers(xp, examples)
+        lost = LostNumbers(xp, network, examples)
         counts = lost.counts(moved(self._parameters(network), place))
         numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
         lost.warn(numbers, stacklevel=OF_THE_CALLER)

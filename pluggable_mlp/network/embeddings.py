@@ -141,6 +141,7 @@ class PiecewiseLinear(Embedding):
 
     edges: Sequence[Sequence[float]]
     size: PositiveCount = 16
+    weights: ClassVar[tuple[str, ...]] = ("embedding_V",)
     buffers: ClassVar[tuple[str, ...]] = ("left", "inverse_width", "low", "high")
 
     def __post_init__(self) -> None:
@@ -280,6 +281,7 @@ class Periodic(Embedding):
     """
 
     count: PositiveCount
+    weights: ClassVar[tuple[str, ...]] = ("embedding_V",)
     size: Annotated[int, Meta(ge=2)] = 4
     frequencies: PositiveCount = 16
     deviation: NonNegative = 0.1

@@ -94,10 +94,14 @@ class Layer:
     constants : dict of float
         The first value of each parameter, by name, of layers that draw none; each has a number for
         each of the `features`.
+    weights : tuple of str
+        The names of the parameters that consist of matrices of weights: those decay, and have
+        penalties.
     """
 
     buffers: ClassVar[tuple[str, ...]] = ()
     constants: ClassVar[dict[str, float]] = {}
+    weights: ClassVar[tuple[str, ...]] = ()
     features: int
 
     def shapes(self) -> Shapes:
@@ -126,6 +130,7 @@ def _full(shape: tuple[int, ...], value: float) -> Array:
 class Dense(Layer):
     """A fully connected layer: y = x W + b."""
 
+    weights: ClassVar[tuple[str, ...]] = ("W",)
     inputs: int
     outputs: int
 

@@ -168,6 +168,7 @@ class BatchEnsembleDense(Layer):
     outputs : int
     """
 
+    weights: ClassVar[tuple[str, ...]] = ("W",)
     scaling: MemberScaling | FirstMemberScaling
     outputs: int
 
@@ -221,6 +222,7 @@ class MemberDense(Layer):
         The layer of one member.
     """
 
+    weights: ClassVar[tuple[str, ...]] = ("member_W",)
     members: int
     dense: Dense
 

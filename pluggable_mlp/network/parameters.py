@@ -18,10 +18,6 @@ from pluggable_mlp.arrays import Array, Nested
 Tree = list[dict[str, Array]]
 Parameters = Tree
 
-_MATRICES = ("W", "r", "s", "member_b", "embedding_w", "embedding_b", "embedding_c", "category_E")
-_CORE_AXES = {"member_W": 3, "embedding_V": 3, **dict.fromkeys(_MATRICES, 2)}
-"""Other arrays are vectors: biases, gains, shifts."""
-
 
 def first_array(parameters: Parameters) -> Array:
     """Return the first of the parameters, which has the library, device and dtype of all."""
@@ -33,35 +29,12 @@ def merged(first: Tree, second: Tree) -> Tree:
     return [{**one, **other} for one, other in zip(first, second, strict=True)]
 
 
-def core_axes(name: str) -> int:
-    """Return how many of a gradient's last axes belong to one network, by its name."""
-    return _CORE_AXES.get(name, 1)
-
-
-def is_weight(name: str) -> bool:
-    """Return whether an array consists of matrices of weights, which decay."""
-    return name in ("W", "member_W", "embedding_V")
-
-
 def map_arrays(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
     """Return a tree of function(array of the first, its counterparts in the others …)."""
     # Every step passes here several times: hence no generator for each array.
     return [
         {name: function(*map(itemgetter(name), together)) for name in together[0]}
         for together in zip(first, *others, strict=True)
-    ]
-
-
-def map_weights(function: Callable[..., Array], first: Tree, *others: Tree) -> Tree:
-    """Return `map_arrays` on the matrices "W" alone; the first's other arrays stay as they are."""
-    return [
-        {
-            name: function(array, *(other[index][name] for other in others))
-            if is_weight(name)
-            else array
-            for name, array in layer.items()
-        }
-        for index, layer in enumerate(first)
     ]
 
 

@@ -10,7 +10,7 @@ Shapes: x (…, batch, in); logits, the network's outputs, (…, batch, outputs)
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace
@@ -143,10 +143,14 @@ class LayeredNetwork:
         )
 
     @cached_property
+    def layers_with_parameters(self) -> tuple[Layer, ...]:
+        """The layer of each dict of the parameters."""
+        return tuple(compress(self.layers, self._have_parameters))
+
+    @cached_property
     def buffers(self) -> tuple[tuple[str, ...], ...]:
         """The names of the buffers (running mean and variance) in each dict of the parameters."""
-        pairs = zip(self.layers, self._have_parameters, strict=True)
-        return tuple([layer.buffers for layer, has_parameters in pairs if has_parameters])
+        return tuple([layer.buffers for layer in self.layers_with_parameters])
 
     @cached_property
     def _shapes_of_layers(self) -> list[Shapes]:

@@ -266,7 +266,7 @@ def training_progress(
     PrecisionWarning
         If products of the arithmetic treat many numbers in the data or the weights as 0.
     """
-    lost = LostNumbers(steps.xp, examples) if measures else None
+    lost = LostNumbers(steps.xp, steps.mlp, examples) if measures else None
     begin = time.perf_counter()
     if start is not None:
         steps.state = map_nested(steps.xp.asarray, start.state)

@@ -25,7 +25,7 @@ from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespac
 from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.layers import layer_kind
-from pluggable_mlp.network.parameters import Parameters, Tree, is_weight, merged
+from pluggable_mlp.network.parameters import Parameters, Tree, merged
 from pluggable_mlp.shortcuts import backend_at
 from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.losses import Loss, is_finite
@@ -33,6 +33,7 @@ from pluggable_mlp.training.step import loss_and_gradients
 from pluggable_mlp.training.streaming import blocks_in_order
 
 if TYPE_CHECKING:
+    from pluggable_mlp.network.passes import LayeredNetwork
     from pluggable_mlp.training.loop import Epoch, Progress
     from pluggable_mlp.training.train import Training
 
@@ -152,10 +153,11 @@ class LostNumbers:
     ----------
     xp : namespace
         The namespace of the training; only the reproducible one loses numbers.
+    mlp : MLP
     examples : Examples or Streamed
     """
 
-    def __init__(self, xp: Namespace, examples: AnyExamples) -> None:
+    def __init__(self, xp: Namespace, mlp: "LayeredNetwork", examples: AnyExamples) -> None:
         if isinstance(xp, ShardedNamespace):
             xp = xp.inner
         self._library = xp.library if isinstance(xp, ReproducibleNamespace) else None
@@ -166,19 +168,19 @@ class LostNumbers:
                 count = lost(self._library, unwrapped(block.inputs), -1)
                 self._of_inputs = count if self._of_inputs is None else self._of_inputs + count
         self._sizes = {"inputs": math.prod(examples.inputs.shape)}
-        self._warned: set[str] = set()
+        self._layers, self._warned = mlp.layers_with_parameters, set[str]()
 
     def counts(self, parameters: Parameters) -> dict[str, Array]:
         """Return the counts, 0-d arrays, by name; empty if the namespace does not lose numbers."""
         if self._library is None:
             return {}
         counts = {} if self._of_inputs is None else {"inputs": self._of_inputs}
-        for index, layer in enumerate(parameters):
+        for index, (layer, arrays) in enumerate(zip(self._layers, parameters, strict=True)):
             beside_pixels = self._pixels and index == 0
-            for key in filter(is_weight, layer):
-                name = f"parameters[{index}][{key!r}]"
-                counts[name] = lost(self._library, layer[key], -2, beside_fixed_point=beside_pixels)
-                self._sizes[name] = math.prod(layer[key].shape)
+            for key in layer.weights:
+                name, W = f"parameters[{index}][{key!r}]", arrays[key]
+                counts[name] = lost(self._library, W, -2, beside_fixed_point=beside_pixels)
+                self._sizes[name] = math.prod(W.shape)
         return counts
 
     def warn(self, counts: dict[str, int], stacklevel: int = 1) -> None:

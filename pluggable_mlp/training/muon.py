@@ -8,7 +8,7 @@ from typing import ClassVar
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, transpose
 from pluggable_mlp.fields import BelowOne, NonNegative
-from pluggable_mlp.network.parameters import Tree, is_weight, merged, split
+from pluggable_mlp.network.parameters import Tree, merged, split
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficients,
@@ -135,6 +135,6 @@ class Muon(GradientDescent):
 
 def _divide(tree: Tree) -> tuple[Tree, Tree]:
     """Return a tree of the matrices of the hidden layers, and one of all other arrays."""
-    dense = [index for index, layer in enumerate(tree) if any(map(is_weight, layer))]
+    dense = [index for index, layer in enumerate(tree) if {"W", "member_W"} & layer.keys()]
     output = max(dense, default=None)
     return split(tree, [("W",) if index != output else () for index in range(len(tree))])

@@ -14,7 +14,8 @@ from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
 from pluggable_mlp.fields import Component, NonNegative, convert
 from pluggable_mlp.host_math import numpy_array
-from pluggable_mlp.network.parameters import Tree, first_array, is_weight, map_arrays, with_leaves
+from pluggable_mlp.network.layers import Layer
+from pluggable_mlp.network.parameters import Tree, first_array, map_arrays, with_leaves
 from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 
@@ -83,6 +84,8 @@ class UpdateArguments(NamedTuple):
         The coefficients of the update.
     parameters, gradients : list of dict of arrays
     slots : dict of lists of dicts of arrays
+    layers : sequence of Layer
+        The layer of each dict of the parameters, which says what its arrays are.
     apply : callable
         Applies rules that are the same for each element.  It may overwrite all arrays, and returns
         None if the old ones hold the results.
@@ -93,6 +96,7 @@ class UpdateArguments(NamedTuple):
     parameters: Tree
     gradients: Tree
     slots: Slots
+    layers: Sequence[Layer]
     apply: Update = each_array
 
 
@@ -218,7 +222,7 @@ class GradientDescent(Optimizer):
         """Return the coefficients of the rule for the update that follows t others.
 
         Powers are computed by `integer_power`, since pow differs between machines.  "decay", if
-        present, multiplies each matrix W before the rule (Loshchilov and Hutter, "Decoupled
+        present, multiplies the layers' `weights` before the rule (Loshchilov and Hutter, "Decoupled
         weight decay regularization", 2019).  One marked by `elementwise` takes NumPy arrays of t
         and rate, too, and returns arrays.
         """
@@ -253,7 +257,7 @@ class GradientDescent(Optimizer):
         places = [(index, name) for index, layer in enumerate(parameters) for name in layer]
         trees = [parameters, before.gradients, *[before.slots[slot] for slot in self.slots]]
         arrays = [[tree[index][name] for index, name in places] for tree in trees]
-        rule = self._rule_at(before.xp, before.c, parameters)
+        rule = self._rule_at(before)
         apply = each_array if rule.kernel is None else before.apply
         results = apply(rule, *arrays)
         if results is None:
@@ -261,8 +265,9 @@ class GradientDescent(Optimizer):
         updated, *moved = [with_leaves(parameters, column) for column in results]
         return updated, dict(zip(self.slots, moved, strict=True))
 
-    def _rule_at(self, xp: Namespace, c: Coefficients, parameters: Tree) -> Rule:
-        """Return the rule of the update with these coefficients."""
+    def _rule_at(self, before: UpdateArguments) -> Rule:
+        """Return the rule of an update."""
+        xp, c = before.xp, before.c
         decay, kernel = c.get("decay"), kernel_of(type(self).rule)
         function = partial(self.rule, xp, c)
         if any(getattr(number, "ndim", 0) for number in c.values()):  # of each network
@@ -270,9 +275,9 @@ class GradientDescent(Optimizer):
         elif kernel is not None and (at_once := own(xp, "in_one_kernel")) is not None:
             function = partial(at_once, _OfCoefficients(self.rule, tuple(c)), *c.values())
         decays = [
-            beside(decay, w) if decay is not None and is_weight(name) else None
-            for layer in parameters
-            for name, w in layer.items()
+            beside(decay, w) if decay is not None and name in layer.weights else None
+            for layer, arrays in zip(before.layers, before.parameters, strict=True)
+            for name, w in arrays.items()
         ]
         return Rule(function, kernel, self.kernel_numbers(c), decays)
 

@@ -162,7 +162,7 @@ class StackedTraining:
         stack = self.backend.xp.stack
         together = map_arrays(lambda *arrays: stack(arrays), *(one.parameters for one in networks))
         state = initial_state(xp, self.mlp, together, networks[0].optimizer)
-        lost = LostNumbers(xp, self.examples)
+        lost = LostNumbers(xp, self.mlp, self.examples)
         active, epoch = list(networks), 1
         while active and epoch <= self.epochs:
             state, epoch = self._until_one_ends(active, state, epoch, lost)

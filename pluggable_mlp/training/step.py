@@ -142,7 +142,9 @@ def step(
     if scale is not None:
         return loss, weight, (gradients, buffers, slots)
     parameters, slots = optimizer.update(
-        optimizers.UpdateArguments(xp, c, parameters, gradients, slots, update)
+        optimizers.UpdateArguments(
+            xp, c, parameters, gradients, slots, model.mlp.layers_with_parameters, update
+        )
     )
     return loss, weight, (parameters, buffers, slots)
 

@@ -22,7 +22,7 @@ from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.network.layers import Address, Seed, as_words
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP, loss_gradients_and_buffers
-from pluggable_mlp.network.parameters import Tree, first_array, is_weight, merged
+from pluggable_mlp.network.parameters import Tree, first_array, merged
 from pluggable_mlp.shortcuts import backend_at, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
@@ -330,9 +330,9 @@ class Steps:
     def _has_small_products(self) -> bool:
         """Whether no product of reproducible steps is cut into tiles."""
         rows = min(self.batch_size, self.micro_batch or self.batch_size)
-        arrays = [item for layer in self._state.parameters for item in layer.items()]
-        largest: int = max(math.prod(w.shape) for name, w in arrays if is_weight(name))
-        return rows * largest < SMALL
+        layers = zip(self.mlp.layers_with_parameters, self._state.parameters, strict=True)
+        weights = [arrays[name] for layer, arrays in layers for name in layer.weights]
+        return rows * max(math.prod(W.shape) for W in weights) < SMALL
 
     # L-BFGS
 

@@ -1,11 +1,11 @@
 """Transforms: optimizers that wrap another, and change its gradients or keep an average.
 
-Only the matrices "W" (…, in, out) are penalized, not biases, gains and shifts (…, out), as in
-scikit-learn; torch.optim decays all parameters that it is given.
+Only the layers' `weights` are penalized, such as W (…, in, out), not biases, gains and shifts, as
+in scikit-learn; torch.optim decays all parameters that it is given.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
 
@@ -14,7 +14,8 @@ from msgspec import Meta
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.fields import BelowOne, NonNegative
 from pluggable_mlp.host_math import integer_power
-from pluggable_mlp.network.parameters import Tree, core_axes, map_arrays, map_weights
+from pluggable_mlp.network.layers import Layer
+from pluggable_mlp.network.parameters import Tree, map_arrays
 from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, UpdateArguments, beside
 
@@ -56,13 +57,12 @@ class GradientTransform(Transform):
     """A transform that changes the gradients and leaves the update to the inner optimizer."""
 
     @abstractmethod
-    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
-        """Return the gradients for the inner optimizer, in an update with coefficients c."""
+    def change(self, before: UpdateArguments) -> Tree:
+        """Return the gradients for the inner optimizer."""
 
     def update(self, before: UpdateArguments) -> tuple[Tree, Slots]:
         """Return the inner optimizer's update with the changed gradients."""
-        gradients = self.change(before.xp, before.c, before.gradients, before.parameters)
-        return self.optimizer.update(before._replace(gradients=gradients))
+        return self.optimizer.update(before._replace(gradients=self.change(before)))
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ class L2(GradientTransform):
         """Return the inner optimizer's, and weight_decay."""
         return {**self.optimizer.coefficients_at(t), _PENALTY: self.weight_decay}
 
-    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
+    def change(self, before: UpdateArguments) -> Tree:
         """Return dW + weight_decay W, and the other gradients unchanged."""
-        weight_decay = c[_PENALTY]
-        return map_weights(lambda dW, W: W * beside(weight_decay, W) + dW, gradients, parameters)
+        weight_decay = before.c[_PENALTY]
+        return _with_penalty(lambda W: W * beside(weight_decay, W), before)
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,21 @@ class L1(GradientTransform):
     optimizer: Optimizer
     l1: NonNegative
 
-    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
+    def change(self, before: UpdateArguments) -> Tree:
         """Return dW + l1 sign(W), and the other gradients as they are."""
-        return map_weights(lambda dW, W: sign(xp, W) * self.l1 + dW, gradients, parameters)
+        return _with_penalty(lambda W: sign(before.xp, W) * self.l1, before)
+
+
+def _with_penalty(gradient: Callable[[Array], Array], before: UpdateArguments) -> Tree:
+    """Return the gradients of an update plus gradient(W) for the layers' weights W."""
+    together = zip(before.layers, before.gradients, before.parameters, strict=True)
+    return [
+        {
+            name: gradient(parameters[name]) + g if name in layer.weights else g
+            for name, g in gradients.items()
+        }
+        for layer, gradients, parameters in together
+    ]
 
 
 @dataclass(frozen=True)
@@ -189,25 +201,27 @@ class ClipByGlobalNorm(GradientTransform):
     optimizer: Optimizer
     clip_norm: Annotated[float, Meta(ge=1e-30)]
 
-    def change(self, xp: Namespace, c: Coefficients, gradients: Tree, parameters: Tree) -> Tree:
+    def change(self, before: UpdateArguments) -> Tree:
         """Return the gradients of each network times a factor of at most 1."""
-        norm = global_norm(xp, gradients)
+        xp, gradients = before.xp, before.gradients
+        norm = global_norm(xp, before.layers, gradients)
         # The selection keeps a norm of 0 away from the reciprocal.
         large = norm > self.clip_norm
         factor = xp.where(large, (1.0 / xp.where(large, norm, 1.0)) * self.clip_norm, 1.0)
         return map_arrays(lambda g: g * beside(factor, g), gradients)
 
 
-def global_norm(xp: Namespace, gradients: Tree) -> Array:
+def global_norm(xp: Namespace, layers: Sequence[Layer], gradients: Tree) -> Array:
     """Return the Euclidean norm of all gradients of a network together, (…): one per network.
 
     Squares that underflow become 0; squares that overflow make the norm infinite.
     """
     total: Array = 0.0
-    for layer in gradients:
-        for name, g in layer.items():
+    for layer, arrays in zip(layers, gradients, strict=True):
+        shapes = layer.shapes()
+        for name, g in arrays.items():
             square = g * g
-            for _ in range(core_axes(name)):
+            for _ in shapes[name]:
                 square = xp.sum(square, axis=-1)
             total = total + square
     return xp.sqrt(total)

@@ -6,6 +6,7 @@ import pytest
 from pluggable_mlp import get_backend, reproducible
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.namespaces.reproducible.array import native_of
+from pluggable_mlp.network.layers import Dense
 from pluggable_mlp.shortcuts import entries, in_one_kernel
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent, UpdateArguments, each_array
@@ -171,7 +172,9 @@ def updated(optimizer, ns, asarray, t):
     arrays = (parameters, gradients, slots)
     if hasattr(ns, "wrap"):
         arrays = map_nested(ns.wrap, arrays)
-    return native_of(optimizer.update(UpdateArguments(ns, c, *arrays, each_array)))
+    return native_of(
+        optimizer.update(UpdateArguments(ns, c, *arrays, [Dense(1, 1)] * 2, each_array))
+    )
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.network.layers import Dense
 from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
 from pluggable_mlp.training.transforms import averaged_parameters
 
@@ -66,7 +67,8 @@ def updates(
     slots, t = optimizer.initial_slots(parameters), 0
     while True:
         given = gradients_at(parameters, t)
-        before = UpdateArguments(xp, optimizer.coefficients_at(t), parameters, given, slots)
+        c, layers = optimizer.coefficients_at(t), [Dense(1, 1)] * len(parameters)
+        before = UpdateArguments(xp, c, parameters, given, slots, layers)
         parameters, slots = optimizer.update(before)
         yield parameters, slots
         t += 1

@@ -51,6 +51,7 @@ class Recorder:
         self.backend, self.seen = backend, []
 
     dropout, ensemble, shapes = 0.0, None, MLP([1, 10]).shapes
+    layers_with_parameters = MLP([1, 10]).layers_with_parameters
 
     def numbers_at(self, t):
         return ()

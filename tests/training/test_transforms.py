@@ -1,9 +1,14 @@
 """Transforms against trajectories of torch.optim (weight_decay, |W| in the loss) and optax."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, TabM, TabMMini, first_state, train, training_step
+from pluggable_mlp.network.feature_layers import Normalization
+from pluggable_mlp.network.layers import Dense
 from pluggable_mlp.training.factors import DecayFactors, RateFactors
 from pluggable_mlp.training.muon import Muon
 from pluggable_mlp.training.optimizers import SGD, Adam, AdamW
@@ -181,7 +186,44 @@ def test_rate_factors_around_muon_leave_the_hidden_matrices_to_it(name):
 
 def test_global_norm_is_one_per_network():
     gradients = [{"W": np.array([[[3.0]], [[0.0]]]), "b": np.array([[4.0], [2.0]])}]
-    assert global_norm(NUMPY.xp, gradients).tolist() == [5.0, 2.0]
+    assert global_norm(NUMPY.xp, [Dense(1, 1)], gradients).tolist() == [5.0, 2.0]
+
+
+@dataclass(frozen=True)
+class Mixing(Normalization):
+    """A layer of a user with an array of another name: y = x M."""
+
+    constants: ClassVar = {"M": 1.0}
+    weights: ClassVar = ("M",)
+
+    def shapes(self):
+        return {"M": (self.features, self.features)}
+
+    def forward(self, xp, parameters, x, rng=None):
+        M = parameters["M"]
+        return x @ M, lambda dy, *, with_dx=True: (dy @ M.mT, {"M": x.mT @ dy})
+
+
+def test_a_layer_says_which_arrays_decay_and_which_axes_are_of_one_network():
+    mlp, labels = MLP([4, 3, 3], norm=Mixing()), np.asarray(TARGETS)
+    networks = [mlp.initialize(seed=n, backend=NUMPY, dtype="float64") for n in range(2)]
+
+    def updated(optimizer, parameters, x):
+        state = first_state(mlp, optimizer, parameters)
+        return training_step(mlp, optimizer, state, x, labels)[1].parameters
+
+    decayed = updated(AdamW(0.1, weight_decay=0.5), networks[0], 0.0 * X)  # without a gradient
+    np.testing.assert_allclose(decayed[1]["M"], np.full((3, 3), 0.95))
+    together = [
+        {name: np.stack([one[name], other[name]]) for name in one}
+        for one, other in zip(*networks, strict=True)
+    ]
+    clipped = ClipByGlobalNorm(SGD(1.0), 0.1)
+    found = updated(clipped, together, X)
+    for index, network in enumerate(networks):
+        for layer, expected in zip(found, updated(clipped, network, X), strict=True):
+            for name, array in expected.items():
+                np.testing.assert_allclose(layer[name][index], array, rtol=1e-12)
 
 
 def step(g, clip_norm):
