@@ -53,13 +53,13 @@ from pluggable_mlp.network.parameters import INITIALIZERS as INITIALIZERS
 from pluggable_mlp.runs.predict import load_run as load_run
 from pluggable_mlp.training.components import OPTIMIZERS as OPTIMIZERS
 from pluggable_mlp.training.components import make_optimizer as make_optimizer
+from pluggable_mlp.training.divergence import DivergenceError as DivergenceError
+from pluggable_mlp.training.early_stopping import EarlyStopping as EarlyStopping
 from pluggable_mlp.training.factors import DecayFactors as DecayFactors
 from pluggable_mlp.training.factors import RateFactors as RateFactors
 from pluggable_mlp.training.lbfgs import LBFGS as LBFGS
 from pluggable_mlp.training.loop import Epoch as Epoch
-from pluggable_mlp.training.monitors import DivergenceError as DivergenceError
-from pluggable_mlp.training.monitors import EarlyStopping as EarlyStopping
-from pluggable_mlp.training.monitors import PrecisionWarning as PrecisionWarning
+from pluggable_mlp.training.lost_numbers import PrecisionWarning as PrecisionWarning
 from pluggable_mlp.training.muon import Muon as Muon
 from pluggable_mlp.training.optimizer import Optimizer as Optimizer
 from pluggable_mlp.training.optimizers import SGD as SGD

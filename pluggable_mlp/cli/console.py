@@ -172,7 +172,7 @@ def described(error: Exception) -> tuple[int, str]:
 
     from pluggable_mlp.backends import BackendUnavailable, out_of_memory
     from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
-    from pluggable_mlp.training.monitors import DivergenceError
+    from pluggable_mlp.training.divergence import DivergenceError
 
     if isinstance(error, Interrupted | BrokenPipeError):
         return getattr(error, "code", CLOSED_PIPE), ""

@@ -39,7 +39,7 @@ from pluggable_mlp.network.passes import outputs
 from pluggable_mlp.runs.certificates import certified, made_on
 from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.monitors import LostNumbers
+from pluggable_mlp.training.lost_numbers import LostNumbers
 
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
 _FITTED = ("certificate_", "classes_", "coefs_", "_optimizer_state", *RECORDS)

@@ -31,11 +31,11 @@ from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.runs.certificates import interval, versions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.shortcuts import take
+from pluggable_mlp.training.early_stopping import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate, measure
 from pluggable_mlp.training.examples import AnyExamples, Streamed
 from pluggable_mlp.training.loop import Epoch, Position, Progress, training_progress
 from pluggable_mlp.training.metrics import METRICS, check_metric
-from pluggable_mlp.training.monitors import BestEpoch
 from pluggable_mlp.training.sharding import check_agreement, order_of_steps
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps

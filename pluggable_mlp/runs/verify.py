@@ -18,7 +18,7 @@ from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import at_place, load_own_data, read_history
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.training.monitors import DivergenceError
+from pluggable_mlp.training.divergence import DivergenceError
 
 _OF_MACHINE = (
     "seconds",

@@ -17,10 +17,11 @@ from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.parameters import named_like
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.divergence import check_parameters_finite, finite_mean
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.losses import NOTHING, Loss, LossRecord, Recorded
-from pluggable_mlp.training.monitors import LostNumbers, check_parameters_finite, finite_mean
+from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.step import TrainState
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order

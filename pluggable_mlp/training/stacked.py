@@ -21,9 +21,10 @@ from pluggable_mlp.network.mlp import MLP, at_each_step
 from pluggable_mlp.network.parameters import map_arrays, named_like
 from pluggable_mlp.training import loop
 from pluggable_mlp.training.components import without_rate
+from pluggable_mlp.training.early_stopping import EarlyStopping
 from pluggable_mlp.training.evaluation import outputs_of
 from pluggable_mlp.training.examples import Examples
-from pluggable_mlp.training.monitors import EarlyStopping, LostNumbers
+from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, columns
 from pluggable_mlp.training.step import TrainState, initial_state
 from pluggable_mlp.training.steps import Steps

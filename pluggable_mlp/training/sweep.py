@@ -14,9 +14,9 @@ from pluggable_mlp.fields import Flag, PositiveCount, as_seed, choose, convert, 
 from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
+from pluggable_mlp.training.early_stopping import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import Examples, make_examples
-from pluggable_mlp.training.monitors import EarlyStopping
 from pluggable_mlp.training.optimizer import Optimizer
 from pluggable_mlp.training.stacked import StackedTraining, SweptNetwork
 from pluggable_mlp.training.train import check_kinds

@@ -16,11 +16,11 @@ from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.parameters import Parameters, first_array
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
+from pluggable_mlp.training.divergence import DivergenceError
 from pluggable_mlp.training.examples import AnyExamples, Streamed, make_examples
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.loop import Epoch, epochs_of, training_progress
 from pluggable_mlp.training.losses import Loss
-from pluggable_mlp.training.monitors import DivergenceError
 from pluggable_mlp.training.optimizers import SGD
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps

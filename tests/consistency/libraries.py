@@ -10,7 +10,7 @@ import numpy as np
 
 from pluggable_mlp import MLP
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.consistency.runs import named
+from pluggable_mlp.consistency.units import named
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.network.parameters import map_arrays

@@ -12,7 +12,7 @@ from pluggable_mlp import MLP, SGD, first_state, make_optimizer, train, training
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.compare import compare
 from pluggable_mlp.consistency.report import format_report
-from pluggable_mlp.consistency.runs import named
+from pluggable_mlp.consistency.units import named
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.optimizer import Optimizer

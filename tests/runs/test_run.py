@@ -18,7 +18,7 @@ from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS
-from pluggable_mlp.training.monitors import DivergenceError
+from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS
 
 ROOT = Path(__file__).parents[2]

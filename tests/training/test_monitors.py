@@ -16,8 +16,8 @@ from pluggable_mlp import (
 )
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
 from pluggable_mlp.namespaces.reproducible.products import lost
+from pluggable_mlp.training.early_stopping import BestEpoch
 from pluggable_mlp.training.examples import make_examples
-from pluggable_mlp.training.monitors import BestEpoch
 from tests.namespaces.reproducible.kernels import matmul
 from tests.together import together
 from tests.training.loops import training

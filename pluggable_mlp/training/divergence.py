@@ -1,211 +1,25 @@
-"""What watches a training: its best epoch, numbers that products lose, and the first not finite.
+"""A training that diverges ends with an error, which names the first array that is not finite.
 
-`EarlyStopping` is a callback of `train`: it is called after each epoch and may stop training.
-
-A reproducible product loses numbers far below the largest in their row or column;
-docs/explanation/reproducible.md has the resulting errors.  The operands of the products x W are
-counted on the device, data by rows, weights by columns, and warned about once.
-
-A training that diverges ends with an error.  The loop notices when it reads losses or parameters.
-It then computes the state before the step in question again, and takes that step layer by layer,
-even if it was compiled before.
+The loop notices when it reads losses or parameters.  It then computes the state before the step in
+question again, and takes that step layer by layer, even if it was compiled before.
 """
 
 import math
-import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace, is_cpu
 from pluggable_mlp.compiling import compiled
-from pluggable_mlp.fields import PositiveCount, convert
-from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
-from pluggable_mlp.namespaces.reproducible.products import lost
-from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.layers import layer_kind
 from pluggable_mlp.network.parameters import Parameters, Tree, merged
 from pluggable_mlp.shortcuts import backend_at
-from pluggable_mlp.training.examples import AnyExamples
 from pluggable_mlp.training.losses import Loss, is_finite
+from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.step import loss_and_gradients
-from pluggable_mlp.training.streaming import blocks_in_order
 
 if TYPE_CHECKING:
-    from pluggable_mlp.network.passes import LayeredNetwork
-    from pluggable_mlp.training.loop import Epoch, Progress
+    from pluggable_mlp.training.loop import Progress
     from pluggable_mlp.training.train import Training
-
-
-class BestEpoch:
-    """Finds the best epoch so far, and whether it is too long ago.
-
-    Parameters
-    ----------
-    patience : int, optional
-        How many epochs in a row may be no better; by default any number.
-
-    Attributes
-    ----------
-    best_epoch : int
-        0 before the first.
-    best_loss : float
-    """
-
-    def __init__(self, patience: int | None = None) -> None:
-        self.patience = patience
-        self._epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
-        self._losses: tuple[float, ...] = ()
-
-    def is_best(self, epoch: int, *losses: float) -> bool:
-        """Note an epoch, and return whether it is the best so far, by the first loss to differ."""
-        losses = tuple(math.inf if math.isnan(loss) else loss for loss in losses)
-        self._epoch = epoch
-        best = not self.best_epoch or losses < self._losses
-        if best:
-            self.best_epoch, self.best_loss, self._losses = epoch, losses[0], losses
-        return best
-
-    @property
-    def is_over(self) -> bool:
-        """Whether `patience` epochs have passed since the best one."""
-        return self.patience is not None and self._epoch - self.best_epoch >= self.patience
-
-
-class EarlyStopping(BestEpoch):
-    """Stop training when a loss has not decreased for some epochs, and keep the best parameters.
-
-    One instance serves one training of one network.
-
-    Parameters
-    ----------
-    patience : int
-        How many epochs in a row may bring no smaller loss, at least 1.
-    loss : callable, optional
-        Returns the loss to watch for an `Epoch`, such as that of a validation part; by default its
-        training loss.
-
-    Attributes
-    ----------
-    best_epoch : int
-        The epoch with the smallest loss; 0 before the first.
-    best_loss : float
-    parameters : list of dict of arrays or None
-        Those of the best epoch.
-
-    See Also
-    --------
-    keras.callbacks.EarlyStopping
-
-    Examples
-    --------
-    >>> from pluggable_mlp import MLP, SGD, EarlyStopping, get_backend, train
-    >>> stopping = EarlyStopping(patience=2)
-    >>> result = train(
-    ...     MLP([1, 2]), [[0.0], [1.0]], [0, 1], backend=get_backend("numpy"),
-    ...     optimizer=SGD(0.0), callbacks=[stopping],
-    ... )
-    >>> stopping.best_epoch, len(result.history)  # a rate of 0 improves nothing
-    (1, 3)
-    """
-
-    def __init__(self, patience: int, loss: "Callable[[Epoch], float] | None" = None) -> None:
-        super().__init__(convert("patience", patience, PositiveCount))
-        self._loss = loss
-        self.parameters: Parameters | None = None
-
-    def __call__(self, epoch: "Epoch") -> bool:
-        """Return whether training is to stop after this epoch."""
-        loss = epoch.train_loss if self._loss is None else self._loss(epoch)
-        if isinstance(loss, list):
-            raise ValueError(
-                f"the loss of epoch {epoch.epoch} is {loss}, one for each network, expected a "
-                "number: train each network alone, or watch their mean by loss="
-            )
-        if self.is_best(epoch.epoch, loss):
-            self.parameters = epoch.parameters
-        return self.is_over
-
-
-_MANY = 1e-3  # smaller fractions are not reported: some numbers are that small by chance
-
-
-class PrecisionWarning(UserWarning):
-    """Reproducible arithmetic is less accurate than native arithmetic for these data or weights.
-
-    See Also
-    --------
-    train
-
-    Examples
-    --------
-    >>> import warnings
-    >>> from pluggable_mlp import PrecisionWarning
-    >>> warnings.simplefilter("error", PrecisionWarning)  # doctest: +SKIP
-    """
-
-
-class LostNumbers:
-    """Counts of the numbers that products lose during training.
-
-    Parameters
-    ----------
-    xp : namespace
-        The namespace of the training; only the reproducible one loses numbers.
-    mlp : MLP
-    examples : Examples or Streamed
-    """
-
-    def __init__(self, xp: Namespace, mlp: "LayeredNetwork", examples: AnyExamples) -> None:
-        if isinstance(xp, ShardedNamespace):
-            xp = xp.inner
-        self._library = xp.library if isinstance(xp, ReproducibleNamespace) else None
-        self._pixels = examples.kind.scale is not None
-        self._of_inputs = None
-        if self._library is not None and not self._pixels:
-            for block in blocks_in_order(examples):
-                count = lost(self._library, unwrapped(block.inputs), -1)
-                self._of_inputs = count if self._of_inputs is None else self._of_inputs + count
-        self._sizes = {"inputs": math.prod(examples.inputs.shape)}
-        self._layers, self._warned = mlp.layers_with_parameters, set[str]()
-
-    def counts(self, parameters: Parameters) -> dict[str, Array]:
-        """Return the counts, 0-d arrays, by name; empty if the namespace does not lose numbers."""
-        if self._library is None:
-            return {}
-        counts = {} if self._of_inputs is None else {"inputs": self._of_inputs}
-        for index, (layer, arrays) in enumerate(zip(self._layers, parameters, strict=True)):
-            beside_pixels = self._pixels and index == 0
-            for key in layer.weights:
-                name, W = f"parameters[{index}][{key!r}]", arrays[key]
-                counts[name] = lost(self._library, W, -2, beside_fixed_point=beside_pixels)
-                self._sizes[name] = math.prod(W.shape)
-        return counts
-
-    def warn(self, counts: dict[str, int], stacklevel: int = 1) -> None:
-        """Warn if a count is large: once for the inputs, and once for the weights.
-
-        Parameters
-        ----------
-        counts : dict
-        stacklevel : int, default 1
-            As for `warnings.warn`: 1 is the caller.
-        """
-        for name, count in counts.items():
-            operand, size = name.partition("[")[0], self._sizes[name]
-            if operand in self._warned or count < _MANY * size:
-                continue
-            self._warned.add(operand)
-            row = "row" if operand == "inputs" else "column"
-            warnings.warn(
-                f"{count:,} of the {size:,} numbers of {name} ({count / size:.1%}) are so far "
-                f"below the largest of their {row} that reproducible products take "
-                "them for 0: native ones are more accurate; or take logarithms of the data, or "
-                "standardise them by column",
-                PrecisionWarning,
-                stacklevel=stacklevel + 1,
-            )
 
 
 class DivergenceError(ArithmeticError):
