@@ -9,6 +9,7 @@ import array_api_strict
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.shortcuts import offer
 
 from .transfer import ArrayLibrary
 
@@ -56,3 +57,6 @@ class ArrayApiStrictBackend(ArrayLibrary):
 def _text(device: object) -> str:
     """Return the name of a device, found only in its repr: Device('device1')."""
     return "cpu" if device == _CPU else repr(device).split("'")[1]
+
+
+offer(array_api_strict, backend_at=ArrayApiStrictBackend._at)

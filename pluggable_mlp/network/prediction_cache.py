@@ -7,9 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from pluggable_mlp.arrays import Array, LibraryArray, device_of
+from pluggable_mlp.arrays import Array, LibraryArray, device_of, map_nested
 from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import compiles, run, unwrapped
+from pluggable_mlp.namespaces.reproducible.array import native_of
+from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
+from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.network.checks import checked_inputs
 from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.network.passes import LayeredNetwork, outputs
@@ -46,6 +49,14 @@ def cached_outputs(
         xp, own_parameters, own_x = checked_inputs(mlp, parameters, x, arithmetic)
         if compiles(xp):
             return unwrapped(run(xp, outputs, (mlp, name), own_parameters, own_x))
+        if isinstance(xp, ReproducibleNamespace) and _has_small_products(own_parameters, own_x):
+            exact = partial(_exact_outputs, xp, mlp, name)
+            faster = compiled(backend_at(xp.library, device_of(x)), exact, exact=True)
+            if faster is not None:
+                native = native_of((own_parameters, own_x))
+                if call_if_known := getattr(faster, "call_if_known", None):
+                    cache[name, arithmetic, type(x)] = call_if_known
+                return faster(*native)
         key = name, xp, str(device_of(x))
         if key not in cache:
             call = partial(outputs, xp, mlp, name)
@@ -53,3 +64,18 @@ def cached_outputs(
         if call_if_known := getattr(cache[key], "call_if_known", None):
             cache[name, arithmetic, type(own_x)] = call_if_known
         return unwrapped(cache[key](own_parameters, own_x))
+
+
+def _has_small_products(parameters: Parameters, x: Array) -> bool:
+    """Return whether no product is cut into tiles; else those are faster than what is traced."""
+    sizes = [w.size for layer in parameters for w in layer.values()]
+    return x.size // x.shape[-1] * max(sizes) < SMALL
+
+
+def _exact_outputs(
+    base: ReproducibleNamespace, mlp: LayeredNetwork, name: str, parameters: Parameters, x: Array
+) -> LibraryArray:
+    """Return `outputs` in a reproducible namespace, from the library's arrays to one of them."""
+    xp = base.for_tracing()
+    own_parameters, own_x = map_nested(xp.asarray, (parameters, x))
+    return unwrapped(outputs(xp, mlp, name, own_parameters, own_x))

@@ -142,3 +142,25 @@ def test_threads_may_predict_with_one_network():
 
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(same, range(4)))
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch", "array_api_strict"])
+def test_reproducible_predictions_that_are_traced_keep_their_bits(library, monkeypatch):
+    pytest.importorskip(library)
+    backend, mlp = get_backend(library), MLP([3, 4, 2], activation="gelu", norm="layer")
+    every = [mlp.initialize(seed=seed, backend=backend) for seed in range(3)]
+    tiny = X.copy()
+    tiny[1:] = [[1e-40, -0.0, -1e-39], [np.nan, 1.0, 1.0], [1e-38, 100.0, 0.0]]
+    cases = [(parameters, backend.asarray(x)) for parameters in every for x in (X, tiny)]
+    new = [MLP([3, 4, 2], activation="gelu", norm="layer") for _ in cases]
+    monkeypatch.setattr(prediction_cache, "SMALL", 0)  # none of these is traced
+    expected = [
+        each.logits(*case, arithmetic="reproducible") for each, case in zip(new, cases, strict=True)
+    ]
+    monkeypatch.undo()
+    found = [mlp.logits(*case, arithmetic="reproducible") for case in cases]
+    known = "logits", "reproducible", type(cases[0][1])
+    assert known in mlp._predictions
+    assert not any(known in each._predictions for each in new)
+    for one, other in zip(found, expected, strict=True):
+        assert backend.to_numpy(one).tobytes() == backend.to_numpy(other).tobytes()
