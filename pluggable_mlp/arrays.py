@@ -132,10 +132,10 @@ def common_namespace(**arrays: Array) -> Namespace:
         If two of them are on different devices.  Arrays without values do not have a device yet.
     """
     first, placed = "", ""
-    xp, place, kind = None, None, None
+    xp, place, known_class = None, None, None
     for name, array in arrays.items():
         try:
-            its_xp = xp if type(array) is kind else array_namespace(array)
+            its_xp = xp if type(array) is known_class else array_namespace(array)
             its_place = device_of(array)
         except TypeError:
             raise TypeError(
@@ -144,7 +144,8 @@ def common_namespace(**arrays: Array) -> Namespace:
             ) from None
         if not first:
             first, xp = name, its_xp
-            kind = None if hasattr(array, "namespace") else type(array)  # a wrapped one's may vary
+            # Wrapped arrays of one class may have different namespaces.
+            known_class = None if hasattr(array, "namespace") else type(array)
         elif its_xp is not xp:
             raise TypeError(
                 f"{first} is an array of {library_of(xp)}, but {name} is an array of "

@@ -119,7 +119,7 @@ class FirstMemberScaling(_OfMembers):
         The widths of the blocks of features that start with a common number per member; their sum
         is the number of features.
     own_batches : bool, default False
-        Whether x of training has the rows of `Interleaving`.
+        Whether in training each member comes with a batch of its own (see `Interleaving`).
     """
 
     distribution: str

@@ -390,5 +390,5 @@ def _as_range(output_range: object) -> tuple[float, float]:
 
 
 def at_each_step(t: int) -> float:
-    """Return a rate of dropout as each step's own."""
+    """Stand for a rate of dropout that each step supplies."""
     return 0.0

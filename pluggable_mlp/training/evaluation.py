@@ -158,9 +158,10 @@ def measures_of(
     def average(loss_name: str, z: Array, targets: Array) -> float:
         return float(LOSSES[loss_name](xp, z, targets, sample_weight)[0])
 
-    measured, kinds = {"loss": loss}, {"classes": correct_predictions, "labels": correct_labels}
-    if mlp.objective.targets in kinds:
-        correct = kinds[mlp.objective.targets](xp, z, targets)
+    measured = {"loss": loss}
+    correct_by_targets = {"classes": correct_predictions, "labels": correct_labels}
+    if mlp.objective.targets in correct_by_targets:
+        correct = correct_by_targets[mlp.objective.targets](xp, z, targets)
         measured["accuracy"] = _share(xp, correct, sample_weight, backend)
         if name == "log_loss":
             measured[name] = average("softmax_cross_entropy", z, targets)

@@ -6,7 +6,7 @@ Shapes: a batch's loss is (…), one number per network.  The loop decides what 
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias, cast
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend
@@ -107,8 +107,7 @@ def _weighted_mean(losses: Sequence[Loss], weights: Sequence[Loss]) -> Loss:
             _weighted_mean(*(_of_network(n, values) for values in (losses, weights)))
             for n in networks
         ]
-    numbers: Any = losses  # floats; a cast would be a call for each epoch
-    counts: Any = weights
+    numbers, counts = cast(Sequence[float], losses), cast(Sequence[float], weights)
     products = [loss * count for loss, count in zip(numbers, counts, strict=True)]
     try:
         return math.fsum(products) / math.fsum(counts)

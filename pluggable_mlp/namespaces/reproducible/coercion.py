@@ -190,7 +190,7 @@ def of_numbers(ns: Reproducible, obj: object, dtype: DType, device: Device) -> A
     shape, leaves = _flattened(obj)
     if dtype is None:
         dtypes = {_own_dtype(ns.library, getattr(leaf, "dtype", None)) for leaf in leaves}
-        [dtype] = dtypes if len(dtypes) == 1 else [None]  # arrays of one dtype keep it
+        dtype = next(iter(dtypes)) if len(dtypes) == 1 else None  # arrays of one dtype keep it
     numbers = [_number(leaf) for leaf in leaves]
     dtype = _dtype_of(ns.library, numbers) if dtype is None else dtype
     values = [in_dtype(ns, number, dtype) for number in numbers]

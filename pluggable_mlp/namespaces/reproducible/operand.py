@@ -122,7 +122,8 @@ class Operand:
     slices : tuple of (…, m, n)
         Slices of these widths; none for an empty array.
     root : (…, m, 1) or (…, 1, n), or 1.0
-        Twice a factor of each row (column) of the result, see `scale_back`.
+        The square root of the factor that undoes the scaling of each row (column); `scale_back`
+        applies it twice, so that nothing is denormal on the way.
     stacked : (…, slices n, k) or None
         The slices of a right operand, transposed, as one matrix, if requested.
     """

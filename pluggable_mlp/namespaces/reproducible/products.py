@@ -205,10 +205,13 @@ def _sum_of_products(left: Operand, right: Operand) -> Array:
     r: Array = None
     for i, j in PAIRS[len(a), len(b)]:
         if right.stacked is None:
-            term = _exact_product(xp, a[i], b[j], grids and grids[0][i] * grids[1][j])
+            unit = None if grids is None else grids[0][i] * grids[1][j]
+            term = _exact_product(xp, a[i], b[j], unit)
         else:
             if i not in with_all:
-                unit = grids and _stack(xp, grids[1][: reach - i]) * transpose(grids[0][i])
+                unit = None
+                if grids is not None:
+                    unit = _stack(xp, grids[1][: reach - i]) * transpose(grids[0][i])
                 rows = right.stacked[..., : (reach - i) * n, :]
                 with_all[i] = _exact_product(xp, rows, transpose(a[i]), unit)
             term = transpose(with_all[i][..., j * n : (j + 1) * n, :])

@@ -72,7 +72,8 @@ def run_tiles(
 def _tiles(length: int, count: int, shortest: int) -> list[Ends]:
     """Return the ends that cut the `length` of an axis evenly into about `count` parts."""
     count = max(1, min(count, length // shortest))
-    count -= count % 2 if count > 1 else 0  # two at once leave no odd one
+    if count > 1:
+        count -= count % 2  # two at once leave no odd one
     return [(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 

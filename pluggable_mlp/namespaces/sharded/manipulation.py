@@ -74,7 +74,8 @@ def reshape(x: ShardedArray, /, shape: tuple[int, ...], **settings: object) -> S
     xp = x.namespace
     if x.axis is None or x.layout is None:
         return ShardedArray(xp.inner.reshape(x.part, shape, **settings), xp)
-    lengths = [-x.size // math.prod(shape) if length < 0 else length for length in shape]
+    known = math.prod(length for length in shape if length >= 0)
+    lengths = [x.size // known if length < 0 else length for length in shape]
     before, examples = math.prod(x.shape[: x.axis]), x.layout.edges[-1]
     for place, length in enumerate(lengths):
         if length % examples == 0 and math.prod(lengths[:place]) == before:
