@@ -6,6 +6,7 @@ Operations on arrays are not part of it: they are those of the Python array API 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -192,6 +193,15 @@ class Abilities:
         caches of a processor.
         """
         return False
+
+    def context(self) -> AbstractContextManager[object]:
+        """Return a new context in which operations on the backend's arrays run; by default, empty.
+
+        It sets what they need in the calling thread: the current device, or settings of the
+        library.  On exit it restores what was there.  Making a backend changes nothing of this, and
+        the backend's own methods and compiled functions enter the context by themselves.
+        """
+        return nullcontext()
 
     def compile(
         self,

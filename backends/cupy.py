@@ -2,8 +2,8 @@
 
 import os
 import re
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
 
 import array_api_compat.cupy
 import cupy
@@ -27,10 +27,7 @@ class CupyBackend(ArrayLibrary):
 
     CuPy computes on the *current* device of the calling thread, wherever the operands are: if they
     are on another, elementwise operations fail or warn, and matrix products fail inside CUDA
-    (cupy issue 1389).  Therefore creating a backend, and each `asarray`, makes its device the
-    current one of the calling thread and does not restore the previous one.  Callers that use two
-    CuPy devices in one thread must finish on one before they upload to the other.  Networks and
-    estimators that are given arrays compute where these are, and restore the caller's device.
+    (cupy issue 1389).  The backend's context makes its device the current one.
     """
 
     name = "cupy"
@@ -51,7 +48,8 @@ class CupyBackend(ArrayLibrary):
             )
         self._device = cupy.cuda.Device(index)
         try:
-            self._device.use()  # which creates CUDA's context and takes memory
+            with self._device:  # which creates CUDA's context and takes memory
+                pass
         except cupy.cuda.runtime.CUDARuntimeError as error:
             raise BackendUnavailable(
                 self.name,
@@ -64,12 +62,16 @@ class CupyBackend(ArrayLibrary):
         """See `Backend.device`."""
         return f"cuda:{self._device.id}"
 
-    def asarray(self, data: Any, dtype: str | None = None) -> Array:
-        """See `Backend.asarray`; also make this device the thread's current one."""
-        self._device.use()
-        return super().asarray(data, dtype)
+    def context(self) -> AbstractContextManager[object]:
+        """See `Abilities.context`: the device is the thread's current one."""
+        device: AbstractContextManager[object] = self._device
+        return device
 
     def _upload(self, host: Array) -> Array:
+        with self._device:
+            return self._uploaded(host)
+
+    def _uploaded(self, host: Array) -> Array:
         # `cupy.asarray` copies by way of pinned memory: it does not wait, but takes a power of two
         # of bytes, which are never given back.
         if host.nbytes <= _MOST_STAGED:
@@ -181,7 +183,6 @@ offer(
     erf=special.erf,
     in_one_kernel=in_one_kernel,
     mean=cupy.mean,
-    on_device_of=lambda x: cupy.cuda.Device(x.device.id),
     sign=cupy.sign,
     tree_sum=tree_sum,
     zero_below=partial(in_one_kernel, zero_below),

@@ -1,7 +1,7 @@
 """JAX, on the processor, a GPU or a TPU; operation by operation, or compiled on request."""
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
@@ -16,7 +16,7 @@ from pluggable_mlp.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .host import in_words, keep_freed_blocks, with_free_memory
-from .jax_compile import CompiledFunction, RecognizingFunction, compiled_loop
+from .jax_compile import CompiledFunction, RecognizingFunction, compiled_loop, settings_context
 from .jax_exact import exact_jit, is_exact_on
 from .tape import Function, Tree
 from .transfer import ArrayLibrary, HostArray
@@ -85,14 +85,13 @@ _INSTALL = "install JAX for your device (https://docs.jax.dev/en/latest/installa
 class JaxBackend(ArrayLibrary):
     """JAX arrays on "cpu", "gpu", "cuda:1" or the like; by default on JAX's first device.
 
-    Creating one changes two settings of JAX for the whole process, because JAX offers no other
-    way:
+    Its context sets two settings of JAX for the calling thread:
 
-    - `jax_enable_x64` is switched on.  JAX would otherwise convert every float64 array to float32
-      and every int64 array to int32.
-    - `jax_default_matmul_precision` is set to "highest" if it is not set.  JAX would
-      otherwise round the entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and
-      to bfloat16 on TPUs.  On the processor it changes nothing.
+    - `jax_enable_x64` is on.  JAX would otherwise convert every float64 array to float32 and every
+      int64 array to int32.
+    - `jax_default_matmul_precision` is "highest" if it is not set.  JAX would otherwise round the
+      entries of float32 products to TF32 on NVIDIA GPUs since Ampere, and to bfloat16 on TPUs.  On
+      the processor it changes nothing.
 
     `require_settings` refuses other settings that change results or prevent them.
     """
@@ -103,10 +102,8 @@ class JaxBackend(ArrayLibrary):
     queued = True
 
     def __init__(self, device: str | None = None) -> None:
-        jax.config.update("jax_enable_x64", True)
-        if jax.config.jax_default_matmul_precision is None:
-            jax.config.update("jax_default_matmul_precision", "highest")
-        require_settings()
+        with self.context():
+            require_settings()
         platform, _, index = (device or "").partition(":")
         if not (index or "0").isdecimal():
             raise ValueError(f"device is {device!r}: expected a platform and a number, as 'gpu:0'")
@@ -127,8 +124,13 @@ class JaxBackend(ArrayLibrary):
         """See `Backend.device`."""
         return _text(self._device)
 
+    def context(self) -> AbstractContextManager[object]:
+        """See `Abilities.context`: 64-bit types, and products that are not rounded before."""
+        return settings_context()
+
     def _upload(self, host: HostArray) -> jax.Array:
-        return jax.device_put(host, self._device)
+        with self.context():
+            return jax.device_put(host, self._device)
 
     def _download(self, array: jax.Array) -> HostArray:
         return np.asarray(array)
@@ -152,7 +154,8 @@ class JaxBackend(ArrayLibrary):
         """
         if exact:
             is_single = isinstance(self._device, jax.Device)  # arrays on several have a sharding
-            possible = most == 1 and is_single and is_exact_on(self._device)
+            with self.context():
+                possible = most == 1 and is_single and is_exact_on(self._device)
             return CompiledFunction(function, used_up, exact_jit) if possible else None
         if most > 1:
             return compiled_loop(function, used_up, most)

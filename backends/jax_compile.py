@@ -1,6 +1,7 @@
 """Functions under `jax.jit`, loops of them, and a fallback for those that cannot be compiled."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from operator import attrgetter, itemgetter
 
@@ -22,6 +23,41 @@ _CANNOT_COMPILE = (
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )
+
+
+class _Settings:
+    """The settings in which JAX computes, for the calling thread.
+
+    As a generator, `contextlib.contextmanager` would take three times as long.
+    """
+
+    def __enter__(self) -> None:
+        self._contexts = jax.enable_x64(True), jax.default_matmul_precision("highest")
+        for context in self._contexts:
+            context.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        for context in reversed(self._contexts):
+            context.__exit__(*error)
+
+
+def settings_context() -> AbstractContextManager[object]:
+    """Return `JaxBackend.context`, which sets only what is not set."""
+    config = jax.config
+    if config.jax_default_matmul_precision is None:
+        is_wide = config.jax_enable_x64
+        return jax.default_matmul_precision("highest") if is_wide else _Settings()
+    return nullcontext() if config.jax_enable_x64 else jax.enable_x64(True)
+
+
+def within_context(function: Function) -> Function:
+    """Return a function that calls another one in `JaxBackend.context`."""
+
+    def call(*arguments: Tree) -> Tree:
+        with settings_context():
+            return function(*arguments)
+
+    return call
 
 
 def jitted(function: Function, used_up: tuple[int, ...]) -> Function:
@@ -55,8 +91,8 @@ class CompiledFunction:
         used_up: tuple[int, ...],
         compiler: Callable[[Function, tuple[int, ...]], Function] = jitted,
     ) -> None:
-        self._function = function
-        self.run = compiler(function, used_up)
+        self._function = within_context(function)
+        self.run = within_context(compiler(function, used_up))
         # Shown once, for the loop and for single steps.
         self._fallback = Fallback(
             f"JAX {jax.__version__} cannot compile a function and goes on operation by operation",

@@ -41,7 +41,7 @@ class ArrayLibrary(Abilities):
 
     @classmethod
     def _at(cls, device: Device) -> Self:
-        """Return the backend on an array's device, without changing settings of the process."""
+        """Return the backend on an array's device, without a search for it."""
         backend = cls.__new__(cls)
         backend._device = device
         return backend
@@ -59,7 +59,8 @@ class ArrayLibrary(Abilities):
         self._require_own(data, "data")
         if dtype is None:
             return data
-        return self.xp.astype(data, getattr(self.xp, dtype), copy=False)
+        with self.context():
+            return self.xp.astype(data, getattr(self.xp, dtype), copy=False)
 
     def to_numpy(self, array: Array) -> Array:
         """See `Backend.to_numpy`."""

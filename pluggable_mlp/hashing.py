@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluggable_mlp.arrays import LibraryArrays
-from pluggable_mlp.shortcuts import on_device_of
+from pluggable_mlp.shortcuts import backend_context
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
@@ -64,7 +64,7 @@ def _tensors(parameters: LibraryArrays, backend: "Backend | None") -> list[HostA
     if not getattr(backend, "queued", False) or len({array.dtype for array in arrays}) != 1:
         return [*map(backend.to_numpy, arrays)]
     xp = backend.xp
-    with on_device_of(arrays[0]):  # one download of all, if each waits for the device
+    with backend_context(backend):  # one download of all, if each waits for the device
         joined = backend.to_numpy(xp.concat([xp.reshape(array, (-1,)) for array in arrays]))
     sizes = [math.prod(array.shape) for array in arrays]
     parts = np.split(joined, np.cumsum(sizes)[:-1])

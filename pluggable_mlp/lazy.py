@@ -23,7 +23,6 @@ from pluggable_mlp.arrays import DType
 from pluggable_mlp.backends import Backend, backend_of
 from pluggable_mlp.backends.transfer import HostArray as Array
 from pluggable_mlp.hashing import sha256_of
-from pluggable_mlp.shortcuts import on_device_of
 
 Prepare = Callable[[Array], Array]
 Places = npt.NDArray[np.int64]
@@ -260,8 +259,7 @@ def lazy_map(values: Array | LazyArray, function: Prepare) -> Array | LazyArray:
 def on_host(data: object) -> Array:
     """Return an array of any library, or anything that NumPy converts, as a NumPy array."""
     if is_array_api_obj(data) and not isinstance(data, np.ndarray | np.generic):
-        with on_device_of(data):  # making a backend may change the current device
-            data = backend_of(data).to_numpy(data)
+        data = backend_of(data).to_numpy(data)
     return np.asarray(data)
 
 

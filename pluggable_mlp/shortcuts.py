@@ -17,18 +17,19 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
-from pluggable_mlp.arrays import Array, Device, Namespace, array_namespace, library_of
+from pluggable_mlp.arrays import Array, Device, Namespace, array_namespace, device_of, library_of
 
 __all__ = ["Offers", "offer"]
 
 Function: TypeAlias = Callable[..., Any]
+Item = TypeVar("Item")
 
 _STANDARD = ("matmul", "sum")
 
 _KEPT = {"backend_at", "check_process", "compiles_operations"}
-_NOT_RECORDED = _KEPT | {"on_device_of", "put", "standard_function", "updater"}
+_NOT_RECORDED = _KEPT | {"put", "standard_function", "updater"}
 
 _offered: dict[tuple[Namespace, str], Any] = {}
 
@@ -44,8 +45,8 @@ class Offers(TypedDict, total=False):
     backend_at: Callable[[Device], Any]
     """(device): the backend on a device, as the library's arrays have it.
 
-    It is asked for the backend's `Abilities`, and changes no setting of the process.  Within a
-    function that JAX compiles, arrays have no device: None.
+    It is asked for the backend's `Abilities`.  Within a function that JAX compiles, arrays have no
+    device: None.
     """
     check_process: Callable[[], None]
     """(): raises if a setting of the process forbids right results."""
@@ -65,8 +66,6 @@ class Offers(TypedDict, total=False):
     """(x, slope): results of `LeakyReLU(slope)`."""
     matmul: Callable[..., Array]
     mean: Callable[..., Array]
-    on_device_of: Callable[[Array], AbstractContextManager[object]]
-    """(x): a context in which operations run on the device of `x`."""
     philox_halves: Callable[..., Array]
     """(blocks, address, key, constants): the numbers of `network/philox.py` (…, 8 n), integers.
 
@@ -211,19 +210,33 @@ def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
     return x[start : start + size, ...] if function is None else function(x, start, size)
 
 
-def on_device_of(x: object) -> AbstractContextManager[object]:
-    """Return a context in which operations run on the device of `x`.
+def backend_context(backend: object) -> AbstractContextManager[object]:
+    """Return `Abilities.context` of a backend, which may lack it."""
+    context = getattr(backend, "context", nullcontext)
+    return cast("AbstractContextManager[object]", context())
 
-    It is for libraries that compute on a current device, wherever the arrays are; on exit the
-    previous device is restored.  For other libraries, or if `x` is not an array, it does nothing.
-    """
+
+def array_context(x: object) -> AbstractContextManager[object]:
+    """Return the context of the backend of `x`; an empty one if `x` is not an array."""
     try:
         xp = array_namespace(x)
     except TypeError:
         return nullcontext()
     load_offers(xp)
-    enter = _offered.get((xp, "on_device_of"))
-    return nullcontext() if enter is None else enter(x)
+    return backend_context(backend_at(xp, device_of(x)))
+
+
+def in_context(
+    context: Callable[[], AbstractContextManager[object]], work: Iterator[Item]
+) -> Iterator[Item]:
+    """Yield from a generator that works in a new context each time, left while it is suspended."""
+    while True:
+        with context():
+            try:
+                item = next(work)
+            except StopIteration:
+                return
+        yield item
 
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:

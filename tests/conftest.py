@@ -28,6 +28,7 @@ from hypothesis import settings
 
 from pluggable_mlp import compiling
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
+from pluggable_mlp.shortcuts import backend_context
 from tests.readonly_numpy import ReadonlyNumpyBackend
 from tests.together import every_other
 
@@ -132,6 +133,22 @@ def no_wait_for_the_disk() -> Iterator[None]:
 def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin without what other tests compiled, which equal networks share."""
     monkeypatch.setattr(compiling, "_kept", OrderedDict())
+
+
+WITH_USERS_SETTINGS = re.compile(
+    "tests[.](backends|cli|consistency|distributed|docs|estimators|examples|figures|runs)[.]"
+    "(?!test_(attacks|checkpoints|jax_exact|table_members)$)"
+    "|tests[.]test_(recorded_runs|process)$|tests[.]training[.]test_(train|sweep)$"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settings_of_jax(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compute with JAX as the library does, in its context, unless users' calls are tested."""
+    is_users = WITH_USERS_SETTINGS.match(request.module.__name__)
+    jax = None if is_users or "jax:cpu" not in to_collect() else make("jax:cpu")
+    with backend_context(jax):
+        yield
 
 
 files_with_jax = count(1)

@@ -222,15 +222,17 @@ def verify(
     Of a folder all files of the run are checked.
     """
     from pluggable_mlp.runs.verify import Verification, read_certificate
+    from pluggable_mlp.shortcuts import backend_context
 
     certificate, settings = read_certificate(run / "certificate.json" if run.is_dir() else run)
-    again = Verification(certificate, settings, get_backend(backend), data, test)
+    place = get_backend(backend)
+    again = Verification(certificate, settings, place, data, test)
     if run.is_dir():
         again.check_files(run)
     if settings.arithmetic == "native":
         log(f"A native run has the same bits only on {certificate['made_on']}.")
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
-    with ending_when_asked() as request, progress_bar(total) as update:
+    with ending_when_asked() as request, progress_bar(total) as update, backend_context(place):
 
         def visited(count: int) -> None:
             update(advance=count)

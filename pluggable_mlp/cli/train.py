@@ -83,6 +83,7 @@ def train(
     from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.settings import Settings
+    from pluggable_mlp.shortcuts import backend_context
 
     command = "train" if resume is None else "train --resume"
     with Processes(distributed, command) as processes, ExitStack() as stack:
@@ -103,6 +104,7 @@ def train(
                 refuse_used_folder(output, overwrite)
             local_backend = backend_of_process(backend, communicator)
             run = Run(Settings(**settings), local_backend, communicator=communicator)
+        stack.enter_context(backend_context(run.backend))
         report = _Report(run, quiet, as_json)
         report.begin()
         processes.request = stack.enter_context(ending_when_asked(is_heard=writes))

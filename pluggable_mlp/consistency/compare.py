@@ -20,6 +20,7 @@ from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.units import BackendRun
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizer import as_single_steps
@@ -104,29 +105,30 @@ def compare(
     rule = as_single_steps(SGD() if optimizer is None else optimizer)
     runs: list[BackendRun] = []
     for name, backend in zip(_names(backends), backends, strict=True):
-        examples = make_examples(
-            mlp,
-            inputs,
-            targets,
-            backend=backend,
-            dtype=dtype,
-            scale=scale,
-            arithmetic=arithmetic,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-        )
-        parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
-        states = first_steps(
-            mlp,
-            parameters,
-            examples,
-            backend=backend,
-            optimizer=rule,
-            arithmetic=arithmetic,
-            batch_size=batch_size,
-            seed=seed,
-        )
-        runs.append(BackendRun(name, states, examples))
+        with backend_context(backend):
+            examples = make_examples(
+                mlp,
+                inputs,
+                targets,
+                backend=backend,
+                dtype=dtype,
+                scale=scale,
+                arithmetic=arithmetic,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+            )
+            parameters = mlp.initialize(seed=seed, backend=backend, dtype=dtype)
+            states = first_steps(
+                mlp,
+                parameters,
+                examples,
+                backend=backend,
+                optimizer=rule,
+                arithmetic=arithmetic,
+                batch_size=batch_size,
+                seed=seed,
+            )
+            runs.append(BackendRun(name, states, examples))
     comparator: BoundComparator | BitComparator = BitComparator()
     if arithmetic == "native":
         comparator = BoundComparator(dtype)

@@ -19,8 +19,8 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.layers import Backward, Layer, Rng, Seed, as_words, layer_kind
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.network.parameters import Tree, first_array, merged
-from pluggable_mlp.shortcuts import on_device_of
+from pluggable_mlp.network.parameters import Tree, merged
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments
@@ -210,7 +210,6 @@ class BackendRun:
         order = order_of_steps(steps, steps.seed)
         self._epochs = order(examples, (1, 0), None, steps.batch_size)
         self._epoch, self._starts = examples.kind, range(0)
-        self._here = unwrapped(first_array(steps.state.parameters))
 
     @property
     def state(self) -> TrainState:
@@ -219,13 +218,14 @@ class BackendRun:
 
     @state.setter
     def state(self, state: TrainState) -> None:
-        self.steps.state = map_nested(self.steps.xp.asarray, state)
+        with backend_context(self.backend):
+            self.steps.state = map_nested(self.steps.xp.asarray, state)
 
     @property
     def batch(self) -> Batch:
         """The batch of the next step; at the end of the examples a new epoch begins."""
         size = self.steps.batch_size
-        with on_device_of(self._here):
+        with backend_context(self.backend):
             if not self._starts:
                 self._epoch = self.steps.placed(next(self._epochs))
                 self._starts = range(0, len(self._epoch), size)
@@ -239,17 +239,17 @@ class BackendRun:
         """
         steps, before, batch = self.steps, self.state, self.batch
         losses = LossRecord(steps.xp, self.backend)
-        with on_device_of(self._here):
+        with backend_context(self.backend):
             steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
             self._starts = self._starts[1:]
             _, gradients = loss_and_gradients(steps.xp, steps.mlp, before, batch, steps.seed)
             tensors = self.on_host(named(gradients, "d") | _named_state(self.state))
-        (loss,), _ = losses.read()
+            (loss,), _ = losses.read()
         return {"loss": np.asarray(loss, next(iter(tensors.values())).dtype), **tensors}
 
     def compute(self, unit: Unit) -> dict[str, Array]:
         """Return the results of the unit as NumPy arrays, by name."""
-        with on_device_of(self._here):
+        with backend_context(self.backend):
             tensors: Tensors = self.on_host(unit.run(self.steps.xp, self.backend.asarray))
             return tensors
 

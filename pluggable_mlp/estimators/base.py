@@ -10,13 +10,13 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from pluggable_mlp.arrays import Array, DType, Namespace, Nested, dtype_name
+from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.common import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin, described
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits
-from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin
+from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin, Truth
 from pluggable_mlp.estimators.validation import (
     Method,
     SparseRows,
@@ -37,7 +37,7 @@ from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.parameters import Parameters, map_arrays
 from pluggable_mlp.network.passes import outputs
 from pluggable_mlp.runs.certificates import certified, made_on
-from pluggable_mlp.shortcuts import on_device_of
+from pluggable_mlp.shortcuts import array_context, backend_context
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lost_numbers import LostNumbers
 
@@ -100,6 +100,36 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         for name in ("certificate_",) if goes_on else _FITTED:  # of an earlier fit
             self.__dict__.pop(name, None)
         first = not hasattr(self, "coefs_")
+        with array_context(X):
+            home, data, truth = self._checked(X, y, sample_weight, first)
+            network = self._describe()
+            self.t_ = 0 if first else self.t_
+            dtype = type_name(home.xp, data[0])
+            parameters = self._initial(network, dtype) if first else self._parameters(network)
+            initial = moved(parameters, home)
+            self._keep(initial)
+            place = self._place(home)
+        with backend_context(place):
+            X_there, *others = moved(data, place)
+            xp = namespace_for(self.arithmetic, place, X_there)
+            wrapped = [
+                None if array is None else _wrapped(xp, array) for array in (X_there, *others)
+            ]
+            examples = Examples(wrapped[0], wrapped[1], X_there.dtype, None, wrapped[2])
+        if self._is_full_batch:
+            self._fit_by_lbfgs(xp, network, examples, place)
+        else:
+            self._fit_by_epochs(xp, network, examples, place, truth, incremental)
+        self._refuse_divergence(home)
+        if self.arithmetic == "reproducible":
+            self._warn_of_lost_numbers(xp, network, examples, place)
+            if first:
+                self.certificate_ = self._certificate(data, place, initial)
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, first: bool
+    ) -> tuple[Backend, tuple[Any, ...], Truth]:
+        """Return the backend of X; X, the targets and weights of a fit; and the truth of scores."""
         X = check_X(self, X, reset=first)
         y = check_targets(self, X, y, numeric=not is_classifier(self))
         home = place_of(X)
@@ -112,35 +142,16 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         if getattr(self, "class_weight", None) is not None:
             weights = self._weighted(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
-        network = self._describe()
-        self.t_ = 0 if first else self.t_
-        parameters = self._initial(network, dtype) if first else self._parameters(network)
-        initial = moved(parameters, home)
-        self._keep(initial)
-        place, data = self._placed(home, (X, targets, weights))
-        with on_device_of(data[0]):
-            xp = namespace_for(self.arithmetic, place, data[0])
-            arrays = [None if array is None else _wrapped(xp, array) for array in data]
-            examples = Examples(arrays[0], arrays[1], data[0].dtype, None, arrays[2])
-            truth = targets, sample_weight
-            with np.errstate(all="ignore"):  # infinities and NaN are refused below
-                if self._is_full_batch:
-                    self._fit_by_lbfgs(xp, network, examples, place)
-                else:
-                    self._fit_by_epochs(xp, network, examples, place, truth, incremental)
-            self._refuse_divergence(home)
-            if self.arithmetic == "reproducible":
-                self._warn_of_lost_numbers(xp, network, examples, place)
-        if self.arithmetic == "reproducible" and first:
-            self.certificate_ = self._certificate((X, targets, weights), place, initial)
+        return home, (X, targets, weights), (targets, sample_weight)
 
     def _warn_of_lost_numbers(
         self, xp: Namespace, network: PenalizedMLP, examples: Examples, place: Backend
     ) -> None:
         """Warn if reproducible products treat many numbers in the data or weights as 0."""
-        lost = LostNumbers(xp, network, examples)
-        counts = lost.counts(moved(self._parameters(network), place))
-        numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
+        with backend_context(place):
+            lost = LostNumbers(xp, network, examples)
+            counts = lost.counts(moved(self._parameters(network), place))
+            numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
         lost.warn(numbers, stacklevel=OF_THE_CALLER)
 
     def _certificate(
@@ -183,18 +194,16 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         self.out_activation_ = _LINKS[network.objective.targets]
         return network
 
-    def _placed(self, home: Backend, data: Nested) -> tuple[Backend, Nested]:
-        """Return the backend on which to train, and the data there."""
-        place = home
-        if self.backend is not None or self.device is not None:
-            name = self.backend or home.name
-            with on_device_of(data[0]):  # making a backend may change the current device
-                place = get_backend(name if self.device is None else f"{name}:{self.device}")
-        return place, moved(data, place)
+    def _place(self, home: Backend) -> Backend:
+        """Return the backend on which to train."""
+        if self.backend is None and self.device is None:
+            return home
+        name = self.backend or home.name
+        return get_backend(name if self.device is None else f"{name}:{self.device}")
 
     def _refuse_divergence(self, home: Backend) -> None:
         xp, arrays = home.xp, (*self.coefs_, *self.intercepts_)
-        with on_device_of(arrays[0]):  # training may have been elsewhere
+        with array_context(arrays[0]):
             is_finite = all(bool(xp.all(xp.isfinite(array))) for array in arrays)
         if not is_finite:
             raise ValueError(

@@ -24,7 +24,6 @@ from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.feature_layers import NORMALIZATIONS, BatchNorm, LayerNorm, Normalization
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.parameters import Initializer, Parameters, map_arrays
-from pluggable_mlp.shortcuts import on_device_of
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots
@@ -83,7 +82,7 @@ class _Adam(Adam):
 
 
 def fits(method: Method) -> Method:
-    """Let a method (self, X, …) fit a copy on the device of X; check the parameters before.
+    """Let a method (self, X, …) fit a copy; check the parameters before.
 
     If it succeeds, the attributes of the copy become the estimator's.  No fit changes one in place,
     so the copy is shallow.
@@ -94,8 +93,7 @@ def fits(method: Method) -> Method:
     def fit(self: Estimator, X: object, *arguments: object, **settings: object) -> Estimator:
         copied = object.__new__(type(self))
         copied.__dict__.update(vars(self))
-        with on_device_of(X):
-            method(copied, X, *arguments, **settings)
+        method(copied, X, *arguments, **settings)
         self.__dict__ = {**vars(copied)}
         return self
 
@@ -322,10 +320,10 @@ class FittedMLP(EstimatorParameters):
                 raise TypeError(f"callbacks holds {callback!r}, expected functions of estimators")
         return callbacks
 
-    def _is_stopped(self, parameters: Parameters) -> bool:
+    def _is_stopped(self, parameters: Parameters | None) -> bool:
         """Call the callbacks with the parameters so far, and return whether one asks to stop."""
         callbacks = self._list_of_callbacks()
-        if callbacks:
+        if parameters is not None and callbacks:
             self._keep_at_home(parameters)
         answers = [callback(self) is True for callback in callbacks]  # all are called
         return any(answers)

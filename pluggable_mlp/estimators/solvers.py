@@ -7,6 +7,7 @@ those of L-BFGS are SciPy's.
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
@@ -27,8 +28,9 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.mlp import loss_gradients_and_buffers
 from pluggable_mlp.network.parameters import Parameters, Tree, map_arrays
+from pluggable_mlp.shortcuts import backend_context, in_context
 from pluggable_mlp.training.examples import AnyExamples, Examples
-from pluggable_mlp.training.loop import training_progress
+from pluggable_mlp.training.loop import Progress, training_progress
 from pluggable_mlp.training.step import initial_state
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.streaming import Order
@@ -80,15 +82,18 @@ class SolversMixin(FittedMLP):
         """Fit by epochs, a single one if the fit is incremental; set the attributes."""
         self._best = moved(self._parameters(network), place)
         self._examples, self._held_out = examples, None
-        if self.early_stopping:
-            self._hold_out(xp, place, truth)
         for name, first in RECORDS.items():  # unless an earlier fit left them
             self.__dict__.setdefault(name, first)
-        self._begin_steps(xp, network, place, incremental)
+        with _at_work(place):
+            if self.early_stopping:
+                self._hold_out(xp, place, truth)
+            self._begin_steps(xp, network, place, incremental)
         self._take_epochs(incremental)
-        self._keep_at_home(self._parameters_so_far() if self._held_out is None else self._best)
-        slots = moved(unwrapped(self._steps.state.slots), place_of(self.coefs_[0]))
-        self._optimizer_state = slots, self._steps.t
+        with _at_work(place):
+            best = self._parameters_so_far() if self._held_out is None else self._best
+            slots = unwrapped(self._steps.state.slots)
+        self._keep_at_home(best)
+        self._optimizer_state = moved(slots, place_of(self.coefs_[0])), self._steps.t
         for name in self._at_work:
             delattr(self, name)
 
@@ -145,7 +150,8 @@ class SolversMixin(FittedMLP):
 
     def _take_epochs(self, incremental: bool) -> None:
         """Train until a stopping rule applies; after an interrupt, keep whole epochs."""
-        self.n_iter_, whole = 0, None
+        self.n_iter_ = 0
+        whole: tuple[Any, ...] | None = None
         order: Order = partial(_shuffled, self._random_state if self.shuffle else None)
         training = training_progress(
             self._steps,
@@ -155,32 +161,44 @@ class SolversMixin(FittedMLP):
             measures=False,
             by_weight=False,  # as in scikit-learn: only the steps use weights
         )
+        epochs, context = self._recorded(training), partial(_at_work, self._steps.backend)
+        calls_back = self.callbacks is not None
+        if calls_back:  # outside of the context, which is entered again for each epoch
+            epochs = in_context(context, epochs)
+        is_last = False
         try:
-            for end in training:
-                if not end.ended:
-                    continue
-                losses: Any = end.losses.mean()  # a list for several members
-                loss = end.followed = fmean(np.ravel(losses))
-                is_last = self._record(loss)
-                whole = dict(vars(self)), self._steps.state, self._rate.value
-                if self.callbacks is not None:
-                    is_last |= self._is_stopped(self._parameters_so_far())
-                if is_last:
-                    break
-            else:
-                if not incremental:
-                    warnings.warn(
-                        f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and "
-                        "the optimization hasn't converged yet.",
-                        ConvergenceWarning,
-                        stacklevel=OF_THE_CALLER + 1,
-                    )
+            with nullcontext() if calls_back else context():
+                for epoch in epochs:
+                    is_last, whole, parameters = epoch
+                    is_last |= self._is_stopped(parameters)
+                    if is_last:
+                        break
+            if not (is_last or incremental):
+                warnings.warn(
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and "
+                    "the optimization hasn't converged yet.",
+                    ConvergenceWarning,
+                    stacklevel=OF_THE_CALLER + 1,
+                )
         except KeyboardInterrupt:
             if whole is None:  # nothing was learnt
                 raise
             attributes, self._steps.state, self._rate.value = whole
             self.__dict__.update(attributes)
             warnings.warn("Training interrupted by user.", stacklevel=OF_THE_CALLER + 1)
+
+    def _recorded(
+        self, training: Iterator[Progress]
+    ) -> Iterator[tuple[bool, tuple[Any, ...], Parameters | None]]:
+        """Yield, after each epoch, whether to stop, what an interrupt restores, and parameters."""
+        for end in training:
+            if not end.ended:
+                continue
+            losses: Any = end.losses.mean()  # a list for several members
+            loss = end.followed = fmean(np.ravel(losses))
+            is_last = self._record(loss)
+            whole = dict(vars(self)), self._steps.state, self._rate.value
+            yield is_last, whole, None if self.callbacks is None else self._parameters_so_far()
 
     def _parameters_so_far(self) -> Parameters:
         """Return the current parameters, on the backend that trains."""
@@ -279,23 +297,28 @@ class SolversMixin(FittedMLP):
             loss, gradients, _ = run(xp, *call, numbers=((0, 0, network.numbers_at(0)),))
             return float(loss), gradients
 
-        trained, buffers, memory, _ = initial_state(xp, network, start, minimizer)
+        with _at_work(place):
+            trained, buffers, memory, _ = initial_state(xp, network, start, minimizer)
         before, self.n_iter_, is_last = math.inf, 0, False
         while not is_last:
             steepest = not memory.pairs
-            _, trained, memory = minimizer.minimize_step(xp, loss_and_gradients, trained, memory)
+            with _at_work(place):
+                _, trained, memory = minimizer.minimize_step(
+                    xp, loss_and_gradients, trained, memory
+                )
+                is_last = _largest(xp, memory.gradients) <= self.tol
+                parameters = unwrapped(trained)
             assert memory.loss is not None
             self.loss_, self.n_iter_ = memory.loss, self.n_iter_ + (not memory.finished)
             self._print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
             least = _SMALLEST_DECREASE * max(abs(before), abs(self.loss_), 1.0)
             small = math.isfinite(before) and before - self.loss_ <= least
-            is_last = memory.finished or (small and steepest) or bool(self._limit(looks))
-            is_last |= _largest(xp, memory.gradients) <= self.tol
-            is_last |= self._is_stopped(unwrapped(trained))
+            is_last |= memory.finished or (small and steepest) or bool(self._limit(looks))
+            is_last |= self._is_stopped(parameters)
             if small:  # at a corner, such as relu's, the estimated curvature misleads
                 memory = memory._replace(pairs=())
             before = self.loss_
-        self._keep_at_home(unwrapped(trained))
+        self._keep_at_home(parameters)
         self._optimizer_state = None
         if limit := self._limit(looks):
             warnings.warn(
@@ -311,6 +334,13 @@ class SolversMixin(FittedMLP):
         if self.n_iter_ >= self.max_iter:
             return "TOTAL NO. OF ITERATIONS REACHED LIMIT"
         return "TOTAL NO. OF F,G EVALUATIONS EXCEEDS LIMIT" if looks > self.max_fun else None
+
+
+@contextmanager
+def _at_work(place: Backend) -> Iterator[None]:
+    """Enter the context of a backend, without warnings of infinities and NaN, refused later."""
+    with backend_context(place), np.errstate(all="ignore"):
+        yield
 
 
 def _batch_size(batch_size: int | str, count: int) -> int:

@@ -42,6 +42,7 @@ from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run, are_nonzero
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.evaluation import predict_rows
 from pluggable_mlp.training.recipes import RECIPES, Facts
 
@@ -108,8 +109,10 @@ class BaseTable(FilesMixin, ABC):
         if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
             settings = settings.completed(Facts(self._task), block_size=0)
         certified = self.arithmetic == "reproducible"
-        run = Run(settings, self._place(), dataset, sample_weight=weights, is_certified=certified)
-        self._train(run)
+        place = self._place()
+        with backend_context(place):
+            run = Run(settings, place, dataset, sample_weight=weights, is_certified=certified)
+            self._train(run)
         self.network_, self.parameters_ = run.mlp, run.parameters
         self.n_iter_, self.best_iteration_ = len(run.history), run.kept_epoch
         self.loss_curve_ = [line["train_loss"] for line in run.history]

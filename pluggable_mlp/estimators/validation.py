@@ -34,7 +34,7 @@ from pluggable_mlp.arrays import Array, Device, DType, Namespace, Nested, map_ne
 from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
-from pluggable_mlp.shortcuts import on_device_of
+from pluggable_mlp.shortcuts import array_context
 from pluggable_mlp.training.examples import all_within
 
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
@@ -46,11 +46,11 @@ Method = TypeVar("Method", bound=Callable[..., object])
 
 
 def computed_at_X(method: Method) -> Method:
-    """Let a method (self, X, …) compute on the device of X: see `on_device_of`."""
+    """Let a method (self, X, …) compute in the context of the backend of X."""
 
     @wraps(method)
     def there(self: object, X: object, *arguments: object, **settings: object) -> object:
-        with on_device_of(X):
+        with array_context(X):
             return method(self, X, *arguments, **settings)
 
     return cast("Method", there)
@@ -65,8 +65,7 @@ def place_of(data: object) -> Backend:
     """Return the backend of the data: their library on their device, NumPy for all of the host."""
     if not on_device(data):
         return get_backend("numpy")
-    with on_device_of(data):  # making a backend may change the current device
-        return backend_of(data)
+    return backend_of(data)
 
 
 def moved(data: Nested, backend: Backend) -> Nested:
@@ -81,8 +80,7 @@ def _moved(data: Array, backend: Backend) -> Array:
         origin = place_of(data)
         if (origin.name, origin.device) == (backend.name, backend.device):
             return data
-    with on_device_of(data):  # moving an array may change it, too
-        return backend.asarray(on_host(data))
+    return backend.asarray(on_host(data))
 
 
 def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:

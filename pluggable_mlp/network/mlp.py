@@ -34,7 +34,7 @@ from pluggable_mlp.network.parameters import (
 )
 from pluggable_mlp.network.passes import LayeredNetwork, layers_of
 from pluggable_mlp.network.prediction_cache import Cache, cached_outputs
-from pluggable_mlp.shortcuts import on_device_of
+from pluggable_mlp.shortcuts import array_context
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend
@@ -332,7 +332,7 @@ class MLP(LayeredNetwork):
         if buffers is not None:
             checks.check_buffers(self, parameters, buffers)
             parameters = merged(parameters, buffers)
-        with on_device_of(x):
+        with array_context(x):
             xp, batch = checks.checked_batch(
                 self, parameters, x, targets, sample_weight, arithmetic
             )

@@ -16,7 +16,7 @@ from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.network.checks import checked_inputs
 from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.network.passes import LayeredNetwork, outputs
-from pluggable_mlp.shortcuts import backend_at, on_device_of
+from pluggable_mlp.shortcuts import array_context, backend_at
 
 Cache: TypeAlias = dict[tuple[object, ...], Callable[..., Array]]
 """Compiled functions of (parameters, x), by the name of their result, the namespace and the device;
@@ -45,7 +45,7 @@ def cached_outputs(
     result = NotImplemented if call is None else call(parameters, x)
     if result is not NotImplemented:
         return result
-    with on_device_of(x):  # arguments of a new kind
+    with array_context(x):  # arguments of a new kind
         xp, own_parameters, own_x = checked_inputs(mlp, parameters, x, arithmetic)
         if compiles(xp):
             return unwrapped(run(xp, outputs, (mlp, name), own_parameters, own_x))

@@ -19,6 +19,7 @@ from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import at_place, load_own_data, read_parameters, read_run
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
 
 
@@ -128,11 +129,12 @@ class SavedRun:
         preparation = self.preparation
         part = self._own_test_part(None) if data is None else load_for_testing(preparation, data)
         size = self.settings.block_size or block_of(part.inputs)
-        examples = self.settings.make_examples(
-            self.mlp, part, preparation, self.backend, block_size=size or None
-        )
         arguments = self.settings.evaluation(preparation, self.backend)
-        measures, counts = measure(self.mlp, self.parameters, examples, **arguments)
+        with backend_context(self.backend):
+            examples = self.settings.make_examples(
+                self.mlp, part, preparation, self.backend, block_size=size or None
+            )
+            measures, counts = measure(self.mlp, self.parameters, examples, **arguments)
         return {"examples": len(examples), **measures}, counts
 
     def _own_test_part(self, data: str | None) -> Split:

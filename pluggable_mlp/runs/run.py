@@ -1,7 +1,8 @@
 """Training from settings, as the command line and the estimators for tables do it.
 
 A `Run` trains a network on a prepared data set, measures the validation part, keeps the best epoch,
-measures the test part, and sums up.  What is printed belongs in `cli`.
+measures the test part, and sums up, in the context of its backend, which callers enter.  What is
+printed belongs in `cli`.
 """
 
 import math
@@ -30,7 +31,7 @@ from pluggable_mlp.network.parameters import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.runs.certificates import interval, versions
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.shortcuts import take
+from pluggable_mlp.shortcuts import backend_context, take
 from pluggable_mlp.training.early_stopping import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate, measure
 from pluggable_mlp.training.examples import AnyExamples, Streamed
@@ -119,9 +120,11 @@ class Run:
             check_metric(settings.metric, settings.task, self._watched_targets())
         self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
         self._recipe = settings.made_recipe
-        self._train = self._examples("train", class_weight=settings.class_weight)
-        self._validation = self._examples("validation") if settings.validates(data) else None
-        self._test = self._examples("test") if "test" in data.splits else None
+        with backend_context(backend):
+            self._train = self._examples("train", class_weight=settings.class_weight)
+            self._validation = self._examples("validation") if settings.validates(data) else None
+            self._test = self._examples("test") if "test" in data.splits else None
+            self.parameters = self._initial_parameters()
         self._tested: tuple[int, dict[str, float]] = (0, {})
         examples = len(self._train)
         self.steps_per_epoch = settings.steps_per_epoch(examples)
@@ -130,7 +133,6 @@ class Run:
         self.history: list[Json] = []
         self.kept_epoch = 0
         self.position: Position | None = None
-        self.parameters = self._initial_parameters()
         self.record_every = 0
         self.records: dict[int, str] = {}
         if is_certified:

@@ -19,6 +19,7 @@ import numpy as np
 from pluggable_mlp.backends import Abilities, Backend
 from pluggable_mlp.backends.transfer import HostArray
 from pluggable_mlp.fields import choose
+from pluggable_mlp.shortcuts import backend_context
 
 if TYPE_CHECKING:
     from pytest import MarkDecorator  # noqa: PT013
@@ -64,27 +65,33 @@ class Check:
     function : callable Backend -> None
         It raises `Fault`, or whatever the backend raises, if the check fails, and `NotOffered` if
         the backend lacks the ability that it checks.
+    in_context : bool, default True
+        Whether the function runs in the context of the backend.
     """
 
     name: str
     grade: Grade
     function: Function
+    in_context: bool = True
 
     def __call__(self, backend: Backend) -> None:
         """Check a backend."""
-        self.function(backend)
+        with backend_context(backend if self.in_context else None):
+            self.function(backend)
 
 
 CHECKS: dict[str, Check] = {}
 """All checks by their names, in the order in which they are made."""
 
 
-def check(grade: Grade, name: str = "") -> Callable[[Function], Function]:
+def check(
+    grade: Grade, name: str = "", *, in_context: bool = True
+) -> Callable[[Function], Function]:
     """Return a decorator that adds a function to the checks, under this name or its own."""
 
     def add(function: Function) -> Function:
         key = name or function.__name__
-        CHECKS[key] = Check(key, grade, function)
+        CHECKS[key] = Check(key, grade, function, in_context)
         return function
 
     return add

@@ -10,10 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of
+from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, dtype_name
 from pluggable_mlp.backends import Abilities, Backend, BackendUnavailable
 from pluggable_mlp.backends.tape import Tree
 from pluggable_mlp.backends.transfer import DTYPES, HostArray
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.testing.conformance import Grade, NotOffered, ability, check, expect, expect_bits
 
 _MEMBERS = frozenset(name for name in vars(Backend) if not name.startswith("_"))
@@ -86,6 +87,26 @@ def one_device(backend: Backend) -> None:
     for name, array in results.items():
         actual = device_of(array)
         expect(actual == place, f"{name} is on {actual}, but arrays of lists are on {place}")
+
+
+@check(Grade.RUNS, in_context=False)
+def context(backend: Backend) -> None:
+    """Its arrays have all dtypes in its context, and without it the library's defaults stay."""
+    before = _defaults(backend)
+    type(backend)(backend.device)
+    array = backend.asarray(np.ones(2))
+    backend.to_numpy(array)
+    backend.synchronize()
+    with backend_context(backend), backend_context(backend):
+        kept = (array + array).dtype
+        expect(kept == backend.xp.float64, f"in its context, a sum of float64 is {kept}")
+    after = _defaults(backend)
+    expect(after == before, f"zeros(1) was {before}, and is {after} once a backend was used")
+
+
+def _defaults(backend: Backend) -> str:
+    zeros = backend.xp.zeros(1)
+    return f"{dtype_name(zeros.dtype)} on {device_of(zeros)}"
 
 
 @check(Grade.RUNS)

@@ -24,6 +24,7 @@ from pluggable_mlp.network.loss import rows, shares, total_weight
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Parameters, map_arrays
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
 from pluggable_mlp.training.losses import Loss, LossRecord
 from pluggable_mlp.training.metrics import METRICS, roc_auc
@@ -227,13 +228,16 @@ def predict_rows(
     Rows (n, features), times the scale, and the results are on the host.  The backend determines
     how many batches are computed at once.
     """
-    xp, compute = namespace_of(arithmetic, backend), getattr(mlp, method)
+    with backend_context(backend):
+        xp = namespace_of(arithmetic, backend)
+    compute = getattr(mlp, method)
     run_all: RunAll = getattr(backend, "run_all", one_by_one)
 
     def predicted(start: int) -> Array:
-        inputs = xp.asarray(backend.asarray(rows[start : start + batch_size] * scale))
-        x = unwrapped(xp.astype(inputs, getattr(xp, dtype), copy=False))
-        return backend.to_numpy(compute(parameters, x, arithmetic=arithmetic))
+        with backend_context(backend):  # each thread has its own
+            inputs = xp.asarray(backend.asarray(rows[start : start + batch_size] * scale))
+            x = unwrapped(xp.astype(inputs, getattr(xp, dtype), copy=False))
+            return backend.to_numpy(compute(parameters, x, arithmetic=arithmetic))
 
     starts, some = range(0, rows.shape[0], batch_size), at_once(run_all)
     for first in range(0, len(starts), some):

@@ -281,7 +281,7 @@ def first_state(
     """
     optimizer = as_single_steps(optimizer)
     library, _ = check_parameters(mlp, parameters)
-    with shortcuts.on_device_of(first_array(parameters)):
+    with shortcuts.array_context(first_array(parameters)):
         xp = namespaces.arithmetic_namespace(arithmetic, library)
         return namespaces.unwrapped(initial_state(xp, mlp, parameters, optimizer))
 
@@ -349,7 +349,7 @@ def training_step(
     optimizer = as_single_steps(optimizer)
     _check_state(state, optimizer)
     x, targets, sample_weight = map(libraries.without_graph, (x, targets, sample_weight))
-    with shortcuts.on_device_of(x):
+    with shortcuts.array_context(x):
         parameters = merged(state.parameters, state.buffers)
         xp, batch = checked_batch(mlp, parameters, x, targets, sample_weight, arithmetic)
         arrays = state[:-1] if arithmetic == "native" else map_nested(xp.asarray, state[:-1])

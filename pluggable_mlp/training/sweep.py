@@ -13,6 +13,7 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import Flag, PositiveCount, as_seed, choose, convert, refuse_unknown
 from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.early_stopping import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate
@@ -139,23 +140,24 @@ def sweep(
     place: dict[str, Any] = {"backend": backend, "arithmetic": arithmetic}
     data = {**place, "dtype": dtype, "scale": scale}
     weighting: dict[str, Any] = {"sample_weight": sample_weight, "class_weight": class_weight}
-    examples = make_examples(mlp, inputs, targets, **data, **weighting)
-    held = None if validation is None else make_examples(mlp, *_pair(validation), **data)
-    assert isinstance(examples, Examples)  # not in blocks
-    assert isinstance(held, Examples | None)
-    StackedTraining(
-        mlp,
-        examples,
-        held,
-        backend,
-        arithmetic,
-        convert("batch_size", batch_size, PositiveCount),
-        convert("epochs", epochs, PositiveCount),
-        convert("shuffle", shuffle, Flag),
-    ).train(networks)
-    if held is not None:
-        for network in networks:
-            network.scores = evaluate(network.mlp, network.parameters, held, **place)
+    with backend_context(backend):
+        examples = make_examples(mlp, inputs, targets, **data, **weighting)
+        held = None if validation is None else make_examples(mlp, *_pair(validation), **data)
+        assert isinstance(examples, Examples)  # not in blocks
+        assert isinstance(held, Examples | None)
+        StackedTraining(
+            mlp,
+            examples,
+            held,
+            backend,
+            arithmetic,
+            convert("batch_size", batch_size, PositiveCount),
+            convert("epochs", epochs, PositiveCount),
+            convert("shuffle", shuffle, Flag),
+        ).train(networks)
+        if held is not None:
+            for network in networks:
+                network.scores = evaluate(network.mlp, network.parameters, held, **place)
     return Sweep(networks)
 
 

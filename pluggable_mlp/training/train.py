@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
@@ -14,6 +15,7 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.parameters import Parameters, first_array
+from pluggable_mlp.shortcuts import backend_context, in_context
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError
@@ -168,36 +170,39 @@ def train(
     batch_size = convert("batch_size", batch_size, PositiveCount)
     micro_batch = convert("micro_batch", micro_batch, PositiveCount | None)
     seed = as_seed(seed)
-    sharding.check_agreement(communicator, backend, arguments)
-    examples = make_examples(
-        mlp,
-        inputs,
-        targets,
-        block_size=None if block_size is None else in_whole_batches(block_size, batch_size),
-        communicator=communicator,
-        backend=backend,
-        dtype=dtype,
-        scale=scale,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        arithmetic=arithmetic,
-    )
-    parameters = _initial(mlp, parameters, examples, backend=backend, seed=seed, dtype=dtype)
-    steps = first_steps(
-        mlp,
-        parameters,
-        examples,
-        backend=backend,
-        optimizer=optimizer or SGD(),
-        arithmetic=arithmetic,
-        batch_size=batch_size,
-        seed=seed,
-        micro_batch=micro_batch,
-        communicator=communicator,
-    )
-    order = sharding.order_of_steps(steps, seed if shuffle else None)
-    run = training_progress(steps, examples, order=order, epochs=epochs)
-    return _trained(epochs_of(run), parameters, callbacks, communicator)
+    with backend_context(backend):
+        sharding.check_agreement(communicator, backend, arguments)
+        examples = make_examples(
+            mlp,
+            inputs,
+            targets,
+            block_size=None if block_size is None else in_whole_batches(block_size, batch_size),
+            communicator=communicator,
+            backend=backend,
+            dtype=dtype,
+            scale=scale,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            arithmetic=arithmetic,
+        )
+        parameters = _initial(mlp, parameters, examples, backend=backend, seed=seed, dtype=dtype)
+        steps = first_steps(
+            mlp,
+            parameters,
+            examples,
+            backend=backend,
+            optimizer=optimizer or SGD(),
+            arithmetic=arithmetic,
+            batch_size=batch_size,
+            seed=seed,
+            micro_batch=micro_batch,
+            communicator=communicator,
+        )
+        order = sharding.order_of_steps(steps, seed if shuffle else None)
+        run = training_progress(steps, examples, order=order, epochs=epochs)
+    # Callbacks run outside of the context.
+    results = in_context(partial(backend_context, backend), epochs_of(run))
+    return _trained(results, parameters, callbacks, communicator)
 
 
 def first_steps(

@@ -2,7 +2,6 @@
 
 import pytest
 
-from pluggable_mlp import get_backend
 from pluggable_mlp.backends.numpy_recording import TracedNumpyFunction
 from pluggable_mlp.training.steps import _copies
 
@@ -25,8 +24,7 @@ def programs(monkeypatch):
 
 @pytest.fixture
 def cupy_devices(cupy_backend):
-    """The numbers of two devices; the first one is current, and is so afterwards."""
+    """The numbers of two devices; the first one is current."""
     if len(cupy_backend.devices()) < 2:
         pytest.skip("there is one device; CUDA_ON_CPU_DEVICES=2 makes two of an emulated card")
-    yield 0, 1
-    get_backend("cupy:0")
+    return 0, 1

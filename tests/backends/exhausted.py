@@ -3,6 +3,7 @@
 import pytest
 
 from pluggable_mlp.arrays import device_of
+from pluggable_mlp.shortcuts import backend_context
 
 SIDE = 10**8  # of a square of float64: 80,000,000,000,000,000 bytes
 
@@ -12,8 +13,9 @@ def exhausted(backend) -> Exception:
     xp, device = backend.xp, device_of(backend.asarray(0.0))
 
     def ask_for_too_much():
-        xp.zeros((SIDE, SIDE), dtype=xp.float64, device=device)
-        backend.synchronize()
+        with backend_context(backend):
+            xp.zeros((SIDE, SIDE), dtype=xp.float64, device=device)
+            backend.synchronize()
 
     with pytest.raises(Exception) as caught:  # noqa: PT011 (each library has its own)
         ask_for_too_much()

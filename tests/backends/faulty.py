@@ -1,5 +1,7 @@
 """Backends with one fault each, by the check that has to find it."""
 
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import array_api_strict
@@ -98,6 +100,17 @@ class Flushing(NumpyBackend):
         return np.where(np.abs(host) < np.finfo(host.dtype).tiny, host.dtype.type(0), host)
 
 
+class Leaking(NumpyBackend):
+    """Making one changes the default dtype of the library."""
+
+    xp = SimpleNamespace(**vars(np))
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__(device)
+        is_wide = self.xp.zeros(1).dtype == np.float64
+        self.xp.zeros = partial(np.zeros, dtype="float32" if is_wide else "float64")
+
+
 class Misplacing(ArrayApiStrictBackend):
     """Its arrays are on the CPU, whatever device it has."""
 
@@ -137,6 +150,7 @@ FAULTY = {
     "data_of_others": Trusting(),
     "contracted_products": backend_of(Contracting),
     "transfer_of_denormal_numbers": Flushing(),
+    "context": Leaking(),
     "other_devices": Misplacing("device1"),
     "not_a_number": backend_of(LosingNan),
     "copies_are_independent": backend_of(Aliasing),

@@ -38,6 +38,7 @@ MESSAGES = {
     "data_of_others": "dtype 'float33' of its own array raised AttributeError(",
     "contracted_products": "a * b + c in float32 differs in",
     "transfer_of_denormal_numbers": "an array of float32 with strides (4,) differs in 3 of 4",
+    "context": "zeros(1) was float",
     "other_devices": "arrays of cpu and of device1 are both on",
     "not_a_number": "max of [1, NaN, 2] is 2.0, expected NaN",
     "copies_are_independent": "astype(x, x.dtype) returned a view",

@@ -33,7 +33,7 @@ def test_memory_that_the_host_shares_is_refused(monkeypatch, value):
 
 def test_a_device_that_others_have_is_not_available(monkeypatch):
     class Busy(cupy.cuda.Device):
-        def use(self):
+        def __enter__(self):
             raise cupy.cuda.runtime.CUDARuntimeError(46)
 
     monkeypatch.setattr(cupy.cuda, "Device", Busy)

@@ -130,8 +130,10 @@ def test_entries_of_a_table_are_those_of_numpy():
 
 def test_tables_are_on_the_device_of_the_operands(cupy_devices):
     for device in cupy_devices:
-        index = get_backend(f"cupy:{device}").asarray(FLOATS[0].astype("float64"))
-        found = in_one_kernel(xp, of_tables, index, 2.0)
+        backend = get_backend(f"cupy:{device}")
+        index = backend.asarray(FLOATS[0].astype("float64"))
+        with backend.context():
+            found = in_one_kernel(xp, of_tables, index, 2.0)
         assert_same_bits(found.get(), of_tables(NUMPY, FLOATS[0].astype("float64"), 2.0))
 
 

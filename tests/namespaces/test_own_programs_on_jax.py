@@ -35,8 +35,8 @@ def ran(code, *arguments):
 
 CALLS = """
 import numpy as np
-from pluggable_mlp import get_backend, reproducible
-get_backend("jax:cpu")
+from pluggable_mlp import reproducible
+jax.config.update("jax_enable_x64", True)
 xp = reproducible(jax.numpy)
 x = xp.asarray(np.arange(12.0).reshape(3, 4))
 xp.sum(x)  # tries whether the device keeps bits
