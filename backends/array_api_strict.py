@@ -24,8 +24,9 @@ class ArrayApiStrictBackend(ArrayLibrary):
 
     def __init__(self, device: str | None = None) -> None:
         if device not in (None, *self.devices()):
+            reason = " has no int64, which labels are, and" if device == "no_x64" else ""
             raise ValueError(
-                f"device is {device!r}: array-api-strict has {', '.join(self.devices())}"
+                f"device is {device!r}:{reason} array-api-strict has {', '.join(self.devices())}"
             )
         self._device = _CPU if device in (None, "cpu") else array_api_strict.Device(device)
 
@@ -33,6 +34,11 @@ class ArrayApiStrictBackend(ArrayLibrary):
     def device(self) -> str:
         """See `Backend.device`."""
         return _text(self._device)
+
+    @property
+    def missing_dtypes(self) -> tuple[str, ...]:
+        """See `Abilities.missing_dtypes`."""
+        return ("float64", "complex128") if self.device == "no_float64" else ()
 
     def _upload(self, host: Array) -> Array:
         return array_api_strict.asarray(host, device=self._device)
@@ -49,9 +55,9 @@ class ArrayApiStrictBackend(ArrayLibrary):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Backend.devices`."""
+        """See `Backend.devices`; those without int64 are left out."""
         every = array_api_strict.__array_namespace_info__().devices()
-        return tuple(map(_text, every))
+        return tuple(text for text in map(_text, every) if text != "no_x64")
 
 
 def _text(device: object) -> str:

@@ -185,6 +185,11 @@ class Abilities:
     """Runs independent tasks, concurrently where operations leave processors idle."""
 
     @property
+    def missing_dtypes(self) -> tuple[str, ...]:
+        """The dtypes of the standard that the device lacks, such as float64 on some GPUs."""
+        return ()
+
+    @property
     def queued(self) -> bool:
         """Whether operations are put into a queue.
 

@@ -104,6 +104,14 @@ class TorchBackend(ArrayLibrary):
         """See `Abilities.queued`: true for all devices except the processor."""
         return bool(self._device.type != "cpu")
 
+    @property
+    def missing_dtypes(self) -> tuple[str, ...]:
+        """See `Abilities.missing_dtypes`: Apple's GPUs lack float64, and some of Intel's."""
+        has_float64 = self._device.type != "mps"
+        if self._device.type == "xpu":
+            has_float64 = torch.xpu.get_device_properties(self._device).has_fp64
+        return () if has_float64 else ("float64", "complex128")
+
     def _upload(self, host: Array) -> Array:
         # PyTorch takes no negative strides, and warns of memory that is not writable.
         return torch.asarray(np.require(host, requirements=["C", "W"]), device=self._device)

@@ -54,7 +54,13 @@ class ArrayLibrary(Abilities):
     def asarray(self, data: Any, dtype: str | None = None) -> Array:
         """See `Backend.asarray`."""
         if isinstance(data, _HOST):
-            return self._upload(host_array(data, dtype))
+            host = host_array(data, dtype)
+            if host.dtype.name in self.missing_dtypes:
+                raise ValueError(
+                    f"{self.name} on {self.device} has no {host.dtype}: use float32 "
+                    "(dtype='float32', --dtype float32), or another backend"
+                )
+            return self._upload(host)
         _check_dtype(dtype)
         self._require_own(data, "data")
         if dtype is None:

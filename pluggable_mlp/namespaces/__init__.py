@@ -18,7 +18,7 @@ from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, nativ
 from pluggable_mlp.namespaces.reproducible.exactness import (
     ArithmeticUnavailable as ArithmeticUnavailable,  # its line among the public names is too long
 )
-from pluggable_mlp.namespaces.reproducible.exactness import traced
+from pluggable_mlp.namespaces.reproducible.exactness import traced, without_float64
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace, reproducible
 from pluggable_mlp.namespaces.sharded.array import ShardedArray
 from pluggable_mlp.shortcuts import backend_at, check_process
@@ -74,7 +74,10 @@ def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:
 def namespace_of(name: str, backend: Backend) -> Namespace:
     """Return `arithmetic_namespace` for a backend's arrays, its threads and its queue."""
     run_all = None if getattr(backend, "queued", False) else getattr(backend, "run_all", one_by_one)
-    return arithmetic_namespace(name, backend.xp, run_all)
+    xp = arithmetic_namespace(name, backend.xp, run_all)
+    if xp is not backend.xp and "float64" in getattr(backend, "missing_dtypes", ()):
+        raise without_float64(f"{backend.name} on {backend.device}")
+    return xp
 
 
 def compiles(xp: Namespace) -> bool:

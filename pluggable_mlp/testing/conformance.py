@@ -289,6 +289,12 @@ def ability(backend: Backend, name: str) -> Any:
     return getattr(backend, name)
 
 
+def floats(backend: Backend) -> list[type[np.floating[Any]]]:
+    """Return the floating types of the device: float32, and float64 if it has that."""
+    missing = getattr(backend, "missing_dtypes", ())
+    return [dtype for dtype in (np.float32, np.float64) if dtype.__name__ not in missing]
+
+
 def parametrize_with_checks(
     backends: Iterable[Backend],
     *,

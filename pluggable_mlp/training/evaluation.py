@@ -25,7 +25,7 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Parameters, map_arrays
 from pluggable_mlp.shortcuts import backend_context
-from pluggable_mlp.training.examples import AnyExamples, Batch, Examples
+from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, moved_floats
 from pluggable_mlp.training.losses import Loss, LossRecord
 from pluggable_mlp.training.metrics import METRICS, roc_auc
 from pluggable_mlp.training.sharding import blocks_of_process
@@ -235,7 +235,8 @@ def predict_rows(
 
     def predicted(start: int) -> Array:
         with backend_context(backend):  # each thread has its own
-            inputs = xp.asarray(backend.asarray(rows[start : start + batch_size] * scale))
+            some = rows[start : start + batch_size] * scale
+            inputs = xp.asarray(moved_floats(backend, some, dtype))
             x = unwrapped(xp.astype(inputs, getattr(xp, dtype), copy=False))
             return backend.to_numpy(compute(parameters, x, arithmetic=arithmetic))
 

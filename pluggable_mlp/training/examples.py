@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from pluggable_mlp import arrays as libraries
-from pluggable_mlp.arrays import Array, DType, Namespace, device_of, map_nested, readable
+from pluggable_mlp.arrays import (
+    Array,
+    DType,
+    Namespace,
+    device_of,
+    dtype_name,
+    map_nested,
+    readable,
+)
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Positive, convert
@@ -196,7 +204,7 @@ def make_examples(
         if len(rows.shape) == 2 and rows.shape[0] > block_size:
             return _streamed(mlp, xp, rows, targets, weights, block_size, kind, *place)
         rows = rows[:]
-    x = backend.asarray(rows)
+    x = moved_floats(backend, rows, dtype)
     _check_inputs(mlp, xp, x, dtype, scale)
     checked = _checked_targets(mlp, xp, x, targets, weights, *place)
     return kind.with_arrays((_as_floats(xp, x, dtype), *checked, None))
@@ -217,9 +225,9 @@ def _streamed(
     count = rows.shape[0]
     at_once = min(block_size, rows_within(_BYTES_STREAMED, rows.shape, rows.dtype))
     for start in range(0, max(count, 1), at_once):
-        block = backend.asarray(rows[start : start + at_once])
+        block = moved_floats(backend, rows[start : start + at_once], dtype)
         _check_inputs(mlp, xp, block, dtype, kind.scale)
-    like = backend.asarray(targets)
+    like = moved_floats(backend, targets, dtype)
     # The inputs' count alone tells whether they fit the inputs.
     stand_in = backend.xp.zeros((count, 1), dtype=block.dtype, device=device_of(like))
     checked = _checked_targets(mlp, xp, stand_in, like, weights, backend, dtype)
@@ -227,7 +235,7 @@ def _streamed(
 
     def moved(x: Array, *others: Array | None) -> Batch:
         on_device = map_nested(lambda rows: xp.asarray(backend.asarray(rows)), others)
-        return _as_floats(xp, backend.asarray(x), dtype), *on_device
+        return _as_floats(xp, moved_floats(backend, x, dtype), dtype), *on_device
 
     return Streamed(rows, y, weight, block_size, kind, moved)
 
@@ -243,11 +251,11 @@ def _checked_targets(
 ) -> tuple[Array, Array | None]:
     """Return targets and sample_weight as the loss takes them; refuse what does not fit."""
     sample_weight, class_weight = weights
-    targets = unwrapped(_as_floats(xp, backend.asarray(targets), dtype))
+    targets = unwrapped(_as_floats(xp, moved_floats(backend, targets, dtype), dtype))
     floating = getattr(xp, dtype)
     targets = xp.asarray(check_targets(mlp, moved, targets, floating))
     if sample_weight is not None:
-        sample_weight = _as_floats(xp, backend.asarray(sample_weight), dtype)
+        sample_weight = _as_floats(xp, moved_floats(backend, sample_weight, dtype), dtype)
         sample_weight = xp.astype(sample_weight, floating, copy=False)  # of integers, too
         check_sample_weight(moved, unwrapped(sample_weight), floating)
     if class_weight is not None:
@@ -298,6 +306,13 @@ def all_within(x: Array, bound: float) -> bool:
     # https://github.com/openxla/xla/issues/21461 (seen with jaxlib 0.10.2).
     is_within = (xp.max(x) <= bound) & (xp.min(x) >= -bound)
     return bool(is_within & ~xp.any(xp.isnan(x)))
+
+
+def moved_floats(backend: Backend, values: Array, dtype: str) -> Array:
+    """Return values on the backend; float64 becomes the dtype before, if the device lacks it."""
+    missing = getattr(backend, "missing_dtypes", ())
+    is_missing = bool(missing) and dtype_name(getattr(values, "dtype", None)) in missing
+    return backend.asarray(values, dtype) if is_missing else backend.asarray(values)
 
 
 def _as_floats(xp: Namespace, moved: Array, dtype: str) -> Array:

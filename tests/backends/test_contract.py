@@ -8,7 +8,7 @@ from pluggable_mlp.backends import Abilities, Backend, BackendUnavailable
 def test_the_contract_is_exactly_this():
     members = "asarray device devices name synchronize to_numpy versions xp"
     assert sorted(name for name in vars(Backend) if name[0] != "_") == members.split()
-    optional = "compile context out_of_memory queued run_all traces"
+    optional = "compile context missing_dtypes out_of_memory queued run_all traces"
     assert sorted(name for name in vars(Abilities) if name[0] != "_") == optional.split()
 
 
