@@ -42,10 +42,11 @@ _BUILT_IN = {
     "nvidia-smi shows",
     "torch": "'pluggable-mlp[torch]'",
     "jax": "'pluggable-mlp[jax]'",
+    "dpnp": "'pluggable-mlp[dpnp]'",
     "array_api_strict": "array-api-strict",
 }
 """The names of the built-in backends and of their libraries, with the arguments of pip install."""
-_SLOW = {"torch", "jax"}
+_SLOW = {"torch", "jax", "dpnp"}
 """Those whose library takes a second or more to import."""
 
 

@@ -14,7 +14,7 @@ from pluggable_mlp.backends import (
     get_backend,
 )
 
-LIBRARIES = ["numpy", "cupy", "torch", "jax", "array_api_strict"]
+LIBRARIES = ["numpy", "cupy", "torch", "jax", "dpnp", "array_api_strict"]
 
 
 def child(code: str) -> str:
@@ -64,7 +64,7 @@ def test_its_own_name_and_device_give_the_same_backend(backend):
 def test_an_unknown_name_lists_the_known_ones(spec, hint):
     with pytest.raises(ValueError, match=r"^backend is") as caught:
         get_backend(spec)
-    names = ", ".join(["numpy", "cupy", "torch", "jax", "array_api_strict"])
+    names = ", ".join(["numpy", "cupy", "torch", "jax", "dpnp", "array_api_strict"])
     assert f"backend is {spec.partition(':')[0]!r}, expected one of {names}" in str(caught.value)
     assert str(caught.value).endswith(hint)
     assert ("did you mean" in str(caught.value)) == bool(hint)
@@ -102,6 +102,7 @@ INSTALL = {
     "cupy": "'pluggable-mlp[cupy-cuda12]' or 'pluggable-mlp[cupy-cuda13]'",
     "torch": "'pluggable-mlp[torch]'",
     "jax": "'pluggable-mlp[jax]'",
+    "dpnp": "'pluggable-mlp[dpnp]'",
     "array_api_strict": "array-api-strict",
 }
 
