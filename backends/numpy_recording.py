@@ -45,12 +45,16 @@ class NumpyRecording(RecordingNamespace):
             if function in _REDUCTIONS and is_plain:
                 function, settings = _REDUCTIONS[function], {"axis": None, **settings}
             if function is np.astype:
-                settings.pop("device", None)
+                if first.dtype == args[1] and not settings.get("copy", True):
+                    return args[0]
+                args, settings = (args[0], np.dtype(args[1])), {}  # which are read faster
             function = _METHODS.get(function, function)
         if function in UFUNCS and any(isinstance(_value(x), np.ndarray) for x in args):
             function = UFUNCS[function]
         if isinstance(function, np.ufunc) and not settings:
-            args = _with_arrays(function, args)
+            args = _with_arrays(args, function)
+        if function is np.where:
+            args = args[0], *_with_arrays(args[1:])
         bounds = _bounds(function, args) if isinstance(first, np.ndarray) else None
         if bounds is None:
             return super().record(function, *args, **settings)
@@ -83,15 +87,16 @@ def _value(leaf: Tree) -> Array:
     return leaf.value if isinstance(leaf, Recorded) else leaf
 
 
-def _with_arrays(ufunc: np.ufunc, args: tuple[Tree, ...]) -> tuple[Tree, ...]:
+def _with_arrays(args: tuple[Tree, ...], ufunc: np.ufunc | None = None) -> tuple[Tree, ...]:
     """Return operands with numbers as 0-d arrays, which NumPy would make at each call.
 
-    Only if all others are arrays of one floating dtype, which the numbers then take.
+    Only if all others are arrays of one floating dtype, which the numbers then take, and which a
+    ufunc has.
     """
     values = [_value(operand) for operand in args if type(operand) not in (float, int)]
     dtypes = {value.dtype if isinstance(value, np.ndarray) else None for value in values}
     dtype = dtypes.pop() if len(dtypes) == 1 and len(values) < len(args) else None
-    if dtype is None or dtype.kind != "f" or not _has_loop(ufunc, dtype):
+    if dtype is None or dtype.kind != "f" or not (ufunc is None or _has_loop(ufunc, dtype)):
         return args
     return tuple(
         np.asarray(operand, dtype) if type(operand) in (float, int) else operand for operand in args

@@ -167,7 +167,10 @@ def test_a_bound_keeps_the_signs_of_zeros(dtype, bound):
 def with_numbers(x, k):
     y = x * 0.1 + 1e-50 - 3 / x + 7 // x
     y -= 0.7
-    return np.minimum(y, 0.3), y > 0.1, k * 0.1, k + 3, k > 2.5, np.float_power(x, 0.1), x**0.3
+    where = array_namespace(x).where
+    chosen = where(x > 1.0, 0.1, x), where(k > 1, 0.5, k), where(x > 1.0, 0.1, 0.7)
+    others = k * 0.1, k + 3, k > 2.5, np.float_power(x, 0.1), x**0.3
+    return np.minimum(y, 0.3), y > 0.1, *others, *chosen
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
