@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from decimal import getcontext
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,19 @@ SIGNALS = [*{signal.SIGINT, signal.SIGTERM}]
 RUN = ["--data", "digits", "--hidden", "4", "--epochs", "1"]
 COMMANDS = {
     "backends": [],
+    "data": ["digits"],
     "train": [*RUN, "--quiet", "--output", "{run}", "--backend", "{spec}"],
     "evaluate": ["{run}", "--backend", "{spec}"],
+    "predict": ["{run}", "{images}", "--backend", "{spec}"],
+    "report": ["{run}"],
+    "plot": ["{run}"],
+    "export": ["{run}"],
     "verify": ["{run}", "--backend", "{spec}"],
     "compare": ["--hidden", "4", "--steps", "1", "--backends", "numpy,{spec}"],
 }
+
+
+NEEDED = {"plot": ["matplotlib"], "report": ["matplotlib"], "export": ["ndonnx"]}
 
 
 def picture() -> dict[str, Any]:
@@ -102,8 +111,12 @@ def test_public_names_leave_the_process_as_it_was(spec, unchanged):
 
 
 def test_commands_leave_the_process_as_it_was(spec, unchanged, tmp_path, monkeypatch, capsys):
+    images = tmp_path / "images.npy"
+    np.save(images, np.zeros((2, 64), np.uint8))
     for name, options in COMMANDS.items():
-        words = [word.format(run=tmp_path / "run", spec=spec) for word in options]
+        if not all(map(find_spec, NEEDED.get(name, ()))):
+            continue
+        words = [word.format(run=tmp_path / "run", spec=spec, images=images) for word in options]
         monkeypatch.setattr(sys, "argv", ["pluggable-mlp", name, *words])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -5,7 +5,7 @@ also gives each an NVIDIA GPU; it is written for CuPy 14, and untried on GPUs.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed.process import this_process
 from pluggable_mlp.fields import Positive, convert
+from pluggable_mlp.shortcuts import backend_context
 
 _BACKEND = "cupy"
 """The backend whose arrays NCCL moves."""
@@ -179,17 +180,20 @@ class NCCL(MPI):
 
 
 def _with_gpu(device: int) -> Callable[..., Any]:
-    """Return the function that makes a group, after making that GPU the current device."""
-    get_backend(f"{_BACKEND}:{device}")  # says why it is not here
+    """Return the function that makes a group of processes, each with its GPU."""
+    backend = get_backend(f"{_BACKEND}:{device}")  # says why it is not here
     try:
-        import cupy
         from cupyx.distributed import init_process_group
     except ImportError as error:
         raise ModuleNotFoundError(
             "NCCL needs a library beside CuPy: pip install nvidia-nccl-cu13 (or -cu12)"
         ) from error
-    cupy.cuda.Device(device).use()
-    return cast("Callable[..., Any]", init_process_group)
+
+    def make_group(*arguments: int, **settings: bool) -> Any:
+        with backend_context(backend):  # NCCL takes the current device
+            return init_process_group(*arguments, **settings)
+
+    return make_group
 
 
 def backend_of_process(spec: str, communicator: Communicator | None) -> Backend:
