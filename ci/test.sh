@@ -2,8 +2,8 @@
 # Everything that must hold before a change lands, from a clean copy of the committed tree in
 # fresh virtual environments: the README's commands as they stand there; the suite once, with every
 # backend required, CuPy on the emulated card of ci/cupy_on_cpu among them; some tests on the oldest
-# versions of the libraries; no test skipped in each of these runs (ci/reports.py); lint, format,
-# types, import layers, declared dependencies, the documentation site; and the built wheel and sdist.
+# versions of the libraries; no test skipped in each of these runs (ci/reports.py); ci/lint.sh, the
+# documentation site and ci/wheel.sh, which are left out after the argument "tests".
 # With CI_NIGHTLY=1 also ci/nightly.sh.
 #
 # PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real data, without
@@ -15,6 +15,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
+only_tests=$([ "${1:-}" = tests ] && echo yes || true)
 scratch=$(mktemp -d)
 developer=$scratch/developer
 cache=${XDG_CACHE_HOME:-~/.cache}/pluggable-mlp
@@ -66,37 +67,18 @@ developer() {
     step "beside: an environment with torch, jax, and cupy on the emulated card"
     environment "$developer" '.[dev,docs,torch,jax,cupy-cuda13]'
     sh ci/cupy_on_cpu/build.sh "$developer"
-
-    step "beside: lint and format"
-    "$bin/ruff" check .
-    "$bin/ruff" format --check .
-
-    step "beside: imports are declared and dependencies used: of the library, then of the rest"
-    "$bin/deptry" pluggable_mlp backends
-    "$bin/deptry" --ignore DEP002,DEP004 --exclude venv --exclude ci/cupy_on_cpu \
-        tests benchmarks examples docs ci
-
-    step "beside: sdist and wheel"
-    "$bin/python" -m build --outdir "$scratch/dist" . >/dev/null
 }
 
 # While the whole suite runs.
 checks() {
     cd "$scratch/beside"
-    step "beside: import layers and types"
-    "$bin/lint-imports"
-    "$bin/mypy" -p pluggable_mlp
+    if [ -z "$only_tests" ]; then
+        step "beside: lint and types"
+        PATH="$bin:$PATH" bash ci/lint.sh
 
-    step "beside: the documentation site"
-    "$bin/python" -m sphinx -q -W docs "$scratch/site"
-
-    step "beside: the sdist has all files, and its tests are collected"
-    mkdir "$scratch/sdist"
-    tar -xzf "$scratch"/dist/*.tar.gz -C "$scratch/sdist" --strip-components 1
-    cd "$scratch/sdist"
-    git -C "$top" ls-tree -r --name-only HEAD | xargs ls -d >/dev/null
-    "$bin/python" -m pytest --collect-only -q -m "" >/dev/null
-    cd "$scratch/beside"
+        step "beside: the documentation site"
+        "$bin/python" -m sphinx -q -W docs "$scratch/site"
+    fi
 
     step "beside: on the second device"
     PLUGGABLE_MLP_REQUIRE_BACKENDS=cupy:1 "$bin/python" -m pytest -k "cupy:1" \
@@ -119,26 +101,8 @@ oldest() {
 }
 
 wheel() {
-    step "beside: the wheel alone outside the checkout"
-    environment "$scratch/wheel" "$(echo "$scratch"/dist/*.whl)[mpi]"
-    "$scratch/wheel/bin/python" -m pip check
-    mkdir "$scratch/elsewhere"
-    cd "$scratch/elsewhere"
-    "$scratch/wheel/bin/python" -c "
-import numpy
-from pluggable_mlp import load_dataset
-numpy.save('images.npy', load_dataset('digits').test.inputs)"
-    PATH="$scratch/wheel/bin:$PATH"
-    pluggable-mlp --help >/dev/null
-    pluggable-mlp backends
-    pluggable-mlp train --quiet --epochs 3 --arithmetic reproducible --output run
-    pluggable-mlp evaluate run
-    pluggable-mlp predict run images.npy --output predictions.csv
-    pluggable-mlp verify run/certificate.json
-    pluggable-mlp compare --backends numpy,numpy
-    mpiexec -n 2 pluggable-mlp train --distributed mpi \
-        --quiet --epochs 3 --arithmetic reproducible --output run-of-two
-    diff <(grep parameters_sha256 run/summary.json) <(grep parameters_sha256 run-of-two/summary.json)
+    step "beside: the sdist and the wheel"
+    PATH="$bin:$PATH" bash "$top/ci/wheel.sh"
 }
 
 beside developer
@@ -162,12 +126,12 @@ echo "$command"
 
 finished developer
 if [ -n "$is_oldest" ]; then beside oldest; fi
-beside wheel
 
 step "the whole suite, every backend required"
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$cache/jax}
 "$bin/python" -m pip install --quiet --no-deps -e .
 beside checks
+if [ -z "$only_tests" ]; then beside wheel; fi
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict,cupy
 # A file's tests stay together: they share what JAX compiled.  In the order of their names, since
 # the files with the fewest tests have the longest.
@@ -180,7 +144,7 @@ if [ -n "$gpu_changed" ]; then
     done
 fi
 
-finished wheel
+if [ -z "$only_tests" ]; then finished wheel; fi
 finished checks
 if [ -n "$is_oldest" ]; then finished oldest; fi  # not all of them exist for other versions
 step "each test ran somewhere"
