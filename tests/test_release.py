@@ -76,9 +76,11 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_actions_are_pinned_by_hash(workflow):
+def test_actions_are_pinned_by_hash_and_scripts_exist(workflow):
     """A tag can be moved to other code; the comment says which version the hash is of."""
-    uses = re.findall(r"uses: (.*)$", workflow.read_text("utf-8"), re.MULTILINE)
+    text = workflow.read_text("utf-8")
+    assert all((ROOT / script).is_file() for script in re.findall(r"run: bash (\S+)", text))
+    uses = re.findall(r"uses: (.*)$", text, re.MULTILINE)
     assert uses
     for action in uses:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
