@@ -9,11 +9,12 @@ compiled function is the only operation.
 
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from functools import partial
 from hashlib import blake2b
 from itertools import count
 from threading import Lock
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -28,6 +29,8 @@ from .tape import Constants, Function, Tree, Writer, compiled_program, leaves
 _MOST_PROGRAMS = 8
 """Programs of one function, each for arguments of certain shapes."""
 _CONTAINERS = (dict, list, tuple)
+_FORMULAS = ("__call__", "forward", "rule")
+"""Methods of activations and losses, layers, and optimizers; tests and users may patch them."""
 
 
 class TracedFunction:
@@ -127,12 +130,14 @@ class TracedFunction:
             return NotImplemented
         self._repetitions = self._repetitions + 1 if kinds == self._last_kinds else 0
         self._last_kinds = kinds
-        if self._repetitions != 1:
+        formulas = self._formulas()
+        is_patched = not all(map(_is_of_package, formulas.values()))
+        if self._repetitions != 1 or is_patched:
             return NotImplemented
         try:
             with np.errstate(all="ignore"):
                 lines, constants = self.trace(arguments)
-                guarding = guard(arguments, self.is_array, self.layout, constants)
+                guarding = guard(arguments, self.is_array, self.layout, constants, formulas)
                 program = compiled_program([*guarding, *lines], constants)
             result = self.checked_result(program, arguments)
         except Exception:  # whatever users' code or a library raises
@@ -140,6 +145,16 @@ class TracedFunction:
             return NotImplemented
         self.programs = [program, *self.programs][:_MOST_PROGRAMS]
         return result
+
+    def _formulas(self) -> dict[tuple[type, str], Function]:
+        """Return the methods of the function's components that a program repeats."""
+        components = self.function.args[1:] if isinstance(self.function, partial) else ()
+        return {
+            (kind, name): getattr(kind, name)
+            for kind in _classes_in(components)
+            for name in _FORMULAS
+            if any(name in vars(base) for base in kind.__mro__)  # `type` has a __call__, too
+        }
 
     def checked_result(self, program: Function, arguments: Tree) -> Tree:
         """Return a program's result, which must have all bits of the function's."""
@@ -165,6 +180,19 @@ class TracedFunction:
         return digest
 
 
+def _classes_in(component: object) -> set[type]:
+    """Return the classes of a component and of those in it."""
+    if isinstance(component, list | tuple):
+        return set().union(*map(_classes_in, component))
+    if not is_dataclass(component):
+        return set()
+    return {type(component)}.union(*map(_classes_in, vars(component).values()))
+
+
+def _is_of_package(method: Function) -> bool:
+    return isinstance(method, FunctionType) and method.__module__.startswith("pluggable_mlp.")
+
+
 def traced(backend: Any, function: Function, exact: bool) -> TracedFunction | None:
     """Return a function traced on a backend's arrays: see `Abilities.compile`."""
 
@@ -179,10 +207,12 @@ def guard(
     is_array: Callable[[object], bool],
     layout: Callable[[Array], object],
     constants: Constants,
+    formulas: dict[tuple[type, str], Function],
 ) -> Iterator[str]:
     """Yield the lines of a program that name its arguments and reject those of another kind.
 
-    In these lines, `arguments` are those of a later call.
+    In these lines, `arguments` are those of a later call.  Calls are rejected, too, while a class
+    has another method than those of `formulas`.
     """
     naming: list[str] = []
     kinds: dict[str, object] = {}  # types, lengths, dtypes and shapes, by their expressions
@@ -218,6 +248,7 @@ def guard(
         return name
 
     first = visit(arguments, 0)
+    kinds.update({f"{constant(kind)}.{name}": method for (kind, name), method in formulas.items()})
     conditions = [f"({', '.join(kinds)},) != {constant((*kinds.values(),))}", *differences]
     yield "try:"
     yield f"    {first} = arguments"

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, first_state, get_backend, training_step
+from pluggable_mlp import MLP, SGD, LeakyReLU, first_state, get_backend, training_step
 from pluggable_mlp.network import prediction_cache
 
 NUMPY = get_backend("numpy")
@@ -61,6 +61,31 @@ def test_a_copy_predicts_by_itself(library):
     other = copy.copy(mlp)
     object.__setattr__(other, "factor", 2.0)
     np.testing.assert_allclose(backend.to_numpy(other.logits(parameters, x)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_patched_activation_is_called(library, monkeypatch):
+    """By a network that was traced, an equal one and one that was not, until it is undone."""
+    pytest.importorskip(library)
+    backend, calls = get_backend(library), []
+    x = backend.asarray(X)
+    names = ["leaky_relu", "leaky_relu", ["leaky_relu"]]
+    networks = [MLP([3, 4, 2], activation=name) for name in names]
+    parameters = networks[0].initialize(seed=0, backend=backend)
+    usual = [backend.to_numpy(networks[0].logits(parameters, x)) for _ in range(4)][-1]
+
+    def doubled(self, xp, x):
+        calls.append(1)
+        return 2.0 * x, None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LeakyReLU, "__call__", doubled)
+        for count in range(1, 5):
+            for mlp in networks:
+                assert not np.array_equal(backend.to_numpy(mlp.logits(parameters, x)), usual)
+            assert len(calls) == 3 * count
+    for mlp in networks:
+        np.testing.assert_array_equal(backend.to_numpy(mlp.logits(parameters, x)), usual)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
