@@ -51,6 +51,7 @@ def compare(
     backends : sequence of Backend
         At least two; the first one, usually NumPy, is the reference.
     mlp : MLP
+        The network that is trained on each backend.
     inputs : array (examples, in)
         Host data: floats, or uint8 with a scale.  They stay as they are, and only one batch at
         a time becomes floats.

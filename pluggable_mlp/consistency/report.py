@@ -156,6 +156,7 @@ def format_report(report: Report) -> str:
     Parameters
     ----------
     report : Report
+        From `compare`.
 
     Returns
     -------

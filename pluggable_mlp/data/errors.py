@@ -8,11 +8,11 @@ class DataError(ValueError):
 
     Parameters
     ----------
-    source
+    source : object
         The file, folder or name of the data.
-    fault
+    fault : str
         What is wrong: what came, and what was expected.
-    remedy
+    remedy : str
         What the user can do.
 
     See Also

@@ -46,7 +46,9 @@ class Split(NamedTuple):
     Parameters
     ----------
     inputs : array, shape (n, features)
+        A row for each example.
     targets : array, shape (n,) or (n, outputs)
+        As for `Dataset`.
 
     See Also
     --------

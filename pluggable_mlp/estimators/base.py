@@ -232,7 +232,11 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X : array, sparse array or frame (examples, features)
+            As for `fit`.
+        y : array (examples,) or (examples, outputs)
+            As for `fit`.
+        sample_weight : array (examples,), optional
             As for `fit`.
         """
         predicted = self.predict(X)

@@ -85,10 +85,6 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         How many epochs in a row may fail to improve.
     max_fun : int, default 15000
         The maximum number of evaluations of the loss by lbfgs.
-    loss : "log_loss" or Loss, default "log_loss"
-        An object such as `SoftmaxCrossEntropy(label_smoothing=0.1)`, or your own.
-    class_weight : "balanced", dict, list or None, default None
-        As elsewhere in scikit-learn: {label: weight}; for multilabel targets a list of dicts.
     dropout : float, default 0.0
         The probability with which training drops an output of a hidden layer.
     input_dropout : float, default 0.0
@@ -112,6 +108,10 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         Train on this device of the library: "cuda".
     arithmetic : {"native", "reproducible"}, default "native"
         With "reproducible" the model has the same bits on every library, and a certificate.
+    loss : "log_loss" or Loss, default "log_loss"
+        An object such as `SoftmaxCrossEntropy(label_smoothing=0.1)`, or your own.
+    class_weight : "balanced", dict, list or None, default None
+        As elsewhere in scikit-learn: {label: weight}; for multilabel targets a list of dicts.
 
     Attributes
     ----------

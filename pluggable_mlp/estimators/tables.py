@@ -81,13 +81,17 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         "TabM" (ICLR 2025); "none": a plain network.  As an option of `train`, with parameters after
         a colon: "tabm:own_batches=true".
     hidden : int or sequence of int, optional
-        The widths of the hidden layers; by default the recipe's.  This and the parameters down to
-        `class_weight` are options of `pluggable-mlp train`; see its `--help`.
+        The widths of the hidden layers; by default the recipe's.  This, the parameters down to
+        `scaling` and the last three are options of `pluggable-mlp train`; see its `--help`.
     activation : str, optional
         A name such as "relu", or one per layer, separated by commas.
     dropout, input_dropout, input_noise : float, optional
+        The probability of dropping an output of a hidden layer, and that of dropping an input; the
+        standard deviation of noise that training adds to the inputs.
     norm : {"layer", "batch"}, optional
+        The normalization of hidden layers.
     loss : str, optional
+        A name in `LOSSES`.
     optimizer : str, optional
         Such as "adamw" or "sgd:momentum=0.9".
     learning_rate, weight_decay : float, optional
@@ -97,7 +101,9 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     schedule : str, optional
         The schedule of the learning rate; "none" for a constant rate.
     warmup : int, default 0
+        The number of updates of linear warm-up before the schedule.
     batch_size : int, optional
+        The number of rows per update.
     metric : str, optional
         "accuracy", "log_loss", "roc_auc", "squared_error" or "absolute_error", or scikit-learn's
         name, such as "neg_log_loss": the measure of the validation part that is best in the epoch
@@ -106,12 +112,6 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         Stop after this many epochs without improvement.
     scaling : str, optional
         How numbers are scaled: "standard", "quantile", ….
-    calibrate : bool, default False
-        Divide the outputs of the network, or of each member, by the temperature, from 1/4 to 4,
-        with the least log loss of the validation part.
-    label_smoothing : float, optional
-    class_weight : "balanced" or mapping of labels to floats, optional
-        The weight of each class in training.
     n_members : int, optional
         The number of members, whose predictions are averaged: by default 32 that share weights for
         the recipes of TabM; for those of RealMLP eight networks with few rows for training, and a
@@ -128,6 +128,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     random_state : int, RandomState or None, default None
         Seeds the initial weights, the validation part, the shuffles and dropout.
     dtype : {"float32", "float64"}, default "float32"
+        The dtype of the network.
     backend : str, default "numpy"
         The array library that computes.
     device : str, optional
@@ -136,6 +137,13 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         "reproducible": the same bits on every library.
     verbose : bool or int, default False
         Print the loss and the validation error of each epoch.
+    calibrate : bool, default False
+        Divide the outputs of the network, or of each member, by the temperature, from 1/4 to 4,
+        with the least log loss of the validation part.
+    label_smoothing : float, optional
+        The share of each target that is spread over all classes.
+    class_weight : "balanced" or mapping of labels to floats, optional
+        The weight of each class in training.
 
     Attributes
     ----------
@@ -204,6 +212,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         Parameters
         ----------
         X : data frame or array (n, columns)
+            As for `predict`.
         """
         return self._outputs(X, "predict_proba")
 
@@ -254,13 +263,13 @@ class TableRegressor(RegressorMixin, BaseTable, TableParameters):
 
     Parameters
     ----------
-    target_scaling : {"standard", "minmax", "robust", "none"}, optional
-        How y is scaled; by default "standard", or "none" with the loss "poisson".
     recipe, hidden, activation, dropout, input_dropout, input_noise, norm, loss, optimizer, \
 learning_rate, weight_decay, clip_norm, schedule, warmup, batch_size, metric, early_stopping, \
 scaling, n_members, max_iter, validation_fraction, time_limit, categorical_features, random_state, \
 dtype, backend, device, arithmetic, verbose
         As in `TableClassifier`.
+    target_scaling : {"standard", "minmax", "robust", "none"}, optional
+        How y is scaled; by default "standard", or "none" with the loss "poisson".
 
     Attributes
     ----------

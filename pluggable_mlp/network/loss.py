@@ -148,11 +148,12 @@ def average_of_elements(
 
     Parameters
     ----------
-    xp
-        The namespace of the arrays.
+    xp : namespace
+        That of the arrays.
     values, derivatives : array (…, batch, outputs)
         The loss of each output, and its derivative with respect to that output.
     sample_weight : array (…, batch) or None
+        The weight of each example; None for equal ones.
 
     Returns
     -------

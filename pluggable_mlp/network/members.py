@@ -33,6 +33,7 @@ class Networks(Component):
     Parameters
     ----------
     members : int, default 8
+        Their number.
     own_batches : bool, default False
         Whether `train` draws an order of the examples for each network; the networks share the
         blocks of `block_size`, which follow the first one's order.
@@ -67,6 +68,7 @@ class TabMMini(Component):
     Parameters
     ----------
     members : int, default 32
+        Their number.
     scaling : {"signs", "normal"}, default "signs"
         The distribution of the factors: 1 or -1, or normal.  The authors take normal ones for
         inputs with embeddings.
@@ -147,8 +149,11 @@ class TabM(TabMMini):
     Parameters
     ----------
     members : int, default 32
+        As in `TabMMini`.
     scaling : {"signs", "normal"}, default "signs"
+        As in `TabMMini`.
     blocks : tuple of int, optional
+        As in `TabMMini`.
     own_batches : bool, default False
         As in `TabMMini`.
 

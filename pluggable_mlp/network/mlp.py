@@ -207,7 +207,7 @@ class MLP(LayeredNetwork):
 
         Parameters
         ----------
-        parameters, x
+        parameters, x : list of dict of arrays, and array (…, batch, in)
             As for `loss_and_gradients`.
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
@@ -225,7 +225,7 @@ class MLP(LayeredNetwork):
 
         Parameters
         ----------
-        parameters, x
+        parameters, x : list of dict of arrays, and array (…, batch, in)
             As for `loss_and_gradients`.
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.
@@ -241,7 +241,7 @@ class MLP(LayeredNetwork):
 
         Parameters
         ----------
-        parameters, x
+        parameters, x : list of dict of arrays, and array (…, batch, in)
             As for `loss_and_gradients`.
         arithmetic : {"native", "reproducible"}, default "native"
             How operations round.

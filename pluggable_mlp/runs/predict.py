@@ -233,6 +233,7 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     Parameters
     ----------
     folder : str or path
+        The folder named by `--output`.
     backend : Backend or str, default "numpy"
         The backend of its parameters and its network; a name as for `get_backend`.
 

@@ -275,8 +275,11 @@ class AdamW(Adam):
     Parameters
     ----------
     learning_rate : float, Schedule or callable, default 0.001
+        See `Adam`.
     beta1 : float, default 0.9
+        See `Adam`.
     beta2 : float, default 0.999
+        See `Adam`.
     epsilon : float, default 1e-08
         See `Adam`.
     weight_decay : float, Schedule or callable, default 0.01
@@ -327,6 +330,7 @@ class Lion(GradientDescent):
     learning_rate : float, Schedule or callable, default 0.0001
         At least 0.
     beta1 : float, default 0.9
+        At least 0 and below 1.
     beta2 : float, default 0.99
         At least 0 and below 1.
     weight_decay : float, default 0.0

@@ -251,9 +251,11 @@ def first_state(
     Parameters
     ----------
     mlp : MLP
+        The network to train.
     optimizer : Optimizer
         Neither lbfgs nor one with the schedule plateau, which use more than a single batch.
     parameters : list of dict of arrays
+        The initial ones, such as those of `MLP.initialize`.
     arithmetic : {"native", "reproducible"}, default "native"
         How operations round.
 
@@ -305,8 +307,10 @@ def training_step(
 
     Parameters
     ----------
-    mlp, optimizer
-        Those of `first_state`.
+    mlp : MLP
+        That of `first_state`.
+    optimizer : Optimizer
+        That of `first_state`.
     state : TrainState
         From `first_state` or the previous step; it is not changed.
     x : array (…, batch, in)

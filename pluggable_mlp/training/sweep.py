@@ -84,7 +84,9 @@ def sweep(
     Parameters
     ----------
     mlp : MLP
+        The form of the networks.
     inputs : array (examples, in)
+        As for `train`.
     targets : array (examples,) or (examples, outputs)
         As for `train`.
     settings : list or tuple of mapping
@@ -92,15 +94,23 @@ def sweep(
         `make_optimizer`.  Networks may differ in `learning_rate`, a number or a schedule,
         `weight_decay`, `dropout` and `seed`.
     backend : Backend
+        As for `train`.
     optimizer : str, default "sgd"
         One of `OPTIMIZERS`, except lbfgs.
     epochs : int, default 10
+        As for `train`, like those that follow.
     batch_size : int, default 128
+        The number of examples per update.
     dtype : {"float32", "float64"}, default "float32"
-    arithmetic : str, default "native"
+        The dtype of the parameters.
+    arithmetic : {"native", "reproducible"}, default "native"
+        How operations round.
     shuffle : bool, default True
+        Whether to visit the examples in a new order in each epoch.
     scale : float, optional
+        For uint8 inputs, a power of two by which they are multiplied.
     sample_weight : array (examples,), optional
+        The weight of each example.
     class_weight : mapping, array or "balanced", optional
         As for `train`.
     validation : tuple of two arrays, optional

@@ -86,6 +86,7 @@ def train(
     Parameters
     ----------
     mlp : MLP
+        The network to train.
     inputs : array (examples, in)
         Arrays of the backend's library, or host data, which are moved to the device once.
     targets : array (examples,), (examples, 1) or (examples, outputs)
@@ -104,6 +105,7 @@ def train(
     batch_size : int, default 128
         At least 1; the last batch of an epoch may be smaller.
     dtype : {"float32", "float64"}, default "float32"
+        The dtype of the parameters.
     arithmetic : {"native", "reproducible"}, default "native"
         How operations round.
     seed : int, default 0

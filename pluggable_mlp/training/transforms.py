@@ -290,6 +290,7 @@ def averaged_parameters(slots: object, parameters: Tree) -> Tree:
     slots : dict of lists of dicts of arrays
         Such as `TrainState.slots`.
     parameters : list of dict of arrays
+        Such as `TrainState.parameters`.
 
     Returns
     -------
