@@ -21,7 +21,7 @@ from .transfer import ArrayLibrary
 
 _INSTALL = (
     "install Intel's driver of the GPU, or, to compute on the processor, pip install "
-    "intel-opencl-rt and set OCL_ICD_FILENAMES to lib/libintelocl.so in this environment"
+    "'pluggable-mlp[dpnp-cpu]' and set OCL_ICD_FILENAMES to lib/libintelocl.so in this environment"
 )
 
 

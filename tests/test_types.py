@@ -70,7 +70,7 @@ EXPECTED = {
     "labels.certificate_": "dict[str, Any]",
     "labels.out_activation_": "str",
     "MLPClassifier.load('file')": "MLPClassifier",
-    "load_dataset('digits').preparation": "Preparation",
+    "load_dataset('digits').preparation": "Preparation | None",
     "numbers": "MLPRegressor",
     "start": "list[dict[str, Array]]",
     "network.logits(start, X)": "Array",

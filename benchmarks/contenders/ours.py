@@ -1,12 +1,14 @@
 """This library, by its own training loop, on any of its backends and either arithmetic."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmarks.contenders.contender import Contender
 from benchmarks.job import SCALE, Job
 from pluggable_mlp import MLP, SGD, Adam, get_backend, train
 from pluggable_mlp.namespaces import unwrapped
+from pluggable_mlp.shortcuts import backend_context, in_context
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import epochs_of, training_progress
 from pluggable_mlp.training.streaming import seeded_order
@@ -32,9 +34,10 @@ class Ours(Contender):
         self._scale = SCALE if pixels else None
         inputs, test_inputs = job.pixels() if pixels else job.floats()
         settings: dict[str, Any] = {"backend": self._backend, "arithmetic": arithmetic}
-        self._examples = make_examples(
-            self._mlp, inputs, job.labels(), dtype=job.dtype, scale=self._scale, **settings
-        )
+        with backend_context(self._backend):
+            self._examples = make_examples(
+                self._mlp, inputs, job.labels(), dtype=job.dtype, scale=self._scale, **settings
+            )
         self.test_inputs = self._backend.asarray(test_inputs)
         self._initial = [
             {"W": self._backend.asarray(W), "b": self._backend.asarray(b)}
@@ -51,9 +54,11 @@ class Ours(Contender):
             inputs, targets = examples.inputs[: self.count, ...], examples.targets[: self.count]
             examples = replace(examples, inputs=inputs, targets=targets)
         self._parameters = self._initial
-        taken = first_steps(self._mlp, self._initial, examples, **self._settings)
         order = seeded_order(0 if shuffle else None)
-        self._epochs = epochs_of(training_progress(taken, examples, order=order, epochs=_NO_END))
+        with backend_context(self._backend):
+            taken = first_steps(self._mlp, self._initial, examples, **self._settings)
+            progress = training_progress(taken, examples, order=order, epochs=_NO_END)
+        self._epochs = in_context(partial(backend_context, self._backend), epochs_of(progress))
 
     def epoch(self) -> float:
         done = next(self._epochs)

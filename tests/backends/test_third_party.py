@@ -79,7 +79,7 @@ FAULTY = {
     "an unknown name lists it": (
         "class Abacus: ...",
         "get_backend('abcus')",
-        "ValueError: backend is 'abcus', expected one of numpy, cupy, torch, jax, "
+        "ValueError: backend is 'abcus', expected one of numpy, cupy, torch, jax, dpnp, "
         "array_api_strict, abacus; did you mean 'abacus'?",
     ),
     "a class that is not a backend": (

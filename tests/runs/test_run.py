@@ -17,6 +17,7 @@ from pluggable_mlp.runs import run as run_module
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
+from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS
@@ -76,11 +77,12 @@ def test_a_saved_run_measures_the_same_in_another_process(backend, optimizers, t
             epochs=1,
             batch_size=2000 if optimizer == "lbfgs" else 512,
         )
-        run = Run(settings, backend)
         folder = tmp_path / f"{arithmetic} {optimizer}"
-        with RunFolder(folder, run):
-            list(run.train())
-        measured = run.test_measures()
+        with backend_context(backend):
+            run = Run(settings, backend)
+            with RunFolder(folder, run):
+                list(run.train())
+            measured = run.test_measures()
         reached[str(folder)] = measured["loss"], measured["accuracy"]
     done = subprocess.run(
         [sys.executable, "-c", EVALUATE, spec, *reached],

@@ -105,7 +105,7 @@ def _try(xp: Namespace, device: Device, left: int, right: int) -> bool:
             for matrix in (rows, columns, expected)
         )
     except (TypeError, ValueError) as error:  # PyTorch's for Apple's GPUs, array-api-strict's
-        raise without_float64(device) from error
+        raise _unavailable(device, f"it has no float64 ({error})") from error
     if a.dtype != xp.float64:
         raise _unavailable(device, f"float64 arrays become {a.dtype} there")
     many = xp.asarray([*range(_ROWS)] * _COPIES, dtype=xp.int64, device=device)
