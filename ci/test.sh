@@ -15,6 +15,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
+commit=$(git rev-parse HEAD)  # the branch may move meanwhile
 only_tests=$([ "${1:-}" = tests ] && echo yes || true)
 scratch=$(mktemp -d)
 developer=$scratch/developer
@@ -52,14 +53,14 @@ finished() { # wait for it, and show what it said
 
 step "a clean copy, and a second one for what runs beside the README's commands"
 mkdir "$scratch/checkout"
-git -C "$top" archive --format=tar HEAD | tar -x -C "$scratch/checkout"
+git -C "$top" archive --format=tar "$commit" | tar -x -C "$scratch/checkout"
 cp -r "$scratch/checkout" "$scratch/beside"
 bin=$developer/bin
 is_oldest=$("$PYTHON" -c 'import sys; print("yes" if sys.version_info[:2] == (3, 11) else "")')
 # What changed since CI_BASE, by default the commit before; in a clone without it, everything.
 gpu_changed=yes
 gpu_files=(backends ci/cupy_on_cpu ci/gpu.sh 'ci/gpu_*.py')
-if git diff --quiet "${CI_BASE:-HEAD^}" HEAD -- "${gpu_files[@]}" 2>/dev/null; then gpu_changed=; fi
+if git diff --quiet "${CI_BASE:-$commit^}" "$commit" -- "${gpu_files[@]}" 2>/dev/null; then gpu_changed=; fi
 
 # What is done while the README's test command runs.
 developer() {
@@ -102,7 +103,7 @@ oldest() {
 
 wheel() {
     step "beside: the sdist and the wheel"
-    PATH="$bin:$PATH" bash "$top/ci/wheel.sh"
+    PATH="$bin:$PATH" bash "$top/ci/wheel.sh" "$commit"
 }
 
 beside developer

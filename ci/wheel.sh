@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The sdist and the wheel of the last commit: what they say and hold, the sdist's tests, and the
-# commands of the wheel alone.  With the tools of the active environment (the dev extra).
+# The sdist and the wheel of a commit (default: the last): what they say and hold, the sdist's
+# tests, and the commands of the wheel alone.  With the tools of the active environment (the dev
+# extra).
 set -euo pipefail
+commit=${1:-HEAD}
 top=$(cd "$(dirname "$0")/.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -9,7 +11,7 @@ step() { printf '\n== %s\n' "$1"; }
 
 step "sdist and wheel"
 mkdir "$scratch/source" "$scratch/sdist" "$scratch/elsewhere"
-git -C "$top" archive --format=tar HEAD | tar -x -C "$scratch/source"
+git -C "$top" archive --format=tar "$commit" | tar -x -C "$scratch/source"
 python -m build --outdir "$scratch/dist" "$scratch/source" >/dev/null
 cd "$scratch/elsewhere"
 twine check --strict "$scratch"/dist/*
@@ -18,7 +20,7 @@ check-wheel-contents "$scratch"/dist/*.whl
 step "the sdist has all files, and its tests are collected"
 tar -xzf "$scratch"/dist/*.tar.gz -C "$scratch/sdist" --strip-components 1
 cd "$scratch/sdist"
-git -C "$top" ls-tree -r --name-only HEAD | xargs ls -d >/dev/null
+git -C "$top" ls-tree -r --name-only "$commit" | xargs ls -d >/dev/null
 python -m pytest --collect-only -q -m "" >/dev/null
 
 step "the wheel alone outside the checkout"
