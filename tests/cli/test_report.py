@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.figures import report
-from tests.cli.saved_runs import FIGURES
+from tests.cli.saved_runs import FIGURES, FILES, names
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -48,8 +48,11 @@ def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, tmp_path, mo
     assert command("report", "run").out == "run/report.html\n"
     assert "<h1>run</h1>" in Path("run/report.html").read_text()
     assert not Path("report.html").exists()
+    for path in (Path("run/plots/curve.png"), Path("run/model.onnx")):  # as of `plot` and `export`
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     assert command("train", "--resume", "run", "--epochs", 2).code == 0  # to the same parameters
-    assert not Path("run/report.html").exists()
+    assert names(Path("run")) == FILES
 
 
 @pytest.mark.usefixtures("undrawn")

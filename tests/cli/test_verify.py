@@ -294,9 +294,12 @@ def test_an_edited_summary_or_line_is_found(command, tmp_path, file, name):
     assert f"{name}: written {content[name]!r}, on" in outcome.out
 
 
-def test_a_line_of_the_metrics_that_is_missing_is_found(command, certificate):
+def test_a_line_of_the_metrics_that_is_added_or_missing_is_found(command, certificate):
     path = certificate.parent / "metrics.jsonl"
-    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    first, last = path.read_text().splitlines(keepends=True)
+    path.write_text(first + last + last.replace('"epoch": 2', '"epoch": 3'))
+    assert f"{path} has 3 epochs, expected 2" in command("verify", certificate.parent).err
+    path.write_text(first)
     outcome = command("verify", certificate.parent)
     assert outcome.code == 2
     assert f"{path} has 1 epochs, expected 2 as certified" in outcome.err
