@@ -315,8 +315,7 @@ def unknown_installs(text):
     """What a page gives to pip that is neither an extra nor a requirement of the project."""
     extras = re.findall(r"'(?:\.|pluggable-mlp)\[([^]]+)\]'", text)
     packages = re.findall(r"pip install (?:-e )?([a-z][\w-]*)", text)
-    # What dpnp computes with where there is no GPU of Intel: no requirement for those who have one.
-    known = {"intel-opencl-rt", *(re.match(r"[\w-]+", line)[0] for line in REQUIREMENTS)}
+    known = {re.match(r"[\w-]+", line)[0] for line in REQUIREMENTS}
     return {name for names in extras for name in names.split(",")} - set(EXTRAS) | (
         set(packages) - known
     )
