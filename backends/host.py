@@ -151,13 +151,13 @@ def refuse_beyond_memory(subject: str, size: int) -> None:
 
 def with_free_memory(message: object) -> str:
     """Return the message, extended by the free memory of the host if it is known."""
-    total = host_memory()
+    message, total = str(message) or "an allocation failed", host_memory()
     with suppress(OSError, StopIteration):
         lines = _LINUX.read_text().splitlines()
         free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
         if total is not None:
             return f"{message}; {in_words(free * 1024)} of {in_words(total)} on the host are free"
-    return str(message)
+    return message
 
 
 def in_words(size: float) -> str:

@@ -347,6 +347,12 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
+def shortened(text: object, most: int = 1000) -> str:
+    """Return a text, or its two ends if it is long: what a file holds may be of any length."""
+    words = str(text)
+    return words if len(words) <= most else f"{words[: most // 2]} … {words[-most // 2 :]}"
+
+
 def listed(values: Sequence[object], most: int = 6) -> str:
     """Return the first of some values, separated by commas."""
     return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")

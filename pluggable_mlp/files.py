@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -20,6 +21,8 @@ from shutil import rmtree
 from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
+
+from pluggable_mlp.fields import shortened
 
 Json: TypeAlias = dict[str, Any]
 """An object of JSON, such as the settings of a run or the line of an epoch."""
@@ -229,9 +232,22 @@ def read_json(path: Path, expected: str, kind: object = Json) -> Json:
     """
     text = read_file(path, expected)
     with damaged(path):
-        content: Json = json.loads(text)
+        content: Json = parse_json(text)
         msgspec.convert(content, kind)
         return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON holds; ValueError if it is not JSON, or an object has a name twice."""
+    return json.loads(text, object_pairs_hook=_named_once)
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> Json:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"an object has the name {twice!r} twice")
+    return content
 
 
 @contextmanager
@@ -240,8 +256,8 @@ def damaged(path: Path, what: str = "is damaged") -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"{path} {what}: it lacks {error}") from None
+        raise ValueError(f"{path} {what}: it lacks {shortened(error)}") from None
     except MemoryError:
         raise
     except Exception as error:  # msgspec's are a ValueError only from 0.21 on
-        raise ValueError(f"{path} {what}: {error}") from None
+        raise ValueError(f"{path} {what}: {shortened(error)}") from None

@@ -16,17 +16,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pluggable_mlp.fields import choose, parameters_of
-from pluggable_mlp.files import damaged, read_file, write_file
+from pluggable_mlp.files import damaged, parse_json, read_file, write_file
 from pluggable_mlp.hashing import HostArray, little_endian, sha256_of
 
 Arrays = dict[str, HostArray]
 Components = Mapping[str, Callable[..., object]]
 """Classes by their names: dataclasses and named tuples."""
+
+ArrayTree = list[dict[str, np.ndarray]]
+"""The type of a tree of parameters, for `read_tree`."""
 
 _NO_COMPONENTS: Components = MappingProxyType({})
 _TAGS = {"array", "tuple", "dict", "component"}
@@ -54,7 +58,9 @@ def write_tree(path: Path, tree: object, components: Components = _NO_COMPONENTS
     write_file(path, save(ordered, {"pluggable_mlp": json.dumps(described)}))
 
 
-def read_tree(path: Path, expected: str, components: Components = _NO_COMPONENTS) -> Any:
+def read_tree(
+    path: Path, expected: str, components: Components = _NO_COMPONENTS, kind: Any = Any
+) -> Any:
     """Return the tree in a file.
 
     Parameters
@@ -63,24 +69,30 @@ def read_tree(path: Path, expected: str, components: Components = _NO_COMPONENTS
         As for `read_file`.
     components : mapping, optional
         The classes of components that may be created.
+    kind : type, optional
+        What the tree must be, for msgspec; anything by default.
 
     Raises
     ------
     ValueError
-        If it cannot be read, is another kind of file, or has changed since it was written.
+        If it cannot be read, is another kind of file, has changed since it was written, or holds
+        another tree.
     """
     data = read_file(path, expected)
     with damaged(path):
         length = int.from_bytes(data[:8], "little")
         try:
-            metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+            metadata = parse_json(data[8 : 8 + length])["__metadata__"]
             arrays: Arrays = load(data)
         except SafetensorError as error:
             raise ValueError(str(error)) from None
-        described = json.loads(metadata["pluggable_mlp"])
+        described = parse_json(metadata["pluggable_mlp"])
         if _sha256(described["tree"], arrays) != described["sha256"]:
             raise ValueError("its SHA-256 is another than it states")
-        return tree_from_json(described["tree"], components, arrays)
+        tree = tree_from_json(described["tree"], components, arrays)
+        if arrays:
+            raise ValueError(f"its tree has no place for the array {next(iter(arrays))!r}")
+        return msgspec.convert(tree, kind)
 
 
 def tree_to_json(
@@ -168,6 +180,25 @@ def tree_from_json(
     if "component" in content:
         parts = choose(components, parts["component"], "component")(**parts["parameters"])
     return parts
+
+
+def check_form(place: str, tree: Any, example: Any) -> None:
+    """Raise ValueError unless a tree has the types, names, shapes and dtypes of an example."""
+    if type(tree) is not type(example):
+        kinds = type(tree).__name__, type(example).__name__
+        raise ValueError("{} is a {}, expected a {}".format(place, *kinds))
+    if isinstance(tree, np.ndarray):
+        forms = [f"{array.dtype} of shape {array.shape}" for array in (tree, example)]
+        if forms[0] != forms[1]:
+            raise ValueError("{} is {}, expected {}".format(place, *forms))
+    elif isinstance(tree, dict | list | tuple):
+        parts, expected = (
+            each if isinstance(each, dict) else dict(enumerate(each)) for each in (tree, example)
+        )
+        if parts.keys() != expected.keys():
+            raise ValueError(f"{place} holds {[*parts]}, expected {[*expected]}")
+        for key, part in parts.items():
+            check_form(f"{place}.{key}", part, expected[key])
 
 
 def _sha256(content: object, arrays: Arrays) -> str:

@@ -83,7 +83,7 @@ def test_the_layout_in_memory_does_not_reach_the_file(arranged, tmp_path):
     write_tree(path, [{"W": arranged, "b": b}])
     assert parameters_sha256([{"W": arranged, "b": b}], NUMPY) == SHA256
     assert load_file(path)["0.W"].tolist() == W.tolist()
-    (layer,) = read_parameters(path, NUMPY, SHA256)
+    (layer,) = read_parameters(path, NUMPY, SHA256, [{"W": W, "b": b}])
     assert (list(layer), layer["W"].tolist()) == (["W", "b"], W.tolist())
 
 
@@ -103,14 +103,14 @@ def test_what_does_not_come_back_is_named(tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     write_tree(path, [{"W": W, "b": b}])
     with pytest.raises(ValueError, match="model.safetensors is damaged: its SHA-256 is another"):
-        read_parameters(path, NUMPY, SHA256)
+        read_parameters(path, NUMPY, SHA256, [{"W": W, "b": b}])
 
 
 def test_parameters_of_another_run_are_named(tmp_path):
     path = tmp_path / "model.safetensors"
     write_tree(path, [{"W": W + 1, "b": b}])
     with pytest.raises(ValueError, match=f"model.safetensors holds .*, expected {SHA256}"):
-        read_parameters(path, NUMPY, SHA256)
+        read_parameters(path, NUMPY, SHA256, [{"W": W, "b": b}])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")

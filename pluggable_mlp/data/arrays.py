@@ -264,7 +264,22 @@ class _Stored:
         return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
+_MOST_OPERATIONS = 10_000
+"""Three pairs of arrays take about a hundred."""
+
 _REFUSED = b"sud\x90\x91\x96"  # SETITEM, SETITEMS, DICT, ADDITEMS, FROZENSET, BYTEARRAY8
+
+
+def _counted(load: Callable[[Any], None]) -> Callable[["_Unpickler"], None]:
+    """Return an operation of a pickle that is refused beyond a number of them."""
+
+    def operation(unpickler: "_Unpickler") -> None:
+        unpickler.operations += 1
+        if unpickler.operations > _MOST_OPERATIONS:
+            raise ValueError(f"it has more than {_MOST_OPERATIONS:,} operations")
+        load(unpickler)
+
+    return operation
 
 
 class _Unpickler(pickle._Unpickler):
@@ -276,8 +291,11 @@ class _Unpickler(pickle._Unpickler):
     """
 
     dispatch: ClassVar[Any] = {
-        code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _REFUSED
+        code: _counted(load)
+        for code, load in pickle._Unpickler.dispatch.items()
+        if code not in _REFUSED
     }
+    operations = 0
 
     def find_class(self, module: str, name: str) -> type:
         """Return the substitute for an admitted name; refuse any other."""

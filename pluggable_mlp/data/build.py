@@ -18,7 +18,7 @@ from pluggable_mlp.data import scaling, values
 from pluggable_mlp.data.columns import Column, EncodedArray, fit_columns
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, warn
-from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.preparation import MOST_FEATURES, Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling
 from pluggable_mlp.data.split import block_of, divide, keep_on_disk, needs_blocks
 from pluggable_mlp.data.values import (
@@ -129,6 +129,9 @@ def _fit(
         lacks = any(column.null_count() for split in splits.values() for column in split.inputs)
         plain = not lacks and all(item.kind == "number" for item in columns)
         features = sum(len(item.features) for item in columns if item.is_used)
+    if features > MOST_FEATURES:
+        fault = f"has {features:,} features, expected at most {MOST_FEATURES:,}"
+        raise DataError(name, fault, "leave some of them out")
     kind = options.scaling or recipe.scaling or ("standard" if is_table else NO_SCALING)
     are_pixels = kind == PIXEL_SCALING or (not is_table and inputs.dtype == np.uint8)
     preparation = Preparation(

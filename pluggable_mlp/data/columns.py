@@ -25,7 +25,7 @@ from numpy.typing import DTypeLike
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.values import BOOLEANS
-from pluggable_mlp.fields import counted, listed
+from pluggable_mlp.fields import Count, counted, listed
 from pluggable_mlp.lazy import LazyArray, blocks
 from pluggable_mlp.training.recipes import Pairs
 
@@ -37,6 +37,9 @@ Order = tuple[bool, int | None]
 
 MOST_CATEGORIES = 10_000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
+
+MOST_COLUMNS = 50_000
+"""A table with more columns is refused: each takes half a millisecond, however short it is."""
 
 FEW = 20
 """Up to half as many different texts are categories, however few the rows are."""
@@ -76,11 +79,22 @@ class Column:
 
     name: str
     kind: Literal["number", "category", "presence", "left out", "sign", "one-hot"]
-    missing: int = 0
+    missing: Count = 0
     range: tuple[float, float] | None = None
     fill: float | None = None
     categories: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether a fit could have made it: a number has a median, a kind its categories."""
+        count = len({*self.categories})
+        fits = {"number": self.fill is not None, "sign": count == 2}.get(self.kind, True)
+        return (
+            fits
+            and count == len(self.categories)
+            and (count > 0) == (self.is_category or self.kind == "sign")
+        )
 
     @property
     def is_text(self) -> bool:

@@ -2,6 +2,8 @@
 
 import warnings
 
+from pluggable_mlp.fields import shortened
+
 
 class DataError(ValueError):
     """Raised if data cannot be used: says which file, what is wrong with it, and what to do.
@@ -34,7 +36,7 @@ class DataError(ValueError):
 
     def __str__(self) -> str:
         source, fault, remedy = self.args
-        return f"{source}: {fault}; {remedy}"
+        return f"{source}: {shortened(fault)}; {shortened(remedy)}"
 
 
 class DataWarning(UserWarning):
@@ -54,4 +56,4 @@ class DataWarning(UserWarning):
 
 def warn(name: str, doubt: str) -> None:
     """Warn of data that can be used, but perhaps not as intended."""
-    warnings.warn(f"{name}: {doubt}", DataWarning, stacklevel=4)
+    warnings.warn(f"{name}: {shortened(doubt)}", DataWarning, stacklevel=4)

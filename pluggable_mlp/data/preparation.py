@@ -8,23 +8,26 @@ Shapes: n examples, inputs (n, ...) before and (n, features) after, targets (n,)
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import convert, to_builtins
+from msgspec import Meta, convert, to_builtins
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.data.columns import Column, Described, EncodedArray, Order, encode
+from pluggable_mlp.data.columns import MOST_COLUMNS, Column, Described, EncodedArray, Order, encode
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
 from pluggable_mlp.data.split import needs_blocks
 from pluggable_mlp.data.values import Split, Task, as_inputs, as_values, class_indices, is_frame
-from pluggable_mlp.fields import aligned, counted, listed
+from pluggable_mlp.fields import Count, Positive, aligned, counted, listed
 from pluggable_mlp.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
+
+MOST_FEATURES = 10_000_000
+"""More are refused, since every one takes memory before any example is read."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,14 @@ class Preparation:
         How many examples each part had: "train", "test", ….
     """
 
-    features: int
-    scale: float | None
+    features: Annotated[int, Meta(ge=1, le=MOST_FEATURES)]
+    scale: Positive | None
     input_range: tuple[float, float]
     class_labels: tuple[int | str, ...] | None
     task: Task = "classification"
     target_names: tuple[str, ...] | None = None
     target_scaling: Scaling | None = None
-    columns: tuple[Column, ...] | None = None
+    columns: Annotated[tuple[Column, ...], Meta(max_length=MOST_COLUMNS)] | None = None
     plain: bool = True
     scaling: Scaling | None = None
     quantiles: QuantileTransform | None = None
@@ -91,7 +94,7 @@ class Preparation:
     header: bool | None = None
     encoding: str | None = None
     decimal: Literal["point", "comma"] = "point"
-    examples: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, Count] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Preparation":
@@ -103,7 +106,45 @@ class Preparation:
             If a value is missing or wrong.
         """
         content = {field.name: values[field.name] for field in fields(cls)}
-        return convert(content, cls)
+        preparation = convert(content, cls)
+        for name in preparation._unfit():
+            raise ValueError(f"its {name} do not fit its other values")
+        return preparation
+
+    def _unfit(self) -> Iterator[str]:
+        """Yield the names of the values that no fit could have made beside the others."""
+        labels, names = [*(self.class_labels or ())], [*(self.target_names or ())]
+        columns, is_classification = self.columns, self.task == "classification"
+        kinds = {*map(type, labels)}
+        if is_classification != (len(labels) > 1) or len(kinds) > 1 or sorted({*labels}) != labels:
+            yield "class_labels"
+        if not (is_classification or names):
+            yield "target_names"
+        if 0 in self.examples.values():
+            yield "examples"
+        if columns is None and not self.plain:
+            yield "columns"
+        if columns is not None and (
+            len({column.name for column in columns}) < len(columns)
+            or not all(column.is_possible for column in columns)
+            or self.features != sum(len(column.features) for column in self.used_columns)
+            or (self.plain and any(column.kind != "number" for column in columns))
+        ):
+            yield "columns"
+        for name, scaling, count in (
+            ("scaling", self.scaling, self.features),
+            ("target_scaling", self.target_scaling, self.outputs),
+        ):
+            if scaling is not None and {count} != {len(scaling.offsets), len(scaling.divisors)}:
+                yield name
+        quantiles = None if self.quantiles is None else self.quantiles.quantiles
+        if quantiles is not None and (
+            len(quantiles) != self.features or any(len(one) == 1 for one in quantiles)
+        ):
+            yield "quantiles"
+        widths = [*map(len, self.edges)]
+        if widths and (len(widths) != self.form.numbers or min(widths) < 2):
+            yield "edges"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the preparation as JSON data."""

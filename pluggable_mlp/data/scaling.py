@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import as_bytes
+from pluggable_mlp.fields import Positive
 from pluggable_mlp.lazy import blocks, rows_within
 from pluggable_mlp.randomness import normal, normal_quantile, normal_quantile_by
 
@@ -59,9 +61,9 @@ class Scaling:
         One for each feature; divisors are above 0.
     """
 
-    kind: str
+    kind: Annotated[str, Meta(pattern="^(standard|minmax|robust|smooth_clip)$")]
     offsets: tuple[float, ...]
-    divisors: tuple[float, ...]
+    divisors: tuple[Positive, ...]
 
     def apply(self, values: Array) -> Array:
         """Return (values - offset) / divisor as float64; (n,) is scaled as one column."""

@@ -6,6 +6,7 @@ Targets are held in memory.
 Shapes: n examples, inputs (n, ...), targets (n,) or (n, outputs), classes (n,).
 """
 
+import itertools
 import math
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -143,8 +144,11 @@ def choose_examples(
             warn(name, f"{fault}: the last epoch is kept, not the best")
             return np.zeros(len(classes), np.bool_)
         option = {"test": "--test-share"}.get(part, "--validation")
-        more = "examples" if groups is None else "groups"
-        raise DataError(name, fault, f"give more {more}, or another {option}")
+        least = next(n for n in itertools.count(math.floor(1 / share)) if n * share >= 1)
+        more = "more groups" if groups is not None else f"{least} examples or more"
+        if groups is None and len(classes) >= least:
+            more = "classes of two examples or more"
+        raise DataError(name, fault, f"give {more}, or another {option}")
     return chosen
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from pluggable_mlp.data.arrays import GET_A_NEW_COPY, check_file, check_unpacked, read_bytes
+from pluggable_mlp.data.columns import MOST_COLUMNS
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import source_of
@@ -89,6 +90,13 @@ def _check_names(source: str, names: Iterable[str]) -> None:
             raise DataError(source, f"two columns are named {name!r}", "name each column once")
 
 
+def _check_width(source: str, count: int) -> None:
+    """Raise DataError if a table has too many columns."""
+    if count > MOST_COLUMNS:
+        fault = f"has {count:,} columns, expected at most {MOST_COLUMNS:,}"
+        raise DataError(source, fault, "give the numbers as an array: numpy.savez(path, X=X, y=y)")
+
+
 def _from_frame(source: str, frame: Any) -> "DataFrame":
     """Return a data frame of any library."""
     import narwhals
@@ -98,6 +106,7 @@ def _from_frame(source: str, frame: Any) -> "DataFrame":
         frame = narwhals.from_native(frame, eager_only=True)
     except narwhals.exceptions.DuplicateError as error:
         raise DataError(source, " ".join(str(error).split()), "name each column once") from None
+    _check_width(source, len(frame.columns))
     _check_names(source, map(str, frame.columns))
 
     def series(column: Any) -> "Series":
@@ -124,7 +133,9 @@ def _from_columns(path: str) -> "DataFrame":
     try:
         lazy = getattr(polars, f"scan_{kind}")(glob.escape(path))
         rows = lazy.select(polars.len()).collect().item()
-        check_unpacked(path, 16 * rows * len(lazy.collect_schema()))
+        width = len(lazy.collect_schema())
+        check_unpacked(path, 16 * rows * width)
+        _check_width(path, width)
         return lazy.collect()
     except damaged as error:
         raise DataError(path, f"cannot be read: {_first_line(error)}", GET_A_NEW_COPY) from None
@@ -139,7 +150,9 @@ def _from_text(path: str, reading: DataOptions | Preparation) -> tuple["DataFram
     if not filled:
         raise DataError(path, *_NO_ROWS)
     first = re.sub(r'"[^"]*("|$)', "", filled.partition("\n")[0])
-    frame = _parsed(path, text, filled, "\t" if is_tabs else ";" if ";" in first else ",")
+    delimiter = "\t" if is_tabs else ";" if ";" in first else ","
+    _check_width(path, first.count(delimiter) + 1)
+    frame = _parsed(path, text, filled, delimiter)
     fields = [(field or "").strip() for field in frame.row(0)]
     fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
     header = _has_header(fields, reading)

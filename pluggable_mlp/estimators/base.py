@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.common import type_name
-from pluggable_mlp.estimators.convert import ConversionMixin, described
+from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits
+from pluggable_mlp.estimators.saved import described
 from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin, Truth
 from pluggable_mlp.estimators.validation import (
     Method,

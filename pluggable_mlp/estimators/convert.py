@@ -1,14 +1,11 @@
-"""Conversion of estimators to and from files, scikit-learn's own, PyTorch and ONNX.
+"""Conversion of estimators to and from scikit-learn's own, to PyTorch and ONNX.
 
 Only weights are copied; no formula is written twice.  PyTorch uses its own modules, and the ONNX
-graph is recorded by running our forward pass on ndonnx's arrays.  A file is a tree, as
-`serialization.py` writes it: the parameters, the attributes listed by the class, and the weights.
+graph is recorded by running our forward pass on ndonnx's arrays.
 """
 
-import dataclasses
 import math
 from copy import copy
-from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
@@ -21,39 +18,24 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, map_nested
-from pluggable_mlp.backends import get_backend
-from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.estimators.saved import FilesMixin
 from pluggable_mlp.estimators.validation import MULTILABEL
 from pluggable_mlp.exporting import need_ndonnx, write_graph
-from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
-from pluggable_mlp.network.feature_layers import NORMALIZATIONS, BatchNorm, LayerNorm
+from pluggable_mlp.network.checks import check_parameters
+from pluggable_mlp.network.feature_layers import BatchNorm, LayerNorm
 from pluggable_mlp.network.layers import ActivationLayer, Dropout, Layer, Noise
-from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.serialization import Components, read_tree, tree_to_json, write_tree
-from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
-from pluggable_mlp.training.schedules import SCHEDULES
 
 if TYPE_CHECKING:
     import torch
 
-FORMAT = 3
-_OF_THE_MACHINE = ("backend", "callbacks", "device", "verbose")
-COMPONENTS: Components = {
-    kind.__name__: kind
-    for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
-    for kind in (each if isinstance(each, type) else type(each) for each in table.values())
-    if dataclasses.is_dataclass(kind)
-}
-"""The types of an estimator's parameters that can be saved."""
-
-
-_ATTRIBUTES = (
+_SHARED = (
     "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
     "best_validation_score_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_",
     "feature_names_in_",
 )  # fmt: skip
+"""The attributes that scikit-learn's estimators have, too."""
 _TORCH_NAMES = {
     "W": "weight", "b": "bias", "gamma": "weight", "beta": "bias",
     "running_mean": "running_mean", "running_variance": "running_var",
@@ -61,143 +43,19 @@ _TORCH_NAMES = {
 """PyTorch's names of parameters and buffers."""
 
 
-class FilesMixin(BaseEstimator):
-    """Methods that save an estimator, and load it.
-
-    Its class has `_weights_to_save()`, which returns a tree of arrays, and `_take_weights(weights,
-    backend)`, which sets them.
-    """
-
-    _saved: ClassVar[tuple[str, ...]]
-    """The attributes that are saved, beside parameters and weights."""
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one safetensors file, with everything but arrays as JSON.
-
-        The preparation of tables is included; callbacks, a `RandomState` and the optimizer's memory
-        are not.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Raises
-        ------
-        ValueError
-            If a parameter is a user-defined function or object, or the parameters were set to those
-            of another network after the fit.
-        """
-        check_is_fitted(self)
-        attributes = {
-            name: _to_tree(name, getattr(self, name)) for name in self._saved if hasattr(self, name)
-        }
-        content = {
-            "format": FORMAT,
-            "estimator": type(self).__name__,
-            "parameters": parameters_to_save(self),
-            "attributes": attributes,
-            "weights": map_nested(on_host, self._weights_to_save()),
-        }
-        write_tree(Path(path), content, COMPONENTS)
-
-    @classmethod
-    def load(cls, path: str | PathLike[str], *, backend: str = "numpy") -> Self:
-        """Return the estimator that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or Path
-        backend : str, default "numpy"
-            The backend of the parameters, such as "torch:cuda".
-
-        Raises
-        ------
-        ValueError
-            If the file cannot be read, has changed, or holds no such estimator.
-        BackendUnavailable
-            If the backend is not available.
-        """
-        path, kind = Path(path), cls.__name__
-        place = get_backend(backend)
-        content = read_tree(path, f"what {kind}.save wrote", COMPONENTS)
-        with damaged(path):
-            name, number, weights = (content[key] for key in ("estimator", "format", "weights"))
-        if (name, number) != (kind, FORMAT):
-            raise ValueError(
-                f"{path} holds {name} of format {number}, expected {kind} of format {FORMAT}"
-            )
-        weights = map_nested(place.asarray, weights)  # out of memory: not a damaged file
-        with damaged(path):
-            loaded = cls(**content["parameters"])
-            for name, value in content["attributes"].items():
-                setattr(loaded, name, _from_tree(value))
-            loaded._take_weights(weights, backend)
-        return loaded
-
-
-def _to_tree(name: str, value: Any) -> Any:
-    """Return an attribute as JSON data: labels with their dtype, a preparation as a dict."""
-    if isinstance(value, Preparation):
-        return {"preparation": value.to_dict()}
-    if not hasattr(value, "dtype"):
-        return value
-    labels = on_host(value)
-    if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"{name} are objects other than texts, which no file holds")
-    return {"labels": labels.tolist(), "dtype": labels.dtype.str}
-
-
-def _from_tree(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    if "preparation" in value:
-        return Preparation.from_dict(value["preparation"])
-    return np.asarray(value["labels"], dtype=value["dtype"])
-
-
-def parameters_to_save(estimator: Any) -> dict[str, Any]:
-    """Return an estimator's parameters, without callbacks and a `RandomState`."""
-    parameters: dict[str, Any] = estimator.get_params()
-    for name, value in parameters.items():
-        if name == "callbacks" or (name == "random_state" and not isinstance(value, Integral)):
-            parameters[name] = None
-        elif isinstance(value, np.ndarray):
-            parameters[name] = tuple(value.tolist())
-    return parameters
-
-
-def described(estimator: Any) -> dict[str, Any]:
-    """Describe an estimator for its certificate: its kind, and its parameters as JSON."""
-    parameters = {
-        name: _named(name, value)
-        for name, value in parameters_to_save(estimator).items()
-        if name not in _OF_THE_MACHINE
-    }
-    return {"estimator": type(estimator).__name__, **parameters}
-
-
-def _named(name: str, value: Any) -> Any:
-    """Return a parameter as JSON, or its name if JSON cannot hold it."""
-    try:
-        return tree_to_json(value, COMPONENTS, place=name)
-    except ValueError:
-        return {"of_your_own": getattr(value, "__qualname__", type(value).__qualname__)}
-
-
 class ConversionMixin(FilesMixin):
     """Methods that convert an estimator to another library's, or back."""
 
     _counterpart: ClassVar[Any]
     """scikit-learn's estimator."""
-    _saved = (*_ATTRIBUTES, "validation_loss_curve_", "_no_improvement_count", "classes_",
-              "_label_kind", "_outputs_of_y")  # fmt: skip
 
     def _weights_to_save(self) -> Any:
         return self._parameters(self._fitted_network())
 
     def _take_weights(self, weights: Any, backend: str) -> None:
         self._keep(weights)
-        self._parameters(self._describe())  # refuses those of another network
+        network = self._describe()
+        check_parameters(network, self._parameters(network))
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
@@ -315,7 +173,7 @@ class ConversionMixin(FilesMixin):
 
 def _copied(model: BaseEstimator) -> dict[str, object]:
     """Return the attributes that both kinds of estimators have, with lists copied."""
-    return {name: copy(getattr(model, name)) for name in _ATTRIBUTES if hasattr(model, name)}
+    return {name: copy(getattr(model, name)) for name in _SHARED if hasattr(model, name)}
 
 
 def _torch_module(nn: ModuleType, layer: Layer, parameters: dict[str, Array]) -> "torch.nn.Module":

@@ -21,6 +21,7 @@ from pluggable_mlp.estimators.base import BaseMLP, takes_steps
 from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.objective import scaled
 from pluggable_mlp.estimators.parameters import ClassWeight, fits, with_parameters
+from pluggable_mlp.estimators.saved import FittedClassifier, FittedRegressor
 from pluggable_mlp.estimators.validation import computed_at_X
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import LOSSES
@@ -164,6 +165,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     class_weight: Annotated[ClassWeight, StrOptions({"balanced"}), dict, list, None] = None
 
     _counterpart = sklearn.neural_network.MLPClassifier
+    _saved = FittedClassifier
 
     @takes_steps
     @fits
@@ -283,6 +285,7 @@ input_dropout, input_noise, norm, clip_norm, n_members, callbacks, backend, devi
 
     _metric = staticmethod(r2_score)
     _counterpart = sklearn.neural_network.MLPRegressor
+    _saved = FittedRegressor
 
     @takes_steps
     @fits

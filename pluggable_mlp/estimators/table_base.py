@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
+from pluggable_mlp.arrays import Array, LibraryArrays, dtype_name, map_nested
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.choice import inputs_of, typed
@@ -31,14 +31,15 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import choose_examples, needs_blocks, numbered
 from pluggable_mlp.data.tables import open_table
 from pluggable_mlp.data.values import Split, Task, as_targets, source_of
-from pluggable_mlp.estimators.convert import FilesMixin, described
 from pluggable_mlp.estimators.parameters import fits
+from pluggable_mlp.estimators.saved import FilesMixin, FittedTable, described
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fields import make, parameters_of, require, with_parameter
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.network.parameters import first_array
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run, are_nonzero
 from pluggable_mlp.settings import Settings
@@ -61,8 +62,7 @@ class BaseTable(FilesMixin, ABC):
     validation_errors_: list[float]
     certificate_: dict[str, Any]
 
-    _saved = ("n_features_in_", "feature_names_in_", "n_iter_", "best_iteration_", "loss_curve_",
-              "validation_errors_", "classes_", "preparation_", "temperature_")  # fmt: skip
+    _saved = FittedTable
     _task: ClassVar[Task]
 
     @fits
@@ -254,7 +254,12 @@ class BaseTable(FilesMixin, ABC):
     def _take_weights(self, weights: Any, backend: str) -> None:
         self.set_params(backend=backend, device=None)
         self.network_, self.parameters_ = self._network(), weights
-        check_parameters(self.network_, weights)
+        _, networks = check_parameters(self.network_, weights)
+        dtype, classes = dtype_name(first_array(weights).dtype), self._labels()
+        if networks or dtype != self.dtype:
+            raise ValueError(f"its weights are {dtype} of networks {networks}, not {self.dtype}")
+        if classes is not None and len(classes) != self.preparation_.outputs:
+            raise ValueError(f"it has {len(classes)} classes, expected {self.preparation_.outputs}")
 
     def _network(self) -> MLP:
         """Return the network that the parameters describe."""

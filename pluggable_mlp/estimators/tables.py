@@ -21,6 +21,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.data.values import Task
 from pluggable_mlp.estimators.parameters import RandomState, with_parameters
+from pluggable_mlp.estimators.saved import FittedTableClassifier
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import check_targets, weights_by_index
 from pluggable_mlp.lazy import on_host
@@ -190,6 +191,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     ] = None
 
     _task: ClassVar[Task] = "classification"
+    _saved = FittedTableClassifier
 
     def predict(self, X: object) -> NDArray[Any]:
         """Return the predicted label of each row, (n,).

@@ -12,7 +12,7 @@ import numpy as np
 import sklearn.metrics
 
 from pluggable_mlp.arrays import Array, LibraryArrays
-from pluggable_mlp.fields import choose, require
+from pluggable_mlp.fields import choose, counted, require
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
@@ -334,8 +334,9 @@ def curves_of(source: Any) -> dict[str, Array]:
         return {key: values for key, values in named_curves.items() if values is not None}
     file = Path(getattr(source, "folder", source)) / "metrics.jsonl"
     lines = read_history(file)
-    if not lines:
-        raise ValueError(f"{file} has no epoch")
+    least = source.summary["kept_epoch"] if isinstance(source, SavedRun) else 1
+    if len(lines) < least:
+        raise ValueError(f"{file} has {counted(len(lines), 'epoch')}, expected {least} or more")
     curves = [key for key in lines[0] if key.startswith(("train_", "validation_"))]
     return {key: [line[key] for line in lines] for key in curves}
 

@@ -44,6 +44,7 @@ LossGradientsBuffers: TypeAlias = tuple[LibraryArray, LibraryArrays, LibraryArra
 
 
 DRAWING = ("dropout", "input_dropout", "input_noise")
+MOST_LAYERS = 10_000
 """The parameters of a network by which training draws random numbers."""
 
 
@@ -368,6 +369,8 @@ def _as_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
         checked = tuple(-1 if isinstance(n, bool) else operator.index(n) for n in sizes)
     except TypeError:
         checked = ()
+    if len(checked) > MOST_LAYERS:
+        raise ValueError(f"sizes are {len(checked):,} numbers, expected at most {MOST_LAYERS:,}")
     if len(checked) < 2 or min(checked) < 1:
         raise ValueError(
             f"sizes is {sizes!r}, expected at least two positive integers: "

@@ -9,22 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed.communicators import Communicator, backend_of_process
-from pluggable_mlp.files import Json, json_lines, json_sha256, make_folder, sync_folder
+from pluggable_mlp.fields import Count, PositiveCount
+from pluggable_mlp.files import Json, damaged, json_lines, json_sha256, make_folder, sync_folder
 from pluggable_mlp.hashing import HASH_DIGITS, sha256_of
 from pluggable_mlp.options import written
 from pluggable_mlp.runs.certificates import FORMAT
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import at_place, load_own_data, read_history, read_run
-from pluggable_mlp.serialization import Components, read_tree, write_tree
+from pluggable_mlp.runs.saved import at_place, load_own_data, read_history, read_run, zeros_of
+from pluggable_mlp.serialization import ArrayTree, Components, check_form, read_tree, write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.sharding import check_same
-from pluggable_mlp.training.step import TrainState
+from pluggable_mlp.training.step import TrainState, initial_state
 
 FOLDER = "checkpoints"
 
@@ -66,6 +69,11 @@ class Checkpoint(NamedTuple):
     records: dict[int, str]
     backend: str
 
+
+_Checkpoint = tuple[Any, Count, str, Count, ArrayTree | None, Count, dict[Count, str], str]
+_Position = tuple[Any, PositiveCount, Count, tuple[float, ...], tuple[list[float], list[float]]]
+_State = tuple[ArrayTree, ArrayTree, Any, Count]
+"""The types of the fields of these three in a file; `_check_fit` has the forms of the arrays."""
 
 _COMPONENTS: Components = {
     kind.__name__: kind for kind in (Checkpoint, Position, TrainState, Memory)
@@ -137,8 +145,45 @@ def read_checkpoint(folder: Path, step: int) -> Checkpoint:
     ValueError
         If it is damaged; the message names the file.
     """
-    checkpoint: Checkpoint = read_tree(_path(folder, step), "a checkpoint", _COMPONENTS)
+    path = _path(folder, step)
+    checkpoint: Checkpoint = read_tree(path, "a checkpoint", _COMPONENTS)
+    with damaged(path):
+        for part, kind, types in (
+            (checkpoint, Checkpoint, _Checkpoint),
+            (checkpoint.position, Position, _Position),
+            (checkpoint.position.state, TrainState, _State),
+        ):
+            if type(part) is not kind:
+                raise ValueError(f"it holds a {type(part).__name__}, expected a {kind.__name__}")
+            msgspec.convert(tuple(part), types)
+        if (after := checkpoint.position.state.t) != step:
+            raise ValueError(f"it is after step {after}")
     return checkpoint
+
+
+def _check_fit(checkpoint: Checkpoint, settings: Settings, preparation: Preparation) -> None:
+    """Raise ValueError unless a run of these settings could have written the checkpoint."""
+    state, epoch, start, losses, recorded = checkpoint.position
+    epochs, kept_epoch, batches = checkpoint.epochs, checkpoint.kept_epoch, len(recorded[0])
+    rows = preparation.examples["train"]
+    counts = epoch - 1, len(losses), batches, len(recorded[1]), state.t
+    done = -(-start // settings.batch_size)
+    expected = epochs, epochs, done, done, epochs * settings.steps_per_epoch(rows) + done
+    if counts != expected and start:
+        raise ValueError(f"its epochs, losses and steps are {counts}, expected {expected}")
+    if kept_epoch > epochs or (checkpoint.parameters is None) != (kept_epoch == 0):
+        raise ValueError(f"it keeps epoch {kept_epoch} of {epochs}")
+    mlp = settings.make_mlp(preparation.form, preparation.outputs)
+    zeros = zeros_of(mlp, settings.dtype)
+    first = initial_state(np, mlp, zeros, settings.make_optimizer(rows, mlp))
+    if isinstance(memory := state.slots, Memory):
+        gradients = memory.gradients and first.parameters
+        pairs = ((first.parameters, first.parameters, 0.0),) * len(memory.pairs)
+        loss = None if memory.loss is None else 0.0
+        first = first._replace(slots=Memory(loss, gradients, pairs))
+    check_form("position.state", state._replace(t=0), first)
+    if checkpoint.parameters is not None:
+        check_form("parameters", checkpoint.parameters, zeros)
 
 
 def remove_checkpoints(folder: Path, but: Iterable[int]) -> None:
@@ -184,8 +229,9 @@ def resumed_run(
     for name in values:
         if (value := getattr(restated, name)) != (trained := getattr(settings, name)):
             raise ValueError(f"{name} is {written(value)}, expected {written(trained)} as trained")
-    history = read_history(folder / "metrics.jsonl")
-    checkpoint = last_checkpoint(folder / FOLDER, epochs=len(history))
+    metrics = folder / "metrics.jsonl"
+    history = read_history(metrics)
+    checkpoint = last_checkpoint(folder / FOLDER, len(history), settings, preparation)
     if communicator is not None:
         check_same(communicator, {"the checkpoint": in_short(folder / FOLDER, checkpoint)})
     done = 0 if checkpoint is None else checkpoint.epochs
@@ -210,13 +256,17 @@ def resumed_run(
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
     run = Run(settings, backend_of_process(spec, communicator), data, communicator)
     run.config["settings"]["recipe"] = config["settings"]["recipe"]  # the text of its checkpoints
+    with damaged(metrics):
+        run.add_history(history[:done])
     if checkpoint is not None:
-        run.go_on_from(checkpoint, history[:done])
+        run.go_on_from(checkpoint)
     return run
 
 
-def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
-    """Return the last whole checkpoint after at most this many epochs, if any.
+def last_checkpoint(
+    folder: Path, epochs: int, settings: Settings, preparation: Preparation
+) -> Checkpoint | None:
+    """Return the last whole checkpoint of a run after at most this many epochs, if any.
 
     Warns
     -----
@@ -226,6 +276,8 @@ def last_checkpoint(folder: Path, epochs: int) -> Checkpoint | None:
     for step in reversed(checkpoint_steps(folder)):
         try:
             checkpoint = read_checkpoint(folder, step)
+            with damaged(_path(folder, step)):
+                _check_fit(checkpoint, settings, preparation)
         except ValueError as error:
             fault = f"{error}; it"
         else:

@@ -15,9 +15,10 @@ from pluggable_mlp.data.load import load_for_testing, load_inputs
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import block_of, in_file, needs_blocks
 from pluggable_mlp.data.values import Split
+from pluggable_mlp.files import damaged
 from pluggable_mlp.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.runs.saved import at_place, load_own_data, read_parameters, read_run
+from pluggable_mlp.runs.saved import at_place, load_own_data, read_parameters, read_run, zeros_of
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
@@ -261,7 +262,9 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     folder = Path(folder)
     backend = get_backend(backend) if isinstance(backend, str) else backend
     config, summary, settings, preparation = read_run(folder, ended=True)
-    mlp = settings.make_mlp(preparation.form, preparation.outputs)
+    with damaged(folder / "config.json"):
+        mlp = settings.make_mlp(preparation.form, preparation.outputs)
+        zeros = zeros_of(mlp, settings.dtype)
     model = folder / "model.safetensors"
-    parameters = read_parameters(model, backend, summary["parameters_sha256"])
+    parameters = read_parameters(model, backend, summary["parameters_sha256"], zeros)
     return SavedRun(config, summary, settings, preparation, mlp, parameters, backend, folder)

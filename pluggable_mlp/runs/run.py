@@ -309,15 +309,18 @@ class Run:
             return 0
         return (self.position.epoch - 1) * self.training_examples + self.position.start
 
-    def go_on_from(self, checkpoint: "Checkpoint", history: list[Json]) -> None:
+    def add_history(self, history: list[Json]) -> None:
+        """Add the lines of earlier epochs; KeyError if one lacks a measure that chooses epochs."""
+        for line in history:
+            self.history.append(line)
+            self._is_kept(line)
+
+    def go_on_from(self, checkpoint: "Checkpoint") -> None:
         """Continue the run from a checkpoint, on any backend and any processes."""
         moved = map_nested(self.backend.asarray, checkpoint)
         self.kept_epoch = moved.kept_epoch
         self.position, self.records = moved.position, moved.records
         self.record_every = max(self.record_every, moved.record_every)  # powers of two
-        for line in history:
-            self.history.append(line)
-            self._is_kept(line)
         if self.kept_epoch:
             self.parameters = moved.parameters
 

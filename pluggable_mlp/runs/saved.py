@@ -3,7 +3,6 @@
 Training belongs in `run.py`, predictions in `predict.py`.
 """
 
-import json
 import math
 import warnings
 from dataclasses import replace
@@ -12,15 +11,18 @@ from pathlib import Path
 from typing import TypedDict
 
 import msgspec
+import numpy as np
 
 from pluggable_mlp.arrays import LibraryArrays, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.files import Json, damaged, json_sha256, read_file, read_json
+from pluggable_mlp.fields import PositiveCount
+from pluggable_mlp.files import Json, damaged, json_sha256, parse_json, read_file, read_json
 from pluggable_mlp.hashing import parameters_sha256
-from pluggable_mlp.serialization import read_tree
+from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.serialization import ArrayTree, check_form, read_tree
 from pluggable_mlp.settings import Settings
 
 _WHERE = "say with --data, and --test, where those of the run are"
@@ -39,18 +41,26 @@ class _Summary(TypedDict):
     backend: str
     device: str
     versions: dict[str, str]
-    kept_epoch: int
+    epochs: PositiveCount
+    kept_epoch: PositiveCount
     config_sha256: str
     parameters_sha256: str
 
 
-class _Epoch(TypedDict):
-    """The content of a line of metrics.jsonl, besides measures."""
+class _Epoch(msgspec.Struct, forbid_unknown_fields=True):
+    """A line of metrics.jsonl; null stands for infinity or NaN."""
 
-    epoch: int
-    train_loss: float
+    epoch: PositiveCount
+    train_loss: float | None
     seconds: float
     parameters_sha256: str
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    validation_log_loss: float | None = None
+    validation_roc_auc: float | None = None
+    validation_r2: float | None = None
+    validation_mean_absolute_error: float | None = None
+    validation_mean_squared_error: float | None = None
 
 
 def read_config(path: Path) -> Json:
@@ -80,22 +90,36 @@ def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Settings, P
         summary = read_json(end, "a file of a run that has ended", _Summary)
         if summary["config_sha256"] != json_sha256(config):
             raise ValueError(f"{path} is not what the run was trained with, by its hash in {end}")
+        if summary["kept_epoch"] > summary["epochs"]:
+            raise ValueError(f"{end} is damaged: it keeps an epoch after the last")
     with damaged(path):
         preparation = Preparation.from_dict(config)
         settings = Settings(**config["settings"]).for_preparation(preparation)
+        if settings.task != preparation.task:
+            raise ValueError(f"its tasks are {settings.task} and {preparation.task}")
+        settings.make_optimizer(preparation.examples["train"])  # refuses what does not fit
         return config, summary, settings, preparation
 
 
-def read_parameters(path: Path, backend: Backend, sha256: str) -> LibraryArrays:
+def zeros_of(mlp: MLP, dtype: str) -> ArrayTree:
+    """Return parameters of a network that are 0: the form of those in a file."""
+    return [
+        {name: np.zeros(shape, dtype) for name, shape in shapes.items()} for shapes in mlp.shapes
+    ]
+
+
+def read_parameters(path: Path, backend: Backend, sha256: str, zeros: ArrayTree) -> LibraryArrays:
     """Return the parameters in a file, on the backend.
 
     Raises
     ------
     ValueError
-        If it cannot be read, is damaged, or its parameters do not have this hash.
+        If it cannot be read, is damaged, its parameters do not have this hash, or their shapes and
+        dtypes are not those of the network's `zeros`.
     """
     parameters = read_tree(path, "a model that train --output wrote")
     with damaged(path):
+        check_form("parameters", parameters, zeros)
         actual = parameters_sha256(parameters)
     if actual != sha256:
         raise ValueError(
@@ -117,16 +141,19 @@ def read_history(path: Path) -> list[Json]:
     content = read_file(path, "a line for each epoch") if path.exists() else b""
     for number, text in enumerate(content.splitlines(), 1):
         try:
-            line = json.loads(text)
+            line = parse_json(text)
         except (ValueError, RecursionError):  # the process was killed while it wrote
             break
         with damaged(path, f"is damaged: line {number}"):
-            msgspec.convert(line, _Epoch)
+            values = msgspec.structs.asdict(msgspec.convert(line, _Epoch))
             if line["epoch"] != number:
                 raise ValueError(f"it is of epoch {line['epoch']}")
+            if lines and line.keys() != lines[0].keys():
+                raise ValueError(f"it has {', '.join(line)}, the first {', '.join(lines[0])}")
         for name in line:
-            if line[name] is None:  # JSON has null for these
-                line[name] = math.inf if name.endswith(("loss", "error")) else math.nan
+            is_loss = name.endswith(("loss", "error"))
+            unknown = math.inf if is_loss else math.nan  # for which JSON has null
+            line[name] = unknown if values[name] is None else values[name]
         lines.append(line)
     return lines
 

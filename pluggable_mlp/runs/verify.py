@@ -9,8 +9,13 @@ import json
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
+from typing import Annotated, NotRequired, TypedDict
+
+import msgspec
+from msgspec import Meta
 
 from pluggable_mlp.backends import Backend
+from pluggable_mlp.fields import PositiveCount
 from pluggable_mlp.files import Json, damaged, json_sha256, read_json, to_json
 from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.runs.certificates import FORMAT, certificate_of, certified_epoch
@@ -29,6 +34,28 @@ _OF_MACHINE = (
     "processes",
     "config_sha256",  # of a path of the data, too
 )
+
+
+class _Certified(TypedDict):
+    """The content of an epoch in a certificate."""
+
+    epoch: PositiveCount
+    train_loss: NotRequired[str]
+    parameters_sha256: str
+
+
+class _Certificate(TypedDict):
+    """The least that a certificate holds."""
+
+    format: int
+    made_on: str
+    settings: Json
+    data_sha256: str
+    initial_parameters_sha256: str
+    final_parameters_sha256: str
+    epochs: Annotated[list[_Certified], Meta(min_length=1)]
+    record_every: PositiveCount
+    records: dict[str, str]
 
 
 def read_certificate(path: Path) -> tuple[Json, Settings]:
@@ -52,6 +79,7 @@ def read_certificate(path: Path) -> tuple[Json, Settings]:
                 "its contents do not match its SHA-256, so it was edited; the run itself may be "
                 "fine: take the file that train wrote"
             )
+        msgspec.convert(content, _Certificate)
         return content, Settings(**content["settings"])
 
 

@@ -6,7 +6,9 @@ from importlib.util import find_spec
 
 import pytest
 
+from pluggable_mlp.files import json_sha256
 from tests.cli.conftest import ended
+from tests.strangers import changes, content_of, other_arrays, written
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +105,72 @@ def test_a_line_of_metrics_that_is_whole_and_wrong_is_named(
         assert "metrics.jsonl is damaged: " in outcome.err
         assert "line 2" in outcome.err
         assert named in outcome.err
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A run of two epochs on a table, with the files' names."""
+    polars = pytest.importorskip("polars")
+    place = tmp_path_factory.mktemp("small")
+    x = [k % 7 - 3.5 for k in range(60)]
+    table = polars.DataFrame({"x": x, "t": ["a", "b", "c"] * 20, "y": [int(n > 0) for n in x]})
+    table.write_csv(place / "data.csv")
+    options = ["--recipe", "tabm-mini:members=2", "--hidden", 3, "--batch-size", 8, "--epochs", 2]
+    data = ["--data", place / "data.csv", "--output", place / "run"]
+    assert ended("train", "--quiet", "--checkpoint-minutes", 0, *options, *data) == 0
+    return place
+
+
+def strange(run, name):
+    """Yield a change, and the content of a run's file with it."""
+    path = run / name
+    if path.suffix == ".safetensors":
+        tree, arrays = content_of(path.read_bytes())
+        for place, changed in changes(tree):
+            yield place, written(changed, arrays)
+        for place, others in other_arrays(arrays):
+            yield place, written(tree, others)
+        return
+    is_lines = path.suffix == ".jsonl"
+    lines = [json.loads(line) for line in (path.open() if is_lines else [path.read_text()])]
+    for place, changed in changes(lines if is_lines else lines[0]):
+        if name == "certificate.json" and isinstance(changed, dict):
+            del changed["sha256"]
+            changed["sha256"] = json_sha256(changed)
+        found = changed if is_lines and isinstance(changed, list) else [changed]
+        yield place, "".join(f"{json.dumps(line)}\n" for line in found).encode()
+
+
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize(
+    ("name", "commands", "every"),
+    [
+        ("config.json", ("predict", "train"), 23),
+        ("summary.json", ("predict", "train"), 11),
+        ("metrics.jsonl", ("train", "verify"), 5),
+        ("certificate.json", ("verify",), 13),
+        ("model.safetensors", ("predict",), 5),
+        ("checkpoints", ("train",), 29),
+    ],
+)
+def test_a_strange_value_anywhere_ends_as_foreseen(command, small, tmp_path, name, commands, every):
+    """Of arrays of another form a checkpoint is left aside, and a model refused."""
+    whole = small / "run"
+    if name == "checkpoints":
+        name = f"{name}/{max(path.name for path in (whole / name).iterdir())}"
+    cases = [*strange(whole, name)]
+    arrays = [case for case in cases if " = " not in case[0]]
+    for place, content in [*cases[::every], *arrays[::every]]:
+        for each in commands:
+            folder = shutil.copytree(whole, tmp_path / "run", dirs_exist_ok=True)
+            (folder / name).write_bytes(content)
+            if name == "config.json":
+                summary = json.loads((folder / "summary.json").read_text())
+                summary["config_sha256"] = json_sha256(json.loads(content))
+                (folder / "summary.json").write_text(json.dumps(summary))
+            resume = ("train", "--quiet", "--resume", folder, "--epochs", 3)
+            arguments = {"predict": ("predict", folder, small / "data.csv"), "train": resume}
+            outcome = command(*arguments.get(each, (each, folder)))
+            assert outcome.code in (0, 1, 2) or "out of memory" in outcome.err, (place, outcome)
+            assert "Error: unexpected" not in outcome.err, (place, outcome)
+            assert (place, content) not in arrays or "safetensors" in outcome.err, (place, outcome)

@@ -64,7 +64,10 @@ def test_what_a_run_does_not_have_is_named(command, folders, tmp_path):
             lambda: ConfusionMatrixDisplay.from_run(tmp_path / "run"),
             "has no examples for testing",
         ),
-        (lambda: TrainingCurveDisplay.from_run(folders), "metrics.jsonl has no epoch"),
+        (
+            lambda: TrainingCurveDisplay.from_run(folders),
+            "metrics.jsonl has 0 epochs, expected 1 or more",
+        ),
         (lambda: WeightsDisplay.from_run(folders), "config.json"),
     ):
         with pytest.raises(ValueError, match=words):

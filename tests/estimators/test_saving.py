@@ -1,12 +1,7 @@
 """Files of estimators: one that has changed is refused, and so is one of another model."""
 
-import hashlib
-import json
-import struct
-
 import numpy as np
 import pytest
-from safetensors.numpy import load, save
 from sklearn.datasets import load_iris, make_regression
 
 from pluggable_mlp import (
@@ -14,9 +9,12 @@ from pluggable_mlp import (
     LeakyReLU,
     MLPClassifier,
     MLPRegressor,
+    TableClassifier,
+    TableRegressor,
     get_backend,
     make_schedule,
 )
+from tests.strangers import changes, content_of, other_arrays, written
 
 polars = pytest.importorskip("polars")
 
@@ -52,24 +50,6 @@ def saved(model, tmp_path):
     return fitted, path, FRAME if model == "classifier" else NUMBERS[0]
 
 
-def content_of(data):
-    """Return the header, the description in it, and the arrays."""
-    (length,) = struct.unpack("<Q", data[:8])
-    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-    return json.loads(metadata["pluggable_mlp"])["tree"], load(data)
-
-
-def written(description, arrays):
-    """Return a file of these with their hash, as docs/how-to/runs.md describes it."""
-    text = json.dumps(description)
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    described = {"sha256": digest.hexdigest(), "tree": description}
-    return save(arrays, metadata={"pluggable_mlp": json.dumps(described)})
-
-
 @pytest.mark.parametrize("model", ["classifier"])
 def test_a_changed_byte_is_seen_or_changes_nothing(saved):
     """Some numbers have a last digit that no float holds."""
@@ -102,12 +82,53 @@ def test_the_hash_is_what_the_documentation_says(saved):
     np.testing.assert_array_equal(getattr(loaded, "feature_names_in_", None), names)
     for name, wrong, fault in (
         ("hidden_layer_sizes", [7] * len(model.hidden_layer_sizes), "=.* describe another"),
-        ("activation", "relo", " is 'relo'"),
+        ("activation", "relo", "' parameter .* Got 'relo'"),
     ):
         description["parameters"][name] = wrong
         path.write_bytes(written(description, arrays))
-        with pytest.raises(ValueError, match=f"model.safetensors is damaged: {name}{fault}"):
+        with pytest.raises(ValueError, match=f"model.safetensors is damaged: .*{name}{fault}"):
             type(model).load(path)
+
+
+TABLE = FRAME.with_columns(kind=polars.Series(NAMES[::-1]))
+EVERY_KIND = MODELS | {
+    "table": lambda: TableClassifier(
+        "tabm-mini", hidden=4, n_members=2, max_iter=1, random_state=0
+    ).fit(TABLE, NAMES),
+    "numbers of a table": lambda: TableRegressor(hidden=4, max_iter=1).fit(TABLE, X[:, 0]),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", EVERY_KIND)
+def test_a_strange_value_anywhere_is_refused_or_predicts(model, tmp_path):
+    """It replaces no method, and no array is of another form."""
+    fitted, path = EVERY_KIND[model](), tmp_path / "model.safetensors"
+    fitted.save(path)
+    inputs = {"regressor": NUMBERS[0], "several labels": X, "classifier": FRAME}.get(model, TABLE)
+    tree, arrays = content_of(path.read_bytes())
+    tree["attributes"]["predict"] = 5
+    others = [(place, tree, changed) for place, changed in other_arrays(arrays)]
+    path.write_bytes(written(tree, arrays))
+    with pytest.raises(ValueError, match="safetensors is damaged: .*`predict`"):
+        type(fitted).load(path)
+    del tree["attributes"]["predict"]
+    for place, content, tensors in [*((*one, arrays) for one in changes(tree)), *others]:
+        path.write_bytes(written(content, tensors))
+        try:
+            loaded = type(fitted).load(path)
+        except MemoryError:
+            continue
+        except ValueError as error:
+            if str(path) not in str(error):
+                raise
+            continue
+        assert tensors is arrays, place
+        assert vars(loaded).keys() <= {*vars(fitted), "_optimizer_state", "device"}, place
+        try:
+            assert loaded.predict(inputs).shape == fitted.predict(inputs).shape, place
+        except ValueError:  # other names of columns
+            assert "name" in place or "pixels" in place, place
 
 
 @pytest.mark.parametrize("model", ["classifier"])

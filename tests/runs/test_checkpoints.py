@@ -29,7 +29,8 @@ def positions_of(run, folder, every):
 def end_of(settings, backend, place, step, history):
     """Go on from a checkpoint to the end; return all hashes and losses."""
     run = Run(settings, backend)
-    run.go_on_from(read_checkpoint(place, step), history)
+    run.add_history(history)
+    run.go_on_from(read_checkpoint(place, step))
     list(run.train())
     return reached(run)
 
