@@ -210,9 +210,9 @@ def typed(
 
     if column.dtype.is_numeric():
         numbers = _finite(source, column.cast(polars.Float64))
-        beyond = numbers.filter(numbers.abs() > LARGEST_EXACT)
-        if as_text and len(beyond):
-            fault = f"column {column.name!r} holds {beyond[0]:.0f}, a category beyond 2**53"
+        rounded = numbers.filter(numbers.abs() >= LARGEST_EXACT)  # perhaps, on the way to here
+        if as_text and len(rounded):
+            fault = f"column {column.name!r} holds {rounded[0]:.0f}, a category of 2**53 or more"
             raise DataError(source, fault, "convert the column to texts")
         return numbers
     texts = _texts(source, column)

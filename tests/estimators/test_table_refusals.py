@@ -48,6 +48,19 @@ def test_a_target_with_holes_or_of_texts_is_refused(model):
             model.fit(frame(), wrong)
 
 
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1])
+def test_numbers_that_a_float_does_not_hold_are_no_categories(number):
+    """Rounded they would be other ones."""
+    codes, fault = [1, 2, number] * (N // 3), r"holds -?9007199254740992, a category of 2\*\*53 or"
+    model = TableClassifier(**QUICK, categorical_features=[-1])
+    for X in (frame(z=codes), frame(z=[*codes[:-1], None]), np.array(codes)[:, None]):
+        with pytest.raises(ValueError, match=fault):
+            model.fit(X, LABELS)
+    model.fit(frame(z=[*map(str, codes)]), LABELS)
+    with pytest.raises(ValueError, match=fault):
+        model.predict(frame(z=codes))
+
+
 def test_a_failed_fit_changes_nothing():
     model = TableClassifier(**QUICK).fit(frame(), LABELS)
     before = dict(vars(model))
