@@ -262,8 +262,7 @@ def bin_edges(values: Array, bins: int) -> tuple[tuple[float, ...], ...]:
 
 def _quantiles(ordered: Array, count: int) -> Array:
     """Return `count` quantiles of sorted rows, at evenly spaced probabilities."""
-    edges = np.stack([quantile(ordered, place) for place in _probabilities(count)])
-    return np.maximum.accumulate(edges, axis=0)  # which rounding may have decreased
+    return np.stack([quantile(ordered, place) for place in _probabilities(count)])
 
 
 def _probabilities(count: int) -> Array:
