@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, Dataset, Split, load_dataset
+from pluggable_mlp.data.columns import Column
+from pluggable_mlp.data.preparation import Preparation
+from pluggable_mlp.data.scaling import QuantileTransform, Scaling
 from pluggable_mlp.settings import Settings
 
 INPUTS, CLASSES = np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.0]]), np.array([0, 1, 2])
@@ -50,6 +53,31 @@ def test_hash_is_over_names_dtypes_shapes_and_little_endian_bytes(dataset):
     expected = ARRAYS % (kind, train, kind, (2).to_bytes(8, "little"))
     expected += b"scale None classes 3\n"
     assert dataset.sha256() == hashlib.sha256(expected).hexdigest()
+
+
+def test_hash_covers_labels_that_are_texts_and_the_preparation(dataset):
+    """Class indices stand in the place of texts; JSON has all that was computed from others."""
+    preparation = Preparation(
+        features=2,
+        scale=None,
+        input_range=(-1.0, 3.0),
+        class_labels=("a", "b", "ü"),
+        columns=(Column("x", "sign", categories=("n", "y")), Column("z", "left out")),
+        plain=False,
+        scaling=Scaling("standard", (0.5,), (2.0,)),
+        quantiles=QuantileTransform(((0.0, 1.0), ())),
+        target_scaling=Scaling("minmax", (0.0,), (4.0,)),
+    )
+    data = replace(dataset, class_labels=preparation.class_labels, preparation=preparation)
+    kind, train = b"labels int64", b"".join(k.to_bytes(8, "little") for k in (0, 1, 2))
+    expected = ARRAYS % (kind, train, kind, (2).to_bytes(8, "little"))
+    expected += rb"""scale None classes 3
+["a", "b", "\u00fc"]{"columns": [{"categories": ["n", "y"], "fill": null, "kind": "sign", \
+"missing": 0, "name": "x", "note": "", "range": null}], \
+"quantiles": {"quantiles": [[0.0, 1.0], []]}, \
+"scaling": {"divisors": [2.0], "kind": "standard", "offsets": [0.5]}, \
+"target_scaling": {"divisors": [4.0], "kind": "minmax", "offsets": [0.0]}}"""
+    assert data.sha256() == hashlib.sha256(expected.replace(b"\\\n", b"")).hexdigest()
 
 
 def test_hash_of_numbers_names_them_targets():

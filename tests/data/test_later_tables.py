@@ -97,6 +97,12 @@ def test_labels_come_back_as_they_were_written(read, later, labels):
     assert [str(label) for label in part.labels_of(part.train.targets).tolist()] == labels[:1]
 
 
+def test_booleans_may_be_spelled_in_several_ways(later):
+    training = "a,y\n" + "".join(f"{k}.5,{k % 3 > 0}\n" for k in range(42))
+    part = later(training, "a,y\n1.5,TRUE\n2.5,false\n3.5,True\n", measured=True)
+    assert part.labels_of(part.train.targets).tolist() == ["True", "False", "True"]
+
+
 def test_codes_may_be_numbers_to_predict(read):
     text = "a,y\n" + "".join(f"{k}.5,{k % 12:03d}\n" for k in range(42))
     assert read(text, task="regression").train.targets[:3].tolist() == [0, 1, 2]

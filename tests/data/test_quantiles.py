@@ -29,10 +29,12 @@ def rounded(rows, seed):
 
 
 def test_it_transforms_as_scikit_learn_does_by_the_same_quantiles():
+    """Also where the least and the largest value are frequent."""
     theirs = QuantileTransformer(n_quantiles=30, output_distribution="normal", subsample=None)
-    theirs.fit(rounded(900, 0))
+    values, later = rounded(900, 0), rounded(500, 1) * 1.5
+    values, later = (np.hstack([of, np.clip(of, -1.0, 1.0)]) for of in (values, later))
+    theirs.fit(values)
     ours = QuantileTransform(tuple(map(tuple, theirs.quantiles_.T.tolist())))
-    later = rounded(500, 1) * 1.5
     np.testing.assert_allclose(
         ours.apply_in_place(later.copy()), theirs.transform(later), rtol=1e-12, atol=1e-12
     )

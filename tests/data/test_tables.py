@@ -35,6 +35,7 @@ HEADERS = {
     "of numpy.savetxt": "# a,b,c,label\n",
     "blanks around": " a , b , c , label \n",
     "a name of two lines": 'a,"b\n(cm)",c,class\n',
+    "semicolons in quotes": '"a;""b;",b,"c;",class\n',
     "digits in names": "a,b5,c 6,class\n",
 }
 
