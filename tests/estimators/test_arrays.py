@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -63,6 +64,11 @@ def test_targets_follow_the_inputs(estimator, y, X):
 @EVERY_ESTIMATOR
 def test_other_arrays_than_those_of_fit_are_refused(estimator):
     check_array_api_same_namespace(type(estimator).__name__, estimator, "array_api_strict")
+    here, there = (get_backend(f"array_api_strict:{device}") for device in ("cpu", "device1"))
+    X = np.eye(30, 6)
+    model = clone(estimator).fit(here.asarray(X), np.arange(30) % 2)
+    with pytest.raises(ValueError, match="the same device as those passed to fit"):
+        model.predict(there.asarray(X))
 
 
 def close(result, expected, backend):

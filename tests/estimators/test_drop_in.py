@@ -76,6 +76,7 @@ SAME = [
     (MLPClassifier, make_multilabel_classification(random_state=0), {"activation": "tanh"}),
     (MLPRegressor, DIABETES, {"early_stopping": True, "activation": "identity"}),
     (MLPRegressor, COUNTS, {"loss": "poisson"}),
+    (MLPRegressor, (COUNTS[0], np.stack([COUNTS[1]] * 3, 1)), {"loss": "poisson", "alpha": 9.0}),
     (MLPRegressor, make_regression(60, 5, n_targets=3, random_state=0), {"max_iter": 10}),
 ]
 

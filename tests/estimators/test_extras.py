@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import warnings
+from copy import copy
 
 import numpy as np
 import pytest
@@ -97,6 +98,12 @@ def test_dropout_belongs_to_training_and_to_the_seed(name):
     np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
     without = MLPClassifier(max_iter=5, random_state=0).fit(X, Y)
     assert np.any(without.coefs_[0] != model.coefs_[0])
+    for first, differs in ((model, True), (without, False)):  # from the same weights on
+        one, other = (
+            copy(first).set_params(random_state=seed, shuffle=False).partial_fit(X, Y).coefs_[0]
+            for seed in (1, 2)
+        )
+        assert np.any(one != other) == differs
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

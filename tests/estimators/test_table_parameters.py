@@ -108,6 +108,16 @@ def test_what_a_setting_does_not_take_is_named(parameters, message):
         TableClassifier(**QUICK | parameters).fit(frame(), LABELS)
 
 
+def test_a_frame_after_an_array_is_read_by_place():
+    """Numbers that are categories stay so."""
+    X = np.stack([COLUMNS["code"], np.arange(N)], axis=1)
+    model = TableClassifier(**QUICK, categorical_features=[0]).fit(X, LABELS)
+    assert model.preparation_.columns[0].categories == ("0", "14", "21", "28", "7")
+    with pytest.warns(UserWarning, match="was fitted without feature names"):
+        found = model.predict_proba(pl.DataFrame(X, schema=["b", "a"]))
+    np.testing.assert_array_equal(found, model.predict_proba(X))
+
+
 def test_a_frame_may_have_other_columns_in_another_order():
     """Of which those that fit did not see are named, and those that it dropped may be absent."""
     X = frame(age=COLUMNS["age"], city=COLUMNS["city"], constant=[1] * N)

@@ -83,3 +83,6 @@ def test_a_loss_of_other_labels_is_refused():
         MLPRegressor("poisson").fit(X, Y - 1.0)
     with pytest.raises(ValueError, match=r"class_weight has 'd', expected classes of \[0, 1, 2\]"):
         MLPClassifier(class_weight={"d": 1.0}).fit(X, Y)
+    for classes in ([0, 1, 3], [1, 2, 3]):  # 0 or 2 has the place of another class
+        with pytest.raises(ValueError, match="`y` has classes not in `self.classes_`"):
+            MLPClassifier().partial_fit(X, Y, classes=classes)
