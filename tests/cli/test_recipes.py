@@ -7,7 +7,7 @@ import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, load_run
 from pluggable_mlp.files import json_sha256, write_json
-from pluggable_mlp.training.recipes import Facts, RealMLP
+from pluggable_mlp.training.recipes import RECIPES, Facts, RealMLP
 from tests.cli.saved_runs import content, lines
 
 polars = pytest.importorskip("polars")
@@ -51,7 +51,7 @@ def arrays(parameters):
     return [np.asarray(array) for layer in parameters for array in layer.values()]
 
 
-RECIPES = {None: [], "tabm-mini": ["tabm-mini:members=2"], "realmlp-td": ["realmlp-td"]}
+GIVEN = {None: [], "tabm-mini": ["tabm-mini:members=2"], "realmlp-td": ["realmlp-td"]}
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ RECIPES = {None: [], "tabm-mini": ["tabm-mini:members=2"], "realmlp-td": ["realm
     [
         pytest.param(task, recipe, marks=[pytest.mark.slow] * (recipe != "realmlp-td-s"))
         for task in TARGETS
-        for recipe in RECIPES
+        for recipe in GIVEN
     ],
 )
 def test_a_table_is_trained_as_by_the_estimator(command, tmp_path, table, task, recipe):
     """To the last bit; predictions in batches of another size, to rounding."""
-    run, named = tmp_path / "run", [f"--recipe={text}" for text in RECIPES[recipe]]
+    run, named = tmp_path / "run", [f"--recipe={text}" for text in GIVEN[recipe]]
     given = ("--epochs", 4, "--seed", 5, "--test-share", 0, "--output", run, *named)
     done(command, "train", "--data", table(task), *given)
     kind = TableClassifier if task == "classes" else TableRegressor
@@ -258,6 +258,13 @@ def test_batches_by_rows_are_those_of_pytabkit(command, noise):
     assert values == [64, 128, 128, 256, 256, 512, 512, 1024]
     said = done(command, *noise[:3], "--epochs", 1).out
     assert "batch_size 64, epochs 1" in said
+
+
+@pytest.mark.parametrize("name", ["tabm-mini", "tabm"])
+def test_tabm_has_a_layer_fewer_behind_embeddings_of_numbers(name):
+    """The defaults of its authors' package."""
+    hidden = [RECIPES[name].values(Facts(has_edges=flag))["hidden"] for flag in (True, False)]
+    assert hidden == [(512,) * 2, (512,) * 3]
 
 
 def test_none_switches_off_what_a_recipe_has(command, tmp_path, table):

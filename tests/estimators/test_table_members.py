@@ -44,6 +44,12 @@ def test_networks_have_the_same_bits_on_three_processes(recipe):
     assert on_threads(3, lambda communicator: sha256(recipe, host, communicator)) == [expected] * 3
 
 
+@pytest.mark.parametrize("recipe", MEMBERS[2:])
+def test_batches_of_their_own_are_other_batches(recipe):
+    host = get_backend("numpy")
+    assert sha256(recipe, host) != sha256(recipe.removesuffix(",own_batches=true"), host)
+
+
 @pytest.mark.parametrize(
     ("kind", "recipe"), [(TableClassifier, "realmlp-td-s"), (TableRegressor, "realmlp-td")]
 )
