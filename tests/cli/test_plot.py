@@ -14,6 +14,7 @@ from pluggable_mlp import (
     WeightsDisplay,
 )
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.data import load_dataset
 from pluggable_mlp.figures.report import figures_of, learning_curves
 from pluggable_mlp.runs.predict import load_run
 from tests.cli.saved_runs import FIGURES, content, lines
@@ -99,6 +100,15 @@ def test_the_figures_of_a_command_are_the_displays(folders):
         assert points(ax).tolist() == points(display.ax_).tolist()
     image = figures["first-layer"].axes[0].images[0].get_array()
     np.testing.assert_array_equal(image, run.parameters[0]["W"].T)
+
+
+def test_a_confusion_matrix_has_a_row_for_each_true_class(folders):
+    inputs, targets = load_dataset("digits").test
+    expected = np.zeros((10, 10), int)
+    np.add.at(expected, (targets, load_run(folders / "images").predict(inputs)), 1)
+    found = ConfusionMatrixDisplay.from_run(folders / "images").confusion_matrix
+    np.testing.assert_array_equal(found, expected)
+    assert (expected != expected.T).any()
 
 
 def test_the_first_layer_of_pixels_is_shown_as_images(folders):

@@ -1,13 +1,14 @@
 """`report`: one page of what runs reached and of what they were trained with."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pluggable_mlp.figures import report
-from tests.cli.saved_runs import FIGURES, FILES, names
+from tests.cli.saved_runs import FIGURES, FILES, content, names
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -57,26 +58,28 @@ def test_a_report_of_one_run_stands_in_it_and_goes_with_it(command, tmp_path, mo
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_report_shows_the_preparation_of_a_table(command, tmp_path):
-    rows = "\n".join(f"{'red' if k % 3 else 'blue'},{k % 5},{k % 2}" for k in range(70))
-    (tmp_path / "table.csv").write_text(f"color,floor_area,class\n{rows}\n")
+    """Names and texts of the table as they are, whatever they are."""
+    rows = "\n".join(f"{'<red>' if k % 3 else 'blue&'},{k % 5},<{k % 2}>" for k in range(70))
+    (tmp_path / "table.csv").write_text(f"<script>,floor_area,class\n{rows}\n")
     options = ("--data", tmp_path / "table.csv", "--hidden", 4, "--epochs", 1, "--recipe", "none")
     assert command("train", *options, "--output", tmp_path / "run").code == 0
     command("report", tmp_path / "run", "--output", tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
-    shown = page.partition("<h3>Preparation</h3>")[2].partition("<h3>")[0]
+    assert not re.search("<(script|red|0|1)>|&(?!lt;|gt;|amp;)", page)
+    shown = unescape(page.partition("<h3>Preparation</h3>")[2].partition("<h3>")[0])
     cells = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in shown.splitlines()]
     assert ["floor_area", "0", "0 to 4", "number"] in cells
-    assert any(row[:1] == ["color"] and "blue, red" in row[-1] for row in cells)
+    assert any(row[:1] == ["<script>"] and "<red>, blue&" in row[-1] for row in cells)
     facts = [line for line in shown.splitlines() if line.startswith("<p>")]
     printed = command("data", tmp_path / "run").out.splitlines()[3:]
     assert facts == [f"<p>{line}</p>" for line in printed]
-    assert facts[1:] == ["<p>classification of 2 classes: 0, 1</p>",
+    assert facts[1:] == ["<p>classification of 2 classes: <0>, <1></p>",
                          "<p>examples: 60 train, 10 test</p>"]  # fmt: skip
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_comparison_names_each_setting_once(command, folders, tmp_path):
-    runs = [folders / "images", tmp_path / "deep"]
+    runs = [folders / "images", tmp_path / "<deep>", folders / "images"]
     command("train", "--quiet", "--epochs", 2, "--hidden", "9,8", "--output", runs[1])
     command("report", *runs, "--output", tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text()
@@ -84,8 +87,12 @@ def test_a_comparison_names_each_setting_once(command, folders, tmp_path):
     rows = [re.findall(r">([^<>\n]+)<", row) for row in compared.split("<tr>")[2:]]
     names = [row[0] for row in rows]
     assert len(names) == len(set(names))
-    assert ["epochs", "3", "2"] in rows
-    assert ["hidden", "9", "9, 8"] in rows
+    assert "<deep>" not in text
+    assert ["epochs", "3", "2", "3"] in rows
+    assert ["hidden", "9", "9, 8", "9"] in rows
+    (losses,) = (row[1:] for row in rows if row[0] == "train loss")
+    expected = [content(run, "summary.json")["train_loss"] for run in runs]
+    assert [*map(float, losses)] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.usefixtures("undrawn")

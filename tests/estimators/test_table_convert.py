@@ -50,6 +50,7 @@ def test_an_onnx_graph_takes_codes_and_booleans_as_they_are(tmp_path):
         "pair": [10 + i % 2 for i in range(N)],
         "part": [[0.5, 2.0, -1.5][i % 3] for i in range(N)],
         "member": [i % 4 == 0 for i in range(N)],
+        "gone": [[True, False, None][i % 3] for i in range(N)],
         "zip": [["10115", "20095"][i % 2] for i in range(N)],
     }
     X = pl.DataFrame(columns, schema_overrides={"zip": pl.Categorical})
@@ -57,12 +58,14 @@ def test_an_onnx_graph_takes_codes_and_booleans_as_they_are(tmp_path):
     later = columns | {"code": [*columns["code"][:-2], 7, 3]}  # 3 training never saw
     inputs = {name: raw(of) for name, of in later.items()}
     inputs |= {name: inputs[name].astype(np.int64) for name in ("code", "pair")}
+    inputs["gone"] = np.array(["TRUE", "False", "", "True", "false", ""] * 10, object)
     session = check(model, X.with_columns(code=pl.Series(later["code"])), tmp_path / "m", inputs)
     assert {node.name: node.type for node in session.get_inputs()} == {
         "code": "tensor(int64)",
         "pair": "tensor(int64)",
         "part": "tensor(double)",
         "member": "tensor(bool)",
+        "gone": "tensor(string)",
         "zip": "tensor(string)",
     }
 
