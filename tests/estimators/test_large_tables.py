@@ -41,7 +41,7 @@ def test_categories_are_codes_until_the_rows_have_their_dtype(monkeypatch, taken
         return make(mlp, inputs, *others, **named)
 
     monkeypatch.setattr(settings, "make_examples", noting)
-    TableClassifier(max_iter=1, random_state=0).fit(*coded(700, 20))
+    TableClassifier(max_iter=1, n_members=1, random_state=0).fit(*coded(700, 20))
     assert isinstance(seen[0], np.ndarray)
     assert seen[0].dtype == np.float32
     assert max(taken) == 50
@@ -52,7 +52,7 @@ def test_categories_of_a_large_table_are_codes_until_the_block(monkeypatch, take
     monkeypatch.setattr(split, "BYTES_PER_BLOCK", 300 * 21 * 8)
     monkeypatch.setattr(of_training, "_BYTES_AT_ONCE", 50 * 21 * 8)
     X, y = coded(700, 20)
-    TableClassifier(max_iter=1, random_state=0).fit(X, y)
+    TableClassifier(max_iter=1, n_members=1, random_state=0).fit(X, y)
     assert max(taken) <= 300
 
 

@@ -11,9 +11,9 @@ WEIGHTS = dict.fromkeys(
 )
 
 
-# As few epochs as the checks take that ask for a fit.  In float32 a BLAS may round a row by its
-# place beyond their tolerance.
-SETTINGS = {"random_state": 0, "dtype": "float64"}
+# A small network, and as many epochs as it takes for the checks that ask for a fit.  In float32 a
+# BLAS may round a row by its place beyond their tolerance.
+SETTINGS = {"random_state": 0, "dtype": "float64", "n_members": 1, "hidden": (8,), "max_iter": 12}
 
 
 def checks_of(estimator):
@@ -28,14 +28,14 @@ def checks_of(estimator):
     return pytest.mark.parametrize(mark.args[0], cases, **mark.kwargs)
 
 
-@checks_of(TableClassifier(max_iter=3, **SETTINGS))
+@checks_of(TableClassifier(**SETTINGS))
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
-@checks_of(TableRegressor(max_iter=8, **SETTINGS))
+@checks_of(TableRegressor(**SETTINGS))
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 def test_scikit_learns_checks_of_the_regressor(estimator, check):
     check(estimator)

@@ -32,7 +32,8 @@ OF_NUMBERS = {"loss": "huber", "target_scaling": "minmax"}
 
 def trained(kind, **parameters):
     X, y = pl.DataFrame(COLUMNS), LABELS if kind is TableClassifier else PRICES
-    return kind(max_iter=4, random_state=0, **parameters).fit(X, y)
+    members = None if "recipe" in parameters else 1  # recipe 'none' takes no members
+    return kind(max_iter=4, random_state=0, n_members=members, **parameters).fit(X, y)
 
 
 def arrays(model):

@@ -97,9 +97,9 @@ def test_the_best_epoch_is_kept():
 
 def test_a_smaller_last_batch_is_left_out():
     """Both classes have probability 1/2 up to the second step: the first one's rate is 0."""
-    X, y = np.random.default_rng(0).normal(size=(768, 2)), np.arange(768) % 2
-    model = TableClassifier(batch_size=256, max_iter=1, validation_fraction=0, random_state=0)
-    (two,), (three,) = (model.fit(X[:n], y[:n]).loss_curve_ for n in (767, 768))
+    X, y = np.random.default_rng(0).normal(size=(48, 2)), np.arange(48) % 2
+    model = TableClassifier(**QUICK | {"max_iter": 1}, batch_size=16, validation_fraction=0)
+    (two,), (three,) = (model.fit(X[:n], y[:n]).loss_curve_ for n in (47, 48))
     assert two == pytest.approx(np.log(2))
     assert three != pytest.approx(np.log(2), rel=1e-5)
 
@@ -107,16 +107,16 @@ def test_a_smaller_last_batch_is_left_out():
 def test_a_time_limit_ends_training(monkeypatch):
     """By a clock of what training does: the fourth epoch, which would end later, is not begun."""
     X, y = load_iris(return_X_y=True)
-    assert TableClassifier(time_limit=1e-3, random_state=0).fit(X, y).n_iter_ == 1
+    assert TableClassifier(time_limit=1e-3, random_state=0, n_members=1).fit(X, y).n_iter_ == 1
     ticks, own, ends = [], NumpyBackend.to_numpy, []
     monkeypatch.setattr(NumpyBackend, "to_numpy", lambda self, x: ticks.append(1) or own(self, x))
     for name in ("monotonic", "perf_counter"):
         monkeypatch.setattr(time, name, lambda: float(len(ticks)))
     for epochs in (1, 2):
-        TableClassifier(max_iter=epochs, random_state=0).fit(X, y)
+        TableClassifier(max_iter=epochs, random_state=0, n_members=1).fit(X, y)
         ends.append(len(ticks) - sum(ends))
     limit = 3.5 * (ends[1] - ends[0])
-    assert TableClassifier(time_limit=limit, random_state=0).fit(X, y).n_iter_ == 3
+    assert TableClassifier(time_limit=limit, random_state=0, n_members=1).fit(X, y).n_iter_ == 3
 
 
 @pytest.mark.parametrize("arithmetic", ["native", "reproducible"])
@@ -224,7 +224,7 @@ def test_a_category_in_each_of_many_rows_is_dropped(n):
     X = pl.DataFrame({"x": np.arange(n) % 7, "id": [f"id {i}" for i in range(n)]})
     known = n * 4 // 5  # the rest is for validation
     with pytest.warns(DataWarning, match=rf"'id' \({known} different texts, such as 'id "):
-        TableClassifier(max_iter=1, random_state=0).fit(X, np.arange(n) % 7 > 3)
+        TableClassifier(max_iter=1, n_members=1, random_state=0).fit(X, np.arange(n) % 7 > 3)
 
 
 def test_three_rows_are_fitted_with_a_warning():
@@ -264,7 +264,7 @@ def test_labels_of_eval_set_may_be_of_another_type(of_fit, of_eval_set):
 def test_a_certificate_covers_the_rows_for_validation_and_the_weights():
     """By them the epoch is chosen whose parameters it states."""
     X, y = load_iris(return_X_y=True)
-    model = TableClassifier(max_iter=1, random_state=0, arithmetic="reproducible")
+    model = TableClassifier(**QUICK | {"max_iter": 1}, arithmetic="reproducible")
     sets = [(X[::3], y[::3]), (X[::3] + 1e-9, y[::3]), (X[::3], np.flip(y[::3]))]
     found = {model.fit(X, y, eval_set=one).certificate_["data_sha256"] for one in sets}
     assert len(found) == 3
