@@ -1,6 +1,7 @@
 """Change every kind of file that the program reads, and see that it answers as it should.
 
     python ci/fuzz.py [--cases 10000] [--seed 0] [--only NAME] [--case NUMBER]
+    python ci/fuzz.py --bombs    small files that ask for much: the table of bounds in SECURITY.md
 
 Each case changes one file, and runs one command on it.  Expected is exit code 0, 2, or 3 with "out
 of memory"; of `verify`, which repeats the run, also 1.  Nothing may be "unexpected", hang or end
@@ -24,8 +25,10 @@ import re
 import resource
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -290,7 +293,7 @@ def run(arguments: Command) -> Outcome:
     """Run a command in the present folder."""
     from pluggable_mlp.cli import main
 
-    out, err = io.StringIO(), io.StringIO()
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
     sys.argv, code = ["pluggable-mlp", *arguments], 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -298,8 +301,14 @@ def run(arguments: Command) -> Outcome:
         except SystemExit as stop:
             code = int(stop.code or 0)
     resumed = code == 0 and "--resume" in arguments
-    effect = Path("run/certificate.json").read_text("utf-8") if resumed else out.getvalue()
+    effect = Path("run/certificate.json").read_text("utf-8") if resumed else _text(out)
     return Outcome(code, effect, err.getvalue())
+
+
+def _text(out: io.TextIOWrapper) -> str:
+    """Return what was printed, in UTF-8 or not."""
+    out.flush()
+    return out.detach().getvalue().decode(errors="replace")  # type: ignore[attr-defined]
 
 
 def fault_in(outcome: Outcome, before: str, *, is_ours: bool, verifies: bool) -> str:
@@ -398,6 +407,105 @@ def findings(folder: Path, cases: Cases, numbers: Sequence[int]) -> Iterator[str
         pool.shutdown()
 
 
+def _estimator(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Write a saved estimator with other contents and the right hash."""
+    from pluggable_mlp import MLPClassifier
+    from pluggable_mlp.serialization import read_tree, write_tree
+
+    X = np.eye(4)
+    warnings.simplefilter("ignore")
+    MLPClassifier((2,), max_iter=1, random_state=0).fit(X, np.arange(4) % 2).save(path)
+    content = read_tree(path, "an estimator")
+    change(content)
+    write_tree(path, content)
+
+
+def _layers(count: int) -> Callable[[Path], None]:
+    from pluggable_mlp.files import json_sha256
+
+    def write(path: Path) -> None:
+        shutil.copytree("world/table", path.parent, dirs_exist_ok=True)
+        config = json.loads(path.read_text("utf-8"))
+        config["settings"]["hidden"] = [1] * count
+        path.write_text(json.dumps(config), "utf-8")
+        summary = json.loads((end := path.with_name("summary.json")).read_text("utf-8"))
+        end.write_text(json.dumps({**summary, "config_sha256": json_sha256(config)}), "utf-8")
+
+    return write
+
+
+LOAD = ("-c", "from pluggable_mlp import MLPClassifier as M; M.load('bomb.safetensors')")
+COMMAND = ("-m", "pluggable_mlp", "train", "--quiet", "--epochs", "1", "--data")
+BOMBS: dict[str, tuple[str, Callable[[Path], object], Command]] = {
+    "saved estimator: labels of 50 million characters": (
+        "bomb.safetensors",
+        lambda path: _estimator(
+            path, lambda c: c["attributes"]["classes_"].update(dtype="<U50000000")
+        ),
+        LOAD,
+    ),
+    "saved estimator: a million layers": (
+        "bomb.safetensors",
+        lambda path: _estimator(
+            path, lambda c: c["parameters"].update(hidden_layer_sizes=(1,) * 10**6)
+        ),
+        LOAD,
+    ),
+    "config.json: a million layers": (
+        "deep/config.json",
+        _layers(10**6),
+        ("-m", "pluggable_mlp", "predict", "deep", "world/new.csv"),
+    ),
+    "CSV: two lines of a million commas": (
+        "commas.csv",
+        lambda path: path.write_text(("," * 10**6 + "\n") * 2),
+        (*COMMAND, "commas.csv"),
+    ),
+    "CSV: ten lines of 50,000 numbers": (
+        "wide.csv",
+        lambda path: path.write_text("\n".join(",".join([end] * 50_000) for end in "0101010101")),
+        ("-m", "pluggable_mlp", "data", "wide.csv"),
+    ),
+    "gzipped CSV: 128 MiB of zeros": (
+        "zeros.csv.gz",
+        lambda path: path.write_bytes(gzip.compress(bytes(2**27), 6)),
+        (*COMMAND, "zeros.csv.gz"),
+    ),
+    "gzipped CSV: 512 MiB of zeros": (
+        "zeros.csv.gz",
+        lambda path: path.write_bytes(gzip.compress(bytes(2**29), 6)),
+        (*COMMAND, "zeros.csv.gz"),
+    ),
+    "gzipped pickle: 60 million empty lists": (
+        "lists.pkl.gz",
+        lambda path: path.write_bytes(gzip.compress(b"\x80\x02(" + b"]" * 60_000_000 + b"t.", 1)),
+        (*COMMAND, "lists.pkl.gz"),
+    ),
+}  # fmt: skip
+"""By what it is: the name of a small file, what writes it, and Python's arguments to read it."""
+
+
+def explode_all(folder: Path) -> int:
+    """Read every bomb in a process of its own; print a line for each, and count those over."""
+    failed = 0
+    os.chdir(folder)
+    for name, (file, write, arguments) in BOMBS.items():
+        write(path := Path(file))
+        with open(os.devnull, "w") as nothing, open("said", "w+") as said:
+            child = subprocess.Popen([sys.executable, *arguments], stdout=nothing, stderr=said)
+            _, status, usage = os.wait4(child.pid, 0)
+            said.seek(0)
+            last = (said.read().splitlines() or [""])[-1]
+        seconds, memory = usage.ru_utime + usage.ru_stime, 1024 * usage.ru_maxrss
+        is_over = memory > GROWTH + 2**28 or seconds > SECONDS or len(last) > 2000
+        failed += is_over
+        code = os.waitstatus_to_exitcode(status)
+        figures = f"{path.stat().st_size:,} | {memory // 2**20} | {seconds:.1f} | {code}"
+        print(f"| {name} | {figures} |{' OVER' * is_over} {last[:100]}", flush=True)
+        path.unlink()
+    return failed
+
+
 def main() -> int:
     """Run the cases that were asked for, and print those that failed."""
     parser = argparse.ArgumentParser(description="Change files and see what commands make of them.")
@@ -405,9 +513,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="a part of the path of targets")
     parser.add_argument("--case", type=int, help="run this one alone, and leave its files")
+    parser.add_argument("--bombs", action="store_true", help="read small files that ask for much")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     cases = Cases(make_world(folder / "world"), given.seed, given.only)
+    if given.bombs:
+        return 1 if explode_all(folder) else 0
     (folder / "case").mkdir()
     if given.case is not None:
         os.chdir(folder / "case")

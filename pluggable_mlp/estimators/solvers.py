@@ -170,7 +170,8 @@ class SolversMixin(FittedMLP):
             with nullcontext() if calls_back else context():
                 for epoch in epochs:
                     is_last, whole, parameters = epoch
-                    is_last |= self._is_stopped(parameters)
+                    if calls_back:
+                        is_last |= self._is_stopped(parameters)
                     if is_last:
                         break
             if not (is_last or incremental):
