@@ -36,17 +36,6 @@ def test_contenders_do_the_same_work(name, job):
     assert failure(ENTRIES[name], job) == ""
 
 
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.optimizer)
-def test_a_cuda_graph_of_pytorch_is_a_whole_step(job, monkeypatch):
-    pytest.importorskip("torch")
-    from tests.benchmarks.simulated_torch_cuda import SimulatedGraph, simulate_cuda
-
-    simulate_cuda(monkeypatch)
-    entry = CONTENDERS["cupy"]["torch-graph"]
-    assert failure(entry._replace(options={"device": "cpu"}), job) == ""
-    assert SimulatedGraph.launches == 2 * TRIAL_STEPS
-
-
 class ForgetsBiases(NumpyLoop):
     def _forward(self, x):
         for b in self._bs:
