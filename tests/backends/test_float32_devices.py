@@ -39,20 +39,9 @@ def test_the_command_line_trains_and_predicts(recipe, tmp_path, capsys):
         f"{a},{b},{'yes' if label else 'no'}" for (a, b, *_), label in zip(X, LABELS, strict=True)
     ]
     table.write_text("\n".join(["a,b,target", *rows]))
-    how = ["--recipe", recipe, "--epochs", "1", "--hidden", "8", "--quiet"]
-    for spec in (SPEC, "numpy"):
-        command = [
-            "train",
-            "--data",
-            str(table),
-            "--backend",
-            spec,
-            "--output",
-            f"{run}-{spec}",
-            *how,
-        ]
-        assert ended(*command) == 0
-    assert ended("predict", f"{run}-{SPEC}", str(table), "--backend", SPEC) == 0
+    how = ["--recipe", recipe, "--epochs", "1", "--hidden", "8", "--quiet", "--output", str(run)]
+    assert ended("train", "--data", str(table), "--backend", SPEC, *how) == 0
+    assert ended("predict", str(run), str(table), "--backend", SPEC) == 0
     assert ended("compare", "--backends", f"numpy,{SPEC}", "--steps", "2") == 0
 
 
