@@ -44,6 +44,10 @@ _ELSEWHERE = {
 """Names in other libraries, and ours."""
 
 
+_LONGEST_NAME = 100
+"""Longer texts, whose comparison takes memory, are like no name."""
+
+
 def choose(table: Mapping[str, T], name: str, what: str) -> T:
     """Return `table[name]`.
 
@@ -158,7 +162,7 @@ def did_you_mean(name: object, expected: Iterable[str]) -> str:
 
     expected = [*expected]
     same = [one for one in expected if one.replace("-", "_") == _ELSEWHERE.get(str(name))]
-    hints = same or get_close_matches(str(name), expected, n=1)
+    hints = same or get_close_matches(str(name)[:_LONGEST_NAME], expected, n=1)
     return f"; did you mean {hints[0]!r}?" if hints else ""
 
 

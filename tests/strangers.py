@@ -9,17 +9,22 @@ from safetensors.numpy import load, save
 
 STRANGE = (None, True, -1, 10**30, 0.5, float("nan"), "", "x", [], [[1]], {}, {"x": 1})
 
+_MISSING = object()
+
 
 def changes(document):
-    """Yield a place, and the document with a strange value there, for each place and value."""
+    """Yield a place, and the document with a strange value there, or without what was there."""
     for keys in _places(document):
-        for value in STRANGE:
+        for value in (*STRANGE, _MISSING):
             changed = copy.deepcopy({"": document})
             *path, last = "", *keys
             inner = changed
             for key in path:
                 inner = inner[key]
-            if type(inner[last]) is not type(value) or inner[last] != value:
+            if value is _MISSING:
+                del inner[last]
+                yield f"{keys} = nothing", changed[""]
+            elif type(inner[last]) is not type(value) or inner[last] != value:
                 inner[last] = value
                 yield f"{keys} = {value!r:.20}", changed[""]
 

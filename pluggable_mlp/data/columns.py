@@ -39,7 +39,7 @@ MOST_CATEGORIES = 10_000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
 
 MOST_COLUMNS = 50_000
-"""A table with more columns is refused: each takes half a millisecond, however short it is."""
+"""A table with more columns is refused: each takes about a millisecond, however short it is."""
 
 FEW = 20
 """Up to half as many different texts are categories, however few the rows are."""

@@ -71,9 +71,13 @@ class Labels(Stored):
     labels: Annotated[list[bool | int | float | str], Meta(min_length=1)]
     dtype: Annotated[str, Meta(pattern=r"^(\|O|\|b1|[<>|][iuf](1|2|4|8|16)|[<>]U[0-9]{1,9})$")]
 
-    def restored(self, path: Path) -> NDArray[Any]:
-        """Return the array in its dtype, unless it is out of proportion to its file."""
-        check_unpacked(str(path), np.dtype(self.dtype).itemsize * len(self.labels))
+    @property
+    def nbytes(self) -> int:
+        """The memory that the array takes."""
+        return np.dtype(self.dtype).itemsize * len(self.labels)
+
+    def restored(self) -> NDArray[Any]:
+        """Return the array in its dtype."""
         array = np.asarray(self.labels, dtype=self.dtype)
         if array.tolist() != self.labels:
             raise ValueError(f"its labels are not of dtype {self.dtype}")
@@ -85,7 +89,7 @@ class Prepared(Stored):
 
     preparation: dict[str, Any]
 
-    def restored(self, path: Path) -> Preparation:
+    def restored(self) -> Preparation:
         """Return the preparation."""
         return Preparation.from_dict(self.preparation)
 
@@ -207,15 +211,18 @@ class FilesMixin(BaseEstimator):
             raise ValueError(f"{path} holds {found}, expected {kind} of format {FORMAT}")
         weights = map_nested(place.asarray, content.weights)  # out of memory: not a damaged file
         with damaged(path):
+            attributes = msgspec.structs.asdict(msgspec.convert(content.attributes, cls._saved))
+        arrays = [value for value in attributes.values() if isinstance(value, Labels)]
+        check_unpacked(str(path), sum(array.nbytes for array in arrays))
+        with damaged(path):
             loaded = cls(**content.parameters)
             loaded._validate_params()
             if parameters_to_save(loaded) != content.parameters:
                 raise ValueError("its parameters are not those of a saved estimator")
-            attributes = msgspec.convert(content.attributes, cls._saved)
-            for name, value in msgspec.structs.asdict(attributes).items():
+            for name, value in attributes.items():
                 if value is not UNSET:
                     is_stored = isinstance(value, Labels | Prepared)
-                    setattr(loaded, name, value.restored(path) if is_stored else value)
+                    setattr(loaded, name, value.restored() if is_stored else value)
             loaded._take_weights(weights, backend)
             loaded._check_names()
         return loaded

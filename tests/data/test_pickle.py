@@ -179,6 +179,7 @@ LAUGHS = b"K\1" + b"".join(b"q%ch%c\x86" % (k, k) for k in range(200))
         b"\x80\4\x95" + struct.pack("<Q", 2**60) + b"N.",  # a frame
         b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R.",  # an array of 2**31 entries
         b"\x80\5\x96" + struct.pack("<Q", 2**30) + b".",  # a bytearray
+        b"]" * 200_000 + b".",  # an empty list for each byte
         b"})" + b"2\x86" * 60 + b"Ns.",  # hashed, a key takes 2**60 steps
         LAUGHS + b".",
         b"cnumpy\ndtype\n" + LAUGHS + b"\x85R.",

@@ -123,6 +123,14 @@ def test_the_limit_is_64_mebibytes_or_256_times_the_size(tmp_path, monkeypatch):
         load_inputs(path)
 
 
+def test_the_columns_of_a_table_are_bounded(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes((b"0," * 50_000 + b"0\n") * 2)
+    pytest.importorskip("polars")
+    with pytest.raises(DataError, match="has 50,001 columns, expected at most 50,000; .*savez"):
+        read(path)
+
+
 @pytest.mark.parametrize("limit", ["", "much", "-1", "nan"])
 def test_the_limit_is_a_number(tmp_path, monkeypatch, limit):
     monkeypatch.setenv(LIMIT, limit)
