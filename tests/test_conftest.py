@@ -3,7 +3,6 @@
 Most tests run it in a child process in which JAX cannot be imported.
 """
 
-import gzip
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import pytest_configure, pytest_make_parametrize_id
+from tests.conftest import pytest_configure
 
 ROOT = Path(__file__).parents[1]
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
@@ -65,10 +64,3 @@ def test_a_required_name_that_no_backend_has_stops_the_suite(typo, monkeypatch):
     message = f"{VARIABLE} names {typo.split(',')[-1]}: expected some of"
     with pytest.raises(pytest.UsageError, match=message):
         pytest_configure()
-
-
-def test_what_is_packed_has_the_same_name_at_any_time():
-    """Else xdist's processes, which collect the tests at different times, would disagree."""
-    early, late = (gzip.compress(b"x", mtime=time) for time in (1, 2))
-    assert early != late
-    assert pytest_make_parametrize_id(early) == pytest_make_parametrize_id(late) == "21 bytes"

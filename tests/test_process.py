@@ -1,7 +1,6 @@
 """The library changes nothing outside its own calls: pictures of the process, before and after."""
 
 import doctest
-import inspect
 import locale
 import os
 import random
@@ -93,7 +92,6 @@ EXAMPLES = {
     name: examples
     for name in pluggable_mlp.__all__
     if (examples := doctest.DocTestFinder(recurse=False).find(getattr(pluggable_mlp, name), name))
-    and not inspect.ismodule(getattr(pluggable_mlp, name))
 }
 
 
