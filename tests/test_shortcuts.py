@@ -17,20 +17,22 @@ POINTS = [-math.inf, -3.0, -0.5, -0.0, 0.0, 0.25, 2.0, math.inf, math.nan]
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_they_give_what_numpy_gives(backend, dtype):
-    xp, x, host = backend.xp, backend.asarray(POINTS, dtype=dtype), np.asarray(POINTS, dtype=dtype)
-    rows, places = np.arange(12.0).reshape(4, 3), np.asarray([3, 0, 3, 1])
-    picked = take(xp, backend.asarray(rows), backend.asarray(places))
-    signs = np.signbit(backend.to_numpy(zero_below(xp, x, 0.5)))
-    assert signs.tolist() == [True, True, True, *[False] * (len(POINTS) - 3)]
-    for ours, theirs in (
-        (clip(xp, x, -0.5, 1.5), np.clip(host, -0.5, 1.5)),
-        (sign(xp, x), np.sign(host)),
-        (picked, rows[places]),
-        (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
-        (vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
-        (vecdot(xp, backend.asarray(rows), backend.asarray(rows)), np.vecdot(rows, rows)),
-    ):
-        np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
+    with backend.context():
+        xp, x = backend.xp, backend.asarray(POINTS, dtype=dtype)
+        host = np.asarray(POINTS, dtype=dtype)
+        rows, places = np.arange(12.0).reshape(4, 3), np.asarray([3, 0, 3, 1])
+        picked = take(xp, backend.asarray(rows), backend.asarray(places))
+        signs = np.signbit(backend.to_numpy(zero_below(xp, x, 0.5)))
+        assert signs.tolist() == [True, True, True, *[False] * (len(POINTS) - 3)]
+        for ours, theirs in (
+            (clip(xp, x, -0.5, 1.5), np.clip(host, -0.5, 1.5)),
+            (sign(xp, x), np.sign(host)),
+            (picked, rows[places]),
+            (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
+            (vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
+            (vecdot(xp, backend.asarray(rows), backend.asarray(rows)), np.vecdot(rows, rows)),
+        ):
+            np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
 
 
 def cross_entropy_of_labels(xp, z):
@@ -88,11 +90,12 @@ def test_the_backend_of_an_array_is_found_by_its_device(backend):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_magnitudes_below_a_threshold_and_negative_zero_become_zero(backend, dtype):
-    for threshold in (float(np.finfo(dtype).smallest_normal), 2.0**-102, 0.5):
-        at = np.asarray(threshold, dtype)
-        below, above = (np.nextafter(at, np.asarray(side, dtype)) for side in (0.0, 1.0))
-        x = np.asarray([at, below, -at, -below, above, -0.0, np.inf, np.nan], dtype)
-        found = zero_below(backend.xp, backend.asarray(x), threshold)
-        expected = np.asarray([at, 0.0, -at, 0.0, above, 0.0, np.inf, np.nan], dtype)
-        assert backend.to_numpy(found)[:-1].tobytes() == expected[:-1].tobytes()
-        assert np.isnan(backend.to_numpy(found)[-1])
+    with backend.context():
+        for threshold in (float(np.finfo(dtype).smallest_normal), 2.0**-102, 0.5):
+            at = np.asarray(threshold, dtype)
+            below, above = (np.nextafter(at, np.asarray(side, dtype)) for side in (0.0, 1.0))
+            x = np.asarray([at, below, -at, -below, above, -0.0, np.inf, np.nan], dtype)
+            found = zero_below(backend.xp, backend.asarray(x), threshold)
+            expected = np.asarray([at, 0.0, -at, 0.0, above, 0.0, np.inf, np.nan], dtype)
+            assert backend.to_numpy(found)[:-1].tobytes() == expected[:-1].tobytes()
+            assert np.isnan(backend.to_numpy(found)[-1])

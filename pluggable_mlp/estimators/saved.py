@@ -248,7 +248,7 @@ def _to_tree(name: str, value: Any) -> Any:
     """Return an attribute as JSON data, as `Labels` and `Prepared` have it."""
     if isinstance(value, Preparation):
         return {"preparation": value.to_dict()}
-    if not hasattr(value, "dtype"):
+    if not hasattr(value, "dtype") or isinstance(value, np.generic):  # of scikit-learn
         return value
     labels = on_host(value)
     if labels.dtype.kind == "O" and not all(isinstance(label, str) for label in labels):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, MLPClassifier, get_backend, train
+from pluggable_mlp import MLP, get_backend, train
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.testing import Grade, check_backend
 from pluggable_mlp.testing.conformance import CHECKS
@@ -56,8 +56,3 @@ def test_the_command_line_trains_and_predicts(recipe, tmp_path, capsys):
 def test_what_needs_float64_is_refused_in_a_sentence(options, message, capsys):
     assert ended("train", "--backend", SPEC, "--quiet", *options) in (2, 3)
     assert message in capsys.readouterr().err
-
-
-def test_an_estimator_names_the_remedy():
-    with pytest.raises(ValueError, match="has no float64: use float32"):
-        MLPClassifier(backend=SPEC).fit(X, LABELS)
