@@ -75,7 +75,7 @@ def picture() -> dict[str, Any]:
 def spec(backend) -> str:
     """A backend's name; the last device of CuPy, which is not the current one if there are two."""
     if type(backend).__name__.startswith("Readonly"):
-        pytest.skip("it has no name of its own")
+        pytest.skip("it is the tests' own")
     return f"cupy:{len(backend.devices()) - 1}" if backend.name == "cupy" else backend.name
 
 
