@@ -9,7 +9,7 @@ import array_api_strict
 import numpy as np
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.arrays.shortcuts import offer
 
 from .transfer import ArrayLibrary
 

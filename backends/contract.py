@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.arrays.executor import RunAll, one_by_one
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818 (its public name)
@@ -230,7 +230,7 @@ class Abilities:
             arrays: it may be called with 0-d arrays instead of numbers, and with arrays that do
             not have values or a device yet.  If it is a `functools.partial` that binds a
             namespace first, it may be called with another, whose arrays are tracers.
-            `pluggable_mlp.compiling.is_builtin_call` tells whether it consists only of this
+            `pluggable_mlp.arrays.compiling.is_builtin_call` tells whether it consists only of this
             package's code; users' code may have side effects.
         used_up : tuple of int
             The positions of arguments whose arrays the caller no longer needs; each array occurs

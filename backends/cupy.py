@@ -10,7 +10,7 @@ import cupy
 from cupyx.scipy import special
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.arrays.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .cupy_kernels import tree_sum

@@ -18,7 +18,7 @@ import cupy
 import numpy as np
 
 from pluggable_mlp.arrays import Array, DType
-from pluggable_mlp.compiling import Unsuitable, trusted
+from pluggable_mlp.arrays.compiling import Unsuitable, trusted
 
 from .numpy_recording import UFUNCS
 from .tape import Function, Operation, Place, Tree, leaves

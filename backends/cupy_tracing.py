@@ -15,8 +15,8 @@ import cupy
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace
-from pluggable_mlp.compiling import Unsuitable
-from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.arrays.compiling import Unsuitable
+from pluggable_mlp.arrays.shortcuts import offer
 
 from . import cupy_kernels as kernels
 from .cupy_kernels import Kind, erf

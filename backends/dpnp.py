@@ -13,7 +13,7 @@ from dpnp.exceptions import USMAllocationError
 from dpnp.scipy import special
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.arrays.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .host import in_words, with_free_memory

@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pluggable_mlp.executor import Item, Result
+from pluggable_mlp.arrays.executor import Item, Result
 
 
 class Threads:

@@ -12,7 +12,7 @@ import numpy as np
 from jax.scipy import special
 
 from pluggable_mlp.arrays import device_of
-from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.arrays.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .host import in_words, keep_freed_blocks, with_free_memory

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pluggable_mlp.compiling import Fallback
+from pluggable_mlp.arrays.compiling import Fallback
 
 from .tape import Constants, Function, Tree
 from .tracing import TracedFunction

@@ -29,7 +29,7 @@ import numpy as np
 from jax.extend import core
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.compiling import trusted
+from pluggable_mlp.arrays.compiling import trusted
 
 from .tape import Function, Tree
 from .transfer import HostArray

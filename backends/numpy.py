@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.introspect import opt_func_info
 
 from pluggable_mlp.arrays import Array, DType
-from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.arrays.shortcuts import offer
 
 from .host import Threads, keep_freed_blocks
 from .numpy_recording import TracedNumpyFunction

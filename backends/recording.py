@@ -14,8 +14,8 @@ from types import FunctionType
 from typing import Any, NoReturn, Self
 
 from pluggable_mlp.arrays import Array, Namespace, library_of
-from pluggable_mlp.compiling import Unsuitable
-from pluggable_mlp.shortcuts import recorded_offers
+from pluggable_mlp.arrays.compiling import Unsuitable
+from pluggable_mlp.arrays.shortcuts import recorded_offers
 
 from .tape import INFIX, Function, Layout, Operation, Place, Tape, Tree, leaves, map_tree
 

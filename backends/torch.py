@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pluggable_mlp.arrays import Array, by_columns
-from pluggable_mlp.shortcuts import offer
+from pluggable_mlp.arrays.shortcuts import offer
 
 from .contract import BackendUnavailable
 from .host import keep_freed_blocks, with_free_memory

@@ -6,7 +6,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.compiling import Fallback
+from pluggable_mlp.arrays.compiling import Fallback
 
 from .tape import Function, Tree, leaves, map_tree
 from .torch_tracing import PythonNumbers, as_tensor

@@ -8,7 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from pluggable_mlp.arrays import Array
-from pluggable_mlp.compiling import Unsuitable
+from pluggable_mlp.arrays.compiling import Unsuitable
 
 from .recording import RecordingNamespace
 from .tape import Constants, Function, Layout, Tree, leaves, map_tree

@@ -21,7 +21,7 @@ import numpy as np
 from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, device_of
-from pluggable_mlp.compiling import Unsuitable, is_builtin_call
+from pluggable_mlp.arrays.compiling import Unsuitable, is_builtin_call
 
 from .recording import RecordingNamespace, over
 from .tape import Constants, Function, Tree, Writer, compiled_program, leaves

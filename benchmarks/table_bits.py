@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.data_folder import table_file
 from pluggable_mlp import TableClassifier
 from pluggable_mlp.arrays import map_nested
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import ARITHMETICS
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}

@@ -410,7 +410,7 @@ def findings(folder: Path, cases: Cases, numbers: Sequence[int]) -> Iterator[str
 def _estimator(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Write a saved estimator with other contents and the right hash."""
     from pluggable_mlp import MLPClassifier
-    from pluggable_mlp.serialization import read_tree, write_tree
+    from pluggable_mlp.files.serialization import read_tree, write_tree
 
     X = np.eye(4)
     warnings.simplefilter("ignore")

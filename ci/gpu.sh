@@ -35,7 +35,7 @@ required="$cupy $torch $jax"
 export GPU_EMULATED=${GPU_EMULATED-$("$python" -c "import cuda_on_cpu; print('yes')" 2>/dev/null)}
 if [ -n "$GPU_EMULATED" ]; then
     workers=(2 2 2) runs="cupy and pixels" required=cupy
-    files=(tests/backends/test_conformance.py tests/test_shortcuts.py)
+    files=(tests/backends/test_conformance.py tests/arrays/test_shortcuts.py)
 fi
 require() { # these backends: a test fails where they are missing
     local names=$*

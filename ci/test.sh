@@ -84,7 +84,7 @@ checks() {
     step "beside: on the second device"
     PLUGGABLE_MLP_REQUIRE_BACKENDS=cupy:1 "$bin/python" -m pytest -k "cupy:1" \
         --junitxml="$scratch/reports/second.xml" tests/backends \
-        tests/training/test_steps_in_training.py tests/test_shortcuts.py tests/test_arrays.py
+        tests/training/test_steps_in_training.py tests/arrays/test_shortcuts.py tests/arrays/test_arrays.py
 }
 
 oldest() {
@@ -96,7 +96,7 @@ oldest() {
     # (narwhals and polars), the command line (Typer and Rich).
     "$scratch/oldest/bin/python" -m pytest -n auto --dist loadfile \
         --junitxml="$scratch/reports/oldest.xml" \
-        tests/backends/test_conformance.py tests/test_recorded_runs.py tests/test_serialization.py \
+        tests/backends/test_conformance.py tests/test_recorded_runs.py tests/files/test_serialization.py \
         tests/estimators/test_drop_in.py tests/estimators/test_table_common.py \
         tests/estimators/test_tables.py tests/cli/test_cli.py
 }

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
+from pluggable_mlp.arrays.shortcuts import in_one_kernel, own, own_pair
 from pluggable_mlp.elementary.common import COSINE, SINE, horner, type_name
 from pluggable_mlp.elementary.error_function import fast_erf
-from pluggable_mlp.shortcuts import in_one_kernel, own, own_pair
 
 __all__ = [
     "affine",

@@ -26,9 +26,9 @@ import array_api_strict
 import pytest
 from hypothesis import settings
 
-from pluggable_mlp import compiling
+from pluggable_mlp.arrays import compiling
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
-from pluggable_mlp.shortcuts import backend_context
 from tests.readonly_numpy import ReadonlyNumpyBackend
 from tests.together import every_other
 

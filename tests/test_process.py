@@ -18,8 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import pluggable_mlp
 from pluggable_mlp import MLP, MLPClassifier, get_backend, train
+from pluggable_mlp.arrays.shortcuts import in_context
 from pluggable_mlp.cli import main
-from pluggable_mlp.shortcuts import in_context
 from pluggable_mlp.testing.conformance import CHECKS
 
 SIGNALS = [*{signal.SIGINT, signal.SIGTERM}]

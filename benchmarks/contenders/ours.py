@@ -7,8 +7,8 @@ from typing import Any
 from benchmarks.contenders.contender import Contender
 from benchmarks.job import SCALE, Job
 from pluggable_mlp import MLP, SGD, Adam, get_backend, train
+from pluggable_mlp.arrays.shortcuts import backend_context, in_context
 from pluggable_mlp.namespaces import unwrapped
-from pluggable_mlp.shortcuts import backend_context, in_context
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.loop import epochs_of, training_progress
 from pluggable_mlp.training.streaming import seeded_order

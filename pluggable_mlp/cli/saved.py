@@ -135,7 +135,7 @@ def export(
     Its outputs are label and probabilities, or prediction, with an underscore appended if a column
     has that name; its inputs are listed on standard error.
     """
-    from pluggable_mlp.exporting import need_ndonnx, write_onnx
+    from pluggable_mlp.runs.exporting import need_ndonnx, write_onnx
     from pluggable_mlp.runs.folder import GRAPH
     from pluggable_mlp.runs.predict import load_run
 
@@ -221,8 +221,8 @@ def verify(
 
     Of a folder all files of the run are checked.
     """
+    from pluggable_mlp.arrays.shortcuts import backend_context
     from pluggable_mlp.runs.verify import Verification, read_certificate
-    from pluggable_mlp.shortcuts import backend_context
 
     certificate, settings = read_certificate(run / "certificate.json" if run.is_dir() else run)
     place = get_backend(backend)

@@ -79,11 +79,11 @@ def train(
     config: ConfigOption = None,
 ) -> None:
     """Train a network and report its results on the test part."""
+    from pluggable_mlp.arrays.shortcuts import backend_context
     from pluggable_mlp.distributed.communicators import backend_of_process
     from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
     from pluggable_mlp.runs.run import Run
     from pluggable_mlp.settings import Settings
-    from pluggable_mlp.shortcuts import backend_context
 
     command = "train" if resume is None else "train --resume"
     with Processes(distributed, command) as processes, ExitStack() as stack:

@@ -17,7 +17,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.consistency import report as reports
 from pluggable_mlp.consistency.units import BackendRun, Tensors, Unit, units_of_step, whole_step
-from pluggable_mlp.hashing import little_endian
+from pluggable_mlp.files.hashing import little_endian
 from pluggable_mlp.namespaces.bounded.array import Bounded, exact
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.training.optimizer import as_single_steps

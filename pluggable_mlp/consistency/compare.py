@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.comparators import BitComparator, BoundComparator
 from pluggable_mlp.consistency.report import Report
 from pluggable_mlp.consistency.units import BackendRun
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.optimizer import as_single_steps

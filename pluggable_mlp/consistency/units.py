@@ -15,12 +15,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, map_nested
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.layers import Backward, Layer, Rng, Seed, as_words, layer_kind
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Tree, merged
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.examples import AnyExamples, Batch
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.optimizer import Optimizer, UpdateArguments

@@ -32,7 +32,7 @@ from pluggable_mlp.data.values import (
     source_of,
 )
 from pluggable_mlp.fields import listed, make
-from pluggable_mlp.lazy import StoredArray, blocks, lazy_map
+from pluggable_mlp.host.lazy import StoredArray, blocks, lazy_map
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.training.recipes import NONE, RECIPES, Recipe
 

@@ -26,7 +26,7 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.values import BOOLEANS
 from pluggable_mlp.fields import Count, counted, listed
-from pluggable_mlp.lazy import LazyArray, blocks
+from pluggable_mlp.host.lazy import LazyArray, blocks
 from pluggable_mlp.training.recipes import Pairs
 
 if TYPE_CHECKING:

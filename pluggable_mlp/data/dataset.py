@@ -17,8 +17,8 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import Split, Task
-from pluggable_mlp.hashing import sha256_of
-from pluggable_mlp.lazy import blocks
+from pluggable_mlp.files.hashing import sha256_of
+from pluggable_mlp.host.lazy import blocks
 
 if TYPE_CHECKING:
     from pluggable_mlp.data.preparation import Preparation

@@ -23,7 +23,7 @@ from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
 from pluggable_mlp.data.split import needs_blocks
 from pluggable_mlp.data.values import Split, Task, as_inputs, as_values, class_indices, is_frame
 from pluggable_mlp.fields import Count, Positive, aligned, counted, listed
-from pluggable_mlp.lazy import lazy_map
+from pluggable_mlp.host.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
 
 MOST_FEATURES = 10_000_000

@@ -21,8 +21,8 @@ from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.values import as_bytes
 from pluggable_mlp.fields import Positive
-from pluggable_mlp.lazy import blocks, rows_within
-from pluggable_mlp.randomness import normal, normal_quantile, normal_quantile_by
+from pluggable_mlp.host.lazy import blocks, rows_within
+from pluggable_mlp.host.randomness import normal, normal_quantile, normal_quantile_by
 
 SMOOTH_CLIP: Literal["smooth_clip"] = "smooth_clip"
 

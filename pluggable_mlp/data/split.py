@@ -17,9 +17,9 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.values import Split, Splits, Task, as_targets, is_frame, source_of
-from pluggable_mlp.lazy import LazyArray, as_lazy
+from pluggable_mlp.host.lazy import LazyArray, as_lazy
+from pluggable_mlp.host.randomness import permutation
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.randomness import permutation
 
 LARGEST_IN_MEMORY = 2**30
 """Bytes of inputs: larger ones stay in their file, or codes.

@@ -16,7 +16,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.fields import listed
-from pluggable_mlp.lazy import LazyArray, blocks, lazy_map
+from pluggable_mlp.host.lazy import LazyArray, blocks, lazy_map
 
 Task = Literal["classification", "multilabel", "regression"]
 """Whether targets are one class of several, yes or no for each label, or numbers."""

@@ -10,10 +10,10 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.distributed.process import this_process
 from pluggable_mlp.fields import Positive, convert
-from pluggable_mlp.shortcuts import backend_context
 
 _BACKEND = "cupy"
 """The backend whose arrays NCCL moves."""

@@ -11,7 +11,7 @@ apply them are here; the computations before them are not.
 from math import isqrt, ldexp
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
-from pluggable_mlp.shortcuts import entries, zero_below
+from pluggable_mlp.arrays.shortcuts import entries, zero_below
 
 _made: dict[tuple[Namespace, str, str], Array] = {}
 

@@ -1,9 +1,9 @@
 """The error function, in operations that IEEE 754 fixes."""
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import clip, sign
 from pluggable_mlp.elementary.common import flush, horner, keep_nan, type_name
 from pluggable_mlp.elementary.powers import exp
-from pluggable_mlp.shortcuts import clip, sign
 
 # benchmarks/polynomials.py: erf x = x P(x^2)/Q(x^2) for |x| <= 3.95, relative error below 2^-28.
 ERF_UPPER = (

@@ -15,6 +15,7 @@ IEEE 754 fixes `sqrt`, too, but PyTorch on the CPU calls MKL, whose roots are of
 """
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import clip, zero_below
 from pluggable_mlp.elementary.common import (
     SMALLEST_NORMAL,
     flush,
@@ -24,7 +25,6 @@ from pluggable_mlp.elementary.common import (
     roots_of_two,
     type_name,
 )
-from pluggable_mlp.shortcuts import clip, zero_below
 
 # The least and the greatest number of each type whose exponential is normal and finite.
 FIRST = {"float32": -87.33654022216797, "float64": -708.3964185322641}

@@ -4,6 +4,7 @@ They use only operations that IEEE 754 fixes.  In float64 their last step is `qu
 """
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import clip, sign, zero_below
 from pluggable_mlp.elementary.common import flush, horner, keep_nan, power_of_two, type_name
 from pluggable_mlp.elementary.powers import (
     EXP_OF_SCALED_NEGATIVE,
@@ -14,7 +15,6 @@ from pluggable_mlp.elementary.powers import (
     exp_of_float32,
     exp_parts,
 )
-from pluggable_mlp.shortcuts import clip, sign, zero_below
 
 # benchmarks/polynomials.py: log1p(x)/x for 0 <= x <= 1, relative error below 2^-28.
 LOG1P_UPPER = (0.0032073298419550648, 0.23098594932963623, 1.053615727888184, 0.9999999970062725)

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from pluggable_mlp.arrays import Array, DType, Namespace, dtype_name
+from pluggable_mlp.arrays.shortcuts import array_context, backend_context
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.common import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin
@@ -31,14 +32,13 @@ from pluggable_mlp.estimators.validation import (
     namespace_for,
     place_of,
 )
-from pluggable_mlp.hashing import parameters_sha256, sha256_of
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.files.hashing import parameters_sha256, sha256_of
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.parameters import Parameters, map_arrays
 from pluggable_mlp.network.passes import outputs
 from pluggable_mlp.runs.certificates import certified, made_on
-from pluggable_mlp.shortcuts import array_context, backend_context
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lost_numbers import LostNumbers
 

@@ -20,12 +20,12 @@ from sklearn.utils.validation import check_is_fitted
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.estimators.saved import FilesMixin
 from pluggable_mlp.estimators.validation import MULTILABEL
-from pluggable_mlp.exporting import need_ndonnx, write_graph
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.network.activations import ACTIVATIONS, ELU, Activation, LeakyReLU, gelu_tanh
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.feature_layers import BatchNorm, LayerNorm
 from pluggable_mlp.network.layers import ActivationLayer, Dropout, Layer, Noise
+from pluggable_mlp.runs.exporting import need_ndonnx, write_graph
 
 if TYPE_CHECKING:
     import torch

@@ -32,7 +32,7 @@ from pluggable_mlp.estimators.validation import (
     place_of,
     weights_by_index,
 )
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.network.loss import Loss
 from pluggable_mlp.network.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pluggable_mlp.training.class_weight import class_weights_of_examples

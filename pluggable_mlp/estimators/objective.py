@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import vecdot
 from pluggable_mlp.network.layers import Rng, Seed
 from pluggable_mlp.network.loss import Loss, TargetKind
 from pluggable_mlp.network.members import average_of_members
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Parameters
-from pluggable_mlp.shortcuts import vecdot
 
 
 @dataclass(frozen=True)

@@ -26,17 +26,17 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.validation import BINARY, MULTILABEL
 from pluggable_mlp.fields import Count, Positive, PositiveCount
 from pluggable_mlp.files import damaged
-from pluggable_mlp.lazy import on_host
-from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.network.feature_layers import NORMALIZATIONS
-from pluggable_mlp.network.losses import LOSSES
-from pluggable_mlp.serialization import (
+from pluggable_mlp.files.serialization import (
     ArrayTree,
     Components,
     read_tree,
     tree_to_json,
     write_tree,
 )
+from pluggable_mlp.host.lazy import on_host
+from pluggable_mlp.network.activations import ACTIVATIONS
+from pluggable_mlp.network.feature_layers import NORMALIZATIONS
+from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 

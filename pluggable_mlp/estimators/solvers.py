@@ -20,15 +20,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from pluggable_mlp.arrays import Namespace, map_nested
+from pluggable_mlp.arrays.shortcuts import backend_context, in_context
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP, SteppedRate
 from pluggable_mlp.estimators.validation import moved, place_of
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.mlp import loss_gradients_and_buffers
 from pluggable_mlp.network.parameters import Parameters, Tree, map_arrays
-from pluggable_mlp.shortcuts import backend_context, in_context
 from pluggable_mlp.training.examples import AnyExamples, Examples
 from pluggable_mlp.training.loop import Progress, training_progress
 from pluggable_mlp.training.step import initial_state

@@ -23,6 +23,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from pluggable_mlp.arrays import Array, LibraryArrays, dtype_name, map_nested
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.choice import inputs_of, typed
@@ -34,16 +35,15 @@ from pluggable_mlp.data.values import Split, Task, as_targets, source_of
 from pluggable_mlp.estimators.parameters import fits
 from pluggable_mlp.estimators.saved import FilesMixin, FittedTable, described
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
-from pluggable_mlp.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.fields import make, parameters_of, require, with_parameter
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import first_array
 from pluggable_mlp.runs.certificates import certificate_of
+from pluggable_mlp.runs.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.runs.run import Run, are_nonzero
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.evaluation import predict_rows
 from pluggable_mlp.training.recipes import RECIPES, Facts
 

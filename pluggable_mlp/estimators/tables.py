@@ -24,7 +24,7 @@ from pluggable_mlp.estimators.parameters import RandomState, with_parameters
 from pluggable_mlp.estimators.saved import FittedTableClassifier
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import check_targets, weights_by_index
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.training.recipes import DEFAULT

@@ -31,10 +31,10 @@ from sklearn.utils.validation import validate_data as _validate_data
 
 from pluggable_mlp import arrays as libraries
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, Nested, map_nested, transpose
+from pluggable_mlp.arrays.shortcuts import array_context
 from pluggable_mlp.backends import Backend, backend_of, get_backend
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
-from pluggable_mlp.shortcuts import array_context
 from pluggable_mlp.training.examples import all_within
 
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"

@@ -13,7 +13,7 @@ import sklearn.metrics
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.fields import choose, counted, require
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
 from pluggable_mlp.training.train import Training

@@ -10,9 +10,10 @@ from functools import partial
 from operator import attrgetter
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
+from pluggable_mlp.arrays.compiling import compiled, is_builtin_call
+from pluggable_mlp.arrays.executor import RunAll, one_by_one
+from pluggable_mlp.arrays.shortcuts import backend_at, check_process
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.compiling import compiled, is_builtin_call
-from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.fields import choose
 from pluggable_mlp.namespaces.reproducible.array import ReproducibleArray, native_of
 from pluggable_mlp.namespaces.reproducible.exactness import (
@@ -21,7 +22,6 @@ from pluggable_mlp.namespaces.reproducible.exactness import (
 from pluggable_mlp.namespaces.reproducible.exactness import traced, without_float64
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace, reproducible
 from pluggable_mlp.namespaces.sharded.array import ShardedArray
-from pluggable_mlp.shortcuts import backend_at, check_process
 
 
 def _native(xp: Namespace, run_all: RunAll | None) -> Namespace:

@@ -21,8 +21,8 @@ from msgspec import Meta
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import own_pair
 from pluggable_mlp.fields import Component, choose
-from pluggable_mlp.shortcuts import own_pair
 
 ElementwiseBackward = Callable[[Array], Array]
 Activation = Callable[[Namespace, Array], tuple[Array, ElementwiseBackward]]

@@ -14,9 +14,9 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, by_columns, device_of, transpose
+from pluggable_mlp.arrays.shortcuts import own
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.fields import Component
-from pluggable_mlp.shortcuts import own
 
 LossFunction: TypeAlias = Callable[..., tuple[Array, Array]]
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import in_one_kernel
 from pluggable_mlp.fields import BelowOne, Component, Positive, choose
 from pluggable_mlp.network.loss import (
     ElementwiseLoss,
@@ -23,7 +24,6 @@ from pluggable_mlp.network.loss import (
     scaled,
     weighted_average,
 )
-from pluggable_mlp.shortcuts import in_one_kernel
 
 _LARGEST_LOG_RATE = 80.0  # exp(80) = 5.5e34: float32 has room for the sum of 6,000 of them
 

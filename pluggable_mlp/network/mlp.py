@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self, TypeAlias, overload
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace
+from pluggable_mlp.arrays.shortcuts import array_context
 from pluggable_mlp.fields import choose
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network import checks
@@ -34,7 +35,6 @@ from pluggable_mlp.network.parameters import (
 )
 from pluggable_mlp.network.passes import LayeredNetwork, layers_of
 from pluggable_mlp.network.prediction_cache import Cache, cached_outputs
-from pluggable_mlp.shortcuts import array_context
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend

@@ -101,7 +101,7 @@ class Initializer:
 
 def _deviates(seed: int, shape: Shape, distribution: str, step: int) -> Array:
     """Return deviates of mean 0 and variance 1, or zeros."""
-    from pluggable_mlp.randomness import normal, uniform, zeros  # here: it imports NumPy
+    from pluggable_mlp.host.randomness import normal, uniform, zeros  # here: it imports NumPy
 
     if distribution == "normal":
         return normal(seed, "parameters", step, shape)

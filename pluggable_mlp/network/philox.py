@@ -6,13 +6,13 @@ step), so every library gives the same bits.  The widest integer type that every
 int64, which a product of two 32-bit words would overflow; each product is therefore computed as
 two products of 32 by 16 bits.
 
-Random numbers on the host (parameters, shuffles) are in `pluggable_mlp/randomness.py`.
+Random numbers on the host (parameters, shuffles) are in `pluggable_mlp/host/randomness.py`.
 """
 
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, Device, Namespace
-from pluggable_mlp.shortcuts import in_one_kernel, own
+from pluggable_mlp.arrays.shortcuts import in_one_kernel, own
 
 # The multipliers and the steps of the key (the golden ratio, sqrt(3) - 1) of the paper.
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

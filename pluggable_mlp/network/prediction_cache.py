@@ -8,7 +8,8 @@ from functools import partial
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArray, device_of, map_nested
-from pluggable_mlp.compiling import compiled
+from pluggable_mlp.arrays.compiling import compiled
+from pluggable_mlp.arrays.shortcuts import array_context, backend_at
 from pluggable_mlp.namespaces import compiles, run, unwrapped
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -16,7 +17,6 @@ from pluggable_mlp.namespaces.reproducible.tiling import SMALL
 from pluggable_mlp.network.checks import checked_inputs
 from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.network.passes import LayeredNetwork, outputs
-from pluggable_mlp.shortcuts import array_context, backend_at
 
 Cache: TypeAlias = dict[tuple[object, ...], Callable[..., Array]]
 """Compiled functions of (parameters, x), by the name of their result, the namespace and the device;

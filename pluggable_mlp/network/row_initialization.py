@@ -11,10 +11,10 @@ import math
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace, dtype_name
+from pluggable_mlp.host.randomness import choices, simplex
 from pluggable_mlp.network.layers import Dense
 from pluggable_mlp.network.parameters import Parameters
 from pluggable_mlp.network.passes import LayeredNetwork
-from pluggable_mlp.randomness import choices, simplex
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pluggable_mlp import __version__
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.files import Json, json_sha256
-from pluggable_mlp.hashing import parameters_sha256, tensor_names
+from pluggable_mlp.files.hashing import parameters_sha256, tensor_names
 
 if TYPE_CHECKING:
     from pluggable_mlp.runs.run import Run

@@ -17,12 +17,18 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed.communicators import Communicator, backend_of_process
 from pluggable_mlp.fields import Count, PositiveCount
 from pluggable_mlp.files import Json, damaged, json_lines, json_sha256, make_folder, sync_folder
-from pluggable_mlp.hashing import HASH_DIGITS, sha256_of
+from pluggable_mlp.files.hashing import HASH_DIGITS, sha256_of
+from pluggable_mlp.files.serialization import (
+    ArrayTree,
+    Components,
+    check_form,
+    read_tree,
+    write_tree,
+)
 from pluggable_mlp.options import written
 from pluggable_mlp.runs.certificates import FORMAT
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import at_place, load_own_data, read_history, read_run, zeros_of
-from pluggable_mlp.serialization import ArrayTree, Components, check_form, read_tree, write_tree
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position

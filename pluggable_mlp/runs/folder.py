@@ -28,11 +28,11 @@ from pluggable_mlp.files import (
     write_file,
     write_json,
 )
+from pluggable_mlp.files.serialization import write_tree
 from pluggable_mlp.runs import checkpoints
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import read_config
-from pluggable_mlp.serialization import write_tree
 from pluggable_mlp.training.loop import Position
 
 SHORTEST_SECONDS = 1.0

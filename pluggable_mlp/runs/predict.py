@@ -10,17 +10,17 @@ import numpy as np
 from array_api_compat import is_array_api_obj
 
 from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.load import load_for_testing, load_inputs
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import block_of, in_file, needs_blocks
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.files import damaged
-from pluggable_mlp.lazy import on_host
+from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.runs.saved import at_place, load_own_data, read_parameters, read_run, zeros_of
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
 
 

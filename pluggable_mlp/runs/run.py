@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pluggable_mlp.arrays import Array, map_nested
+from pluggable_mlp.arrays.shortcuts import backend_context, take
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.files import Json, json_sha256
-from pluggable_mlp.hashing import (
+from pluggable_mlp.files.hashing import (
     HASH_DIGITS,
     parameters_sha256,
     sha256_of,
@@ -31,7 +32,6 @@ from pluggable_mlp.network.parameters import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.runs.certificates import interval, versions
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.shortcuts import backend_context, take
 from pluggable_mlp.training.early_stopping import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate, measure
 from pluggable_mlp.training.examples import AnyExamples, Streamed

@@ -20,9 +20,9 @@ from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.fields import PositiveCount
 from pluggable_mlp.files import Json, damaged, json_sha256, parse_json, read_file, read_json
-from pluggable_mlp.hashing import parameters_sha256
+from pluggable_mlp.files.hashing import parameters_sha256
+from pluggable_mlp.files.serialization import ArrayTree, check_form, read_tree
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.serialization import ArrayTree, check_form, read_tree
 from pluggable_mlp.settings import Settings
 
 _WHERE = "say with --data, and --test, where those of the run are"

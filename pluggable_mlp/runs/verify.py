@@ -17,7 +17,7 @@ from msgspec import Meta
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import PositiveCount
 from pluggable_mlp.files import Json, damaged, json_sha256, read_json, to_json
-from pluggable_mlp.hashing import HASH_DIGITS, tensor_names
+from pluggable_mlp.files.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.runs.certificates import FORMAT, certificate_of, certified_epoch
 from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run

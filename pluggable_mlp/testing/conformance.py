@@ -16,10 +16,10 @@ from unittest import SkipTest
 
 import numpy as np
 
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Abilities, Backend
 from pluggable_mlp.backends.transfer import HostArray
 from pluggable_mlp.fields import choose
-from pluggable_mlp.shortcuts import backend_context
 
 if TYPE_CHECKING:
     from pytest import MarkDecorator  # noqa: PT013

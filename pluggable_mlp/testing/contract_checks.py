@@ -11,10 +11,10 @@ from functools import partial
 import numpy as np
 
 from pluggable_mlp.arrays import Array, Namespace, array_namespace, device_of, dtype_name
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Abilities, Backend, BackendUnavailable
 from pluggable_mlp.backends.tape import Tree
 from pluggable_mlp.backends.transfer import DTYPES, HostArray
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.testing.conformance import (
     Grade,
     NotOffered,

@@ -21,7 +21,7 @@ from pluggable_mlp.arrays import Array, Namespace
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.backends.transfer import HostArray
 from pluggable_mlp.consistency.compare import compare
-from pluggable_mlp.hashing import sha256_of
+from pluggable_mlp.files.hashing import sha256_of
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.testing.conformance import (

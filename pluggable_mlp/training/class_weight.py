@@ -7,8 +7,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
+from pluggable_mlp.arrays.shortcuts import take
 from pluggable_mlp.network.loss import TargetKind
-from pluggable_mlp.shortcuts import take
 
 
 def class_weights_of_examples(

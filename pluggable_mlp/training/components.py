@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import TypeAlias
 
-from pluggable_mlp.compiling import is_builtin_class
+from pluggable_mlp.arrays.compiling import is_builtin_class
 from pluggable_mlp.fields import choose, parameters_of, refuse_unknown
 from pluggable_mlp.training.lbfgs import LBFGS
 from pluggable_mlp.training.muon import Muon

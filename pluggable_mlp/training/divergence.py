@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pluggable_mlp.arrays import Array, Namespace, is_cpu
-from pluggable_mlp.compiling import compiled
+from pluggable_mlp.arrays.compiling import compiled
+from pluggable_mlp.arrays.shortcuts import backend_at
 from pluggable_mlp.network.layers import layer_kind
 from pluggable_mlp.network.parameters import Parameters, Tree, merged
-from pluggable_mlp.shortcuts import backend_at
 from pluggable_mlp.training.losses import Loss, is_finite
 from pluggable_mlp.training.lost_numbers import LostNumbers
 from pluggable_mlp.training.step import loss_and_gradients

@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace, dtype_name, map_nested
+from pluggable_mlp.arrays.executor import RunAll, at_once, one_by_one
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator
-from pluggable_mlp.executor import RunAll, at_once, one_by_one
 from pluggable_mlp.namespaces import namespace_of, run, unwrapped
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
 from pluggable_mlp.network.loss import rows, shares, total_weight
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Parameters, map_arrays
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, moved_floats
 from pluggable_mlp.training.losses import Loss, LossRecord
 from pluggable_mlp.training.metrics import METRICS, roc_auc

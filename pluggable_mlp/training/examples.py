@@ -17,14 +17,14 @@ from pluggable_mlp.arrays import (
     map_nested,
     readable,
 )
+from pluggable_mlp.arrays.shortcuts import load_offers, own, rows_from, take
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Positive, convert
-from pluggable_mlp.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_within
+from pluggable_mlp.host.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_within
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.shortcuts import load_offers, own, rows_from, take
 from pluggable_mlp.training.class_weight import class_weights_of_examples
 
 _BYTES_STREAMED = 2**24  # bytes of inputs that are checked at once, if they stay on the host

@@ -12,11 +12,11 @@ from functools import partial
 from typing import ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, array_namespace
+from pluggable_mlp.arrays.shortcuts import own
 from pluggable_mlp.fields import Component, NonNegative, convert
-from pluggable_mlp.host_math import numpy_array
+from pluggable_mlp.host.elementary import numpy_array
 from pluggable_mlp.network.layers import Layer
 from pluggable_mlp.network.parameters import Tree, first_array, map_arrays, with_leaves
-from pluggable_mlp.shortcuts import own
 from pluggable_mlp.training.schedules import LearningRate, Schedule
 
 Arrays: TypeAlias = tuple[Array, ...]

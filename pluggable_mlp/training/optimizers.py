@@ -12,9 +12,9 @@ from typing import Annotated, ClassVar, TypeAlias
 from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import sign
 from pluggable_mlp.fields import BelowOne, Flag, NonNegative
-from pluggable_mlp.host_math import integer_power, square_root
-from pluggable_mlp.shortcuts import sign
+from pluggable_mlp.host.elementary import integer_power, square_root
 from pluggable_mlp.training.optimizer import (
     Arrays,
     Coefficient,

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from pluggable_mlp import fields
 from pluggable_mlp.fields import choose, parameters_of, refuse_unknown
-from pluggable_mlp.host_math import half_wave, integer_power, log2, real_power
+from pluggable_mlp.host.elementary import half_wave, integer_power, log2, real_power
 
 
 class Schedule(fields.Component):

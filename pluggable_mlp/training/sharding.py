@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator, check_moves
-from pluggable_mlp.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
+from pluggable_mlp.host.lazy import places_of, rows_at, rows_on_host, sha256_of_rows
+from pluggable_mlp.host.randomness import words
 from pluggable_mlp.namespaces.sharded.array import Layout
 from pluggable_mlp.namespaces.sharded.namespace import ShardedNamespace
-from pluggable_mlp.randomness import words
 from pluggable_mlp.training import streaming
 from pluggable_mlp.training.examples import AnyExamples, Batch, Examples, Streamed
 from pluggable_mlp.training.streaming import Order, Seeds

@@ -11,8 +11,16 @@ from operator import iadd
 from typing import NamedTuple, TypeAlias, cast
 
 from pluggable_mlp import arrays as libraries
-from pluggable_mlp import namespaces, shortcuts
-from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays, Namespace, Nested, map_nested
+from pluggable_mlp import namespaces
+from pluggable_mlp.arrays import (
+    Array,
+    LibraryArray,
+    LibraryArrays,
+    Namespace,
+    Nested,
+    map_nested,
+    shortcuts,
+)
 from pluggable_mlp.fields import as_seed
 from pluggable_mlp.network.checks import check_parameters, checked_batch
 from pluggable_mlp.network.layers import Address, Rng, Seed, as_words

@@ -13,8 +13,9 @@ from dataclasses import replace
 from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, dtype_name, map_nested
+from pluggable_mlp.arrays.compiling import compiled
+from pluggable_mlp.arrays.shortcuts import backend_at, own
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.compiling import compiled
 from pluggable_mlp.namespaces import run
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace
@@ -23,7 +24,6 @@ from pluggable_mlp.network.layers import Address, Seed, as_words
 from pluggable_mlp.network.loss import total_weight
 from pluggable_mlp.network.mlp import MLP, loss_gradients_and_buffers
 from pluggable_mlp.network.parameters import Tree, first_array, merged
-from pluggable_mlp.shortcuts import backend_at, own
 from pluggable_mlp.training.components import AnyOptimizer, without_rate
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lbfgs import LBFGS

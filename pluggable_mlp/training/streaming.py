@@ -18,8 +18,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.fields import PositiveCount, convert
-from pluggable_mlp.lazy import Places, Range, places_of, rows_within
-from pluggable_mlp.randomness import permutation
+from pluggable_mlp.host.lazy import Places, Range, places_of, rows_within
+from pluggable_mlp.host.randomness import permutation
 from pluggable_mlp.training.examples import AnyExamples, Examples
 
 _BYTES_AT_ONCE = 2**24  # bytes of inputs that are visited once

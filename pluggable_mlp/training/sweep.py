@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pluggable_mlp.arrays import Array
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import Flag, PositiveCount, as_seed, choose, convert, refuse_unknown
 from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.early_stopping import EarlyStopping
 from pluggable_mlp.training.evaluation import evaluate

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, LibraryArrays, common_namespace, dtype_name
+from pluggable_mlp.arrays.shortcuts import backend_context, in_context
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Flag, PositiveCount, as_seed, convert
@@ -15,7 +16,6 @@ from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.members import Networks
 from pluggable_mlp.network.mlp import DRAWING, MLP
 from pluggable_mlp.network.parameters import Parameters, first_array
-from pluggable_mlp.shortcuts import backend_context, in_context
 from pluggable_mlp.training import sharding
 from pluggable_mlp.training.components import AnyOptimizer
 from pluggable_mlp.training.divergence import DivergenceError

@@ -12,11 +12,11 @@ from typing import Annotated, Self
 from msgspec import Meta
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import sign
 from pluggable_mlp.fields import BelowOne, NonNegative
-from pluggable_mlp.host_math import integer_power
+from pluggable_mlp.host.elementary import integer_power
 from pluggable_mlp.network.layers import Layer
 from pluggable_mlp.network.parameters import Tree, map_arrays
-from pluggable_mlp.shortcuts import sign
 from pluggable_mlp.training.optimizer import Coefficients, Optimizer, Slots, UpdateArguments, beside
 
 _AVERAGE, _PENALTY = "average", "l2"

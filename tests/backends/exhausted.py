@@ -3,7 +3,7 @@
 import pytest
 
 from pluggable_mlp.arrays import device_of
-from pluggable_mlp.shortcuts import backend_context
+from pluggable_mlp.arrays.shortcuts import backend_context
 
 SIDE = 10**8  # of a square of float64: 80,000,000,000,000,000 bytes
 

@@ -5,7 +5,7 @@ import pytest
 
 from pluggable_mlp import BackendUnavailable, get_backend
 from pluggable_mlp.backends import available_backends
-from pluggable_mlp.hashing import parameters_sha256
+from pluggable_mlp.files.hashing import parameters_sha256
 from tests.emulated_card import counting
 
 cupy = pytest.importorskip("cupy")

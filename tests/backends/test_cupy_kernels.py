@@ -5,9 +5,9 @@ import pytest
 
 from pluggable_mlp import get_backend, reproducible
 from pluggable_mlp.arrays import map_nested
+from pluggable_mlp.arrays.shortcuts import entries, in_one_kernel
 from pluggable_mlp.namespaces.reproducible.array import native_of
 from pluggable_mlp.network.layers import Dense
-from pluggable_mlp.shortcuts import entries, in_one_kernel
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import GradientDescent, UpdateArguments, each_array
 from tests.backends.on_cupy import assert_same_bits, of_cupy

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from pluggable_mlp import compiling, get_backend, reproducible, to_native
+from pluggable_mlp import get_backend, reproducible, to_native
+from pluggable_mlp.arrays import compiling
 from tests.elementary.cases import every_kind
 
 jax = pytest.importorskip("jax")

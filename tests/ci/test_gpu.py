@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ci import gpu_bits, gpu_report
-from pluggable_mlp import compiling
+from pluggable_mlp.arrays import compiling
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.files import write_file
-from pluggable_mlp.lazy import as_lazy
+from pluggable_mlp.host.lazy import as_lazy
 from tests.cli.children import posix
 from tests.cli.saved_runs import assert_complete, names, trained
 

@@ -21,8 +21,8 @@ def test_predict_writes_as_it_goes(command, run, tmp_path, monkeypatch):
 
     On one thread: so many thousands as there are threads are computed at once.
     """
+    from pluggable_mlp.arrays.executor import one_by_one
     from pluggable_mlp.backends.numpy import NumpyBackend
-    from pluggable_mlp.executor import one_by_one
 
     path, sizes, compute = tmp_path / "p.csv", [], NumpyBackend.to_numpy
     part = tmp_path / "p.csv.part"

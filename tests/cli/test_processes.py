@@ -30,7 +30,7 @@ def test_three_processes_write_the_run_of_one(run_of_one, tmp_path):
 MOST_ROWS = """
 import os, sys
 import numpy as np
-from pluggable_mlp import lazy
+from pluggable_mlp.host import lazy
 
 most, stored = [0], [0]
 

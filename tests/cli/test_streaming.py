@@ -10,7 +10,7 @@ import pytest
 
 from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.data import split
-from pluggable_mlp.lazy import StoredArray
+from pluggable_mlp.host.lazy import StoredArray
 from tests.cli.children import running
 
 COUNT, FEATURES = 420, 5
@@ -103,7 +103,7 @@ def test_training_reads_a_block_at_most(command, folder, monkeypatch):
 
     for name in ("__getitem__", "at"):
         monkeypatch.setattr(StoredArray, name, noting(getattr(StoredArray, name)))
-    monkeypatch.setattr("pluggable_mlp.lazy._BYTES_AT_ONCE", 16 * FEATURES * 4)
+    monkeypatch.setattr("pluggable_mlp.host.lazy._BYTES_AT_ONCE", 16 * FEATURES * 4)
     assert command("train", "--data", folder, *BLOCKS, "--validation", "0.1").code == 0
     assert max(rows) <= 64
     assert sum(rows) > COUNT

@@ -11,7 +11,7 @@ import pytest
 import pluggable_mlp
 from pluggable_mlp import MLP, SGD, first_state, get_backend, load_dataset, training_step
 from pluggable_mlp.files import json_sha256
-from pluggable_mlp.randomness import permutation
+from pluggable_mlp.host.randomness import permutation
 from tests.cli.certificates import edited, sealed
 from tests.conftest import present
 

@@ -7,7 +7,7 @@ import pytest
 
 from pluggable_mlp import get_backend
 from pluggable_mlp.files import write_json
-from pluggable_mlp.hashing import tensor_names
+from pluggable_mlp.files.hashing import tensor_names
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run

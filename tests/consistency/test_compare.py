@@ -13,8 +13,8 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.compare import compare
 from pluggable_mlp.consistency.report import format_report
 from pluggable_mlp.consistency.units import named
+from pluggable_mlp.host.randomness import permutation
 from pluggable_mlp.namespaces import ARITHMETICS
-from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.optimizer import Optimizer
 from tests.consistency.libraries import NUMPY
 from tests.consistency.planted import OtherBackend, Replaced, WatchedRule

@@ -12,8 +12,8 @@ from pluggable_mlp.data.errors import DataWarning
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, bin_edges, fit_quantiles
 from pluggable_mlp.data.values import Split
+from pluggable_mlp.host.randomness import normal
 from pluggable_mlp.options import DataOptions
-from pluggable_mlp.randomness import normal
 from tests.published import recorded
 
 pytest.importorskip("polars")

@@ -9,8 +9,8 @@ import sklearn.neural_network as theirs
 from sklearn.datasets import load_iris, make_multilabel_classification, make_regression
 
 from pluggable_mlp import HuberLoss, LeakyReLU, MLPClassifier, MLPRegressor, make_schedule
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.network.activations import ACTIVATIONS
-from pluggable_mlp.shortcuts import backend_context
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

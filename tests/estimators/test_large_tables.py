@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import TableClassifier, lazy, settings
+from pluggable_mlp import TableClassifier, settings
 from pluggable_mlp.data import split
 from pluggable_mlp.data.columns import EncodedArray
+from pluggable_mlp.host import lazy
 from pluggable_mlp.training import streaming as of_training
 
 pl = pytest.importorskip("polars")

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 from pluggable_mlp import DataWarning, TableClassifier, TableRegressor
 from pluggable_mlp.backends.numpy import NumpyBackend
 from pluggable_mlp.estimators.saved import COMPONENTS
+from pluggable_mlp.files.serialization import read_tree, write_tree
 from pluggable_mlp.network.categories import Categories
-from pluggable_mlp.serialization import read_tree, write_tree
 from tests.estimators.tables import COLUMNS, LABELS, PRICES, QUICK, N, frame
 
 pl = pytest.importorskip("polars")

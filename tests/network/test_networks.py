@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import LBFGS, MLP, SGD, Adam, Networks, get_backend, make_schedule, sweep, train
-from pluggable_mlp.randomness import words
+from pluggable_mlp.host.randomness import words
 
 KIND = {
     "plain": {"activation": "tanh"},

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, get_backend, randomness
+from pluggable_mlp import MLP, get_backend
+from pluggable_mlp.host import randomness
 from pluggable_mlp.network.parameters import INITIALIZERS
 from tests.together import together
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.arrays import device_of
+from pluggable_mlp.arrays.shortcuts import load_offers
 from pluggable_mlp.network.layers import as_words
 from pluggable_mlp.network.philox import philox, random_numbers
-from pluggable_mlp.shortcuts import load_offers
 from tests.together import together
 
 ONES = 0xFFFFFFFF

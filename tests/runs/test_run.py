@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.runs import run as run_module
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
-from pluggable_mlp.shortcuts import backend_context
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS

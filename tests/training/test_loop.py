@@ -6,7 +6,8 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, randomness, train
+from pluggable_mlp import MLP, SGD, DivergenceError, Training, get_backend, train
+from pluggable_mlp.host import randomness
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.feature_layers import BatchNorm
 from pluggable_mlp.training.examples import make_examples

@@ -14,10 +14,10 @@ import pytest
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.consistency.comparators import part_of_bound
+from pluggable_mlp.host.randomness import permutation
 from pluggable_mlp.namespaces import namespace_of
 from pluggable_mlp.network.layers import as_words
 from pluggable_mlp.network.parameters import map_arrays
-from pluggable_mlp.randomness import permutation
 from pluggable_mlp.training.components import make_optimizer
 from pluggable_mlp.training.losses import LossRecord
 from pluggable_mlp.training.step import StepModel, TrainState, initial_state, step

@@ -9,8 +9,8 @@ import pytest
 
 from pluggable_mlp import MLP, SGD, TabM, get_backend, train
 from pluggable_mlp.arrays import map_nested
-from pluggable_mlp.lazy import StoredArray
-from pluggable_mlp.randomness import permutation
+from pluggable_mlp.host.lazy import StoredArray
+from pluggable_mlp.host.randomness import permutation
 from pluggable_mlp.training import streaming as module
 from pluggable_mlp.training.evaluation import evaluate
 from pluggable_mlp.training.examples import make_examples

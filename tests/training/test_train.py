@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, get_backend, make_optimizer, make_schedule, train
-from pluggable_mlp.shortcuts import backend_context
+from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.training.examples import make_examples
 from tests.together import together
 

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, Adam, get_backend, shortcuts, train
+from pluggable_mlp import MLP, SGD, Adam, get_backend, train
+from pluggable_mlp.arrays import shortcuts
 from pluggable_mlp.backends.numpy import Updater
 from pluggable_mlp.consistency.comparators import part_of_bound
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer

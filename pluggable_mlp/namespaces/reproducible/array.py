@@ -29,9 +29,9 @@ from pluggable_mlp.arrays import (
     library_of,
     map_nested,
 )
-from pluggable_mlp.compiling import call_compiled
+from pluggable_mlp.arrays.compiling import call_compiled
+from pluggable_mlp.arrays.executor import RunAll, one_by_one
 from pluggable_mlp.elementary.common import one_nan
-from pluggable_mlp.executor import RunAll, one_by_one
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import Kinds
 from pluggable_mlp.namespaces.reproducible.exactness import require_float64

@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, Nested, device_of
-from pluggable_mlp.compiling import Unsuitable, compiled
+from pluggable_mlp.arrays.compiling import Unsuitable, compiled
+from pluggable_mlp.arrays.shortcuts import backend_at, own
 from pluggable_mlp.namespaces.reproducible import creation, elementwise, linear_algebra, statistical
 from pluggable_mlp.namespaces.reproducible.array import Reproducible, ReproducibleArray
-from pluggable_mlp.shortcuts import backend_at, own
 
 Function = Callable[..., Nested]
 

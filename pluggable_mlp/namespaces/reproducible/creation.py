@@ -8,6 +8,7 @@ import numbers
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
+from pluggable_mlp.arrays.shortcuts import zero_below
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, flush_to
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible.array import (
@@ -23,7 +24,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
 from pluggable_mlp.namespaces.reproducible.coercion import in_dtype, of_numbers, require_in_range
 from pluggable_mlp.namespaces.reproducible.dtypes import limits
 from pluggable_mlp.namespaces.reproducible.operand import FixedPoint
-from pluggable_mlp.shortcuts import zero_below
 
 Wrapped = ReproducibleArray
 

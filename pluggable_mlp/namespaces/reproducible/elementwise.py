@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import zero_below
 from pluggable_mlp.elementary import common, error_function, powers, sigmoid
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import coercion, integers
@@ -25,7 +26,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.scaled import Scaled
 from pluggable_mlp.namespaces.reproducible.tiling import Elementwise, in_blocks
-from pluggable_mlp.shortcuts import zero_below
 
 Wrapped = ReproducibleArray
 

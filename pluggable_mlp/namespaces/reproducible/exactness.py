@@ -7,8 +7,8 @@ Emulation"), or lack float64.
 """
 
 from pluggable_mlp.arrays import Array, Device, Namespace, device_of, is_cpu, library_of, transpose
-from pluggable_mlp.compiling import trusted
-from pluggable_mlp.shortcuts import take
+from pluggable_mlp.arrays.compiling import trusted
+from pluggable_mlp.arrays.shortcuts import take
 
 # Widths of the slices in products: 2^width left 2^width right LENGTH is 2^53.
 WIDTHS = ((29, 14), (21, 22))

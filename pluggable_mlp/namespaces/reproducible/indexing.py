@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name
+from pluggable_mlp.arrays.shortcuts import take as take_rows
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import coercion
 from pluggable_mlp.namespaces.reproducible.array import (
@@ -24,7 +25,6 @@ from pluggable_mlp.namespaces.reproducible.array import (
     native_of,
 )
 from pluggable_mlp.namespaces.reproducible.creation import astype
-from pluggable_mlp.shortcuts import take as take_rows
 
 Wrapped = ReproducibleArray
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import array_api_compat
 
 from pluggable_mlp.arrays import Array, DType, Namespace, Nested, map_nested, unwrapped_namespace
-from pluggable_mlp.executor import RunAll, one_by_one
+from pluggable_mlp.arrays.executor import RunAll, one_by_one
+from pluggable_mlp.arrays.shortcuts import check_process, load_offers, own, standard_function
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import (
     coercion,
@@ -35,7 +36,6 @@ from pluggable_mlp.namespaces.reproducible.compiled_calls import in_one_call
 from pluggable_mlp.namespaces.reproducible.device_scalar import DeviceScalar
 from pluggable_mlp.namespaces.reproducible.dtypes import DTYPES, Inspection
 from pluggable_mlp.namespaces.reproducible.exactness import traced
-from pluggable_mlp.shortcuts import check_process, load_offers, own, standard_function
 
 Function = Callable[..., Nested]
 

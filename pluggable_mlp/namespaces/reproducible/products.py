@@ -39,9 +39,10 @@ from itertools import product
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, DType, Namespace
-from pluggable_mlp.compiling import call_compiled
+from pluggable_mlp.arrays.compiling import call_compiled
+from pluggable_mlp.arrays.executor import RunAll
+from pluggable_mlp.arrays.shortcuts import zero_below
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, SMALLEST_PRODUCT, type_name
-from pluggable_mlp.executor import RunAll
 from pluggable_mlp.namespaces.reproducible.exactness import require_exact_products
 from pluggable_mlp.namespaces.reproducible.operand import (
     FIXED_POINT_BITS,
@@ -52,7 +53,6 @@ from pluggable_mlp.namespaces.reproducible.operand import (
 )
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact, exact_ends
 from pluggable_mlp.namespaces.reproducible.tiling import Ends, run_tiles
-from pluggable_mlp.shortcuts import zero_below
 
 Factor: TypeAlias = Array | FixedPoint
 

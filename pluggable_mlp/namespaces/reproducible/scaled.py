@@ -7,9 +7,9 @@ gives 0 or infinity only where the result itself does.
 from typing import NamedTuple
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
+from pluggable_mlp.arrays.shortcuts import in_one_kernel
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.splitting import power_of_two_at_least
-from pluggable_mlp.shortcuts import in_one_kernel
 
 _UNIT = {"float32": 2.0**64, "float64": 2.0**512}
 

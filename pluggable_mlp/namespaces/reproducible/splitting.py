@@ -25,7 +25,7 @@ from itertools import accumulate
 from operator import mul
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.shortcuts import in_one_kernel
+from pluggable_mlp.arrays.shortcuts import in_one_kernel
 
 _STEPS = [2.0 ** -(width + 1) for width in range(52)]
 """By the width of a slice, its grid as a part of the grid before, at first of twice the power."""

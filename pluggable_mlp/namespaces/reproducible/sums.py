@@ -14,10 +14,10 @@ are +0. Elements are assumed to be 0 or normal numbers.
 """
 
 from pluggable_mlp.arrays import Array, Namespace
+from pluggable_mlp.arrays.shortcuts import own, zero_below
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, type_name
 from pluggable_mlp.namespaces.reproducible.operand import Operand, scale_back
 from pluggable_mlp.namespaces.reproducible.splitting import add_exact, grids_of, split
-from pluggable_mlp.shortcuts import own, zero_below
 
 # Terms of one exact sum of a slice: WIDTH + log2(BLOCK) is 53.
 _BLOCK = 2**20

@@ -11,8 +11,8 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.executor import RunAll, at_once, one_by_one
-from pluggable_mlp.shortcuts import in_one_kernel
+from pluggable_mlp.arrays.executor import RunAll, at_once, one_by_one
+from pluggable_mlp.arrays.shortcuts import in_one_kernel
 
 Elementwise: TypeAlias = Callable[[Namespace, Array], Array]
 Ends: TypeAlias = tuple[int, int]

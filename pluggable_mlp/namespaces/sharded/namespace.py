@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
+from pluggable_mlp.arrays.shortcuts import own
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.error_function import fast_erf
 from pluggable_mlp.namespaces import kinds
@@ -32,7 +33,6 @@ from pluggable_mlp.namespaces.sharded.array import (
     wholes_of,
 )
 from pluggable_mlp.namespaces.sharded.manipulation import FUNCTIONS
-from pluggable_mlp.shortcuts import own
 
 if TYPE_CHECKING:
     from pluggable_mlp.distributed.communicators import Communicator

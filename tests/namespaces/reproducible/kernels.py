@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from pluggable_mlp.executor import one_by_one
+from pluggable_mlp.arrays.executor import one_by_one
 from pluggable_mlp.namespaces.reproducible import products, sums
 from pluggable_mlp.namespaces.reproducible.array import to_native
 from pluggable_mlp.namespaces.reproducible.namespace import ReproducibleNamespace

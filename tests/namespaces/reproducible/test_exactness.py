@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from pluggable_mlp import compiling, get_backend
+from pluggable_mlp import get_backend
+from pluggable_mlp.arrays import compiling
 from pluggable_mlp.namespaces.reproducible import exactness, products
 from pluggable_mlp.namespaces.reproducible.exactness import ArithmeticUnavailable
 from tests.namespaces.reproducible.kernels import matmul

@@ -19,7 +19,7 @@ from types import FunctionType
 from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, device_of
-from pluggable_mlp.shortcuts import backend_at, own
+from pluggable_mlp.arrays.shortcuts import backend_at, own
 
 Function = Callable[..., Any]
 

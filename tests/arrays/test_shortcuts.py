@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import SigmoidCrossEntropy, get_backend
+from pluggable_mlp.arrays.shortcuts import backend_at, clip, offer, sign, take, vecdot, zero_below
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespace_at
-from pluggable_mlp.shortcuts import backend_at, clip, offer, sign, take, vecdot, zero_below
 from pluggable_mlp.special import erf, sigmoid, softplus
 from tests.emulated_card import counting
 

@@ -22,7 +22,7 @@ from array_api_compat import is_array_api_obj
 from pluggable_mlp.arrays import DType
 from pluggable_mlp.backends import Backend, backend_of
 from pluggable_mlp.backends.transfer import HostArray as Array
-from pluggable_mlp.hashing import sha256_of
+from pluggable_mlp.files.hashing import sha256_of
 
 Prepare = Callable[[Array], Array]
 Places = npt.NDArray[np.int64]

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, SGD, compiling
-from pluggable_mlp.compiling import Fallback, Unsuitable, compiled, trusted
+from pluggable_mlp import MLP, SGD
+from pluggable_mlp.arrays import compiling
+from pluggable_mlp.arrays.compiling import Fallback, Unsuitable, compiled, trusted
 
 
 def some_function(xp, *components):

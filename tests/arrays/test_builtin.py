@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import MLP, SGD, ClipByGlobalNorm, HuberLoss, LeakyReLU
-from pluggable_mlp.compiling import is_builtin
+from pluggable_mlp.arrays.compiling import is_builtin
 from pluggable_mlp.estimators.objective import PenalizedMLP, ScaledLoss
 from pluggable_mlp.network.activations import ACTIVATIONS, Elementwise, tanh
 from pluggable_mlp.network.feature_layers import NORMALIZATIONS, LayerNorm

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pluggable_mlp.arrays import LibraryArrays
-from pluggable_mlp.shortcuts import backend_context
+from pluggable_mlp.arrays.shortcuts import backend_context
 
 if TYPE_CHECKING:
     from pluggable_mlp.backends import Backend

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from pluggable_mlp import LeakyReLU, get_backend, serialization
-from pluggable_mlp.hashing import parameters_sha256, sha256_of
+from pluggable_mlp import LeakyReLU, get_backend
+from pluggable_mlp.files import serialization
+from pluggable_mlp.files.hashing import parameters_sha256, sha256_of
+from pluggable_mlp.files.serialization import read_tree, write_tree
 from pluggable_mlp.runs.saved import read_parameters
-from pluggable_mlp.serialization import read_tree, write_tree
 
 NUMPY = get_backend("numpy")
 W = np.arange(12, dtype="float32").reshape(3, 4)

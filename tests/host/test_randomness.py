@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from pluggable_mlp import randomness
+from pluggable_mlp.host import randomness
 from tests.together import together
 
 MASK = 2**64 - 1

@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 
 from pluggable_mlp.fields import choose, parameters_of
 from pluggable_mlp.files import damaged, parse_json, read_file, write_file
-from pluggable_mlp.hashing import HostArray, little_endian, sha256_of
+from pluggable_mlp.files.hashing import HostArray, little_endian, sha256_of
 
 Arrays = dict[str, HostArray]
 Components = Mapping[str, Callable[..., object]]

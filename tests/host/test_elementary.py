@@ -6,7 +6,7 @@ import math
 import mpmath
 import numpy as np
 
-from pluggable_mlp.host_math import cos_pi, integer_power, log2, real_power
+from pluggable_mlp.host.elementary import cos_pi, integer_power, log2, real_power
 
 
 def test_cos_pi_within_two_units_in_the_last_place():
