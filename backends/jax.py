@@ -212,7 +212,8 @@ offer(
     mean=jnp.mean,
     rows_from=jax.lax.dynamic_slice_in_dim,  # even if the start is traced
     sigmoid=jax.nn.sigmoid,  # which XLA joins to the product before it
-    take=partial(jnp.take, mode="clip"),  # by default it also asks whether indices are out of range
+    # by default it also asks whether indices are out of range
+    take_rows=partial(jnp.take, axis=0, mode="clip"),
     times_transposed=partial(jnp.einsum, "...ik,...jk->...ij"),
     # Three calls, not five.
     zero_below=lambda x, threshold: jnp.where(jnp.abs(x) < threshold, 0.0, x),

@@ -44,8 +44,8 @@ def _where_positive(x: Array, a: Array, b: Array | None) -> Array:
     return chosen
 
 
-def _take(x: Array, indices: Array, *, axis: int | None = None) -> Array:
-    return np.take(x, indices, axis=axis)
+def _take_rows(x: Array, indices: Array) -> Array:
+    return np.take(x, indices, axis=0)
 
 
 def _sum_of_squares(x: Array) -> float:
@@ -179,13 +179,13 @@ offer(
     np,
     backend_at=NumpyBackend._at,
     clip=np.clip,
-    entries=_take,
+    entries=np.take,
     matmul=np.matmul,
     philox_halves=philox_halves,
     standard_function=_standard_function,
     sum=np.add.reduce,
     sum_of_squares=_sum_of_squares,
-    take=_take,
+    take_rows=_take_rows,
     updater=lambda _: Updater(),
     where_positive=_where_positive,
 )

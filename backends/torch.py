@@ -24,8 +24,8 @@ _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)  # of the normal distribution
 _OUT_OF_MEMORY = ("can't allocate memory", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
-def _take(x: Array, indices: Array, *, axis: int) -> Array:
-    return torch.index_select(x, axis, indices)  # array-api-compat looks for negative indices first
+def _take_rows(x: Array, indices: Array) -> Array:
+    return torch.index_select(x, 0, indices)  # array-api-compat looks for negative indices first
 
 
 def _rows_from(x: Array, start: int | Array, size: int) -> Array:
@@ -245,11 +245,11 @@ offer(
     matmul=torch.matmul,
     mean=torch.mean,
     relu=_relu,
+    take_rows=_take_rows,
     rows_from=_rows_from,
     rsqrt=torch.rsqrt,
     sigmoid=torch.sigmoid,
     softmax=partial(torch.softmax, dim=-1),
-    take=_take,
     transposed_times=_transposed_times,
     updater=lambda w: _update if w.is_cpu else None,  # on other devices, whole steps are compiled
     # That of array-api-compat is a product of matrices, in nine operations.

@@ -26,7 +26,7 @@ __all__ = ["Offers", "offer"]
 Function: TypeAlias = Callable[..., Any]
 Item = TypeVar("Item")
 
-_STANDARD = ("matmul", "sum")
+_STANDARD = {"clip", "matmul", "sign", "sum", "vecdot", "zeros_like"}
 
 _KEPT = {"backend_at", "check_process", "compiles_operations"}
 _NOT_RECORDED = _KEPT | {"put", "standard_function", "updater"}
@@ -86,8 +86,7 @@ class Offers(TypedDict, total=False):
     sum: Callable[..., Array]
     sum_of_squares: Callable[[Array], float]
     """(x): over all elements; infinity where it overflows, or would take longer than extremes."""
-    take: Callable[..., Array]
-    """(x, indices, axis=axis): the slices at indices that are within the range."""
+    take_rows: Callable[..., Array]
     times_transposed: Callable[..., Array]
     transposed_times: Callable[..., Array]
     tree_sum: Callable[..., Array]
@@ -145,7 +144,7 @@ def load_offers(xp: Namespace) -> None:
 
 def standard_function(xp: Namespace, name: str) -> Function:
     """Return the standard's function of that name, with all keywords."""
-    lookup = _offered.get((xp, "standard_function")) or partial(getattr, xp)
+    lookup = own(xp, "standard_function") or partial(getattr, xp)
     return lookup(name)
 
 
@@ -179,13 +178,13 @@ def check_process(xp: Namespace) -> None:
     BackendUnavailable
         The message names the setting, its value and how to set it.
     """
-    if check := _offered.get((xp, "check_process")):
+    if check := own(xp, "check_process"):
         check()
 
 
 def backend_at(xp: Namespace, device: Device = None) -> Any:
     """Return a library's backend for the device of an array, or None."""
-    function = _offered.get((xp, "backend_at"))
+    function = own(xp, "backend_at")
     return None if function is None else function(device)
 
 
@@ -206,7 +205,7 @@ def in_one_kernel(xp: Namespace, function: Function, *operands: Any) -> Any:
 
 def rows_from(xp: Namespace, x: Array, start: int | Array, size: int) -> Array:
     """Return `size` rows of `x` (n, …) from `start` on, at most n - size: a number or 0-d array."""
-    function = _offered.get((xp, "rows_from"))
+    function = own(xp, "rows_from")
     return x[start : start + size, ...] if function is None else function(x, start, size)
 
 
@@ -241,17 +240,17 @@ def in_context(
 
 def clip(xp: Namespace, x: Array, low: float, high: float) -> Array:
     """Return `x` (floats, any shape) no smaller than `low` and no larger than `high`; NaN stays."""
-    return (_offered.get((xp, "clip")) or xp.clip)(x, low, high)
+    return own(xp, "clip")(x, low, high)
 
 
 def sign(xp: Namespace, x: Array) -> Array:
     """Return -1, 0 or 1 for each element of `x` (floats, any shape); NaN stays."""
-    return (_offered.get((xp, "sign")) or xp.sign)(x)
+    return own(xp, "sign")(x)
 
 
 def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
     """Return `x` (floats, any shape) with +0 for magnitudes below `threshold`, and for -0."""
-    function = _offered.get((xp, "zero_below"))
+    function = own(xp, "zero_below")
     if function is not None:
         return function(x, threshold)
     # A product with 0 or 1 costs the same for every pattern of zeros, where xp.where on NumPy
@@ -262,22 +261,20 @@ def zero_below(xp: Namespace, x: Array, threshold: float) -> Array:
     return flushed
 
 
-def take(xp: Namespace, x: Array, indices: Array) -> Array:
+def take_rows(xp: Namespace, x: Array, indices: Array) -> Array:
     """Return the rows of `x` (n, …) at the indices (m,), which are at least 0 and less than n."""
-    function = _offered.get((xp, "take"))
-    if function is None and not isinstance(xp, ModuleType):
-        function = getattr(xp, "_take_rows", None)
-    return (function or xp.take)(x, indices, axis=0)
+    function = own(xp, "take_rows")
+    return xp.take(x, indices, axis=0) if function is None else function(x, indices)
 
 
 def entries(xp: Namespace, table: Array, indices: Array) -> Array:
     """Return the entries of a table (n,) at the indices (any shape), from 0 to n - 1."""
-    function = _offered.get((xp, "entries"))
+    function = own(xp, "entries")
     if function is not None:
         return function(table, indices)
-    return xp.reshape(take(xp, table, xp.reshape(indices, (-1,))), indices.shape)
+    return xp.reshape(take_rows(xp, table, xp.reshape(indices, (-1,))), indices.shape)
 
 
 def vecdot(xp: Namespace, x: Array, y: Array) -> Array:
     """Return the sums of x y along the last axis, for `x` and `y` (…, n)."""
-    return (_offered.get((xp, "vecdot")) or xp.vecdot)(x, y)
+    return own(xp, "vecdot")(x, y)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pluggable_mlp.arrays import Array, map_nested
-from pluggable_mlp.arrays.shortcuts import backend_context, take
+from pluggable_mlp.arrays.shortcuts import backend_context, take_rows
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
@@ -193,7 +193,7 @@ class Run:
             rows = examples.read((place, place + 1) for place in places.tolist())
             return backend.to_numpy(unwrapped(examples.on_device(rows).inputs))
         indices = backend.asarray(places, dtype="int64")
-        return backend.to_numpy(take(backend.xp, unwrapped(examples.inputs), indices))
+        return backend.to_numpy(take_rows(backend.xp, unwrapped(examples.inputs), indices))
 
     @cached_property
     def data_sha256(self) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 
 from pluggable_mlp.arrays import Array, DType, Namespace, device_of
-from pluggable_mlp.arrays.shortcuts import take
+from pluggable_mlp.arrays.shortcuts import take_rows
 from pluggable_mlp.network.loss import TargetKind
 
 
@@ -80,7 +80,7 @@ def _looked_up(
         )
     weights = _balanced(xp, indices, classes) if text else _listed(classes, class_weight)
     table = xp.asarray(weights, dtype=dtype, device=device_of(indices))
-    return take(xp, table, xp.astype(indices, xp.int64))
+    return take_rows(xp, table, xp.astype(indices, xp.int64))
 
 
 def _balanced(xp: Namespace, indices: Array, classes: int) -> list[float]:

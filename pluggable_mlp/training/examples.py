@@ -17,7 +17,7 @@ from pluggable_mlp.arrays import (
     map_nested,
     readable,
 )
-from pluggable_mlp.arrays.shortcuts import load_offers, own, rows_from, take
+from pluggable_mlp.arrays.shortcuts import load_offers, own, rows_from, take_rows
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Positive, convert
@@ -105,7 +105,7 @@ class Examples:
         if self.order is not None:
             places = rows_from(xp, self.order, start, size)
             flat = places if places.ndim == 1 else xp.reshape(places.T, (-1,))
-            rows: Batch = map_nested(lambda x: take(xp, x, flat), arrays)
+            rows: Batch = map_nested(lambda x: take_rows(xp, x, flat), arrays)
             if places.ndim > 1:  # (networks * batch, …)
                 rows = map_nested(lambda x: xp.reshape(x, (-1, size, *x.shape[1:])), rows)
         elif size == len(self):  # a compiler would copy the whole data set

@@ -243,7 +243,7 @@ class GradientDescent(Optimizer):
         if not with_arrays:  # called for the names of the slots
             return {slot: [*map(dict, parameters)] for slot in self.slots}
         xp = array_namespace(first_array(with_arrays))
-        zeros_like = own(xp, "zeros_like") or xp.zeros_like
+        zeros_like = own(xp, "zeros_like")
         return {slot: map_arrays(zeros_like, parameters) for slot in self.slots}
 
     def kernel_numbers(self, c: Coefficients) -> Coefficients:

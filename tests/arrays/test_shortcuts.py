@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import SigmoidCrossEntropy, get_backend
-from pluggable_mlp.arrays.shortcuts import backend_at, clip, offer, sign, take, vecdot, zero_below
+from pluggable_mlp.arrays import shortcuts
+from pluggable_mlp.arrays.shortcuts import backend_at, clip, offer, sign, vecdot, zero_below
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespace_at
 from pluggable_mlp.special import erf, sigmoid, softplus
 from tests.emulated_card import counting
@@ -21,7 +22,7 @@ def test_they_give_what_numpy_gives(backend, dtype):
         xp, x = backend.xp, backend.asarray(POINTS, dtype=dtype)
         host = np.asarray(POINTS, dtype=dtype)
         rows, places = np.arange(12.0).reshape(4, 3), np.asarray([3, 0, 3, 1])
-        picked = take(xp, backend.asarray(rows), backend.asarray(places))
+        picked = shortcuts.take_rows(xp, backend.asarray(rows), backend.asarray(places))
         signs = np.signbit(backend.to_numpy(zero_below(xp, x, 0.5)))
         assert signs.tolist() == [True, True, True, *[False] * (len(POINTS) - 3)]
         for ours, theirs in (
@@ -46,7 +47,7 @@ def cross_entropy_of_labels(xp, z):
         lambda xp, x: clip(xp, x, -1.0, 1.0),
         sign,
         erf,
-        lambda xp, x: take(xp, x, xp.asarray([0])),
+        lambda xp, x: shortcuts.take_rows(xp, x, xp.asarray([0])),
         lambda xp, x: zero_below(xp, x, 0.5),
         sigmoid,
         softplus,

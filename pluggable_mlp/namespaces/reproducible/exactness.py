@@ -8,7 +8,7 @@ Emulation"), or lack float64.
 
 from pluggable_mlp.arrays import Array, Device, Namespace, device_of, is_cpu, library_of, transpose
 from pluggable_mlp.arrays.compiling import trusted
-from pluggable_mlp.arrays.shortcuts import take
+from pluggable_mlp.arrays.shortcuts import take_rows
 
 # Widths of the slices in products: 2^width left 2^width right LENGTH is 2^53.
 WIDTHS = ((29, 14), (21, 22))
@@ -109,8 +109,8 @@ def _try(xp: Namespace, device: Device, left: int, right: int) -> bool:
     if a.dtype != xp.float64:
         raise _unavailable(device, f"float64 arrays become {a.dtype} there")
     many = xp.asarray([*range(_ROWS)] * _COPIES, dtype=xp.int64, device=device)
-    product = xp.matmul(take(xp, a, many), transpose(take(xp, b, many)))
-    every = take(xp, transpose(take(xp, c, many)), many)  # by columns
+    product = xp.matmul(take_rows(xp, a, many), transpose(take_rows(xp, b, many)))
+    every = take_rows(xp, transpose(take_rows(xp, c, many)), many)  # by columns
     if not bool(xp.all(transpose(product) == every)):
         reason = (
             "its float64 products are not exact, although IEEE 754 makes them so "

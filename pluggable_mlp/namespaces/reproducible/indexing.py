@@ -11,8 +11,7 @@ from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
-from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name
-from pluggable_mlp.arrays.shortcuts import take as take_rows
+from pluggable_mlp.arrays import Array, Namespace, device_of, dtype_name, shortcuts
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible import coercion
 from pluggable_mlp.namespaces.reproducible.array import (
@@ -289,12 +288,12 @@ def _along(ns: Reproducible, x: Wrapped, indices: Wrapped, axis: int) -> tuple[i
     return place, _placed(ns, indices, place, x.shape[place:])
 
 
-def rows_at(ns: Reproducible, x: Wrapped, indices: Wrapped | Array, /, *, axis: int = 0) -> Wrapped:
+def take_rows(ns: Reproducible, x: Wrapped, indices: Wrapped | Array, /) -> Wrapped:
     """Return `take` along axis 0, for indices that are at least 0 and less than the length.
 
     They may be the library's, as is the order of a data set.
     """
-    return Wrapped(take_rows(ns.library, x.native, native_of(indices)), ns, x.underflow)
+    return Wrapped(shortcuts.take_rows(ns.library, x.native, native_of(indices)), ns, x.underflow)
 
 
 def expand_dims(ns: Reproducible, x: Wrapped, /, *, axis: int = 0) -> Wrapped:
@@ -321,6 +320,5 @@ def permute_dims(ns: Reproducible, x: Wrapped, /, axes: tuple[int, ...]) -> Wrap
 FUNCTIONS: dict[str, Callable[..., Wrapped]] = {
     "_getitem": getitem,
     "_setitem": setitem,
-    "_take_rows": rows_at,
-    **kinds.by_name(expand_dims, permute_dims, take, take_along_axis),
+    **kinds.by_name(expand_dims, permute_dims, take_rows, take, take_along_axis),
 }

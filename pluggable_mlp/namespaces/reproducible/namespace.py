@@ -86,7 +86,9 @@ class ReproducibleNamespace(Reproducible):
         The functions of `special.py` that have a rule.
     """
 
-    beyond_standard = ("affine", "erf", "in_one_kernel", "mean", "rsqrt", "sigmoid", "softplus")
+    beyond_standard = (
+        "affine", "erf", "in_one_kernel", "mean", "rsqrt", "sigmoid", "softplus", "take_rows"
+    )  # fmt: skip
 
     def in_one_kernel(self, function: Function, *operands: Array) -> Nested:
         """Return function(self, *operands), elementwise, in one kernel if the library can."""
