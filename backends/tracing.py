@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
 from functools import partial
 from hashlib import blake2b
-from itertools import count
 from threading import Lock
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar, Self
@@ -137,7 +136,7 @@ class TracedFunction:
         try:
             with np.errstate(all="ignore"):
                 lines, constants = self.trace(arguments)
-                guarding = guard(arguments, self.is_array, self.layout, constants, formulas)
+                guarding = Guard(self, constants).lines(arguments, formulas)
                 program = compiled_program([*guarding, *lines], constants)
             result = self.checked_result(program, arguments)
         except Exception:  # whatever users' code or a library raises
@@ -202,56 +201,71 @@ def traced(backend: Any, function: Function, exact: bool) -> TracedFunction | No
     return TracedFunction.of(function, as_array if exact else None, backend.to_numpy)
 
 
-def guard(
-    arguments: Tree,
-    is_array: Callable[[object], bool],
-    layout: Callable[[Array], object],
-    constants: Constants,
-    formulas: dict[tuple[type, str], Function],
-) -> Iterator[str]:
-    """Yield the lines of a program that name its arguments and reject those of another kind.
+class Guard:
+    """Writes the lines of a program that name its arguments and reject those of another kind.
 
-    In these lines, `arguments` are those of a later call.  Calls are rejected, too, while a class
-    has another method than those of `formulas`.
+    Parameters
+    ----------
+    function : TracedFunction
+    constants : dict
+        Those of the program, to which the guard adds its own.
     """
-    naming: list[str] = []
-    kinds: dict[str, object] = {}  # types, lengths, dtypes and shapes, by their expressions
-    differences: list[str] = []  # of arrays
-    numbers = count()
-    constants["layout"] = layout
 
-    def constant(value: object) -> str:
-        name = f"g{len(constants)}"
-        constants[name] = value
+    def __init__(self, function: TracedFunction, constants: Constants) -> None:
+        self._function, self._constants = function, constants
+        self._leaf_count = 0
+        self._unpacked: list[str] = []  # what names the items of each container, outer ones last
+        self._kinds: dict[str, object] = {}  # types, lengths, dtypes and shapes, by expressions
+        self._differences: list[str] = []  # expressions that are true for other arrays
+        constants["layout"] = function.layout
+
+    def lines(self, arguments: Tree, formulas: dict[tuple[type, str], Function]) -> Iterator[str]:
+        """Yield the lines for arguments like these; in them, `arguments` are those of a later call.
+
+        Calls are rejected, too, while a class has another method than those of `formulas`.
+        """
+        name = self._name(arguments)
+        for (kind, method), function in formulas.items():
+            self._kinds[f"{self._constant(kind)}.{method}"] = function
+        expected = self._constant((*self._kinds.values(),))
+        conditions = [f"({', '.join(self._kinds)},) != {expected}", *self._differences]
+        yield "try:"
+        yield f"    {name} = arguments"
+        yield from (f"    {line}" for line in reversed(self._unpacked))
+        yield f"    if {' or '.join(conditions)}: return NotImplemented"
+        yield "except Exception: return NotImplemented"
+
+    def _constant(self, value: object) -> str:
+        name = f"g{len(self._constants)}"
+        self._constants[name] = value
         return name
 
-    def visit(tree: Tree, depth: int) -> str:
-        """Return a name for a tree, and add what tells other trees from it."""
-        kind = type(tree)
-        is_leaf = tree is not None and kind not in _CONTAINERS
-        name = f"v{next(numbers)}" if is_leaf else f"t{len(kinds)}"
-        kinds[f"type({name})"] = kind
+    def _name(self, tree: Tree, in_dict: bool = False) -> str:
+        """Return a name for a tree, and note what tells other trees from it."""
+        kind, name = type(tree), f"t{len(self._kinds)}"
+        if tree is not None and kind not in _CONTAINERS:
+            name = f"v{self._leaf_count}"
+            self._leaf_count += 1
+        self._kinds[f"type({name})"] = kind
         if kind in _CONTAINERS:
-            items, place = name, len(naming)
-            if kind is dict:
-                kinds[f"len({name})"] = len(tree)
-                items = "(" + "".join(f"{name}[{key!r}], " for key in tree) + ")"
-                tree = tree.values()
-            naming.append("")  # before those of the items
-            naming[place] = f"[{', '.join(visit(item, depth + 1) for item in tree)}] = {items}"
-        elif is_array(tree):
-            difference = f"layout({name}) != {constant(layout(tree))}"
-            if depth > 1:  # a parameter: mostly the one that was traced, which is quicker to check
-                kinds.update({f"{name}.dtype": tree.dtype, f"{name}.shape": tree.shape})
-                difference = f"{constant(weakref.ref(tree))}() is not {name} and {difference}"
-            differences.append(difference)
+            self._unpack(name, tree)
+        elif self._function.is_array(tree):
+            self._check_array(name, tree, in_dict)
         return name
 
-    first = visit(arguments, 0)
-    kinds.update({f"{constant(kind)}.{name}": method for (kind, name), method in formulas.items()})
-    conditions = [f"({', '.join(kinds)},) != {constant((*kinds.values(),))}", *differences]
-    yield "try:"
-    yield f"    {first} = arguments"
-    yield from (f"    {line}" for line in naming)
-    yield f"    if {' or '.join(conditions)}: return NotImplemented"
-    yield "except Exception: return NotImplemented"
+    def _unpack(self, name: str, container: Tree) -> None:
+        items = name
+        if is_dict := isinstance(container, dict):
+            self._kinds[f"len({name})"] = len(container)
+            items = "(" + "".join(f"{name}[{key!r}], " for key in container) + ")"
+            container = container.values()
+        names = ", ".join([self._name(item, is_dict) for item in container])
+        self._unpacked.append(f"[{names}] = {items}")
+
+    def _check_array(self, name: str, array: Array, in_dict: bool) -> None:
+        difference = f"layout({name}) != {self._constant(self._function.layout(array))}"
+        if in_dict:  # a parameter: mostly the one that was traced, which is quicker to check
+            self._kinds |= {f"{name}.dtype": array.dtype, f"{name}.shape": array.shape}
+            traced = self._constant(weakref.ref(array))
+            difference = f"{traced}() is not {name} and {difference}"
+        self._differences.append(difference)
