@@ -75,6 +75,7 @@ class NumpyBackend(ArrayLibrary):
     xp = np
     _device = "cpu"
     run_all = staticmethod(Threads())
+    _traced_function = TracedNumpyFunction
 
     def __init__(self, device: str | None = None) -> None:
         if device not in (None, "cpu"):
@@ -89,17 +90,6 @@ class NumpyBackend(ArrayLibrary):
 
     def synchronize(self) -> None:
         """Return at once: NumPy's operations are complete when they return."""
-
-    def compile(
-        self,
-        function: Function,
-        used_up: tuple[int, ...] = (),
-        *,
-        exact: bool = False,
-        most: int = 1,
-    ) -> Function | None:
-        """See `Abilities.compile`: functions are traced, which changes no bit."""
-        return None if most > 1 else TracedNumpyFunction.of(function, np.asarray if exact else None)
 
     def versions(self) -> dict[str, str]:
         """See `Backend.versions`."""

@@ -76,7 +76,7 @@ class TracedNumpyFunction(TracedFunction):
     """See `TracedFunction`."""
 
     layout = operator.attrgetter("shape", "strides", "dtype")
-    recording = NumpyRecording
+    recording, number = NumpyRecording, staticmethod(np.asarray)
 
     def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`."""

@@ -16,7 +16,7 @@ from .contract import BackendUnavailable
 from .host import keep_freed_blocks, with_free_memory
 from .tape import Function
 from .torch_compile import CompiledFunction, GraphFunction
-from .torch_tracing import TracedTorchFunction, as_tensor
+from .torch_tracing import TracedTorchFunction
 from .transfer import ArrayLibrary
 
 _DENSITY_AT_0 = 1.0 / math.sqrt(2.0 * math.pi)  # of the normal distribution
@@ -61,6 +61,7 @@ class TorchBackend(ArrayLibrary):
 
     name = "torch"
     xp = array_api_compat.torch
+    _traced_function = TracedTorchFunction
 
     def __init__(self, device: str | None = None) -> None:
         try:
@@ -138,10 +139,8 @@ class TorchBackend(ArrayLibrary):
         than the processor, where it would save some 80 microseconds a step and take 5 seconds or
         more to start for each shape of a batch.  On CUDA, PyTorch repeats them by graphs.
         """
-        if most > 1:
-            return None
-        if exact or not used_up or self.device == "cpu":
-            return TracedTorchFunction.of(function, as_tensor if exact else None)
+        if most > 1 or exact or not used_up or self.device == "cpu":
+            return super().compile(function, used_up, exact=exact, most=most)
         if self._device.type == "cuda":
             return GraphFunction(function, used_up)
         return CompiledFunction(function)

@@ -37,10 +37,20 @@ class TorchRecording(RecordingNamespace):
         return None if array.requires_grad else properties
 
 
+def as_tensor(leaf: Tree) -> Tree:
+    """Return a number as a 0-d tensor, which has no part in the promotion of dtypes.
+
+    It stays on the host: kernels receive its value, and nothing waits for a copy.
+    """
+    if isinstance(leaf, int | float):
+        return torch.tensor(leaf, dtype=torch.float64 if isinstance(leaf, float) else torch.int64)
+    return leaf
+
+
 class TracedTorchFunction(TracedFunction):
     """See `TracedFunction`."""
 
-    recording = TorchRecording
+    recording, number = TorchRecording, staticmethod(as_tensor)
 
     @staticmethod
     def layout(array: Array, /) -> object:
@@ -68,16 +78,6 @@ class TracedTorchFunction(TracedFunction):
     def to_numpy(self, array: Array) -> Array:
         """See `TracedFunction.to_numpy`."""
         return torch.as_tensor(array).numpy(force=True)
-
-
-def as_tensor(leaf: Tree) -> Tree:
-    """Return a number as a 0-d tensor, which has no part in the promotion of dtypes.
-
-    It stays on the host: kernels receive its value, and nothing waits for a copy.
-    """
-    if isinstance(leaf, int | float):
-        return torch.tensor(leaf, dtype=torch.float64 if isinstance(leaf, float) else torch.int64)
-    return leaf
 
 
 class PythonNumbers(TorchFunctionMode):

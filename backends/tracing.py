@@ -53,6 +53,8 @@ class TracedFunction:
     """
 
     recording: ClassVar[type[RecordingNamespace]] = RecordingNamespace
+    number: ClassVar[Function | None] = None
+    """(number) -> 0-d array, if a library has a quicker way than its backend's `asarray`."""
 
     def __init__(
         self,
@@ -193,12 +195,17 @@ def _is_of_package(method: Function) -> bool:
 
 
 def traced(backend: Any, function: Function, exact: bool) -> TracedFunction | None:
-    """Return a function traced on a backend's arrays: see `Abilities.compile`."""
+    """Return a function traced on a backend's arrays: see `Abilities.compile`.
+
+    A backend may have a class of traced functions of its own, `_traced_function`.
+    """
 
     def as_array(number: float) -> Array:
         return backend.asarray(number, "float64" if isinstance(number, float) else "int64")
 
-    return TracedFunction.of(function, as_array if exact else None, backend.to_numpy)
+    kind = getattr(backend, "_traced_function", TracedFunction)
+    number = (kind.number or as_array) if exact else None
+    return kind.of(function, number, backend.to_numpy)
 
 
 class Guard:
