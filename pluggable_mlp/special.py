@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pluggable_mlp.arrays import Array, Namespace, by_columns, transpose
-from pluggable_mlp.arrays.shortcuts import in_one_kernel, own, own_pair
+from pluggable_mlp.arrays.shortcuts import in_one_kernel, own
 from pluggable_mlp.elementary.common import COSINE, SINE, horner, type_name
 from pluggable_mlp.elementary.error_function import fast_erf
 
@@ -94,16 +94,18 @@ def mean(xp: Namespace, x: Array, axis: int) -> Array:
 
 def lerp_and_difference(xp: Namespace, x: Array, y: Array, a: Array) -> tuple[Array, Array]:
     """Return x + a (y - x), the linear interpolation, and y - x, for shapes that broadcast."""
-    if pair := own_pair(xp, "lerp_and_difference", x, y, a):
-        return pair
+    if function := own(xp, "lerp_and_difference"):
+        mixed, difference = function(x, y, a)
+        return mixed, difference
     difference = y - x
     return x + difference * a, difference
 
 
 def complementary_products(xp: Namespace, x: Array, a: Array) -> tuple[Array, Array]:
     """Return x a, and x (1 - a) as x - x a, for shapes that broadcast."""
-    if pair := own_pair(xp, "complementary_products", x, a):
-        return pair
+    if function := own(xp, "complementary_products"):
+        product, rest = function(x, a)
+        return product, rest
     product = x * a
     return product, x - product
 

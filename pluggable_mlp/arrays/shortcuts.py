@@ -162,12 +162,6 @@ def own(xp: Namespace, name: str) -> Any:
     return function
 
 
-def own_pair(xp: Namespace, name: str, *operands: Any) -> tuple[Any, Any] | None:
-    """Return both results of the function of that name that `own` finds, or None without one."""
-    function = own(xp, name)
-    return None if function is None else function(*operands)
-
-
 def check_process(xp: Namespace) -> None:
     """Raise if a setting of the process prevents correct results; called before each computation.
 

@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from pluggable_mlp import special
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.arrays.shortcuts import own_pair
+from pluggable_mlp.arrays.shortcuts import own
 from pluggable_mlp.fields import Component, choose
 
 ElementwiseBackward = Callable[[Array], Array]
@@ -49,8 +49,8 @@ def identity(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
 
 def relu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     """Return y = max(x, 0); dx = dy where x > 0, else 0 (the subgradient 0 at x = 0)."""
-    if pair := own_pair(xp, "relu", x):
-        return pair
+    if function := own(xp, "relu"):
+        return function(x)
     y = xp.maximum(x, 0.0)
     y += 0.0  # libraries differ in the sign of the maximum of 0 and -0
 
@@ -96,8 +96,8 @@ class LeakyReLU(Component):
         """Return y for x, both (…, batch, features), and the backward pass."""
         if not self.slope:  # 0 times infinity is NaN
             return relu(xp, x)
-        if pair := own_pair(xp, "leaky_relu", x, self.slope):
-            return pair
+        if function := own(xp, "leaky_relu"):
+            return function(x, self.slope)
 
         def backward(dy: Array) -> Array:
             return special.where_positive(xp, x, dy, dy * self.slope)
@@ -140,8 +140,8 @@ class ELU(Component):
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
         """Return y for x, both (…, batch, features), and the backward pass."""
-        if pair := own_pair(xp, "elu", x, self.alpha, 1.0):
-            return pair
+        if function := own(xp, "elu"):
+            return function(x, self.alpha, 1.0)
         negative_part = xp.minimum(x, 0.0)
 
         def backward(dy: Array) -> Array:
@@ -160,8 +160,8 @@ def selu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks" (NeurIPS 2017),
     equation 2.  It is s times `ELU` with alpha = a, and so is y'.
     """
-    if pair := own_pair(xp, "elu", x, _SELU_ALPHA, _SELU_SCALE):
-        return pair
+    if function := own(xp, "elu"):
+        return function(x, _SELU_ALPHA, _SELU_SCALE)
     y, backward_of_elu = _ELU_OF_SELU(xp, x)
 
     def backward(dy: Array) -> Array:
@@ -208,8 +208,8 @@ def gelu(xp: Namespace, x: Array) -> tuple[Array, ElementwiseBackward]:
     Hendrycks, Gimpel, "Gaussian error linear units" (2016), the exact form.  With the density
     φ(x) = exp(-x²/2) / √(2π) = Φ'(x): y' = Φ(x) + x φ(x).
     """
-    if pair := own_pair(xp, "gelu", x):
-        return pair
+    if function := own(xp, "gelu"):
+        return function(x)
     distribution = (1.0 + special.erf(xp, x * _SQRT_HALF)) * 0.5
 
     def backward(dy: Array) -> Array:

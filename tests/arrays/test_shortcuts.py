@@ -8,7 +8,6 @@ import pytest
 
 from pluggable_mlp import SigmoidCrossEntropy, get_backend
 from pluggable_mlp.arrays import shortcuts
-from pluggable_mlp.arrays.shortcuts import backend_at, clip, offer, sign, vecdot, zero_below
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespace_at
 from pluggable_mlp.special import erf, sigmoid, softplus
 from tests.emulated_card import counting
@@ -22,16 +21,16 @@ def test_they_give_what_numpy_gives(backend, dtype):
         xp, x = backend.xp, backend.asarray(POINTS, dtype=dtype)
         host = np.asarray(POINTS, dtype=dtype)
         rows, places = np.arange(12.0).reshape(4, 3), np.asarray([3, 0, 3, 1])
-        picked = shortcuts.take_rows(xp, backend.asarray(rows), backend.asarray(places))
-        signs = np.signbit(backend.to_numpy(zero_below(xp, x, 0.5)))
+        table = backend.asarray(rows)
+        signs = np.signbit(backend.to_numpy(shortcuts.zero_below(xp, x, 0.5)))
         assert signs.tolist() == [True, True, True, *[False] * (len(POINTS) - 3)]
         for ours, theirs in (
-            (clip(xp, x, -0.5, 1.5), np.clip(host, -0.5, 1.5)),
-            (sign(xp, x), np.sign(host)),
-            (picked, rows[places]),
-            (zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
-            (vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
-            (vecdot(xp, backend.asarray(rows), backend.asarray(rows)), np.vecdot(rows, rows)),
+            (shortcuts.clip(xp, x, -0.5, 1.5), np.clip(host, -0.5, 1.5)),
+            (shortcuts.sign(xp, x), np.sign(host)),
+            (shortcuts.take_rows(xp, table, backend.asarray(places)), rows[places]),
+            (shortcuts.zero_below(xp, x, 0.5), np.where(np.abs(host) < 0.5, 0.0, host)),
+            (shortcuts.vecdot(xp, x[1:4], x[4:7]), np.vecdot(host[1:4], host[4:7])),
+            (shortcuts.vecdot(xp, table, table), np.vecdot(rows, rows)),
         ):
             np.testing.assert_array_equal(backend.to_numpy(ours), theirs, strict=True)
 
@@ -44,11 +43,11 @@ def cross_entropy_of_labels(xp, z):
 @pytest.mark.parametrize(
     "function",
     [
-        lambda xp, x: clip(xp, x, -1.0, 1.0),
-        sign,
+        lambda xp, x: shortcuts.clip(xp, x, -1.0, 1.0),
+        shortcuts.sign,
         erf,
         lambda xp, x: shortcuts.take_rows(xp, x, xp.asarray([0])),
-        lambda xp, x: zero_below(xp, x, 0.5),
+        lambda xp, x: shortcuts.zero_below(xp, x, 0.5),
         sigmoid,
         softplus,
         cross_entropy_of_labels,
@@ -71,7 +70,7 @@ def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
     answers = []
     xp = ModuleType("watched")
     vars(xp).update(vars(get_backend("numpy").xp))
-    offer(xp, check_process=lambda: answers.append("checked"))
+    shortcuts.offer(xp, check_process=lambda: answers.append("checked"))
     for count in (1, 2):
         arithmetic_namespace(arithmetic, xp)
         namespace_at(arithmetic, xp, np.zeros(1))
@@ -80,7 +79,7 @@ def test_a_process_is_checked_whenever_an_arithmetic_is_asked_for(arithmetic):
 
 def test_the_backend_of_an_array_is_found_by_its_device(backend):
     x = backend.asarray([1.0])
-    found = backend_at(backend.xp, x.device)
+    found = shortcuts.backend_at(backend.xp, x.device)
     if found is None:
         assert backend.compile(abs) is None
         assert not backend.queued
@@ -96,7 +95,7 @@ def test_magnitudes_below_a_threshold_and_negative_zero_become_zero(backend, dty
             at = np.asarray(threshold, dtype)
             below, above = (np.nextafter(at, np.asarray(side, dtype)) for side in (0.0, 1.0))
             x = np.asarray([at, below, -at, -below, above, -0.0, np.inf, np.nan], dtype)
-            found = zero_below(backend.xp, backend.asarray(x), threshold)
+            found = shortcuts.zero_below(backend.xp, backend.asarray(x), threshold)
             expected = np.asarray([at, 0.0, -at, 0.0, above, 0.0, np.inf, np.nan], dtype)
             assert backend.to_numpy(found)[:-1].tobytes() == expected[:-1].tobytes()
             assert np.isnan(backend.to_numpy(found)[-1])
