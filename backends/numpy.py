@@ -212,11 +212,10 @@ class Updater:
         parameters: Sequence[Array],
         gradients: Sequence[Array],
         *slots: Sequence[Array],
-        in_place: bool,
     ) -> list[list[Array]] | None:
         """Return [parameters, *slots] after the rule; None if the old ones have its results."""
         group = self._groups[tuple([w.shape for w in parameters])]
-        return group.update(rule, (parameters, *slots), gradients, in_place=in_place)
+        return group.update(rule, (parameters, *slots), gradients)
 
 
 class _Group:
@@ -230,16 +229,13 @@ class _Group:
         self._spans: list[tuple[int, slice, tuple[int, ...]]] = []
 
     def update(
-        self, rule: Any, columns: Columns, gradients: Sequence[Array], *, in_place: bool
+        self, rule: Any, columns: Columns, gradients: Sequence[Array]
     ) -> list[list[Array]] | None:
         """Return the updater's result for columns = (parameters, *slots)."""
         is_joined = _are_the_same(columns, self._columns)
         if not is_joined:
             self._join_small(columns)
-            self._renew(columns, in_place)
-        elif not in_place:
-            self._joined = [joined.copy() for joined in self._joined]
-            self._renew(columns, in_place)
+            self._show_joined(columns)
         w, *slots = self._columns
         for place, decay in enumerate(rule.decay):
             if decay is not None:
@@ -251,7 +247,7 @@ class _Group:
         if self._small:
             joined_w, *joined_slots = self._joined
             _part_by_part(write, joined_w, _join(gradients, self._small), *joined_slots)
-        return None if is_joined and in_place else [*self._columns]
+        return None if is_joined else [*self._columns]
 
     def _join_small(self, columns: Columns) -> None:
         """Join the small arrays of each column, and note where they are."""
@@ -266,16 +262,12 @@ class _Group:
             for place, end in zip(self._small, ends, strict=True)
         ]
 
-    def _renew(self, columns: Columns, in_place: bool) -> None:
-        """Set the columns: views of the joined arrays, and the large arrays or their copies."""
+    def _show_joined(self, columns: Columns) -> None:
+        """Set the columns: views of the joined arrays, and the large arrays."""
         self._columns = [[*column] for column in columns]
         for joined, column in zip(self._joined, self._columns, strict=False):
             for place, span, shape in self._spans:
                 column[place] = joined[span].reshape(shape)
-        if not in_place:
-            for column in self._columns:
-                for place in self._large:
-                    column[place] = column[place].copy(order="K")
 
 
 def _in_place(rule: Any, dtype: DType | None) -> Update:

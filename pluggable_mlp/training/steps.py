@@ -5,7 +5,6 @@ which asks for the loss as a function.  All but the last are `step` of `step.py`
 backends compile are here, below the class.
 """
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -119,9 +118,11 @@ class Steps:
         if self._is_native and own(xp, "in_one_kernel"):
             self._model = replace(self._model, fused=True)
         updater = own(xp, "updater") if self._is_native else None
-        self._updater: Update | None = updater and updater(first_array(state.parameters))
+        self._updater: Update | None = (
+            None if updater is None else updater(first_array(state.parameters))
+        )
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
-        self._step_of_size: dict[int, Function] = {}
+        self._steps_by_size: dict[int, Function] = {}
         self._loop: Function | None = None
         self.at_once = 1
         self._last = optimizer
@@ -180,7 +181,7 @@ class Steps:
         is_equal = optimizer == self._model.optimizer
         self._model = replace(self._model, optimizer=optimizer)
         if not is_equal:
-            self._step_of_size = {}
+            self._steps_by_size = {}
             self._way = self._chosen_way(optimizer)
 
     def _chosen_way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
@@ -223,9 +224,9 @@ class Steps:
         count = len(examples)
         for start in starts:
             size = min(self.batch_size, count - start)
-            take = self._step_of_size.get(size) or self._new_step(size)
+            step_of_size = self._steps_by_size.get(size) or self._new_step(size)
             c = optimizer.coefficients_at(self._state.t)
-            loss, weight, after = take(self, c, self._address, examples.arrays, start)
+            loss, weight, after = step_of_size(self, c, self._address, examples.arrays, start)
             self._state = TrainState._make([*after, self._state.t + 1])
             losses.add(loss, size, weight)
 
@@ -250,23 +251,21 @@ class Steps:
             function = partial(differentiate, xp, model)
             traced = compiled(self.backend, function) if self._is_native else None
             take = partial(Steps._take_one, traced=traced or function)
-        self._step_of_size[size] = take
+        self._steps_by_size[size] = take
         return take
 
     def _take_one(
         self, c: Coefficients, address: Address, data: Nested, start: int, *, traced: Function
     ) -> Result:
         """Take a step that is not compiled as a whole."""
-        arrays, update = self._wrapped_state()[:-1], each_array
         if self._updater is not None:
-            update = partial(self._updater, in_place=self._is_owned)
-        elif isinstance(self.xp, ReproducibleNamespace):
+            arrays, update = self._own(), self._updater
+        else:
+            arrays, update = self._wrapped_state()[:-1], each_array
+        if isinstance(self.xp, ReproducibleNamespace):
             c, address = self.xp.as_numbers((c, address))
         arguments = self.xp, self._model, c, address, arrays, data, start
-        result = step(*arguments, traced=traced, update=update)
-        if not self._is_owned and self._updater is not None:  # it has returned new arrays
-            self._is_owned = _identities(arrays).isdisjoint(_identities(result[2]))
-        return result
+        return step(*arguments, traced=traced, update=update)
 
     # A compiled step
 
@@ -356,13 +355,6 @@ class Steps:
         loss = xp.asarray(before, dtype=w.dtype, device=device_of(w))
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
-
-
-def _identities(arrays: StateArrays) -> set[int]:
-    """Return the identities of the arrays of parameters and slots."""
-    parameters, _, slots = arrays
-    layers = itertools.chain(parameters, *slots.values())
-    return {id(array) for layer in layers for array in layer.values()}
 
 
 _ARRAYS = 2
