@@ -14,7 +14,7 @@ from functools import partial
 from hashlib import blake2b
 from threading import Lock
 from types import FunctionType, ModuleType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import is_array_api_obj
@@ -68,11 +68,6 @@ class TracedFunction:
         self._last_kinds: Tree = None
         self._repetitions = 0
         self._lock = Lock()
-
-    @classmethod
-    def of(cls, function: Function, *settings: Any) -> Self | None:
-        """Return the traced function; None for users' code, which may have side effects."""
-        return cls(function, *settings) if is_builtin_call(function) else None
 
     def trace(self, arguments: Tree) -> tuple[list[str], Constants]:
         """Return the function's operations as lines of Python, and their constants.
@@ -197,15 +192,18 @@ def _is_of_package(method: Function) -> bool:
 def traced(backend: Any, function: Function, exact: bool) -> TracedFunction | None:
     """Return a function traced on a backend's arrays: see `Abilities.compile`.
 
-    A backend may have a class of traced functions of its own, `_traced_function`.
+    It is None for users' code, which may have side effects.  A backend may have a class of traced
+    functions of its own, `_traced_function`.
     """
+    if not is_builtin_call(function):
+        return None
 
     def as_array(number: float) -> Array:
         return backend.asarray(number, "float64" if isinstance(number, float) else "int64")
 
     kind = getattr(backend, "_traced_function", TracedFunction)
     number = (kind.number or as_array) if exact else None
-    return kind.of(function, number, backend.to_numpy)
+    return kind(function, number, backend.to_numpy)
 
 
 class Guard:
