@@ -104,8 +104,10 @@ def compare(
         if value < 1:
             raise ValueError(f"{name} is {value}, expected an integer of at least 1")
     rule = as_single_steps(SGD() if optimizer is None else optimizer)
+    names = tuple(_names(backends))
+    report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
     runs: list[BackendRun] = []
-    for name, backend in zip(_names(backends), backends, strict=True):
+    for name, backend in zip(names, backends, strict=True):
         with backend_context(backend):
             examples = make_examples(
                 mlp,
@@ -130,14 +132,11 @@ def compare(
                 seed=seed,
             )
             runs.append(BackendRun(name, states, examples))
-    comparator: BoundComparator | BitComparator = BitComparator()
-    if arithmetic == "native":
-        comparator = BoundComparator(dtype)
+    is_native = arithmetic == "native"
+    comparator = BoundComparator(dtype) if is_native else BitComparator()
     with np.errstate(all="ignore"):  # from values that the report will show, and infinite bounds
         for t in range(1, steps + 1):
             comparator.step(t, runs)
-    names = tuple(run.name for run in runs)
-    report = Report(names, dtype, arithmetic, batch_size, steps, len(inputs), seed)
     return comparator.complete(report)
 
 
