@@ -118,9 +118,8 @@ class Steps:
         if self._is_native and own(xp, "in_one_kernel"):
             self._model = replace(self._model, fused=True)
         updater = own(xp, "updater") if self._is_native else None
-        self._updater: Update | None = (
-            None if updater is None else updater(first_array(state.parameters))
-        )
+        w = first_array(state.parameters)
+        self._updater: Update | None = None if updater is None else updater(w)
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._steps_by_size: dict[int, Function] = {}
         self._loop: Function | None = None
@@ -136,18 +135,14 @@ class Steps:
     @property
     def state(self) -> TrainState:
         """The state after the steps so far, unchanged by later ones."""
+        if not self._is_wrapped:  # after an exact step the arrays are the library's
+            self._state, self._is_wrapped = self.xp.wrap(self._state), True
         self._is_owned = False
-        return self._wrapped_state()
+        return self._state
 
     @state.setter
     def state(self, state: TrainState) -> None:
         self._state, self._is_owned, self._is_wrapped = state, False, True
-
-    def _wrapped_state(self) -> TrainState:
-        """Return the state with arrays of `xp`; after an exact step they are the library's."""
-        if not self._is_wrapped:
-            self._state, self._is_wrapped = self.xp.wrap(self._state), True
-        return self._state
 
     def take(
         self,
@@ -258,10 +253,8 @@ class Steps:
         self, c: Coefficients, address: Address, data: Nested, start: int, *, traced: Function
     ) -> Result:
         """Take a step that is not compiled as a whole."""
-        if self._updater is not None:
-            arrays, update = self._own(), self._updater
-        else:
-            arrays, update = self._wrapped_state()[:-1], each_array
+        arrays = self.state[:-1] if self._updater is None else self._own()
+        update = self._updater or each_array
         if isinstance(self.xp, ReproducibleNamespace):
             c, address = self.xp.as_numbers((c, address))
         arguments = self.xp, self._model, c, address, arrays, data, start
@@ -333,8 +326,6 @@ class Steps:
         weights = [arrays[name] for layer, arrays in layers for name in layer.weights]
         return rows * max(math.prod(W.shape) for W in weights) < SMALL
 
-    # L-BFGS
-
     def _take_by_lbfgs(
         self, optimizer: LBFGS, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
@@ -343,8 +334,7 @@ class Steps:
         batch = examples.batch(xp, 0, len(examples))
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
-            trees = parameters, buffers, *batch
-            call = loss_gradients_and_buffers, (mlp, 0), *trees
+            call = loss_gradients_and_buffers, (mlp, 0), parameters, buffers, *batch
             loss, gradients, _ = run(xp, *call, numbers=(None,))  # it draws no random numbers
             return float(loss), gradients
 
