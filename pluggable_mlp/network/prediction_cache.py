@@ -46,14 +46,16 @@ def cached_outputs(
     if result is not NotImplemented:
         return result
     with array_context(x):  # arguments of a new kind
-        xp, own_parameters, own_x = checked_inputs(mlp, parameters, x, arithmetic)
+        xp, wrapped_parameters, wrapped_x = checked_inputs(mlp, parameters, x, arithmetic)
         if compiles(xp):
-            return unwrapped(run(xp, outputs, (mlp, name), own_parameters, own_x))
-        if isinstance(xp, ReproducibleNamespace) and _has_small_products(own_parameters, own_x):
+            return unwrapped(run(xp, outputs, (mlp, name), wrapped_parameters, wrapped_x))
+        if isinstance(xp, ReproducibleNamespace) and _has_small_products(
+            wrapped_parameters, wrapped_x
+        ):
             exact = partial(_exact_outputs, xp, mlp, name)
             faster = compiled(backend_at(xp.library, device_of(x)), exact, exact=True)
             if faster is not None:
-                native = native_of((own_parameters, own_x))
+                native = native_of((wrapped_parameters, wrapped_x))
                 if call_if_known := getattr(faster, "call_if_known", None):
                     cache[name, arithmetic, type(x)] = call_if_known
                 return faster(*native)
@@ -62,8 +64,8 @@ def cached_outputs(
             call = partial(outputs, xp, mlp, name)
             cache[key] = compiled(backend_at(xp, device_of(x)), call) or call
         if call_if_known := getattr(cache[key], "call_if_known", None):
-            cache[name, arithmetic, type(own_x)] = call_if_known
-        return unwrapped(cache[key](own_parameters, own_x))
+            cache[name, arithmetic, type(wrapped_x)] = call_if_known
+        return unwrapped(cache[key](wrapped_parameters, wrapped_x))
 
 
 def _has_small_products(parameters: Parameters, x: Array) -> bool:
@@ -77,5 +79,5 @@ def _exact_outputs(
 ) -> LibraryArray:
     """Return `outputs` in a reproducible namespace, from the library's arrays to one of them."""
     xp = base.for_tracing()
-    own_parameters, own_x = map_nested(xp.asarray, (parameters, x))
-    return unwrapped(outputs(xp, mlp, name, own_parameters, own_x))
+    wrapped_parameters, wrapped_x = map_nested(xp.asarray, (parameters, x))
+    return unwrapped(outputs(xp, mlp, name, wrapped_parameters, wrapped_x))
