@@ -274,7 +274,7 @@ class Abilities:
 
     @classmethod
     def out_of_memory(cls, error: Exception) -> str | None:  # noqa: ARG003 (of others)
-        """Return the memory requested and, if known, the memory free; None for other errors.
+        """Return the memory requested and free, as far as known; None for other errors.
 
         It is meant for libraries that raise no MemoryError when memory is short.
 

@@ -8,12 +8,13 @@ from pluggable_mlp.backends import host, out_of_memory
 from tests.backends.exhausted import exhausted
 
 ASKED_FOR = ("80000000000000000 bytes", "80,000,000,000,000,000 bytes", "71.1 PiB", "74505805.97")
+UNSAID = "USM allocation failed; "  # dpnp does not say what was asked for
 
 
 def test_every_library_that_is_out_of_memory_is_understood(backend):
     said = out_of_memory(exhausted(backend))
     assert said is not None
-    assert any(size in said for size in ASKED_FOR), said
+    assert any(size in said for size in ASKED_FOR) or said.startswith(UNSAID), said
     if host._LINUX.exists():
         assert said.endswith(("are free", "is free"))
 
