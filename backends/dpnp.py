@@ -2,8 +2,13 @@
 
 An array belongs to a queue of its device, and dpnp refuses operations on arrays of two queues: the
 backend's arrays belong to the queue that dpnp itself takes for the device.
+
+On a processor, MKL's functions wait for earlier operations while they hold Python's lock, for which
+SYCL's threads wait when they let go of the arrays of these operations: dpnp 0.20 hangs within
+seconds unless there are threads enough.  Pull request 2850 of IntelPython/dpnp mends one such call.
 """
 
+import os
 import re
 
 import dpctl
@@ -19,9 +24,12 @@ from .contract import BackendUnavailable
 from .host import in_words, with_free_memory
 from .transfer import ArrayLibrary
 
+_THREADS = "SYCL_QUEUE_THREAD_POOL_SIZE"
+_ENOUGH = 64
 _INSTALL = (
     "install Intel's driver of the GPU, or, to compute on the processor, pip install "
-    "'pluggable-mlp[dpnp-cpu]' and set OCL_ICD_FILENAMES to lib/libintelocl.so in this environment"
+    "'pluggable-mlp[dpnp-cpu]' and set OCL_ICD_FILENAMES to lib/libintelocl.so in this environment "
+    f"and {_THREADS} to {_ENOUGH}"
 )
 
 
@@ -50,6 +58,12 @@ class DpnpBackend(ArrayLibrary):
                 f"there is no SYCL device {device}: dpnp finds {', '.join(devices)}",
                 f"choose one of these, or {_INSTALL}",
             ) from None
+        if self._device.sycl_device.is_cpu and int(os.environ.get(_THREADS, "0")) < _ENOUGH:
+            raise BackendUnavailable(
+                self.name,
+                f"on a processor, dpnp {dpnp.__version__} hangs where SYCL has few threads",
+                f"set {_THREADS} to {_ENOUGH} before dpnp computes",
+            )
 
     @property
     def device(self) -> str:

@@ -1,0 +1,143 @@
+"""What is special of dpnp: its devices, its queue, its errors, and devices without float64."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from pluggable_mlp import MLP, TableClassifier, get_backend, train
+from pluggable_mlp.backends import BackendUnavailable
+from tests.cli.conftest import ended
+
+dpnp = pytest.importorskip("dpnp", reason="dpnp is not installed")
+dpctl = pytest.importorskip("dpctl", reason="dpnp is not installed")
+from pluggable_mlp.backends.dpnp import DpnpBackend  # noqa: E402
+
+X = np.random.default_rng(0).normal(size=(48, 4))
+LABELS = (X[:, 1] > 0).astype(np.int64)
+
+
+@pytest.mark.parametrize("spec", ["dpnp", "dpnp:cpu", "dpnp:cpu:0", "dpnp:opencl:cpu:0"])
+def test_a_device_has_the_name_that_sycl_gives_it(spec):
+    backend = get_backend(spec)
+    assert backend.device == "opencl:cpu:0"
+    assert backend.versions()["driver"] == dpctl.SyclDevice("cpu").driver_version
+
+
+def test_arrays_belong_to_the_queue_of_their_backend():
+    backend, default = DpnpBackend(), DpnpBackend()
+    queue = dpctl.SyclQueue("cpu", property="in_order")
+    backend._device = type(backend._device).create_device(queue)
+    array = backend.asarray([1.0])
+    assert array.sycl_queue == queue
+    with pytest.raises(ValueError, match="bring it there with array_api_compat.to_device"):
+        default.to_numpy(array)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu:x", "0", "gpu:0 "])
+def test_what_is_no_device_of_sycl_is_refused(device):
+    with pytest.raises(ValueError, match=f"^device is '{device}': expected a kind of SYCL device"):
+        get_backend(f"dpnp:{device}")
+
+
+@pytest.mark.parametrize("device", ["gpu", "level_zero:gpu:0", "cpu:7"])
+def test_an_absent_device_is_named_with_those_found_and_the_remedy(device):
+    with pytest.raises(
+        BackendUnavailable, match=f"no SYCL device {device}: .* opencl:cpu:0"
+    ) as why:
+        get_backend(f"dpnp:{device}")
+    assert "OCL_ICD_FILENAMES" in why.value.remedy
+
+
+def test_without_any_device_the_remedy_is_said(monkeypatch):
+    monkeypatch.setattr(dpctl, "get_devices", list)
+    with pytest.raises(BackendUnavailable, match="finds no SYCL device; install Intel's driver"):
+        get_backend("dpnp")
+
+
+@pytest.mark.parametrize("count", [None, "63"])
+def test_it_is_refused_where_it_would_hang(monkeypatch, count):
+    monkeypatch.delenv("SYCL_QUEUE_THREAD_POOL_SIZE")
+    if count:
+        monkeypatch.setenv("SYCL_QUEUE_THREAD_POOL_SIZE", count)
+    with pytest.raises(BackendUnavailable, match="; set SYCL_QUEUE_THREAD_POOL_SIZE to 64"):
+        get_backend("dpnp")
+
+
+def test_synchronize_waits_for_the_queue():
+    backend = get_backend("dpnp")
+    x = dpnp.ones((2000, 2000))
+    x @ x
+    behind = x.sycl_queue.submit_barrier()
+    backend.synchronize()
+    assert behind.execution_status == dpctl.event_status_type.complete
+
+
+@pytest.mark.parametrize(("free", "said"), [(2**30, "1.0 GiB"), (None, "an unknown part")])
+def test_the_free_memory_of_a_gpu_is_said(monkeypatch, free, said):
+    device = SimpleNamespace(is_cpu=False, global_mem_size=2**34)
+    monkeypatch.setattr(dpctl, "select_default_device", lambda: device)
+    known = {} if free is None else {"free_memory": free}
+    monkeypatch.setattr(dpctl.utils, "intel_device_info", lambda _: known)
+    error = dpnp.exceptions.USMAllocationError("no")
+    assert DpnpBackend.out_of_memory(error) == f"no; {said} of 16.0 GiB on the device are free"
+
+
+@pytest.fixture
+def without_float64(monkeypatch):
+    """Refuse every array of float64 that dpnp makes, as dpnp does on an Arc GPU."""
+    device = SimpleNamespace(sycl_device=SimpleNamespace(has_aspect_fp64=False))
+    missing = DpnpBackend.missing_dtypes.fget(SimpleNamespace(_device=device))
+    monkeypatch.setattr(DpnpBackend, "missing_dtypes", missing)
+    dpnp_array = dpnp.dpnp_array.dpnp_array
+    make = dpnp_array._create_from_usm_ndarray
+
+    def refuse(array):
+        if array.size and array.dtype.name in missing:  # an empty one makes the backend's queue
+            raise RuntimeError(f"the device has no {array.dtype}")
+        return make(array)
+
+    monkeypatch.setattr(dpnp_array, "_create_from_usm_ndarray", staticmethod(refuse))
+    with pytest.raises(RuntimeError, match="no float64"):
+        dpnp.ones(2, dtype="float64") * 2.0
+
+
+@pytest.mark.usefixtures("without_float64")
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "huber"])
+def test_a_device_without_float64_trains_on_data_of_float64(loss):
+    mlp = MLP([4, 5, 2], loss=loss, dropout=0.25, activation="gelu")
+    y, options = LABELS if loss.startswith("softmax") else X[:, :2], {"epochs": 2, "batch_size": 16}
+    ways = [train(mlp, X, y, backend=get_backend(spec), **options) for spec in ("dpnp", "numpy")]
+    np.testing.assert_allclose(*(way.history for way in ways), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("without_float64")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--arithmetic", "reproducible"], "it has no float64; use the arithmetic 'native' there"),
+        (["--dtype", "float64"], "has no float64: use float32 (dtype='float32'"),
+    ],
+)
+def test_what_needs_float64_is_refused_in_a_sentence(options, message, capsys):
+    assert ended("train", "--backend", "dpnp", "--quiet", *options) in (2, 3)
+    assert message in capsys.readouterr().err
+
+
+def test_a_table_of_its_arrays_has_the_answers_of_numpy():
+    backend = get_backend("dpnp")
+    model = TableClassifier(n_members=1, hidden=(8,), max_iter=2, random_state=0)
+    inputs = backend.asarray(X)
+    answers = clone(model).fit(inputs, backend.asarray(LABELS)).predict_proba(inputs)
+    np.testing.assert_allclose(answers, model.fit(X, LABELS).predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize(("first", "other"), [("numpy", "dpnp"), ("dpnp", "numpy")])
+def test_a_certificate_is_verified_by_the_other(first, other, tmp_path, capsys):
+    table, run = str(tmp_path / "table.csv"), str(tmp_path / "run")
+    np.savetxt(table, np.column_stack([X, LABELS]), delimiter=",", header="a,b,c,d,target")
+    options = ["--arithmetic", "reproducible", "--recipe", "none", "--epochs", "1", "--quiet"]
+    assert ended("train", "--data", table, "--backend", first, "--output", run, *options) == 0
+    assert ended("verify", run, "--backend", other) == 0
+    assert "same bits" in capsys.readouterr().out
