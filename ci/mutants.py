@@ -15,6 +15,7 @@ A file of faults holds groups of them, a table "[[faults]]" each:
     file = "pluggable_mlp/settings.py"    where they are planted
     tests = ["tests/test_settings.py"]    what is to see them: files, or tests in them
     only = "not slow_one"                 what pytest's -k takes; by default, quick backends
+    needs = "dpnp"                        left out where this module is not installed
     plant = [["what it does", "old text", "new text"]]
 
 The old text stands in the file exactly once.  The tests are run without any fault first.  Tests
@@ -36,6 +37,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
@@ -73,6 +75,7 @@ class Fault:
     what: str
     old: str
     new: str
+    needs: str = ""
 
     def is_stale(self, root: Path) -> bool:
         """Whether the old text does not stand in its file exactly once."""
@@ -83,7 +86,7 @@ class Fault:
 def read_faults(folder: Path) -> list[Fault]:
     """Return the faults of all files of a folder; a file's name is their area."""
     return [
-        Fault(path.stem, group["file"], tests, *texts)
+        Fault(path.stem, group["file"], tests, *texts, needs=group.get("needs", ""))
         for path in sorted(folder.glob("*.toml"))
         for group in tomllib.loads(path.read_text(encoding="utf-8"))["faults"]
         for tests in [Tests(tuple(group["tests"]), group.get("only", QUICK))]
@@ -221,7 +224,10 @@ def run(faults: list[Fault], jobs: int, seconds: float) -> int:
     stale = [fault for fault in faults if fault.is_stale(ROOT)]
     for fault in stale:
         report(fault, STALE)
-    planted = [fault for fault in faults if fault not in stale]
+    present = {needs: not needs or find_spec(needs) for needs in {fault.needs for fault in faults}}
+    for needs in (needs for needs in present if not present[needs]):
+        print(f"left out what needs {needs}, which is not installed")
+    planted = [fault for fault in faults if fault not in stale and present[fault.needs]]
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         copies = Copies(Path(scratch), jobs)
         for fault, outcome in zip(planted, copies.map(timed, planted), strict=True):
