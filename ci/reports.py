@@ -18,7 +18,7 @@ EXCEPTIONS = {
     r"there is a GPU": "what is said without a card; the plain run says it",
     r"cannot use CUDA": "a card",
     r"device test because": "scikit-learn's own tests of Intel's and Apple's devices",
-    r"^dpnp is not installed": "an array library for Intel's devices",
+    r"^dpnp is not installed": "ci/dpnp.sh has it, and fails without",
     r"does not have a decision_function": "scikit-learn's check of another kind of classifier",
 }
 """Reasons of skips that may stand in every run, and why nothing is missed."""

@@ -3,7 +3,7 @@
 # fresh virtual environments: the README's commands as they stand there; the suite once, with every
 # backend required, CuPy on the emulated card of ci/cupy_on_cpu among them; some tests on the oldest
 # versions of the libraries; no test skipped in each of these runs (ci/reports.py); ci/lint.sh, the
-# documentation site and ci/wheel.sh, which are left out after the argument "tests".
+# documentation site, ci/wheel.sh and ci/dpnp.sh, which are left out after the argument "tests".
 # With CI_NIGHTLY=1 also ci/nightly.sh.
 #
 # PYTHON names the interpreter (default python3); PLUGGABLE_MLP_DATA a folder with real data, without
@@ -22,7 +22,7 @@ developer=$scratch/developer
 cache=${XDG_CACHE_HOME:-~/.cache}/pluggable-mlp
 finish() { # show the logs that `finished` did not show, since a step failed
     wait
-    for name in developer checks oldest wheel; do
+    for name in developer checks oldest wheel dpnp; do
         if [ -e "$scratch/$name.log" ]; then cat "$scratch/$name.log"; fi
     done
     rm -rf "$scratch" "$developer"
@@ -106,6 +106,12 @@ wheel() {
     PATH="$bin:$PATH" bash "$top/ci/wheel.sh" "$commit"
 }
 
+dpnp() {
+    cd "$scratch/beside"
+    step "beside: dpnp, on the processor by Intel's own runtime"
+    REPORT=$scratch/reports/dpnp.xml bash ci/dpnp.sh
+}
+
 beside developer
 cd "$scratch/checkout"
 
@@ -132,7 +138,7 @@ step "the whole suite, every backend required"
 export JAX_COMPILATION_CACHE_DIR=${JAX_COMPILATION_CACHE_DIR:-$cache/jax}
 "$bin/python" -m pip install --quiet --no-deps -e .
 beside checks
-if [ -z "$only_tests" ]; then beside wheel; fi
+if [ -z "$only_tests" ]; then beside wheel; beside dpnp; fi
 export PLUGGABLE_MLP_REQUIRE_BACKENDS=numpy,torch,jax:cpu,array_api_strict,cupy
 # A file's tests stay together: they share what JAX compiled.  In the order of their names, since
 # the files with the fewest tests have the longest.
@@ -145,7 +151,7 @@ if [ -n "$gpu_changed" ]; then
     done
 fi
 
-if [ -z "$only_tests" ]; then finished wheel; fi
+if [ -z "$only_tests" ]; then finished wheel; finished dpnp; fi
 finished checks
 if [ -n "$is_oldest" ]; then finished oldest; fi  # not all of them exist for other versions
 step "each test ran somewhere"
