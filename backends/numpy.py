@@ -212,10 +212,11 @@ class Updater:
         parameters: Sequence[Array],
         gradients: Sequence[Array],
         *slots: Sequence[Array],
+        in_place: bool,
     ) -> list[list[Array]] | None:
         """Return [parameters, *slots] after the rule; None if the old ones have its results."""
         group = self._groups[tuple([w.shape for w in parameters])]
-        return group.update(rule, (parameters, *slots), gradients)
+        return group.update(rule, (parameters, *slots), gradients, in_place=in_place)
 
 
 class _Group:
@@ -229,13 +230,16 @@ class _Group:
         self._spans: list[tuple[int, slice, tuple[int, ...]]] = []
 
     def update(
-        self, rule: Any, columns: Columns, gradients: Sequence[Array]
+        self, rule: Any, columns: Columns, gradients: Sequence[Array], *, in_place: bool
     ) -> list[list[Array]] | None:
         """Return the updater's result for columns = (parameters, *slots)."""
         is_joined = _are_the_same(columns, self._columns)
         if not is_joined:
             self._join_small(columns)
-            self._show_joined(columns)
+            self._renew(columns, in_place)
+        elif not in_place:
+            self._joined = [joined.copy() for joined in self._joined]
+            self._renew(columns, in_place)
         w, *slots = self._columns
         for place, decay in enumerate(rule.decay):
             if decay is not None:
@@ -247,7 +251,7 @@ class _Group:
         if self._small:
             joined_w, *joined_slots = self._joined
             _part_by_part(write, joined_w, _join(gradients, self._small), *joined_slots)
-        return None if is_joined else [*self._columns]
+        return None if is_joined and in_place else [*self._columns]
 
     def _join_small(self, columns: Columns) -> None:
         """Join the small arrays of each column, and note where they are."""
@@ -262,12 +266,16 @@ class _Group:
             for place, end in zip(self._small, ends, strict=True)
         ]
 
-    def _show_joined(self, columns: Columns) -> None:
-        """Set the columns: views of the joined arrays, and the large arrays."""
+    def _renew(self, columns: Columns, in_place: bool) -> None:
+        """Set the columns: views of the joined arrays, and the large arrays or their copies."""
         self._columns = [[*column] for column in columns]
         for joined, column in zip(self._joined, self._columns, strict=False):
             for place, span, shape in self._spans:
                 column[place] = joined[span].reshape(shape)
+        if not in_place:
+            for column in self._columns:
+                for place in self._large:
+                    column[place] = column[place].copy(order="K")
 
 
 def _in_place(rule: Any, dtype: DType | None) -> Update:

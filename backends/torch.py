@@ -166,12 +166,14 @@ class TorchBackend(ArrayLibrary):
         return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
 
 
-def _update(rule: Any, *columns: Sequence[Array]) -> Sequence[Sequence[Array]]:
+def _update(rule: Any, *columns: Sequence[Array], in_place: bool) -> Sequence[Sequence[Array]]:
     """See the `updater` of `shortcuts.offer`: PyTorch's fused Adam, which writes in place."""
     if rule.kernel != "adam" or not columns[0]:
         return rule.each_array(*columns)
     # It walks through memory: an element's place there must be the same in all four.
     w, g, m, v = ([array.contiguous() for array in column] for column in columns)
+    if not in_place:
+        w, m, v = ([array.clone() for array in column] for column in (w, m, v))
     for array, decay in zip(w, rule.decay, strict=True):
         if decay is not None:
             array.mul_(decay)

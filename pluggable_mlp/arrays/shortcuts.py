@@ -94,9 +94,12 @@ class Offers(TypedDict, total=False):
     updater: Callable[[Array], Function | None]
     """(w): how parameters on the device of `w` are updated in one training, or None.
 
-    It is an `Update` of `training/optimizer.py`, which may overwrite all arrays.  It is meant for
-    libraries that have an optimizer as one operation, or are quicker with other sizes than those of
-    the parameters.
+    It is a function (rule, parameters, gradients, *slots, in_place) -> (parameters, *slots), all of
+    them sequences of arrays.  It may overwrite the gradients; `in_place` says whether also the
+    parameters and slots: it may then return None instead, else the results are new arrays.  `rule`
+    is a `Rule` of `training/optimizer.py`, the update of one array.  It is meant for libraries that
+    have an optimizer as one operation, or are quicker with other sizes than those of the
+    parameters.
     """
     vecdot: Callable[..., Array]
     where_positive: Callable[..., Array]

@@ -258,10 +258,7 @@ class GradientDescent(Optimizer):
         trees = [parameters, before.gradients, *[before.slots[slot] for slot in self.slots]]
         arrays = [[tree[index][name] for index, name in places] for tree in trees]
         rule = self._rule_at(before)
-        is_called_by_another = type(self).update is not GradientDescent.update
-        # One that overrides this may use the old arrays afterwards: they are not overwritten.
-        is_pure = rule.kernel is None or is_called_by_another
-        apply = each_array if is_pure else before.apply
+        apply = each_array if rule.kernel is None else before.apply
         results = apply(rule, *arrays)
         if results is None:
             return parameters, {slot: before.slots[slot] for slot in self.slots}

@@ -5,6 +5,7 @@ which asks for the loss as a function.  All but the last are `step` of `step.py`
 backends compile are here, below the class.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -118,10 +119,9 @@ class Steps:
         if self._is_native and own(xp, "in_one_kernel"):
             self._model = replace(self._model, fused=True)
         updater = own(xp, "updater") if self._is_native else None
-        w = first_array(state.parameters)
-        self._updater: Update | None = None if updater is None else updater(w)
+        self._updater: Update | None = updater and updater(first_array(state.parameters))
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
-        self._steps_by_size: dict[int, Function] = {}
+        self._step_of_size: dict[int, Function] = {}
         self._loop: Function | None = None
         self.at_once = 1
         self._last = optimizer
@@ -135,14 +135,18 @@ class Steps:
     @property
     def state(self) -> TrainState:
         """The state after the steps so far, unchanged by later ones."""
-        if not self._is_wrapped:  # after an exact step the arrays are the library's
-            self._state, self._is_wrapped = self.xp.wrap(self._state), True
         self._is_owned = False
-        return self._state
+        return self._wrapped_state()
 
     @state.setter
     def state(self, state: TrainState) -> None:
         self._state, self._is_owned, self._is_wrapped = state, False, True
+
+    def _wrapped_state(self) -> TrainState:
+        """Return the state with arrays of `xp`; after an exact step they are the library's."""
+        if not self._is_wrapped:
+            self._state, self._is_wrapped = self.xp.wrap(self._state), True
+        return self._state
 
     def take(
         self,
@@ -176,7 +180,7 @@ class Steps:
         is_equal = optimizer == self._model.optimizer
         self._model = replace(self._model, optimizer=optimizer)
         if not is_equal:
-            self._steps_by_size = {}
+            self._step_of_size = {}
             self._way = self._chosen_way(optimizer)
 
     def _chosen_way(self, optimizer: AnyOptimizer) -> Callable[..., None]:
@@ -219,9 +223,9 @@ class Steps:
         count = len(examples)
         for start in starts:
             size = min(self.batch_size, count - start)
-            step_of_size = self._steps_by_size.get(size) or self._new_step(size)
+            take = self._step_of_size.get(size) or self._new_step(size)
             c = optimizer.coefficients_at(self._state.t)
-            loss, weight, after = step_of_size(self, c, self._address, examples.arrays, start)
+            loss, weight, after = take(self, c, self._address, examples.arrays, start)
             self._state = TrainState._make([*after, self._state.t + 1])
             losses.add(loss, size, weight)
 
@@ -246,19 +250,23 @@ class Steps:
             function = partial(differentiate, xp, model)
             traced = compiled(self.backend, function) if self._is_native else None
             take = partial(Steps._take_one, traced=traced or function)
-        self._steps_by_size[size] = take
+        self._step_of_size[size] = take
         return take
 
     def _take_one(
         self, c: Coefficients, address: Address, data: Nested, start: int, *, traced: Function
     ) -> Result:
         """Take a step that is not compiled as a whole."""
-        arrays = self.state[:-1] if self._updater is None else self._own()
-        update = self._updater or each_array
-        if isinstance(self.xp, ReproducibleNamespace):
+        arrays, update = self._wrapped_state()[:-1], each_array
+        if self._updater is not None:
+            update = partial(self._updater, in_place=self._is_owned)
+        elif isinstance(self.xp, ReproducibleNamespace):
             c, address = self.xp.as_numbers((c, address))
         arguments = self.xp, self._model, c, address, arrays, data, start
-        return step(*arguments, traced=traced, update=update)
+        result = step(*arguments, traced=traced, update=update)
+        if not self._is_owned and self._updater is not None:  # it has returned new arrays
+            self._is_owned = _identities(arrays).isdisjoint(_identities(result[2]))
+        return result
 
     # A compiled step
 
@@ -326,6 +334,8 @@ class Steps:
         weights = [arrays[name] for layer, arrays in layers for name in layer.weights]
         return rows * max(math.prod(W.shape) for W in weights) < SMALL
 
+    # L-BFGS
+
     def _take_by_lbfgs(
         self, optimizer: LBFGS, examples: Examples, starts: Sequence[int], losses: LossRecord
     ) -> None:
@@ -334,7 +344,8 @@ class Steps:
         batch = examples.batch(xp, 0, len(examples))
 
         def loss_and_gradients(parameters: Tree) -> tuple[float, Tree]:
-            call = loss_gradients_and_buffers, (mlp, 0), parameters, buffers, *batch
+            trees = parameters, buffers, *batch
+            call = loss_gradients_and_buffers, (mlp, 0), *trees
             loss, gradients, _ = run(xp, *call, numbers=(None,))  # it draws no random numbers
             return float(loss), gradients
 
@@ -345,6 +356,13 @@ class Steps:
         loss = xp.asarray(before, dtype=w.dtype, device=device_of(w))
         self._state = TrainState(parameters, buffers, memory, t + 1)
         losses.add(loss, len(examples), total_weight(xp, batch[2]))
+
+
+def _identities(arrays: StateArrays) -> set[int]:
+    """Return the identities of the arrays of parameters and slots."""
+    parameters, _, slots = arrays
+    layers = itertools.chain(parameters, *slots.values())
+    return {id(array) for layer in layers for array in layer.values()}
 
 
 _ARRAYS = 2
