@@ -16,18 +16,19 @@ def results_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def score_table(results: list[dict[str, Any]]) -> str:
+def score_table(results: list[dict[str, Any]], *, sets: bool = True) -> str:
     """Return as Markdown the mean of each model on each set, and its standard error.
 
     Where there are fewer seeds than elsewhere, their number is in parentheses.  Below are the means
-    of the models that have all sets, and the median of the seconds that `fit` took.
+    of the models that have all sets, and the median of the seconds that `fit` took.  Without `sets`
+    these are all.
     """
     models, data = (list(dict.fromkeys(one[key] for one in results)) for key in ("model", "data"))
     pairs = [(name, model) for name in data for model in models]
     scores = {pair: _values(results, "score", *pair) for pair in pairs}
     seeds = max(map(len, scores.values()), default=0)
     rows = []
-    for name in data:
+    for name in data if sets else ():
         rows.append([name, *(_cell(scores[name, model], seeds) for model in models)])
         errors = [_values(results, "rmse", name, model) for model in models]
         if any(errors):

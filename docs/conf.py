@@ -68,15 +68,19 @@ html_theme_options = {
 _INCLUDING = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changes.md",
-    "benchmarks/NOTES.md": "notes.md",
 }
 _INCLUDED = re.compile(rf"\]\((?:\.\./)+({'|'.join(_INCLUDING)})")
+_NOTES = re.compile(r"\]\(((?:\.\./)+benchmarks/\w+\.md)[^)]*\)")
 
 
-def _to_included_pages(*event: Any) -> None:
-    """Change a page, the last of the arguments, whose links leave docs/ for one of them."""
+def _change_links(*event: Any) -> None:
+    """Change a page, the last of the arguments, whose links leave docs/ for a text.
+
+    They lead to the page that includes it; notes on measurements are files to load, as code is.
+    """
     source = event[-1]
     source[0] = _INCLUDED.sub(lambda found: f"](/{_INCLUDING[found[1]]}", source[0])
+    source[0] = _NOTES.sub(r"](path:\1)", source[0])
 
 
 mpl.use("agg")
@@ -152,5 +156,5 @@ def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (_inline, None), (_block, None))
     app.connect("autodoc-process-docstring", _as_restructured_text, priority=0)  # before numpydoc
     app.connect("autodoc-skip-member", _skip_members_of_scikit_learn)
-    app.connect("source-read", _to_included_pages)
+    app.connect("source-read", _change_links)
     app.connect("source-read", _draw)

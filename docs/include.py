@@ -1,11 +1,11 @@
 """Fill the pages with what they must not repeat by hand: measured figures, options and commands.
 
 `python docs/include.py` rewrites all between `<!-- begin NAME -->` and `<!-- end NAME -->` in
-README.md, in benchmarks/NOTES.md and in the pages in the folders beside this script: the table of
+README.md, in the notes in benchmarks/ and in the pages in the folders beside this script: the table of
 that name, made of the figures that `python benchmarks/run.py` recorded; `options` is that of the
 settings of a run, `commands` what each command takes besides, `components` the names in the public
 tables, `launches` the table of `python -m tests.launches`, `all-float32` that of
-`python ci/all_float32.py`, `scores` that of `python benchmarks/scores.py`.
+`python ci/all_float32.py`, `scores` that of `python benchmarks/scores.py`, `mean-scores` its first and last rows.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
@@ -32,7 +32,11 @@ from pluggable_mlp.settings import Settings
 __all__ = ["PAGES", "rendered"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "benchmarks/NOTES.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("benchmarks/*.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 
 MEASURED = re.compile(
     r"(?P<begin><!-- begin (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end (?P=name) -->)", re.DOTALL
@@ -56,6 +60,7 @@ def rendered(page: str) -> str:
         "launches": _launches(),
         "all-float32": _all_float32(),
         "scores": score_table(scores),
+        "mean-scores": score_table(scores, sets=False),
     }
     return MEASURED.sub(
         lambda found: found["begin"] + tables.get(found["name"], _NOT_YET) + "\n" + found["end"],
