@@ -1,11 +1,11 @@
 """Fill the pages with what they must not repeat by hand: measured figures, options and commands.
 
 `python docs/include.py` rewrites all between `<!-- begin NAME -->` and `<!-- end NAME -->` in
-README.md, in the notes in benchmarks/ and in the pages in the folders beside this script: the table of
-that name, made of the figures that `python benchmarks/run.py` recorded; `options` is that of the
-settings of a run, `commands` what each command takes besides, `components` the names in the public
-tables, `launches` the table of `python -m tests.launches`, `all-float32` that of
-`python ci/all_float32.py`, `scores` that of `python benchmarks/scores.py`, `mean-scores` its first and last rows.
+README.md, in the notes in benchmarks/ and in the pages in the folders beside this script: the
+table of that name, made of the figures that `python benchmarks/run.py` recorded; `options` is that
+of the settings of a run, `commands` what each command takes besides, `components` the names in the
+public tables, `launches` the table of `python -m tests.launches`, `all-float32` that of
+`python ci/all_float32.py`, `scores` that of `python benchmarks/scores.py`, `mean-scores` its means.
 
 With `--check` it writes nothing; it names the pages that are out of date and exits with 1.
 Prose belongs in the pages.
