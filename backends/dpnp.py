@@ -58,11 +58,14 @@ class DpnpBackend(ArrayLibrary):
                 f"there is no SYCL device {device}: dpnp finds {', '.join(devices)}",
                 f"choose one of these, or {_INSTALL}",
             ) from None
-        if self._device.sycl_device.is_cpu and int(os.environ.get(_THREADS, "0")) < _ENOUGH:
+        threads = os.environ.get(_THREADS, "")
+        enough = threads.isdecimal() and int(threads) >= _ENOUGH
+        if self._device.sycl_device.is_cpu and not enough:
             raise BackendUnavailable(
                 self.name,
-                f"on a processor, dpnp {dpnp.__version__} hangs where SYCL has few threads",
-                f"set {_THREADS} to {_ENOUGH} before dpnp computes",
+                f"on a processor, dpnp {dpnp.__version__} hangs where SYCL has few threads: "
+                f"{_THREADS} is {threads!r}",
+                f"set it to {_ENOUGH} before dpnp computes",
             )
 
     @property
