@@ -230,8 +230,10 @@ def test_copies_are_arrays_of_their_own_and_pickles_refused(backend: Backend) ->
 
 def test_numpy_takes_a_copy_of_the_values(backend: Backend) -> None:
     xp, x = made(backend, [[1.0, math.nan], [3.0, 4.0]])
-    if "device1" in str(backend.device) or backend.name == "cupy":
-        with pytest.raises((TypeError, RuntimeError)):  # as its library says it
+    try:
+        np.asarray(to_native(x))
+    except (TypeError, RuntimeError) as refusal:  # a library that moves arrays only where asked
+        with pytest.raises(type(refusal)):
             np.asarray(x)
         return
     array = np.asarray(x)
