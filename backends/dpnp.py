@@ -10,6 +10,8 @@ seconds unless there are threads enough.  Pull request 2850 of IntelPython/dpnp 
 
 import os
 import re
+from collections.abc import Callable
+from functools import partial
 
 import dpctl
 import dpctl.utils
@@ -114,4 +116,20 @@ class DpnpBackend(ArrayLibrary):
         return found
 
 
-offer(dpnp, backend_at=DpnpBackend._at, erf=special.erf)
+_WITHOUT_VIEWS_BACKWARDS: dict[str, Callable[..., Array]] = {
+    "asarray": partial(dpnp.asarray, order="C"),
+    "flip": lambda x, **axis: dpnp.asarray(dpnp.flip(x, **axis), order="C"),
+}
+"""`dpnp.where` of a mask, a view with negative strides and a number reads other memory (0.20)."""
+
+
+def _standard_function(name: str) -> Callable[..., Array]:
+    return _WITHOUT_VIEWS_BACKWARDS.get(name) or getattr(dpnp, name)
+
+
+offer(
+    dpnp,
+    backend_at=DpnpBackend._at,
+    erf=special.erf,
+    standard_function=_standard_function,
+)

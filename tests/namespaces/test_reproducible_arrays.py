@@ -122,6 +122,12 @@ def test_keys_read_and_write_what_they_do_in_numpy(backend: Backend, name: str) 
         np.testing.assert_array_equal(values_of(backend, x), changed)
 
 
+def test_a_view_backwards_is_taken_as_it_is(backend: Backend) -> None:
+    values = np.asarray([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    x = reproducible(backend.xp).asarray(backend.xp.flip(backend.asarray(values), axis=0))
+    np.testing.assert_array_equal(values_of(backend, x), values[::-1])
+
+
 def test_of_values_for_one_place_the_last_stays(backend: Backend) -> None:
     xp, x = made(backend, [0.0] * 4)
     places = xp.asarray(backend.asarray(np.asarray([1, 3, 1])))

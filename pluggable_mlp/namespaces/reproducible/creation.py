@@ -8,7 +8,7 @@ import numbers
 from collections.abc import Callable
 
 from pluggable_mlp.arrays import Array, Device, DType, Namespace, device_of, dtype_name
-from pluggable_mlp.arrays.shortcuts import zero_below
+from pluggable_mlp.arrays.shortcuts import standard_function, zero_below
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, flush_to
 from pluggable_mlp.namespaces import kinds
 from pluggable_mlp.namespaces.reproducible.array import (
@@ -66,7 +66,8 @@ def asarray(
         if copy is False:
             raise ValueError("copy is False, but numbers must be copied")
         return ns._entered(of_numbers(ns, obj, dtype, device))
-    array = ns._entered(ns.library.asarray(obj, device=device, copy=copy))
+    make = standard_function(ns.library, "asarray")
+    array = ns._entered(make(obj, device=device, copy=copy))
     return array if dtype is None else astype(ns, array, dtype, copy=False)
 
 

@@ -41,7 +41,9 @@ class _Key(NamedTuple):
         if self.taken is not None:
             axis, places = self.taken
             part = xp.take(part, places, axis=axis)
-        return xp.flip(part, axis=self.backwards) if self.backwards else part
+        if not self.backwards:
+            return part
+        return shortcuts.standard_function(xp, "flip")(part, axis=self.backwards)
 
 
 def _key_of(ns: Reproducible, key: Key, shape: tuple[int, ...]) -> _Key:
