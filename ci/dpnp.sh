@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests on dpnp, which computes on the processor by Intel's OpenCL runtime, of any maker's processor:
-# the kit, recorded runs, transfers, `compare`, estimators, a table, and reproducible arrays.
+# Tests on dpnp, which computes on the processor by Intel's OpenCL runtime, of any maker's
+# processor: the kit, recorded runs, transfers, `compare`, estimators, a table, a sweep, and
+# reproducible arrays.
 #
 #     bash ci/dpnp.sh                                    these tests, in about three minutes
 #     bash ci/dpnp.sh python ci/mutants.py --area dpnp   another command in their environment
@@ -39,4 +40,5 @@ python -m pytest -m "" --junitxml="${REPORT:-build/dpnp.xml}" --durations 10 \
     -k "dpnp and not (many or muon or lbfgs or recorded and float64 and not pixels)" \
     tests/backends tests/test_recorded_runs.py tests/consistency/test_compare.py \
     tests/estimators/test_arrays.py tests/estimators/test_table_members.py \
-    tests/namespaces/test_reproducible_arrays.py
+    tests/namespaces/test_reproducible_arrays.py \
+    "tests/training/test_sweep.py::test_each_network_has_the_bits_that_it_has_alone[dpnp-lion]"

@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from pluggable_mlp import MLP, TableClassifier, get_backend, train
+from pluggable_mlp import (
+    MLP,
+    Periodic,
+    PiecewiseLinear,
+    TableClassifier,
+    TabMMini,
+    get_backend,
+    make_optimizer,
+    train,
+)
 from pluggable_mlp.backends import BackendUnavailable
+from pluggable_mlp.files.hashing import parameters_sha256
 from tests.cli.conftest import ended
 
 dpnp = pytest.importorskip("dpnp", reason="dpnp is not installed")
@@ -56,7 +66,7 @@ def test_without_any_device_the_remedy_is_said(monkeypatch):
         get_backend("dpnp")
 
 
-@pytest.mark.parametrize("count", ["", "63", "many"])
+@pytest.mark.parametrize("count", ["", "63", "lots"])
 def test_it_is_refused_where_it_would_hang(monkeypatch, count):
     monkeypatch.setenv("SYCL_QUEUE_THREAD_POOL_SIZE", count)
     said = f": SYCL_QUEUE_THREAD_POOL_SIZE is '{count}'; set it to 64"
@@ -122,6 +132,31 @@ def test_a_device_without_float64_trains_on_data_of_float64(loss):
 def test_what_needs_float64_is_refused_in_a_sentence(options, message, capsys):
     assert ended("train", "--backend", "dpnp", "--quiet", *options) in (2, 3)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("network", "optimizer"),
+    [
+        ({"activation": "tanh", "dropout": 0.25}, "sgd"),
+        ({"activation": "gelu", "norm": "layer"}, "adam"),
+        ({"activation": "relu", "norm": "batch"}, "adamw"),
+        ({"activation": "selu", "ensemble": TabMMini(2)}, "lion"),
+        ({"activation": "mish", "loss": "poisson", "sizes": [4, 5, 1]}, "rmsprop"),
+        ({"activation": "softplus", "loss": "sigmoid_cross_entropy", "sizes": [4, 1]}, "adagrad"),
+        ({"embedding": PiecewiseLinear([[-1.0, 0.0, 1.0]] * 4)}, "muon"),
+        ({"embedding": Periodic(2)}, "lbfgs"),
+    ],
+)
+def test_the_bits_are_those_of_numpy(network, optimizer, dtype):
+    mlp = MLP(**{"sizes": [4, 5, 2]} | network)
+    y = LABELS if mlp.sizes[-1] == 2 else LABELS[:, None] * 1.0
+    options = {"arithmetic": "reproducible", "dtype": dtype, "epochs": 2, "batch_size": 48}
+    hashes = set()
+    for backend in map(get_backend, ("numpy", "dpnp")):
+        run = train(mlp, X, y, backend=backend, optimizer=make_optimizer(optimizer), **options)
+        hashes.add(parameters_sha256(run.parameters, backend))
+    assert len(hashes) == 1
 
 
 def test_a_table_of_its_arrays_has_the_answers_of_numpy():

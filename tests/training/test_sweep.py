@@ -103,10 +103,9 @@ def check_parameters(backend, found, expected, tolerance):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", ["numpy", "torch"])
+@pytest.mark.parametrize("name", ["numpy", "torch", "dpnp"])
 def test_each_network_has_the_bits_that_it_has_alone(name, case):
-    if name != "numpy":
-        pytest.importorskip(name)
+    pytest.importorskip(name, reason=f"{name} is not installed")
     check_the_same_bits(case, get_backend(name))
 
 
