@@ -67,7 +67,7 @@ EXPECTED = {
     "labels.score(X, y)": "float",
     "labels.coefs_": "list[Array]",
     "labels.validation_scores_": "list[float] | None",
-    "labels.certificate_": "dict[str, Any]",
+    "labels.parameters_sha256_": "str",
     "labels.out_activation_": "str",
     "MLPClassifier.load('file')": "MLPClassifier",
     "load_dataset('digits').preparation": "Preparation | None",

@@ -17,7 +17,6 @@ from pluggable_mlp.elementary.common import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits
-from pluggable_mlp.estimators.saved import described
 from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin, Truth
 from pluggable_mlp.estimators.validation import (
     Method,
@@ -32,18 +31,15 @@ from pluggable_mlp.estimators.validation import (
     namespace_for,
     place_of,
 )
-from pluggable_mlp.files.hashing import parameters_sha256, sha256_of
-from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import unwrapped
 from pluggable_mlp.network.loss import Loss
-from pluggable_mlp.network.parameters import Parameters, map_arrays
+from pluggable_mlp.network.parameters import map_arrays
 from pluggable_mlp.network.passes import outputs
-from pluggable_mlp.runs.certificates import certified, made_on
 from pluggable_mlp.training.examples import Examples
 from pluggable_mlp.training.lost_numbers import LostNumbers
 
 _LINKS = {"classes": "softmax", "labels": "logistic", "numbers": "identity", "counts": "exp"}
-_FITTED = ("certificate_", "classes_", "coefs_", "_optimizer_state", *RECORDS)
+_FITTED = ("classes_", "coefs_", "_optimizer_state", *RECORDS)
 """The attributes from which a fit continues an earlier one."""
 
 
@@ -97,9 +93,9 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         self._list_of_callbacks()  # refuses what cannot be called
-        goes_on = incremental or self.warm_start
-        for name in ("certificate_",) if goes_on else _FITTED:  # of an earlier fit
-            self.__dict__.pop(name, None)
+        if not (incremental or self.warm_start):
+            for name in _FITTED:  # of an earlier fit
+                self.__dict__.pop(name, None)
         first = not hasattr(self, "coefs_")
         with array_context(X):
             home, data, truth = self._checked(X, y, sample_weight, first)
@@ -107,8 +103,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             self.t_ = 0 if first else self.t_
             dtype = type_name(home.xp, data[0])
             parameters = self._initial(network, dtype) if first else self._parameters(network)
-            initial = moved(parameters, home)
-            self._keep(initial)
+            self._keep(moved(parameters, home))
             place = self._place(home)
         with backend_context(place):
             X_there, *others = moved(data, place)
@@ -124,8 +119,6 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         self._refuse_divergence(home)
         if self.arithmetic == "reproducible":
             self._warn_of_lost_numbers(xp, network, examples, place)
-            if first:
-                self.certificate_ = self._certificate(data, place, initial)
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, first: bool
@@ -154,34 +147,6 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             counts = lost.counts(moved(self._parameters(network), place))
             numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
         lost.warn(numbers, stacklevel=OF_THE_CALLER)
-
-    def _certificate(
-        self, data: tuple[Any, ...], place: Backend, initial: Parameters
-    ) -> dict[str, Any]:
-        """Return the certificate of a fit; for lbfgs it holds only the last loss."""
-        home = place_of(self.coefs_[0])
-        arrays = [on_host(array) for array in data if array is not None]
-        final = self._parameters(self._fitted_network())
-        losses = getattr(self, "loss_curve_", None) or [self.loss_]
-        scores = getattr(self, "validation_scores_", None)
-        return certified(
-            {
-                "made_on": made_on(place),
-                "settings": described(self),
-                "data_sha256": sha256_of(
-                    part
-                    for data_array in arrays
-                    for part in (f"{data_array.dtype.name} {data_array.shape}", data_array)
-                ),
-                "initial_parameters_sha256": parameters_sha256(initial, home),
-                "epochs": [
-                    {"epoch": self.n_iter_ - len(losses) + n, "train_loss": float(loss).hex()}
-                    for n, loss in enumerate(losses, 1)
-                ],
-                "kept_epoch": scores.index(max(scores)) + 1 if scores else self.n_iter_,
-                "final_parameters_sha256": parameters_sha256(final, home),
-            }
-        )
 
     def _fitted_network(self) -> PenalizedMLP:
         """Return the network of the fitted parameters."""

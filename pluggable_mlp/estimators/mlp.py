@@ -108,7 +108,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
     device : str or None, default None
         Train on this device of the library: "cuda".
     arithmetic : {"native", "reproducible"}, default "native"
-        With "reproducible" the model has the same bits on every library, and a certificate.
+        With "reproducible" the model has the same bits on every library.
     loss : "log_loss" or Loss, default "log_loss"
         An object such as `SoftmaxCrossEntropy(label_smoothing=0.1)`, or your own.
     class_weight : "balanced", dict, list or None, default None
@@ -134,8 +134,8 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         The accuracy and the loss of the held-out part after each epoch.
     best_validation_score_ : float or None
         The best of these scores.
-    certificate_ : dict
-        After a reproducible fit: hashes of the data and the parameters, and the losses.
+    parameters_sha256_ : str
+        The SHA-256 of the fitted parameters: the same after the same reproducible fit elsewhere.
     t_ : int
         The number of examples seen in training.
     n_iter_, n_layers_, n_outputs_, n_features_in_ : int

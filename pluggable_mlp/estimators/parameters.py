@@ -265,7 +265,6 @@ class FittedMLP(EstimatorParameters):
     validation_scores_: list[float] | None
     validation_loss_curve_: list[float] | None
     best_validation_score_: float | None
-    certificate_: dict[str, Any]
     n_iter_: int
     t_: int
     n_layers_: int

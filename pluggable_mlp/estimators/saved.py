@@ -26,11 +26,11 @@ from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.validation import BINARY, MULTILABEL
 from pluggable_mlp.fields import Count, Positive, PositiveCount
 from pluggable_mlp.files import damaged
+from pluggable_mlp.files.hashing import parameters_sha256
 from pluggable_mlp.files.serialization import (
     ArrayTree,
     Components,
     read_tree,
-    tree_to_json,
     write_tree,
 )
 from pluggable_mlp.host.lazy import on_host
@@ -41,7 +41,6 @@ from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES
 
 FORMAT = 3
-_OF_THE_MACHINE = ("backend", "callbacks", "device", "verbose")
 COMPONENTS: Components = {
     kind.__name__: kind
     for table in (ACTIVATIONS, LOSSES, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, TRANSFORMS)
@@ -146,7 +145,7 @@ class FittedRegressor(FittedArrays, kw_only=True):
 
 
 class FilesMixin(BaseEstimator):
-    """Methods that save an estimator, and load it.
+    """Methods that save an estimator, and load it, and the hash of its parameters.
 
     Its class has `_weights_to_save()`, which returns a tree of arrays, and `_take_weights(weights,
     backend)`, which sets them.
@@ -154,6 +153,12 @@ class FilesMixin(BaseEstimator):
 
     _saved: ClassVar[type[msgspec.Struct]]
     """The attributes that are saved, beside parameters and weights, with their types."""
+
+    @property
+    def parameters_sha256_(self) -> str:
+        """The SHA-256 of the fitted parameters, in layer order, W before b."""
+        check_is_fitted(self)
+        return parameters_sha256(map_nested(on_host, self._weights_to_save()))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one safetensors file, with everything but arrays as JSON.
@@ -265,21 +270,3 @@ def parameters_to_save(estimator: Any) -> dict[str, Any]:
         elif isinstance(value, np.ndarray):
             parameters[name] = tuple(value.tolist())
     return parameters
-
-
-def described(estimator: Any) -> dict[str, Any]:
-    """Describe an estimator for its certificate: its kind, and its parameters as JSON."""
-    parameters = {
-        name: _named(name, value)
-        for name, value in parameters_to_save(estimator).items()
-        if name not in _OF_THE_MACHINE
-    }
-    return {"estimator": type(estimator).__name__, **parameters}
-
-
-def _named(name: str, value: Any) -> Any:
-    """Return a parameter as JSON, or its name if JSON cannot hold it."""
-    try:
-        return tree_to_json(value, COMPONENTS, place=name)
-    except ValueError:
-        return {"of_your_own": getattr(value, "__qualname__", type(value).__qualname__)}

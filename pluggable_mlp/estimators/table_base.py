@@ -33,14 +33,13 @@ from pluggable_mlp.data.split import choose_examples, needs_blocks, numbered
 from pluggable_mlp.data.tables import open_table
 from pluggable_mlp.data.values import Split, Task, as_targets, source_of
 from pluggable_mlp.estimators.parameters import fits
-from pluggable_mlp.estimators.saved import FilesMixin, FittedTable, described
+from pluggable_mlp.estimators.saved import FilesMixin, FittedTable
 from pluggable_mlp.estimators.validation import check_sample_weight, check_targets
 from pluggable_mlp.fields import make, parameters_of, require, with_parameter
 from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import first_array
-from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.runs.run import Run, are_nonzero
 from pluggable_mlp.settings import Settings
@@ -60,7 +59,6 @@ class BaseTable(FilesMixin, ABC):
     best_iteration_: int
     loss_curve_: list[float]
     validation_errors_: list[float]
-    certificate_: dict[str, Any]
 
     _saved = FittedTable
     _task: ClassVar[Task]
@@ -108,10 +106,9 @@ class BaseTable(FilesMixin, ABC):
         self.preparation_ = dataset.fitted_preparation
         if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
             settings = settings.completed(Facts(self._task), block_size=0)
-        certified = self.arithmetic == "reproducible"
         place = self._place()
         with backend_context(place):
-            run = Run(settings, place, dataset, sample_weight=weights, is_certified=certified)
+            run = Run(settings, place, dataset, sample_weight=weights, is_certified=False)
             self._train(run)
         self.network_, self.parameters_ = run.mlp, run.parameters
         self.n_iter_, self.best_iteration_ = len(run.history), run.kept_epoch
@@ -119,12 +116,6 @@ class BaseTable(FilesMixin, ABC):
         self.validation_errors_ = []
         if "validation" in dataset.splits:
             self.validation_errors_ = [*map(run.error, run.history)]
-        self.__dict__.pop("certificate_", None)
-        if certified:
-            labels = {} if self._labels() is None else {"classes": self._labels()}
-            calibrated = getattr(self, "calibrate", False)
-            results = {"temperature": vars(self)["temperature_"].hex()} if calibrated else {}
-            self.certificate_ = certificate_of(run, described(self) | labels, **results)
         return self
 
     def _settings(self, seed: int) -> Settings:

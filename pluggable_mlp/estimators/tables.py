@@ -164,8 +164,8 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
     n_features_in_ : int
     feature_names_in_ : array of str
         The names of a data frame's columns.
-    certificate_ : dict
-        After a reproducible fit: hashes of the data, the parameters and steps, and the losses.
+    parameters_sha256_ : str
+        The SHA-256 of `parameters_`: the same after the same reproducible fit elsewhere.
 
     See Also
     --------

@@ -2,9 +2,8 @@
 
 A certificate contains SHA-256 hashes of the data, the settings and the initial parameters, and for
 each epoch the losses (as C99 hexadecimal numbers) and the hash of the parameters.  The final hash
-is that of the epoch that is kept, the best or the last, which may have a test loss; if an estimator
-is calibrated, that of the parameters after their division by the temperature, which it then has,
-too.  Every so many steps it has a short hash of each tensor, which finds the first that differs.
+is that of the epoch that is kept, the best or the last, which may have a test loss.  Every so many
+steps it has a short hash of each tensor, which finds the first that differs.
 `made_on` says where the training was: the bits of a native one are expected only there.  A hash of
 all this distinguishes an edited certificate from a training that differs.
 """
@@ -27,33 +26,26 @@ EPOCHS = 1024
 """The approximate number of epochs that are certified at most: the file stays below 1 MB."""
 
 
-def certificate_of(run: "Run", settings: Json, **results: str) -> Json:
+def certificate_of(run: "Run", settings: Json) -> Json:
     """Return the certificate of a training that has ended, with settings as JSON data."""
     last, measures = len(run.history), run.test_measures()
     every = interval(last, EPOCHS)
     chosen = sorted({*range(every, last + 1, every), run.kept_epoch, last})
-    return certified(
-        {
-            "made_on": made_on(run.backend, run.processes),
-            "settings": settings,
-            "data_sha256": run.data_sha256,
-            "initial_parameters_sha256": run.initial_parameters_sha256,
-            "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
-            "kept_epoch": run.kept_epoch,
-            "test_loss": measures["loss"].hex() if measures else None,
-            "final_parameters_sha256": parameters_sha256(run.parameters, run.backend),
-            "record_every": run.record_every,
-            "tensors": tensor_names(run.parameters),
-            "records": _records_of_whole_epochs(run),
-            **results,
-        }
-    )
-
-
-def certified(content: Json) -> Json:
-    """Return the content of a certificate with its format, and the hashes of its parts."""
-    settings_sha256 = json_sha256(content["settings"])
-    content = {"format": FORMAT, **content, "settings_sha256": settings_sha256}
+    content = {
+        "format": FORMAT,
+        "made_on": made_on(run.backend, run.processes),
+        "settings": settings,
+        "data_sha256": run.data_sha256,
+        "initial_parameters_sha256": run.initial_parameters_sha256,
+        "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
+        "kept_epoch": run.kept_epoch,
+        "test_loss": measures["loss"].hex() if measures else None,
+        "final_parameters_sha256": parameters_sha256(run.parameters, run.backend),
+        "record_every": run.record_every,
+        "tensors": tensor_names(run.parameters),
+        "records": _records_of_whole_epochs(run),
+        "settings_sha256": json_sha256(settings),
+    }
     return {**content, "sha256": json_sha256(content)}
 
 
@@ -77,7 +69,7 @@ def _records_of_whole_epochs(run: "Run") -> dict[str, str]:
     }
 
 
-def made_on(backend: Backend, processes: int = 1) -> str:
+def made_on(backend: Backend, processes: int) -> str:
     """Return the place of a training, with the versions that determine the results."""
     libraries = [f"{name} {number}" for name, number in versions(backend).items()]
     if processes > 1:

@@ -23,7 +23,6 @@ from pluggable_mlp.files import Json, json_sha256
 from pluggable_mlp.files.hashing import (
     HASH_DIGITS,
     parameters_sha256,
-    sha256_of,
     tensor_hashes,
     tensor_names,
 )
@@ -197,10 +196,8 @@ class Run:
 
     @cached_property
     def data_sha256(self) -> str:
-        """The SHA-256 of the data set, and of any weights of its examples."""
-        data, pairs = self.dataset.sha256(), self._weights.items()
-        weights: list[Array] = [item for pair in pairs if pair[1] is not None for item in pair]
-        return sha256_of([data, *weights]) if weights else data
+        """The SHA-256 of the data set."""
+        return self.dataset.sha256()
 
     @property
     def processes(self) -> int:

@@ -70,9 +70,9 @@ def test_a_run_and_an_estimator_draw_the_same_groups(tmp_path, capsys):
     assert settings["validation_by"] == "who"
     parameters = {"max_iter": 3, "hidden": (8,), "arithmetic": "reproducible", "random_state": 0}
     model = TableClassifier(**parameters)
-    final = "final_parameters_sha256"
-    assert model.fit(X, Y, groups=GROUPS).certificate_[final] == summary["parameters_sha256"]
-    assert model.fit(X, Y).certificate_[final] != summary["parameters_sha256"]
+    expected = summary["parameters_sha256"]
+    assert model.fit(X, Y, groups=GROUPS).parameters_sha256_ == expected
+    assert model.fit(X, Y).parameters_sha256_ != expected
     assert ended("verify", tmp_path / "run") == 0
 
 

@@ -38,7 +38,7 @@ def test_searches_have_the_results_of_one_process():
         expected = GridSearchCV(estimator, grid, cv=2).fit(X, Y)
     for name in ("mean_test_score", "std_test_score"):
         np.testing.assert_array_equal(found.cv_results_[name], expected.cv_results_[name])
-    assert found.best_estimator_.certificate_ == expected.best_estimator_.certificate_
+    assert found.best_estimator_.parameters_sha256_ == expected.best_estimator_.parameters_sha256_
 
 
 def trained(backend, rate, x, y):

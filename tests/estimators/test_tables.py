@@ -261,18 +261,6 @@ def test_labels_of_eval_set_may_be_of_another_type(of_fit, of_eval_set):
     assert found.score(X, labels) == expected.score(X, labels) > 0.6
 
 
-def test_a_certificate_covers_the_rows_for_validation_and_the_weights():
-    """By them the epoch is chosen whose parameters it states."""
-    X, y = load_iris(return_X_y=True)
-    model = TableClassifier(**QUICK | {"max_iter": 1}, arithmetic="reproducible")
-    sets = [(X[::3], y[::3]), (X[::3] + 1e-9, y[::3]), (X[::3], np.flip(y[::3]))]
-    found = {model.fit(X, y, eval_set=one).certificate_["data_sha256"] for one in sets}
-    assert len(found) == 3
-    for weights in (None, np.arange(150.0), np.arange(151.0)[1:]):
-        found.add(model.fit(X, y, weights).certificate_["data_sha256"])
-    assert len(found) == 6
-
-
 @pytest.mark.filterwarnings("ignore::pluggable_mlp.DataWarning")
 def test_realmlp_td_predicts_no_number_beyond_those_of_training():
     X, y = np.linspace(-1.0, 1.0, 80)[:, None], np.linspace(5.0, 9.0, 80)

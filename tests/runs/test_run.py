@@ -131,10 +131,3 @@ def test_rows_of_initial_parameters_are_spread_over_all(monkeypatch):
     count = len(run.dataset.train.inputs)
     expected = run.dataset.train.inputs[[k * count // 10 for k in range(10)]]
     assert np.array_equal(run._some_rows(), expected)
-
-
-def test_the_hash_of_the_data_is_that_of_their_weights_too():
-    ones = np.ones(len(Run(Settings(), get_backend("numpy")).dataset.train.targets))
-    given = [None, {"train": ones}, {"train": 2.0 * ones}]
-    runs = [Run(Settings(), get_backend("numpy"), sample_weight=weights) for weights in given]
-    assert len({run.data_sha256 for run in runs}) == 3
