@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pluggable_mlp.arrays import Array
 from pluggable_mlp.arrays.compiling import Fallback
 
 from .tape import Constants, Function, Tree
@@ -92,7 +93,7 @@ class CompiledFunction:
         compiler: Callable[[Function, tuple[int, ...]], Function] = jitted,
     ) -> None:
         self._function = within_context(function)
-        self.run = within_context(compiler(function, used_up))
+        self.run: Function = within_context(compiler(function, used_up))
         # Shown once, for the loop and for single steps.
         self._fallback = Fallback(
             f"JAX {jax.__version__} cannot compile a function and goes on operation by operation",
@@ -118,7 +119,7 @@ class RecognizingFunction(TracedFunction):
     """
 
     # JAX itself moves arrays that are not committed to a device.
-    layout = attrgetter("aval", "sharding")
+    layout: Callable[[Array], object] = attrgetter("aval", "sharding")
 
     def __init__(self, function: Function) -> None:
         super().__init__(CompiledFunction(function, ()))

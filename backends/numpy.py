@@ -13,12 +13,13 @@ from functools import partial
 from importlib import import_module
 from itertools import accumulate, chain
 from operator import is_
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.introspect import opt_func_info
 
 from pluggable_mlp.arrays import Array, DType
+from pluggable_mlp.arrays.executor import RunAll
 from pluggable_mlp.arrays.shortcuts import offer
 
 from .host import Threads, keep_freed_blocks
@@ -74,7 +75,7 @@ class NumpyBackend(ArrayLibrary):
     name = "numpy"
     xp = np
     _device = "cpu"
-    run_all = staticmethod(Threads())
+    run_all: ClassVar[RunAll] = staticmethod(Threads())
     _traced_function = TracedNumpyFunction
 
     def __init__(self, device: str | None = None) -> None:

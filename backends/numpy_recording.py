@@ -6,6 +6,8 @@ changed.
 """
 
 import operator
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
@@ -75,8 +77,9 @@ class NumpyRecording(RecordingNamespace):
 class TracedNumpyFunction(TracedFunction):
     """See `TracedFunction`."""
 
-    layout = operator.attrgetter("shape", "strides", "dtype")
-    recording, number = NumpyRecording, staticmethod(np.asarray)
+    layout: Callable[[Array], object] = operator.attrgetter("shape", "strides", "dtype")
+    recording: ClassVar[type[RecordingNamespace]] = NumpyRecording
+    number: ClassVar[Function | None] = staticmethod(np.asarray)
 
     def is_array(self, leaf: object) -> bool:
         """See `TracedFunction.is_array`."""

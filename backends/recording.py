@@ -20,6 +20,10 @@ from pluggable_mlp.arrays.shortcuts import recorded_offers
 from .tape import INFIX, Function, Layout, Operation, Place, Tape, Tree, leaves, map_tree
 
 _UNARY = operator.neg, operator.pos, operator.abs, operator.invert
+_OF_VALUES = (
+    "array", "bool", "complex", "contains", "float", "index", "int", "iter", "len", "setitem",
+)  # fmt: skip
+"""Methods, by their names, whose results values decide."""
 _OPEN = ("pluggable_mlp.", "array_api_compat.")
 """Where functions in Python are that consist of operations, which are recorded one by one."""
 _OVERWRITING = re.compile(r".*[^_]_|__set(item)?__|__i(?!n(dex|t|vert)__|ter__)\w+__")
@@ -44,10 +48,10 @@ class Recorded:
         The number of the place on the tape; -1 for a constant, which depends on no argument.
     """
 
-    __hash__ = object.__hash__
-
     def __init__(self, ns: "RecordingNamespace", value: Array, place: int) -> None:
-        self.ns, self.value, self.place = ns, value, place
+        self.ns: RecordingNamespace = ns
+        self.value: Array = value
+        self.place: int = place
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:
         return self.ns
@@ -92,10 +96,7 @@ class Recorded:
         return ns.record(function, *args, **settings)
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise Unsuitable  # values decide
-
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = __array__ = _refuse
-    __iter__ = __len__ = __setitem__ = __contains__ = _refuse
+        raise Unsuitable
 
 
 def _operator(function: Any, *, is_reflected: bool = False) -> Callable[..., Recorded]:
@@ -118,6 +119,8 @@ def _in_place(function: Function) -> Callable[[Recorded, Tree], Recorded]:
     return apply
 
 
+for _name in _OF_VALUES:
+    setattr(Recorded, f"__{_name}__", Recorded._refuse)
 for _function in (*INFIX, *_UNARY):
     _name = _function.__name__.rstrip("_")
     setattr(Recorded, f"__{_name}__", _operator(_function))
@@ -141,8 +144,10 @@ class RecordingNamespace:
     """
 
     def __init__(self, library: Namespace, number: Function | None = None) -> None:
-        self.recorded_library, self.tape, self._number = library, Tape(), number
-        self.__name__ = library_of(library)
+        self.recorded_library: Namespace = library
+        self.tape: Tape = Tape()
+        self._number = number
+        self.__name__: str = library_of(library)
 
     @contextmanager
     def in_use(self) -> Iterator[Self]:

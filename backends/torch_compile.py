@@ -1,6 +1,7 @@
 """Functions under `torch.compile`; those that cannot be compiled run as they are."""
 
 import warnings
+from typing import ClassVar
 
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -26,7 +27,7 @@ class CompiledFunction:
         The backend of `torch.compile`; "inductor" needs Triton on a GPU, a C++ compiler otherwise.
     """
 
-    mode: str | None = None
+    mode: ClassVar[str | None] = None
     """That of `torch.compile`."""
 
     def __init__(self, function: Function, compiler: str = "inductor") -> None:
@@ -91,7 +92,7 @@ class GraphFunction(CompiledFunction):
         As for `Abilities.compile`.
     """
 
-    mode = "reduce-overhead"
+    mode: ClassVar[str | None] = "reduce-overhead"
 
     def __init__(self, function: Function, used_up: tuple[int, ...]) -> None:
         super().__init__(function)

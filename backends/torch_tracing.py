@@ -4,6 +4,8 @@ PyTorch's `make_fx` records the operations below automatic differentiation, but 
 PyTorch's compiler, which takes more than a second and 70 MB in the middle of predictions.
 """
 
+from typing import ClassVar
+
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -50,7 +52,8 @@ def as_tensor(leaf: Tree) -> Tree:
 class TracedTorchFunction(TracedFunction):
     """See `TracedFunction`."""
 
-    recording, number = TorchRecording, staticmethod(as_tensor)
+    recording: ClassVar[type[RecordingNamespace]] = TorchRecording
+    number: ClassVar[Function | None] = staticmethod(as_tensor)
 
     @staticmethod
     def layout(array: Array, /) -> object:

@@ -62,9 +62,10 @@ class TracedFunction:
         number: Function | None = None,
         to_numpy: Callable[[Array], Array] = np.asarray,
     ) -> None:
-        self.function, self._number, self._to_numpy = function, number, to_numpy
+        self.function: Function = function
+        self._number, self._to_numpy = number, to_numpy
         self.programs: list[Function] = []
-        self.failed = False
+        self.failed: bool = False
         self._last_kinds: Tree = None
         self._repetitions = 0
         self._lock = Lock()

@@ -148,7 +148,7 @@ class Fallback:
         self, consequence: str, errors: tuple[type[Exception], ...] = (Exception,)
     ) -> None:
         self._consequence, self._errors = consequence, errors
-        self.failed = False
+        self.failed: bool = False
 
     def attempt(self, way: Function, *arguments: Any) -> Any:
         """Return way(*arguments), or NotImplemented if it fails or has failed."""

@@ -15,7 +15,7 @@ from pluggable_mlp.cli.data import data
 from pluggable_mlp.cli.saved import evaluate, export, plot, predict, report, verify
 from pluggable_mlp.cli.train import train
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Train and use multilayer perceptrons on any array library.",
@@ -39,10 +39,10 @@ def _options(
 ) -> None: ...
 
 
-for command in (
+for _command in (
     train, data, evaluate, predict, export, plot, report, compare, verify, backends, check,
 ):  # fmt: skip
-    app.command()(command)
+    app.command()(_command)
 
 program: TyperGroup = get_group(app)
 """The function that runs the commands."""

@@ -59,9 +59,11 @@ class Processes:
     """
 
     def __init__(self, distributed: str | None, command: str) -> None:
-        self.communicator = None if distributed is None else _connected(distributed, command)
-        self.writes = self.communicator is None or self.communicator.rank == 0
-        self.request = StopRequest()
+        self.communicator: MPI | None = None
+        if distributed is not None:
+            self.communicator = _connected(distributed, command)
+        self.writes: bool = self.communicator is None or self.communicator.rank == 0
+        self.request: StopRequest = StopRequest()
 
     def __enter__(self) -> "Processes":
         return self

@@ -204,7 +204,8 @@ class BackendRun:
     """
 
     def __init__(self, name: str, steps: Steps, examples: AnyExamples) -> None:
-        self.name, self.steps = name, steps
+        self.name: str = name
+        self.steps: Steps = steps
         self.backend: Backend = steps.backend
         assert isinstance(steps.seed, int)  # of one network
         order = order_of_steps(steps, steps.seed)

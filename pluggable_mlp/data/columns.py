@@ -318,12 +318,15 @@ class EncodedArray(LazyArray):
         Change rows (m, features) in place, each on its own, one after the other.
     """
 
-    dtype = np.dtype(np.float64)
-    ndim = 2
+    dtype: np.dtype[np.float64] = np.dtype(np.float64)
+    ndim: int = 2
 
     def __init__(self, pairs: Sequence[Block], *changes: Callable[[Array], Array]) -> None:
         self._pairs, self._changes = pairs, changes
-        self.shape = (len(pairs[0][1]), sum([len(column.features) for column, _ in pairs]))
+        self.shape: tuple[int, ...] = (
+            len(pairs[0][1]),
+            sum([len(column.features) for column, _ in pairs]),
+        )
 
     def __getitem__(self, rows: slice) -> Array:
         """Return a slice of rows (m, features)."""

@@ -12,7 +12,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.distributed.process import this_process
+from pluggable_mlp.distributed.process import Process, this_process
 from pluggable_mlp.fields import Positive, convert
 
 _BACKEND = "cupy"
@@ -90,9 +90,10 @@ class MPI:
 
     def __init__(self, *, time_limit: float = 600.0) -> None:
         self._limit = convert("time_limit", time_limit, Positive)
-        self.process = this_process()
+        self.process: Process = this_process()
         self.process.join(self._limit)
-        self.rank, self.size = self.process.rank, self.process.size
+        self.rank: int = self.process.rank
+        self.size: int = self.process.size
         mpi = self.process.mpi
         self._world, self._operations = mpi.COMM_WORLD, {"sum": mpi.SUM, "max": mpi.MAX}
 
@@ -157,7 +158,7 @@ class NCCL(MPI):
         super().__init__(time_limit=time_limit)
         of_machine = self.process.mpi.COMM_TYPE_SHARED  # all call this, whatever device they name
         machine = self._within_limit(lambda: self._world.Split_type(of_machine))
-        self.device = machine.Get_rank() if device is None else device
+        self.device: int = machine.Get_rank() if device is None else device
         machine.Free()
         fault: Exception | None = None
         try:

@@ -47,7 +47,7 @@ class Process:
     size: int
 
     def __init__(self) -> None:
-        self.mpi = _mpi4py()
+        self.mpi: Any = _mpi4py()
         self._name = f"process {launched_rank()}"
         # For exchanges under way, in any thread: the seconds allowed, and the deadline.
         self._waiting: list[tuple[float, float]] = []

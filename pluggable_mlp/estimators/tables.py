@@ -205,8 +205,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
             in any order; others are ignored.
         """
         indices = self._outputs(X, "predict")
-        predicted: NDArray[Any] = self.classes_[indices]
-        return predicted
+        return self.classes_[indices]
 
     def predict_proba(self, X: object) -> NDArray[Any]:
         """Return the probability of each class, (n, classes), in the order of `classes_`.
@@ -226,7 +225,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
                 "eval_set"
             )
         super()._train(run)
-        self.temperature_ = 1.0
+        self.temperature_: float = 1.0
         if self.calibrate:
             run.parameters, self.temperature_ = _calibrated(run)
 
@@ -250,7 +249,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         labels = column_or_1d(check_targets(self, frame, y, numeric=False))
         check_classification_targets(labels)
         if is_new:
-            self.classes_ = np.unique(labels)
+            self.classes_: NDArray[Any] = np.unique(labels)
             if len(self.classes_) < 2:
                 raise ValueError(
                     f"y has one class, {self.classes_.tolist()[0]!r}, expected two classes or "

@@ -255,8 +255,10 @@ class SparseRows:
     ndim = 2
 
     def __init__(self, matrix: csr_array, place: Backend | None = None) -> None:
-        self.matrix, self.place, self.shape = matrix, place, matrix.shape
-        self.dtype = matrix.dtype if place is None else getattr(place.xp, matrix.dtype.name)
+        self.matrix: csr_array = matrix
+        self.place: Backend | None = place
+        self.shape: tuple[int, int] = matrix.shape
+        self.dtype: DType = matrix.dtype if place is None else getattr(place.xp, matrix.dtype.name)
 
     @cached_property
     def dense(self) -> Array:

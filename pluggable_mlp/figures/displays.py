@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import sklearn.metrics
+from numpy.typing import NDArray
 
 from pluggable_mlp.arrays import Array, LibraryArrays
 from pluggable_mlp.fields import choose, counted, require
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
 
 MOST_CLASSES_NUMBERED = 20
 MOST_FEATURES_NAMED = 30
@@ -80,8 +83,9 @@ class TrainingCurveDisplay(_Display):
         }
         if not curves or not all(curve.ndim and len(curve) for curve in curves.values()):
             raise ValueError(f"history is {dict(history)!r:.80}, expected curves of epochs")
-        self.history, self.name = curves, name
-        self.metrics = [*dict.fromkeys(key.partition("_")[2] for key in curves)]
+        self.history: dict[str, NDArray[np.float64]] = curves
+        self.name: str | None = name
+        self.metrics: list[str] = [*dict.fromkeys(key.partition("_")[2] for key in curves)]
 
     def plot(
         self, ax: "Axes | None" = None, *, metric: str = "loss", color: str | None = None
@@ -89,7 +93,8 @@ class TrainingCurveDisplay(_Display):
         """Plot the curves of a metric, one of `metrics`, and return this display."""
         choose(dict.fromkeys(self.metrics), metric, "metric")
         ax = self._take_axes(ax)
-        words, self.lines_ = in_words(metric), []
+        words = in_words(metric)
+        self.lines_: list[Line2D] = []
         style: dict[str, Any] = {} if color is None else {"color": color}
         for part, dashes in (("train", "-"), ("validation", "--")):
             values = self.history.get(f"{part}_{metric}")
@@ -124,7 +129,8 @@ class TrainingCurveDisplay(_Display):
         """
         return cls(curves_of(source), name=name).plot(ax, metric=metric)
 
-    from_estimator = from_run = from_training
+    from_estimator = from_training
+    from_run = from_training
 
 
 class ConfusionMatrixDisplay(sklearn.metrics.ConfusionMatrixDisplay):
@@ -135,7 +141,7 @@ class ConfusionMatrixDisplay(sklearn.metrics.ConfusionMatrixDisplay):
     confusion_matrix : numpy.ndarray (classes, classes)
         Counts of examples, a row for each true class.
     display_labels : sequence, optional
-        The classes; by default 0, 1, …
+        The classes; by default their numbers, from 0.
 
     See Also
     --------
@@ -255,11 +261,12 @@ class WeightsDisplay(_Display):
         feature_names: Sequence[str] | None = None,
         image_shape: tuple[int, int] | None = None,
     ) -> None:
-        self.W, self.image_shape = on_host(W), image_shape
+        self.W: Array = on_host(W)
+        self.image_shape: tuple[int, int] | None = image_shape
         if self.W.ndim != 2:
             raise ValueError(f"W has the shape {self.W.shape}, expected (in, out) of one network")
         features = len(self.W)
-        self.feature_names = [] if feature_names is None else [*feature_names]
+        self.feature_names: list[str] = [] if feature_names is None else [*feature_names]
         if self.feature_names and len(self.feature_names) != features:
             raise ValueError(f"feature_names are {self.feature_names}, expected {features} names")
         if image_shape is not None and math.prod(image_shape) != features:
@@ -271,7 +278,7 @@ class WeightsDisplay(_Display):
         limit, names = float(np.abs(self.W).max()) or 1.0, self.feature_names
         colors: dict[str, Any] = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
         if self.image_shape is not None:
-            self.im_ = ax.imshow(
+            self.im_: AxesImage = ax.imshow(
                 _tiles_of(self.W[:, :MOST_IMAGES], *self.image_shape),
                 interpolation="nearest",
                 **colors,
@@ -303,7 +310,8 @@ class WeightsDisplay(_Display):
         W, names, side = first_layer_of(source)
         return cls(W, feature_names=names, image_shape=image_shape or side).plot(ax)
 
-    from_estimator = from_run = from_training
+    from_estimator = from_training
+    from_run = from_training
 
 
 def _put_ticks_at_integers(*axes: "Axis") -> None:

@@ -124,9 +124,9 @@ class StoredArray(LazyArray):
         self._stored = (path, dtype, shape, offset, version)
         self._chosen, self._prepare = chosen, prepare
         first = self[:1]
-        self.dtype = first.dtype
-        self.shape = (len(self), *first.shape[1:])
-        self.ndim = len(self.shape)
+        self.dtype: DType = first.dtype
+        self.shape: tuple[int, ...] = (len(self), *first.shape[1:])
+        self.ndim: int = len(self.shape)
 
     def __len__(self) -> int:
         return self._stored[2][0] if self._chosen is None else len(self._chosen)

@@ -14,20 +14,26 @@ from pluggable_mlp.arrays import Array, Device, Namespace, device_of, dtype_name
 Operator = Callable[[Array, Array], Array]
 
 
-def _operators(name: str) -> tuple[Operator, Operator]:
-    """Return the operator that calls the namespace's function of a name, and its reflection."""
+def _forward(name: str) -> Operator:
+    """Return the operator that calls the namespace's function of a name."""
 
     def forward(self: "WrappedArray", other: object) -> Array:
         if isinstance(other, self.operands):
             return getattr(self.namespace, name)(self, other)
         return NotImplemented
 
+    return forward
+
+
+def _reflected(name: str) -> Operator:
+    """Return its reflection."""
+
     def reflected(self: "WrappedArray", other: object) -> Array:
         if not isinstance(other, self.scalars):
             return NotImplemented
         return getattr(self.namespace, name)(other, self)
 
-    return forward, reflected
+    return reflected
 
 
 class WrappedArray:
@@ -56,8 +62,8 @@ class WrappedArray:
         """Return the namespace; see the array API standard."""
         return self.namespace
 
-    dtype = property(attrgetter("_array.dtype"), doc="The dtype of the elements.")
-    ndim = property(attrgetter("_array.ndim"), doc="The number of axes.")
+    dtype: property = property(attrgetter("_array.dtype"), doc="The dtype of the elements.")
+    ndim: property = property(attrgetter("_array.ndim"), doc="The number of axes.")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -129,27 +135,40 @@ class WrappedArray:
             raise TypeError(f"x is {dtype_name(self.dtype)}, expected an integer for an index")
         return int(self)
 
-    __add__, __radd__ = _operators("add")
-    __sub__, __rsub__ = _operators("subtract")
-    __mul__, __rmul__ = _operators("multiply")
-    __truediv__, __rtruediv__ = _operators("divide")
-    __floordiv__, __rfloordiv__ = _operators("floor_divide")
-    __mod__, __rmod__ = _operators("remainder")
-    __pow__, __rpow__ = _operators("pow")
-    __matmul__, __rmatmul__ = _operators("matmul")
-    __and__, __rand__ = _operators("bitwise_and")
-    __or__, __ror__ = _operators("bitwise_or")
-    __xor__, __rxor__ = _operators("bitwise_xor")
-    __lshift__, __rlshift__ = _operators("bitwise_left_shift")
-    __rshift__, __rrshift__ = _operators("bitwise_right_shift")
+    __add__: ClassVar[Operator] = _forward("add")
+    __radd__: ClassVar[Operator] = _reflected("add")
+    __sub__: ClassVar[Operator] = _forward("subtract")
+    __rsub__: ClassVar[Operator] = _reflected("subtract")
+    __mul__: ClassVar[Operator] = _forward("multiply")
+    __rmul__: ClassVar[Operator] = _reflected("multiply")
+    __truediv__: ClassVar[Operator] = _forward("divide")
+    __rtruediv__: ClassVar[Operator] = _reflected("divide")
+    __floordiv__: ClassVar[Operator] = _forward("floor_divide")
+    __rfloordiv__: ClassVar[Operator] = _reflected("floor_divide")
+    __mod__: ClassVar[Operator] = _forward("remainder")
+    __rmod__: ClassVar[Operator] = _reflected("remainder")
+    __pow__: ClassVar[Operator] = _forward("pow")
+    __rpow__: ClassVar[Operator] = _reflected("pow")
+    __matmul__: ClassVar[Operator] = _forward("matmul")
+    __rmatmul__: ClassVar[Operator] = _reflected("matmul")
+    __and__: ClassVar[Operator] = _forward("bitwise_and")
+    __rand__: ClassVar[Operator] = _reflected("bitwise_and")
+    __or__: ClassVar[Operator] = _forward("bitwise_or")
+    __ror__: ClassVar[Operator] = _reflected("bitwise_or")
+    __xor__: ClassVar[Operator] = _forward("bitwise_xor")
+    __rxor__: ClassVar[Operator] = _reflected("bitwise_xor")
+    __lshift__: ClassVar[Operator] = _forward("bitwise_left_shift")
+    __rlshift__: ClassVar[Operator] = _reflected("bitwise_left_shift")
+    __rshift__: ClassVar[Operator] = _forward("bitwise_right_shift")
+    __rrshift__: ClassVar[Operator] = _reflected("bitwise_right_shift")
 
-    __hash__ = None  # type: ignore[assignment]  # `==` is elementwise
-    __eq__ = _operators("equal")[0]
-    __ne__ = _operators("not_equal")[0]
-    __lt__ = _operators("less")[0]
-    __le__ = _operators("less_equal")[0]
-    __gt__ = _operators("greater")[0]
-    __ge__ = _operators("greater_equal")[0]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # `==` is elementwise
+    __eq__: ClassVar[Operator] = _forward("equal")
+    __ne__: ClassVar[Operator] = _forward("not_equal")
+    __lt__: ClassVar[Operator] = _forward("less")
+    __le__: ClassVar[Operator] = _forward("less_equal")
+    __gt__: ClassVar[Operator] = _forward("greater")
+    __ge__: ClassVar[Operator] = _forward("greater_equal")
 
     def __neg__(self) -> Array:
         return self.namespace.negative(self)

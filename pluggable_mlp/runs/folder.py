@@ -78,7 +78,8 @@ class FolderLock:
     """
 
     def __init__(self, path: Path, option: str = "--output") -> None:
-        self._file, self.made = path / _LOCK, not path.exists()
+        self._file = path / _LOCK
+        self.made: bool = not path.exists()
         self._lock = FileLock(self._file)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -152,7 +153,8 @@ class RunFolder:
         resume: FolderLock | None = None,
         minutes: float = 5.0,
     ) -> None:
-        self._name, self._run, self.path = path, run, path.resolve()
+        self._name, self._run = path, run
+        self.path: Path = path.resolve()
         self._seconds, self._checked = 60.0 * minutes, time.monotonic()
         self._old: Path | None = None
         self._has_begun, self._resumes, self._goes_on = False, resume is not None, not run.is_done

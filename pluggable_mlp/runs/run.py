@@ -17,6 +17,7 @@ from pluggable_mlp.arrays.shortcuts import backend_context, take_rows
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.data.dataset import Dataset
+from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.files import Json, json_sha256
@@ -27,6 +28,7 @@ from pluggable_mlp.files.hashing import (
     tensor_names,
 )
 from pluggable_mlp.namespaces import namespace_of, unwrapped
+from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
 from pluggable_mlp.runs.certificates import interval, versions
@@ -108,8 +110,10 @@ class Run:
         if data is None:
             data = settings.load_dataset()
         settings = settings.for_dataset(data)
-        self.settings, self.backend, self.dataset = settings, backend, data
-        self.preparation = data.fitted_preparation
+        self.settings: Settings = settings
+        self.backend: Backend = backend
+        self.dataset: Dataset = data
+        self.preparation: Preparation = data.fitted_preparation
         self._evaluation = settings.evaluation(self.preparation, backend)
         self._communicator, self._weights = communicator, sample_weight or {}
         if communicator is not None:
@@ -117,25 +121,25 @@ class Run:
             check_agreement(communicator, backend, settings.to_dict() | of_data)
         if settings.metric is not None:
             check_metric(settings.metric, settings.task, self._watched_targets())
-        self.mlp = settings.make_mlp(self.preparation.form, data.outputs)
+        self.mlp: MLP = settings.make_mlp(self.preparation.form, data.outputs)
         self._recipe = settings.made_recipe
         with backend_context(backend):
             self._train = self._examples("train", class_weight=settings.class_weight)
             self._validation = self._examples("validation") if settings.validates(data) else None
             self._test = self._examples("test") if "test" in data.splits else None
-            self.parameters = self._initial_parameters()
+            self.parameters: Parameters = self._initial_parameters()
         self._tested: tuple[int, dict[str, float]] = (0, {})
         examples = len(self._train)
-        self.steps_per_epoch = settings.steps_per_epoch(examples)
-        self.training_examples = min(examples, self.steps_per_epoch * settings.batch_size)
+        self.steps_per_epoch: int = settings.steps_per_epoch(examples)
+        self.training_examples: int = min(examples, self.steps_per_epoch * settings.batch_size)
         self._best = BestEpoch(settings.used("early_stopping"))
         self.history: list[Json] = []
-        self.kept_epoch = 0
+        self.kept_epoch: int = 0
         self.position: Position | None = None
-        self.record_every = 0
+        self.record_every: int = 0
         self.records: dict[int, str] = {}
         if is_certified:
-            self.initial_parameters_sha256 = parameters_sha256(self.parameters, backend)
+            self.initial_parameters_sha256: str = parameters_sha256(self.parameters, backend)
             digits = HASH_DIGITS * len(tensor_names(self.parameters))
             most = max(1, min(RECORDS, RECORDED_DIGITS // digits))
             self.record_every = interval(settings.epochs * self.steps_per_epoch, most)

@@ -117,9 +117,9 @@ class Verification:
         test: str | None = None,
     ) -> None:
         settings = at_place(settings, data, test)
-        self.run = Run(settings, backend, load_own_data(settings, certificate["data_sha256"]))
+        self.run: Run = Run(settings, backend, load_own_data(settings, certificate["data_sha256"]))
         self.run.record_every = certificate["record_every"]
-        self.here = f"{backend.name} ({backend.device}) in {settings.arithmetic} arithmetic"
+        self.here: str = f"{backend.name} ({backend.device}) in {settings.arithmetic} arithmetic"
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)

@@ -53,7 +53,8 @@ class DivergenceError(ArithmeticError):
 
     def __init__(self, epoch: int, fault: str) -> None:
         super().__init__(epoch, fault)
-        self.epoch, self.found = epoch, fault
+        self.epoch: int = epoch
+        self.found: str = fault
         self.reached: Training | None = None
 
     def __str__(self) -> str:

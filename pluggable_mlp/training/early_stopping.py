@@ -27,8 +27,10 @@ class BestEpoch:
     """
 
     def __init__(self, patience: int | None = None) -> None:
-        self.patience = patience
-        self._epoch, self.best_epoch, self.best_loss = 0, 0, math.inf
+        self.patience: int | None = patience
+        self.best_epoch: int = 0
+        self.best_loss: float = math.inf
+        self._epoch = 0
         self._losses: tuple[float, ...] = ()
 
     def is_best(self, epoch: int, *losses: float) -> bool:

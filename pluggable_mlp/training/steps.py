@@ -108,10 +108,17 @@ class Steps:
         micro_batch: int | None = None,
         numbers: tuple[Array, ...] | None = None,
     ) -> None:
-        self.xp, self.mlp, self.optimizer, self.backend = xp, mlp, optimizer, backend
-        self.batch_size, self.seed, self.micro_batch = batch_size, seed, micro_batch
+        self.xp: Namespace = xp
+        self.mlp: MLP = mlp
+        self.optimizer: AnyOptimizer = optimizer
+        self.backend: Backend = backend
+        self.batch_size: int = batch_size
+        self.seed: Seed = seed
+        self.micro_batch: int | None = micro_batch
         self._state, self._is_owned, self._is_wrapped = state, False, True
-        self.names = [dict.fromkeys(layer) for layer in merged(state.parameters, state.buffers)]
+        self.names: list[dict[str, None]] = [
+            dict.fromkeys(layer) for layer in merged(state.parameters, state.buffers)
+        ]
         self._words, self._numbers = as_words(seed), numbers
         examples = dtype_name(kind.dtype), kind.scale
         self._model = StepModel(mlp.general, without_rate(optimizer), micro_batch, *examples)
@@ -123,7 +130,7 @@ class Steps:
         # Unbound: an object that refers to itself would keep its arrays until it is collected.
         self._step_of_size: dict[int, Function] = {}
         self._loop: Function | None = None
-        self.at_once = 1
+        self.at_once: int = 1
         self._last = optimizer
         self._way = self._chosen_way(optimizer)
 

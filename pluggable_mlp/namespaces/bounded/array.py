@@ -49,7 +49,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -139,7 +139,8 @@ class Comparison:
     __array_ufunc__ = None
 
     def __init__(self, holds: Array, doubtful: Array) -> None:
-        self.holds, self.doubtful = holds, doubtful
+        self.holds: Array = holds
+        self.doubtful: Array = doubtful
 
     @classmethod
     def of(cls, x: "Comparison | Array") -> "Comparison":
@@ -179,13 +180,15 @@ class Bounded(WrappedArray):
 
     __slots__ = ("error",)
 
-    scalars = (int, float, np.ndarray, np.generic)
+    error: Array
+    namespace: Namespace
+    scalars: ClassVar[tuple[type, ...]] = (int, float, np.ndarray, np.generic)
 
     def __init__(self, value: Array, error: Array, namespace: Namespace) -> None:
         self._array, self.error, self.namespace = value, error, namespace
 
-    value = property(attrgetter("_array"), doc="The values m.")
-    dtype = property(
+    value: property = property(attrgetter("_array"), doc="The values m.")
+    dtype: property = property(
         attrgetter("namespace.precision.dtype"), doc="That which is bounded, not that of `value`."
     )
 

@@ -18,7 +18,7 @@ with g_n the growth that `Precision` gives to n roundings: the worst case, or a 
 import math
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,8 @@ from pluggable_mlp.namespaces.kinds import REARRANGING
 
 Axis = int | tuple[int, ...] | None
 
+_DTYPES = ("float32", "float64", "int64", "uint8")
+_OF_NUMPY = ("arange", "e", "finfo", "inf", "isdtype", "nan", "pi")  # arange: of integers only
 _OF_ONE_VALUE = ("full", "full_like", "ones", "ones_like", "zeros", "zeros_like")
 
 
@@ -59,18 +61,13 @@ class BoundedNamespace:
         probability `precision.improbability`.
     """
 
-    beyond_standard = (
+    beyond_standard: ClassVar[tuple[str, ...]] = (
         "affine", "complementary_products", "erf", "lerp_and_difference", "mean", "where_positive"
     )  # fmt: skip
-    float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
-    int64, uint8 = np.dtype(np.int64), np.dtype(np.uint8)
-    e, pi, inf, nan = math.e, math.pi, math.inf, math.nan
-    finfo, isdtype = np.finfo, staticmethod(np.isdtype)
-    arange = staticmethod(np.arange)  # of integers only
 
     def __init__(self, dtype: str, deviations: float = math.inf) -> None:
-        self.precision = Precision(np.dtype(dtype), deviations)
-        self.sums = 0
+        self.precision: Precision = Precision(np.dtype(dtype), deviations)
+        self.sums: int = 0
 
     def __getattr__(self, name: str) -> Any:
         if name in ELEMENTWISE:
@@ -79,6 +76,10 @@ class BoundedNamespace:
             return partial(self._of_any, name)
         if name in REARRANGING:
             return partial(_rearranged, getattr(np, name))
+        if name in _OF_NUMPY:
+            return getattr(np, name)
+        if name in _DTYPES:
+            return np.dtype(name)
         if name in _OF_ONE_VALUE:
             return partial(self._of_one_value, name)
         raise NoBoundError(f"xp.{name}")

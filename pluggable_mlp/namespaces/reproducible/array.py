@@ -15,7 +15,7 @@ on, both are multiples of 2^-126.
 
 from operator import attrgetter
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import array_api_compat
 
@@ -68,12 +68,12 @@ class Reproducible:
         self, xp: Namespace, run_all: RunAll | None = one_by_one, *, is_traced: bool = False
     ) -> None:
         require_float64(xp)
-        self.library = xp
-        self.kinds = Kinds(xp)
-        self.__name__ = f"reproducible({library_of(xp)})"
-        self.run_all = run_all
-        self.queued = run_all is None
-        self.is_traced = is_traced
+        self.library: Namespace = xp
+        self.kinds: Kinds = Kinds(xp)
+        self.__name__: str = f"reproducible({library_of(xp)})"
+        self.run_all: RunAll | None = run_all
+        self.queued: bool = run_all is None
+        self.is_traced: bool = is_traced
 
     if TYPE_CHECKING:  # the functions
 
@@ -122,7 +122,9 @@ class ReproducibleArray(WrappedArray):
 
     __slots__ = ("kind", "underflow")
 
-    scalars = (int, float, DeviceScalar)
+    kind: str
+    underflow: int
+    scalars: ClassVar[tuple[type, ...]] = (int, float, DeviceScalar)
 
     fixed_point: FixedPoint | None = None
     """The values as 8-bit integers times a power of two, see `FixedPointArray`."""
@@ -133,11 +135,13 @@ class ReproducibleArray(WrappedArray):
         self.underflow = underflow
         self.kind = namespace.kinds[array.dtype]
 
-    native = property(
+    native: property = property(
         attrgetter("_array"), doc="The library's array of these values, which is not written to."
     )
 
-    factor = property(attrgetter("_array"), doc="What products take: fixed point as such.")
+    factor: property = property(
+        attrgetter("_array"), doc="What products take: fixed point as such."
+    )
 
     @property
     def library_array(self) -> Array:

@@ -221,7 +221,7 @@ def _filled(name: str, doc: str) -> Callable[..., Wrapped]:
     return make
 
 
-zeros = _filled("zeros", "Return an array of zeros.")
+zeros: Callable[..., Wrapped] = _filled("zeros", "Return an array of zeros.")
 
 
 def _like(name: str) -> Callable[..., Wrapped]:

@@ -6,7 +6,9 @@ its value: float64 among its kind, and in an array's dtype beside an array.  It 
 a scalar for each of several networks.
 """
 
+import operator
 from collections.abc import Callable
+from typing import ClassVar
 
 from pluggable_mlp.arrays import Array, DType, Namespace
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL
@@ -14,10 +16,8 @@ from pluggable_mlp.elementary.common import SMALLEST_NORMAL
 Operator = Callable[["DeviceScalar", object], "DeviceScalar"]
 
 
-def _operators(
-    function: Callable[[Array | float, Array | float], Array],
-) -> tuple[Operator, Operator]:
-    """Return an operator and its reflection, with floats and other numbers."""
+def _forward(function: Callable[[Array, Array], Array]) -> Operator:
+    """Return an operator with floats and other device scalars."""
 
     def forward(self: "DeviceScalar", other: object) -> "DeviceScalar":
         if not isinstance(other, int | float | DeviceScalar):
@@ -25,12 +25,18 @@ def _operators(
         value = other.value if isinstance(other, DeviceScalar) else float(other)
         return DeviceScalar(self.xp, function(self.value, value))
 
+    return forward
+
+
+def _reflected(function: Callable[[Array, Array], Array]) -> Operator:
+    """Return its reflection."""
+
     def reflected(self: "DeviceScalar", other: object) -> "DeviceScalar":
         if not isinstance(other, int | float):
             return NotImplemented
         return DeviceScalar(self.xp, function(float(other), self.value))
 
-    return forward, reflected
+    return reflected
 
 
 class DeviceScalar:
@@ -47,13 +53,17 @@ class DeviceScalar:
     __slots__ = ("value", "xp")
 
     def __init__(self, xp: Namespace, value: Array) -> None:
-        self.xp = xp
-        self.value = value
+        self.xp: Namespace = xp
+        self.value: Array = value
 
-    __add__, __radd__ = _operators(lambda a, b: a + b)
-    __sub__, __rsub__ = _operators(lambda a, b: a - b)
-    __mul__, __rmul__ = _operators(lambda a, b: a * b)
-    __truediv__, __rtruediv__ = _operators(lambda a, b: a / b)
+    __add__: ClassVar[Operator] = _forward(operator.add)
+    __radd__: ClassVar[Operator] = _reflected(operator.add)
+    __sub__: ClassVar[Operator] = _forward(operator.sub)
+    __rsub__: ClassVar[Operator] = _reflected(operator.sub)
+    __mul__: ClassVar[Operator] = _forward(operator.mul)
+    __rmul__: ClassVar[Operator] = _reflected(operator.mul)
+    __truediv__: ClassVar[Operator] = _forward(operator.truediv)
+    __rtruediv__: ClassVar[Operator] = _reflected(operator.truediv)
 
     def __neg__(self) -> "DeviceScalar":
         return DeviceScalar(self.xp, -self.value)

@@ -1,5 +1,8 @@
 """The dtypes that have rules: their kinds, limits and defaults, the same on every library."""
 
+from collections.abc import Callable
+from typing import Any
+
 from pluggable_mlp.arrays import Device, DType, Namespace, dtype_name
 
 # fmt: off
@@ -43,9 +46,9 @@ class Inspection:
     def __init__(self, xp: Namespace) -> None:
         self._xp = xp
         self._info = xp.__array_namespace_info__()
-        self.capabilities = self._info.capabilities
-        self.default_device = self._info.default_device
-        self.devices = self._info.devices
+        self.capabilities: Callable[[], dict[str, Any]] = self._info.capabilities
+        self.default_device: Callable[[], Device] = self._info.default_device
+        self.devices: Callable[[], list[Device]] = self._info.devices
 
     def default_dtypes(self, *, device: Device = None) -> dict[str, DType]:
         """Return the default dtype of each kind, the same on every library and device."""

@@ -62,8 +62,10 @@ def _underflow(x: DeviceScalar | float, kind: str) -> int:
     return ANY if 0.0 < size < common.SMALLEST_PRODUCT[kind] else PRODUCTS
 
 
-add = _total("add", operator.add, "Return x1 + x2, correctly rounded.")
-subtract = _total("subtract", operator.sub, "Return x1 - x2, correctly rounded.")
+add: Callable[..., Wrapped] = _total("add", operator.add, "Return x1 + x2, correctly rounded.")
+subtract: Callable[..., Wrapped] = _total(
+    "subtract", operator.sub, "Return x1 - x2, correctly rounded."
+)
 
 
 def multiply(ns: Reproducible, x1: ArrayOrScalar, x2: ArrayOrScalar, /) -> Wrapped:

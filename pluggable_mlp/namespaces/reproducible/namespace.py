@@ -9,7 +9,7 @@ give the same bits on every library: they are the library's own, listed here by 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, wraps
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import array_api_compat
 
@@ -86,7 +86,7 @@ class ReproducibleNamespace(Reproducible):
         The functions of `special.py` that have a rule.
     """
 
-    beyond_standard = (
+    beyond_standard: ClassVar[tuple[str, ...]] = (
         "affine", "erf", "in_one_kernel", "mean", "rsqrt", "sigmoid", "softplus", "take_rows"
     )  # fmt: skip
 

@@ -136,13 +136,13 @@ class Operand:
         widths: tuple[int, ...] = (),
         largest_of_all: Array | None = None,
     ) -> None:
-        self.xp = xp
-        self.x = x
-        self.axis = axis
-        self.widths = widths
+        self.xp: Namespace = xp
+        self.x: Array | FixedPoint = x
+        self.axis: int = axis
+        self.widths: tuple[int, ...] = widths
         self.slices: tuple[Array, ...] = ()
         self.stacked: Array | None = None
-        self.fixed = isinstance(x, FixedPoint)
+        self.fixed: bool = isinstance(x, FixedPoint)
         self._scale: Array | float = 1.0
         self.root: Array | float = 1.0
         if isinstance(x, FixedPoint):
@@ -153,7 +153,7 @@ class Operand:
         if largest_of_all is None:
             # A library may lose NaN here, but the slices have it.
             largest_of_all = xp.astype(xp.max(xp.abs(x), axis=axis, keepdims=True), xp.float64)
-        self.largest = largest_of_all
+        self.largest: Array = largest_of_all
         if x.dtype == xp.float64:
             large, small = self.largest > _HIGHEST, self.largest < _LOWEST
             one = xp.ones_like(self.largest)

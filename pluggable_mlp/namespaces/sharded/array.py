@@ -93,6 +93,11 @@ class ShardedArray(WrappedArray):
 
     __slots__ = ("axis", "is_pending", "layout")
 
+    namespace: Namespace
+    axis: int | None
+    layout: Layout | None
+    is_pending: bool
+
     def __init__(
         self,
         part: Array,
@@ -114,7 +119,7 @@ class ShardedArray(WrappedArray):
             )
         return self._array
 
-    term = property(attrgetter("_array"), doc="The part, before the exchange of a sum.")
+    term: property = property(attrgetter("_array"), doc="The part, before the exchange of a sum.")
 
     def settle(self, total: Array) -> None:
         """Replace this process's term by the sum over all processes."""

@@ -51,11 +51,13 @@ class ShardedNamespace:
     """
 
     def __init__(self, inner: Namespace, communicator: "Communicator", backend: Backend) -> None:
-        self.inner, self.communicator, self.backend = inner, communicator, backend
-        self.__name__ = f"sharded({inner.__name__})"
+        self.inner: Namespace = inner
+        self.communicator: Communicator = communicator
+        self.backend: Backend = backend
+        self.__name__: str = f"sharded({inner.__name__})"
         names = (*kinds.ELEMENTWISE_BEYOND_STANDARD, "affine")
         own_names = (name for name in names if own(inner, name) is not None)
-        self.beyond_standard = ("by_rows", "mean", *{"erf", *own_names})
+        self.beyond_standard: tuple[str, ...] = ("by_rows", "mean", *{"erf", *own_names})
         self._is_reproducible = isinstance(inner, ReproducibleNamespace)
         self._pending: list[ShardedArray] = []
 
