@@ -155,6 +155,7 @@ class ConversionMixin(FilesMixin):
         Parameters
         ----------
         path : str or Path
+            The file to write, such as model.onnx; an existing one is replaced.
 
         Raises
         ------

@@ -169,6 +169,7 @@ class FilesMixin(BaseEstimator):
         Parameters
         ----------
         path : str or Path
+            The file to write; an existing one is replaced.
 
         Raises
         ------
@@ -198,6 +199,7 @@ class FilesMixin(BaseEstimator):
         Parameters
         ----------
         path : str or Path
+            The file.
         backend : str, default "numpy"
             The backend of the parameters, such as "torch:cuda".
 

@@ -269,6 +269,7 @@ class BaseTable(FilesMixin, ABC):
         Parameters
         ----------
         path : str or Path
+            The file to write, such as model.onnx; an existing one is replaced.
 
         Raises
         ------

@@ -305,6 +305,7 @@ def parametrize_with_checks(
     Parameters
     ----------
     backends : iterable of Backend
+        Those to check.
     expected_failures : mapping of str to str
         As for `check_backend`: these tests are expected to fail, strictly.
 
