@@ -8,10 +8,11 @@ import os
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from tempfile import TemporaryDirectory
+from zlib import crc32
 
 # scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -30,7 +31,6 @@ from pluggable_mlp.arrays import compiling
 from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend, BackendUnavailable, available_backends, get_backend
 from tests.readonly_numpy import ReadonlyNumpyBackend
-from tests.together import every_other
 
 VARIABLE = "PLUGGABLE_MLP_REQUIRE_BACKENDS"
 
@@ -209,6 +209,21 @@ def cell_of(item: pytest.Item) -> list[tuple[int, ...]]:
         names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
         marked.append(tuple(params.pop(name.strip()) for name in names))
     return [*marked, *((value,) for value in params.values())]
+
+
+def every_other(name: str, cells: Sequence[Sequence[Hashable]]) -> list[bool]:
+    """Return which cells are of one colour, if they are of at least two rows and two columns.
+
+    It is that of a chessboard's cells.  Which colour depends on the test's name, so that tests of
+    one kind have both together.
+    """
+    axes = [[*dict.fromkeys(values)] for values in zip(*cells, strict=True)]
+    if sum(len(axis) > 1 for axis in axes) < 2:
+        return [True] * len(cells)
+    places = [
+        sum(axis.index(value) for axis, value in zip(axes, cell, strict=True)) for cell in cells
+    ]
+    return [place % 2 != crc32(name.encode()) % 2 for place in places]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

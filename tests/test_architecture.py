@@ -16,7 +16,6 @@ from types import ModuleType
 import pytest
 
 import pluggable_mlp
-from tests.together import together
 
 CHECKOUT = Path(__file__).parent.parent
 ROOT = Path(pluggable_mlp.__file__).parent
@@ -180,7 +179,7 @@ PAGES = sorted(
 )
 
 
-@together("page", PAGES)
+@pytest.mark.parametrize("page", PAGES)
 def test_pages_import_public_names_from_the_package(page):
     imports = list(page_imports((CHECKOUT / page).read_text(encoding="utf-8")))
     assert {module for module, name in imports if name in PUBLIC} <= {"pluggable_mlp"}

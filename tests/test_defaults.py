@@ -10,6 +10,8 @@ import inspect
 import re
 from typing import get_args
 
+import pytest
+
 import pluggable_mlp
 from pluggable_mlp.cli.app import program
 from pluggable_mlp.fields import parse
@@ -19,7 +21,6 @@ from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.schedules import SCHEDULES, WarmUp
-from tests.together import together
 
 MLP = pluggable_mlp.MLP
 METHODS = ("initialize", "logits", "predict", "predict_proba", "loss_and_gradients")
@@ -74,7 +75,7 @@ def documented(called):
 WITH_DEFAULTS = {name: of for name, of in public_callables().items() if defaults_of(of)}
 
 
-@together("name", WITH_DEFAULTS)
+@pytest.mark.parametrize("name", WITH_DEFAULTS)
 def test_a_docstring_names_every_default(name):
     said, meant = documented(WITH_DEFAULTS[name]), defaults_of(WITH_DEFAULTS[name])
     assert said == meant
@@ -84,7 +85,9 @@ def test_a_docstring_names_every_default(name):
     }
 
 
-@together("name", ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"])
+@pytest.mark.parametrize(
+    "name", ["MLPClassifier", "MLPRegressor", "TableClassifier", "TableRegressor"]
+)
 def test_the_docstring_of_an_estimator_names_its_parameters(name):
     estimator = getattr(pluggable_mlp, name)
     section = inspect.getdoc(estimator).partition("\nParameters\n")[2].partition("\n\n")[0]

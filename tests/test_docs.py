@@ -37,7 +37,6 @@ from pluggable_mlp.training.components import OPTIMIZERS, TRANSFORMS
 from pluggable_mlp.training.recipes import Facts, TableForm
 from pluggable_mlp.training.schedules import SCHEDULES
 from tests.docs.output import shows
-from tests.together import together
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,7 +50,7 @@ def load_include():
 
 include = load_include()
 TEXTS = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in include.PAGES}
-EVERY_PAGE = together("page", TEXTS)
+EVERY_PAGE = pytest.mark.parametrize("page", TEXTS)
 
 
 @EVERY_PAGE
@@ -79,7 +78,7 @@ TABLES = {
 }
 
 
-@together("page, name", [(page, n) for page, of in TABLES.items() for n in of])
+@pytest.mark.parametrize(("page", "name"), [(page, n) for page, of in TABLES.items() for n in of])
 def test_every_component_has_a_section_with_a_link_to_its_code(page, name):
     """A heading with its name, and on the page a link to the file of its function or class."""
     component = TABLES[page][name]
@@ -172,7 +171,7 @@ def is_table(name):
     return isinstance(getattr(pluggable_mlp, name), Mapping)
 
 
-@together("name", [name for name in PUBLIC if not is_table(name)])
+@pytest.mark.parametrize("name", [name for name in PUBLIC if not is_table(name)])
 def test_every_public_name_has_an_example_that_runs(name):
     """Those of the figures where matplotlib is installed; "See Also" names others' equivalents."""
     (found,) = doctest.DocTestFinder(recurse=False).find(getattr(pluggable_mlp, name), name)
@@ -321,7 +320,7 @@ def unknown_installs(text):
     )
 
 
-@together("page", [*TEXTS, "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", [*TEXTS, "CONTRIBUTING.md"])
 def test_named_extras_and_packages_exist(page):
     assert unknown_installs((ROOT / page).read_text("utf-8")) == set()
 

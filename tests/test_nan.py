@@ -13,7 +13,6 @@ import pytest
 from pluggable_mlp import special
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from tests.network.losses.cases import CASES, link
-from tests.together import together
 
 BATCH, FEATURES, OUTPUTS = 128, 96, 64  # 8,192 logits, 6,144 weights
 
@@ -56,8 +55,8 @@ def test_no_operation_loses_it(backend, xp, dtype):
         assert np.array_equal(np.isnan(result), expected), name
 
 
-@together("dtype", ["float32", "float64"])
-@together("axis", [-1, -2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("axis", [-1, -2])
 def test_sums_along_an_axis_do_not_lose_it(backend, xp, dtype, axis):
     x = xp.asarray(backend.asarray(inputs(dtype)))
     expected = np.any(np.isnan(inputs(dtype)), axis=axis)
@@ -82,7 +81,7 @@ def test_products_do_not_lose_it(backend, xp, dtype):
     assert np.array_equal(np.isnan(backend.to_numpy(unwrapped(product))), in_row.T)
 
 
-@together("name", CASES)
+@pytest.mark.parametrize("name", CASES)
 def test_no_loss_loses_it(backend, xp, name):
     """Neither the loss nor, in the row where it stands, the gradient and the prediction."""
     rng = np.random.default_rng(2)

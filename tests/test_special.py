@@ -9,7 +9,6 @@ import pytest
 from pluggable_mlp import get_backend, special
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.consistency.libraries import InArithmetic
-from tests.together import together
 
 POINTS = [-700.0, -80.0, -3.5, -1.0, -1e-3, 0.0, 1e-3, 0.5, 1.25, 4.0, 30.0, 80.0, 700.0]
 EXACT = {
@@ -23,9 +22,9 @@ EXACT = {
 ULPS = 16
 
 
-@together("dtype", ["float32", "float64"])
-@together("name", EXACT)
-@together("arithmetic", list(ARITHMETICS))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
 def test_value(backend, arithmetic, name, dtype):
     library = InArithmetic(arithmetic, backend)
     limits = np.finfo(dtype)
@@ -110,10 +109,10 @@ PRODUCTS = {
 }
 
 
-@together("k", [1, 2, 3, 70])  # aᵀ b of 70 rows or more is its transpose on PyTorch
-@together("rows", [4, 70])
-@together("networks", [(), (2,)])
-@together("arithmetic", list(ARITHMETICS))
+@pytest.mark.parametrize("k", [1, 2, 3, 70])  # aᵀ b of 70 rows or more is its transpose on PyTorch
+@pytest.mark.parametrize("rows", [4, 70])
+@pytest.mark.parametrize("networks", [(), (2,)])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_products_of_integers_are_exact(backend, arithmetic, name, networks, rows, k):
     library = InArithmetic(arithmetic, backend)
@@ -125,9 +124,9 @@ def test_products_of_integers_are_exact(backend, arithmetic, name, networks, row
     np.testing.assert_array_equal(library.to_numpy(got), a @ b)
 
 
-@together("shape", [(5, 1), (1, 5), (2, 1, 3), (1, 1), (3, 4)])
-@together("axis", [-1, -2])
-@together("arithmetic", list(ARITHMETICS))
+@pytest.mark.parametrize("shape", [(5, 1), (1, 5), (2, 1, 3), (1, 1), (3, 4)])
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
 def test_sum_and_mean_of_integers_are_exact(backend, arithmetic, axis, shape):
     library = InArithmetic(arithmetic, backend)
     x = np.arange(float(math.prod(shape))).reshape(shape) * 12.0
@@ -137,9 +136,9 @@ def test_sum_and_mean_of_integers_are_exact(backend, arithmetic, axis, shape):
 
 
 # Few columns beside many rows are stored by columns; the bias may have leading axes.
-@together("batch, outputs", [(3, 5), (100, 7), (40, 3), (1, 4)])
-@together("networks", [(), (2,)])
-@together("arithmetic", list(ARITHMETICS))
+@pytest.mark.parametrize(("batch", "outputs"), [(3, 5), (100, 7), (40, 3), (1, 4)])
+@pytest.mark.parametrize("networks", [(), (2,)])
+@pytest.mark.parametrize("arithmetic", list(ARITHMETICS))
 def test_affine_of_integers_is_exact(backend, arithmetic, networks, batch, outputs):
     library = InArithmetic(arithmetic, backend)
     rng = np.random.default_rng(batch)

@@ -15,7 +15,6 @@ from pluggable_mlp.network.loss import FunctionLoss
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.schedules import Cosine, WarmUp
-from tests.together import together
 
 OWN = [
     *ACTIVATIONS.values(),
@@ -63,7 +62,7 @@ OF_A_USER = {
 }
 
 
-@together("component", OWN)
+@pytest.mark.parametrize("component", OWN)
 def test_all_of_this_package_is_its_own(component):
     assert is_builtin(component)
 

@@ -12,7 +12,6 @@ from pluggable_mlp.testing import Grade, check_backend, parametrize_with_checks
 from pluggable_mlp.testing.conformance import CHECKS, NotOffered
 from tests.backends.faulty import FAULTY
 from tests.cli.conftest import ended
-from tests.together import together
 
 # The recorded runs have tests of their own.
 ALL = dict(CHECKS)
@@ -20,14 +19,14 @@ OWN = [name for name in CHECKS if not name.startswith("recorded run")]
 LONG = ("training_with_every_component", "steps_within_bounds")
 
 
-@together("name", [name for name in OWN if name not in LONG])
+@pytest.mark.parametrize("name", [name for name in OWN if name not in LONG])
 def test_every_backend_passes(backend, name):
     with suppress(NotOffered):
         ALL[name](backend)
 
 
 @pytest.mark.slow
-@together("name", LONG)
+@pytest.mark.parametrize("name", LONG)
 def test_every_backend_trains(backend, name):
     ALL[name](backend)
 

@@ -4,11 +4,11 @@ import warnings
 from functools import partial
 
 import numpy as np
+import pytest
 
 from pluggable_mlp.backends.numpy_recording import TracedNumpyFunction
 from pluggable_mlp.backends.recording import Recorded
 from tests.backends import counting
-from tests.together import together
 
 counted = partial(counting.counted, TracedNumpyFunction, xp=np)
 
@@ -61,7 +61,7 @@ NOT_TRACED = {
 }
 
 
-@together("function", NOT_TRACED.values())
+@pytest.mark.parametrize("function", NOT_TRACED.values(), ids=NOT_TRACED)
 def test_what_cannot_be_traced_runs_as_it_is(function):
     traced, runs = counted(function)
     with warnings.catch_warnings():

@@ -8,7 +8,6 @@ import pytest
 
 from pluggable_mlp.arrays import library_of
 from pluggable_mlp.backends.transfer import ArrayLibrary
-from tests.together import together
 
 ELSEWHERE = array_api_strict.__array_namespace_info__().devices()[-1]
 """A device that no backend of the suite has."""
@@ -26,15 +25,15 @@ def test_the_dtype_asked_for(backend, data):
     assert backend.to_numpy(array).tolist() == [1.0, 2.0]
 
 
-@together("dtype", ["float33", "float16", "object", "f4"])
+@pytest.mark.parametrize("dtype", ["float33", "float16", "object", "f4"])
 def test_refuses_a_dtype_that_is_not_in_the_standard(backend, dtype):
     said = f"dtype is '{dtype}': expected one of bool, int8"
     with pytest.raises(ValueError, match=words(backend, said)):
         backend.asarray([1.0], dtype=dtype)
 
 
-@together(
-    "data, said",
+@pytest.mark.parametrize(
+    ("data", "said"),
     [
         ("abc", r"data is a builtins\.str: expected a NumPy array, a number, nested lists"),
         (None, r"data is a builtins\.NoneType: expected"),
@@ -49,8 +48,8 @@ def test_refuses_data_without_numbers(backend, data, said):
         backend.asarray(data)
 
 
-@together(
-    "data, dtype, said",
+@pytest.mark.parametrize(
+    ("data", "dtype", "said"),
     [
         ([[1, 2], [3]], None, "an array of numbers: .*; expected .* of one length along each axis"),
         ([[1.0], 2.0], "float32", "an array of float32: .*; expected .* of one length"),

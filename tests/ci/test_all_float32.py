@@ -9,13 +9,12 @@ import json
 import pytest
 
 from ci.all_float32 import FUNCTIONS, RECORD, examine, results_of, sample
-from tests.together import together
 
 RECORDED = json.loads(RECORD.read_text("utf-8"))["functions"]
 BLOCKS = [0x3F80, 0x7F80, 0xC2AE]  # from 1, from infinity with NaN, from -87, where exp vanishes
 
 
-@together("name", RECORDED)
+@pytest.mark.parametrize("name", RECORDED)
 def test_the_record_is_of_the_present_functions(name):
     results = results_of(FUNCTIONS[name], sample())
     found = hashlib.sha256(results.astype("<f4").tobytes()).hexdigest()
@@ -24,7 +23,7 @@ def test_the_record_is_of_the_present_functions(name):
 
 @pytest.mark.nightly
 @pytest.mark.slow
-@together("name", RECORDED)
+@pytest.mark.parametrize("name", RECORDED)
 def test_recorded_results_keep_their_promises(name):
     found = RECORDED[name]
     assert found["special_values_wrong"] == 0
@@ -34,7 +33,7 @@ def test_recorded_results_keep_their_promises(name):
 
 @pytest.mark.nightly
 @pytest.mark.slow
-@together("name", FUNCTIONS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_some_blocks(name):
     found = examine(FUNCTIONS[name], BLOCKS)
     assert found.special_values_wrong == 0

@@ -5,14 +5,14 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import pytest
 
 from pluggable_mlp.backends import Backend
 from tests.consistency.libraries import BoundedLibrary, Problem, gradients, problem
-from tests.together import together
 
 
-@together("dtype", ["float32", "float64"])
-@together("activation", ["tanh", "sigmoid", "relu"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
 def test_errors_are_within_the_bound(activation: str, dtype: str, backend: Backend) -> None:
     """Each library is within e of the exact result, for all that the 2 e of two of them says."""
     case = problem([6, 8, 3], 16, dtype, activation)

@@ -10,7 +10,6 @@ from pluggable_mlp.data import DataError, DataWarning, Split
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.split import choose_examples
 from pluggable_mlp.options import DataOptions
-from tests.together import together
 
 LABELS = np.array([0, 1, 1])
 
@@ -167,7 +166,7 @@ def test_the_division_never_changes():
     assert digest == "8ce29321890d91a1a0175e4f39ea56ec4f0c6a8d1a2ce0da2246e8ee479849fc"
 
 
-@together("seed", range(20))
+@pytest.mark.parametrize("seed", range(20))
 def test_training_sees_every_class(seed):
     labels = np.repeat(np.arange(12), [1, 1, 2, 2, 2, 2, 3, 3, 4, 5, 6, 7])
     test = choose_examples("example", "test", labels, seed)

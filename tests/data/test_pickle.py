@@ -13,7 +13,6 @@ from pluggable_mlp.data import DataError
 from pluggable_mlp.data.arrays import read_arrays
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.options import DataOptions
-from tests.together import together
 
 PIXELS = np.array([[0, 1, 255], [128, 7, 9], [3, 200, 90], [14, 15, 254]], dtype=np.uint8)
 LABELS = np.array([1, 0, 2, 1])
@@ -46,9 +45,9 @@ def read(path, pairs_of):
     return lambda data: build_dataset(pairs_of(data), options)
 
 
-@together("dtype", [np.float32, np.float64, ">f4", np.uint8])
-@together("protocol", [3, 4])
-@together("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4", np.uint8])
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_pixels_over_256_become_pixels_again(read, check_rules, dtype, protocol, pack):
     inputs = PIXELS if dtype == np.uint8 else (PIXELS / 256).astype(dtype)
     dataset = read(pack(pickle.dumps(parts(inputs), protocol)))
@@ -59,8 +58,8 @@ def test_pixels_over_256_become_pixels_again(read, check_rules, dtype, protocol,
         np.testing.assert_array_equal(dataset.splits[part].targets, LABELS[rows], strict=True)
 
 
-@together("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
-@together("make", [np.ascontiguousarray, np.asfortranarray])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "i8", "u1", ">i2", "u8"])
+@pytest.mark.parametrize("make", [np.ascontiguousarray, np.asfortranarray])
 def test_arrays_keep_their_dtype_and_order(pairs_of, dtype, make):
     array = make(100 - np.arange(6).reshape(2, 3).astype(dtype))
     for split in pairs_of(pickle.dumps([(array, array)] * 3)).values():
@@ -147,7 +146,7 @@ def test_every_other_name_is_refused_and_not_imported(read, name):
     assert "antigravity" not in sys.modules
 
 
-@together(
+@pytest.mark.parametrize(
     "data",
     [
         b"",

@@ -7,7 +7,6 @@ import pytest
 
 from pluggable_mlp.data import DataError, load_dataset
 from pluggable_mlp.data.scaling import fit_scaling
-from tests.together import together
 
 preprocessing = pytest.importorskip("sklearn.preprocessing")
 
@@ -24,8 +23,8 @@ def values(rows):
     return drawn + np.array([0, 3e6, 1, 7])
 
 
-@together("rows", [1, 2, 3, 4, 7, 64, 1001])
-@together("kind", ORACLES)
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 64, 1001])
+@pytest.mark.parametrize("kind", ORACLES)
 def test_it_agrees_with_scikit_learn(kind, rows):
     training, other = values(rows), values(rows + 1)
     scaling = fit_scaling("example", kind, training)

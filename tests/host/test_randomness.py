@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.host import randomness
-from tests.together import together
 
 MASK = 2**64 - 1
 
@@ -48,9 +47,9 @@ def test_the_transcription_gives_the_published_vectors(counter, key, expected):
     assert philox(counter, key) == list(expected)
 
 
-@together("seed", [0, 1, 12345678901234567890, 2**64 - 1])
-@together("purpose, number", [("parameters", 0), ("shuffle", 1)])
-@together("step", [0, 7, 2**64 - 1])
+@pytest.mark.parametrize("seed", [0, 1, 12345678901234567890, 2**64 - 1])
+@pytest.mark.parametrize(("purpose", "number"), [("parameters", 0), ("shuffle", 1)])
+@pytest.mark.parametrize("step", [0, 7, 2**64 - 1])
 def test_words_are_philox_at_their_address(seed, purpose, number, step):
     """The address is part of the promise: key (seed, purpose), counter (block, 0, step, 0).
 

@@ -17,7 +17,6 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.common import SMALLEST_NORMAL, SMALLEST_PRODUCT
 from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS
 from tests.elementary.cases import every_kind
-from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)
 DTYPES = ("float32", "float64")
@@ -80,8 +79,8 @@ def operands(dtype: str) -> tuple[np.ndarray, np.ndarray]:
     return x, np.random.default_rng(3).normal(0.0, 2.0, x.size).astype(dtype)
 
 
-@together("dtype", DTYPES)
-@together("name", [*UNARY, *BINARY])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*UNARY, *BINARY])
 def test_every_library_gives_the_bits_of_numpy(backend: Backend, name: str, dtype: str) -> None:
     if name in UNARY:
         arguments: tuple[np.ndarray, ...] = operands(dtype)[:1]

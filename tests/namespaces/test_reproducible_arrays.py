@@ -13,7 +13,6 @@ import pytest
 
 from pluggable_mlp import reproducible, to_native
 from pluggable_mlp.backends import Backend
-from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)
 LEAST = 2.0**-126
@@ -184,8 +183,8 @@ def test_arrays_are_read_backwards_and_by_integers_of_numpy(backend: Backend) ->
     assert (number.dtype, float(number)) == (xp.float32, float(np.float32(0.1)))
 
 
-@together("convert", [float, int, bool, complex, operator.index])
-@together("shape", [(1,), (2, 2), (0,)])
+@pytest.mark.parametrize("convert", [float, int, bool, complex, operator.index])
+@pytest.mark.parametrize("shape", [(1,), (2, 2), (0,)])
 def test_arrays_with_axes_are_no_numbers(
     backend: Backend, convert: Any, shape: tuple[int, ...]
 ) -> None:
@@ -205,9 +204,9 @@ def test_arrays_without_axes_are_numbers(backend: Backend) -> None:
             operator.index(wrong)
 
 
-@together("name", ["sum", "mean", "prod", "var", "std", "max", "min"])
-@together("dtype", ["float32", "int64"])
-@together("axis", [(0, 0), (1, -1)])
+@pytest.mark.parametrize("name", ["sum", "mean", "prod", "var", "std", "max", "min"])
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+@pytest.mark.parametrize("axis", [(0, 0), (1, -1)])
 def test_no_axis_is_named_twice(
     backend: Backend, name: str, dtype: str, axis: tuple[int, int]
 ) -> None:

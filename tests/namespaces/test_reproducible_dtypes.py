@@ -12,7 +12,6 @@ import pytest
 from pluggable_mlp import reproducible, to_native
 from pluggable_mlp.arrays import dtype_name
 from pluggable_mlp.backends import Backend
-from tests.together import together
 
 LEAST = 2.0**-126
 WIDTHS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32, "int64": 64}
@@ -58,7 +57,7 @@ DEFAULTS: dict[str, tuple[Any, str]] = {
 }
 
 
-@together("name", DEFAULTS)
+@pytest.mark.parametrize("name", DEFAULTS)
 def test_the_default_dtypes_are_the_same_everywhere(backend: Backend, name: str) -> None:
     make, expected = DEFAULTS[name]
     device = to_native(wrapped(backend, [0], "int64")[1]).device
@@ -75,8 +74,8 @@ def test_places_and_counts_are_int64(backend: Backend, name: str) -> None:
         assert name_of(xp.count_nonzero(x)) == "int64"
 
 
-@together("name", ["sum", "prod", "cumulative_sum", "cumulative_prod"])
-@together("dtype", ["uint8", "int8", "int32", "int64", "bool"])
+@pytest.mark.parametrize("name", ["sum", "prod", "cumulative_sum", "cumulative_prod"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "bool"])
 def test_sums_of_integers_are_wide(backend: Backend, name: str, dtype: str) -> None:
     xp, x = wrapped(backend, [100, 120, 3] if dtype != "bool" else [True, True, True], dtype)
     found = getattr(xp, name)(x)
@@ -92,7 +91,7 @@ def test_the_namespace_tells_its_default_dtypes(backend: Backend) -> None:
     assert found == expected
 
 
-@together("dtype", ["float64", float, int, bool])
+@pytest.mark.parametrize("dtype", ["float64", float, int, bool])
 def test_dtypes_are_the_namespaces_not_texts_nor_types_of_python(
     backend: Backend, dtype: Any
 ) -> None:
@@ -133,8 +132,8 @@ def test_numbers_that_are_no_arrays_are_refused(backend: Backend) -> None:
         xp.arange(0.5, 3.0, dtype=xp.int32)
 
 
-@together("dtype", ["int8", "uint8", "int32", "int64"])
-@together("of", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64"])
+@pytest.mark.parametrize("of", ["float32", "float64"])
 def test_floats_out_of_range_become_the_ends(backend: Backend, of: str, dtype: str) -> None:
     values = [0.0, 0.9, -0.9, 1.5, -1.5, 126.99, 128.0, -128.9, -129.0, 255.5, 256.0, 1e10, -1e10,
               2.0**31, -(2.0**31), 2.0**62, 2.0**63, -(2.0**63), 1e30, math.inf, -math.inf,
@@ -149,8 +148,8 @@ def test_floats_out_of_range_become_the_ends(backend: Backend, of: str, dtype: s
     assert listed(backend, xp.astype(x, getattr(xp, dtype))) == expected
 
 
-@together("dtype", WIDTHS)
-@together("divide", ["//", "%"])
+@pytest.mark.parametrize("dtype", WIDTHS)
+@pytest.mark.parametrize("divide", ["//", "%"])
 def test_quotients_of_integers(backend: Backend, divide: str, dtype: str) -> None:
     info = np.iinfo(dtype)
     numbers = {int(info.min), int(info.max), 0, 1, 2, 7, 100, *((-1, -2, -7) if info.min else ())}

@@ -12,7 +12,6 @@ import pytest
 
 from pluggable_mlp import reproducible, to_native
 from tests.elementary.cases import ulps
-from tests.together import together
 
 NUMPY = reproducible(array_api_compat.numpy)
 DTYPES = ("float32", "float64")
@@ -109,9 +108,9 @@ def test_a_correction_counts_as_so_many_numbers_less(name: str) -> None:
     np.testing.assert_allclose(found, getattr(np, name)(x, axis=0, ddof=1), rtol=1e-13)
 
 
-@together("axis", [None, 0, -1, (0, 2), (-1, 1)])
-@together("keepdims", [False, True])
-@together("name", ["sum", "mean", "var", "std", "prod", "max", "min"])
+@pytest.mark.parametrize("axis", [None, 0, -1, (0, 2), (-1, 1)])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "prod", "max", "min"])
 def test_reductions_over_any_axes_agree_with_numpy(name: str, axis: Any, keepdims: bool) -> None:
     x = np.random.default_rng(9).normal(0.0, 1.0, (3, 4, 5))
     found = to_native(getattr(NUMPY, name)(NUMPY.asarray(x), axis=axis, keepdims=keepdims))
@@ -149,7 +148,7 @@ SAME_AS_NUMPY: dict[str, Any] = {
 }
 
 
-@together("name", SAME_AS_NUMPY)
+@pytest.mark.parametrize("name", SAME_AS_NUMPY)
 def test_values_agree_with_numpy(name: str) -> None:
     generator = np.random.default_rng(13)
     x, y = generator.normal(size=(2, 6, 6))

@@ -20,7 +20,6 @@ from pluggable_mlp.network.activations import (
     relu,
 )
 from tests.network.bounded import InArithmetic, assert_near, with_bounds
-from tests.together import together
 
 CASES = {**ACTIVATIONS, "leaky_relu 0.3": LeakyReLU(0.3), "elu 2.5": ELU(2.5)}
 
@@ -88,8 +87,8 @@ def test_every_activation_has_its_oracle():
     assert set(EXACT) == set(CASES)
 
 
-@together("dtype", ["float32", "float64"])
-@together("name", CASES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
 def test_values_and_slopes(backend, name, dtype):
     """Against mpmath at 150 digits, within the derived bound.
 
@@ -112,9 +111,9 @@ def exact_at(name, number):
         return EXACT[name](x), (EXACT[name](x + step) - EXACT[name](x - step)) / (2 * step)
 
 
-@together("arithmetic", ARITHMETICS)
-@together("dtype", ["float32", "float64"])
-@together("name", CASES)
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
 def test_huge_inputs_have_their_limits(backend, name, dtype, arithmetic):
     """No NaN, no warning (all are errors); y within 4 u of the exact value, or within 1e-30."""
     largest = float(np.finfo(dtype).max)

@@ -10,7 +10,6 @@ import pytest
 from pluggable_mlp import MLP, Periodic, get_backend, train
 from pluggable_mlp.network.checks import check_sample_weight, check_targets
 from pluggable_mlp.network.layers import Rng
-from tests.together import together
 
 MLP_323 = MLP([3, 2, 4])
 X = np.zeros((5, 3))
@@ -230,8 +229,8 @@ CLASS_LABELS = {
 }
 
 
-@together("stacked", ["one network", "two networks", "two networks and batches"])
-@together("kind", CLASS_LABELS)
+@pytest.mark.parametrize("stacked", ["one network", "two networks", "two networks and batches"])
+@pytest.mark.parametrize("kind", CLASS_LABELS)
 def test_the_same_classes_give_the_same_gradients_in_every_form(backend, kind, stacked):
     given, indices = CLASS_LABELS[kind], LABELS
     rng = np.random.default_rng(0)

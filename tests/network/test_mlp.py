@@ -8,7 +8,6 @@ import pytest
 from pluggable_mlp import MLP, get_backend, special
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.examples import SIZES, example, moved
-from tests.together import together
 
 
 def test_a_network_worked_by_hand(backend):
@@ -99,10 +98,10 @@ def test_the_arithmetic_that_is_asked_for_computes(monkeypatch, call):
     assert first(parameters) == first(parameters, arithmetic="native") != first(turned)
 
 
-@together("arithmetic", ARITHMETICS)
-@together("dtype", ["float32", "float64"])
-@together(
-    "loss, expected",
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("loss", "expected"),
     [
         ("softmax_cross_entropy", [0, 1, 1]),
         ("sigmoid_cross_entropy", [[0, 0, 0], [0, 1, 1], [0, 1, 0]]),

@@ -8,7 +8,6 @@ import pytest
 from pluggable_mlp import MLP, get_backend
 from pluggable_mlp.host import randomness
 from pluggable_mlp.network.parameters import INITIALIZERS
-from tests.together import together
 
 # Variance of a weight, and whether biases are drawn; N inputs, M outputs.
 # Glorot and Bengio 2010: equations 12 and 16, U(-sqrt(6/(N+M)), sqrt(6/(N+M))).
@@ -54,8 +53,8 @@ def test_moments(name):
         assert np.asarray(drawn["b"]).tobytes() == bytes(8 * M)  # and none is -0
 
 
-@together("dtype", ["float32", "float64"])
-@together("name", INITIALIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", INITIALIZERS)
 def test_the_same_bits_on_every_backend(backend, name, dtype):
     mlp = MLP([5, 4, 3], initializer=name)
     ours = mlp.initialize(seed=3, backend=backend, dtype=dtype)

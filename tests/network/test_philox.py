@@ -7,7 +7,6 @@ from pluggable_mlp.arrays import device_of
 from pluggable_mlp.arrays.shortcuts import load_offers
 from pluggable_mlp.network.layers import as_words
 from pluggable_mlp.network.philox import philox, random_numbers
-from tests.together import together
 
 ONES = 0xFFFFFFFF
 KNOWN_ANSWERS = [  # Random123's tests/kat_vectors, the lines "philox4x32 10": counter, key, words
@@ -38,9 +37,9 @@ def test_known_answers(backend, counter, key, words):
     assert drawn == list(words)
 
 
-@together("step", [0, 2**32 - 1, 2**32 + 5, 2**64 - 1])
-@together("seed", [0, 2**64 - 3])
-@together("count", [1, 8, 21])
+@pytest.mark.parametrize("step", [0, 2**32 - 1, 2**32 + 5, 2**64 - 1])
+@pytest.mark.parametrize("seed", [0, 2**64 - 3])
+@pytest.mark.parametrize("count", [1, 8, 21])
 def test_numbers_are_at_their_address(backend, count, seed, step):
     """Halves of the words, the lower first, counter (block, stream, step), key seed."""
     halves = []

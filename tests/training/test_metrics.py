@@ -8,7 +8,6 @@ from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace
 from pluggable_mlp.training.evaluation import correct_labels, correct_predictions, evaluate, r2
 from pluggable_mlp.training.examples import make_examples
 from pluggable_mlp.training.metrics import roc_auc
-from tests.together import together
 
 LOGITS = np.asarray([[0.0, 3.0, 1.0], [5.0, -1.0, 2.0], [1.0, 2.0, 3.0], [-3.0, -2.0, -1.0]])
 LABELS = np.asarray([1, 0, 0, 2])  # the third is wrong
@@ -139,9 +138,11 @@ SCORERS = {
 LOSS = {"classes": "softmax_cross_entropy", "labels": "sigmoid_cross_entropy", "numbers": "huber"}
 
 
-@together("arithmetic", ARITHMETICS)
-@together("is_weighted", [False, True])
-@together("kind, outputs, metric", [(*of, name) for of, names in SCORERS.items() for name in names])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "outputs", "metric"), [(*of, name) for of, names in SCORERS.items() for name in names]
+)
 def test_the_measure_of_a_metric_is_scikit_learns(
     backend, metrics, kind, outputs, metric, is_weighted, arithmetic
 ):

@@ -19,7 +19,6 @@ from pluggable_mlp.namespaces.reproducible.products import lost
 from pluggable_mlp.training.early_stopping import BestEpoch
 from pluggable_mlp.training.examples import make_examples
 from tests.namespaces.reproducible.kernels import matmul
-from tests.together import together
 from tests.training.loops import training
 
 NUMPY = get_backend("numpy")
@@ -253,9 +252,9 @@ def of_wide_range(shape, sigma, dtype="float32"):
     return x.astype(dtype)
 
 
-@together("side", ["left", "right"])
-@together("pixels", [False, True])
-@together("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("pixels", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_what_is_counted_is_lost_and_what_is_not_is_kept(backend, dtype, pixels, side):
     """A product with ones on the diagonal returns all that its slices hold."""
     x = of_wide_range((20, 20), {"float32": 8.0, "float64": 14.0}[dtype], dtype)

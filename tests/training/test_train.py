@@ -10,7 +10,6 @@ import pytest
 from pluggable_mlp import MLP, SGD, get_backend, make_optimizer, make_schedule, train
 from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.training.examples import make_examples
-from tests.together import together
 
 NUMPY = get_backend("numpy")
 PIXELS = np.arange(24, dtype=np.uint8).reshape(8, 3) * 10
@@ -169,8 +168,8 @@ DOUBLE = MLP_342.initialize(seed=0, backend=NUMPY, dtype="float64")
 ELSEWHERE = MLP_342.initialize(seed=0, backend=get_backend("array_api_strict"))
 
 
-@together(
-    "changes, error, message",
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
     [
         ({"mlp": [3, 2]}, TypeError, r"mlp is \[3, 2\], expected one such as MLP\(\["),
         ({"backend": "numpy"}, TypeError, "backend is 'numpy', expected one such as get_backend"),

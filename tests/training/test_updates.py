@@ -14,7 +14,6 @@ from pluggable_mlp.consistency.comparators import part_of_bound
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
 from pluggable_mlp.training.optimizer import Rule, each_array, kernel_of
 from tests.consistency.libraries import BoundedLibrary
-from tests.together import together
 
 NUMPY = get_backend("numpy")
 RULES = {name: OPTIMIZERS[name].rule for name in OPTIMIZERS if name != "lbfgs"}
@@ -47,9 +46,9 @@ def copies(columns):
     return [[array.copy(order="K") for array in column] for column in columns]
 
 
-@together("shapes", SHAPES.values())
-@together("dtype", ["float32", "float64"])
-@together("name", MARKED)
+@pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", MARKED)
 def test_in_parts_no_bit_differs(name, dtype, shapes):
     optimizer = make_optimizer(name, **MARKED[name])
     w, g, *slots = arrays_of(shapes, 2 + len(optimizer.slots), dtype)

@@ -10,12 +10,12 @@ from typing import Any
 
 import mpmath
 import numpy as np
+import pytest
 
 from pluggable_mlp import special
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTARY
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
-from tests.together import together
 
 COUNT = 800
 
@@ -56,8 +56,8 @@ def exact(name: str, dtype: str) -> tuple[Any, Any]:
     return np.asarray(rounded), np.asarray(remainders)
 
 
-@together("dtype", ["float32", "float64"])
-@together("name", ELEMENTARY)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ELEMENTARY)
 def test_error_in_ulps(name: str, dtype: str, backend: Backend) -> None:
     x = arguments(name, dtype)
     # The standard has no erf.
@@ -70,8 +70,8 @@ def test_error_in_ulps(name: str, dtype: str, backend: Backend) -> None:
     assert np.max(errors) <= ELEMENTARY[name].ulps
 
 
-@together("dtype", ["float32", "float64"])
-@together("power", [2, 3, 7, -1, -2, -5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("power", [2, 3, 7, -1, -2, -5])
 def test_powers(power: int, dtype: str, backend: Backend) -> None:
     """4 ulps, or a product more or less for each factor."""
     x, exact = bases_and_powers(power, dtype)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import reproducible, to_native
-from tests.together import together
 
 VALUES = (0.1, -1.0 / 3.0, 1e-3, 0.0, 2.0**-130, 2.0**-120, 1e30)
 FORMULAS = {
@@ -21,8 +20,8 @@ FORMULAS = {
 }
 
 
-@together("dtype", ["float32", "float64"])
-@together("name", FORMULAS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FORMULAS)
 def test_it_gives_the_bits_of_the_float(backend, name, dtype):
     formula = FORMULAS[name]
     xp = reproducible(backend.xp)

@@ -8,7 +8,6 @@ import pytest
 from pluggable_mlp.namespaces.reproducible import sums
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.bits import same_bits
-from tests.together import together
 
 DTYPES = ("float32", "float64")
 
@@ -33,10 +32,10 @@ def test_every_backend_gives_the_same_bits(backend, dtype):
             assert same_bits(result, np.asarray(function(np, x, axis))), (axis, function)
 
 
-@together("keepdims", [False, True])
-@together("axis", [0, 1, -1, -2])
-@together("shape", [(3, 4), (1, 1), (2, 3, 4), (0, 3), (3, 0)])
-@together("dtype", DTYPES)
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("shape", [(3, 4), (1, 1), (2, 3, 4), (0, 3), (3, 0)])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_shapes_and_dtypes_are_those_of_the_standard(shape, axis, keepdims, dtype):
     x = np.ones(shape, dtype)
     result = kernels.sum(np, x, axis, keepdims)
@@ -112,7 +111,7 @@ def tree(x):
     return x[0] + odd
 
 
-@together("n", [*range(1, 8), 11, 13, 31, 100, 257])
+@pytest.mark.parametrize("n", [*range(1, 8), 11, 13, 31, 100, 257])
 def test_float32_sums_are_those_of_the_tree(backend, n):
     """Terms that cancel, so that nearly every other order gives another result.
 

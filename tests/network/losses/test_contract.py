@@ -1,16 +1,16 @@
 """The average over the batch that every loss takes: what the weights of examples mean."""
 
 import numpy as np
+import pytest
 
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.bounded import InArithmetic
 from tests.network.losses.cases import BATCH, CASES, compute, example
-from tests.together import together
 
 
-@together("arithmetic", ARITHMETICS)
-@together("name", CASES)
-@together("weight", [0.0, 1e-310])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("weight", [0.0, 1e-310])
 def test_weights_of_nothing_give_nothing(backend, name, arithmetic, weight):
     """A batch may hold no example that counts: no NaN then, and no step to speak of."""
     z, targets = example(CASES[name].targets)

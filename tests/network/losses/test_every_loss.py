@@ -4,6 +4,7 @@ Backends against each other are in tests/consistency.
 """
 
 import numpy as np
+import pytest
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.special import softmax
@@ -11,16 +12,15 @@ from tests.network.bounded import assert_near, with_bounds
 from tests.network.differences import central_differences
 from tests.network.losses.cases import BATCH, CASES, OUTPUTS, WEIGHTS, compute, example, link
 from tests.network.losses.exact import EXACT, exact
-from tests.together import together
 
 
 def test_every_loss_has_its_oracle():
     assert set(EXACT) == set(CASES)
 
 
-@together("weights", [None, WEIGHTS])
-@together("dtype", ["float32", "float64"])
-@together("name", CASES)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
 def test_values(backend, name, dtype, weights):
     """Against the definition, within the derived bound."""
     z, targets = example(CASES[name].targets)
@@ -34,8 +34,8 @@ def test_values(backend, name, dtype, weights):
     assert_near(float(loss), exact(name, z, targets, weights), with_bounds(on, dtype)["loss"])
 
 
-@together("weights", [None, WEIGHTS])
-@together("name", CASES)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("name", CASES)
 def test_gradients_against_central_differences(name, weights):
     """differences.py derives the bound; the gradient's own rounding is of the order of f's."""
     backend = get_backend("numpy")
@@ -55,7 +55,7 @@ def test_gradients_against_central_differences(name, weights):
         assert (bounds < 1e-6).all(), "the bound is too wide to tell anything"
 
 
-@together("name", CASES)
+@pytest.mark.parametrize("name", CASES)
 def test_predictions_are_the_link(backend, name):
     """Rows that sum to 1, sigmoids, rates, or the outputs; against NumPy's own functions."""
     z, _ = example(CASES[name].targets)
@@ -69,8 +69,8 @@ def test_predictions_are_the_link(backend, name):
     np.testing.assert_allclose(result, expected, rtol=32 * 2.0**-53)
 
 
-@together("weights", [None, WEIGHTS])
-@together("name", CASES)
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("name", CASES)
 def test_stacked_networks_give_what_each_gives_by_itself(backend, name, weights):
     examples = [example(CASES[name].targets, seed) for seed in (0, 1)]
     z, targets = (np.stack(arrays) for arrays in zip(*examples, strict=True))

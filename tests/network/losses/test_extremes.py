@@ -1,16 +1,16 @@
 """Every loss where numbers are extreme: nothing but finite ones."""
 
 import numpy as np
+import pytest
 
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.network.bounded import InArithmetic
 from tests.network.losses.cases import CASES, compute, link
-from tests.together import together
 
 
-@together("arithmetic", ARITHMETICS)
-@together("size", [1e4, 1e30])
-@together("name", CASES)
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("size", [1e4, 1e30])
+@pytest.mark.parametrize("name", CASES)
 def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
     """Finite loss and gradient, no warning (all are errors); 0 at a perfect prediction."""
     # A loss of 1e60 exceeds float32.
@@ -36,9 +36,9 @@ def test_any_finite_logits_are_stable(backend, name, size, arithmetic):
         assert float(wrong["loss"]) == expected
 
 
-@together("dtype", ["float32", "float64"])
-@together("name", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
-@together("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_no_derivative_is_denormal(backend, name, dtype, arithmetic):
     """Denormal numbers make products of matrices several times slower: those of a good network."""
     z = np.arange(-1, -760, -1, dtype=dtype)[:, np.newaxis]  # exp(-760) is 0 in float64

@@ -1,15 +1,15 @@
 """Targets: class indices as one-hot rows, rows as they are, a single output without its axis."""
 
 import numpy as np
+import pytest
 
 from pluggable_mlp.network.loss import one_hot
 from pluggable_mlp.network.losses import LOSSES
 from tests.network.losses.cases import compute
-from tests.together import together
 
 
-@together("kind", ["uint8", "int32", "int64"])
-@together("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_one_hot_counts_from_zero(backend, kind, dtype):
     like = backend.asarray(np.zeros((3, 4)), dtype=dtype)
     labels = backend.asarray(np.asarray([0, 3, 1]), dtype=kind)
