@@ -22,7 +22,7 @@ CHART = "benchmark.svg"
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch", "jax": "JAX", "cupy": "CuPy"}
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 ESTIMATORS = {"ours": "ours", "ours-torch": "ours on torch", "ours-jax": "ours on jax"}
-BEST = "fastest of ours, of all peers"
+BEST = "our fastest / fastest by hand"
 NUMBERS = {
     "steps, SGD": "time of a step with SGD on our fastest backend, over the fastest by hand",
     "steps, Adam": "the same with Adam",
