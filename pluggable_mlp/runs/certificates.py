@@ -8,16 +8,10 @@ steps it has a short hash of each tensor, which finds the first that differs.
 all this distinguishes an edited certificate from a training that differs.
 """
 
-import platform
-from typing import TYPE_CHECKING
-
-from pluggable_mlp import __version__
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.files import Json, json_sha256
 from pluggable_mlp.files.hashing import parameters_sha256, tensor_names
-
-if TYPE_CHECKING:
-    from pluggable_mlp.runs.run import Run
+from pluggable_mlp.runs.run import Run, interval, versions
 
 FORMAT = 6
 """The version of the format of certificates."""
@@ -26,7 +20,7 @@ EPOCHS = 1024
 """The approximate number of epochs that are certified at most: the file stays below 1 MB."""
 
 
-def certificate_of(run: "Run", settings: Json) -> Json:
+def certificate_of(run: Run, settings: Json) -> Json:
     """Return the certificate of a training that has ended, with settings as JSON data."""
     last, measures = len(run.history), run.test_measures()
     every = interval(last, EPOCHS)
@@ -59,7 +53,7 @@ def certified_epoch(line: Json) -> Json:
     }
 
 
-def _records_of_whole_epochs(run: "Run") -> dict[str, str]:
+def _records_of_whole_epochs(run: Run) -> dict[str, str]:
     """Return the records of the epochs of the history; a run may have had fewer epochs to go."""
     end = len(run.history) * run.steps_per_epoch
     return {
@@ -75,23 +69,3 @@ def made_on(backend: Backend, processes: int) -> str:
     if processes > 1:
         libraries.append(f"{processes} processes")
     return f"{backend.name} ({backend.device}), {', '.join(libraries)}"
-
-
-def versions(backend: Backend) -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    return {
-        "pluggable-mlp": __version__,
-        "python": platform.python_version(),
-        **backend.versions(),
-    }
-
-
-def interval(count: int, most: int) -> int:
-    """Return the smallest interval, a power of two, with at most `most` records of a count.
-
-    So the records of a prolonged run include its earlier ones.
-    """
-    every = 1
-    while count > every * most:
-        every *= 2
-    return every

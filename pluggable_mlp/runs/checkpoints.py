@@ -116,6 +116,15 @@ def checkpoint_of(run: Run, position: Position) -> Checkpoint | None:
     return checkpoint if all(finite) else None
 
 
+def restore(run: Run, checkpoint: Checkpoint) -> None:
+    """Let a run continue from a checkpoint, on any backend and any processes."""
+    moved = map_nested(run.backend.asarray, checkpoint)
+    run.kept_epoch, run.position, run.records = moved.kept_epoch, moved.position, moved.records
+    run.record_every = max(run.record_every, moved.record_every)  # powers of two
+    if run.kept_epoch:
+        run.parameters = moved.parameters
+
+
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whose arrays are NumPy's to the run's folder of checkpoints.
 
@@ -265,7 +274,7 @@ def resumed_run(
     with damaged(metrics):
         run.add_history(history[:done])
     if checkpoint is not None:
-        run.go_on_from(checkpoint)
+        restore(run, checkpoint)
     return run
 
 

@@ -6,12 +6,13 @@ printed belongs in `cli`.
 """
 
 import math
+import platform
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pluggable_mlp import __version__
 from pluggable_mlp.arrays import Array, map_nested
 from pluggable_mlp.arrays.shortcuts import backend_context, take_rows
 from pluggable_mlp.backends import Backend, get_backend
@@ -31,7 +32,6 @@ from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
-from pluggable_mlp.runs.certificates import interval, versions
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.early_stopping import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate, measure
@@ -41,9 +41,6 @@ from pluggable_mlp.training.metrics import METRICS, check_metric
 from pluggable_mlp.training.sharding import check_agreement, order_of_steps
 from pluggable_mlp.training.steps import Steps
 from pluggable_mlp.training.train import first_steps
-
-if TYPE_CHECKING:
-    from pluggable_mlp.runs.checkpoints import Checkpoint
 
 RECORDS = 128
 """The most steps of a training that are recorded."""
@@ -316,15 +313,6 @@ class Run:
             self.history.append(line)
             self._is_kept(line)
 
-    def go_on_from(self, checkpoint: "Checkpoint") -> None:
-        """Continue the run from a checkpoint, on any backend and any processes."""
-        moved = map_nested(self.backend.asarray, checkpoint)
-        self.kept_epoch = moved.kept_epoch
-        self.position, self.records = moved.position, moved.records
-        self.record_every = max(self.record_every, moved.record_every)  # powers of two
-        if self.kept_epoch:
-            self.parameters = moved.parameters
-
     def test_measures(self) -> dict[str, float]:
         """Return the measures of `parameters` on the unseen test part, or {} without one.
 
@@ -375,3 +363,23 @@ class Run:
 def are_nonzero(weights: Array, dtype: str) -> Array:
     """Return which weights (n,) count in a dtype: those below its normal numbers may be 0."""
     return abs(weights) >= np.finfo(dtype).smallest_normal
+
+
+def versions(backend: Backend) -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "pluggable-mlp": __version__,
+        "python": platform.python_version(),
+        **backend.versions(),
+    }
+
+
+def interval(count: int, most: int) -> int:
+    """Return the smallest interval, a power of two, with at most `most` records of a count.
+
+    So the records of a prolonged run include its earlier ones.
+    """
+    every = 1
+    while count > every * most:
+        every *= 2
+    return every

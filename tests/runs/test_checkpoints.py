@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.backends import get_backend
-from pluggable_mlp.runs.checkpoints import checkpoint_of, read_checkpoint, save_checkpoint
+from pluggable_mlp.runs.checkpoints import checkpoint_of, read_checkpoint, restore, save_checkpoint
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS, make_optimizer
@@ -30,7 +30,7 @@ def end_of(settings, backend, place, step, history):
     """Go on from a checkpoint to the end; return all hashes and losses."""
     run = Run(settings, backend)
     run.add_history(history)
-    run.go_on_from(read_checkpoint(place, step))
+    restore(run, read_checkpoint(place, step))
     list(run.train())
     return reached(run)
 
