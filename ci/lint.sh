@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Lint, format, types, import layers, declared dependencies and the workflows, with the tools of the
-# active environment (the dev extra).
+# Lint, format, spelling, types, import layers, declared dependencies and the workflows, with the
+# tools of the active environment (the dev extra).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ruff check .
 ruff format --check .
+codespell backends benchmarks ci docs examples pluggable_mlp tests .github ./*.md ./*.toml
 lint-imports
 mypy -p pluggable_mlp
 # All types are complete, but for those that come from libraries without types: scikit-learn, SciPy,
