@@ -12,8 +12,8 @@ ignored, a state that is overwritten.  For any other fault in changed code: ci/m
 
 A file of faults holds groups of them, a table "[[faults]]" each:
 
-    file = "pluggable_mlp/settings.py"    where they are planted
-    tests = ["tests/test_settings.py"]    what is to see them: files, or tests in them
+    file = "pluggable_mlp/plan.py"    where they are planted
+    tests = ["tests/test_plan.py"]        what is to see them: files, or tests in them
     only = "not slow_one"                 what pytest's -k takes; by default, quick backends
     needs = "dpnp"                        left out where this module is not installed
     plant = [["what it does", "old text", "new text"]]

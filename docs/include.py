@@ -27,7 +27,7 @@ import pluggable_mlp
 from benchmarks.score_table import mean_scores, results_of, score_table
 from benchmarks.tables import RESULTS, recorded_tables
 from pluggable_mlp.cli.app import program
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.options import Options
 
 __all__ = ["PAGES", "rendered"]
 
@@ -72,14 +72,14 @@ def _options() -> str:
     """Return the table of the options that are settings."""
     rows = [
         f"| `--{field.name.replace('_', '-')}` | {get_args(field.type)[-1]}{_default(field)} |"
-        for field in fields(Settings)
+        for field in fields(Options)
     ]
     return "\n".join(["| Option | Meaning |", "| --- | --- |", *rows])
 
 
 def _commands() -> str:
     """Return a section for each command: its purpose, arguments and options but the settings."""
-    settings = {get_args(field.type)[-1] for field in fields(Settings)}
+    settings = {get_args(field.type)[-1] for field in fields(Options)}
     sections = []
     for name, command in program.commands.items():
         own = [one for one in command.params if one.help not in settings and one.name != "help"]

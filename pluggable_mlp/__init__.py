@@ -6,7 +6,7 @@ line is part of this package and must be able to answer Ctrl-C before NumPy is i
 
 from importlib import import_module
 
-__version__ = "1.0.0rc1"
+__version__ = "1.0.0rc2"
 
 _STUB = __spec__.loader.get_data(__file__ + "i").decode()
 # A name and its module, from lines of the form "from MODULE import NAME as NAME".

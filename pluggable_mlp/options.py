@@ -1,28 +1,35 @@
 """The options of a training run, an annotated line each: type, bounds, default and help.
 
-The command line, TOML files, `config.json`, errors and docs are generated from them; what follows
-from their values is in `settings.py`.
+The command line, TOML files, `config.json`, errors and docs are generated from them; `plan.py` has
+what holds for a training, of which they are a part.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
-from pluggable_mlp.fields import BelowOne, Count, NonNegative, PositiveCount, catalogue
+from pluggable_mlp.fields import (
+    BelowOne,
+    Count,
+    NonNegative,
+    PositiveCount,
+    as_seed,
+    catalogue,
+    check_fields,
+    make,
+)
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.feature_layers import NORMALIZATIONS
 from pluggable_mlp.network.losses import LOSSES
 from pluggable_mlp.training.components import OPTIMIZERS
-from pluggable_mlp.training.metrics import METRICS
+from pluggable_mlp.training.metrics import METRICS, check_metric
 from pluggable_mlp.training.recipes import DEFAULT, NONE, RECIPES, Facts
 from pluggable_mlp.training.schedules import SCHEDULES
 
 _Off = Literal["none"]
 (OFF,) = get_args(_Off)
-"""The value that switches off a setting for which a recipe may have a value."""
-_OF_RECIPE: Any = None
-"""The default of settings for which a recipe has a value."""
+"""The value that switches off a option for which a recipe may have a value."""
 LOSS_OF_TASK = {
     "classification": "softmax_cross_entropy",
     "multilabel": "sigmoid_cross_entropy",
@@ -33,7 +40,14 @@ OFTEN_USED = ("data", "target", "recipe", "hidden", "epochs")
 """The options that `--help` lists first."""
 GROUPS = {"data": "Data", "hidden": "Network", "optimizer": "Training"}
 """The groups of the others, each by the option with which it begins."""
-_PLAIN = RECIPES[NONE].values(Facts())
+TASK_OF_TARGETS = {
+    "classes": "classification",
+    "labels": "multilabel",
+    "numbers": "regression",
+    "counts": "regression",
+}
+"""The task of the losses whose targets are of a kind."""
+_PLAIN = RECIPES[NONE].values(Facts("classification", rows=1))
 
 
 def written(value: object) -> str:
@@ -90,10 +104,10 @@ class DataOptions:
         "Column of a table, by name or position: rows with the same value in it stay together in "
         "the training, validation or test part; it is not a feature. By default rows are drawn "
         "one by one, stratified by class."] = None
-    recipe: Annotated[str,
+    recipe: Annotated[str | None,
         "Published recipe, whose values other options replace: "
         f"{catalogue(RECIPES, leave_out=[NONE])}. By default {DEFAULT} for tables, "
-        "otherwise none."] = _OF_RECIPE
+        "otherwise none."] = None
     block_size: Annotated[Count | None,
         "Number of examples whose features are in memory at once; the rest stays in .npy files, or "
         "as codes of a table. 0 for all; by default all, unless they take more than 1 GiB."] = None
@@ -103,18 +117,29 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class Options(DataOptions):
-    """The options of `Settings`, not yet checked."""
+    """What was asked of a training; `pluggable-mlp train --help` explains each option.
+
+    Components are given by name, with parameters after a colon: "leaky_relu:slope=0.2".  None
+    stands for an option that was not given, "none" switches off clip_norm, schedule and
+    early_stopping.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or the recipe, the loss or the metric is unknown; the message
+        names it.
+    """
 
     # fmt: off
-    hidden: Annotated[tuple[PositiveCount, ...],
+    hidden: Annotated[tuple[PositiveCount, ...] | None,
         "Widths of the hidden layers, such as 256,128; '' for none"
-        f"{_default('hidden')}."] = _OF_RECIPE
-    activation: Annotated[str,
+        f"{_default('hidden')}."] = None
+    activation: Annotated[str | None,
         "Activation of the hidden layers, one for all or one per layer, such as "
-        f"relu,elu:alpha=0.5: {catalogue(ACTIVATIONS)}{_default('activation')}."] = _OF_RECIPE
-    dropout: Annotated[BelowOne,
+        f"relu,elu:alpha=0.5: {catalogue(ACTIVATIONS)}{_default('activation')}."] = None
+    dropout: Annotated[BelowOne | None,
         "Probability of dropping an output of a hidden layer"
-        f"{_default('dropout')}."] = _OF_RECIPE
+        f"{_default('dropout')}."] = None
     input_dropout: Annotated[BelowOne, "Probability of dropping an input."] = 0.0
     input_noise: Annotated[NonNegative,
         "Standard deviation of the uniform noise that training adds to the prepared inputs: pixels "
@@ -124,15 +149,15 @@ class Options(DataOptions):
     loss: Annotated[str | None,
         f"Loss: {catalogue(LOSSES, leave_out=['label_smoothing'])}; by default "
         f"{', '.join(f'{loss} for {task}' for task, loss in LOSS_OF_TASK.items())}."] = None
-    label_smoothing: Annotated[BelowOne,
+    label_smoothing: Annotated[BelowOne | None,
         "Share of each target that is spread over all classes"
-        f"{_default('label_smoothing')}."] = _OF_RECIPE
+        f"{_default('label_smoothing')}."] = None
     class_weight: Annotated[Literal["balanced"] | None,
         "balanced: weight classes inversely to their frequency."] = None
-    optimizer: Annotated[str,
+    optimizer: Annotated[str | None,
         "Optimizer, with parameters after a colon, such as sgd:momentum=0.9,nesterov=true: "
         f"{catalogue(OPTIMIZERS, leave_out=['learning_rate', 'weight_decay'])}"
-        f"{_default('optimizer')}."] = _OF_RECIPE
+        f"{_default('optimizer')}."] = None
     learning_rate: Annotated[NonNegative | None,
         "Learning rate; by default the recipe's with its optimizer, otherwise that of the "
         "optimizer (sgd: 0.1, regression 0.01)."] = None
@@ -148,13 +173,13 @@ class Options(DataOptions):
         "constant. By default the recipe's with its optimizer, otherwise none."] = None
     warmup: Annotated[Count,
         "Number of updates of linear warm-up before the schedule."] = 0
-    batch_size: Annotated[PositiveCount,
-        f"Number of examples per update{_default('batch_size')}."] = _OF_RECIPE
+    batch_size: Annotated[PositiveCount | None,
+        f"Number of examples per update{_default('batch_size')}."] = None
     micro_batch: Annotated[PositiveCount | None,
         "Number of examples of a batch to compute at once, if a batch does not fit into memory; by "
         "default all."] = None
-    epochs: Annotated[PositiveCount,
-        f"Number of passes over the training examples{_default('epochs')}."] = _OF_RECIPE
+    epochs: Annotated[PositiveCount | None,
+        f"Number of passes over the training examples{_default('epochs')}."] = None
     metric: Annotated[str | None,
         "Measure of the validation part that chooses the best epoch, with a recipe or "
         f"--early-stopping, and that results begin with: {', '.join(METRICS)}. By default the "
@@ -169,3 +194,17 @@ class Options(DataOptions):
         "native (the library's own, fast) or reproducible (the same bits on every "
         "backend)."] = "native"
     # fmt: on
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        as_seed(self.seed)
+        make(RECIPES, self.recipe or NONE, "recipe")
+        if self.metric is not None:
+            check_metric(self.metric, self.stated_task)
+
+    @property
+    def stated_task(self) -> str | None:
+        """The given task, or that of the loss."""
+        if self.task is not None or self.loss is None:
+            return self.task
+        return TASK_OF_TARGETS[make(LOSSES, self.loss, "loss").targets]

@@ -65,27 +65,26 @@ def compare(
     """
     from pluggable_mlp.consistency.compare import compare as compare_backends
     from pluggable_mlp.consistency.report import format_report
-    from pluggable_mlp.settings import Settings
+    from pluggable_mlp.options import Options
+    from pluggable_mlp.plan import Plan, read_data
 
     places = [get_backend(spec.strip()) for spec in backends.split(",")]
-    options = Settings(**settings, block_size=0)
-    dataset = options.load_dataset()
-    examples = dataset.train.inputs.shape[0]
-    options = options.for_dataset(dataset)
+    options = Options(**settings, block_size=0)
+    dataset = read_data(options)
+    plan = Plan.for_dataset(options, dataset)
     # A schedule ends with the epoch of the last step.
-    epochs = max(1, -(-steps // options.steps_per_epoch(examples)))
-    options = replace(options, epochs=epochs)
-    mlp = options.make_mlp(dataset.fitted_preparation.form, dataset.outputs)
+    options = replace(plan.options, epochs=max(1, -(-steps // plan.steps_per_epoch)))
+    plan = Plan.read(options, dataset.fitted_preparation)
     report = compare_backends(
         places,
-        options.scheduled(mlp, examples),
+        plan.trained_mlp,
         *dataset.train,
         scale=dataset.scale,
         class_weight=options.class_weight,
-        optimizer=options.make_optimizer(examples, mlp),
+        optimizer=plan.optimizer,
         dtype=options.dtype,
         arithmetic=options.arithmetic,
-        batch_size=options.batch_size,
+        batch_size=plan.batch_size,
         steps=steps,
         seed=options.seed,
     )

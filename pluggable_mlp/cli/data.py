@@ -28,8 +28,9 @@ def data(
     settings: Json,
 ) -> None:
     """Show how data are prepared: what becomes of each column, the task, the examples."""
+    from pluggable_mlp.options import Options
+    from pluggable_mlp.plan import Plan, read_data
     from pluggable_mlp.runs.saved import read_run
-    from pluggable_mlp.settings import Settings
 
     folder = Path(file)
     if (folder / "config.json").is_file():
@@ -40,9 +41,9 @@ def data(
         preparation = read_run(folder)[3]
     else:
         with saved_input(file, suffix) as path:
-            options = Settings(data=str(path), **settings)
-            dataset = options.load_dataset()
-        options.for_dataset(dataset)
+            options = Options(data=str(path), **settings)
+            dataset = read_data(options)
+        Plan.for_dataset(options, dataset)  # refuses options that do not fit the data
         preparation = dataset.fitted_preparation
     rows = [("column", "missing", "range", "becomes")]
     for column, missing, limits, becomes in preparation.describe():

@@ -1,4 +1,4 @@
-"""The options of `Settings`, from the command line or from a file (`--config`), and those of runs.
+"""The options of `Options`, from the command line or from a file (`--config`), and those of runs.
 
 The name, the values and the help of a setting come from its annotation in `options.py`.
 """
@@ -37,7 +37,7 @@ def with_settings(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each of the settings, and pass it their values in a dict.
 
-    The options replace the parameter `settings` of the command, which makes the `Settings`.
+    The options replace the parameter `settings` of the command, which makes the `Options`.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def with_settings(
     without : tuple of str, optional
         Settings that keep their default and have no option.
     **defaults
-        Defaults that differ from those of `Settings`.
+        Defaults that differ from those of `Options`.
     """
     fields = [field for field in dataclasses.fields(owner) if field.name not in without]
     options, group = [], None

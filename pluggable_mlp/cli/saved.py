@@ -224,12 +224,12 @@ def verify(
     from pluggable_mlp.arrays.shortcuts import backend_context
     from pluggable_mlp.runs.verify import Verification, read_certificate
 
-    certificate, settings = read_certificate(run / "certificate.json" if run.is_dir() else run)
+    certificate, options = read_certificate(run / "certificate.json" if run.is_dir() else run)
     place = get_backend(backend)
-    again = Verification(certificate, settings, place, data, test)
+    again = Verification(certificate, options, place, data, test)
     if run.is_dir():
         again.check_files(run)
-    if settings.arithmetic == "native":
+    if options.arithmetic == "native":
         log(f"A native run has the same bits only on {certificate['made_on']}.")
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as update, backend_context(place):
@@ -245,7 +245,7 @@ def verify(
         raise typer.Exit(1)
     part = counted(len(again.run.history), "epoch")
     if not again.run.is_done:
-        part += f" of the {settings.epochs} of the settings"
+        part += f" of the {options.epochs} of the settings"
     typer.echo(
         f"same bits: {part} on {again.here} give the certified losses and "
         f"parameters{', which the model holds' if run.is_dir() else ''}, final SHA-256 "

@@ -81,9 +81,9 @@ def train(
     """Train a network and report its results on the test part."""
     from pluggable_mlp.arrays.shortcuts import backend_context
     from pluggable_mlp.distributed.communicators import backend_of_process
+    from pluggable_mlp.options import Options
     from pluggable_mlp.runs.folder import RunFolder, lock_run, refuse_used_folder
     from pluggable_mlp.runs.run import Run
-    from pluggable_mlp.settings import Settings
 
     command = "train" if resume is None else "train --resume"
     with Processes(distributed, command) as processes, ExitStack() as stack:
@@ -103,7 +103,7 @@ def train(
             if output is not None and writes:
                 refuse_used_folder(output, overwrite)
             local_backend = backend_of_process(backend, communicator)
-            run = Run(Settings(**settings), local_backend, communicator=communicator)
+            run = Run.of(Options(**settings), local_backend, communicator)
         stack.enter_context(backend_context(run.backend))
         report = _Report(run, quiet, as_json)
         report.begin()
@@ -144,7 +144,7 @@ def _resumed(
         communicator,
     )
     if run.is_done:
-        done, epochs = len(run.history), run.settings.epochs
+        done, epochs = len(run.history), run.plan.epochs
         log(f"The run ended after {done} of {epochs} epochs; nothing is left to train.")
     return run
 
@@ -157,7 +157,7 @@ def _train(
     write_log: Callable[[Json], None],
 ) -> None:
     """Train to the end, or until it is requested, with a line for each epoch and a progress bar."""
-    total = run.settings.epochs * run.training_examples
+    total = run.plan.epochs * run.training_examples
     logged: set[str] = set()
 
     def attempt(save: Callable[[], None]) -> None:
@@ -242,7 +242,7 @@ class _Report:
         """Print the preparation of the data."""
         if not (self.quiet or self._as_json):
             run = self._run
-            for line in [*run.preparation.in_words(), run.settings.chosen]:
+            for line in [*run.preparation.in_words(), run.plan.in_words()]:
                 if line:
                     typer.echo(line)
 
@@ -256,7 +256,7 @@ class _Report:
     def describe(self, line: Json) -> str:
         """Describe the measures of an epoch."""
         words = [
-            f"epoch {line['epoch']:3d}/{self._run.settings.epochs}",
+            f"epoch {line['epoch']:3d}/{self._run.plan.epochs}",
             f"train loss {line['train_loss']:.6f}",
             self._quality(line, "validation"),
         ]
@@ -280,7 +280,7 @@ class _Report:
 
     def _quality(self, measured: Json, part: str) -> str:
         """Describe the metric, or the first measure of the task; empty if nothing was measured."""
-        name = METRICS[self._run.settings.metric or "accuracy"].measure
+        name = METRICS[self._run.plan.options.metric or "accuracy"].measure
         if name != "accuracy" and f"{part}_{name}" in measured:
             return f"{part} {name.replace('_', ' ')} {measured[f'{part}_{name}']:.6g}"
         if f"{part}_accuracy" in measured:

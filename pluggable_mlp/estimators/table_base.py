@@ -40,11 +40,12 @@ from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.network.checks import check_parameters
 from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import first_array
+from pluggable_mlp.options import Options
+from pluggable_mlp.plan import Plan, options_for_reading
 from pluggable_mlp.runs.exporting import need_ndonnx, write_onnx
 from pluggable_mlp.runs.run import Run, are_nonzero
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import predict_rows
-from pluggable_mlp.training.recipes import RECIPES, Facts
+from pluggable_mlp.training.recipes import RECIPES
 
 
 class BaseTable(FilesMixin, ABC):
@@ -101,16 +102,17 @@ class BaseTable(FilesMixin, ABC):
         seed: Any = self.random_state
         if not isinstance(seed, Integral):
             seed = check_random_state(seed).randint(2**31)
-        settings = self._settings(int(seed))
-        dataset, weights = self._prepare(X, y, sample_weight, eval_set, groups, settings)
+        options = self._options(int(seed))
+        dataset, weights = self._prepare(X, y, sample_weight, eval_set, groups, options)
         self.preparation_ = dataset.fitted_preparation
         if not needs_blocks((split.inputs for split in dataset.splits.values()), None):
-            settings = settings.completed(Facts(self._task), block_size=0)
+            options = replace(options, block_size=0)
         place = self._place()
         with backend_context(place):
-            run = Run(settings, place, dataset, sample_weight=weights, is_certified=False)
+            plan = Plan.for_dataset(options, dataset)
+            run = Run(plan, dataset, place, sample_weight=weights, is_certified=False)
             self._train(run)
-        self.network_, self.parameters_ = run.mlp, run.parameters
+        self.network_, self.parameters_ = plan.mlp, run.parameters
         self.n_iter_, self.best_iteration_ = len(run.history), run.kept_epoch
         self.loss_curve_ = [line["train_loss"] for line in run.history]
         self.validation_errors_ = []
@@ -118,9 +120,9 @@ class BaseTable(FilesMixin, ABC):
             self.validation_errors_ = [*map(run.error, run.history)]
         return self
 
-    def _settings(self, seed: int) -> Settings:
-        """Return the settings that the parameters describe."""
-        fields = Settings.__dataclass_fields__
+    def _options(self, seed: int) -> Options:
+        """Return the options that the parameters are."""
+        fields = Options.__dataclass_fields__
         values: dict[str, Any] = {
             name: value for name, value in self.get_params(False).items() if name in fields
         }
@@ -131,7 +133,7 @@ class BaseTable(FilesMixin, ABC):
         if self.n_members is not None:
             values["recipe"] = with_parameter(self.recipe, "members", self.n_members)
         values |= {"task": self._task, "epochs": self.max_iter, "seed": seed}
-        return Settings(**values)
+        return Options(**values)
 
     def _place(self) -> Backend:
         name = self.backend
@@ -172,7 +174,7 @@ class BaseTable(FilesMixin, ABC):
         sample_weight: Any,
         eval_set: Any,
         groups: Any,
-        settings: Settings,
+        options: Options,
     ) -> tuple[Dataset, dict[str, Array | None]]:
         """Return the data set with its parts, and the weights of each."""
         frame, categorical = frame_to_fit(self, X)
@@ -180,7 +182,7 @@ class BaseTable(FilesMixin, ABC):
             raise ValueError("X has n_samples = 1, expected two rows or more")
         targets = self._targets(frame, y, is_new=True)
         checked = check_sample_weight(len(frame), sample_weight, "float64")
-        rows = self._rows(targets, settings.seed, groups, is_divided=eval_set is None)
+        rows = self._rows(targets, options.seed, groups, is_divided=eval_set is None)
         parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
         weights = {name: None if checked is None else checked[mask] for name, mask in rows.items()}
         weights["train"] = self._weighted(parts["train"].targets, weights["train"])
@@ -192,7 +194,8 @@ class BaseTable(FilesMixin, ABC):
                 )
         dataset = build_dataset(
             parts,
-            settings.data_options(
+            replace(
+                options_for_reading(options),
                 data="X",
                 validation=None if "validation" in parts else 0.0,
                 block_size=1,  # categories are codes until the fit has their rows
@@ -254,8 +257,7 @@ class BaseTable(FilesMixin, ABC):
 
     def _network(self) -> MLP:
         """Return the network that the parameters describe."""
-        settings = self._settings(0).for_preparation(self.preparation_)
-        return settings.make_mlp(self.preparation_.form, self.preparation_.outputs)
+        return Plan.of(self._options(0), self.preparation_).mlp
 
     def to_onnx(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to an ONNX file in float32, including its preparation.

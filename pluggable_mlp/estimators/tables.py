@@ -219,7 +219,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
 
     def _train(self, run: Run) -> None:
         """See `BaseTable`; then calibrate, if asked."""
-        if self.calibrate and not run.settings.validates(run.dataset):
+        if self.calibrate and not run.plan.validates:
             raise ValueError(
                 "calibrate is True, expected a validation part: validation_fraction above 0, or "
                 "eval_set"
@@ -327,7 +327,7 @@ def _calibrated(run: Run) -> tuple[LibraryArrays, float]:
     from 1/4 to 4 are in reach.
     """
     *hidden, last = run.parameters
-    xp = namespace_of(run.settings.arithmetic, run.backend)
+    xp = namespace_of(run.plan.options.arithmetic, run.backend)
 
     def divided(temperature: float) -> LibraryArrays:
         factor = 1.0 / temperature

@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +62,7 @@ def figures_of(run: SavedRun, data: str | None = None) -> "Iterator[tuple[str, F
         WeightsDisplay.from_training(run, ax=figure.subplots())
         figure.suptitle("first layer's weights")
         yield "first-layer", figure
-    if run.settings.test_share == 0 or run.preparation.task == "multilabel":
+    if run.plan.options.test_share == 0 or run.preparation.task == "multilabel":
         return
     if run.preparation.task == "classification":
         figure = _figure(6.4, 5.6)
@@ -151,9 +152,9 @@ def _comparison(runs: Sequence[SavedRun]) -> str:
     """Return a table of the runs' results, and of the settings in which they differ."""
     keys = dict.fromkeys(key for run in runs for key in run.summary)
     rows = [[in_words(key), *(run.summary.get(key) for run in runs)] for key in keys]
-    settings = [run.settings.to_dict() for run in runs]
-    for key in sorted(settings[0].keys() - keys):
-        values = [row[key] for row in settings]
+    settings = [run.plan.to_dict() for run in runs]
+    for key in sorted({*chain(*settings)} - keys.keys()):
+        values = [row.get(key) for row in settings]
         if any(value != values[0] for value in values):
             rows.append([in_words(key), *values])
     table = _table(rows, ["", *(str(run.folder) for run in runs)])
@@ -164,7 +165,7 @@ def _section(run: SavedRun, data: str | None) -> str:
     """Return the part of the page about one run."""
     result, settings = (
         _table([in_words(key), value] for key, value in values.items())
-        for values in (run.summary, run.settings.to_dict())
+        for values in (run.summary, run.plan.to_dict())
     )
     figures = []
     try:

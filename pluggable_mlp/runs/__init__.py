@@ -1,4 +1,4 @@
-"""Runs: trainings from settings, and the folders of those from the command line.
+"""Runs: trainings by a plan, and the folders of those from the command line.
 
 `run.py` trains, also for the estimators for tables; `certificates.py` certifies it.  `folder.py`
 writes; `checkpoints.py` saves the state of a run, and continues from it.  `saved.py` reads single

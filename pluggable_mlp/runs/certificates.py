@@ -12,9 +12,7 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.files import Json, json_sha256
 from pluggable_mlp.files.hashing import parameters_sha256, tensor_names
 from pluggable_mlp.runs.run import Run, interval, versions
-
-FORMAT = 6
-"""The version of the format of certificates."""
+from pluggable_mlp.runs.saved import FORMAT
 
 EPOCHS = 1024
 """The approximate number of epochs that are certified at most: the file stays below 1 MB."""
@@ -55,7 +53,7 @@ def certified_epoch(line: Json) -> Json:
 
 def _records_of_whole_epochs(run: Run) -> dict[str, str]:
     """Return the records of the epochs of the history; a run may have had fewer epochs to go."""
-    end = len(run.history) * run.steps_per_epoch
+    end = len(run.history) * run.plan.steps_per_epoch
     return {
         str(t): hashes
         for t, hashes in run.records.items()

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
-from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.distributed.communicators import Communicator, backend_of_process
 from pluggable_mlp.fields import Count, PositiveCount
 from pluggable_mlp.files import Json, damaged, json_lines, json_sha256, make_folder, sync_folder
@@ -26,10 +25,9 @@ from pluggable_mlp.files.serialization import (
     write_tree,
 )
 from pluggable_mlp.options import written
-from pluggable_mlp.runs.certificates import FORMAT
+from pluggable_mlp.plan import Plan, with_members
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import at_place, load_own_data, read_history, read_run, zeros_of
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.lbfgs import Memory
 from pluggable_mlp.training.loop import Position
 from pluggable_mlp.training.sharding import check_same
@@ -38,7 +36,7 @@ from pluggable_mlp.training.step import TrainState, initial_state
 FOLDER = "checkpoints"
 
 WHERE = ("data", "test")
-"""Settings that say where something is: it may be elsewhere when a run goes on."""
+"""Options that say where something is: it may be elsewhere when a run goes on."""
 
 
 class CheckpointWarning(UserWarning):
@@ -86,11 +84,11 @@ _COMPONENTS: Components = {
 }
 
 
-def written_sha256(settings: Settings, config: Json, history: Sequence[Json]) -> str:
+def written_sha256(plan: Plan, config: Json, history: Sequence[Json]) -> str:
     """Return the hash of what must not change until a run goes on: config.json and the epochs."""
-    free = {*WHERE} if settings.ends_with_epochs else {*WHERE, "epochs"}
+    free = {*WHERE} if plan.ends_with_epochs else {*WHERE, "epochs"}
     kept = {name: value for name, value in config["settings"].items() if name not in free}
-    content = {**config, "settings": kept, "format": FORMAT}
+    content = {**config, "settings": kept}
     return sha256_of([json_sha256(content), *map(json_lines, history)])
 
 
@@ -106,7 +104,7 @@ def checkpoint_of(run: Run, position: Position) -> Checkpoint | None:
     checkpoint = Checkpoint(
         position=map_nested(to_host, position),
         epochs=len(run.history),
-        files_sha256=written_sha256(run.settings, run.config, run.history),
+        files_sha256=written_sha256(run.plan, run.config, run.history),
         kept_epoch=run.kept_epoch,
         parameters=map_nested(to_host, run.parameters) if run.kept_epoch else None,
         record_every=run.record_every,
@@ -176,21 +174,19 @@ def read_checkpoint(folder: Path, step: int) -> Checkpoint:
     return checkpoint
 
 
-def _check_fit(checkpoint: Checkpoint, settings: Settings, preparation: Preparation) -> None:
-    """Raise ValueError unless a run of these settings could have written the checkpoint."""
+def _check_fit(checkpoint: Checkpoint, plan: Plan) -> None:
+    """Raise ValueError unless a run of this plan could have written the checkpoint."""
     state, epoch, start, losses, recorded = checkpoint.position
     epochs, kept_epoch, batches = checkpoint.epochs, checkpoint.kept_epoch, len(recorded[0])
-    rows = preparation.examples["train"]
     counts = epoch - 1, len(losses), batches, len(recorded[1]), state.t
-    done = -(-start // settings.batch_size)
-    expected = epochs, epochs, done, done, epochs * settings.steps_per_epoch(rows) + done
+    done = -(-start // plan.batch_size)
+    expected = epochs, epochs, done, done, epochs * plan.steps_per_epoch + done
     if counts != expected and start:
         raise ValueError(f"its epochs, losses and steps are {counts}, expected {expected}")
     if kept_epoch > epochs or (checkpoint.parameters is None) != (kept_epoch == 0):
         raise ValueError(f"it keeps epoch {kept_epoch} of {epochs}")
-    mlp = settings.make_mlp(preparation.form, preparation.outputs)
-    zeros = zeros_of(mlp, settings.dtype)
-    first = initial_state(np, mlp, zeros, settings.make_optimizer(rows, mlp))
+    zeros = zeros_of(plan.mlp, plan.options.dtype)
+    first = initial_state(np, plan.mlp, zeros, plan.optimizer)
     if isinstance(memory := state.slots, Memory):
         gradients = memory.gradients and first.parameters
         pairs = ((first.parameters, first.parameters, 0.0),) * len(memory.pairs)
@@ -224,7 +220,7 @@ def resumed_run(
     backend : str, optional
         By default the one that made the checkpoint.
     changes : mapping, optional
-        Settings that are given again: `epochs`, which may be larger, `data` and `test`, which may
+        Options that are given again: `epochs`, which may be larger, `data` and `test`, which may
         be elsewhere, and others, which must not differ.
     communicator : Communicator, optional
         The processes that continue it, in any number; each of them reads the folder.
@@ -236,17 +232,20 @@ def resumed_run(
         `config.json`, `metrics.jsonl` was edited, or the run has ended and has no checkpoint; or if
         the processes see different checkpoints.
     """
-    config, summary, settings, preparation = read_run(folder)
-    values = dict(changes or {})
-    epochs = values.pop("epochs", settings.epochs)
+    config, summary, plan, preparation = read_run(folder)
+    options, values = plan.options, dict(changes or {})
+    epochs = values.pop("epochs", plan.epochs)
     moved = {name: values.pop(name) for name in WHERE if name in values}
-    restated = replace(settings, **values).for_preparation(preparation)
-    for name in values:
-        if (value := getattr(restated, name)) != (trained := getattr(settings, name)):
+    replace(options, **values)  # refuses what is no option's value
+    if recipe := values.get("recipe"):
+        rows, optimizer = preparation.examples["train"], str(options.optimizer).partition(":")[0]
+        values["recipe"] = with_members(recipe, rows, optimizer)
+    for name, value in values.items():
+        if value != (trained := getattr(options, name)):
             raise ValueError(f"{name} is {written(value)}, expected {written(trained)} as trained")
     metrics = folder / "metrics.jsonl"
     history = read_history(metrics)
-    checkpoint = last_checkpoint(folder / FOLDER, len(history), settings, preparation)
+    checkpoint = last_checkpoint(folder / FOLDER, len(history), plan)
     if communicator is not None:
         check_same(communicator, {"the checkpoint": in_short(folder / FOLDER, checkpoint)})
     done = 0 if checkpoint is None else checkpoint.epochs
@@ -256,21 +255,21 @@ def resumed_run(
             raise ValueError(f"{folder} {fault}; use --overwrite")
         message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
         warnings.warn(message, CheckpointWarning, stacklevel=2)
-    elif written_sha256(settings, config, history[:done]) != checkpoint.files_sha256:
+    elif written_sha256(plan, config, history[:done]) != checkpoint.files_sha256:
         raise ValueError(
             f"{folder / 'config.json'} or metrics.jsonl is not what the run wrote: a checkpoint "
             "has another SHA-256 of the settings and the epochs"
         )
     if epochs < done:
         raise ValueError(f"epochs is {epochs}, but the run has {done} already")
-    if settings.ends_with_epochs and epochs != settings.epochs:
-        fault = f"epochs is {epochs}, expected {settings.epochs} as when the run began"
-        raise ValueError(f"{fault}: {settings.ends_with_epochs} ends with them")
-    settings = at_place(replace(settings, epochs=epochs), **moved)
-    data = load_own_data(settings, config["data_sha256"], preparation)
+    if plan.ends_with_epochs and epochs != plan.epochs:
+        fault = f"epochs is {epochs}, expected {plan.epochs} as when the run began"
+        raise ValueError(f"{fault}: {plan.ends_with_epochs} ends with them")
+    options = at_place(replace(options, epochs=epochs), **moved)
+    data = load_own_data(options, config["data_sha256"], preparation)
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
-    run = Run(settings, backend_of_process(spec, communicator), data, communicator)
-    run.config["settings"]["recipe"] = config["settings"]["recipe"]  # the text of its checkpoints
+    plan = Plan.read(options, preparation)
+    run = Run(plan, data, backend_of_process(spec, communicator), communicator)
     with damaged(metrics):
         run.add_history(history[:done])
     if checkpoint is not None:
@@ -278,9 +277,7 @@ def resumed_run(
     return run
 
 
-def last_checkpoint(
-    folder: Path, epochs: int, settings: Settings, preparation: Preparation
-) -> Checkpoint | None:
+def last_checkpoint(folder: Path, epochs: int, plan: Plan) -> Checkpoint | None:
     """Return the last whole checkpoint of a run after at most this many epochs, if any.
 
     Warns
@@ -292,7 +289,7 @@ def last_checkpoint(
         try:
             checkpoint = read_checkpoint(folder, step)
             with damaged(_path(folder, step)):
-                _check_fit(checkpoint, settings, preparation)
+                _check_fit(checkpoint, plan)
         except ValueError as error:
             fault = f"{error}; it"
         else:

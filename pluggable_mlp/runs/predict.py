@@ -16,11 +16,10 @@ from pluggable_mlp.data.load import load_for_testing, load_inputs
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.split import block_of, in_file, needs_blocks
 from pluggable_mlp.data.values import Split
-from pluggable_mlp.files import damaged
 from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.network.mlp import MLP
+from pluggable_mlp.plan import Plan
 from pluggable_mlp.runs.saved import at_place, load_own_data, read_parameters, read_run, zeros_of
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.evaluation import Counts, measure, predict_rows
 
 
@@ -34,10 +33,9 @@ class SavedRun:
         All of `config.json`.
     summary : dict
         All of `summary.json`.
-    settings : Settings
+    plan : Plan
     preparation : Preparation
         How inputs and targets are prepared for the network.
-    mlp : MLP
     parameters : list of dict of arrays
         On the backend.
     backend : Backend
@@ -47,12 +45,16 @@ class SavedRun:
 
     config: dict[str, Any] = field(repr=False)
     summary: dict[str, Any] = field(repr=False)
-    settings: Settings
+    plan: Plan
     preparation: Preparation
-    mlp: MLP
     parameters: LibraryArrays = field(repr=False)
     backend: Backend
     folder: Path
+
+    @property
+    def mlp(self) -> MLP:
+        """The network."""
+        return self.plan.mlp
 
     def predict(self, data: Any) -> Array:
         """Return the network's prediction for each example, prepared as in training.
@@ -129,19 +131,19 @@ class SavedRun:
         """Return the result of `evaluate`, and the counts by class or label, None for numbers."""
         preparation = self.preparation
         part = self._own_test_part(None) if data is None else load_for_testing(preparation, data)
-        size = self.settings.block_size or block_of(part.inputs)
-        arguments = self.settings.evaluation(preparation, self.backend)
+        size = self.plan.options.block_size or block_of(part.inputs)
+        arguments = self.plan.evaluation(preparation, self.backend)
         with backend_context(self.backend):
-            examples = self.settings.make_examples(
-                self.mlp, part, preparation, self.backend, block_size=size or None
+            examples = self.plan.make_examples(
+                part, preparation, self.backend, block_size=size or None
             )
             measures, counts = measure(self.mlp, self.parameters, examples, **arguments)
         return {"examples": len(examples), **measures}, counts
 
     def _own_test_part(self, data: str | None) -> Split:
         """Return the test part of the run's data, perhaps from another place."""
-        settings = at_place(self.settings, data)
-        return load_own_data(settings, self.config["data_sha256"], self.preparation).test
+        options = at_place(self.plan.options, data)
+        return load_own_data(options, self.config["data_sha256"], self.preparation).test
 
     def header(self) -> list[str]:
         """Return the names of the columns of `rows`, all different.
@@ -212,8 +214,8 @@ class SavedRun:
             inputs,
             "predict" if is_regression else "predict_proba",
             backend=self.backend,
-            arithmetic=self.settings.arithmetic,
-            dtype=self.settings.dtype,
+            arithmetic=self.plan.options.arithmetic,
+            dtype=self.plan.options.dtype,
             scale=self.preparation.scale_of(inputs) or 1.0,
         )
         return map(self.preparation.in_own_units, answers)
@@ -261,10 +263,8 @@ def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -
     """
     folder = Path(folder)
     backend = get_backend(backend) if isinstance(backend, str) else backend
-    config, summary, settings, preparation = read_run(folder, ended=True)
-    with damaged(folder / "config.json"):
-        mlp = settings.make_mlp(preparation.form, preparation.outputs)
-        zeros = zeros_of(mlp, settings.dtype)
+    config, summary, plan, preparation = read_run(folder, ended=True)
+    zeros = zeros_of(plan.mlp, plan.options.dtype)
     model = folder / "model.safetensors"
     parameters = read_parameters(model, backend, summary["parameters_sha256"], zeros)
-    return SavedRun(config, summary, settings, preparation, mlp, parameters, backend, folder)
+    return SavedRun(config, summary, plan, preparation, parameters, backend, folder)

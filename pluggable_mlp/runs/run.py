@@ -1,4 +1,4 @@
-"""Training from settings, as the command line and the estimators for tables do it.
+"""Training by a plan, as the command line and the estimators for tables do it.
 
 A `Run` trains a network on a prepared data set, measures the validation part, keeps the best epoch,
 measures the test part, and sums up, in the context of its backend, which callers enter.  What is
@@ -29,10 +29,11 @@ from pluggable_mlp.files.hashing import (
     tensor_names,
 )
 from pluggable_mlp.namespaces import namespace_of, unwrapped
-from pluggable_mlp.network.mlp import MLP
 from pluggable_mlp.network.parameters import Parameters, map_arrays, merged
 from pluggable_mlp.network.row_initialization import initialized_on_rows
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.options import Options
+from pluggable_mlp.plan import Plan, read_data
+from pluggable_mlp.runs.saved import FORMAT
 from pluggable_mlp.training.early_stopping import BestEpoch
 from pluggable_mlp.training.evaluation import evaluate, measure
 from pluggable_mlp.training.examples import AnyExamples, Streamed
@@ -53,14 +54,13 @@ MOST_ROWS = 10_000
 
 
 class Run:
-    """One training: settings, a backend and data, then epochs.
+    """One training: a plan, data and a backend, then epochs.
 
     Parameters
     ----------
-    settings : Settings
+    plan : Plan
+    dataset : Dataset
     backend : Backend
-    data : Dataset, optional
-        By default the data that the settings name.
     communicator : Communicator, optional
         The processes that train together; each of them makes this object.
     sample_weight : mapping of str to array (n,), optional
@@ -70,14 +70,10 @@ class Run:
 
     Attributes
     ----------
-    settings : Settings
-        With the task and the loss, which the data may have determined.
-    dataset : Dataset
     preparation : Preparation
         How the network's inputs and targets are prepared.
-    mlp : MLP
-    steps_per_epoch, training_examples : int
-        The number of steps in an epoch, and of examples that it visits.
+    training_examples : int
+        The number of examples that an epoch visits.
     history : list of dict
         A line for each whole epoch: epoch, train_loss, the measures of the validation part if
         there is one (that of the metric, validation_loss, and validation_accuracy or
@@ -96,40 +92,34 @@ class Run:
 
     def __init__(
         self,
-        settings: Settings,
+        plan: Plan,
+        dataset: Dataset,
         backend: Backend,
-        data: Dataset | None = None,
         communicator: Communicator | None = None,
         *,
         sample_weight: Mapping[str, Array | None] | None = None,
         is_certified: bool = True,
     ) -> None:
-        if data is None:
-            data = settings.load_dataset()
-        settings = settings.for_dataset(data)
-        self.settings: Settings = settings
+        self.plan: Plan = plan
+        self.dataset: Dataset = dataset
         self.backend: Backend = backend
-        self.dataset: Dataset = data
-        self.preparation: Preparation = data.fitted_preparation
-        self._evaluation = settings.evaluation(self.preparation, backend)
+        self.preparation: Preparation = dataset.fitted_preparation
+        self._evaluation = plan.evaluation(self.preparation, backend)
         self._communicator, self._weights = communicator, sample_weight or {}
         if communicator is not None:
             of_data = {"data_sha256": self.data_sha256, "data": None, "test": None}
-            check_agreement(communicator, backend, settings.to_dict() | of_data)
-        if settings.metric is not None:
-            check_metric(settings.metric, settings.task, self._watched_targets())
-        self.mlp: MLP = settings.make_mlp(self.preparation.form, data.outputs)
-        self._recipe = settings.made_recipe
+            check_agreement(communicator, backend, plan.to_dict() | of_data)
+        if plan.options.metric is not None:
+            check_metric(plan.options.metric, dataset.task, self._watched_targets())
         with backend_context(backend):
-            self._train = self._examples("train", class_weight=settings.class_weight)
-            self._validation = self._examples("validation") if settings.validates(data) else None
-            self._test = self._examples("test") if "test" in data.splits else None
+            self._train = self._examples("train", class_weight=plan.options.class_weight)
+            self._validation = self._examples("validation") if plan.validates else None
+            self._test = self._examples("test") if "test" in dataset.splits else None
             self.parameters: Parameters = self._initial_parameters()
         self._tested: tuple[int, dict[str, float]] = (0, {})
-        examples = len(self._train)
-        self.steps_per_epoch: int = settings.steps_per_epoch(examples)
-        self.training_examples: int = min(examples, self.steps_per_epoch * settings.batch_size)
-        self._best = BestEpoch(settings.used("early_stopping"))
+        visited = plan.steps_per_epoch * plan.batch_size
+        self.training_examples: int = min(len(self._train), visited)
+        self._best = BestEpoch(plan.patience)
         self.history: list[Json] = []
         self.kept_epoch: int = 0
         self.position: Position | None = None
@@ -139,22 +129,31 @@ class Run:
             self.initial_parameters_sha256: str = parameters_sha256(self.parameters, backend)
             digits = HASH_DIGITS * len(tensor_names(self.parameters))
             most = max(1, min(RECORDS, RECORDED_DIGITS // digits))
-            self.record_every = interval(settings.epochs * self.steps_per_epoch, most)
+            self.record_every = interval(plan.epochs * plan.steps_per_epoch, most)
+
+    @classmethod
+    def of(
+        cls, options: Options, backend: Backend, communicator: Communicator | None = None
+    ) -> "Run":
+        """Return the run that options describe, with the data that they name."""
+        dataset = read_data(options)
+        return cls(Plan.for_dataset(options, dataset), dataset, backend, communicator)
 
     def _watched_targets(self) -> Array | None:
         """Return the targets of the validation examples whose weights count in the dtype."""
-        if not self.settings.validates(self.dataset):
+        if not self.plan.validates:
             return None
         (_, targets), weights = self.dataset.splits["validation"], self._weights.get("validation")
-        return targets if weights is None else targets[are_nonzero(weights, self.settings.dtype)]
+        return (
+            targets if weights is None else targets[are_nonzero(weights, self.plan.options.dtype)]
+        )
 
     def _examples(self, part: str, class_weight: str | None = None) -> AnyExamples:
         """Return a split on the backend, or this process's part of it."""
-        rows, (inputs, targets) = self.settings.rows_of_blocks(), self.dataset.splits[part]
+        rows, (inputs, targets) = self.plan.rows_of_blocks, self.dataset.splits[part]
         if rows is None and isinstance(inputs, EncodedArray):
-            inputs = inputs.astype(self.settings.dtype)
-        return self.settings.make_examples(
-            self.mlp,
+            inputs = inputs.astype(self.plan.options.dtype)
+        return self.plan.make_examples(
             Split(inputs, targets),
             self.preparation,
             self.backend,
@@ -170,8 +169,9 @@ class Run:
         If they follow from the rows, they are computed on the host in reproducible arithmetic, and
         are the same on every backend and every process.
         """
-        seed, dtype, mlp = self.settings.seed, self.settings.dtype, self.mlp
-        if not self._recipe.on_rows:
+        seed, dtype = self.plan.options.seed, self.plan.options.dtype
+        mlp = self.plan.mlp
+        if not self.plan.recipe.on_rows:
             return mlp.initialize(seed=seed, backend=self.backend, dtype=dtype)
         host, scale = get_backend("numpy"), self._train.kind.scale
         xp = namespace_of("reproducible", host)
@@ -209,27 +209,27 @@ class Run:
         """Train; yield as `training_progress` does, an ended epoch when `history` has its line."""
         if self.is_done:
             return
-        settings = self.settings
+        plan, options = self.plan, self.plan.options
         steps = first_steps(
-            settings.scheduled(self.mlp, len(self._train)),
+            plan.trained_mlp,
             self.parameters,
             self._train,
             backend=self.backend,
-            optimizer=settings.make_optimizer(len(self._train), self.mlp),
-            arithmetic=settings.arithmetic,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            micro_batch=settings.micro_batch,
+            optimizer=plan.optimizer,
+            arithmetic=options.arithmetic,
+            batch_size=plan.batch_size,
+            seed=options.seed,
+            micro_batch=options.micro_batch,
             communicator=self._communicator,
         )
         for progress in training_progress(
             steps,
             self._train,
-            order=order_of_steps(steps, settings.seed),
-            epochs=settings.epochs,
+            order=order_of_steps(steps, options.seed),
+            epochs=plan.epochs,
             start=self.position,
             every=self.record_every or None,
-            whole_batches=self._recipe.whole_batches,
+            whole_batches=self.plan.recipe.whole_batches,
         ):
             if progress.result is not None:
                 self._end_epoch(progress, progress.result)
@@ -243,7 +243,7 @@ class Run:
     def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
         validated = self.validated(epoch.parameters)
-        metric = self.settings.metric
+        metric = self.plan.options.metric
         if validated and metric is not None and math.isnan(METRICS[metric].error(validated)):
             raise ValueError(
                 f"metric is {metric!r}, which is NaN: expected finite outputs for the validation "
@@ -264,15 +264,15 @@ class Run:
         self.position = progress.position()
 
     def validated(self, parameters: Parameters, **metric: str) -> dict[str, float]:
-        """Return the measures of the validation part, by default with the settings' metric."""
+        """Return the measures of the validation part, by default with the plan's metric."""
         if self._validation is None:
             return {}
         return evaluate(
-            self.mlp,
+            self.plan.mlp,
             parameters,
             self._validation,
             communicator=self._communicator,
-            batch_size=self._recipe.rows_at_once,
+            batch_size=self.plan.recipe.rows_at_once,
             **{**self._evaluation, **metric},
         )
 
@@ -285,19 +285,19 @@ class Run:
     def is_done(self) -> bool:
         """Whether all epochs are done, or early stopping has ended training."""
         stopped = bool(self.history) and self._best.is_over
-        return stopped or len(self.history) >= self.settings.epochs
+        return stopped or len(self.history) >= self.plan.epochs
 
     def _is_kept(self, line: Json) -> bool:
-        """Return whether to keep an epoch: the best so far if the settings ask for the best."""
-        if not self.settings.keeps_best:
+        """Return whether to keep an epoch: the best so far if the plan keeps the best."""
+        if not self.plan.keeps_best:
             return True
         return self._best.is_best(line["epoch"], self.error(line), line["validation_loss"])
 
     def error(self, line: Json) -> float:
         """Return the measure that is smallest in the best epoch, from the line of an epoch."""
         measures = {name.removeprefix("validation_"): value for name, value in line.items()}
-        is_accuracy = self._recipe.follows_accuracy and self.dataset.task == "classification"
-        metric = self.settings.metric or ("accuracy" if is_accuracy else None)
+        is_accuracy = self.plan.recipe.follows_accuracy and self.dataset.task == "classification"
+        metric = self.plan.options.metric or ("accuracy" if is_accuracy else None)
         return METRICS[metric].error(measures) if metric else measures["loss"]
 
     @property
@@ -321,17 +321,17 @@ class Run:
         if self._test is None:
             return {}
         if self._tested[0] != self.kept_epoch:
-            measures, _ = measure(self.mlp, self.parameters, self._test, **self._evaluation)
+            measures, _ = measure(self.plan.mlp, self.parameters, self._test, **self._evaluation)
             self._tested = self.kept_epoch, measures
         return self._tested[1]
 
     def summary(self) -> Json:
-        """Return the results of the run, with its settings and its place."""
+        """Return the results of the run, with its place."""
         seconds = sum(line["seconds"] for line in self.history)
         examples = len(self.history) * self.training_examples
         kept_epoch = self.history[self.kept_epoch - 1]
         return {
-            "task": self.settings.task,
+            "task": self.dataset.task,
             "epochs": len(self.history),
             "kept_epoch": self.kept_epoch,
             "train_loss": kept_epoch["train_loss"],
@@ -343,18 +343,19 @@ class Run:
             "device": self.backend.device,
             "processes": self.processes,
             "versions": versions(self.backend),
-            "arithmetic": self.settings.arithmetic,
-            "dtype": self.settings.dtype,
-            "seed": self.settings.seed,
+            "arithmetic": self.plan.options.arithmetic,
+            "dtype": self.plan.options.dtype,
+            "seed": self.plan.options.seed,
             "config_sha256": json_sha256(self.config),
             "parameters_sha256": kept_epoch["parameters_sha256"],
         }
 
     @cached_property
     def config(self) -> Json:
-        """The settings of the run, and a short description of its data."""
+        """The values of the plan, and the preparation of the data."""
         return {
-            "settings": self.settings.to_dict(),
+            "format": FORMAT,
+            "settings": self.plan.to_dict(),
             **self.preparation.to_dict(),
             "data_sha256": self.data_sha256,
         }

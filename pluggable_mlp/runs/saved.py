@@ -8,7 +8,7 @@ import warnings
 from dataclasses import replace
 from os.path import splitdrive
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import msgspec
 import numpy as np
@@ -23,14 +23,23 @@ from pluggable_mlp.files import Json, damaged, json_sha256, parse_json, read_fil
 from pluggable_mlp.files.hashing import parameters_sha256
 from pluggable_mlp.files.serialization import ArrayTree, check_form, read_tree
 from pluggable_mlp.network.mlp import MLP
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.options import Options
+from pluggable_mlp.plan import Plan, read_data
 
 _WHERE = "say with --data, and --test, where those of the run are"
+
+
+FORMAT = 7
+"""The version of the format of runs and certificates."""
+
+READ_BY = "1.0.0rc1"
+"""The version of this library that reads earlier formats."""
 
 
 class _Config(TypedDict):
     """The least that config.json holds, besides the preparation."""
 
+    format: NotRequired[int]
     settings: Json
     data_sha256: str
 
@@ -63,15 +72,25 @@ class _Epoch(msgspec.Struct, forbid_unknown_fields=True):
     validation_mean_squared_error: float | None = None
 
 
+def check_format(number: int | None) -> None:
+    """Raise ValueError, with the version that reads it, if a file has another format."""
+    if number != FORMAT:
+        is_later = number is not None and number > FORMAT
+        reader = "a later version of pluggable-mlp" if is_later else f"pluggable-mlp {READ_BY}"
+        stated = "none" if number is None else number
+        raise ValueError(f"its format is {stated}, expected {FORMAT}; {reader} reads it")
+
+
 def read_config(path: Path) -> Json:
-    """Return the content of a config.json; ValueError if it is missing or damaged."""
-    return read_json(path, "the config.json that train --output writes", _Config)
+    """Return the content of a config.json; ValueError if it is missing, damaged or older."""
+    config = read_json(path, "the config.json that train --output writes", _Config)
+    with damaged(path, "is of another version"):
+        check_format(config.get("format"))
+    return config
 
 
-def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Settings, Preparation]:
-    """Return config.json, summary.json, and the settings and the preparation in the former.
-
-    Development versions wrote the recipe without the number of networks; the settings have it.
+def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Plan, Preparation]:
+    """Return config.json, summary.json, and the plan and the preparation in the former.
 
     Parameters
     ----------
@@ -94,11 +113,10 @@ def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Settings, P
             raise ValueError(f"{end} is damaged: it keeps an epoch after the last")
     with damaged(path):
         preparation = Preparation.from_dict(config)
-        settings = Settings(**config["settings"]).for_preparation(preparation)
-        if settings.task != preparation.task:
-            raise ValueError(f"its tasks are {settings.task} and {preparation.task}")
-        settings.make_optimizer(preparation.examples["train"])  # refuses what does not fit
-        return config, summary, settings, preparation
+        options = Options(**config["settings"])
+        if options.task != preparation.task:
+            raise ValueError(f"its tasks are {options.task} and {preparation.task}")
+        return config, summary, Plan.read(options, preparation), preparation
 
 
 def zeros_of(mlp: MLP, dtype: str) -> ArrayTree:
@@ -158,8 +176,8 @@ def read_history(path: Path) -> list[Json]:
     return lines
 
 
-def at_place(settings: Settings, data: str | None = None, test: str | None = None) -> Settings:
-    """Return the settings of a run with the places of its data, where a user has named them.
+def at_place(options: Options, data: str | None = None, test: str | None = None) -> Options:
+    """Return the options of a run with the places of its data, where a user has named them.
 
     Raises
     ------
@@ -167,20 +185,20 @@ def at_place(settings: Settings, data: str | None = None, test: str | None = Non
         If the run itself names another machine, to which Windows would send the user's credentials.
     """
     for name, place in {"data": data, "test": test}.items():
-        own = getattr(settings, name)
+        own = getattr(options, name)
         if not place and isinstance(own, str) and splitdrive(own)[0].startswith(("//", r"\\")):
             raise DataError(own, "is on another machine, as the run says", f"repeat it as --{name}")
-    return replace(settings, data=data or settings.data, test=test or settings.test)
+    return replace(options, data=data or options.data, test=test or options.test)
 
 
 def load_own_data(
-    settings: Settings, data_sha256: str, preparation: Preparation | None = None
+    options: Options, data_sha256: str, preparation: Preparation | None = None
 ) -> Dataset:
     """Return the data that a run was trained on, if they are still those.
 
     Parameters
     ----------
-    settings : Settings
+    options : Options
         Those of the run, with the current place of the data.
     data_sha256 : str
         The hash of the data in training.
@@ -194,7 +212,7 @@ def load_own_data(
     """
     try:
         with warnings.catch_warnings(action="ignore", category=DataWarning):  # training gave them
-            dataset = settings.load_dataset(preparation)
+            dataset = read_data(options, preparation)
     except DataError as error:
         source, fault, remedy = error.args
         raise DataError(source, fault, f"{remedy}, or {_WHERE}") from None

@@ -18,11 +18,12 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import PositiveCount
 from pluggable_mlp.files import Json, damaged, json_sha256, read_json, to_json
 from pluggable_mlp.files.hashing import HASH_DIGITS, tensor_names
-from pluggable_mlp.runs.certificates import FORMAT, certificate_of, certified_epoch
+from pluggable_mlp.options import Options
+from pluggable_mlp.plan import Plan
+from pluggable_mlp.runs.certificates import certificate_of, certified_epoch
 from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.runs.saved import at_place, load_own_data, read_history
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.runs.saved import at_place, check_format, load_own_data, read_history
 from pluggable_mlp.training.divergence import DivergenceError
 
 _OF_MACHINE = (
@@ -58,7 +59,7 @@ class _Certificate(TypedDict):
     records: dict[str, str]
 
 
-def read_certificate(path: Path) -> tuple[Json, Settings]:
+def read_certificate(path: Path) -> tuple[Json, Options]:
     """Return a certificate and its settings.
 
     Raises
@@ -68,8 +69,7 @@ def read_certificate(path: Path) -> tuple[Json, Settings]:
     """
     content = read_json(path, "the certificate.json that train --output writes")
     with damaged(path, "is not a certificate of a run"):
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}, expected {FORMAT}")
+        check_format(content["format"])
         stated = content.pop("sha256")
     with damaged(path):
         if json_sha256(content) != stated:
@@ -78,7 +78,7 @@ def read_certificate(path: Path) -> tuple[Json, Settings]:
                 "fine: take the file that train wrote"
             )
         msgspec.convert(content, _Certificate)
-        return content, Settings(**content["settings"])
+        return content, Options(**content["settings"])
 
 
 class Verification:
@@ -89,7 +89,7 @@ class Verification:
 
     Parameters
     ----------
-    certificate, settings
+    certificate, options
         From `read_certificate`.
     backend : Backend
     data, test : str, optional
@@ -111,15 +111,17 @@ class Verification:
     def __init__(
         self,
         certificate: Json,
-        settings: Settings,
+        options: Options,
         backend: Backend,
         data: str | None = None,
         test: str | None = None,
     ) -> None:
-        settings = at_place(settings, data, test)
-        self.run: Run = Run(settings, backend, load_own_data(settings, certificate["data_sha256"]))
+        options = at_place(options, data, test)
+        dataset = load_own_data(options, certificate["data_sha256"])
+        plan = Plan.read(options, dataset.fitted_preparation)
+        self.run: Run = Run(plan, dataset, backend)
         self.run.record_every = certificate["record_every"]
-        self.here: str = f"{backend.name} ({backend.device}) in {settings.arithmetic} arithmetic"
+        self.here: str = f"{backend.name} ({backend.device}) in {options.arithmetic} arithmetic"
         self._certificate = certificate
         self._epochs = {epoch["epoch"]: epoch for epoch in certificate["epochs"]}
         self._last = max(self._epochs)

@@ -1,7 +1,7 @@
 """Published recipes of networks for tables: which network, optimizer and loop each consists of.
 
-A recipe has values for settings, which options may replace (`settings.py`), and for choices that no
-setting covers.  It holds its authors' numbers; its parts are defined in `network/` and `training/`,
+A recipe has values for options that were not given (`plan.py`), and for choices that no option
+covers.  It holds its authors' numbers; its parts are defined in `network/` and `training/`,
 and the conversion of a table to a matrix in `data/`.  The parts are imported only when they are
 made, because the help of the command line shows just the values.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pluggable_mlp.network.mlp import MLP
 
 Values: TypeAlias = dict[str, Any]
-"""Values of settings, or arguments of `MLP`, by name."""
+"""Values of options, or arguments of `MLP`, by name."""
 
 Pairs: TypeAlias = Literal["sign", "one-hot"]
 """What a column of two categories becomes: one feature, -1 or 1, or two."""
@@ -55,26 +55,26 @@ class TableForm(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Facts about the data; None if not yet known.
+    """Facts about a training, which decide a recipe's values.
 
     Parameters
     ----------
-    task : {"classification", "multilabel", "regression"} or None
-    has_edges : bool or None
-        Whether there are numbers with bins.
-    validates : bool or None
-        Whether there is a validation part.
-    epochs : int or None
-        How many the settings ask for.
-    rows : int or None
+    task : {"classification", "multilabel", "regression"}
+    rows : int
         Those of the training part.
+    has_edges : bool, default False
+        Whether there are numbers with bins.
+    validates : bool, default False
+        Whether there is a validation part.
+    epochs : int, optional
+        How many were asked for.
     """
 
-    task: str | None = None
-    has_edges: bool | None = None
-    validates: bool | None = None
+    task: str
+    rows: int
+    has_edges: bool = False
+    validates: bool = False
     epochs: int | None = None
-    rows: int | None = None
 
 
 class Recipe(Component):
@@ -125,17 +125,18 @@ class Recipe(Component):
     ends_with_training: ClassVar[bool] = False
 
     def values(self, facts: Facts) -> Values:
-        """Return values of settings by name; None for those that depend on unknown facts."""
+        """Return values of options by name."""
         # With the rate of SGD itself, 0.1, squared errors of 100 sigmoids diverge.
+        rate = {"learning_rate": 0.01} if facts.task == "regression" else {}
         return {
             "hidden": (100,),
             "activation": "sigmoid",
             "dropout": 0.0,
             "label_smoothing": 0.0,
             "optimizer": "sgd",
-            "learning_rate": 0.01 if facts.task == "regression" else None,
             "batch_size": 16,
             "epochs": 30,
+            **rate,
         }
 
     def usual_members(self, rows: int, optimizer: str) -> int | None:
@@ -143,7 +144,7 @@ class Recipe(Component):
         return None
 
     def parts(self, form: TableForm) -> Values:
-        """Return the arguments of `MLP` that are no settings."""
+        """Return the arguments of `MLP` that are no options."""
         return {}
 
     def scheduled(self, mlp: "MLP", total_steps: int) -> "MLP":
@@ -203,18 +204,16 @@ class RealMLP(TableRecipe):
 
     def values(self, facts: Facts) -> Values:
         """See `Recipe`."""
-        is_regression, by_task = facts.task == "regression", facts.task is not None
+        is_regression = facts.task == "regression"
         return {
             "hidden": (256, 256, 256),
-            "activation": ("mish" if is_regression else "selu") if by_task else None,
+            "activation": "mish" if is_regression else "selu",
             "dropout": 0.0,
-            "label_smoothing": (0.1 if facts.task == "classification" else 0.0)
-            if by_task
-            else None,
+            "label_smoothing": 0.1 if facts.task == "classification" else 0.0,
             "optimizer": "adam:beta2=0.95",
-            "learning_rate": (0.07 if is_regression else 0.04) if by_task else None,
+            "learning_rate": 0.07 if is_regression else 0.04,
             "schedule": "log_cosine",
-            "batch_size": None if facts.rows is None else _batch_size(facts.rows),
+            "batch_size": _batch_size(facts.rows),
             "epochs": 256,
             # 64 of 256 cost no score in the mean; more epochs have longer cycles of the rate.
             "early_stopping": max(64, (facts.epochs or 0) // 4) if facts.validates else None,
@@ -324,9 +323,8 @@ class TabMMiniRecipe(TableRecipe):
 
     def values(self, facts: Facts) -> Values:
         """See `Recipe`."""
-        layers = {True: 2, False: 3, None: None}[facts.has_edges]
         return {
-            "hidden": None if layers is None else (512,) * layers,
+            "hidden": (512,) * (2 if facts.has_edges else 3),
             "activation": "relu",
             "dropout": 0.1,
             "label_smoothing": 0.0,

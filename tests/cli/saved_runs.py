@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.options import Options
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 
 _ELSEWHERE = ("seconds", "examples_per_second", "versions", "backend", "device", "processes")
 
@@ -61,7 +61,7 @@ def assert_complete(folder: Path, command) -> None:
 
 def trained(folder, **settings):
     """Train as the command does, and save the run."""
-    run = Run(Settings(**settings), get_backend("numpy"))
+    run = Run.of(Options(**settings), get_backend("numpy"))
     with RunFolder(folder, run):
         list(run.train())
     return folder

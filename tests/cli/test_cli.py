@@ -8,7 +8,7 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.options import Options
 
 
 def imported_by(code: str) -> set[str]:
@@ -48,7 +48,7 @@ def test_the_examples_in_the_help_are_taken(command):
     words = command("train", "--help").out.replace("│", " ").split()
     examples = [word.strip(".:") for word in words if re.search(r"\w:\w+=", word)]
     assert len(examples) == 2
-    Settings(hidden=(4, 4), activation=examples[0], optimizer=examples[1])
+    Options(hidden=(4, 4), activation=examples[0], optimizer=examples[1])
 
 
 def test_help_imports_neither_numpy_nor_training_nor_what_reads_and_writes_files():

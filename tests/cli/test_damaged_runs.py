@@ -63,6 +63,24 @@ def test_another_type_in_the_place_of_an_object_is_named(command, run, tmp_path,
         assert "unexpected" not in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("number", "reader"), [(None, "pluggable-mlp 1.0.0rc1"), (99, "a later version of")]
+)
+def test_a_run_of_another_version_is_refused_with_the_version_that_reads_it(
+    command, run, tmp_path, number, reader
+):
+    folder = shutil.copytree(run, tmp_path / "run")
+    config = json.loads((folder / "config.json").read_text()) | {"format": number}
+    if number is None:
+        del config["format"]
+    (folder / "config.json").write_text(json.dumps(config))
+    for arguments in (("evaluate", folder), ("train", "--resume", folder)):
+        outcome = command(*arguments)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"config.json is of another version: its format is {number or 'none'}" in outcome.err
+        assert f"expected 7; {reader}" in outcome.err
+
+
 def lacking(name):
     def change(line):
         del line[name]

@@ -11,9 +11,9 @@ import pytest
 import pluggable_mlp
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.options import Options
 from pluggable_mlp.runs.checkpoints import read_checkpoint, resumed_run, save_checkpoint
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 from tests.cli.children import running
 from tests.cli.conftest import ended
 from tests.cli.processes import DISTRIBUTED, PROGRAM, checkpoints
@@ -77,10 +77,10 @@ def test_processes_must_have_the_same_settings_and_data(tmp_path):
         np.savez(tmp_path / f"{name}.npz", X=np.eye(28) * factor, y=np.arange(28) % 2)
 
     def begun(second, seed=0):
-        settings = [Settings(data=str(tmp_path / "here.npz"))]
-        settings.append(Settings(data=str(tmp_path / f"{second}.npz"), seed=seed))
+        settings = [Options(data=str(tmp_path / "here.npz"))]
+        settings.append(Options(data=str(tmp_path / f"{second}.npz"), seed=seed))
         backend = get_backend("numpy")
-        return on_threads(2, lambda each: Run(settings[each.rank], backend, None, each))
+        return on_threads(2, lambda each: Run.of(settings[each.rank], backend, each))
 
     assert len(begun("there")) == 2
     with pytest.raises(ValueError, match="^data_sha256 of process 1 differs"):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pluggable_mlp.backends import get_backend
+from pluggable_mlp.options import Options
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 from tests.cli.children import ENDLESS_TRAINING, posix, running, stopped
 from tests.cli.saved_runs import FILES, assert_complete, lines, names, trained
 
@@ -109,7 +109,7 @@ def test_json_is_printed_for_machines(command, tmp_path):
 
 def disturbed(folder, disturb):
     """Train three epochs and save them; disturb that after the first."""
-    run = Run(Settings(epochs=3, hidden=(8,)), get_backend("numpy"))
+    run = Run.of(Options(epochs=3, hidden=(8,)), get_backend("numpy"))
     with RunFolder(folder, run) as written:
         for progress in run.train():
             if progress.ended:

@@ -112,10 +112,11 @@ def test_one_line_says_what_is_used(command, tmp_path, table):
         "smooth_clip"
     )
     settings = content(run, "config.json")["settings"]
-    expected = {"hidden": [8], "learning_rate": 0.1, "schedule": None, "validation": 0.2}
+    expected = {"hidden": [8], "learning_rate": 0.1, "validation": 0.2}
     expected |= {"scaling": "smooth_clip", "label_smoothing": 0.1, "epochs": 2}
     expected["recipe"] = "realmlp-td-s:members=8"
     assert {name: settings[name] for name in expected} == expected
+    assert "schedule" not in settings
 
     def rewrite(**changed):
         config, summary = (content(run, f"{name}.json") for name in ("config", "summary"))
@@ -123,7 +124,6 @@ def test_one_line_says_what_is_used(command, tmp_path, table):
         write_json(run / "config.json", config | changed)
         write_json(run / "summary.json", summary)
 
-    rewrite(settings=settings | {"recipe": "realmlp-td-s"})  # as of earlier versions
     assert load_run(run).mlp.ensemble.members == 8
     rewrite(examples={})
     with pytest.raises(ValueError, match="config.json is damaged: it lacks 'train'"):
@@ -143,26 +143,6 @@ def test_the_recipe_of_a_run_may_be_given_again(command, tmp_path, table):
     outcome = command(*again, "realmlp-td-s:members=4")
     assert outcome.code == 2
     assert "recipe is realmlp-td-s:members=4, expected realmlp-td-s:members=8 as" in outcome.err
-
-
-@pytest.mark.filterwarnings("ignore:.*is left aside")
-def test_a_run_of_a_development_version_goes_on(command, tmp_path, monkeypatch):
-    """Its recipe lacks the number of networks, here one, and so does the hash in checkpoints."""
-    monkeypatch.setattr("pluggable_mlp.runs.folder.SHORTEST_SECONDS", 0.0)
-    run, whole, data = (tmp_path / name for name in ("run", "whole", "table.csv"))
-    frame = polars.DataFrame({**COLUMNS, "target": TARGETS["classes"]})
-    polars.concat([frame] * 5).write_csv(data)
-    given = ("train", "--data", data, "--hidden", 8, "--schedule", "none", "--epochs")
-    with monkeypatch.context() as patch:
-        patch.setattr("pluggable_mlp.settings.with_parameter", lambda text, *_: text)
-        done(command, *given, 1, "--output", run)
-    done(command, *given, 3, "--output", whole)
-    done(command, "train", "--resume", run, "--epochs", 2)
-    max((run / "checkpoints").iterdir()).write_bytes(b"")
-    done(command, "train", "--resume", run, "--epochs", 3)
-    assert content(run, "config.json")["settings"]["recipe"] == "realmlp-td-s"
-    assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    done(command, "verify", run)
 
 
 @pytest.mark.parametrize(("recipe", "steps"), [("realmlp-td-s", 5), ("tabm:members=2", 6)])
@@ -244,7 +224,7 @@ def test_the_default_stops_after_64_epochs_without_a_better_one(command, noise):
     assert summary["epochs"] == summary["kept_epoch"] + 64 < 120
     cases = (3, True), (256, True), (1000, True), (256, False)
     values = [
-        RealMLP().values(Facts("classification", False, validates, epochs))
+        RealMLP().values(Facts("classification", 1, False, validates, epochs))
         for epochs, validates in cases
     ]
     assert [of["early_stopping"] for of in values] == [64, 64, 250, None]
@@ -252,7 +232,7 @@ def test_the_default_stops_after_64_epochs_without_a_better_one(command, noise):
 
 def test_batches_by_rows_are_those_of_pytabkit(command, noise):
     values = [
-        RealMLP().values(Facts(rows=rows))["batch_size"]
+        RealMLP().values(Facts("classification", rows))["batch_size"]
         for rows in (1024, 1025, 8192, 8193, 30_000, 30_001, 100_000, 100_001)
     ]
     assert values == [64, 128, 128, 256, 256, 512, 512, 1024]
@@ -263,7 +243,8 @@ def test_batches_by_rows_are_those_of_pytabkit(command, noise):
 @pytest.mark.parametrize("name", ["tabm-mini", "tabm"])
 def test_tabm_has_a_layer_fewer_behind_embeddings_of_numbers(name):
     """The defaults of its authors' package."""
-    hidden = [RECIPES[name].values(Facts(has_edges=flag))["hidden"] for flag in (True, False)]
+    facts = [Facts("regression", 9, has_edges=flag) for flag in (True, False)]
+    hidden = [RECIPES[name].values(each)["hidden"] for each in facts]
     assert hidden == [(512,) * 2, (512,) * 3]
 
 

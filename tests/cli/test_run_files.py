@@ -12,9 +12,9 @@ from safetensors.numpy import load_file
 
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.data import load_dataset
+from pluggable_mlp.options import Options
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 from tests.cli.saved_runs import lines
 
 
@@ -27,14 +27,14 @@ def canonical_sha256(content) -> str:
 def run(tmp_path_factory):
     """A run in which no value is the default."""
     pytest.importorskip("array_api_strict")
-    settings = Settings(
+    settings = Options(
         hidden=(12,), optimizer="adamw:beta1=0.8", activation="tanh", batch_size=256, epochs=2,
         dtype="float64", arithmetic="reproducible", seed=3, clip_norm=5.0, schedule="cosine",
         warmup=2, dropout=0.125, input_dropout=0.0625, input_noise=0.75, norm="layer",
         label_smoothing=0.25, class_weight="balanced",
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("runs") / "run"
-    run = Run(settings, get_backend("array_api_strict:device1"))
+    run = Run.of(settings, get_backend("array_api_strict:device1"))
     with RunFolder(folder, run):
         list(run.train())
     return folder

@@ -38,7 +38,7 @@ def test_every_field_of_a_certificate(certificate):
     arrays = [start[layer][name] for layer in (0, 1) for name in "Wb"]
     versions = ", ".join(f"{name} {number}" for name, number in summary["versions"].items())
     assert json.loads(certificate.read_text()) == sealed({
-        "format": 6,
+        "format": 7,
         "made_on": f"numpy (cpu), {versions}",
         "settings": config["settings"],
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -228,7 +228,10 @@ def test_no_part_of_a_certificate_is_taken_on_trust(command, certificate, edit, 
 @pytest.mark.parametrize(
     ("edit", "fault"),
     [
-        (lambda content: content.update(format=1), "its format is 1, expected 6"),
+        (
+            lambda content: content.update(format=1),
+            "its format is 1, expected 7; pluggable-mlp 1.0.0rc1 reads it",
+        ),
         (lambda content: content.pop("format"), "it lacks 'format'"),
     ],
 )

@@ -8,11 +8,11 @@ import pytest
 from pluggable_mlp import get_backend
 from pluggable_mlp.files import write_json
 from pluggable_mlp.files.hashing import tensor_names
+from pluggable_mlp.options import Options
 from pluggable_mlp.runs.certificates import certificate_of
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.verify import read_certificate
-from pluggable_mlp.settings import Settings
 from tests.cli.certificates import sealed
 from tests.cli.children import running
 from tests.plug_ins import write_plug_in
@@ -83,8 +83,8 @@ def test_an_altered_hash_is_a_changed_file_or_a_run_that_differs(command, run):
 
 def test_a_record_is_of_all_tensors_after_every_so_many_steps():
     """Buffers, too; the device is waited for at no other step."""
-    settings = Settings(epochs=3, hidden=(12,), batch_size=16, norm="batch")
-    run = Run(settings, get_backend("numpy"))
+    settings = Options(epochs=3, hidden=(12,), batch_size=16, norm="batch")
+    run = Run.of(settings, get_backend("numpy"))
     list(run.train())
     assert sorted(run.records) == [*range(4, 292, 4)]
     names = tensor_names(run.parameters)
@@ -96,18 +96,18 @@ def test_a_record_is_of_all_tensors_after_every_so_many_steps():
 def test_a_certificate_stays_below_1_mb(tmp_path, monkeypatch, epochs, hidden):
     """Of very many epochs, and of very many tensors."""
     early = {"early_stopping": 3, "validation": 0.1}
-    settings = Settings(epochs=epochs, hidden=hidden, norm="batch", **early)
-    run = Run(settings, get_backend("numpy"))
+    settings = Options(epochs=epochs, hidden=hidden, norm="batch", **early)
+    run = Run.of(settings, get_backend("numpy"))
     line = {"train_loss": 1 / 3, "validation_loss": 1 / 3, "parameters_sha256": "0" * 64}
     run.history = [{"epoch": number, **line} for number in range(1, epochs + 1)]
     run.kept_epoch = epochs - 1
-    end = epochs * run.steps_per_epoch
+    end = epochs * run.plan.steps_per_epoch
     hashes = "0" * 16 * len(tensor_names(run.parameters))
     run.records = dict.fromkeys(range(run.record_every, end + 1, run.record_every), hashes)
     assert len(run.records) <= 128
     monkeypatch.setattr(Run, "test_measures", lambda self: {"loss": 1 / 3})
     path = tmp_path / "certificate.json"
-    write_json(path, certificate_of(run, settings.to_dict()))
+    write_json(path, certificate_of(run, run.plan.to_dict()))
     assert path.stat().st_size < 1_000_000
     read, _ = read_certificate(path)
     numbers = [epoch["epoch"] for epoch in read["epochs"]]
@@ -121,7 +121,7 @@ class StoppedError(Exception):
 
 def test_a_run_that_ends_within_an_epoch_is_certified_up_to_the_last_whole_one(command, tmp_path):
     """Steps after it have records, but no part in the certificate."""
-    run = Run(Settings(epochs=3, hidden=(4,), batch_size=16), get_backend("numpy"))
+    run = Run.of(Options(epochs=3, hidden=(4,), batch_size=16), get_backend("numpy"))
     with suppress(StoppedError), RunFolder(tmp_path / "run", run):
         for _ in run.train():
             if run.records and max(run.records) >= 120:

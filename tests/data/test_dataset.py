@@ -10,7 +10,8 @@ from pluggable_mlp.data import DataError, Dataset, Split, load_dataset
 from pluggable_mlp.data.columns import Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.options import Options
+from pluggable_mlp.plan import Plan
 
 INPUTS, CLASSES = np.array([[0.5, 1.0], [2.0, -1.0], [0.0, 3.0]]), np.array([0, 1, 2])
 TEST = Split(np.array([[1.0, 1.0]]), np.array([2]))
@@ -119,4 +120,4 @@ def test_hash_tells_data_apart(dataset):
 
 def test_a_data_set_made_from_arrays_has_no_preparation(dataset):
     with pytest.raises(DataError, match="^example: has no preparation, since it was not loaded"):
-        Settings().for_dataset(dataset)
+        Plan.for_dataset(Options(), dataset)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp import TableClassifier, settings
+from pluggable_mlp import TableClassifier, plan
 from pluggable_mlp.data import split
 from pluggable_mlp.data.columns import EncodedArray
 from pluggable_mlp.host import lazy
@@ -35,13 +35,13 @@ def taken(monkeypatch):
 
 def test_categories_are_codes_until_the_rows_have_their_dtype(monkeypatch, taken):
     """A matrix of float64 has some rows at a time, which are copied to one of float32."""
-    seen, make = [], settings.make_examples
+    seen, make = [], plan.make_examples
 
     def noting(mlp, inputs, *others, **named):
         seen.append(inputs)
         return make(mlp, inputs, *others, **named)
 
-    monkeypatch.setattr(settings, "make_examples", noting)
+    monkeypatch.setattr(plan, "make_examples", noting)
     TableClassifier(max_iter=1, n_members=1, random_state=0).fit(*coded(700, 20))
     assert isinstance(seen[0], np.ndarray)
     assert seen[0].dtype == np.float32

@@ -120,9 +120,9 @@ def test_calibrate_finds_the_least_of_two_minima():
         p = 1 / (1 + np.exp(-parameters[0]["W"]))
         return {metric: -np.log(p.mean(axis=1)).mean()}
 
-    settings, place = SimpleNamespace(arithmetic="native"), get_backend("numpy")
+    plan = SimpleNamespace(options=SimpleNamespace(arithmetic="native"))
     _, temperature = tables._calibrated(SimpleNamespace(
-        parameters=[{"W": logits}], backend=place, settings=settings, validated=validated
+        parameters=[{"W": logits}], backend=get_backend("numpy"), plan=plan, validated=validated
     ))  # fmt: skip
     grid = np.geomspace(0.25, 4.0, 4001)
     losses = [validated([{"W": logits / one}], "loss")["loss"] for one in grid]

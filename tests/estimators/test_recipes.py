@@ -10,8 +10,8 @@ from pluggable_mlp import first_state, get_backend, training_step
 from pluggable_mlp.data.build import build_dataset
 from pluggable_mlp.data.values import Split
 from pluggable_mlp.network.layers import Dropout, Rng
-from pluggable_mlp.options import DataOptions
-from pluggable_mlp.settings import Settings
+from pluggable_mlp.options import DataOptions, Options
+from pluggable_mlp.plan import Plan
 from pluggable_mlp.training.recipes import TableForm
 from pluggable_mlp.training.schedules import FlatCosine, LogCosine
 from tests.data.frames import frame_of
@@ -162,6 +162,15 @@ def steps_of_pytabkit(monkeypatch, recipe, task, dtype, mlp, parameters, total):
     return {"losses": losses, **{name: summary(of) for name, of in found.items()}}
 
 
+def plan_for(options, form, outputs, rows):
+    """The plan for data of which nothing else matters."""
+    data = SimpleNamespace(
+        form=form, outputs=outputs, examples={"train": rows}, task=options.task, columns=None,
+        target_names=None, target_scaling=None, scaling_kind="none", edges=form.edges,
+    )  # fmt: skip
+    return Plan.of(options, data)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pytabkit scripts functions
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", TARGETS)
@@ -176,10 +185,9 @@ def test_fifty_steps_agree_with_pytabkit(monkeypatch, recipe, task, dtype):
     y = y if task == "classification" else y.astype(dtype)
     # Of 64 steps the last ones have less dropout and decay; rates grow too fast for float32.
     few = {"epochs": 64 // EPOCH} if (recipe, dtype) == ("td", "float64") else {}
-    settings = Settings(task=task, recipe=f"realmlp-{recipe}", batch_size=BATCH, **few)
-    mlp = settings.scheduled(settings.make_mlp(form, 3 if ends is None else 1), EPOCH * BATCH)
-    optimizer = settings.make_optimizer(EPOCH * BATCH, mlp)
-    total = settings.total_steps(EPOCH * BATCH)
+    settings = Options(task=task, recipe=f"realmlp-{recipe}:members=1", batch_size=BATCH, **few)
+    plan = plan_for(settings, form, 3 if ends is None else 1, EPOCH * BATCH)
+    mlp, optimizer, total = plan.trained_mlp, plan.optimizer, plan.epochs * plan.steps_per_epoch
     parameters = mlp.initialize(seed=1, backend=get_backend("numpy"), dtype=dtype)
     given = monkeypatch, recipe, task, dtype, mlp, parameters, total
     expected = recorded(f"{recipe}, {task}, {dtype}", "pytabkit", lambda: steps_of_pytabkit(*given))
@@ -207,10 +215,12 @@ def test_fifty_steps_agree_with_pytabkit(monkeypatch, recipe, task, dtype):
 def test_the_decay_of_realmlp_has_the_factors_of_the_rates_twice():
     """As in pytabkit; biases have none.  A loss without a gradient leaves the decay alone."""
     x = RNG.normal(size=(48, 5))
-    settings = Settings(task="classification", recipe="realmlp-td", batch_size=16, epochs=2)
-    mlp = settings.make_mlp(TableForm((1, 1, 3), (), 2, (3,)), 3)
-    mlp = replace(mlp, loss=lambda xp, z, *_: (xp.sum(z) * 0.0, xp.zeros_like(z)))
-    optimizer = settings.make_optimizer(48, mlp)
+    settings = Options(
+        task="classification", recipe="realmlp-td:members=1", batch_size=16, epochs=2
+    )
+    plan = plan_for(settings, TableForm((1, 1, 3), (), 2, (3,)), 3, 48)
+    mlp = replace(plan.mlp, loss=lambda xp, z, *_: (xp.sum(z) * 0.0, xp.zeros_like(z)))
+    optimizer = plan.optimizer
     first = mlp.initialize(seed=0, backend=get_backend("numpy"), dtype="float64")
     state = first_state(mlp, optimizer, first)
     for _ in range(2):  # the rate of the first step is 0

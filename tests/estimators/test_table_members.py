@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pluggable_mlp import TableClassifier, TableRegressor, get_backend, load_dataset
+from pluggable_mlp.options import Options
+from pluggable_mlp.plan import Plan
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 from tests.distributed.threads import on_threads
 from tests.estimators.tables import COLUMNS, LABELS, pl
 
@@ -24,9 +25,9 @@ QUICK = {"hidden": (8, 8), "batch_size": 16, "arithmetic": "reproducible"}
 
 def sha256(recipe, backend, communicator=None):
     """The parameters, with embeddings of numbers and categories."""
-    settings = Settings(recipe=recipe, epochs=2, **QUICK)
+    settings = Options(recipe=recipe, epochs=2, **QUICK)
     data = load_dataset(CITIES.with_columns(pl.Series("y", LABELS)), recipe=settings.recipe)
-    run = Run(settings, backend, data, communicator)
+    run = Run(Plan.for_dataset(settings, data), data, backend, communicator)
     return [*run.train()] and run.history[-1]["parameters_sha256"]
 
 
@@ -96,4 +97,4 @@ def test_their_number_is_checked():
     with pytest.raises(ValueError, match="n_members"):
         TableClassifier(n_members=0).fit(X, LABELS)
     with pytest.raises(ValueError, match=r"members is 0, expected an integer of at least 1"):
-        Settings(recipe="realmlp-td-s:members=0")
+        Options(recipe="realmlp-td-s:members=0")

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pluggable_mlp import get_backend, load_run
+from pluggable_mlp.options import Options
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 
 polars = pytest.importorskip("polars")
 
@@ -61,7 +61,7 @@ def runs(tmp_path_factory):
         table = polars.DataFrame({**columns, "y": [k % 2 for k in range(COUNT)]})
         data.write_bytes(text(table))
         options = {"hidden": (3,), "epochs": 2, "arithmetic": "reproducible", "recipe": "none"}
-        run = Run(Settings(data=str(data), **options), get_backend("numpy"))
+        run = Run.of(Options(data=str(data), **options), get_backend("numpy"))
         with RunFolder(folder / name, run):
             list(run.train())
         saved_run = load_run(folder / name)

@@ -89,7 +89,7 @@ def test_arrays_of_any_library_are_taken(folders, backend):
 
 def test_a_run_is_shown_without_its_numbers(folders):
     shown = repr(load_run(folders / "images"))
-    assert "SavedRun(settings=Settings(data='digits'" in shown
+    assert "SavedRun(plan=Plan(options=Options(data='digits'" in shown
     assert str(folders / "images") in shown
     assert "array(" not in shown
 

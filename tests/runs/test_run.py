@@ -14,10 +14,10 @@ import pytest
 from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces import ARITHMETICS
+from pluggable_mlp.options import Options
 from pluggable_mlp.runs import run as run_module
 from pluggable_mlp.runs.folder import RunFolder
 from pluggable_mlp.runs.run import Run
-from pluggable_mlp.settings import Settings
 from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS
@@ -70,7 +70,7 @@ def test_a_saved_run_measures_the_same_in_another_process(backend, optimizers, t
     reached = {}
     arithmetics = ("native",) if backend.name == "jax" else ARITHMETICS
     for arithmetic, optimizer in product(arithmetics, optimizers):
-        settings = Settings(
+        settings = Options(
             optimizer=optimizer,
             arithmetic=arithmetic,
             hidden=(12,),
@@ -79,7 +79,7 @@ def test_a_saved_run_measures_the_same_in_another_process(backend, optimizers, t
         )
         folder = tmp_path / f"{arithmetic} {optimizer}"
         with backend_context(backend):
-            run = Run(settings, backend)
+            run = Run.of(settings, backend)
             with RunFolder(folder, run):
                 list(run.train())
             measured = run.test_measures()
@@ -96,8 +96,8 @@ def test_a_saved_run_measures_the_same_in_another_process(backend, optimizers, t
 @pytest.mark.filterwarnings("ignore:.*(overflow|invalid value).*:RuntimeWarning")
 def test_a_record_ends_training_that_diverged():
     """Not the end of the epoch, of 97 steps; every fourth is recorded."""
-    settings = Settings(epochs=3, hidden=(12,), batch_size=16, learning_rate=1e30)
-    run = Run(settings, get_backend("numpy"))
+    settings = Options(epochs=3, hidden=(12,), batch_size=16, learning_rate=1e30)
+    run = Run.of(settings, get_backend("numpy"))
     with pytest.raises(DivergenceError, match="epoch 1: its loss is nan from step . of 97 on"):
         list(run.train())
     assert list(run.records) == [4]
@@ -105,7 +105,7 @@ def test_a_record_ends_training_that_diverged():
 
 def test_a_folder_keeps_no_parameters_of_its_last_checkpoint_in_memory(tmp_path):
     """It is the first epoch's: the others follow within a second."""
-    run = Run(Settings(epochs=3, hidden=()), get_backend("numpy"))
+    run = Run.of(Options(epochs=3, hidden=()), get_backend("numpy"))
     with RunFolder(tmp_path / "run", run) as folder:
         ended = []
         for progress in run.train():
@@ -118,16 +118,16 @@ def test_a_folder_keeps_no_parameters_of_its_last_checkpoint_in_memory(tmp_path)
 
 def test_the_dropout_of_a_recipe_ends_with_the_training():
     """RealMLP's is 0.15 for the first half, then half a cosine wave to 0."""
-    run = Run(Settings(recipe="realmlp-td", epochs=2, batch_size=180), get_backend("numpy"))
-    dropout, quarter = next(run.train()).steps.mlp.dropout, run.steps_per_epoch // 2
-    assert run.steps_per_epoch == 2 * quarter
+    run = Run.of(Options(recipe="realmlp-td", epochs=2, batch_size=180), get_backend("numpy"))
+    dropout, quarter = next(run.train()).steps.mlp.dropout, run.plan.steps_per_epoch // 2
+    assert run.plan.steps_per_epoch == 2 * quarter
     found = [dropout(part * quarter) for part in (0, 2, 3, 4)]
     assert found == pytest.approx([0.15, 0.15, 0.075, 0.0])
 
 
 def test_rows_of_initial_parameters_are_spread_over_all(monkeypatch):
     monkeypatch.setattr(run_module, "MOST_ROWS", 10)
-    run = Run(Settings(epochs=1), get_backend("numpy"))
+    run = Run.of(Options(epochs=1), get_backend("numpy"))
     count = len(run.dataset.train.inputs)
     expected = run.dataset.train.inputs[[k * count // 10 for k in range(10)]]
     assert np.array_equal(run._some_rows(), expected)

@@ -1,9 +1,10 @@
-"""Settings: what is kept of them says what holds, and gives the same optimizer again."""
+"""Plans: what they hold says what is used, and is the same plan again."""
 
 import pytest
 
-from pluggable_mlp import MLP
-from pluggable_mlp.settings import Settings
+from pluggable_mlp import load_dataset
+from pluggable_mlp.options import Options
+from pluggable_mlp.plan import Plan
 
 
 @pytest.mark.parametrize(
@@ -21,15 +22,15 @@ from pluggable_mlp.settings import Settings
         ({"optimizer": "adam", "schedule": "cosine", "warmup": 3}, 0.001, None, None),
     ],
 )
-def test_saved_settings_are_the_values_used(given, rate, decay, clip):
+def test_a_plan_holds_the_values_used(given, rate, decay, clip):
     """By the optimizers' documented defaults; None is for what is not used."""
-    settings = Settings(**given)
-    kept = settings.to_dict()
-    assert (kept["learning_rate"], kept["weight_decay"], kept["clip_norm"]) == (rate, decay, clip)
-    again = Settings(**kept)
-    optimizer = settings.make_optimizer(1000, MLP([3, 2]))
-    assert again.make_optimizer(1000, MLP([3, 2])) == optimizer
-    assert again.to_dict() == kept
+    dataset = load_dataset("digits")
+    plan = Plan.for_dataset(Options(**given), dataset)
+    kept = plan.to_dict()
+    names = "learning_rate", "weight_decay", "clip_norm"
+    assert tuple(map(kept.get, names)) == (rate, decay, clip)
+    assert None not in kept.values()
+    assert Plan.read(Options(**kept), dataset.preparation) == plan
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,6 @@ def test_saved_settings_are_the_values_used(given, rate, decay, clip):
         ({"seed": 2**64}, r"seed is 18446744073709551616, expected an integer from 0 to 2\*\*64"),
     ],
 )
-def test_saved_settings_that_are_none_are_refused(change, words):
+def test_what_is_no_value_of_an_option_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        Settings(**(Settings().to_dict() | change))
+        Options(**change)
