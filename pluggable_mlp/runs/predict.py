@@ -77,9 +77,9 @@ class SavedRun:
         DataError
             If the data cannot be read, or do not fit the network.
         """
-        width = 1 if self.preparation.class_labels is not None else self.preparation.outputs
-        answers = np.asarray([row[:width] for row in self.rows(data)])
-        return answers[:, 0] if width == 1 else answers
+        parts = map(self._predicted, self._answers(self._prepared(data)))
+        predicted = np.concatenate([*parts])
+        return predicted[:, 0] if predicted.shape[1] == 1 else predicted
 
     def predict_proba(self, data: Any) -> Array:
         """Return the probability of each class, or of each label, for each example.
@@ -181,7 +181,7 @@ class SavedRun:
             As for `predict`.
         """
         answers = self._answers(self._prepared(data))
-        return (self._row(row) for part in answers for row in part)
+        return (row for part in answers for row in self._rows(part))
 
     def _prepared(self, data: Any) -> Array:
         """Return inputs (examples, features) prepared as in training."""
@@ -220,14 +220,21 @@ class SavedRun:
         )
         return map(self.preparation.in_own_units, answers)
 
-    def _row(self, answers: Array) -> list[Any]:
-        """Return the row of one example, of its probabilities or its numbers (outputs,)."""
-        listed: list[Any] = answers.tolist()
+    def _predicted(self, answers: Array) -> Array:
+        """Return what answers (n, outputs) predict: a class (n, 1), or (n, outputs)."""
         if self.preparation.class_labels is not None:
-            return [self.preparation.class_labels[answers.argmax()], *listed]
+            return np.asarray(self.preparation.class_labels)[answers.argmax(axis=1)][:, None]
         if self.preparation.task == "multilabel":
-            return [*(int(p > 0.5) for p in listed), *listed]
-        return listed
+            return (answers > 0.5).astype(np.int64)
+        return answers.astype(np.float64)
+
+    def _rows(self, answers: Array) -> list[list[Any]]:
+        """Return the rows of examples, of their probabilities or their numbers (n, outputs)."""
+        rows: list[list[Any]] = answers.tolist()
+        if self.preparation.task == "regression":
+            return rows
+        predicted = self._predicted(answers).tolist()
+        return [[*first, *row] for first, row in zip(predicted, rows, strict=True)]
 
 
 def load_run(folder: str | os.PathLike[str], backend: Backend | str = "numpy") -> SavedRun:
