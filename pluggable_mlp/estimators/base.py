@@ -60,7 +60,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         ----------
         X : array, sparse array or frame (examples, features)
             From any array library.  float32 and float64 keep their dtype; all else is computed in
-            float64.
+            float64, or in float32 if it is on a device without float64.
         y : array (examples,) or (examples, outputs)
             Class labels, or numbers.
         sample_weight : array (examples,), optional

@@ -233,7 +233,8 @@ def _floats_on_device(X: Array) -> Array:
     if xp.isdtype(X.dtype, "complex floating"):
         raise ValueError("Complex data not supported")
     if X.dtype not in (xp.float64, xp.float32):
-        X = xp.astype(X, xp.float64)
+        lacks_float64 = "float64" in getattr(backend_of(X), "missing_dtypes", ())
+        X = xp.astype(X, xp.float32 if lacks_float64 else xp.float64)
     if 0 in X.shape or all_within(X, float(xp.finfo(X.dtype).max)):
         return X
     if bool(xp.any(xp.isnan(X))):

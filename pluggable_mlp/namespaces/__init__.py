@@ -8,6 +8,7 @@ computations can be compiled or recorded; `run` does so if that is faster, and n
 from collections.abc import Callable
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
 from pluggable_mlp.arrays import Array, Namespace, Nested, device_of, map_nested
 from pluggable_mlp.arrays.compiling import compiled, is_builtin_call
@@ -67,7 +68,9 @@ def namespace_at(name: str, xp: Namespace, x: Array) -> Namespace:
     if name == "native":  # asking for the queue costs as much as a small operation
         check_process(xp)
         return xp
-    is_queued = getattr(backend_at(xp, device_of(x)), "queued", False)
+    backend = backend_at(xp, device_of(x))
+    _require_float64(backend)
+    is_queued = getattr(backend, "queued", False)
     return arithmetic_namespace(name, xp, None if is_queued else one_by_one)
 
 
@@ -75,9 +78,14 @@ def namespace_of(name: str, backend: Backend) -> Namespace:
     """Return `arithmetic_namespace` for a backend's arrays, its threads and its queue."""
     run_all = None if getattr(backend, "queued", False) else getattr(backend, "run_all", one_by_one)
     xp = arithmetic_namespace(name, backend.xp, run_all)
-    if xp is not backend.xp and "float64" in getattr(backend, "missing_dtypes", ()):
-        raise without_float64(f"{backend.name} on {backend.device}")
+    if xp is not backend.xp:
+        _require_float64(backend)
     return xp
+
+
+def _require_float64(backend: Any) -> None:
+    if "float64" in getattr(backend, "missing_dtypes", ()):
+        raise without_float64(f"{backend.name} on {backend.device}")
 
 
 def compiles(xp: Namespace) -> bool:

@@ -1,9 +1,12 @@
-"""What NumPy traced, and the devices of CuPy."""
+"""What NumPy traced, the devices of CuPy, and devices without float64."""
+
+from types import SimpleNamespace
 
 import pytest
 
 from pluggable_mlp.backends.numpy_recording import TracedNumpyFunction
 from pluggable_mlp.training.steps import _copies
+from tests.conftest import to_collect
 
 
 @pytest.fixture
@@ -28,3 +31,32 @@ def cupy_devices(cupy_backend):
     if len(cupy_backend.devices()) < 2:
         pytest.skip("there is one device; CUDA_ON_CPU_DEVICES=2 makes two of an emulated card")
     return 0, 1
+
+
+@pytest.fixture(params=["array_api_strict:no_float64", *{"dpnp"}.intersection(to_collect())])
+def without_float64(request, monkeypatch):
+    """The name of a device that refuses every array of float64; dpnp does so on an Arc GPU."""
+    if request.param == "dpnp":
+        _refuse_float64_on_dpnp(monkeypatch)
+    return request.param
+
+
+def _refuse_float64_on_dpnp(monkeypatch):
+    dpnp = pytest.importorskip("dpnp")
+    from pluggable_mlp.backends.dpnp import DpnpBackend
+
+    device = SimpleNamespace(sycl_device=SimpleNamespace(has_aspect_fp64=False))
+    missing = DpnpBackend.missing_dtypes.fget(SimpleNamespace(_device=device))
+    monkeypatch.setattr(DpnpBackend, "missing_dtypes", missing)
+    dpnp_array = dpnp.dpnp_array.dpnp_array
+    make = dpnp_array._create_from_usm_ndarray
+
+    def refuse(array):
+        if array.size and array.dtype.name in missing:  # an empty one makes the backend's queue
+            raise RuntimeError(f"the device has no {array.dtype}")
+        return make(array)
+
+    monkeypatch.setattr(dpnp_array, "_create_from_usm_ndarray", staticmethod(refuse))
+    monkeypatch.setattr(dpnp.tensor._data_types, "ti_default_device_fp_type", lambda _: "f4")
+    with pytest.raises(RuntimeError, match="no float64"):
+        dpnp.ones(2, dtype="float64") * 2.0

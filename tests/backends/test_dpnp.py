@@ -93,47 +93,6 @@ def test_the_free_memory_of_a_gpu_is_said(monkeypatch, free, said):
     assert DpnpBackend.out_of_memory(error) == f"no; {said} of 16.0 GiB on the device are free"
 
 
-@pytest.fixture
-def without_float64(monkeypatch):
-    """Refuse every array of float64 that dpnp makes, as dpnp does on an Arc GPU."""
-    device = SimpleNamespace(sycl_device=SimpleNamespace(has_aspect_fp64=False))
-    missing = DpnpBackend.missing_dtypes.fget(SimpleNamespace(_device=device))
-    monkeypatch.setattr(DpnpBackend, "missing_dtypes", missing)
-    dpnp_array = dpnp.dpnp_array.dpnp_array
-    make = dpnp_array._create_from_usm_ndarray
-
-    def refuse(array):
-        if array.size and array.dtype.name in missing:  # an empty one makes the backend's queue
-            raise RuntimeError(f"the device has no {array.dtype}")
-        return make(array)
-
-    monkeypatch.setattr(dpnp_array, "_create_from_usm_ndarray", staticmethod(refuse))
-    with pytest.raises(RuntimeError, match="no float64"):
-        dpnp.ones(2, dtype="float64") * 2.0
-
-
-@pytest.mark.usefixtures("without_float64")
-@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "huber"])
-def test_a_device_without_float64_trains_on_data_of_float64(loss):
-    mlp = MLP([4, 5, 2], loss=loss, dropout=0.25, activation="gelu")
-    y, options = LABELS if loss.startswith("softmax") else X[:, :2], {"epochs": 2, "batch_size": 16}
-    ways = [train(mlp, X, y, backend=get_backend(spec), **options) for spec in ("dpnp", "numpy")]
-    np.testing.assert_allclose(*(way.history for way in ways), rtol=1e-4)
-
-
-@pytest.mark.usefixtures("without_float64")
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--arithmetic", "reproducible"], "it has no float64; use the arithmetic 'native' there"),
-        (["--dtype", "float64"], "has no float64: use float32 (dtype='float32'"),
-    ],
-)
-def test_what_needs_float64_is_refused_in_a_sentence(options, message, capsys):
-    assert ended("train", "--backend", "dpnp", "--quiet", *options) in (2, 3)
-    assert message in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("network", "optimizer"),
