@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -59,28 +59,53 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def append_to_file(path: Path, size: int, content: bytes, flush: bool = False) -> bool:
-    """Append to a file of `size` bytes, and return True.
+class GrowingFile:
+    """A file of JSON lines to which more are appended.
 
-    If the file is missing, has another size or a second name, or is a link, nothing is written, and
-    False is returned.
+    Parameters
+    ----------
+    path : Path
     """
 
-    def open_existing(name: str, flags: int) -> int:
-        return os.open(name, flags & ~os.O_CREAT | getattr(os, "O_NOFOLLOW", 0))
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines_written, self._size = 0, -1  # -1: write all
 
-    try:
-        file = open(path, "ab", opener=open_existing)  # noqa: SIM115 (errors of writing are raised)
-    except OSError:
-        return False
-    with file:
-        status = os.fstat(file.fileno())
-        if status.st_size != size or status.st_nlink > 1:
+    def write(self, lines: Sequence[object], flush: bool = False) -> None:
+        """Append the lines that the file lacks, or write all if it is not as it was left.
+
+        That is if it is missing, has another size or a second name, or is a link.
+
+        Raises
+        ------
+        OSError
+            If that fails.  The next call then writes all lines.
+        """
+        content = b"".join(map(json_lines, lines[self._lines_written :]))
+        size, self._size = self._size, -1  # if this fails
+        if not self._append(size, content, flush):
+            size, content = 0, b"".join(map(json_lines, lines))
+            write_file(self._path, content)
+        self._lines_written, self._size = len(lines), size + len(content)
+
+    def _append(self, size: int, content: bytes, flush: bool) -> bool:
+        """Append to the file if it has this size, and return whether it has."""
+
+        def open_existing(name: str, flags: int) -> int:
+            return os.open(name, flags & ~os.O_CREAT | getattr(os, "O_NOFOLLOW", 0))
+
+        try:
+            file = open(self._path, "ab", opener=open_existing)  # noqa: SIM115 (errors of writing)
+        except OSError:
             return False
-        file.write(content)
-        if flush:
-            _flush(file)
-        return True
+        with file:
+            status = os.fstat(file.fileno())
+            if status.st_size != size or status.st_nlink > 1:
+                return False
+            file.write(content)
+            if flush:
+                _flush(file)
+            return True
 
 
 def _flush(file: BinaryIO) -> None:

@@ -19,15 +19,7 @@ from filelock import FileLock, Timeout
 
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import out_of_memory
-from pluggable_mlp.files import (
-    append_to_file,
-    is_link,
-    json_lines,
-    remove,
-    rename,
-    write_file,
-    write_json,
-)
+from pluggable_mlp.files import GrowingFile, is_link, remove, rename, write_json
 from pluggable_mlp.files.serialization import write_tree
 from pluggable_mlp.runs import checkpoints
 from pluggable_mlp.runs.certificates import certificate_of
@@ -155,19 +147,21 @@ class RunFolder:
     ) -> None:
         self._name, self._run = path, run
         self.path: Path = path.resolve()
-        self._seconds, self._checked = 60.0 * minutes, time.monotonic()
-        self._old: Path | None = None
-        self._has_begun, self._resumes, self._goes_on = False, resume is not None, not run.is_done
-        t = 0 if run.position is None else run.position.state.t
-        # Checkpoints of later steps were left aside when the run was resumed.
-        steps = [] if resume is None else checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
-        self._checkpoints = [step for step in steps if step <= t]
-        self._is_first = not self._checkpoints  # the next checkpoint, also if it fails
-        self._kept: tuple[object, ...] = ()  # where this process made the last checkpoint
-        self._config = b""  # the content of config.json
-        self._recorded, self._size = 0, -1  # lines and bytes of metrics.jsonl; -1: write all
+        self._metrics = GrowingFile(self.path / "metrics.jsonl")
+        # The folder, and the run that was there.
         self._lock = resume or _locked(path, overwrite)
-        self._replaces = resume is None and (self.path / _CONFIG).exists()
+        self._resumes, self._goes_on = resume is not None, not run.is_done
+        self._replaces = not self._resumes and (self.path / _CONFIG).exists()
+        self._old: Path | None = None  # where the replaced run is
+        self._has_begun = False
+        # Checkpoints.
+        self._steps: list[int] = []  # after which there is one from which the run can go on
+        if resume is not None and run.position is not None:
+            steps = checkpoints.checkpoint_steps(path / checkpoints.FOLDER)
+            self._steps = [step for step in steps if step <= run.position.state.t]
+        self._is_first = not self._steps  # the next checkpoint, also if it fails
+        self._longest_seconds, self._checkpoint_time = 60.0 * minutes, time.monotonic()
+        self._checkpoint_place: tuple[object, ...] = ()  # epoch and start of the last one
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -185,7 +179,7 @@ class RunFolder:
                 self._save()
         except Exception as fault:
             message = f"--output {self._name} cannot be written: {_why(fault)}"
-            if self._checkpoints and self._lock.is_held:
+            if self._steps and self._lock.is_held:
                 message += f"; --resume {self._name} goes on from its last checkpoint"
             if error is None and isinstance(fault, OSError | ValueError):
                 raise OSError(message) from None
@@ -193,15 +187,19 @@ class RunFolder:
             if error is None:
                 raise
         finally:
-            self._lock.release()
-            with suppress(OSError):  # it is not empty
-                if self._lock.made:
-                    self.path.rmdir()
-            old_folder, may_replace = old_run(self.path), self._resumes or self._old is not None
-            if may_replace and os.path.lexists(old_folder):
-                message = f"{old_folder} is perhaps the run that {self._name} was to replace"
-                advice = "remove or rename it before the next --overwrite"
-                warnings.warn(f"{message}; {advice}", stacklevel=2)
+            self._release()
+
+    def _release(self) -> None:
+        """Give the folder back, remove it if it is new and empty, and warn of an old run."""
+        self._lock.release()
+        with suppress(OSError):  # it is not empty
+            if self._lock.made:
+                self.path.rmdir()
+        old_folder, may_replace = old_run(self.path), self._resumes or self._old is not None
+        if may_replace and os.path.lexists(old_folder):
+            message = f"{old_folder} is perhaps the run that {self._name} was to replace"
+            advice = "remove or rename it before the next --overwrite"
+            warnings.warn(f"{message}; {advice}", stacklevel=3)
 
     def record(self) -> None:
         """Append what is new in the run's history to `metrics.jsonl`, and make a checkpoint.
@@ -214,9 +212,9 @@ class RunFolder:
             If that fails.  The next call then writes all lines.
         """
         with self._naming_itself():
-            self._hold()
-            self._append()
-            due = time.monotonic() - self._checked >= SHORTEST_SECONDS
+            self._prepare()
+            self._metrics.write(self._run.history)
+            due = time.monotonic() - self._checkpoint_time >= SHORTEST_SECONDS
             if self._run.position and (due or self._is_first):
                 self._make_checkpoint(self._run.position)
 
@@ -228,7 +226,7 @@ class RunFolder:
         OSError
             If that fails; earlier checkpoints are unchanged.
         """
-        due = time.monotonic() - self._checked >= self._seconds
+        due = time.monotonic() - self._checkpoint_time >= self._longest_seconds
         if due or (now and not self._replaces):
             with self._naming_itself():
                 self._make_checkpoint(position())
@@ -242,18 +240,18 @@ class RunFolder:
             raise OSError(f"--output {self._name} cannot be written: {_why(error)}") from None
 
     def _make_checkpoint(self, position: Position) -> None:
-        self._checked, self._is_first = time.monotonic(), False
+        self._checkpoint_time, self._is_first = time.monotonic(), False
         checkpoint = checkpoints.checkpoint_of(self._run, position)
         if checkpoint is None:
             return
-        self._hold()
-        self._append(flush=True)  # the checkpoint relies on it
+        self._prepare()
+        self._metrics.write(self._run.history, flush=True)  # the checkpoint relies on it
         folder = self.path / checkpoints.FOLDER
         checkpoints.save_checkpoint(folder, checkpoint)
-        steps = dict.fromkeys([*self._checkpoints, position.state.t])
-        self._checkpoints = [*steps][-KEPT_CHECKPOINTS:]
-        checkpoints.remove_checkpoints(folder, but=self._checkpoints)
-        self._kept = position[1:3]  # epoch and start: no arrays are kept alive
+        steps = dict.fromkeys([*self._steps, position.state.t])
+        self._steps = [*steps][-KEPT_CHECKPOINTS:]
+        checkpoints.remove_checkpoints(folder, but=self._steps)
+        self._checkpoint_place = position[1:3]  # epoch and start: no arrays are kept alive
         self._remove_old()
 
     def _remove_old(self) -> None:
@@ -263,18 +261,8 @@ class RunFolder:
                 remove(self._old)
                 self._old = None
 
-    def _append(self, flush: bool = False) -> None:
-        """Append the lines that `metrics.jsonl` lacks, or write all if it is not as it was left."""
-        history, path = self._run.history, self.path / "metrics.jsonl"
-        size, self._size = self._size, -1  # if this fails
-        lines = b"".join(map(json_lines, history[self._recorded :]))
-        if not append_to_file(path, size, lines, flush):
-            size, lines = 0, b"".join(map(json_lines, history))
-            write_file(path, lines)
-        self._recorded, self._size = len(history), size + len(lines)
-
     def _begin(self) -> None:
-        """Put an old run, or the earlier end of this one, out of the way."""
+        """Put an old run, or the earlier end of this one, out of the way; write the settings."""
         if self._replaces:
             self._put_aside()
         if self._resumes:
@@ -283,7 +271,7 @@ class RunFolder:
                 for name in (GRAPH, PLOTS, REPORT):
                     with suppress(OSError):  # as of a picture that a viewer holds
                         remove(self.path / name)
-        self._config = json_lines(self._run.config, indent=2)
+        write_json(self.path / _CONFIG, self._run.config)
 
     def _put_aside(self) -> None:
         """Rename the old run, and lock a new folder in its place."""
@@ -302,26 +290,20 @@ class RunFolder:
         self._lock = _locked(self.path)
         lock.release()
 
-    def _hold(self) -> None:
-        """Raise OSError unless the folder is this run's; see that it has begun, with settings."""
+    def _prepare(self) -> None:
+        """Raise OSError unless the folder is this run's; begin the run, if it has not begun."""
         if not self._lock.is_held:
             raise FileNotFoundError("it has vanished, or another process has taken it")
-        path = self.path / _CONFIG
-        if self._has_begun:
-            with suppress(OSError):
-                if path.read_bytes() == self._config:
-                    return
-        else:
+        if not self._has_begun:
             self._begin()
             self._has_begun = True
-        write_file(path, self._config)
 
     def _save(self) -> None:
         """Write all that the folder lacks."""
-        self._hold()
-        self._append()
+        self._prepare()
+        self._metrics.write(self._run.history)
         position = self._run.position
-        if position is not None and position[1:3] != self._kept:
+        if position is not None and position[1:3] != self._checkpoint_place:
             self._make_checkpoint(position)
         certificate = certificate_of(self._run, self._run.config["settings"])
         write_json(self.path / "certificate.json", certificate)
