@@ -162,8 +162,10 @@ class TorchBackend(ArrayLibrary):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """Return "cpu" and the CUDA devices."""
-        return ("cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count())))
+        """Return "cpu" and the devices of the kind that PyTorch was built for, as "cuda:0"."""
+        kind = torch.accelerator.current_accelerator()
+        count = 0 if kind is None else torch.get_device_module(kind).device_count()
+        return ("cpu", *(f"{kind}:{index}" for index in range(count)))
 
 
 def _update(rule: Any, *columns: Sequence[Array], in_place: bool) -> Sequence[Sequence[Array]]:

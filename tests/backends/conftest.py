@@ -1,5 +1,6 @@
 """What NumPy traced, the devices of CuPy, and devices without float64."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -33,12 +34,25 @@ def cupy_devices(cupy_backend):
     return 0, 1
 
 
-@pytest.fixture(params=["array_api_strict:no_float64", *{"dpnp"}.intersection(to_collect())])
+@pytest.fixture(
+    params=[
+        "array_api_strict:no_float64",
+        *{"dpnp"}.intersection(to_collect()),
+        *(f"{name}:mps" for name in {"torch"}.intersection(to_collect())),
+    ]
+)
 def without_float64(request, monkeypatch):
     """The name of a device that refuses every array of float64; dpnp does so on an Arc GPU."""
+    mode = nullcontext()
     if request.param == "dpnp":
         _refuse_float64_on_dpnp(monkeypatch)
-    return request.param
+    elif request.param == "torch:mps":
+        pytest.importorskip("torch")
+        from tests.backends.torch_devices import stand_in
+
+        mode = stand_in(monkeypatch, "mps")
+    with mode:
+        yield request.param
 
 
 def _refuse_float64_on_dpnp(monkeypatch):

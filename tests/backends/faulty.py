@@ -134,14 +134,14 @@ class Overwriting(NumpyBackend):
 class Repeating(NumpyBackend):
     """It repeats the results of a function, not its operations."""
 
-    def compile(self, function: Any, *_: Any, most: int = 1, **__: Any) -> Any:
+    def compile(self, function: Any, used_up: Any = (), *, most: int = 1, **_: Any) -> Any:
         results: list[Any] = []
 
         def repeated(*arguments: Any) -> Any:
             results.append(results[0] if results else function(*arguments))
             return results[0]
 
-        return repeated if most == 1 else None
+        return repeated if most == 1 and not used_up else None
 
 
 FAULTY = {

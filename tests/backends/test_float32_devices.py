@@ -98,6 +98,15 @@ def test_every_schedule_and_transform(without_float64, settings):
     check_training(without_float64, MLP([4, 5, 2]), optimizer=make_optimizer("adam", **settings))
 
 
+def test_numbers_in_lists_are_data(without_float64):
+    mlp = MLP([1, 1], loss="squared_error")
+    x, y, weight = [[0.5], [1.0]], [[0.25], [0.5]], [1.0, 0.5]
+    settings = {"backend": get_backend(without_float64), "epochs": 1}
+    found = train(mlp, x, y, sample_weight=weight, **settings).history
+    x, y, weight = map(np.asarray, (x, y, weight))
+    assert found == train(mlp, x, y, sample_weight=weight, **settings).history
+
+
 def test_integers_are_inputs_of_an_estimator(without_float64):
     x = get_backend(without_float64).asarray(X.astype(np.int32))
     model = MLPClassifier((8,), max_iter=1).fit(x, LABELS)

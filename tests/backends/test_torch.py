@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pluggable_mlp import MLP, train
+from pluggable_mlp import MLP, Adam, train
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 from pluggable_mlp.namespaces.reproducible.array import to_native
 from pluggable_mlp.namespaces.reproducible.namespace import reproducible
@@ -14,6 +15,7 @@ from pluggable_mlp.testing.result_checks import recorded, run
 from tests.elementary.cases import every_kind
 
 torch = pytest.importorskip("torch")
+from tests.backends.torch_devices import stand_in  # noqa: E402 (only if it is there)
 
 
 def test_another_default_device_changes_no_bit(capsys):
@@ -42,6 +44,7 @@ def test_without_cuda_says_what_pytorch_says(spec):
 
 def test_a_cuda_device_out_of_range_says_how_many_there_are(monkeypatch):
     monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(BackendUnavailable, match="no CUDA device 2: PyTorch finds 2") as caught:
         get_backend("torch:cuda:2")
@@ -111,3 +114,29 @@ def test_flushed_denormal_numbers_change_no_bit(request, dtype):
 @pytest.mark.parametrize("name", ["sgd, pixels, float32", "adamw, many components, float64"])
 def test_a_recorded_run_with_flushed_denormal_numbers(flushing, name):
     assert run(name, get_backend("torch")) == recorded()[name]
+
+
+def test_what_apples_gpus_refuse_is_refused_in_their_place(monkeypatch):
+    with stand_in(monkeypatch, "mps"):
+        x = get_backend("torch:mps").asarray([0.25], "float32")
+        with pytest.raises(TypeError, match="Cannot convert a MPS Tensor to float64"):
+            x.to(torch.float64)
+        with pytest.raises(NotImplementedError, match="special_ndtri is not implemented"):
+            torch.special.ndtri(x)
+        with pytest.raises(RuntimeError, match="tensors to be on the same device"):
+            x + torch.ones(1)
+
+
+@pytest.mark.parametrize("has_float64", [True, False])
+def test_intels_gpus_say_whether_they_have_float64(monkeypatch, has_float64):
+    properties = SimpleNamespace(has_fp64=has_float64)
+    monkeypatch.setattr(torch.xpu, "get_device_properties", lambda device: properties)
+    with stand_in(monkeypatch, "xpu"):
+        backend = get_backend("torch:xpu")
+        assert backend.devices() == ("cpu", "xpu:0")
+        assert ("float64" in backend.missing_dtypes) == (not has_float64)
+        settings = {"optimizer": Adam(), "epochs": 2, "batch_size": 1}
+        data = np.asarray([[0.0], [1.0]], "float32"), [0, 1]
+        history = train(MLP([1, 2]), *data, backend=backend, **settings).history
+    expected = train(MLP([1, 2]), *data, backend=get_backend("numpy"), **settings).history
+    assert history == pytest.approx(expected, rel=1e-5)
