@@ -19,7 +19,6 @@ from pluggable_mlp.arrays import (
 )
 from pluggable_mlp.arrays.shortcuts import load_offers, own, rows_from, take_rows
 from pluggable_mlp.backends import Backend
-from pluggable_mlp.backends.transfer import host_array
 from pluggable_mlp.distributed.communicators import Communicator
 from pluggable_mlp.fields import Positive, convert
 from pluggable_mlp.host.lazy import Range, Rows, as_lazy, gather, rows_on_host, rows_within
@@ -313,7 +312,7 @@ def moved_floats(backend: Backend, values: Array, dtype: str) -> Array:
     """Return values on the backend; float64 becomes the dtype before, if the device lacks it."""
     missing = getattr(backend, "missing_dtypes", ())
     if missing and not hasattr(values, "dtype"):
-        values = host_array(values)  # of a number, or of lists
+        values = as_lazy(values)  # of lists
     is_missing = bool(missing) and dtype_name(values.dtype) in missing
     return backend.asarray(values, dtype) if is_missing else backend.asarray(values)
 
