@@ -144,7 +144,7 @@ def test_a_sweep(without_float64):
 )
 def test_every_estimator(without_float64, model, takes_arrays):
     """From its arrays, or trained there on those of NumPy; the networks of MLPs answer in them."""
-    model.set_params(random_state=0)
+    model = clone(model).set_params(random_state=0)
     y = NUMBERS if "Regressor" in type(model).__name__ else LABELS
     answers = clone(model).fit(X, y).predict(X)
     backend = get_backend(without_float64)
