@@ -57,8 +57,8 @@ class ArrayLibrary(Abilities):
             host = host_array(data, dtype)
             if host.dtype.name in self.missing_dtypes:
                 raise ValueError(
-                    f"{self.name} on {self.device} has no {host.dtype}: use float32 "
-                    "(dtype='float32', --dtype float32), or another backend"
+                    f"{self.name} on {self.device} has no {host.dtype}: take float32 for data "
+                    "and dtype (--dtype float32), or another backend"
                 )
             return self._upload(host)
         _check_dtype(dtype)

@@ -59,8 +59,8 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         Parameters
         ----------
         X : array, sparse array or frame (examples, features)
-            From any array library.  float32 and float64 keep their dtype; all else is computed in
-            float64, or in float32 if it is on a device without float64.
+            From any array library.  float32 and float64 keep their dtype, and all else is computed
+            in float64; on a device without float64, all in float32.
         y : array (examples,) or (examples, outputs)
             Class labels, or numbers.
         sample_weight : array (examples,), optional
@@ -129,6 +129,8 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         home = place_of(X)
         if not first:
             X = _cast(home.xp, X, self.coefs_[0].dtype)
+        elif "float64" in getattr(self._place(home), "missing_dtypes", ()):
+            X = _cast(home.xp, X, home.xp.float32)
         dtype = type_name(home.xp, X)
         targets = self._encoded(y, home, dtype)
         sample_weight = check_sample_weight(X.shape[0], sample_weight, dtype)

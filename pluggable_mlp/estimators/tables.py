@@ -4,7 +4,7 @@ Their common code is in `table_base.py`.  Shapes: X (n, columns), y (n,).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY
 from functools import cache
 from numbers import Integral, Real
@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
-from pluggable_mlp.arrays import Array, LibraryArrays
+from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays
 from pluggable_mlp.data.values import Task
+from pluggable_mlp.estimators.base import BaseMLP
 from pluggable_mlp.estimators.parameters import RandomState, with_parameters
 from pluggable_mlp.estimators.saved import FittedTableClassifier
 from pluggable_mlp.estimators.table_base import BaseTable
-from pluggable_mlp.estimators.validation import check_targets, weights_by_index
+from pluggable_mlp.estimators.validation import check_targets, moved_back, weights_by_index
 from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs.run import Run
@@ -192,11 +194,14 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
 
     _task: ClassVar[Task] = "classification"
     _saved = FittedTableClassifier
+    _metric = staticmethod(accuracy_score)
+    score: ClassVar[Callable[..., float]] = BaseMLP.score  # not the mixin's
 
-    def predict(self, X: object) -> NDArray[Any]:
+    def predict(self, X: object) -> LibraryArray:
         """Return the predicted label of each row, (n,).
 
-        It depends on no other row: to rounding, or exactly with `arithmetic="reproducible"`.
+        It depends on no other row: to rounding, or exactly with `arithmetic="reproducible"`.  It is
+        in the library and on the device of an array X; from frames, and if labels are texts, NumPy.
 
         Parameters
         ----------
@@ -205,17 +210,19 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
             in any order; others are ignored.
         """
         indices = self._outputs(X, "predict")
-        return self.classes_[indices]
+        return moved_back(self.classes_[indices], X)
 
-    def predict_proba(self, X: object) -> NDArray[Any]:
+    def predict_proba(self, X: object) -> LibraryArray:
         """Return the probability of each class, (n, classes), in the order of `classes_`.
+
+        It is in the library and on the device of an array X; from frames, NumPy.
 
         Parameters
         ----------
         X : data frame or array (n, columns)
             As for `predict`.
         """
-        return self._outputs(X, "predict_proba")
+        return moved_back(self._outputs(X, "predict_proba"), X)
 
     def _train(self, run: Run) -> None:
         """See `BaseTable`; then calibrate, if asked."""
@@ -299,11 +306,14 @@ feature_names_in_
     target_scaling: str | None = None
 
     _task: ClassVar[Task] = "regression"
+    _metric = staticmethod(r2_score)
+    score: ClassVar[Callable[..., float]] = BaseMLP.score  # not the mixin's
 
-    def predict(self, X: object) -> NDArray[Any]:
+    def predict(self, X: object) -> LibraryArray:
         """Return the predicted number of each row, (n,), in the units of y.
 
-        It depends on no other row: to rounding, or exactly with `arithmetic="reproducible"`.
+        It depends on no other row: to rounding, or exactly with `arithmetic="reproducible"`.  It is
+        in the library and on the device of an array X; from frames, NumPy.
 
         Parameters
         ----------
@@ -311,8 +321,7 @@ feature_names_in_
             As for `fit`; unseen categories count as missing.
         """
         scaled = self._outputs(X, "predict")[:, 0]
-        predicted: NDArray[Any] = self.preparation_.in_own_units(scaled)
-        return predicted
+        return moved_back(self.preparation_.in_own_units(scaled), X)
 
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         return column_or_1d(check_targets(self, frame, y, numeric=True), dtype=np.float64)

@@ -35,7 +35,7 @@ from pluggable_mlp.arrays.shortcuts import array_context
 from pluggable_mlp.backends import Backend, backend_of, get_backend
 from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of
-from pluggable_mlp.training.examples import all_within
+from pluggable_mlp.training.examples import all_within, moved_floats
 
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
 """scikit-learn's words for the kinds of labels."""
@@ -81,6 +81,15 @@ def _moved(data: Array, backend: Backend) -> Array:
         if (origin.name, origin.device) == (backend.name, backend.device):
             return data
     return backend.asarray(on_host(data))
+
+
+def moved_back(answers: Array, X: object) -> Array:
+    """Return answers in the library and on the device of X; texts, and those of frames, in NumPy.
+
+    float64 becomes float32 on a device without it.
+    """
+    are_numbers = answers.dtype.kind in "biuf"
+    return moved_floats(place_of(X), answers, "float32") if are_numbers else answers
 
 
 def namespace_for(arithmetic: str, backend: Backend, X: Array) -> Namespace:

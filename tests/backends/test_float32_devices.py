@@ -113,6 +113,14 @@ def test_integers_are_inputs_of_an_estimator(without_float64):
     assert str(model.coefs_[0].dtype).endswith("float32")
 
 
+def test_an_estimator_goes_on_from_float64_only_where_there_is_float64(without_float64):
+    name, _, device = without_float64.partition(":")
+    model = MLPClassifier((8,), max_iter=1, warm_start=True).fit(X, LABELS)
+    model.set_params(backend=name, device=device or None)
+    with pytest.raises(ValueError, match=f"{name} on .* has no float64: take float32 for data"):
+        model.fit(X, LABELS)
+
+
 def test_a_reproducible_prediction_is_refused_by_name(without_float64):
     backend, mlp = get_backend(without_float64), MLP([4, 2])
     parameters = mlp.initialize(seed=0, backend=backend)
@@ -143,7 +151,7 @@ def test_a_sweep(without_float64):
     ids=str,
 )
 def test_every_estimator(without_float64, model, takes_arrays):
-    """From its arrays, or trained there on those of NumPy; the networks of MLPs answer in them."""
+    """From its arrays, in which they answer, or trained there on those of NumPy."""
     model = clone(model).set_params(random_state=0)
     y = NUMBERS if "Regressor" in type(model).__name__ else LABELS
     answers = clone(model).fit(X, y).predict(X)
@@ -151,11 +159,11 @@ def test_every_estimator(without_float64, model, takes_arrays):
     if takes_arrays:
         x, targets = moved_floats(backend, X, "float32"), moved_floats(backend, y, "float32")
         found = clone(model).fit(x, targets).predict(x)
-        found = backend.to_numpy(found) if type(found) is type(x) else found
+        found = backend.to_numpy(found)
     else:
         name, _, device = without_float64.partition(":")
         model.set_params(backend=name, device=device or None)
-        found = model.fit(X.astype("float32"), y).predict(X)
+        found = model.fit(X, y).predict(X)
     np.testing.assert_allclose(found, answers, rtol=1e-3, atol=1e-3)
 
 
@@ -179,7 +187,7 @@ def test_every_command(without_float64, recipe, tmp_path, capsys):
     ("options", "message"),
     [
         (["--arithmetic", "reproducible"], "it has no float64; use the arithmetic 'native' there"),
-        (["--dtype", "float64"], "has no float64: use float32 (dtype='float32'"),
+        (["--dtype", "float64"], "has no float64: take float32 for data and dtype"),
         (["--backend", "array_api_strict:no_x64"], "'no_x64': has no int64, which labels are"),
     ],
 )

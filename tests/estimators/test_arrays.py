@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import (
     check_array_api_same_namespace,
 )
 
-from pluggable_mlp import MLPClassifier, MLPRegressor, get_backend
+from pluggable_mlp import MLPClassifier, MLPRegressor, TableClassifier, TableRegressor, get_backend
 from pluggable_mlp.backends import BackendUnavailable, backend_of
 from tests.estimators.gpus import skip_without_gpu
 
@@ -32,9 +32,10 @@ ESTIMATORS = [
     MLPRegressor(hidden_layer_sizes=(8,), early_stopping=True, max_iter=15),
 ]
 EVERY_ESTIMATOR = pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
+TABLES = [kind("none", hidden=8, max_iter=3) for kind in (TableClassifier, TableRegressor)]
 
 
-@EVERY_ESTIMATOR
+@pytest.mark.parametrize("estimator", [*ESTIMATORS, *TABLES], ids=repr)
 @pytest.mark.parametrize(
     ("namespace", "device", "dtype"), list(yield_namespace_device_dtype_combinations()), ids=str
 )
@@ -53,7 +54,7 @@ MIXED = [
 ]
 
 
-@EVERY_ESTIMATOR
+@pytest.mark.parametrize("estimator", [*ESTIMATORS, *TABLES], ids=repr)
 @pytest.mark.parametrize(("y", "X"), MIXED, ids=str)
 def test_targets_follow_the_inputs(estimator, y, X):
     for place in (y, X):
@@ -96,6 +97,30 @@ def test_classifier(backend, dtype, classes):
     score = model.score(inputs, backend.asarray(y), backend.asarray(weight))
     assert score == pytest.approx(expected.score(X, y, weight), abs=1e-6)
     assert model.loss_curve_ == pytest.approx(expected.loss_curve_, rel=1e-4)
+
+
+@pytest.mark.parametrize("model", TABLES, ids=repr)
+def test_tables(backend, model):
+    X, y = make_classification(60, 6, n_informative=4, n_classes=3, random_state=0)
+    inputs, targets = backend.asarray(X), backend.asarray(y + 5)
+    model = clone(model).set_params(random_state=0)
+    expected = clone(model).fit(X, y + 5)
+    model.fit(inputs, targets)
+    for name in ("predict", "predict_proba")[: 1 + hasattr(model, "classes_")]:
+        close(getattr(model, name)(inputs), getattr(expected, name)(X), backend)
+    weight = np.arange(60.0)
+    score = model.score(inputs, targets, backend.asarray(weight))
+    assert score == pytest.approx(expected.score(X, y + 5, weight), abs=1e-5)
+    assert model.score(X, y + 5, weight) == pytest.approx(score, abs=1e-5)
+
+
+def test_texts_that_label_tables_are_answered_in_numpy(backend):
+    X, names = np.eye(6), np.asarray(["no", "yes"] * 3)
+    inputs = backend.asarray(X, "float32")
+    model = clone(TABLES[0]).fit(inputs, names)
+    predicted = model.predict(inputs)
+    assert set(predicted.tolist()) <= {"no", "yes"}
+    assert model.score(inputs, names) == np.mean(predicted == names)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int8", "int32", "float32"])
