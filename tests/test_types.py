@@ -85,7 +85,7 @@ EXPECTED = {
     "load_run(Path('run'), backend).mlp": "MLP",
     "training_step(network, SGD(), state, X, y)[0]": "Array",
     "TableClassifier().fit(X, y)": "TableClassifier",
-    "TableClassifier().fit(X, y).predict(X)": "ndarray[tuple[Any, ...], dtype[Any]]",
+    "TableClassifier().fit(X, y).predict(X)": "Array",
     "compare([backend, backend], network, X, y)": "Report",
     "sweep(network, X, y, [{}], backend=backend)": "Sweep",
     "check_backend(backend)": "ConformanceReport",

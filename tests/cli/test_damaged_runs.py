@@ -151,7 +151,8 @@ def strange(run, name):
             yield place, written(tree, others)
         return
     is_lines = path.suffix == ".jsonl"
-    lines = [json.loads(line) for line in (path.open() if is_lines else [path.read_text()])]
+    text = path.read_text()
+    lines = [json.loads(line) for line in (text.splitlines() if is_lines else [text])]
     for place, changed in changes(lines if is_lines else lines[0]):
         if name == "certificate.json" and isinstance(changed, dict):
             changed.pop("sha256", None)
