@@ -373,4 +373,4 @@ def require(library: str, extra: str, purpose: str) -> None:
     """Raise ImportError, with the command that helps, if the library of an extra is missing."""
     if find_spec(library) is None:
         install = f"python -m pip install 'pluggable-mlp[{extra}]'"
-        raise ImportError(f"{purpose} by {library}, which is not installed; {install}")
+        raise ImportError(f"{purpose} needs {library}, which is not installed; {install}")

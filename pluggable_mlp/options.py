@@ -182,7 +182,7 @@ class Options(DataOptions):
         f"Number of passes over the training examples{_default('epochs')}."] = None
     metric: Annotated[str | None,
         "Measure of the validation part that chooses the best epoch, with a recipe or "
-        f"--early-stopping, and that results begin with: {', '.join(METRICS)}. By default the "
+        f"--early-stopping, and that is printed first: {', '.join(METRICS)}. By default the "
         "loss; with a recipe for classes, accuracy. With log_loss and roc_auc, recipes do not "
         "smooth labels."] = None
     early_stopping: Annotated[PositiveCount | _Off | None,

@@ -219,7 +219,7 @@ def verify(
 ) -> None:
     """Repeat the training of a certificate; exit 1 if a bit differs.
 
-    Of a folder all files of the run are checked.
+    For a folder, all its files are checked.
     """
     from pluggable_mlp.arrays.shortcuts import backend_context
     from pluggable_mlp.runs.verify import Verification, read_certificate

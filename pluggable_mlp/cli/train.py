@@ -89,7 +89,7 @@ def train(
     with Processes(distributed, command) as processes, ExitStack() as stack:
         if log is not None:
             choose({"tensorboard": 0}, log, "log")
-            require("tensorboardX", "tensorboard", "the log is written")
+            require("tensorboardX", "tensorboard", "writing the log")
             if output is None and resume is None:
                 raise ValueError(f"log is {log!r}, expected --output, the folder to write it to")
         communicator, writes = processes.communicator, processes.writes

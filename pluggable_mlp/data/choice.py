@@ -63,7 +63,7 @@ def read_table(
         raise DataError(source, f"has no column but {_listed(columns)}", remedy)
     as_text = None if options.task in (None, "classification") else False
     if preparation is not None:
-        as_text = isinstance((preparation.class_labels or (0,))[0], str)
+        as_text = preparation.has_text_labels
     targets = [
         target(source, frame[name], as_text if len(target_names) == 1 else False, decimal=decimal)
         for name in target_names
@@ -85,7 +85,9 @@ def read_table_inputs(data: Any, preparation: Preparation | None = None) -> "Dat
     """
     reading = preparation or DataOptions()
     frame, header = open_table(data, reading)
-    targets = ((preparation and preparation.target_names) or ()) if header is not False else ()
+    targets: Sequence[str] = ()
+    if preparation is not None and header is not False:
+        targets = preparation.target_names or ()
     return inputs_of(source_of(data), frame, header, reading, targets)
 
 

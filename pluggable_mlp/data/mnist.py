@@ -108,7 +108,7 @@ def load_named(name: str) -> Splits:
 
 
 def _pooch(name: str) -> Any:
-    require("pooch", "download", f"{name} is not on this machine, and is downloaded")
+    require("pooch", "download", f"{name} is not on this machine, and downloading it")
     import pooch
 
     return pooch

@@ -167,6 +167,11 @@ class Preparation:
         return len(self.class_labels or self.target_names or ())
 
     @property
+    def has_text_labels(self) -> bool:
+        """Whether the classes have texts as labels."""
+        return self.class_labels is not None and isinstance(self.class_labels[0], str)
+
+    @property
     def transform(self) -> Scaling | QuantileTransform | None:
         """The transform that scales the features, if any."""
         return self.scaling or self.quantiles
@@ -196,7 +201,7 @@ class Preparation:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features; empty if they have none."""
-        if not (self.is_named or not self.plain):
+        if self.plain and not self.is_named:
             return ()
         return tuple(feature for block in self._blocks for feature in block.features)
 

@@ -69,7 +69,7 @@ def open_table(
     """
     header = None
     source = source_of(data)
-    require("polars", "tables", f"{source}: is a table, and tables are read")
+    require("polars", "tables", "reading tables")
     if not isinstance(data, str | os.PathLike):
         frame = _from_frame(source, data)
     elif source.lower().endswith(tuple(_COLUMNAR)):

@@ -2,4 +2,4 @@
 
 from pluggable_mlp.fields import require
 
-require("sklearn", "sklearn", "the estimators' parameters are checked")
+require("sklearn", "sklearn", "checking the estimators' parameters")

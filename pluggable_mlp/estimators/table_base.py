@@ -380,7 +380,7 @@ def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) ->
 
 
 def _is_frame(X: Any) -> bool:
-    require("polars", "tables", "X: is a table, and tables are read")
+    require("polars", "tables", "reading tables")
     from narwhals.dependencies import is_into_dataframe
 
     if hasattr(X, "collect"):

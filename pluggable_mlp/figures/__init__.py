@@ -7,4 +7,4 @@ figures of runs to files and pages.  matplotlib (extra `plot`) is imported when 
 
 from pluggable_mlp.fields import require
 
-require("sklearn", "plot", "predictions are compared")
+require("sklearn", "plot", "comparing predictions")

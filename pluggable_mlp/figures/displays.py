@@ -40,7 +40,7 @@ class _Display:
     def _take_axes(self, ax: "Axes | None") -> "Axes":
         """Keep the axes, by default those of a new figure, and return them."""
         if ax is None:
-            require("matplotlib", "plot", "figures are drawn")
+            require("matplotlib", "plot", "drawing figures")
             import matplotlib.pyplot as plt  # a notebook shows its figures, and so does plt.show()
 
             ax = plt.subplots(layout="constrained")[1]

@@ -119,7 +119,7 @@ def _scale_to_powers(ax: "Axes") -> None:
 
 def _figure(width: float, height: float) -> "Figure":
     """Return an empty figure that is unknown to pyplot."""
-    require("matplotlib", "plot", "figures are drawn")
+    require("matplotlib", "plot", "drawing figures")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(min(width, 24.0), height), layout="constrained")

@@ -88,7 +88,7 @@ def read_tree(
             raise ValueError(str(error)) from None
         described = parse_json(metadata["pluggable_mlp"])
         if _sha256(described["tree"], arrays) != described["sha256"]:
-            raise ValueError("its SHA-256 is another than it states")
+            raise ValueError("its contents do not match its SHA-256")
         tree = tree_from_json(described["tree"], components, arrays)
         if arrays:
             raise ValueError(f"its tree has no place for the array {next(iter(arrays))!r}")

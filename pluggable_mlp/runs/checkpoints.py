@@ -257,8 +257,7 @@ def resumed_run(
         warnings.warn(message, CheckpointWarning, stacklevel=2)
     elif written_sha256(plan, config, history[:done]) != checkpoint.files_sha256:
         raise ValueError(
-            f"{folder / 'config.json'} or metrics.jsonl is not what the run wrote: a checkpoint "
-            "has another SHA-256 of the settings and the epochs"
+            f"{folder / 'config.json'} or metrics.jsonl was changed after the last checkpoint"
         )
     if epochs < done:
         raise ValueError(f"epochs is {epochs}, but the run has {done} already")

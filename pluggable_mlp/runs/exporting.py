@@ -24,7 +24,7 @@ from pluggable_mlp.network.mlp import MLP
 
 def need_ndonnx() -> None:
     """Raise ImportError if the extra `onnx` is not installed."""
-    require("ndonnx", "onnx", "graphs are recorded")
+    require("ndonnx", "onnx", "recording graphs")
 
 
 def write_onnx(

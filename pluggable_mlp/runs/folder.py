@@ -375,7 +375,10 @@ def refuse_used_folder(path: Path, overwrite: bool = False) -> None:
         raise ValueError(f"--output {path} holds {first}, expected the files of a run alone")
     folder = path.resolve()
     if names and (os.path.ismount(folder) or not os.access(folder.parent, os.W_OK)):
-        raise ValueError(f"--output {path} cannot be renamed, expected so with --overwrite")
+        raise ValueError(
+            f"--overwrite renames the old run first, and {path} cannot be renamed (it is a mount "
+            "point, or its parent is read-only)"
+        )
 
 
 def _why(error: Exception) -> str:

@@ -105,7 +105,9 @@ def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Plan, Prepa
     """
     path, end = folder / "config.json", folder / "summary.json"
     config, summary = read_config(path), {}
-    if ended or end.exists():
+    if ended and not end.exists():
+        raise ValueError(f"the run in {folder} has not ended; finish it with --resume {folder}")
+    if end.exists():
         summary = read_json(end, "a file of a run that has ended", _Summary)
         if summary["config_sha256"] != json_sha256(config):
             raise ValueError(f"{path} is not what the run was trained with, by its hash in {end}")

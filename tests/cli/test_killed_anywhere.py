@@ -123,7 +123,7 @@ def test_a_run_that_is_prolonged(server, whole, tmp_path, every):
         seen.add(content(folder, "summary.json")["epochs"] if ended else None)
         result = server.run("verify", folder)
         assert result.code == (0 if ended else 2), result
-        assert ended or "summary.json is missing" in result.err
+        assert ended or "has not ended; finish it with --resume" in result.err
         resumed(server, folder)  # to what it was to have
         epochs.add(content(folder, "summary.json")["epochs"])
         assert resumed(server, folder, "--epochs", 3) == told(whole / "long")

@@ -96,7 +96,7 @@ def test_metrics_that_were_edited_are_refused(command, stopped, line, name):
     before = told_files(stopped)
     outcome = command("train", "--resume", stopped, "--epochs", 4)
     assert (outcome.code, outcome.out) == (2, "")
-    assert "config.json or metrics.jsonl is not what the run wrote" in outcome.err
+    assert "config.json or metrics.jsonl was changed after the last checkpoint" in outcome.err
     assert told_files(stopped) == before
 
 
@@ -155,7 +155,7 @@ def test_settings_that_were_edited_are_refused(command, stopped, killed, name, v
     before = told_files(stopped)
     outcome = command("train", "--resume", stopped, "--epochs", 4)
     assert (outcome.code, outcome.out) == (2, "")
-    fault = " or metrics.jsonl is not what the run wrote" if killed else " is not what the run was"
+    fault = " or metrics.jsonl was changed after" if killed else " is not what the run was"
     assert f"config.json{fault}" in outcome.err
     assert told_files(stopped) == before
 

@@ -108,4 +108,4 @@ def test_a_flipped_bit_of_the_model_is_noticed(command, run, tmp_path):
     ):
         outcome = command(*arguments)
         assert (outcome.code, outcome.out) == (2, "")
-        assert "model.safetensors is damaged: its SHA-256 is another than it states" in outcome.err
+        assert "model.safetensors is damaged: its contents do not match its SHA-256" in outcome.err

@@ -155,7 +155,7 @@ except ImportError as error:
     print(error)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "by sklearn, which is not installed; python -m pip install 'plugg" in run.stdout
+    assert "needs sklearn, which is not installed; python -m pip install 'plugg" in run.stdout
 
 
 @pytest.mark.parametrize(

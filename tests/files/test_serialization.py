@@ -103,7 +103,7 @@ def test_what_does_not_come_back_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(serialization, "save", scrambling)
     path = tmp_path / "model.safetensors"
     write_tree(path, [{"W": W, "b": b}])
-    with pytest.raises(ValueError, match="model.safetensors is damaged: its SHA-256 is another"):
+    with pytest.raises(ValueError, match="model.safetensors is damaged: its contents do not match"):
         read_parameters(path, NUMPY, SHA256, [{"W": W, "b": b}])
 
 
