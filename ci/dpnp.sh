@@ -3,7 +3,7 @@
 # processor: the kit, recorded runs, transfers, `compare`, estimators, a table, a sweep, and
 # reproducible arrays.
 #
-#     bash ci/dpnp.sh                                    these tests, in about three minutes
+#     bash ci/dpnp.sh                                    these tests, in 90 seconds
 #     bash ci/dpnp.sh python ci/mutants.py --area dpnp   another command in their environment
 #
 # The environment (2.9 GB) is kept in ~/.cache/pluggable-mlp/dpnp, and made anew when Python or the

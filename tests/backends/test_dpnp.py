@@ -1,5 +1,8 @@
 """What is special of dpnp: its devices, its queue, its errors, and devices without float64."""
 
+import runpy
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +21,7 @@ from pluggable_mlp import (
 )
 from pluggable_mlp.backends import BackendUnavailable
 from pluggable_mlp.files.hashing import parameters_sha256
+from pluggable_mlp.testing.conformance import CHECKS, NotOffered
 from tests.cli.conftest import ended
 
 dpnp = pytest.importorskip("dpnp", reason="dpnp is not installed")
@@ -26,6 +30,7 @@ from pluggable_mlp.backends.dpnp import DpnpBackend  # noqa: E402
 
 X = np.random.default_rng(0).normal(size=(48, 4))
 LABELS = (X[:, 1] > 0).astype(np.int64)
+PLUG_IN = Path(__file__).parents[2] / "examples" / "plugin" / "sycl.py"
 
 
 @pytest.mark.parametrize("spec", ["dpnp", "dpnp:cpu", "dpnp:cpu:0", "dpnp:opencl:cpu:0"])
@@ -136,3 +141,11 @@ def test_a_certificate_is_verified_by_the_other(first, other, tmp_path, capsys):
     assert ended("train", "--data", table, "--backend", first, "--output", run, *options) == 0
     assert ended("verify", run, "--backend", other) == 0
     assert "same bits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CHECKS if "pixels" in name or not name.startswith("recorded run")]
+)
+def test_the_plug_in_of_the_examples_passes(name):
+    with suppress(NotOffered):
+        CHECKS[name](runpy.run_path(str(PLUG_IN))["SyclBackend"]())
