@@ -5,14 +5,12 @@ A GPU of PyTorch or JAX, a second device and a plug-in are tested if they are na
 """
 
 import os
-import re
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from tempfile import TemporaryDirectory
-from zlib import crc32
 
 # scikit-learn's checks on arrays of other libraries ask for it, before SciPy is imported.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -45,19 +43,17 @@ def required() -> list[str]:
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
 
-SPECS = "numpy", "torch", "jax:cpu", "cupy", "array_api_strict", "array_api_strict:device1"
+# JAX compiles each operation for each shape.  The two others are in the default suite as stricter
+# ones: NumPy that refuses writes in place, and arrays on a device that is not the default.
+SLOW = "jax:cpu", "numpy", "array_api_strict"
+SPECS = "torch", "cupy", "array_api_strict:device1", *SLOW, *required()
 MAKERS: dict[str, Callable[[], Backend]] = {
     "numpy-readonly": ReadonlyNumpyBackend,
-    **{spec: partial(get_backend, spec) for spec in (*SPECS, *required())},
+    **{spec: partial(get_backend, spec) for spec in SPECS},
 }
 
 # It looks for the dtype of every result among all, comparing it in Python with one after the other.
 array_api_strict._array_object._all_dtypes = frozenset(array_api_strict._array_object._all_dtypes)
-
-# The same library as a stricter member, which also refuses writes in place, or NumPy's functions.
-TWINS = {"numpy", "array_api_strict"}
-# Networks and optimizers run on these in the slow suite alone; operations have every library.
-SLOW_ON_NETWORKS = {"torch", "jax:cpu"}
 
 
 def to_collect() -> list[str]:
@@ -91,16 +87,33 @@ def present(label: str) -> Backend:
     return backend
 
 
-@pytest.fixture(scope="session", params=to_collect())
+@pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every backend that is here; others are left out or skipped, or fail where required."""
     return present(request.param)
 
 
-@pytest.fixture(scope="session")
-def cupy_backend() -> Backend:
-    """CuPy on a card, for tests of what is special there."""
-    return present("cupy")
+@pytest.hookimpl(tryfirst=True)  # before other parameters, in the names of tests, too
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test that takes `backend` all of them, unless its own parametrization says which.
+
+    Those of SLOW are slow, except where the marker `quick_on` names them.
+    """
+    test = metafunc.definition
+    own = any("backend" in mark.args[0] for mark in test.iter_markers("parametrize"))
+    if "backend" in metafunc.fixturenames and not own:
+        quick = {spec for mark in test.iter_markers("quick_on") for spec in mark.args}
+        slow = {*SLOW} - quick
+        params = [
+            pytest.param(spec, marks=[pytest.mark.slow] * (spec in slow)) for spec in to_collect()
+        ]
+        metafunc.parametrize("backend", params, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", params=["cupy"])
+def cupy_backend(request: pytest.FixtureRequest) -> Backend:
+    """CuPy on a card, for tests of what is special there, which `-k cupy` takes, too."""
+    return present(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -135,19 +148,11 @@ def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_kept", OrderedDict())
 
 
-WITH_USERS_SETTINGS = re.compile(
-    "tests[.](backends|cli|consistency|distributed|docs|estimators|examples|figures|runs)[.]"
-    "(?!test_(attacks|checkpoints|jax_exact|table_members)$)"
-    "|tests[.]test_(recorded_runs|process)$|tests[.]training[.]test_(train|sweep)$"
-)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def settings_of_jax(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compute with JAX as the library does, in its context, unless users' calls are tested."""
-    is_users = WITH_USERS_SETTINGS.match(request.module.__name__)
-    jax = None if is_users or "jax:cpu" not in to_collect() else make("jax:cpu")
-    with backend_context(jax):
+    is_users = request.node.get_closest_marker("as_user")
+    with backend_context(None if is_users or "jax:cpu" not in to_collect() else make("jax:cpu")):
         yield
 
 
@@ -168,62 +173,6 @@ def little_left_in_jax() -> Iterator[None]:
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name bytes by their number: packed ones hold the time, and xdist's workers must agree."""
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the twins to the slow suite, but where the backends themselves are tested or named.
-
-    And mark the tests that need CuPy, for `-k cupy`; and take every other cell on JAX, which
-    compiles each operation for each shape and dtype: the other libraries have all.
-    """
-    on_jax: dict[str, list[tuple[pytest.Item, list[tuple[int, ...]]]]] = {}
-    for item in items:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        backend = str(params.get("backend"))
-        if "cupy_backend" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.cupy)
-        if any("backend" in mark.args[0] for mark in item.iter_markers("parametrize")):
-            continue
-        if backend in TWINS and "tests/backends/" not in item.nodeid:
-            item.add_marker(pytest.mark.slow)
-        if backend in SLOW_ON_NETWORKS and re.search("tests/(network|training)/", item.nodeid):
-            item.add_marker(pytest.mark.slow)
-        if backend.startswith("jax"):
-            on_jax.setdefault(item.nodeid.partition("[")[0], []).append((item, cell_of(item)))
-    left_out = {
-        item
-        for name, own in on_jax.items()
-        for (item, _), is_taken in zip(own, every_other(name, [of for _, of in own]), strict=True)
-        if not is_taken
-    }
-    config.hook.pytest_deselected(items=[*left_out])
-    items[:] = [item for item in items if item not in left_out]
-
-
-def cell_of(item: pytest.Item) -> list[tuple[int, ...]]:
-    """Return what tells a test's values in each of its parametrizations from others."""
-    params = {name: id(value) for name, value in item.callspec.params.items() if name != "backend"}
-    marked = []
-    for mark in item.iter_markers("parametrize"):
-        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
-        marked.append(tuple(params.pop(name.strip()) for name in names))
-    return [*marked, *((value,) for value in params.values())]
-
-
-def every_other(name: str, cells: Sequence[Sequence[Hashable]]) -> list[bool]:
-    """Return which cells are of one colour, if they are of at least two rows and two columns.
-
-    It is that of a chessboard's cells.  Which colour depends on the test's name, so that tests of
-    one kind have both together.
-    """
-    axes = [[*dict.fromkeys(values)] for values in zip(*cells, strict=True)]
-    if sum(len(axis) > 1 for axis in axes) < 2:
-        return [True] * len(cells)
-    places = [
-        sum(axis.index(value) for axis, value in zip(axes, cell, strict=True)) for cell in cells
-    ]
-    return [place % 2 != crc32(name.encode()) % 2 for place in places]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

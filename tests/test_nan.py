@@ -14,6 +14,8 @@ from pluggable_mlp import special
 from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, unwrapped
 from tests.network.losses.cases import CASES, link
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 BATCH, FEATURES, OUTPUTS = 128, 96, 64  # 8,192 logits, 6,144 weights
 
 

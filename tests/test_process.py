@@ -22,6 +22,8 @@ from pluggable_mlp.arrays.shortcuts import in_context
 from pluggable_mlp.cli import main
 from pluggable_mlp.testing.conformance import CHECKS
 
+pytestmark = pytest.mark.as_user
+
 SIGNALS = [*{signal.SIGINT, signal.SIGTERM}]
 RUN = ["--data", "digits", "--hidden", "4", "--epochs", "1"]
 COMMANDS = {
@@ -122,6 +124,7 @@ def test_commands_leave_the_process_as_it_was(spec, unchanged, tmp_path, monkeyp
         assert picture() == unchanged, name
 
 
+@pytest.mark.quick_on("jax:cpu")
 def test_users_code_between_and_beside_has_its_own_settings(spec, unchanged):
     """In callbacks, between the steps of a generator, and in another thread."""
     place, seen = get_backend(spec), []

@@ -10,6 +10,8 @@ from pluggable_mlp import get_backend
 from pluggable_mlp.testing.conformance import CHECKS
 from pluggable_mlp.testing.result_checks import RUNS, recorded, run
 
+pytestmark = [pytest.mark.as_user, pytest.mark.quick_on("jax:cpu")]
+
 HASHES = recorded()
 
 

@@ -10,6 +10,8 @@ from pluggable_mlp import get_backend, special
 from pluggable_mlp.namespaces import ARITHMETICS
 from tests.consistency.libraries import InArithmetic
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 POINTS = [-700.0, -80.0, -3.5, -1.0, -1e-3, 0.0, 1e-3, 0.5, 1.25, 4.0, 30.0, 80.0, 700.0]
 EXACT = {
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),

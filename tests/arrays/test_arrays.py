@@ -8,6 +8,8 @@ import pytest
 from pluggable_mlp.arrays import common_namespace, dtype_name, library_of
 from pluggable_mlp.namespaces.reproducible.namespace import reproducible
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 
 def test_the_namespace_is_the_backends_own(backend):
     a, b = backend.asarray([1.0]), backend.asarray([2])

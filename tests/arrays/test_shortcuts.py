@@ -12,6 +12,8 @@ from pluggable_mlp.namespaces import ARITHMETICS, arithmetic_namespace, namespac
 from pluggable_mlp.special import erf, sigmoid, softplus
 from tests.emulated_card import counting
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 POINTS = [-math.inf, -3.0, -0.5, -0.0, 0.0, 0.25, 2.0, math.inf, math.nan]
 
 

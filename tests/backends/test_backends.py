@@ -14,6 +14,8 @@ from pluggable_mlp.backends import (
     get_backend,
 )
 
+pytestmark = [pytest.mark.as_user, pytest.mark.quick_on("jax:cpu", "numpy", "array_api_strict")]
+
 LIBRARIES = ["numpy", "cupy", "torch", "jax", "dpnp", "array_api_strict"]
 
 

@@ -13,6 +13,8 @@ from pluggable_mlp.testing.conformance import CHECKS, NotOffered
 from tests.backends.faulty import FAULTY
 from tests.cli.conftest import ended
 
+pytestmark = [pytest.mark.as_user, pytest.mark.quick_on("jax:cpu", "numpy", "array_api_strict")]
+
 # The recorded runs have tests of their own.
 ALL = dict(CHECKS)
 OWN = [name for name in CHECKS if not name.startswith("recorded run")]

@@ -10,6 +10,8 @@ import pytest
 from pluggable_mlp import MLP, SGD, first_state, reproducible, train, training_step
 from pluggable_mlp.backends import BackendUnavailable, get_backend
 
+pytestmark = pytest.mark.as_user
+
 jax = pytest.importorskip("jax")
 
 

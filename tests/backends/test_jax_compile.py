@@ -8,6 +8,8 @@ import pytest
 from pluggable_mlp import get_backend
 from pluggable_mlp.testing.contract_checks import compiled_loops
 
+pytestmark = pytest.mark.as_user
+
 jax = pytest.importorskip("jax")
 
 from pluggable_mlp.backends.jax_compile import CompiledFunction  # noqa: E402 (only if it is there)

@@ -7,6 +7,8 @@ import pytest
 from pluggable_mlp.backends import host, out_of_memory
 from tests.backends.exhausted import exhausted
 
+pytestmark = [pytest.mark.as_user, pytest.mark.quick_on("jax:cpu", "numpy", "array_api_strict")]
+
 ASKED_FOR = ("80000000000000000 bytes", "80,000,000,000,000,000 bytes", "71.1 PiB", "74505805.97")
 UNSAID = "USM allocation failed; "  # dpnp does not say what was asked for
 

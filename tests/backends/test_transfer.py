@@ -9,6 +9,8 @@ import pytest
 from pluggable_mlp.arrays import library_of
 from pluggable_mlp.backends.transfer import ArrayLibrary
 
+pytestmark = [pytest.mark.as_user, pytest.mark.quick_on("jax:cpu", "numpy", "array_api_strict")]
+
 ELSEWHERE = array_api_strict.__array_namespace_info__().devices()[-1]
 """A device that no backend of the suite has."""
 

@@ -8,6 +8,8 @@ from tests.backends.exhausted import SIDE, exhausted
 from tests.conftest import present
 from tests.plug_ins import write_plug_in
 
+pytestmark = pytest.mark.as_user
+
 
 def only_line(outcome) -> str:
     (line,) = outcome.err.splitlines()

@@ -19,6 +19,8 @@ from pluggable_mlp.training.optimizer import Optimizer
 from tests.consistency.libraries import NUMPY
 from tests.consistency.planted import OtherBackend, Replaced, WatchedRule
 
+pytestmark = pytest.mark.as_user
+
 RNG = np.random.default_rng(3)
 PIXELS = RNG.integers(0, 256, size=(48, 6)).astype(np.uint8)
 LABELS = RNG.integers(0, 3, size=48)

@@ -20,6 +20,8 @@ from tests.consistency.planted import (
     watched,
 )
 
+pytestmark = pytest.mark.as_user
+
 DTYPES = ("float32", "float64")
 SMALL, NORMALIZED = "64-100-10 sigmoid", "784-100-100-10 relu, batch norm"
 

@@ -31,6 +31,8 @@ from tests.elementary.cases import (
     worst_float32,
 )
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 
 @dataclass(frozen=True)
 class Elementary(Case):

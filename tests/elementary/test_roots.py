@@ -27,6 +27,8 @@ from tests.elementary.cases import (
     worst_float32,
 )
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 RECIPROCAL = Case(reciprocal, lambda x: 1 / x, ((1.0, 2.0),), ((-1022, 1023.99, -1),))
 RSQRT = Case(rsqrt, lambda x: 1 / mp.sqrt(x), ((1.0, 4.0),), ((-1022, 1023.99, 1),))
 

@@ -7,6 +7,8 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.elementary.common import flush, flush_product, keep_nan
 from tests.elementary.cases import INF, NAN, assert_bits
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 THRESHOLDS = {
     (flush, "float32"): 2.0**-126,
     (flush, "float64"): 2.0**-1022,

@@ -24,7 +24,10 @@ from pluggable_mlp import MLPClassifier, MLPRegressor, TableClassifier, TableReg
 from pluggable_mlp.backends import BackendUnavailable, backend_of
 from tests.estimators.gpus import skip_without_gpu
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.as_user,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 ESTIMATORS = [
     MLPClassifier((8,), max_iter=15),

@@ -10,7 +10,10 @@ from pluggable_mlp import MLPClassifier
 jax = pytest.importorskip("jax")
 monitoring = pytest.importorskip("jax.monitoring")
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.as_user,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 X, Y = load_iris(return_X_y=True)
 compiled = []

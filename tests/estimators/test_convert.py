@@ -12,7 +12,10 @@ from pluggable_mlp import HuberLoss, LeakyReLU, MLPClassifier, MLPRegressor, mak
 from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.network.activations import ACTIVATIONS
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.as_user,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 IRIS = load_iris(return_X_y=True)
 TWO = IRIS[0][:100], IRIS[1][:100]

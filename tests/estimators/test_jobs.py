@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 
 from pluggable_mlp import MLP, SGD, MLPClassifier, get_backend, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.as_user, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 _RNG = np.random.default_rng(0)
 X = _RNG.standard_normal((120, 6))

@@ -11,7 +11,10 @@ from sklearn.exceptions import NotFittedError
 
 from pluggable_mlp import MLPClassifier, SoftmaxCrossEntropy
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.as_user,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 X, Y = load_iris(return_X_y=True)
 

@@ -18,6 +18,8 @@ from pluggable_mlp.elementary.common import SMALLEST_NORMAL, SMALLEST_PRODUCT
 from pluggable_mlp.namespaces.reproducible.array import ANY, LATTICE, PRODUCTS
 from tests.elementary.cases import every_kind
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 NUMPY = reproducible(array_api_compat.numpy)
 DTYPES = ("float32", "float64")
 

@@ -14,6 +14,8 @@ import pytest
 from pluggable_mlp import reproducible, to_native
 from pluggable_mlp.backends import Backend
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 NUMPY = reproducible(array_api_compat.numpy)
 LEAST = 2.0**-126
 

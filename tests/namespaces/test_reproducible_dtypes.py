@@ -13,6 +13,8 @@ from pluggable_mlp import reproducible, to_native
 from pluggable_mlp.arrays import dtype_name
 from pluggable_mlp.backends import Backend
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 LEAST = 2.0**-126
 WIDTHS = {"int8": 8, "uint8": 8, "int16": 16, "int32": 32, "int64": 64}
 

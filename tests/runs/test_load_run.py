@@ -10,6 +10,8 @@ import pytest
 from pluggable_mlp import get_backend, load_dataset, load_run
 from tests.cli.conftest import ended
 
+pytestmark = pytest.mark.as_user
+
 polars = pytest.importorskip("polars")
 
 COUNT = 120

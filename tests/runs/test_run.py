@@ -22,6 +22,8 @@ from pluggable_mlp.training.components import OPTIMIZERS
 from pluggable_mlp.training.divergence import DivergenceError
 from tests.conftest import MAKERS
 
+pytestmark = pytest.mark.as_user
+
 ROOT = Path(__file__).parents[2]
 
 # Evaluates folder after folder on a backend, as the console script does; a line for each.

@@ -11,6 +11,8 @@ from pluggable_mlp import MLP, SGD, get_backend, make_optimizer, make_schedule, 
 from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.training.examples import make_examples
 
+pytestmark = pytest.mark.as_user
+
 NUMPY = get_backend("numpy")
 PIXELS = np.arange(24, dtype=np.uint8).reshape(8, 3) * 10
 LABELS = np.asarray([0, 1, 0, 1, 1, 1, 0, 0])

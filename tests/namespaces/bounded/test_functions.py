@@ -17,6 +17,8 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.namespaces.bounded.elementwise import ELEMENTARY
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 COUNT = 800
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from pluggable_mlp import reproducible, to_native
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 VALUES = (0.1, -1.0 / 3.0, 1e-3, 0.0, 2.0**-130, 2.0**-120, 1e30)
 FORMULAS = {
     "times": lambda x, c: c * x,

@@ -9,6 +9,8 @@ from pluggable_mlp.elementary.common import SMALLEST_PRODUCT
 from tests.namespaces.reproducible.bits import same_bits
 from tests.namespaces.reproducible.kernels import affine, matmul
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 DTYPES = ("float32", "float64")
 
 

@@ -9,6 +9,8 @@ from pluggable_mlp.namespaces.reproducible import sums
 from tests.namespaces.reproducible import kernels
 from tests.namespaces.reproducible.bits import same_bits
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 DTYPES = ("float32", "float64")
 
 

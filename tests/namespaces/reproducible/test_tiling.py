@@ -8,6 +8,8 @@ from pluggable_mlp.namespaces.reproducible.array import to_native
 from pluggable_mlp.namespaces.reproducible.namespace import reproducible
 from pluggable_mlp.namespaces.reproducible.tiling import BLOCK
 
+pytestmark = pytest.mark.quick_on("jax:cpu")
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_bit_depends_on_the_blocks(backend, dtype):
