@@ -137,7 +137,7 @@ def test_an_edited_preparation_is_refused(command, trained, ended):
         (run / "summary.json").unlink()
     outcome = command("train", "--resume", run, "--epochs", 2)
     assert (outcome.code, outcome.out) == (2, "")
-    fault = " is not what the run was trained with" if ended else " or metrics.jsonl is not"
+    fault = " is not what the run was trained with" if ended else " or metrics.jsonl was changed"
     assert f"{run / 'config.json'}{fault}" in outcome.err
 
 
