@@ -346,23 +346,23 @@ def _accepted_values(kind: inspect.Type, *, as_text: bool = False, several: bool
     return f"{_NOUNS[type(kind)][several]} {' and '.join(bounds)}".rstrip()
 
 
-def counted(count: int, word: str) -> str:
+def pluralize(count: int, word: str) -> str:
     """Return "1 epoch" or "2 epochs"."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
-def shortened(text: object, most: int = 1000) -> str:
+def shorten(text: object, most: int = 1000) -> str:
     """Return a text, or its two ends if it is long: what a file holds may be of any length."""
     words = str(text)
     return words if len(words) <= most else f"{words[: most // 2]} … {words[-most // 2 :]}"
 
 
-def listed(values: Sequence[object], most: int = 6) -> str:
+def list_first(values: Sequence[object], most: int = 6) -> str:
     """Return the first of some values, separated by commas."""
     return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table with aligned fields."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = ([*map(str.ljust, row, widths)] for row in rows)

@@ -50,14 +50,14 @@ TASK_OF_TARGETS = {
 _PLAIN = RECIPES[NONE].values(Facts("classification", rows=1))
 
 
-def written(value: object) -> str:
+def format_value(value: object) -> str:
     """Return a value as written on the command line, with lists separated by commas."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _default(name: str) -> str:
     """Return the text for the default of a setting whose value recipes determine."""
-    return f"; by default the recipe's, else {written(_PLAIN[name])}"
+    return f"; by default the recipe's, else {format_value(_PLAIN[name])}"
 
 
 @dataclass(frozen=True)

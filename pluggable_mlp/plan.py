@@ -34,7 +34,7 @@ from pluggable_mlp.options import (
     TASK_OF_TARGETS,
     DataOptions,
     Options,
-    written,
+    format_value,
 )
 from pluggable_mlp.training.components import OPTIMIZERS, AnyOptimizer, make_optimizer
 from pluggable_mlp.training.examples import AnyExamples, make_examples
@@ -200,7 +200,7 @@ class Plan:
             return ""
         names = [*self.recipe.values(Facts(str(self.options.task), rows=1)), "scaling"]
         values = self.to_dict()
-        shown = [f"{name} {written(values[name])}" for name in names if values.get(name)]
+        shown = [f"{name} {format_value(values[name])}" for name in names if values.get(name)]
         return f"recipe {self.options.recipe}: {', '.join(shown)}"
 
     def make_examples(

@@ -12,7 +12,7 @@ import warnings
 
 from pluggable_mlp.cli.console import (
     CLOSED_PIPE,
-    described,
+    describe_error,
     end,
     finish,
     handling_signals,
@@ -44,7 +44,7 @@ def _run() -> tuple[int, str]:
         is_broken = isinstance(stop.__context__, BrokenPipeError)
         return CLOSED_PIPE if is_broken else int(stop.code or 0), ""
     except Exception as error:
-        return described(error)
+        return describe_error(error)
     return code or 0, ""
 
 

@@ -7,7 +7,7 @@ import typer
 
 from pluggable_mlp.backends import available_backends, get_backend
 from pluggable_mlp.cli.options import with_settings
-from pluggable_mlp.fields import aligned
+from pluggable_mlp.fields import align
 from pluggable_mlp.files import Json, to_json
 
 
@@ -21,7 +21,7 @@ def backends() -> None:
             detail = f"{status.reason}; {status.remedy}"
         available = "yes" if status.available else "no"
         rows.append((status.name, available, status.version or "", detail))
-    typer.echo("\n".join(aligned(rows)))
+    typer.echo("\n".join(align(rows)))
 
 
 def check(

@@ -56,7 +56,7 @@ class StopRequest:
 
 
 @contextmanager
-def removed_at_end(path: "Path") -> Iterator[None]:
+def remove_at_end(path: "Path") -> Iterator[None]:
     """Return a context in which a file or folder is removed if a signal ends the process."""
     _unfinished.append(path)
     try:
@@ -160,7 +160,7 @@ def log(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def described(error: Exception) -> tuple[int, str]:
+def describe_error(error: Exception) -> tuple[int, str]:
     """Return the exit code and the message of an error.
 
     2 for a wrong argument or input, a missing extra, or training that diverged; 3 for a backend
@@ -221,7 +221,7 @@ def finish(code: int, error: str) -> int:
 
 
 @contextmanager
-def saved_input(name: str | None, suffix: str) -> Iterator[str | None]:
+def save_input(name: str | None, suffix: str) -> Iterator[str | None]:
     """Yield the name of data; for -, that of a temporary file with standard input."""
     if name != "-":
         yield name
@@ -233,7 +233,7 @@ def saved_input(name: str | None, suffix: str) -> Iterator[str | None]:
     from pluggable_mlp.files import remove
 
     folder = Path(tempfile.mkdtemp(prefix="pluggable-mlp-"))
-    with removed_at_end(folder):
+    with remove_at_end(folder):
         try:
             path = folder / f"standard input{suffix}"
             with path.open("xb") as file:

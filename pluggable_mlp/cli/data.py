@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pluggable_mlp.cli.console import saved_input
+from pluggable_mlp.cli.console import save_input
 from pluggable_mlp.cli.options import SuffixOption, with_settings
-from pluggable_mlp.fields import aligned
+from pluggable_mlp.fields import align
 from pluggable_mlp.files import Json
 from pluggable_mlp.options import DataOptions
 
@@ -40,7 +40,7 @@ def data(
                 raise ValueError(f"{field.name} is {value!r}, expected none for {folder}, a run")
         preparation = read_run(folder)[3]
     else:
-        with saved_input(file, suffix) as path:
+        with save_input(file, suffix) as path:
             options = Options(data=str(path), **settings)
             dataset = read_data(options)
         Plan.for_dataset(options, dataset)  # refuses options that do not fit the data
@@ -48,5 +48,5 @@ def data(
     rows = [("column", "missing", "range", "becomes")]
     for column, missing, limits, becomes in preparation.describe():
         rows.append((column, str(missing), limits, becomes))
-    for line in [*aligned(rows), *preparation.facts()]:
+    for line in [*align(rows), *preparation.facts()]:
         typer.echo(line)

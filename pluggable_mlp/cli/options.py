@@ -15,8 +15,8 @@ from typing import Annotated, get_args
 import typer
 
 from pluggable_mlp.fields import did_you_mean, kind_of, parse
-from pluggable_mlp.files import damaged, read_file
-from pluggable_mlp.options import GROUPS, OFTEN_USED, Options, written
+from pluggable_mlp.files import blame, read_file
+from pluggable_mlp.options import GROUPS, OFTEN_USED, Options, format_value
 
 BackendOption = Annotated[
     str, typer.Option(help="Array library and device: numpy, cupy, cupy:1, torch:cuda, jax, …")
@@ -94,7 +94,7 @@ def _load_config(context: typer.Context, file: Path | None) -> Path | None:
         values = read_config(file)["settings"]
     else:
         text = read_file(file, "a TOML file of options")
-        with damaged(file):
+        with blame(file):
             values = tomllib.loads(text.decode())
     options = {one.opts[0].removeprefix("--"): one for one in context.command.params}
     context.default_map = {}
@@ -104,7 +104,7 @@ def _load_config(context: typer.Context, file: Path | None) -> Path | None:
             hint = did_you_mean(name, options)
             raise ValueError(f"{file}: {key!r} is not an option of {context.info_name}{hint}")
         if value is not None:
-            context.default_map[str(option.name)] = written(value)
+            context.default_map[str(option.name)] = format_value(value)
     return file
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from pluggable_mlp.backends import BackendUnavailable
-from pluggable_mlp.cli.console import StopRequest, described, silence
+from pluggable_mlp.cli.console import StopRequest, describe_error, silence
 from pluggable_mlp.fields import choose
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Processes:
     def __init__(self, distributed: str | None, command: str) -> None:
         self.communicator: MPI | None = None
         if distributed is not None:
-            self.communicator = _connected(distributed, command)
+            self.communicator = _connect(distributed, command)
         self.writes: bool = self.communicator is None or self.communicator.rank == 0
         self.request: StopRequest = StopRequest()
 
@@ -73,11 +73,11 @@ class Processes:
             return
         process = self.communicator.process
         if not process.all_fail():
-            code, words = described(error)
+            code, words = describe_error(error)
             failure = f"process {process.rank} of {process.size} failed; all processes end"
             process.end(f"Error: {words}\nError: {failure}" if words else failure, code)
 
-    def done_first(self, action: Callable[[], Value]) -> Value | None:
+    def do_first(self, action: Callable[[], Value]) -> Value | None:
         """Run an action on process 0 before any continues; return its result there, or None."""
         result = action() if self.writes else None
         if self.communicator is not None:
@@ -112,7 +112,7 @@ class Processes:
         return max(code or 0 for code in self.communicator.all_gather(self.request.code))
 
 
-def _connected(distributed: str, command: str) -> "MPI":
+def _connect(distributed: str, command: str) -> "MPI":
     """Return the communicator of an option; silence all processes but the first."""
     from pluggable_mlp.distributed.communicators import COMMUNICATORS
     from pluggable_mlp.training.sharding import check_same

@@ -15,11 +15,11 @@ from pluggable_mlp.cli.console import (
     log,
     naming,
     progress_bar,
-    removed_at_end,
-    saved_input,
+    remove_at_end,
+    save_input,
 )
 from pluggable_mlp.cli.options import BackendOption, RunArgument, SuffixOption
-from pluggable_mlp.fields import aligned, choose, counted
+from pluggable_mlp.fields import align, choose, pluralize
 from pluggable_mlp.files import make_folder, part_of, to_json, whole_file, write_file
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def evaluate(
     from pluggable_mlp.runs.predict import load_run
 
     saved = load_run(run, backend)
-    with saved_input(data, suffix) as path:
+    with save_input(data, suffix) as path:
         measures, counts = saved.evaluate_classes(path)
     if as_json:
         typer.echo(to_json(measures))
         return
     preparation = saved.preparation
     rows = [[name.replace("_", " "), f"{value:.6g}"] for name, value in measures.items()]
-    typer.echo("\n".join(aligned(rows)))
+    typer.echo("\n".join(align(rows)))
     if counts is not None:
         names = preparation.class_labels or preparation.target_names or ()
         typer.echo("\n".join(["", *_table_of_classes(names, counts)]))
@@ -69,7 +69,7 @@ def _table_of_classes(names: Sequence[object], counts: "Counts") -> list[str]:
     for name, numbers, scores in zip(names, counted, counts.scores(), strict=True):
         shown = ["-" if score is None else f"{score:.4f}" for score in scores]
         rows.append([str(name), *map(str, numbers), *shown])
-    return aligned(rows)
+    return align(rows)
 
 
 def predict(
@@ -102,12 +102,12 @@ def predict(
     if output is not None and output.exists() and not output.is_file():
         raise ValueError(f"--output {output} is no regular file; leave it out for standard output")
     saved = load_run(run, backend)
-    with saved_input(str(inputs), suffix) as path:
+    with save_input(str(inputs), suffix) as path:
         if output is None:
             _write_table(sys.stdout.buffer, saved.header(), saved.rows(path))
             return
         name = f"--output {output}"
-        with naming(name), removed_at_end(part_of(output)), whole_file(output) as file:
+        with naming(name), remove_at_end(part_of(output)), whole_file(output) as file:
             if output.suffix.lower() == ".npy":
                 np.save(file, saved.predict(path))
             else:
@@ -234,16 +234,16 @@ def verify(
     total = certificate["epochs"][-1]["epoch"] * again.run.training_examples
     with ending_when_asked() as request, progress_bar(total) as update, backend_context(place):
 
-        def visited(count: int) -> None:
+        def visit(count: int) -> None:
             update(advance=count)
             if request.code is not None:
                 raise Interrupted(request.code)
 
-        difference = again.first_difference(visited)
+        difference = again.first_difference(visit)
     if difference is not None:
         typer.echo(difference)
         raise typer.Exit(1)
-    part = counted(len(again.run.history), "epoch")
+    part = pluralize(len(again.run.history), "epoch")
     if not again.run.is_done:
         part += f" of the {options.epochs} of the settings"
     typer.echo(

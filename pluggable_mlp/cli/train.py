@@ -13,7 +13,7 @@ import typer
 from pluggable_mlp.cli.console import Interrupted, ending_when_asked, log, progress_bar
 from pluggable_mlp.cli.options import BackendOption, ConfigOption, source_of, with_settings
 from pluggable_mlp.cli.processes import DistributedOption, Processes
-from pluggable_mlp.fields import choose, counted, require
+from pluggable_mlp.fields import choose, pluralize, require
 from pluggable_mlp.files import Json, make_folder, to_json
 from pluggable_mlp.training.metrics import METRICS
 
@@ -95,10 +95,10 @@ def train(
         communicator, writes = processes.communicator, processes.writes
         lock = None
         if resume is not None:
-            lock = processes.done_first(partial(lock_run, resume))
+            lock = processes.do_first(partial(lock_run, resume))
             if lock is not None:
                 stack.callback(lock.release)
-            run, output = _resumed(context, resume, backend, settings, communicator), resume
+            run, output = _resume(context, resume, backend, settings, communicator), resume
         else:
             if output is not None and writes:
                 refuse_used_folder(output, overwrite)
@@ -123,7 +123,7 @@ def train(
     raise typer.Exit(code)
 
 
-def _resumed(
+def _resume(
     context: typer.Context,
     folder: Path,
     backend: str,
@@ -131,13 +131,13 @@ def _resumed(
     communicator: "MPI | None",
 ) -> "Run":
     """Return the run to resume; ValueError if a setting differs from its own."""
-    from pluggable_mlp.runs.checkpoints import resumed_run
+    from pluggable_mlp.runs.checkpoints import resume_run
 
     stated = {name for name in context.params if source_of(context, name) != "DEFAULT"}
     for name in ("output", "overwrite"):
         if source_of(context, name) == "COMMANDLINE":
             raise ValueError(f"--{name} is given, expected --resume {folder} without it")
-    run = resumed_run(
+    run = resume_run(
         folder,
         backend if "backend" in stated else None,
         {name: value for name, value in settings.items() if name in stated},
@@ -192,7 +192,7 @@ def _train(
                     if code is not None:
                         raise Interrupted(code)
     except Interrupted:
-        log(f"interrupted after {counted(len(run.history), 'whole epoch')}")
+        log(f"interrupted after {pluralize(len(run.history), 'whole epoch')}")
     except BrokenPipeError:
         pass  # the last line raises it again, when the run is saved
 
@@ -272,7 +272,7 @@ class _Report:
         best = f", the best of which, {kept}, is kept," if kept < summary["epochs"] else ""
         reached = self._quality(summary, "test") or f"train loss {summary['train_loss']:.6f}"
         typer.echo(
-            f"{reached} after {counted(summary['epochs'], 'epoch')}{best} in "
+            f"{reached} after {pluralize(summary['epochs'], 'epoch')}{best} in "
             f"{summary['seconds']:.1f} s "
             f"({summary['examples_per_second']:,.0f} examples/s, {summary['backend']} on "
             f"{summary['device']}, {summary['dtype']})"

@@ -220,7 +220,7 @@ def part_of_bound(a: Array, b: Array, bounded: Bounded) -> float:
     checked: even NaN or infinity may be right there (see `sharpness`).  Elsewhere NaN or infinity
     in only one of the arrays, and everywhere a different shape or dtype, give infinity.
     """
-    if not _comparable(a, b):
+    if not _are_comparable(a, b):
         return math.inf
     difference = _difference(a, b)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -295,7 +295,7 @@ def _difference(a: Array, b: Array) -> Array:
 
     It is infinite everywhere if the arrays differ in shape or dtype.
     """
-    if not _comparable(a, b):
+    if not _are_comparable(a, b):
         return np.full(a.shape, np.inf)
     a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
     same = (a == b) | (np.isnan(a) & np.isnan(b))
@@ -304,5 +304,5 @@ def _difference(a: Array, b: Array) -> Array:
     return np.where(np.isnan(difference), np.inf, difference)
 
 
-def _comparable(a: Array, b: Array) -> bool:
+def _are_comparable(a: Array, b: Array) -> bool:
     return bool(a.shape == b.shape and a.dtype == b.dtype)

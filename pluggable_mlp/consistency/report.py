@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from pluggable_mlp.fields import counted
+from pluggable_mlp.fields import pluralize
 
 LAYER_BY_LAYER, WHOLE_STEP = "layer by layer", "whole step"
 
@@ -177,10 +177,10 @@ def format_report(report: Report) -> str:
     >>> "same bits" in format_report(report)
     True
     """
-    steps = counted(report.steps, "step")
+    steps = pluralize(report.steps, "step")
     head = (
         f"{report.arithmetic}, {report.dtype}: {steps} of up to {report.batch_size} of "
-        f"{counted(report.examples, 'example')}, seed {report.seed}"
+        f"{pluralize(report.examples, 'example')}, seed {report.seed}"
     )
     body = _hash_lines(report) if report.hashes else _agreement_lines(report)
     return "\n".join([head, "", *body, "", *_verdict(report)])

@@ -59,10 +59,10 @@ class Unit:
     def in_float64(self) -> "Unit":
         """Return the same computation from the same numbers as float64."""
         trees = self.arguments, self.before
-        return Unit(self.compute, *(map_nested(_widened, tree) for tree in trees))
+        return Unit(self.compute, *(map_nested(_widen, tree) for tree in trees))
 
 
-def _widened(array: Array) -> Array:
+def _widen(array: Array) -> Array:
     return array.astype(np.float64) if np.isdtype(array.dtype, "real floating") else array
 
 
@@ -77,9 +77,9 @@ def whole_step(mlp: MLP, optimizer: Optimizer, state: TrainState, batch: Batch, 
         model, c = StepModel(mlp, optimizer), optimizer.coefficients_at(state.t)
         loss, _, updated = step(xp, model, c, address, arrays, batch)
         after = TrainState(*updated, state.t + 1)
-        return {"loss": loss, **named(gradients, "d"), **_named_state(after)}
+        return {"loss": loss, **name_arrays(gradients, "d"), **_name_state(after)}
 
-    return Unit(compute, (state[:-1], batch), _named_state(state))
+    return Unit(compute, (state[:-1], batch), _name_state(state))
 
 
 def units_of_step(
@@ -112,12 +112,12 @@ def units_of_step(
         c, layers = optimizer.coefficients_at(state.t), mlp.layers_with_parameters
         parameters, gradients, slots = trees
         before = UpdateArguments(xp, c, parameters, gradients, slots, layers)
-        return _named_trees(*optimizer.update(before))
+        return _name_trees(*optimizer.update(before))
 
     [arrays] = arguments
     units.append(Unit(loss, arrays))
     trees = state.parameters, gradients, state.slots
-    return [*units, Unit(update, trees, before=_named_state(state))]
+    return [*units, Unit(update, trees, before=_name_state(state))]
 
 
 class _WitnessedLayer:
@@ -137,11 +137,11 @@ class _WitnessedLayer:
     ) -> tuple[Array, Backward]:
         y, backward = self.layer.forward(xp, parameters, x, rng)
 
-        def witnessed(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
+        def witness(dy: Array, *, with_dx: bool = True) -> tuple[Array, dict[str, Array]]:
             self.arguments, self.with_dx = (parameters, (x, dy)), with_dx
             return backward(dy, with_dx=with_dx)
 
-        return y, witnessed
+        return y, witness
 
 
 def _labels(mlp: MLP) -> list[str]:
@@ -168,18 +168,18 @@ def _layer(layer: Layer, label: str, with_dx: bool, rng: Rng) -> Compute:
     return compute
 
 
-def _named_state(state: TrainState) -> Tensors:
-    return _named_trees(merged(state.parameters, state.buffers), state.slots)
+def _name_state(state: TrainState) -> Tensors:
+    return _name_trees(merged(state.parameters, state.buffers), state.slots)
 
 
-def _named_trees(parameters: Tree, slots: dict[str, Tree]) -> Tensors:
-    tensors = named(parameters)
+def _name_trees(parameters: Tree, slots: dict[str, Tree]) -> Tensors:
+    tensors = name_arrays(parameters)
     for slot, tree in slots.items():
-        tensors |= {f"{name} {slot}": array for name, array in named(tree).items()}
+        tensors |= {f"{name} {slot}": array for name, array in name_arrays(tree).items()}
     return tensors
 
 
-def named(tree: Tree, prefix: str = "") -> Tensors:
+def name_arrays(tree: Tree, prefix: str = "") -> Tensors:
     """Return the arrays by their layer, counted from 1, and their name: "layer 1 dW"."""
     return {
         f"layer {number} {prefix}{name}": array
@@ -244,7 +244,7 @@ class BackendRun:
             steps.take(steps.optimizer, self._epoch, self._starts[:1], losses)
             self._starts = self._starts[1:]
             _, gradients = loss_and_gradients(steps.xp, steps.mlp, before, batch, steps.seed)
-            tensors = self.on_host(named(gradients, "d") | _named_state(self.state))
+            tensors = self.on_host(name_arrays(gradients, "d") | _name_state(self.state))
             (loss,), _ = losses.read()
         return {"loss": np.asarray(loss, next(iter(tensors.values())).dtype), **tensors}
 

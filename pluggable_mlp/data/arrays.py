@@ -270,7 +270,7 @@ _MOST_OPERATIONS = 10_000
 _REFUSED = b"sud\x90\x91\x96"  # SETITEM, SETITEMS, DICT, ADDITEMS, FROZENSET, BYTEARRAY8
 
 
-def _counted(load: Callable[[Any], None]) -> Callable[["_Unpickler"], None]:
+def _limit(load: Callable[[Any], None]) -> Callable[["_Unpickler"], None]:
     """Return an operation of a pickle that is refused beyond a number of them."""
 
     def operation(unpickler: "_Unpickler") -> None:
@@ -291,7 +291,7 @@ class _Unpickler(pickle._Unpickler):
     """
 
     dispatch: ClassVar[Any] = {
-        code: _counted(load)
+        code: _limit(load)
         for code, load in pickle._Unpickler.dispatch.items()
         if code not in _REFUSED
     }

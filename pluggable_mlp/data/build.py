@@ -31,7 +31,7 @@ from pluggable_mlp.data.values import (
     is_frame,
     source_of,
 )
-from pluggable_mlp.fields import listed, make
+from pluggable_mlp.fields import list_first, make
 from pluggable_mlp.host.lazy import StoredArray, blocks, lazy_map
 from pluggable_mlp.options import DataOptions
 from pluggable_mlp.training.recipes import NONE, RECIPES, Recipe
@@ -153,7 +153,7 @@ def _fit(
     )
     if kind in (NO_SCALING, PIXEL_SCALING):
         return preparation
-    fitted = _fitted_scaling(name, kind, inputs, preparation, options.seed)
+    fitted = _fit_scaling(name, kind, inputs, preparation, options.seed)
     if isinstance(fitted, QuantileTransform):
         return replace(preparation, quantiles=fitted)
     return replace(preparation, scaling=fitted)
@@ -166,7 +166,7 @@ def _columns(
     columns = fit_columns(name, frame, categorical=categorical, pairs=recipe.pairs)
     left_out = [f"{column.name!r} ({column.note})" for column in columns if not column.is_used]
     if left_out:
-        warn(name, f"columns that are not used: {listed(left_out)}")
+        warn(name, f"columns that are not used: {list_first(left_out)}")
     return columns
 
 
@@ -186,7 +186,7 @@ def _with_ranges(preparation: Preparation, train: Split, recipe: Recipe) -> Prep
     return replace(preparation, input_range=limits, edges=edges, target_range=ends)
 
 
-def _fitted_scaling(
+def _fit_scaling(
     name: str, kind: str, inputs: Any, preparation: Preparation, seed: int
 ) -> Scaling | QuantileTransform:
     """Return the scaling of the training inputs, 8-bit pixels times their unit.

@@ -15,10 +15,10 @@ from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.columns import as_enum, as_texts
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.split import numbered
+from pluggable_mlp.data.split import number_groups
 from pluggable_mlp.data.tables import MISSING, Decimal, as_numbers, open_table
 from pluggable_mlp.data.values import LARGEST_EXACT, Split, Splits, source_of
-from pluggable_mlp.fields import did_you_mean, listed
+from pluggable_mlp.fields import did_you_mean, list_first
 from pluggable_mlp.options import DataOptions
 
 if TYPE_CHECKING:
@@ -57,16 +57,17 @@ def read_table(
             raise DataError(source, f"validation_by is the target {by!r}", "name another column")
         texts = _texts(source, frame[by])  # as written: large integers are not rounded
         _refuse_missing(source, texts, "group")
-        groups, non_features = numbered(texts.to_list()), [*target_names, by]
+        groups, non_features = number_groups(texts.to_list()), [*target_names, by]
     if len(non_features) == len(columns):
         remedy = "separate columns by commas or semicolons, in .tsv by tabs"
-        raise DataError(source, f"has no column but {_listed(columns)}", remedy)
+        raise DataError(source, f"has no column but {_list_names(columns)}", remedy)
     as_text = None if options.task in (None, "classification") else False
     if preparation is not None:
         as_text = preparation.has_text_labels
+    if len(target_names) > 1:
+        as_text = False
     targets = [
-        target(source, frame[name], as_text if len(target_names) == 1 else False, decimal=decimal)
-        for name in target_names
+        convert_target(source, frame[name], as_text, decimal=decimal) for name in target_names
     ]
     inputs = inputs_of(source, frame, header, reading, non_features)
     splits = {"train": Split(inputs, _as_array(source, targets))}
@@ -107,7 +108,7 @@ def inputs_of(
             places = _places(source, frame.columns, features, header, reading)
             texts = {column.name: column.is_text for column in reading.used_columns}
     columns = {
-        name: typed(source, frame[place], texts[name], decimal=reading.decimal)
+        name: convert_column(source, frame[place], texts[name], decimal=reading.decimal)
         for name, place in places.items()
     }
     return type(frame)(columns)
@@ -127,16 +128,16 @@ def _places(
     if is_bare and len(features) == len(every):
         return {name: features[every.index(name)] for name in names}
     if missing := [name for name in names if name not in columns]:
-        fault = f"has no column {_listed(missing)}; it has {', '.join(columns[:20])}"
+        fault = f"has no column {_list_names(missing)}; it has {', '.join(columns[:20])}"
         raise DataError(source, fault, f"give the columns {', '.join(names[:20])}")
     expected = {*every, *(preparation.target_names or ())}
     if surplus := [name for name in features if name not in expected]:
-        warn(source, f"columns that are not used: {_listed(surplus)}")
+        warn(source, f"columns that are not used: {_list_names(surplus)}")
     return {name: name for name in names}
 
 
-def _listed(names: Sequence[str]) -> str:
-    return listed([*map(repr, names)])
+def _list_names(names: Sequence[str]) -> str:
+    return list_first([*map(repr, names)])
 
 
 def _targets(
@@ -187,7 +188,7 @@ def _refuse_missing(source: str, column: "Series", what: str) -> None:
         raise DataError(source, fault, f"leave out rows without a {what}")
 
 
-def typed(
+def convert_column(
     source: str, column: "Series", as_text: bool | None = None, *, decimal: Decimal = "point"
 ) -> "Series":
     """Return a column of a table as numbers, or as texts.
@@ -235,7 +236,7 @@ def typed(
     return as_enum(texts)
 
 
-def target(
+def convert_target(
     source: str, column: "Series", as_text: bool | None = None, *, decimal: Decimal = "point"
 ) -> "Series":
     """Return a target column as classes or numbers, or as training had it.
@@ -247,12 +248,12 @@ def target(
     Raises
     ------
     DataError
-        As for `typed`.
+        As for `convert_column`.
     """
     if as_text is None and column.dtype.is_integer():
         return column
     if as_text is False or (as_text is None and column.dtype.is_numeric()):
-        return typed(source, column, decimal=decimal)
+        return convert_column(source, column, decimal=decimal)
     import polars
 
     texts = _texts(source, column, missing=("",))
@@ -260,7 +261,7 @@ def target(
         return as_enum(texts)
     numbers, are_whole = as_numbers(texts, decimal), texts.str.contains(r"^[+-]?[0-9]+$")
     if (numbers.is_not_null() & ~are_whole).any():
-        return typed(source, column, decimal=decimal)
+        return convert_column(source, column, decimal=decimal)
     if numbers.null_count() > texts.null_count() or texts.str.contains(f"^({_CODE})$").any():
         return as_enum(texts)
     whole = texts.cast(polars.Int64, strict=False)

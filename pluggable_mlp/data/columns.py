@@ -25,7 +25,7 @@ from numpy.typing import DTypeLike
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.values import BOOLEANS
-from pluggable_mlp.fields import Count, counted, listed
+from pluggable_mlp.fields import Count, list_first, pluralize
 from pluggable_mlp.host.lazy import LazyArray, blocks
 from pluggable_mlp.training.recipes import Pairs
 
@@ -161,7 +161,7 @@ class Column:
         if self.kind == "number":
             words, then = "number", f"missing ones become {self.fill:g}"
         else:
-            words = f"one of {len(self.categories)} categories: {listed(self.categories)}"
+            words = f"one of {len(self.categories)} categories: {list_first(self.categories)}"
             then = "missing ones are in none"
         return f"{words}; {then}, and a feature indicates them" if self.indicator else words
 
@@ -187,11 +187,11 @@ def fit_columns(
     DataError
         If no column is left.
     """
-    columns = tuple(_fitted(values, values.name in categorical) for values in frame)
+    columns = tuple(_fit_column(values, values.name in categorical) for values in frame)
     if pairs is not None:
         columns = tuple(_for_networks(column, pairs) for column in columns)
     if not any(column.is_used for column in columns):
-        notes = listed([f"{column.name!r}: {column.note}" for column in columns])
+        notes = list_first([f"{column.name!r}: {column.note}" for column in columns])
         fault = f"no column can be used ({notes})"
         raise DataError(name, fault, "give numbers that vary, or texts that recur")
     return columns
@@ -204,7 +204,7 @@ def as_enum(texts: "Series") -> "Series":
     return texts.cast(polars.Enum(texts.drop_nulls().unique().sort()))
 
 
-def _fitted(values: "Series", is_categorical: bool) -> Column:
+def _fit_column(values: "Series", is_categorical: bool) -> Column:
     """Return a column fitted on its values (n,) in the training part."""
     present, missing = values.drop_nulls(), values.null_count()
     if not len(present):
@@ -293,9 +293,9 @@ def _values(name: str, column: Column, values: "Series") -> Array:
     indices = np.asarray([*places, -1], np.int32)[codes]
     unseen = (indices < 0) & ~missing
     if unseen.any():
-        shown = listed([repr(distinct[code]) for code in np.unique(codes[unseen]).tolist()], 5)
+        shown = list_first([repr(distinct[code]) for code in np.unique(codes[unseen]).tolist()], 5)
         fault = f"column {column.name!r} holds {shown}, which training never saw"
-        rows = counted(int(unseen.sum()), "row")
+        rows = pluralize(int(unseen.sum()), "row")
         warn(name, f"{fault}, in {rows}: they count as none of its categories")
     _warn_missing(name, column, missing, "they count as none of its categories")
     return np.where(indices < 0, 0.0, 2.0 * indices - 1.0) if column.kind == "sign" else indices
@@ -303,7 +303,7 @@ def _values(name: str, column: Column, values: "Series") -> Array:
 
 def _warn_missing(name: str, column: Column, missing: Array, meaning: str) -> None:
     if missing.any() and not column.missing:
-        where = f"column {column.name!r} lacks values in {counted(int(missing.sum()), 'row')}"
+        where = f"column {column.name!r} lacks values in {pluralize(int(missing.sum()), 'row')}"
         warn(name, f"{where}, where training lacked none: {meaning}")
 
 

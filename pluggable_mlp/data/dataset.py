@@ -144,9 +144,9 @@ class Dataset:
 
     @cached_property
     def _sha256(self) -> str:
-        return sha256_of(self._hashed())
+        return sha256_of(self._parts_to_hash())
 
-    def _hashed(self) -> Iterator[str | Array]:
+    def _parts_to_hash(self) -> Iterator[str | Array]:
         """Yield the parts that are hashed."""
         labels = self.class_labels
         texts = labels is not None and isinstance(labels[0], str)
@@ -162,6 +162,6 @@ class Dataset:
         yield f"scale {self.scale} classes {classes}\n"
         if texts:
             yield json.dumps(labels)
-        derived = {} if self.preparation is None else self.preparation.derived()
-        if derived:
-            yield json.dumps(derived, sort_keys=True)
+        derivation = {} if self.preparation is None else self.preparation.derivation()
+        if derivation:
+            yield json.dumps(derivation, sort_keys=True)

@@ -2,7 +2,7 @@
 
 import warnings
 
-from pluggable_mlp.fields import shortened
+from pluggable_mlp.fields import shorten
 
 
 class DataError(ValueError):
@@ -36,7 +36,7 @@ class DataError(ValueError):
 
     def __str__(self) -> str:
         source, fault, remedy = self.args
-        return f"{source}: {shortened(fault)}; {shortened(remedy)}"
+        return f"{source}: {shorten(fault)}; {shorten(remedy)}"
 
 
 class DataWarning(UserWarning):
@@ -56,4 +56,4 @@ class DataWarning(UserWarning):
 
 def warn(name: str, doubt: str) -> None:
     """Warn of data that can be used, but perhaps not as intended."""
-    warnings.warn(f"{name}: {shortened(doubt)}", DataWarning, stacklevel=4)
+    warnings.warn(f"{name}: {shorten(doubt)}", DataWarning, stacklevel=4)

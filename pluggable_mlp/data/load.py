@@ -153,12 +153,12 @@ def load_for_testing(preparation: "Preparation", data: Any, block_size: int | No
     DataError
         If they cannot be read, or do not fit.
     """
-    from pluggable_mlp.data.split import keep_on_disk, matched
+    from pluggable_mlp.data.split import keep_on_disk, match_targets
     from pluggable_mlp.options import DataOptions
 
     splits, _ = load_source(DataOptions(data=data), preparation)
     splits, name = keep_on_disk(splits, block_size), source_of(data)
-    split = matched(name, "new", splits.get("test", splits["train"]), preparation.task)
+    split = match_targets(name, "new", splits.get("test", splits["train"]), preparation.task)
     return preparation.apply(name, split, block_size)
 
 

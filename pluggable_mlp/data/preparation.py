@@ -22,7 +22,7 @@ from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
 from pluggable_mlp.data.split import needs_blocks
 from pluggable_mlp.data.values import Split, Task, as_inputs, as_values, class_indices, is_frame
-from pluggable_mlp.fields import Count, Positive, aligned, counted, listed
+from pluggable_mlp.fields import Count, Positive, align, list_first, pluralize
 from pluggable_mlp.host.lazy import lazy_map
 from pluggable_mlp.training.recipes import TableForm
 
@@ -151,7 +151,7 @@ class Preparation:
         content: dict[str, Any] = to_builtins(self)
         return content
 
-    def derived(self) -> dict[str, Any]:
+    def derivation(self) -> dict[str, Any]:
         """Return, as JSON data, how numbers were computed from others; empty if none were."""
         parts = {
             "columns": None if self.plain else self.used_columns,
@@ -242,7 +242,7 @@ class Preparation:
         if self.plain and self.transform is None and self.class_labels is not None:
             return []
         rows = [] if self.plain else [(row.column, row.becomes) for row in self.describe()]
-        return [*aligned(rows), *self.facts()]
+        return [*align(rows), *self.facts()]
 
     def facts(self) -> list[str]:
         """Return in lines the features, the task, and how many examples each part had."""
@@ -250,7 +250,7 @@ class Preparation:
         return [self._features_in_words(), self._targets_in_words(), f"examples: {parts}"]
 
     def _features_in_words(self) -> str:
-        count = counted(self.features, "feature")
+        count = pluralize(self.features, "feature")
         if self.transform is not None:
             return f"{count}, {self.scaling_kind} scaling"
         if self.scale is not None:
@@ -259,9 +259,9 @@ class Preparation:
 
     def _targets_in_words(self) -> str:
         if self.class_labels is not None:
-            return f"{self.task} of {self.outputs} classes: {listed(self.class_labels)}"
+            return f"{self.task} of {self.outputs} classes: {list_first(self.class_labels)}"
         scaled = "" if self.target_scaling is None else f", {self.target_scaling.kind} scaling"
-        return f"{self.task}: {listed(self.target_names or ())}{scaled}"
+        return f"{self.task}: {list_first(self.target_names or ())}{scaled}"
 
     def apply(
         self, name: str, split: Split, block_size: int | None = None, part: str = "new"
@@ -310,7 +310,7 @@ class Preparation:
         array = self.as_array(name, values)
         inputs = array if isinstance(array, EncodedArray) else as_inputs(name, part, array)
         if inputs.shape[1] != self.features:
-            fault = f"the {part} examples have {counted(inputs.shape[1], 'feature')}"
+            fault = f"the {part} examples have {pluralize(inputs.shape[1], 'feature')}"
             raise DataError(name, fault, f"give {self.features} as in training, without labels")
         if self.pixels:
             inputs = whole_pixels(name, part, inputs)

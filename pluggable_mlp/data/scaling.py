@@ -75,10 +75,10 @@ class Scaling:
         at_once = rows_within(BLOCK, values.shape, values.dtype)
         for start in range(0, len(values), at_once):
             rows = values[start : start + at_once]
-            rows[...] = self.transformed(np, rows)
+            rows[...] = self.apply_with(np, rows)
         return values
 
-    def transformed(self, xp: Namespace, values: Array) -> Array:
+    def apply_with(self, xp: Namespace, values: Array) -> Array:
         """Return float64 values (n, features) scaled by the functions of a namespace."""
         offsets, divisors = map(xp.asarray, map(np.asarray, (self.offsets, self.divisors)))
         values = (values - offsets) / divisors
@@ -217,7 +217,7 @@ class QuantileTransform:
                 values[:, index] = normal_quantile(p)
         return values
 
-    def transformed(self, xp: Namespace, values: Array) -> Array:
+    def apply_with(self, xp: Namespace, values: Array) -> Array:
         """Return float64 values (n, features) transformed by the functions of a namespace."""
         columns = [values[:, index] for index in range(len(self.quantiles))]
         for index, edges in enumerate(self.quantiles):

@@ -49,7 +49,7 @@ def divide(
     """
     name = source_of(options.data)
     validation, test_share = options.validation, options.test_share
-    splits = {part: matched(name, part, split, task) for part, split in whole.items()}
+    splits = {part: match_targets(name, part, split, task) for part, split in whole.items()}
     if "test" not in splits:
         usual = TEST_SHARE if options.test is None else 0.0
         test_share = usual if test_share is None else test_share
@@ -78,7 +78,7 @@ def rows_of(inputs: Any, chosen: Array) -> Any:
     return inputs.filter(chosen) if is_frame(inputs) else inputs[chosen]
 
 
-def matched(name: str, part: str, split: Split, task: Task = "classification") -> Split:
+def match_targets(name: str, part: str, split: Split, task: Task = "classification") -> Split:
     """Return inputs (n, ...) as they are, and targets as `as_targets` makes them.
 
     Raises
@@ -135,9 +135,9 @@ def choose_examples(
         If there are too few examples.
     """
     if groups is None:
-        chosen = _stratified(seed, part, classes, share)
+        chosen = _draw_stratified(seed, part, classes, share)
     else:
-        chosen = _whole_groups(seed, part, groups, share)
+        chosen = _draw_groups(seed, part, groups, share)
     if not chosen.any() or chosen.all():
         fault = f"{share:.3g} of {len(classes)} examples are {int(chosen.sum())} for {part}"
         if may_be_empty:
@@ -152,7 +152,7 @@ def choose_examples(
     return chosen
 
 
-def _stratified(seed: int, part: str, classes: Array, share: float) -> Array:
+def _draw_stratified(seed: int, part: str, classes: Array, share: float) -> Array:
     """Return which examples are in an evenly spaced share of each class: bool (examples,)."""
     _, places, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     order = permutation(seed, _PURPOSES[part], 0, len(classes))
@@ -164,7 +164,7 @@ def _stratified(seed: int, part: str, classes: Array, share: float) -> Array:
     return chosen
 
 
-def _whole_groups(seed: int, part: str, groups: Array, share: float) -> Array:
+def _draw_groups(seed: int, part: str, groups: Array, share: float) -> Array:
     """Return which examples are in the groups chosen for a share: bool (examples,)."""
     chosen, left = [], share * len(groups)
     sizes = np.bincount(groups)
@@ -175,7 +175,7 @@ def _whole_groups(seed: int, part: str, groups: Array, share: float) -> Array:
     return np.isin(groups, chosen)
 
 
-def numbered(groups: Iterable[Hashable]) -> Array:
+def number_groups(groups: Iterable[Hashable]) -> Array:
     """Return a number from 0 for each of some values, by the order in which they first occur."""
     numbers: dict[Hashable, int] = {}
     return np.asarray([numbers.setdefault(one, len(numbers)) for one in groups])

@@ -21,7 +21,7 @@ from pluggable_mlp.data.columns import MOST_COLUMNS
 from pluggable_mlp.data.errors import DataError
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.data.values import source_of
-from pluggable_mlp.fields import counted, require
+from pluggable_mlp.fields import pluralize, require
 from pluggable_mlp.options import DataOptions
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _from_columns(path: str) -> "DataFrame":
 
 def _from_text(path: str, reading: DataOptions | Preparation) -> tuple["DataFrame", bool]:
     """Read comma-, semicolon- or tab-separated text, and whether its first line is a header."""
-    text = _decoded(path, "utf-8" if reading.encoding is None else reading.encoding)
+    text = _decode(path, "utf-8" if reading.encoding is None else reading.encoding)
     is_tabs = ".tsv" in path.lower()[-7:]
     blank = r"^[ \r]*(\n|\Z)" if is_tabs else r"^\s*(\n|\Z)"
     filled = re.sub(rf'(?m)("[^"]*")|{blank}', r"\1", text)  # not within quotation marks
@@ -152,7 +152,7 @@ def _from_text(path: str, reading: DataOptions | Preparation) -> tuple["DataFram
     first = re.sub(r'"[^"]*("|$)', "", filled.partition("\n")[0])
     delimiter = "\t" if is_tabs else ";" if ";" in first else ","
     _check_width(path, first.count(delimiter) + 1)
-    frame = _parsed(path, text, filled, delimiter)
+    frame = _parse(path, text, filled, delimiter)
     fields = [(field or "").strip() for field in frame.row(0)]
     fields[0] = fields[0].removeprefix("#").lstrip()  # numpy.savetxt writes "# a"
     header = _has_header(fields, reading)
@@ -163,7 +163,7 @@ def _from_text(path: str, reading: DataOptions | Preparation) -> tuple["DataFram
     return frame, header
 
 
-def _decoded(path: str, encoding: str) -> str:
+def _decode(path: str, encoding: str) -> str:
     """Return the text of a file; line ends are as they are, or \\n where they are \\r alone."""
     data = read_bytes(path)
     try:
@@ -177,7 +177,7 @@ def _decoded(path: str, encoding: str) -> str:
     return text if "\n" in text else text.replace("\r", "\n")
 
 
-def _parsed(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
+def _parse(path: str, text: str, filled: str, delimiter: str) -> "DataFrame":
     """Return the fields of the lines of a text that are not blank, as texts."""
     import polars
 
@@ -219,7 +219,7 @@ def _check_lines(path: str, text: str, delimiter: str) -> None:
             if len(fields) > 1 or "".join(fields).strip():
                 width = width or len(fields)
                 if len(fields) != width:
-                    fault = f"line {line} has {counted(len(fields), 'field')}"
+                    fault = f"line {line} has {pluralize(len(fields), 'field')}"
                     raise DataError(path, f"{fault}, the first has {width}", _ALIKE)
             line = lines.line_num + 1
     except csv.Error as error:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data.errors import DataError
-from pluggable_mlp.fields import listed
+from pluggable_mlp.fields import list_first
 from pluggable_mlp.host.lazy import LazyArray, blocks, lazy_map
 
 Task = Literal["classification", "multilabel", "regression"]
@@ -119,12 +119,12 @@ def as_inputs(name: str, part: str, values: Array) -> Array:
     if values.ndim < 2 or 0 in values.shape:
         fault = f"the {part} inputs have shape {values.shape}"
         raise DataError(name, fault, "give examples along the first axis, features along the rest")
-    inputs = lazy_map(values, partial(_flattened, name, part))
+    inputs = lazy_map(values, partial(_flatten, name, part))
     check_finite(name, part, "inputs", inputs)
     return inputs
 
 
-def _flattened(name: str, part: str, values: Array) -> Array:
+def _flatten(name: str, part: str, values: Array) -> Array:
     """Return inputs (m, ...) as (m, features) of uint8, float32 or float64."""
     values = values.reshape(values.shape[0], -1)
     if values.dtype == np.uint8:  # writeable, for PyTorch warns of memory that is not
@@ -255,7 +255,7 @@ def class_indices(
     places = np.minimum(np.searchsorted(classes, labels), classes.size - 1)
     unknown = labels[classes[places] != labels]
     if unknown.size:
-        saw = listed(class_labels, 20)
+        saw = list_first(class_labels, 20)
         fault = f"a {part} label is {unknown[0]}, which training never saw (it saw {saw})"
         raise DataError(name, fault, "leave such examples out, or train on some of them")
     return places.astype(np.int64, copy=False)

@@ -27,7 +27,7 @@ from pluggable_mlp.estimators.validation import (
     check_X,
     computed_at_X,
     host_copy,
-    moved,
+    move,
     namespace_for,
     place_of,
 )
@@ -74,7 +74,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         return self
 
     @abstractmethod
-    def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         """Return the targets of the loss: class indices, or numbers in the dtype of X.
 
         Also set the attributes that describe y, with the classes on the backend of X.
@@ -98,19 +98,17 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
                 self.__dict__.pop(name, None)
         first = not hasattr(self, "coefs_")
         with array_context(X):
-            home, data, truth = self._checked(X, y, sample_weight, first)
+            home, data, truth = self._check_data(X, y, sample_weight, first)
             network = self._describe()
             self.t_ = 0 if first else self.t_
             dtype = type_name(home.xp, data[0])
             parameters = self._initial(network, dtype) if first else self._parameters(network)
-            self._keep(moved(parameters, home))
+            self._keep(move(parameters, home))
             place = self._place(home)
         with backend_context(place):
-            X_there, *others = moved(data, place)
+            X_there, *others = move(data, place)
             xp = namespace_for(self.arithmetic, place, X_there)
-            wrapped = [
-                None if array is None else _wrapped(xp, array) for array in (X_there, *others)
-            ]
+            wrapped = [None if array is None else _wrap(xp, array) for array in (X_there, *others)]
             examples = Examples(wrapped[0], wrapped[1], X_there.dtype, None, wrapped[2])
         if self._is_full_batch:
             self._fit_by_lbfgs(xp, network, examples, place)
@@ -120,7 +118,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         if self.arithmetic == "reproducible":
             self._warn_of_lost_numbers(xp, network, examples, place)
 
-    def _checked(
+    def _check_data(
         self, X: Any, y: Any, sample_weight: Any, first: bool
     ) -> tuple[Backend, tuple[Any, ...], Truth]:
         """Return the backend of X; X, the targets and weights of a fit; and the truth of scores."""
@@ -132,11 +130,11 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         elif "float64" in getattr(self._place(home), "missing_dtypes", ()):
             X = _cast(home.xp, X, home.xp.float32)
         dtype = type_name(home.xp, X)
-        targets = self._encoded(y, home, dtype)
+        targets = self._encode(y, home, dtype)
         sample_weight = check_sample_weight(X.shape[0], sample_weight, dtype)
         weights = sample_weight
         if getattr(self, "class_weight", None) is not None:
-            weights = self._weighted(targets, sample_weight, dtype)
+            weights = self._weigh(targets, sample_weight, dtype)
         self._random_state = check_random_state(self.random_state)
         return home, (X, targets, weights), (targets, sample_weight)
 
@@ -146,7 +144,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         """Warn if reproducible products treat many numbers in the data or weights as 0."""
         with backend_context(place):
             lost = LostNumbers(xp, network, examples)
-            counts = lost.counts(moved(self._parameters(network), place))
+            counts = lost.counts(move(self._parameters(network), place))
             numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
         lost.warn(numbers, stacklevel=OF_THE_CALLER)
 
@@ -190,7 +188,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
         xp = namespace_for(self.arithmetic, place, rows)
         parameters = map_arrays(xp.asarray, self._parameters(network))
         with np.errstate(all="ignore"):
-            return unwrapped(outputs(xp, network, name, parameters, _wrapped(xp, rows)))
+            return unwrapped(outputs(xp, network, name, parameters, _wrap(xp, rows)))
 
     @computed_at_X
     def score(self, X: object, y: object, sample_weight: object = None) -> float:
@@ -225,6 +223,6 @@ def _cast(xp: Namespace, X: Array, dtype: DType) -> Array:
     return xp.astype(X, getattr(xp, dtype_name(dtype)), copy=False)
 
 
-def _wrapped(xp: Namespace, array: Array) -> Array:
+def _wrap(xp: Namespace, array: Array) -> Array:
     """Return x as an array of the namespace; sparse rows stay as they are."""
     return array if isinstance(array, SparseRows) else xp.asarray(array)

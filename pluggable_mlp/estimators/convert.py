@@ -77,7 +77,7 @@ class ConversionMixin(FilesMixin):
             )
         check_is_fitted(model)
         estimator = cls(**model.get_params())
-        estimator.__dict__.update(_copied(model))
+        estimator.__dict__.update(_copy_attributes(model))
         estimator.coefs_ = [W.copy() for W in model.coefs_]
         estimator.intercepts_ = [b.copy() for b in model.intercepts_]
         estimator.norms_ = []
@@ -109,7 +109,7 @@ class ConversionMixin(FilesMixin):
                 raise ValueError(f"{name} is {value!r}, which scikit-learn's does not have")
         converted = self._counterpart(**{name: parameters[name] for name in names})
         converted._validate_params()
-        converted.__dict__.update(_copied(self))
+        converted.__dict__.update(_copy_attributes(self))
         converted._no_improvement_count = 0
         converted.coefs_, converted.intercepts_ = (
             [np.array(on_host(array)) for array in arrays]
@@ -172,7 +172,7 @@ class ConversionMixin(FilesMixin):
         write_graph(Path(path), network, parameters, {"X": x}, x, self._graph_outputs)
 
 
-def _copied(model: BaseEstimator) -> dict[str, object]:
+def _copy_attributes(model: BaseEstimator) -> dict[str, object]:
     """Return the attributes that both kinds of estimators have, with lists copied."""
     return {name: copy(getattr(model, name)) for name in _SHARED if hasattr(model, name)}
 

@@ -20,14 +20,14 @@ from sklearn.utils.multiclass import (
 from pluggable_mlp.arrays import Array, LibraryArray, Namespace, array_namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.base import BaseMLP
-from pluggable_mlp.estimators.objective import scaled
+from pluggable_mlp.estimators.objective import scale_loss
 from pluggable_mlp.estimators.parameters import ClassWeight
 from pluggable_mlp.estimators.validation import (
     BINARY,
     MULTICLASS,
     MULTILABEL,
     host_copy,
-    moved,
+    move,
     on_device,
     place_of,
     weights_by_index,
@@ -55,7 +55,7 @@ class ClassifierBase(BaseMLP):
             kind = type_of_target(host_copy(y))
             self._label_kind = kind if kind == MULTILABEL else type_of_target(self.classes_)
 
-    def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         check_classification_targets(y)
         kind, labels = type_of_target(y, input_name="y"), unique_labels(y)
         if "multioutput" in kind:
@@ -95,7 +95,7 @@ class ClassifierBase(BaseMLP):
             if self._label_kind == BINARY:
                 loss = SigmoidCrossEntropy()
             elif self._label_kind == MULTILABEL:
-                loss = scaled(SigmoidCrossEntropy(), float(count))
+                loss = scale_loss(SigmoidCrossEntropy(), float(count))
         else:
             loss = self.loss
         by_class = loss.targets == "classes"
@@ -105,7 +105,7 @@ class ClassifierBase(BaseMLP):
             )
         return loss, 1 if self._label_kind == BINARY and not by_class else count
 
-    def _weighted(
+    def _weigh(
         self, targets: NDArray[Any], sample_weight: NDArray[Any] | None, dtype: str
     ) -> NDArray[Any]:
         """Return the weight of each example times that of its class, (examples,) in a dtype."""
@@ -116,7 +116,7 @@ class ClassifierBase(BaseMLP):
         if class_weight == "balanced" and sample_weight is not None:
             columns = targets if targets.ndim == 2 else targets[:, None]
             classes = 2 if loss.targets == "labels" else outputs
-            balanced = [_balanced(column, classes, sample_weight) for column in columns.T]
+            balanced = [_balance(column, classes, sample_weight) for column in columns.T]
             class_weight = balanced if len(balanced) > 1 else balanced[0]
         factors: NDArray[Any] = class_weights_of_examples(
             np, loss.targets, targets, outputs, class_weight, getattr(np, dtype)
@@ -154,14 +154,14 @@ class ClassifierBase(BaseMLP):
     def _classes_at(self, place: Backend) -> Array:
         """Return the classes as an array of a place; texts stay in NumPy."""
         is_number = on_device(self.classes_) or self.classes_.dtype.kind in "biuf"
-        return moved(self.classes_, place) if is_number else self.classes_
+        return move(self.classes_, place) if is_number else self.classes_
 
     def _probabilities(self, X: object, method: str | None = None) -> Array:
         p = self._outputs(X, "predict_proba", method)
         return self._by_class(array_namespace(p), p)
 
 
-def _balanced(indices: NDArray[Any], classes: int, sample_weight: NDArray[Any]) -> list[float]:
+def _balance(indices: NDArray[Any], classes: int, sample_weight: NDArray[Any]) -> list[float]:
     """Return the total weight over classes · the weight of the class, for each that occurs.
 
     Sums are rounded once: they have the same bits on every machine.

@@ -19,7 +19,7 @@ from pluggable_mlp.arrays import Array, LibraryArray, Namespace, array_namespace
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.base import BaseMLP, takes_steps
 from pluggable_mlp.estimators.labels import ClassifierBase
-from pluggable_mlp.estimators.objective import scaled
+from pluggable_mlp.estimators.objective import scale_loss
 from pluggable_mlp.estimators.parameters import ClassWeight, fits, with_parameters
 from pluggable_mlp.estimators.saved import FittedClassifier, FittedRegressor
 from pluggable_mlp.estimators.validation import computed_at_X
@@ -318,7 +318,7 @@ input_dropout, input_noise, norm, clip_norm, n_members, callbacks, backend, devi
 
     score: ClassVar[Callable[..., float]] = BaseMLP.score  # not the mixin's
 
-    def _encoded(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
+    def _encode(self, y: NDArray[Any], home: Backend, dtype: str) -> NDArray[Any]:
         self._outputs_of_y = 1 if y.ndim == 1 else y.shape[1]
         if self._loss_and_outputs()[0].targets == "counts" and (y < 0).any():
             raise ValueError(f"y holds negative numbers, expected none with loss={self.loss!r}")
@@ -332,7 +332,7 @@ input_dropout, input_noise, norm, clip_norm, n_members, callbacks, backend, devi
             return loss, outputs
         # scikit-learn sums over the outputs, and halves squares.
         factors = {"squared_error": 0.5 * outputs, "poisson": 1.0 * outputs}
-        return scaled(LOSSES[loss], factors.get(loss, 1.0)), outputs
+        return scale_loss(LOSSES[loss], factors.get(loss, 1.0)), outputs
 
     def _graph_outputs(self, xp: Namespace, loss: Loss, z: Array) -> dict[str, Array]:
         predicted = loss.predict(xp, z)

@@ -54,7 +54,7 @@ class ScaledLoss:
         return loss.predict_proba(xp, z)
 
 
-def scaled(loss: Loss, factor: float) -> Loss:
+def scale_loss(loss: Loss, factor: float) -> Loss:
     """Return a loss times a factor, or the loss itself if the factor is 1."""
     return loss if factor == 1.0 else cast("Loss", ScaledLoss(loss, factor))
 

@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays
 from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.validation import Method, moved, place_of
+from pluggable_mlp.estimators.validation import Method, move, place_of
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.network.activations import ACTIVATIONS
 from pluggable_mlp.network.feature_layers import NORMALIZATIONS, BatchNorm, LayerNorm, Normalization
@@ -309,7 +309,7 @@ class FittedMLP(EstimatorParameters):
 
     def _keep_at_home(self, parameters: Parameters) -> None:
         """Set the attributes that hold parameters, moved here if they are in another place."""
-        self._keep(moved(parameters, place_of(self.coefs_[0])))
+        self._keep(move(parameters, place_of(self.coefs_[0])))
 
     def _list_of_callbacks(self) -> Sequence[Callback]:
         """Return the callbacks, or raise a TypeError if one cannot be called."""

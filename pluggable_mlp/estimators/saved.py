@@ -25,7 +25,7 @@ from pluggable_mlp.data.arrays import check_unpacked
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.estimators.validation import BINARY, MULTILABEL
 from pluggable_mlp.fields import Count, Positive, PositiveCount
-from pluggable_mlp.files import damaged
+from pluggable_mlp.files import blame
 from pluggable_mlp.files.hashing import parameters_sha256
 from pluggable_mlp.files.serialization import (
     ArrayTree,
@@ -75,7 +75,7 @@ class Labels(Stored):
         """The memory that the array takes."""
         return np.dtype(self.dtype).itemsize * len(self.labels)
 
-    def restored(self) -> NDArray[Any]:
+    def restore(self) -> NDArray[Any]:
         """Return the array in its dtype."""
         array = np.asarray(self.labels, dtype=self.dtype)
         if array.tolist() != self.labels:
@@ -88,7 +88,7 @@ class Prepared(Stored):
 
     preparation: dict[str, Any]
 
-    def restored(self) -> Preparation:
+    def restore(self) -> Preparation:
         """Return the preparation."""
         return Preparation.from_dict(self.preparation)
 
@@ -217,11 +217,11 @@ class FilesMixin(BaseEstimator):
         if (content.estimator, content.format) != (kind, FORMAT):
             raise ValueError(f"{path} holds {found}, expected {kind} of format {FORMAT}")
         weights = map_nested(place.asarray, content.weights)  # out of memory: not a damaged file
-        with damaged(path):
+        with blame(path):
             attributes = msgspec.structs.asdict(msgspec.convert(content.attributes, cls._saved))
         arrays = [value for value in attributes.values() if isinstance(value, Labels)]
         check_unpacked(str(path), sum(array.nbytes for array in arrays))
-        with damaged(path):
+        with blame(path):
             loaded = cls(**content.parameters)
             loaded._validate_params()
             if parameters_to_save(loaded) != content.parameters:
@@ -229,7 +229,7 @@ class FilesMixin(BaseEstimator):
             for name, value in attributes.items():
                 if value is not UNSET:
                     is_stored = isinstance(value, Labels | Prepared)
-                    setattr(loaded, name, value.restored() if is_stored else value)
+                    setattr(loaded, name, value.restore() if is_stored else value)
             loaded._take_weights(weights, backend)
             loaded._check_names()
         return loaded

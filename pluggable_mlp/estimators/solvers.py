@@ -24,7 +24,7 @@ from pluggable_mlp.arrays.shortcuts import backend_context, in_context
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.objective import PenalizedMLP, loss_and_outputs
 from pluggable_mlp.estimators.parameters import OF_THE_CALLER, FittedMLP, SteppedRate
-from pluggable_mlp.estimators.validation import moved, place_of
+from pluggable_mlp.estimators.validation import move, place_of
 from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import run, unwrapped
 from pluggable_mlp.network.mlp import loss_gradients_and_buffers
@@ -80,7 +80,7 @@ class SolversMixin(FittedMLP):
         incremental: bool,
     ) -> None:
         """Fit by epochs, a single one if the fit is incremental; set the attributes."""
-        self._best = moved(self._parameters(network), place)
+        self._best = move(self._parameters(network), place)
         self._examples, self._held_out = examples, None
         for name, first in RECORDS.items():  # unless an earlier fit left them
             self.__dict__.setdefault(name, first)
@@ -93,7 +93,7 @@ class SolversMixin(FittedMLP):
             best = self._parameters_so_far() if self._held_out is None else self._best
             slots = unwrapped(self._steps.state.slots)
         self._keep_at_home(best)
-        self._optimizer_state = moved(slots, place_of(self.coefs_[0])), self._steps.t
+        self._optimizer_state = move(slots, place_of(self.coefs_[0])), self._steps.t
         for name in self._at_work:
             delattr(self, name)
 
@@ -133,7 +133,7 @@ class SolversMixin(FittedMLP):
         remembered = self._optimizer_state if incremental else None
         if before and remembered and remembered[0].keys() == state.slots.keys():
             self._rate.value = before.value
-            slots = map_nested(xp.asarray, moved(remembered[0], place))
+            slots = map_nested(xp.asarray, move(remembered[0], place))
             state = state._replace(slots=slots, t=remembered[1])
         # Without dropout and noise no seed is drawn, as in scikit-learn.
         draws = max(self.dropout, self.input_dropout, self.input_noise) > 0.0
@@ -286,7 +286,7 @@ class SolversMixin(FittedMLP):
         itself, or after `max_iter` iterations or `max_fun` evaluations of the loss.
         """
         minimizer, count = self._minimizer(), len(examples)
-        start = moved(self._parameters(network), place)
+        start = move(self._parameters(network), place)
         check_optimizer(network, start, minimizer, count, count)
         batch = examples.inputs, examples.targets, examples.sample_weight
         looks = 0

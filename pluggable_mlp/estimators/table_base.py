@@ -26,10 +26,10 @@ from pluggable_mlp.arrays import Array, LibraryArrays, dtype_name, map_nested
 from pluggable_mlp.arrays.shortcuts import backend_context
 from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.data.build import build_dataset
-from pluggable_mlp.data.choice import inputs_of, typed
+from pluggable_mlp.data.choice import convert_column, inputs_of
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.preparation import Preparation
-from pluggable_mlp.data.split import choose_examples, needs_blocks, numbered
+from pluggable_mlp.data.split import choose_examples, needs_blocks, number_groups
 from pluggable_mlp.data.tables import open_table
 from pluggable_mlp.data.values import Split, Task, as_targets, source_of
 from pluggable_mlp.estimators.parameters import fits
@@ -158,7 +158,7 @@ class BaseTable(FilesMixin, ABC):
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         """Return the targets (n,) of a frame's rows; new ones set the classes."""
 
-    def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
+    def _weigh(self, targets: Array, weights: Array | None) -> Array | None:
         """Return the weights of the training rows, multiplied by any class weights."""
         return weights
 
@@ -185,7 +185,7 @@ class BaseTable(FilesMixin, ABC):
         rows = self._rows(targets, options.seed, groups, is_divided=eval_set is None)
         parts = {name: Split(frame.filter(mask), targets[mask]) for name, mask in rows.items()}
         weights = {name: None if checked is None else checked[mask] for name, mask in rows.items()}
-        weights["train"] = self._weighted(parts["train"].targets, weights["train"])
+        weights["train"] = self._weigh(parts["train"].targets, weights["train"])
         for name, value in weights.items():
             if value is not None and not are_nonzero(value, self.dtype).any():
                 raise ValueError(
@@ -204,12 +204,12 @@ class BaseTable(FilesMixin, ABC):
             origin={"categorical": categorical},
         )
         if eval_set is not None:
-            validation = self._evaluated(eval_set, dataset.fitted_preparation)
+            validation = self._prepare_validation(eval_set, dataset.fitted_preparation)
             splits = {**dataset.splits, "validation": validation}
             dataset = replace(dataset, splits=splits, validation_share=None)
         return dataset, weights
 
-    def _evaluated(self, eval_set: Any, preparation: Preparation) -> Split:
+    def _prepare_validation(self, eval_set: Any, preparation: Preparation) -> Split:
         """Return the rows of `eval_set`, prepared as the training rows are."""
         if not isinstance(eval_set, tuple | list) or len(eval_set) != 2:
             raise ValueError(f"eval_set is {type(eval_set).__name__}, expected a tuple (X, y)")
@@ -227,7 +227,7 @@ class BaseTable(FilesMixin, ABC):
             groups = check_targets(self, targets, groups, numeric=False, name="groups")
             if groups.ndim > 1:
                 raise ValueError(f"groups has shape {groups.shape}, expected ({len(targets)},)")
-            groups = numbered(groups.tolist())
+            groups = number_groups(groups.tolist())
         share = float(self.validation_fraction)
         if not (is_divided and share):
             return {"train": np.ones(len(targets), np.bool_)}
@@ -326,7 +326,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
     from polars.exceptions import PolarsError
 
     is_frame = _is_frame(X)
-    source, table = _opened(estimator, X, is_frame, reset=True)
+    source, table = _open(estimator, X, is_frame, reset=True)
     chosen = estimator.categorical_features
     listed = [] if chosen is None else list(chosen)
     try:
@@ -343,7 +343,7 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
         kinds = narwhals.from_native(X, eager_only=True).schema.values()
         categorical = (narwhals.Categorical, narwhals.Enum)
         names |= {table.columns[k] for k, kind in enumerate(kinds) if kind in categorical}
-    columns = [typed(source, column, column.name in names or None) for column in table]
+    columns = [convert_column(source, column, column.name in names or None) for column in table]
     return type(table)(columns), names
 
 
@@ -358,12 +358,12 @@ def frame_like(estimator: BaseEstimator, X: Any, preparation: Preparation) -> An
         As for `frame_to_fit`, or if X lacks columns.
     """
     is_frame = _is_frame(X)
-    source, table = _opened(estimator, X, is_frame, reset=False)
+    source, table = _open(estimator, X, is_frame, reset=False)
     header = None if is_frame and hasattr(estimator, "feature_names_in_") else False
     return inputs_of(source, table, header, preparation)
 
 
-def _opened(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) -> tuple[str, Any]:
+def _open(estimator: BaseEstimator, X: Any, is_frame: bool, *, reset: bool) -> tuple[str, Any]:
     """Return X's name for errors, and X as columns of polars; those of an array are x0, x1, …."""
     if is_frame:
         table, _ = open_table(X)

@@ -25,7 +25,7 @@ from pluggable_mlp.estimators.base import BaseMLP
 from pluggable_mlp.estimators.parameters import RandomState, with_parameters
 from pluggable_mlp.estimators.saved import FittedTableClassifier
 from pluggable_mlp.estimators.table_base import BaseTable
-from pluggable_mlp.estimators.validation import check_targets, moved_back, weights_by_index
+from pluggable_mlp.estimators.validation import check_targets, move_back, weights_by_index
 from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.namespaces import namespace_of, unwrapped
 from pluggable_mlp.runs.run import Run
@@ -210,7 +210,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
             in any order; others are ignored.
         """
         indices = self._outputs(X, "predict")
-        return moved_back(self.classes_[indices], X)
+        return move_back(self.classes_[indices], X)
 
     def predict_proba(self, X: object) -> LibraryArray:
         """Return the probability of each class, (n, classes), in the order of `classes_`.
@@ -222,7 +222,7 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         X : data frame or array (n, columns)
             As for `predict`.
         """
-        return moved_back(self._outputs(X, "predict_proba"), X)
+        return move_back(self._outputs(X, "predict_proba"), X)
 
     def _train(self, run: Run) -> None:
         """See `BaseTable`; then calibrate, if asked."""
@@ -234,9 +234,9 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         super()._train(run)
         self.temperature_: float = 1.0
         if self.calibrate:
-            run.parameters, self.temperature_ = _calibrated(run)
+            run.parameters, self.temperature_ = _calibrate(run)
 
-    def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
+    def _weigh(self, targets: Array, weights: Array | None) -> Array | None:
         """See `BaseTable`; "balanced" is a setting."""
         if not isinstance(self.class_weight, Mapping):
             return weights
@@ -321,13 +321,13 @@ feature_names_in_
             As for `fit`; unseen categories count as missing.
         """
         scaled = self._outputs(X, "predict")[:, 0]
-        return moved_back(self.preparation_.in_own_units(scaled), X)
+        return move_back(self.preparation_.in_own_units(scaled), X)
 
     def _targets(self, frame: Any, y: Any, *, is_new: bool) -> Array:
         return column_or_1d(check_targets(self, frame, y, numeric=True), dtype=np.float64)
 
 
-def _calibrated(run: Run) -> tuple[LibraryArrays, float]:
+def _calibrate(run: Run) -> tuple[LibraryArrays, float]:
     """Return the parameters with the last layer divided by the best temperature, and this.
 
     Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks" (ICML 2017).  The log
@@ -338,17 +338,17 @@ def _calibrated(run: Run) -> tuple[LibraryArrays, float]:
     *hidden, last = run.parameters
     xp = namespace_of(run.plan.options.arithmetic, run.backend)
 
-    def divided(temperature: float) -> LibraryArrays:
+    def divide(temperature: float) -> LibraryArrays:
         factor = 1.0 / temperature
         return [*hidden, {name: unwrapped(xp.asarray(last[name]) * factor) for name in last}]
 
     @cache
     def log_loss(temperature: float) -> float:
-        return run.validated(divided(temperature), metric="log_loss")["log_loss"]
+        return run.validate(divide(temperature), metric="log_loss")["log_loss"]
 
     grid = [2.0 ** (power / 2.0) for power in (0, -1, 1, -2, 2, -3, 3)]
     temperature, factor = min(grid, key=log_loss), 2.0**0.25
     while factor > 1.001:
         candidates = temperature, temperature * factor, temperature / factor
         temperature, factor = min(candidates, key=log_loss), math.sqrt(factor)
-    return divided(temperature), temperature
+    return divide(temperature), temperature

@@ -68,12 +68,12 @@ def place_of(data: object) -> Backend:
     return backend_of(data)
 
 
-def moved(data: Nested, backend: Backend) -> Nested:
+def move(data: Nested, backend: Backend) -> Nested:
     """Return arrays from any place, perhaps in lists, tuples and dicts, as the backend's."""
-    return map_nested(partial(_moved, backend=backend), data)
+    return map_nested(partial(_move, backend=backend), data)
 
 
-def _moved(data: Array, backend: Backend) -> Array:
+def _move(data: Array, backend: Backend) -> Array:
     if isinstance(data, SparseRows):
         return SparseRows(data.matrix, backend if on_device(backend.asarray([0.0])) else None)
     if on_device(data):
@@ -83,7 +83,7 @@ def _moved(data: Array, backend: Backend) -> Array:
     return backend.asarray(on_host(data))
 
 
-def moved_back(answers: Array, X: object) -> Array:
+def move_back(answers: Array, X: object) -> Array:
     """Return answers in the library and on the device of X; texts, and those of frames, in NumPy.
 
     float64 becomes float32 on a device without it.
@@ -294,7 +294,7 @@ class SparseRows:
         """Return rows: the key is (slice, ...)."""
         return SparseRows(self.matrix[key[0]], self.place)
 
-    def taken(self, indices: Array) -> "SparseRows":
+    def take(self, indices: Array) -> "SparseRows":
         """Return the rows at the indices, an array of the place."""
         places = indices if self.place is None else self.place.to_numpy(indices)
         return SparseRows(self.matrix[places], self.place)
@@ -335,5 +335,5 @@ class SparseNamespace:
     def take(self, x: Array, indices: Array, *, axis: int) -> Array:
         """Return the rows at the indices."""
         if isinstance(x, SparseRows):
-            return x.taken(indices)
+            return x.take(indices)
         return self._xp.take(x, indices, axis=axis)

@@ -13,7 +13,7 @@ import sklearn.metrics
 from numpy.typing import NDArray
 
 from pluggable_mlp.arrays import Array, LibraryArrays
-from pluggable_mlp.fields import choose, counted, require
+from pluggable_mlp.fields import choose, pluralize, require
 from pluggable_mlp.host.lazy import on_host
 from pluggable_mlp.runs.predict import SavedRun, load_run
 from pluggable_mlp.runs.saved import read_history
@@ -166,7 +166,7 @@ class ConfusionMatrixDisplay(sklearn.metrics.ConfusionMatrixDisplay):
 
         The numbers of more than 20 classes are not written.
         """
-        saved = opened(run)
+        saved = open_run(run)
         labels = saved.preparation.class_labels
         if labels is None:
             task = saved.preparation.task
@@ -344,7 +344,7 @@ def curves_of(source: Any) -> dict[str, Array]:
     lines = read_history(file)
     least = source.summary["kept_epoch"] if isinstance(source, SavedRun) else 1
     if len(lines) < least:
-        raise ValueError(f"{file} has {counted(len(lines), 'epoch')}, expected {least} or more")
+        raise ValueError(f"{file} has {pluralize(len(lines), 'epoch')}, expected {least} or more")
     curves = [key for key in lines[0] if key.startswith(("train_", "validation_"))]
     return {key: [line[key] for line in lines] for key in curves}
 
@@ -358,21 +358,21 @@ def first_layer_of(source: Any) -> tuple[Array, Sequence[str] | None, tuple[int,
         return _first_matrix(source.parameters), None, None
     if hasattr(source, "fit"):
         return source.coefs_[0], getattr(source, "feature_names_in_", None), None
-    saved = opened(source)
+    saved = open_run(source)
     W, names = _first_matrix(saved.parameters), saved.preparation.feature_names
     side = math.isqrt(len(W))
     is_image = saved.preparation.scale is not None and side * side == len(W)
     return W, names, (side, side) if is_image else None
 
 
-def opened(run: Any) -> SavedRun:
+def open_run(run: Any) -> SavedRun:
     """Return a run with its parameters; those in a folder are read into NumPy."""
     return run if isinstance(run, SavedRun) else load_run(run)
 
 
 def pairs_by_output(run: object, data: str | None) -> dict[str, tuple[Array, Array]]:
     """Return true and predicted values (examples,) on the test part of a regression, by output."""
-    saved = opened(run)
+    saved = open_run(run)
     if saved.preparation.task != "regression":
         raise ValueError(f"the task of the run is {saved.preparation.task}, which has no residuals")
     values, targets = saved.answers_on_test_part(data)

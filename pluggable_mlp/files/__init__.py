@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 
-from pluggable_mlp.fields import shortened
+from pluggable_mlp.fields import shorten
 
 Json: TypeAlias = dict[str, Any]
 """An object of JSON, such as the settings of a run or the line of an epoch."""
@@ -256,7 +256,7 @@ def read_json(path: Path, expected: str, kind: object = Json) -> Json:
         If the file cannot be read, or holds anything else; the message names file and fault.
     """
     text = read_file(path, expected)
-    with damaged(path):
+    with blame(path):
         content: Json = parse_json(text)
         msgspec.convert(content, kind)
         return content
@@ -264,10 +264,10 @@ def read_json(path: Path, expected: str, kind: object = Json) -> Json:
 
 def parse_json(text: str | bytes) -> Any:
     """Return what JSON holds; ValueError if it is not JSON, or an object has a name twice."""
-    return json.loads(text, object_pairs_hook=_named_once)
+    return json.loads(text, object_pairs_hook=_make_object)
 
 
-def _named_once(pairs: list[tuple[str, Any]]) -> Json:
+def _make_object(pairs: list[tuple[str, Any]]) -> Json:
     content = dict(pairs)
     if len(content) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
@@ -276,13 +276,13 @@ def _named_once(pairs: list[tuple[str, Any]]) -> Json:
 
 
 @contextmanager
-def damaged(path: Path, what: str = "is damaged") -> Iterator[None]:
+def blame(path: Path, what: str = "is damaged") -> Iterator[None]:
     """Turn errors in a file's contents into a ValueError that names the file."""
     try:
         yield
     except KeyError as error:
-        raise ValueError(f"{path} {what}: it lacks {shortened(error)}") from None
+        raise ValueError(f"{path} {what}: it lacks {shorten(error)}") from None
     except MemoryError:
         raise
     except Exception as error:  # msgspec's are a ValueError only from 0.21 on
-        raise ValueError(f"{path} {what}: {shortened(error)}") from None
+        raise ValueError(f"{path} {what}: {shorten(error)}") from None

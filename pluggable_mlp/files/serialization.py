@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from pluggable_mlp.fields import choose, parameters_of
-from pluggable_mlp.files import damaged, parse_json, read_file, write_file
+from pluggable_mlp.files import blame, parse_json, read_file, write_file
 from pluggable_mlp.files.hashing import HostArray, little_endian, sha256_of
 
 Arrays = dict[str, HostArray]
@@ -79,7 +79,7 @@ def read_tree(
         another tree.
     """
     data = read_file(path, expected)
-    with damaged(path):
+    with blame(path):
         length = int.from_bytes(data[:8], "little")
         try:
             metadata = parse_json(data[8 : 8 + length])["__metadata__"]

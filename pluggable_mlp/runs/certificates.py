@@ -25,11 +25,11 @@ def certificate_of(run: Run, settings: Json) -> Json:
     chosen = sorted({*range(every, last + 1, every), run.kept_epoch, last})
     content = {
         "format": FORMAT,
-        "made_on": made_on(run.backend, run.processes),
+        "made_on": describe_place(run.backend, run.processes),
         "settings": settings,
         "data_sha256": run.data_sha256,
         "initial_parameters_sha256": run.initial_parameters_sha256,
-        "epochs": [certified_epoch(run.history[n - 1]) for n in chosen],
+        "epochs": [certify_epoch(run.history[n - 1]) for n in chosen],
         "kept_epoch": run.kept_epoch,
         "test_loss": measures["loss"].hex() if measures else None,
         "final_parameters_sha256": parameters_sha256(run.parameters, run.backend),
@@ -41,7 +41,7 @@ def certificate_of(run: Run, settings: Json) -> Json:
     return {**content, "sha256": json_sha256(content)}
 
 
-def certified_epoch(line: Json) -> Json:
+def certify_epoch(line: Json) -> Json:
     """Return the part of an epoch's line that a certificate contains."""
     losses = ("train_loss", "validation_loss")
     return {
@@ -61,7 +61,7 @@ def _records_of_whole_epochs(run: Run) -> dict[str, str]:
     }
 
 
-def made_on(backend: Backend, processes: int) -> str:
+def describe_place(backend: Backend, processes: int) -> str:
     """Return the place of a training, with the versions that determine the results."""
     libraries = [f"{name} {number}" for name, number in versions(backend).items()]
     if processes > 1:

@@ -15,7 +15,7 @@ import numpy as np
 from pluggable_mlp.arrays import Array, LibraryArrays, map_nested
 from pluggable_mlp.distributed.communicators import Communicator, backend_of_process
 from pluggable_mlp.fields import Count, PositiveCount
-from pluggable_mlp.files import Json, damaged, json_lines, json_sha256, make_folder, sync_folder
+from pluggable_mlp.files import Json, blame, json_lines, json_sha256, make_folder, sync_folder
 from pluggable_mlp.files.hashing import HASH_DIGITS, sha256_of
 from pluggable_mlp.files.serialization import (
     ArrayTree,
@@ -24,7 +24,7 @@ from pluggable_mlp.files.serialization import (
     read_tree,
     write_tree,
 )
-from pluggable_mlp.options import written
+from pluggable_mlp.options import format_value
 from pluggable_mlp.plan import Plan, with_members
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import at_place, load_own_data, read_history, read_run, zeros_of
@@ -84,7 +84,7 @@ _COMPONENTS: Components = {
 }
 
 
-def written_sha256(plan: Plan, config: Json, history: Sequence[Json]) -> str:
+def files_sha256(plan: Plan, config: Json, history: Sequence[Json]) -> str:
     """Return the hash of what must not change until a run goes on: config.json and the epochs."""
     free = {*WHERE} if plan.ends_with_epochs else {*WHERE, "epochs"}
     kept = {name: value for name, value in config["settings"].items() if name not in free}
@@ -104,7 +104,7 @@ def checkpoint_of(run: Run, position: Position) -> Checkpoint | None:
     checkpoint = Checkpoint(
         position=map_nested(to_host, position),
         epochs=len(run.history),
-        files_sha256=written_sha256(run.plan, run.config, run.history),
+        files_sha256=files_sha256(run.plan, run.config, run.history),
         kept_epoch=run.kept_epoch,
         parameters=map_nested(to_host, run.parameters) if run.kept_epoch else None,
         record_every=run.record_every,
@@ -160,7 +160,7 @@ def read_checkpoint(folder: Path, step: int) -> Checkpoint:
     """
     path = _path(folder, step)
     checkpoint: Checkpoint = read_tree(path, "a checkpoint", _COMPONENTS)
-    with damaged(path):
+    with blame(path):
         for part, kind, types in (
             (checkpoint, Checkpoint, _Checkpoint),
             (checkpoint.position, Position, _Position),
@@ -205,7 +205,7 @@ def remove_checkpoints(folder: Path, but: Iterable[int]) -> None:
             path.unlink(missing_ok=True)
 
 
-def resumed_run(
+def resume_run(
     folder: Path,
     backend: str | None = None,
     changes: Mapping[str, Any] | None = None,
@@ -242,7 +242,9 @@ def resumed_run(
         values["recipe"] = with_members(recipe, rows, optimizer)
     for name, value in values.items():
         if value != (trained := getattr(options, name)):
-            raise ValueError(f"{name} is {written(value)}, expected {written(trained)} as trained")
+            raise ValueError(
+                f"{name} is {format_value(value)}, expected {format_value(trained)} as trained"
+            )
     metrics = folder / "metrics.jsonl"
     history = read_history(metrics)
     checkpoint = last_checkpoint(folder / FOLDER, len(history), plan)
@@ -255,7 +257,7 @@ def resumed_run(
             raise ValueError(f"{folder} {fault}; use --overwrite")
         message = f"{folder} holds no checkpoint: the run begins again with its first epoch"
         warnings.warn(message, CheckpointWarning, stacklevel=2)
-    elif written_sha256(plan, config, history[:done]) != checkpoint.files_sha256:
+    elif files_sha256(plan, config, history[:done]) != checkpoint.files_sha256:
         raise ValueError(
             f"{folder / 'config.json'} or metrics.jsonl was changed after the last checkpoint"
         )
@@ -269,7 +271,7 @@ def resumed_run(
     spec = backend or (checkpoint.backend if checkpoint else "numpy")
     plan = Plan.read(options, preparation)
     run = Run(plan, data, backend_of_process(spec, communicator), communicator)
-    with damaged(metrics):
+    with blame(metrics):
         run.add_history(history[:done])
     if checkpoint is not None:
         restore(run, checkpoint)
@@ -287,7 +289,7 @@ def last_checkpoint(folder: Path, epochs: int, plan: Plan) -> Checkpoint | None:
     for step in reversed(checkpoint_steps(folder)):
         try:
             checkpoint = read_checkpoint(folder, step)
-            with damaged(_path(folder, step)):
+            with blame(_path(folder, step)):
                 _check_fit(checkpoint, plan)
         except ValueError as error:
             fault = f"{error}; it"

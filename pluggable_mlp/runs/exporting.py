@@ -117,7 +117,7 @@ def _inputs(ndx: Namespace, preparation: Preparation) -> tuple[dict[str, Array],
         inputs = {"X": x}
         x = ndx.astype(x, ndx.float64) * (preparation.scale or 1.0)
     transform = preparation.transform
-    return inputs, x if transform is None else transform.transformed(ndx, x)
+    return inputs, x if transform is None else transform.apply_with(ndx, x)
 
 
 def _dtype(ndx: Namespace, column: Column) -> DType:

@@ -149,7 +149,7 @@ class RunFolder:
         self.path: Path = path.resolve()
         self._metrics = GrowingFile(self.path / "metrics.jsonl")
         # The folder, and the run that was there.
-        self._lock = resume or _locked(path, overwrite)
+        self._lock = resume or _lock_new_run(path, overwrite)
         self._resumes, self._goes_on = resume is not None, not run.is_done
         self._replaces = not self._resumes and (self.path / _CONFIG).exists()
         self._old: Path | None = None  # where the replaced run is
@@ -287,7 +287,7 @@ class RunFolder:
             raise
         self._old, self._replaces = old_folder, False
         remove(old_folder / _LOCK)
-        self._lock = _locked(self.path)
+        self._lock = _lock_new_run(self.path)
         lock.release()
 
     def _prepare(self) -> None:
@@ -339,7 +339,7 @@ def old_run(path: Path) -> Path:
     return path.with_name(f"{path.name}.old")
 
 
-def _locked(path: Path, overwrite: bool = False) -> FolderLock:
+def _lock_new_run(path: Path, overwrite: bool = False) -> FolderLock:
     """Lock the folder of a new run."""
     lock = FolderLock(path)
     try:

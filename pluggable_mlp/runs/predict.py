@@ -77,7 +77,7 @@ class SavedRun:
         DataError
             If the data cannot be read, or do not fit the network.
         """
-        parts = map(self._predicted, self._answers(self._prepared(data)))
+        parts = map(self._predict, self._answers(self._prepare(data)))
         predicted = np.concatenate([*parts])
         return predicted[:, 0] if predicted.shape[1] == 1 else predicted
 
@@ -103,7 +103,7 @@ class SavedRun:
         """
         if self.preparation.task == "regression":
             raise ValueError("the task is regression, which has no probabilities; use predict")
-        return np.concatenate([*self._answers(self._prepared(data))])
+        return np.concatenate([*self._answers(self._prepare(data))])
 
     def evaluate(self, data: Any = None) -> dict[str, float]:
         """Return how good the predictions are: the loss, and the measures of the task.
@@ -180,10 +180,10 @@ class SavedRun:
         DataError
             As for `predict`.
         """
-        answers = self._answers(self._prepared(data))
+        answers = self._answers(self._prepare(data))
         return (row for part in answers for row in self._rows(part))
 
-    def _prepared(self, data: Any) -> Array:
+    def _prepare(self, data: Any) -> Array:
         """Return inputs (examples, features) prepared as in training."""
         name = os.fspath(data) if isinstance(data, str | os.PathLike) else "data"
         is_array = is_array_api_obj(data)
@@ -220,7 +220,7 @@ class SavedRun:
         )
         return map(self.preparation.in_own_units, answers)
 
-    def _predicted(self, answers: Array) -> Array:
+    def _predict(self, answers: Array) -> Array:
         """Return what answers (n, outputs) predict: a class (n, 1), or (n, outputs)."""
         if self.preparation.class_labels is not None:
             return np.asarray(self.preparation.class_labels)[answers.argmax(axis=1)][:, None]
@@ -233,7 +233,7 @@ class SavedRun:
         rows: list[list[Any]] = answers.tolist()
         if self.preparation.task == "regression":
             return rows
-        predicted = self._predicted(answers).tolist()
+        predicted = self._predict(answers).tolist()
         return [[*first, *row] for first, row in zip(predicted, rows, strict=True)]
 
 

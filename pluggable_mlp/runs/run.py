@@ -242,7 +242,7 @@ class Run:
 
     def _end_epoch(self, progress: Progress, epoch: Epoch) -> None:
         """Measure the validation part, add the epoch's line, and keep its parameters if best."""
-        validated = self.validated(epoch.parameters)
+        validated = self.validate(epoch.parameters)
         metric = self.plan.options.metric
         if validated and metric is not None and math.isnan(METRICS[metric].error(validated)):
             raise ValueError(
@@ -263,7 +263,7 @@ class Run:
         self.history.append(line)
         self.position = progress.position()
 
-    def validated(self, parameters: Parameters, **metric: str) -> dict[str, float]:
+    def validate(self, parameters: Parameters, **metric: str) -> dict[str, float]:
         """Return the measures of the validation part, by default with the plan's metric."""
         if self._validation is None:
             return {}

@@ -19,7 +19,7 @@ from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, DataWarning
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.fields import PositiveCount
-from pluggable_mlp.files import Json, damaged, json_sha256, parse_json, read_file, read_json
+from pluggable_mlp.files import Json, blame, json_sha256, parse_json, read_file, read_json
 from pluggable_mlp.files.hashing import parameters_sha256
 from pluggable_mlp.files.serialization import ArrayTree, check_form, read_tree
 from pluggable_mlp.network.mlp import MLP
@@ -84,7 +84,7 @@ def check_format(number: int | None) -> None:
 def read_config(path: Path) -> Json:
     """Return the content of a config.json; ValueError if it is missing, damaged or older."""
     config = read_json(path, "the config.json that train --output writes", _Config)
-    with damaged(path, "is of another version"):
+    with blame(path, "is of another version"):
         check_format(config.get("format"))
     return config
 
@@ -113,7 +113,7 @@ def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Plan, Prepa
             raise ValueError(f"{path} is not what the run was trained with, by its hash in {end}")
         if summary["kept_epoch"] > summary["epochs"]:
             raise ValueError(f"{end} is damaged: it keeps an epoch after the last")
-    with damaged(path):
+    with blame(path):
         preparation = Preparation.from_dict(config)
         options = Options(**config["settings"])
         if options.task != preparation.task:
@@ -138,7 +138,7 @@ def read_parameters(path: Path, backend: Backend, sha256: str, zeros: ArrayTree)
         dtypes are not those of the network's `zeros`.
     """
     parameters = read_tree(path, "a model that train --output wrote")
-    with damaged(path):
+    with blame(path):
         check_form("parameters", parameters, zeros)
         actual = parameters_sha256(parameters)
     if actual != sha256:
@@ -164,7 +164,7 @@ def read_history(path: Path) -> list[Json]:
             line = parse_json(text)
         except (ValueError, RecursionError):  # the process was killed while it wrote
             break
-        with damaged(path, f"is damaged: line {number}"):
+        with blame(path, f"is damaged: line {number}"):
             values = msgspec.structs.asdict(msgspec.convert(line, _Epoch))
             if line["epoch"] != number:
                 raise ValueError(f"it is of epoch {line['epoch']}")

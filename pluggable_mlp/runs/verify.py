@@ -16,11 +16,11 @@ from msgspec import Meta
 
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.fields import PositiveCount
-from pluggable_mlp.files import Json, damaged, json_sha256, read_json, to_json
+from pluggable_mlp.files import Json, blame, json_sha256, read_json, to_json
 from pluggable_mlp.files.hashing import HASH_DIGITS, tensor_names
 from pluggable_mlp.options import Options
 from pluggable_mlp.plan import Plan
-from pluggable_mlp.runs.certificates import certificate_of, certified_epoch
+from pluggable_mlp.runs.certificates import certificate_of, certify_epoch
 from pluggable_mlp.runs.predict import load_run
 from pluggable_mlp.runs.run import Run
 from pluggable_mlp.runs.saved import at_place, check_format, load_own_data, read_history
@@ -68,10 +68,10 @@ def read_certificate(path: Path) -> tuple[Json, Options]:
         If the file cannot be read, is not a certificate, or was changed.
     """
     content = read_json(path, "the certificate.json that train --output writes")
-    with damaged(path, "is not a certificate of a run"):
+    with blame(path, "is not a certificate of a run"):
         check_format(content["format"])
         stated = content.pop("sha256")
-    with damaged(path):
+    with blame(path):
         if json_sha256(content) != stated:
             raise ValueError(
                 "its contents do not match its SHA-256, so it was edited; the run itself may be "
@@ -198,7 +198,7 @@ class Verification:
         return None
 
     def _difference_of_epoch(self, line: Json) -> str | None:
-        line_here = certified_epoch(line)
+        line_here = certify_epoch(line)
         expected = self._epochs.get(line["epoch"], line_here)
         wrong = next((name for name in expected if expected[name] != line_here.get(name)), None)
         if wrong is None:

@@ -12,7 +12,7 @@ import pluggable_mlp
 from pluggable_mlp.arrays import map_nested
 from pluggable_mlp.backends import get_backend
 from pluggable_mlp.options import Options
-from pluggable_mlp.runs.checkpoints import read_checkpoint, resumed_run, save_checkpoint
+from pluggable_mlp.runs.checkpoints import read_checkpoint, resume_run, save_checkpoint
 from pluggable_mlp.runs.run import Run
 from tests.cli.children import running
 from tests.cli.conftest import ended
@@ -40,7 +40,7 @@ def test_processes_must_see_the_same_checkpoint(tmp_path, change, found):
     more = {"epochs": 3}
 
     def resumed():
-        return on_threads(2, lambda each: resumed_run(folders[each.rank], None, more, each))
+        return on_threads(2, lambda each: resume_run(folders[each.rank], None, more, each))
 
     assert [run.position.epoch for run in resumed()] == [3, 3]
     place, last = folders[1] / "checkpoints", checkpoints(folders[1])[-1]

@@ -10,7 +10,7 @@ import numpy as np
 
 from pluggable_mlp import MLP
 from pluggable_mlp.backends import Backend, get_backend
-from pluggable_mlp.consistency.units import named
+from pluggable_mlp.consistency.units import name_arrays
 from pluggable_mlp.namespaces import arithmetic_namespace, unwrapped
 from pluggable_mlp.namespaces.bounded.namespace import BoundedNamespace
 from pluggable_mlp.network.parameters import map_arrays
@@ -66,4 +66,4 @@ def gradients(library: Any, case: Problem) -> dict[str, Any]:
     x, labels = library.asarray(case.x), library.asarray(case.labels)
     own = case.mlp.split(parameters)
     loss, tree, _ = case.mlp.loss_gradients_and_buffers(library.xp, *own, x, labels)
-    return {"loss": loss, **named(tree, "d")}
+    return {"loss": loss, **name_arrays(tree, "d")}

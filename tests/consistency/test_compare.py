@@ -12,7 +12,7 @@ from pluggable_mlp import MLP, SGD, first_state, make_optimizer, train, training
 from pluggable_mlp.backends import Backend
 from pluggable_mlp.consistency.compare import compare
 from pluggable_mlp.consistency.report import format_report
-from pluggable_mlp.consistency.units import named
+from pluggable_mlp.consistency.units import name_arrays
 from pluggable_mlp.host.randomness import permutation
 from pluggable_mlp.namespaces import ARITHMETICS
 from pluggable_mlp.training.optimizer import Optimizer
@@ -159,7 +159,7 @@ def test_the_steps_are_those_of_training(optimizer: Optimizer, batch_size: int) 
     steps_per_epoch = len(by_hand) // 3
     for number, parameters in enumerate(epochs, 1):
         last = by_hand[number * steps_per_epoch - 1]
-        assert all((last[name] == array).all() for name, array in named(parameters).items())
+        assert all((last[name] == array).all() for name, array in name_arrays(parameters).items())
     report = compare([NUMPY, NUMPY], mlp, inputs, LABELS, steps=len(by_hand), **arguments)
     hashes = {one.tensor: one.sha256 for one in report.hashes}
     for tensor in by_hand[0]:
@@ -183,7 +183,7 @@ def steps_by_hand(
                 mlp, optimizer, state, inputs[chosen], LABELS[chosen], seed=seed,
                 arithmetic="reproducible",
             )  # fmt: skip
-            yield named(state.inference_parameters)
+            yield name_arrays(state.inference_parameters)
 
 
 def tampering() -> Replaced:

@@ -122,8 +122,8 @@ def test_calibrate_finds_the_least_of_two_minima():
         return {metric: -np.log(p.mean(axis=1)).mean()}
 
     plan = SimpleNamespace(options=SimpleNamespace(arithmetic="native"))
-    _, temperature = tables._calibrated(SimpleNamespace(
-        parameters=[{"W": logits}], backend=get_backend("numpy"), plan=plan, validated=validated
+    _, temperature = tables._calibrate(SimpleNamespace(
+        parameters=[{"W": logits}], backend=get_backend("numpy"), plan=plan, validate=validated
     ))  # fmt: skip
     grid = np.geomspace(0.25, 4.0, 4001)
     losses = [validated([{"W": logits / one}], "loss")["loss"] for one in grid]
