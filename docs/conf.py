@@ -52,7 +52,7 @@ numpydoc_validation_checks = {
     "ES01",  # a summary may say all
     "EX01", "SA01",  # classes and functions have both, as a test checks; methods need neither
     "PR01", "RT01",  # components implement interfaces, which describe arguments and results once
-    "PR04",  # regressors refer to the classifiers for the types of what they share
+    "PR04",  # methods refer to `fit` for the types of what they take, too
     "PR08", "SS02", "SS03",  # a description may begin or end with a formula
     "RT02", "RT03", "RT04",  # "self", and results whose name or summary says what they are
     "SA04",  # names that say what they are

@@ -20,7 +20,7 @@ from pluggable_mlp.backends import Backend
 from pluggable_mlp.estimators.base import BaseMLP, takes_steps
 from pluggable_mlp.estimators.labels import ClassifierBase
 from pluggable_mlp.estimators.objective import scale_loss
-from pluggable_mlp.estimators.parameters import ClassWeight, fits, with_parameters
+from pluggable_mlp.estimators.parameters import ClassWeight, describe_like, fits, with_parameters
 from pluggable_mlp.estimators.saved import FittedClassifier, FittedRegressor
 from pluggable_mlp.estimators.validation import computed_at_X
 from pluggable_mlp.network.loss import Loss
@@ -98,7 +98,7 @@ class MLPClassifier(ClassifierMixin, ClassifierBase):
         The largest norm of a step's gradients; not with lbfgs.
     n_members : int, default 1
         How many networks are trained on the same batches, from different initial weights; their
-        probabilities are averaged.  Not with lbfgs.
+        predictions are averaged.  Not with lbfgs.
     callbacks : callable or list of callables, optional
         Each is called after each iteration with the model so far, a copy of the estimator; one that
         returns True ends the fit.
@@ -241,6 +241,7 @@ class _WithLoss(BaseEstimator):
     )
 
 
+@describe_like(MLPClassifier)
 @with_parameters
 class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
     """A multilayer perceptron that predicts numbers, on arrays of any library.
@@ -253,11 +254,6 @@ class MLPRegressor(RegressorMixin, BaseMLP, _WithLoss):
         "squared_error" (half of it, summed over the outputs), "poisson" (which predicts exp of the
         outputs, for targets of at least 0), or another regression loss in `LOSSES`, by name or as
         an object such as `HuberLoss(delta=2.0)`.
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, \
-power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, \
-early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, dropout, \
-input_dropout, input_noise, norm, clip_norm, n_members, callbacks, backend, device, arithmetic
-        As in `MLPClassifier`.
 
     Attributes
     ----------

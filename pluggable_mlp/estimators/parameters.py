@@ -5,9 +5,11 @@ and the initial weights.  The solvers are in `solvers.py`.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import partial, wraps
+from inspect import cleandoc, signature
 from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
@@ -118,6 +120,26 @@ def with_parameters(kind: type[Kind]) -> type[Kind]:
         if name != "return"
     }
     return kind
+
+
+_SECTION = re.compile(r"(?<=\nParameters\n----------\n).*?(?=\n\n)", re.DOTALL)
+_DESCRIPTION = re.compile(r"^(\w+)(.*(?:\n .*)*)", re.MULTILINE)
+
+
+def describe_like(other: type[BaseEstimator]) -> Callable[[type[Kind]], type[Kind]]:
+    """Describe the parameters that an estimator shares with another as the other does."""
+
+    def describe(kind: type[Kind]) -> type[Kind]:
+        if kind.__doc__ and other.__doc__:  # which `python -OO` leaves out
+            own = cleandoc(kind.__doc__)
+            sections = _SECTION.findall(cleandoc(other.__doc__)) + _SECTION.findall(own)
+            described = dict(_DESCRIPTION.findall("\n".join(sections)))
+            names = [name for name in signature(kind).parameters if name in described]
+            text = "\n".join(name + described[name] for name in names)
+            kind.__doc__ = own.replace(sections[-1], text) + "\n"
+        return kind
+
+    return describe
 
 
 @with_parameters

@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from pluggable_mlp.arrays import Array, LibraryArray, LibraryArrays
 from pluggable_mlp.data.values import Task
 from pluggable_mlp.estimators.base import BaseMLP
-from pluggable_mlp.estimators.parameters import RandomState, with_parameters
+from pluggable_mlp.estimators.parameters import RandomState, describe_like, with_parameters
 from pluggable_mlp.estimators.saved import FittedTableClassifier
 from pluggable_mlp.estimators.table_base import BaseTable
 from pluggable_mlp.estimators.validation import check_targets, move_back, weights_by_index
@@ -84,8 +84,8 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         "TabM" (ICLR 2025); "none": a plain network.  As an option of `train`, with parameters after
         a colon: "tabm:own_batches=true".
     hidden : int or sequence of int, optional
-        The widths of the hidden layers; by default the recipe's.  This, the parameters down to
-        `scaling` and the last three are options of `pluggable-mlp train`; see its `--help`.
+        The widths of the hidden layers; by default the recipe's.  This and other parameters
+        named like an option of `pluggable-mlp train` are that option; see its `--help`.
     activation : str, optional
         A name such as "relu", or one per layer, separated by commas.
     dropout, input_dropout, input_noise : float, optional
@@ -265,17 +265,13 @@ class TableClassifier(ClassifierMixin, BaseTable, TableParameters):
         return labels if labels.dtype.kind in "iufb" else labels.astype(str)
 
 
+@describe_like(TableClassifier)
 @with_parameters
 class TableRegressor(RegressorMixin, BaseTable, TableParameters):
     """A network that predicts a number for each row of a table, trained by a published recipe.
 
     Parameters
     ----------
-    recipe, hidden, activation, dropout, input_dropout, input_noise, norm, loss, optimizer, \
-learning_rate, weight_decay, clip_norm, schedule, warmup, batch_size, metric, early_stopping, \
-scaling, n_members, max_iter, validation_fraction, time_limit, categorical_features, random_state, \
-dtype, backend, device, arithmetic, verbose
-        As in `TableClassifier`.
     target_scaling : {"standard", "minmax", "robust", "none"}, optional
         How y is scaled; by default "standard", or "none" with the loss "poisson".
 
