@@ -15,7 +15,7 @@ import numpy as np
 
 from pluggable_mlp.arrays import Array
 from pluggable_mlp.data import scaling, values
-from pluggable_mlp.data.columns import Column, EncodedArray, fit_columns
+from pluggable_mlp.data.columns import IN_SEQUENCE, Column, EncodedArray, Order, fit_columns
 from pluggable_mlp.data.dataset import Dataset
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.preparation import MOST_FEATURES, Preparation
@@ -128,7 +128,7 @@ def _fit(
         columns = _columns(name, inputs, recipe, origin.get("categorical", ()))
         lacks = any(column.null_count() for split in splits.values() for column in split.inputs)
         plain = not lacks and all(item.kind == "number" for item in columns)
-        features = sum(len(item.features) for item in columns if item.is_used)
+        features = sum(len(block.features) for item in columns for block in item.blocks)
     if features > MOST_FEATURES:
         fault = f"has {features:,} features, expected at most {MOST_FEATURES:,}"
         raise DataError(name, fault, "leave some of them out")
@@ -144,7 +144,7 @@ def _fit(
         target_scaling=_target_scaling(name, targets, task, options.target_scaling),
         columns=columns,
         plain=plain,
-        order=(recipe.pairs is not None, recipe.embedded) if is_table else (False, None),
+        order=Order(recipe.pairs is not None, recipe.embedded) if is_table else IN_SEQUENCE,
         pixels=kind == PIXEL_SCALING,
         header=origin.get("header"),
         encoding=options.encoding,
@@ -191,7 +191,7 @@ def _fit_scaling(
 ) -> Scaling | QuantileTransform:
     """Return the scaling of the training inputs, 8-bit pixels times their unit.
 
-    The smooth clip scales all features except those of embedded columns; other scalings only the
+    The smooth clip scales all features except those of embedded blocks; other scalings only the
     numbers of a table.
     """
     train, features = preparation.as_array(name, inputs), None
@@ -201,10 +201,9 @@ def _fit_scaling(
     if not isinstance(train, EncodedArray):
         train = lazy_map(train, partial(as_values, unit=preparation.scale))
     elif kind == scaling.SMOOTH_CLIP:
-        order = (True, preparation.order[1])
-        train, features = train.only(lambda column: not column.is_embedded(order))
+        train, features = train.only(lambda block: not block.is_embedded(preparation.order))
     else:
-        numbers, features = train.only(lambda column: column.kind == "number")
+        numbers, features = train.only(lambda block: block.kind == "number")
         train = numbers[:]
     if kind == scaling.QUANTILE:
         return scaling.fit_quantiles(train, seed, features)

@@ -106,7 +106,7 @@ def inputs_of(
         texts = dict.fromkeys(features, False)
         if reading.columns is not None:
             places = _places(source, frame.columns, features, header, reading)
-            texts = {column.name: column.is_text for column in reading.used_columns}
+            texts = {column.name: column.kind != "number" for column in reading.used_columns}
     columns = {
         name: convert_column(source, frame[place], texts[name], decimal=reading.decimal)
         for name, place in places.items()

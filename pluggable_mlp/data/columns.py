@@ -8,8 +8,9 @@ For networks, as in published recipes, a missing text is 0 in all features of it
 a feature that marks it; a column that never varies is left out; and a column of two texts may
 become one feature, -1 for the first and 1 for the second.
 
-`Described` holds it in words for readers; an `EncodedArray` makes rows of features from the values
-of fitted columns.
+A *block* is the adjacent features that a column becomes: its number or its categories, and a second
+one that marks missing values.  Blocks stand in the sequence of their columns, unless an `Order`
+ranks them.  An `EncodedArray` makes rows of features from the values of blocks.
 
 Shapes: n examples, a column is (n,), features (n, features), rows of them (m, features).
 """
@@ -32,9 +33,6 @@ from pluggable_mlp.training.recipes import Pairs
 if TYPE_CHECKING:
     from polars import DataFrame, Series
 
-Order = tuple[bool, int | None]
-"""Whether the numbers of a table come first; columns of so many categories or more come last."""
-
 MOST_CATEGORIES = 10_000
 """A column of more different texts is left out, and one whose texts are nearly all different."""
 
@@ -52,6 +50,51 @@ class Described(NamedTuple):
     missing: int
     range: str
     becomes: str
+
+
+class Order(NamedTuple):
+    """The order of a table's blocks: numbers, others, and those that a network embeds.
+
+    Parameters
+    ----------
+    numbers_first : bool, default False
+        By default numbers and others stay in sequence.
+    embedded : int, optional
+        The least number of categories of a block that is embedded; by default none is.
+    """
+
+    numbers_first: bool = False
+    embedded: int | None = None
+
+
+IN_SEQUENCE = Order()
+"""That of the columns."""
+
+
+class Block(NamedTuple):
+    """Adjacent features that one column becomes.
+
+    Parameters
+    ----------
+    kind : {"number", "sign", "categories", "missing"}
+        "missing": 1 where the column lacks a value.
+    features : tuple of str
+        The names of the features; of categories, one for each.
+    """
+
+    kind: Literal["number", "sign", "categories", "missing"]
+    features: tuple[str, ...]
+
+    def is_embedded(self, order: Order) -> bool:
+        """Return whether it has enough categories to be embedded."""
+        least = order.embedded
+        return least is not None and self.kind == "categories" and len(self.features) >= least
+
+    def rank(self, order: Order) -> int:
+        """Return its rank in an order; blocks of the same rank stay in sequence."""
+        if self.is_embedded(order):
+            return 2
+        return int(order.numbers_first and self.kind != "number")
 
 
 @dataclass(frozen=True)
@@ -93,13 +136,8 @@ class Column:
         return (
             fits
             and count == len(self.categories)
-            and (count > 0) == (self.is_category or self.kind == "sign")
+            and (count > 0) == (self.kind in ("category", "sign", "one-hot"))
         )
-
-    @property
-    def is_text(self) -> bool:
-        """Whether it holds texts that are used."""
-        return self.kind in ("category", "presence", "sign", "one-hot")
 
     @cached_property
     def is_boolean(self) -> bool:
@@ -112,38 +150,22 @@ class Column:
         return self.kind != "left out"
 
     @property
-    def indicator(self) -> bool:
+    def marks_missing(self) -> bool:
         """Whether a feature marks missing values."""
         return self.kind in ("number", "category", "presence") and self.missing > 0
 
     @cached_property
-    def is_category(self) -> bool:
-        """Whether each of its categories becomes a feature."""
-        return self.kind in ("category", "one-hot")
-
-    @cached_property
-    def blocks(self) -> "list[Column]":
-        """A column for its number or its categories, and one that marks missing values."""
-        values = [] if self.kind == "presence" else [replace(self, missing=0)]
-        return [*values, *[Column(self.name, "presence", self.missing)] * self.indicator]
-
-    @cached_property
-    def features(self) -> list[str]:
-        """The names of the features that it becomes."""
-        if self.kind == "presence":
-            return [f"{self.name} missing"]
-        is_one = self.kind in ("number", "sign")
-        names = [self.name] if is_one else [f"{self.name}={c}" for c in self.categories]
-        return [*names, f"{self.name} missing"] if self.indicator else names
-
-    def rank(self, order: Order) -> int:
-        """Return its rank in an order; columns of the same rank stay in sequence."""
-        return 2 if self.is_embedded(order) else int(order[0] and self.kind != "number")
-
-    def is_embedded(self, order: Order) -> bool:
-        """Return whether it has enough categories to be among the last columns."""
-        least = order[1]
-        return least is not None and self.is_category and len(self.categories) >= least
+    def blocks(self) -> list[Block]:
+        """Its features: the number or the categories, then the mark of missing values."""
+        blocks = []
+        if self.kind in ("number", "sign"):
+            blocks.append(Block(self.kind, (self.name,)))
+        elif self.categories:
+            names = tuple(f"{self.name}={category}" for category in self.categories)
+            blocks.append(Block("categories", names))
+        if self.marks_missing:
+            blocks.append(Block("missing", (f"{self.name} missing",)))
+        return blocks
 
     def describe(self) -> Described:
         """Return the description of the column."""
@@ -163,7 +185,7 @@ class Column:
         else:
             words = f"one of {len(self.categories)} categories: {list_first(self.categories)}"
             then = "missing ones are in none"
-        return f"{words}; {then}, and a feature indicates them" if self.indicator else words
+        return f"{words}; {then}, and a feature indicates them" if self.marks_missing else words
 
 
 def fit_columns(
@@ -255,26 +277,21 @@ def _are_booleans(texts: Iterable[str]) -> bool:
     return {*texts} <= {*BOOLEANS}
 
 
-Block = tuple[Column, Array]
-"""A column of one block of features, and its values (n,): of categories places, -1 for none."""
-
-
 def encode(
-    name: str, columns: Iterable[Column], frame: "DataFrame", order: Order = (False, None)
+    name: str, columns: Iterable[Column], frame: "DataFrame", order: Order = IN_SEQUENCE
 ) -> "EncodedArray":
     """Return the features of a table (n, features).
 
     Columns are found by name; others are ignored.  A warning lists texts that training never
     saw, and missing values in columns that had none.
     """
-    pairs: list[Block] = []
+    pairs: list[tuple[Block, Array]] = []
     for column in columns:
-        if column.is_used:
-            missing = frame[column.name].is_null().to_numpy()
-            for block in column.blocks:
-                is_presence = block.kind == "presence"
-                values = missing if is_presence else _values(name, column, frame[column.name])
-                pairs.append((block, values))
+        for block in column.blocks:
+            values = frame[column.name]
+            is_mark = block.kind == "missing"
+            array = values.is_null().to_numpy() if is_mark else _values(name, column, values)
+            pairs.append((block, array))
     return EncodedArray(sorted(pairs, key=lambda pair: pair[0].rank(order)))
 
 
@@ -287,10 +304,10 @@ def _values(name: str, column: Column, values: "Series") -> Array:
     if values.dtype.is_numeric():
         values = as_enum(as_texts(values))
     distinct = values.dtype.categories.to_list()
-    place = {category: index for index, category in enumerate(column.categories)}
-    places = [place.get(text.lower() if column.is_boolean else text, -1) for text in distinct]
+    index = {category: k for k, category in enumerate(column.categories)}
+    by_code = [index.get(text.lower() if column.is_boolean else text, -1) for text in distinct]
     codes = values.to_physical().fill_null(len(distinct)).to_numpy()
-    indices = np.asarray([*places, -1], np.int32)[codes]
+    indices = np.asarray([*by_code, -1], np.int32)[codes]
     unseen = (indices < 0) & ~missing
     if unseen.any():
         shown = list_first([repr(distinct[code]) for code in np.unique(codes[unseen]).tolist()], 5)
@@ -312,8 +329,8 @@ class EncodedArray(LazyArray):
 
     Parameters
     ----------
-    pairs : sequence of (Column, array)
-        Blocks of features, in their order.
+    pairs : sequence of (Block, array)
+        Blocks in their order with their values (n,): of categories indices, -1 for none.
     *changes : callable
         Change rows (m, features) in place, each on its own, one after the other.
     """
@@ -321,25 +338,25 @@ class EncodedArray(LazyArray):
     dtype: np.dtype[np.float64] = np.dtype(np.float64)
     ndim: int = 2
 
-    def __init__(self, pairs: Sequence[Block], *changes: Callable[[Array], Array]) -> None:
+    def __init__(
+        self, pairs: Sequence[tuple[Block, Array]], *changes: Callable[[Array], Array]
+    ) -> None:
         self._pairs, self._changes = pairs, changes
-        self.shape: tuple[int, ...] = (
-            len(pairs[0][1]),
-            sum([len(column.features) for column, _ in pairs]),
-        )
+        width = sum(len(block.features) for block, _ in pairs)
+        self.shape: tuple[int, ...] = len(pairs[0][1]), width
 
     def __getitem__(self, rows: slice) -> Array:
         """Return a slice of rows (m, features)."""
         start, stop, _ = rows.indices(len(self))
         matrix, at = np.zeros((max(stop - start, 0), self.shape[1])), 0
-        for column, every in self._pairs:
+        for block, every in self._pairs:
             values = every[start:stop]
-            if column.is_category:
+            if block.kind == "categories":
                 filled = np.flatnonzero(values >= 0)
                 matrix[filled, at + values[filled]] = 1.0
             else:
                 matrix[:, at] = values
-            at += len(column.features)
+            at += len(block.features)
         for change in self._changes:
             matrix = change(matrix)
         return matrix
@@ -356,19 +373,19 @@ class EncodedArray(LazyArray):
         """Return an array that applies a function to rows, each by itself, when they are taken."""
         return EncodedArray(self._pairs, *self._changes, function)
 
-    def only(self, chosen: Callable[[Column], bool]) -> tuple[Array, Array]:
-        """Return the features of chosen columns, and which they are, bool (features,)."""
+    def only(self, chosen: Callable[[Block], bool]) -> tuple[Array, Array]:
+        """Return the features of chosen blocks, and which they are, bool (features,)."""
         pairs = [pair for pair in self._pairs if chosen(pair[0])]
-        flags = [chosen(column) for column, _ in self._pairs for _ in column.features]
+        flags = [chosen(block) for block, _ in self._pairs for _ in block.features]
         none = np.zeros((len(self), 0))
         return EncodedArray(pairs) if pairs else none, np.asarray(flags)
 
     def singly(self) -> Iterator[Array]:
         """Yield each feature (n, 1) of all rows."""
-        for column, values in self._pairs:
+        for block, values in self._pairs:
             features: Iterable[Array] = [values]
-            if column.is_category:
-                features = (values == place for place in range(len(column.categories)))
+            if block.kind == "categories":
+                features = (values == index for index in range(len(block.features)))
             for feature in features:
                 yield feature[:, np.newaxis].astype(np.float64)
 

@@ -17,7 +17,16 @@ import numpy as np
 from msgspec import Meta, convert, to_builtins
 
 from pluggable_mlp.arrays import Array, Namespace
-from pluggable_mlp.data.columns import MOST_COLUMNS, Column, Described, EncodedArray, Order, encode
+from pluggable_mlp.data.columns import (
+    IN_SEQUENCE,
+    MOST_COLUMNS,
+    Block,
+    Column,
+    Described,
+    EncodedArray,
+    Order,
+    encode,
+)
 from pluggable_mlp.data.errors import DataError, warn
 from pluggable_mlp.data.scaling import QuantileTransform, Scaling, whole_pixels
 from pluggable_mlp.data.split import needs_blocks
@@ -57,9 +66,8 @@ class Preparation:
         The scaling of the features, pixels times their scale.
     quantiles : QuantileTransform or None
         The transform of the features, used instead of a scaling.
-    order : tuple of bool and of int or None
-        The order of a table's features: whether numbers come first, and the least number of
-        categories of a column that comes last.
+    order : Order
+        The order of a table's blocks of features.
     edges : tuple of tuple of float
         The edges of the bins of each number, for a network that embeds them.
     target_range : tuple of float or None
@@ -87,7 +95,7 @@ class Preparation:
     plain: bool = True
     scaling: Scaling | None = None
     quantiles: QuantileTransform | None = None
-    order: Order = (False, None)
+    order: Order = IN_SEQUENCE
     edges: tuple[tuple[float, ...], ...] = ()
     target_range: tuple[float, float] | None = None
     pixels: bool = False
@@ -127,7 +135,7 @@ class Preparation:
         if columns is not None and (
             len({column.name for column in columns}) < len(columns)
             or not all(column.is_possible for column in columns)
-            or self.features != sum(len(column.features) for column in self.used_columns)
+            or self.features != sum(len(block.features) for block in self._blocks)
             or (self.plain and any(column.kind != "number" for column in columns))
         ):
             yield "columns"
@@ -206,9 +214,9 @@ class Preparation:
         return tuple(feature for block in self._blocks for feature in block.features)
 
     @cached_property
-    def _blocks(self) -> list[Column]:
-        """The columns in blocks, in the order of the features."""
-        blocks = [block for column in self.used_columns for block in column.blocks]
+    def _blocks(self) -> list[Block]:
+        """The blocks of all columns, in the order of the features."""
+        blocks = [block for column in self.columns or () for block in column.blocks]
         return sorted(blocks, key=lambda block: block.rank(self.order))
 
     @property

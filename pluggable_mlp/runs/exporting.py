@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pluggable_mlp.arrays import Array, DType, LibraryArrays, Namespace, map_nested
-from pluggable_mlp.data.columns import Column
+from pluggable_mlp.data.columns import Block, Column
 from pluggable_mlp.data.preparation import Preparation
 from pluggable_mlp.fields import require
 from pluggable_mlp.files import write_file
@@ -122,7 +122,7 @@ def _inputs(ndx: Namespace, preparation: Preparation) -> tuple[dict[str, Array],
 
 def _dtype(ndx: Namespace, column: Column) -> DType:
     """Return the dtype of an input: its column's, or one that can represent missing values."""
-    if not column.is_text:
+    if column.kind == "number":
         return ndx.float64
     if column.range is None:
         return ndx.bool if column.is_boolean and not column.missing else ndx.utf8
@@ -130,21 +130,23 @@ def _dtype(ndx: Namespace, column: Column) -> DType:
     return ndx.int64 if whole and not column.missing else ndx.float64
 
 
-def _features(ndx: Namespace, column: Column, values: Array) -> list[tuple[Column, Array]]:
+def _features(ndx: Namespace, column: Column, values: Array) -> list[tuple[Block, Array]]:
     """Return the features of a column, each with its block, as `encode`; "" is missing."""
-    if column.kind == "number":
-        missing = ndx.isnan(values)
-        parts = [ndx.where(missing, ndx.asarray(column.fill, dtype=ndx.float64), values)]
-    else:
-        is_text = values.dtype == ndx.utf8
-        missing = values == "" if is_text else ndx.isnan(ndx.astype(values, ndx.float64))
-        parts = [_is_in(ndx, column, category, values) for category in column.categories]
-        if column.kind == "sign":
-            first, second = (ndx.astype(part, ndx.float64) for part in parts)
-            return [(column, second - first)]
-    parts = [ndx.astype(part, ndx.float64) for part in [*parts, *[missing] * column.indicator]]
-    blocks = [block for block in column.blocks for _ in block.features]
-    return list(zip(blocks, parts, strict=True))
+    is_text = values.dtype == ndx.utf8
+    missing = values == "" if is_text else ndx.isnan(ndx.astype(values, ndx.float64))
+    pairs = []
+    for block in column.blocks:
+        if block.kind == "missing":
+            parts = [missing]
+        elif block.kind == "number":
+            parts = [ndx.where(missing, ndx.asarray(column.fill, dtype=ndx.float64), values)]
+        else:
+            parts = [_is_in(ndx, column, category, values) for category in column.categories]
+        parts = [ndx.astype(part, ndx.float64) for part in parts]
+        if block.kind == "sign":
+            parts = [parts[1] - parts[0]]
+        pairs += [(block, part) for part in parts]
+    return pairs
 
 
 def _is_in(ndx: Namespace, column: Column, category: str, values: Array) -> Array:

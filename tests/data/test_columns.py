@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pluggable_mlp.data import DataError, DataWarning
-from pluggable_mlp.data.columns import Column, encode, fit_columns
+from pluggable_mlp.data.columns import Column, Order, encode, fit_columns
 
 polars = pytest.importorskip("polars")
 SimpleImputer = pytest.importorskip("sklearn.impute").SimpleImputer
@@ -18,7 +18,7 @@ from tests.data.frames import frame_of  # noqa: E402 (polars)
 
 
 def features_of(columns):
-    return [feature for column in columns for feature in column.features]
+    return [name for column in columns for block in column.blocks for name in block.features]
 
 
 def applied(columns, frame, name="file"):
@@ -44,7 +44,7 @@ def test_it_agrees_with_scikit_learn():
     heights = np.array(HEIGHTS)[:, None]
     expected = np.hstack([ages, heights, cities, [[0], [0], [1], [0], [0], [0]]])
     np.testing.assert_array_equal(applied(columns, TABLE, "example"), expected)
-    _, numeric = encode("example", columns, TABLE).only(lambda column: column.kind == "number")
+    _, numeric = encode("example", columns, TABLE).only(lambda block: block.kind == "number")
     assert numeric.tolist() == [True, False, True, False, False, False, False]
 
 
@@ -54,7 +54,7 @@ def test_numbers_come_first_and_embedded_columns_last():
     floors = ["0", "1", "2", "3", "3", None]
     frame = frame_of(floor=floors, sex=sexes, age=AGES, city=CITIES, height=HEIGHTS)
     columns = fit_columns("example", frame, pairs="sign")
-    features = encode("example", columns, frame, (True, 4))
+    features = encode("example", columns, frame, Order(True, 4))
     signs = [[1], [-1], [0], [1], [-1], [-1]]
     cities = [[0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]]
     of_floors = np.eye(5)[[0, 1, 2, 3, 3, 4], :4]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pluggable_mlp.data.columns import Column, EncodedArray
+from pluggable_mlp.data.columns import Block, EncodedArray
 from pluggable_mlp.data.scaling import fit_scaling
 
 GENERATOR = np.random.default_rng(0)
@@ -11,19 +11,19 @@ N = 41
 CODES = GENERATOR.integers(-1, 4, N)
 CODES[CODES == 2] = 3  # a category that no row has
 PAIRS = [
-    (Column("x", "number"), GENERATOR.normal(size=N)),
-    (Column("city", "category", categories=tuple("abcd")), CODES),
-    (Column("x", "presence"), GENERATOR.random(N) < 0.2),
-    (Column("e", "one-hot", categories=("e",)), np.zeros(N, np.int64)),  # that all rows have
+    (Block("number", ("x",)), GENERATOR.normal(size=N)),
+    (Block("categories", tuple("abcd")), CODES),
+    (Block("missing", ("x missing",)), GENERATOR.random(N) < 0.2),
+    (Block("categories", ("e",)), np.zeros(N, np.int64)),  # that all rows have
 ]
 
 
-@pytest.mark.parametrize("kinds", [{"number"}, {"category", "presence"}, {"sign"}])
-def test_only_the_chosen_columns_are_left(kinds):
+@pytest.mark.parametrize("kinds", [{"number"}, {"categories", "missing"}, {"sign"}])
+def test_only_the_chosen_blocks_are_left(kinds):
     encoded = EncodedArray(PAIRS)
-    left, chosen = encoded.only(lambda column: column.kind in kinds)
+    left, chosen = encoded.only(lambda block: block.kind in kinds)
     np.testing.assert_array_equal(left[:], encoded[:][:, chosen])
-    assert chosen.sum() == {"number": 1, "category": 5, "sign": 0}[min(kinds)]
+    assert chosen.sum() == {"number": 1, "categories": 6, "sign": 0}[min(kinds)]
 
 
 def test_the_smooth_clip_is_fitted_to_them_as_to_a_matrix():

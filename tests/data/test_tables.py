@@ -209,7 +209,7 @@ def test_every_form_of_a_table_is_the_same_data(tmp_path, form):
     assert columns["n"].fill == 1.5
     assert columns["city"].categories == ("Bern", "Oslo", "Rome")
     assert columns["flag"].categories == ("false", "true")
-    assert all(column.indicator for column in columns.values())
+    assert all(column.marks_missing for column in columns.values())
     assert data.class_labels == ("a", "b", "c")
 
 
