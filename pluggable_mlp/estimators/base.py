@@ -16,8 +16,8 @@ from pluggable_mlp.backends import Backend, get_backend
 from pluggable_mlp.elementary.common import type_name
 from pluggable_mlp.estimators.convert import ConversionMixin
 from pluggable_mlp.estimators.objective import PenalizedMLP
-from pluggable_mlp.estimators.parameters import OF_THE_CALLER, fits
-from pluggable_mlp.estimators.solvers import RECORDS, SolversMixin, Truth
+from pluggable_mlp.estimators.parameters import RECORDS, FittedMLP, fits
+from pluggable_mlp.estimators.solvers import EpochFit, Truth, fit_by_lbfgs
 from pluggable_mlp.estimators.validation import (
     Method,
     SparseRows,
@@ -27,6 +27,7 @@ from pluggable_mlp.estimators.validation import (
     check_X,
     computed_at_X,
     host_copy,
+    level_of_caller,
     move,
     namespace_for,
     place_of,
@@ -49,7 +50,7 @@ def takes_steps(method: Method) -> Method:
     return offered
 
 
-class BaseMLP(ConversionMixin, SolversMixin, ABC):
+class BaseMLP(ConversionMixin, FittedMLP, ABC):
     """A multilayer perceptron with scikit-learn's parameters, attributes and methods."""
 
     @fits
@@ -110,10 +111,17 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             xp = namespace_for(self.arithmetic, place, X_there)
             wrapped = [None if array is None else _wrap(xp, array) for array in (X_there, *others)]
             examples = Examples(wrapped[0], wrapped[1], X_there.dtype, None, wrapped[2])
+        self.n_iter_ = 0
         if self._is_full_batch:
-            self._fit_by_lbfgs(xp, network, examples, place)
+            parameters = fit_by_lbfgs(self, xp, network, examples, place)
+            self._optimizer_state = None
         else:
-            self._fit_by_epochs(xp, network, examples, place, truth, incremental)
+            self.__dict__ = RECORDS | vars(self)  # those of an earlier fit stay
+            fit = EpochFit(self, xp, network, examples, place, truth, incremental)
+            fit.train()
+            parameters, (slots, t) = fit.result
+            self._rate, self._optimizer_state = fit.rate, (move(slots, home), t)
+        self._keep(move(parameters, home))
         self._refuse_divergence(home)
         if self.arithmetic == "reproducible":
             self._warn_of_lost_numbers(xp, network, examples, place)
@@ -146,7 +154,7 @@ class BaseMLP(ConversionMixin, SolversMixin, ABC):
             lost = LostNumbers(xp, network, examples)
             counts = lost.counts(move(self._parameters(network), place))
             numbers = {name: int(unwrapped(count)) for name, count in counts.items()}
-        lost.warn(numbers, stacklevel=OF_THE_CALLER)
+        lost.warn(numbers, stacklevel=level_of_caller())
 
     def _fitted_network(self) -> PenalizedMLP:
         """Return the network of the fitted parameters."""

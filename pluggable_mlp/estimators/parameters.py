@@ -51,8 +51,6 @@ Arithmetic: TypeAlias = Annotated[str, StrOptions(set(ARITHMETICS))]
 Kind = TypeVar("Kind", bound=BaseEstimator)
 Estimator = TypeVar("Estimator", bound=BaseEstimator)
 
-OF_THE_CALLER = 6  # the stack level of `fit`'s caller, seen from functions that `_fit` calls
-
 _LOGISTIC = "logistic"  # scikit-learn's name for the sigmoid
 
 
@@ -61,10 +59,6 @@ class SteppedRate:
     """A learning rate that is changed between epochs.
 
     All compare equal, because a compiled step takes the rate as an argument.
-
-    Parameters
-    ----------
-    value : float
     """
 
     value: float = field(compare=False)
@@ -274,6 +268,17 @@ class EstimatorParameters(BaseEstimator):
         return map_arrays(lambda *arrays: np.stack(arrays).astype(dtype), *members)
 
 
+RECORDS: dict[str, list[float] | int | None] = {
+    "loss_curve_": [],
+    "best_loss_": None,
+    "validation_scores_": None,
+    "validation_loss_curve_": None,
+    "best_validation_score_": None,
+    "_no_improvement_count": 0,
+}
+"""The attributes that epochs add to, with their values before the first epoch."""
+
+
 class FittedMLP(EstimatorParameters):
     """The attributes of a fit; those that hold parameters are up to date when it ends."""
 
@@ -329,9 +334,33 @@ class FittedMLP(EstimatorParameters):
             for shapes in network.shapes
         ]
 
-    def _keep_at_home(self, parameters: Parameters) -> None:
-        """Set the attributes that hold parameters, moved here if they are in another place."""
-        self._keep(move(parameters, place_of(self.coefs_[0])))
+    def _record_loss(self, loss: float, iterations: int = 1) -> None:
+        """Set and print the loss after further iterations."""
+        self.loss_, self.n_iter_ = loss, self.n_iter_ + iterations
+        self._print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
+
+    def _record(self, loss: float, examples: int, validation: tuple[float, float] | None) -> bool:
+        """Record an epoch with the score and the loss of validation, and return if it is the best.
+
+        Curves are new lists, because an interrupt restores the attributes of the epoch before.
+        """
+        self._record_loss(loss)
+        self.t_ += examples
+        self.loss_curve_ = [*self.loss_curve_, loss]
+        if validation is None:
+            best = math.inf if self.best_loss_ is None else self.best_loss_
+            is_best, stalled, self.best_loss_ = False, loss > best - self.tol, min(best, loss)
+        else:
+            score, validation_loss = validation
+            self._print(f"Validation score: {score:f}")
+            self.validation_scores_ = [*(self.validation_scores_ or ()), score]
+            self.validation_loss_curve_ = [*(self.validation_loss_curve_ or ()), validation_loss]
+            before = self.best_validation_score_
+            best = -math.inf if before is None else before
+            is_best, stalled = score > best, score < best + self.tol
+            self.best_validation_score_ = max(best, score)
+        self._no_improvement_count = self._no_improvement_count + 1 if stalled else 0
+        return is_best
 
     def _list_of_callbacks(self) -> Sequence[Callback]:
         """Return the callbacks, or raise a TypeError if one cannot be called."""
@@ -345,7 +374,7 @@ class FittedMLP(EstimatorParameters):
         """Call the callbacks with the parameters so far, and return whether one asks to stop."""
         callbacks = self._list_of_callbacks()
         if parameters is not None and callbacks:
-            self._keep_at_home(parameters)
+            self._keep(move(parameters, place_of(self.coefs_[0])))
         answers = [callback(self) is True for callback in callbacks]  # all are called
         return any(answers)
 

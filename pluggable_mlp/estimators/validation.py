@@ -11,6 +11,7 @@ and moved when a product needs them.
 Shapes: X (examples, features), y (examples,) or (examples, outputs), sample_weight (examples,).
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial, wraps
 from numbers import Number
@@ -66,6 +67,14 @@ def place_of(data: object) -> Backend:
     if not on_device(data):
         return get_backend("numpy")
     return backend_of(data)
+
+
+def level_of_caller() -> int:
+    """Return the stack level, for a warning of the calling function, of the user's line."""
+    level = 1
+    while sys._getframe(level).f_globals["__name__"].startswith(("pluggable_mlp.", "sklearn.")):
+        level += 1
+    return level
 
 
 def move(data: Nested, backend: Backend) -> Nested:
@@ -309,13 +318,7 @@ class SparseRows:
 
 
 class SparseNamespace:
-    """A namespace whose products and gathers also take `SparseRows`.
-
-    Parameters
-    ----------
-    xp
-        The namespace of a library.
-    """
+    """The namespace of a library, whose products and gathers also take `SparseRows`."""
 
     def __init__(self, xp: Namespace) -> None:
         self._xp = xp
