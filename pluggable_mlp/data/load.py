@@ -4,7 +4,6 @@ Readers and preparation are imported only when they are needed, because `load_da
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -178,11 +177,14 @@ def load_source(
     data: Any = options.data
     path = os.fspath(data) if isinstance(data, os.PathLike) else data
     is_text = isinstance(path, str) and path.lower().endswith(TEXT_FILES)
+    text_options = [] if is_text else ["header", "encoding", "decimal"]
+    table_options = [] if is_table(path) else ["target", "validation_by"]
     if preparation is None:
-        if not is_table(path):
-            _refuse_given(options, ("target", "validation_by"), TABLES)
-        if not is_text:
-            _refuse_given(options, ("header", "encoding", "decimal"), TEXT_FILES)
+        for name in (*text_options, *table_options):
+            if getattr(options, name) != getattr(type(options), name):  # the default
+                fault = f"{name} is {getattr(options, name)!r}"
+                ends = ", ".join(TABLES if name in table_options else TEXT_FILES)
+                raise DataError(source_of(path), fault, f"--{name.replace('_', '-')} is for {ends}")
     if is_table(path):
         return read_table(options, preparation)
     if path == "digits":
@@ -197,14 +199,6 @@ def load_source(
         f"give digits, {', '.join(PUBLISHED)}, a folder of IDX files or with X.npy and y.npy, or a "
         f"path that ends in {', '.join([*ARRAYS, *TABLES])}",
     )
-
-
-def _refuse_given(options: "DataOptions", names: Sequence[str], endings: Sequence[str]) -> None:
-    """Raise DataError if one of these options is given, which are for other files."""
-    for name in names:
-        if (value := getattr(options, name)) != getattr(type(options), name):  # the default
-            remedy = f"--{name.replace('_', '-')} is for {', '.join(endings)}"
-            raise DataError(source_of(options.data), f"{name} is {value!r}", remedy)
 
 
 def load_inputs(path: Any, preparation: "Preparation | None" = None) -> Any:
