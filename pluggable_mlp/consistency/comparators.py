@@ -112,10 +112,6 @@ class BoundComparator:
     - as a whole in float64, if this is not the dtype and the device has it, against the worst case,
       which is small there for most networks;
     - as a whole in the dtype, each run on its own batch, against the worst case.
-
-    Parameters
-    ----------
-    dtype : {"float32", "float64"}
     """
 
     def __init__(self, dtype: str) -> None:

@@ -35,11 +35,7 @@ def read_table(
 ) -> tuple[Splits, dict[str, Any]]:
     """Read a table of examples, and its `target_names`, `header` and `groups`.
 
-    Parameters
-    ----------
-    options : DataOptions
-    preparation : Preparation, optional
-        That of training, whose names of features are looked up.
+    The features are looked up by the names that they have in the preparation of training.
 
     Raises
     ------

@@ -53,37 +53,22 @@ class Described(NamedTuple):
 
 
 class Order(NamedTuple):
-    """The order of a table's blocks: numbers, others, and those that a network embeds.
-
-    Parameters
-    ----------
-    numbers_first : bool, default False
-        By default numbers and others stay in sequence.
-    embedded : int, optional
-        The least number of categories of a block that is embedded; by default none is.
-    """
+    """The order of a table's blocks: perhaps numbers first; those that a network embeds last."""
 
     numbers_first: bool = False
     embedded: int | None = None
+    """The least number of categories of a block that is embedded; None if no block is."""
 
 
 IN_SEQUENCE = Order()
-"""That of the columns."""
 
 
 class Block(NamedTuple):
-    """Adjacent features that one column becomes.
-
-    Parameters
-    ----------
-    kind : {"number", "sign", "categories", "missing"}
-        "missing": 1 where the column lacks a value.
-    features : tuple of str
-        The names of the features; of categories, one for each.
-    """
+    """Adjacent features that one column becomes; "missing" is 1 where it lacks a value."""
 
     kind: Literal["number", "sign", "categories", "missing"]
     features: tuple[str, ...]
+    """Their names, one for each category."""
 
     def is_embedded(self, order: Order) -> bool:
         """Return whether it has enough categories to be embedded."""
@@ -92,9 +77,7 @@ class Block(NamedTuple):
 
     def rank(self, order: Order) -> int:
         """Return its rank in an order; blocks of the same rank stay in sequence."""
-        if self.is_embedded(order):
-            return 2
-        return int(order.numbers_first and self.kind != "number")
+        return 2 if self.is_embedded(order) else int(order.numbers_first and self.kind != "number")
 
 
 @dataclass(frozen=True)

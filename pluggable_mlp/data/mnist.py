@@ -78,10 +78,6 @@ def load_named(name: str) -> Splits:
     (whose training and validation parts are the 60,000).  Missing files are downloaded to it, if
     their SHA-256 is that of the published ones.
 
-    Parameters
-    ----------
-    name : {"mnist", "fashion-mnist"}
-
     Raises
     ------
     DataError

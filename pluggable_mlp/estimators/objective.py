@@ -22,11 +22,6 @@ class ScaledLoss:
 
     scikit-learn's network sums over the outputs, while `network/losses.py` takes the mean, and it
     halves the squared error.
-
-    Parameters
-    ----------
-    loss : Loss
-    factor : float
     """
 
     loss: Loss

@@ -313,11 +313,6 @@ def frame_to_fit(estimator: Any, X: Any) -> tuple[Any, set[str]]:
 
     This sets `n_features_in_` and `feature_names_in_` of the estimator.
 
-    Parameters
-    ----------
-    estimator : TableClassifier or TableRegressor
-    X : data frame or array (n, features)
-
     Raises
     ------
     ValueError, TypeError

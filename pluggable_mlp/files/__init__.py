@@ -60,12 +60,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 class GrowingFile:
-    """A file of JSON lines to which more are appended.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """A file of JSON lines to which more are appended."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -37,11 +37,7 @@ def sha256_of(parts: Iterable[str | bytes | HostArray]) -> str:
 def parameters_sha256(parameters: LibraryArrays, backend: "Backend | None" = None) -> str:
     """Return the SHA-256 over all parameters in layer order, W before b.
 
-    Parameters
-    ----------
-    parameters : list of dict of arrays
-    backend : Backend, optional
-        The backend of the arrays; by default they are NumPy's.
+    They are arrays of the backend, by default NumPy's.
     """
     return sha256_of(_tensors(parameters, backend))
 

@@ -92,11 +92,7 @@ def read_config(path: Path) -> Json:
 def read_run(folder: Path, ended: bool = False) -> tuple[Json, Json, Plan, Preparation]:
     """Return config.json, summary.json, and the plan and the preparation in the former.
 
-    Parameters
-    ----------
-    folder : Path
-    ended : bool, default False
-        Whether a summary is required; otherwise it is {} if the run has not ended.
+    The summary of a run that has not ended is {}, unless the run must have `ended`.
 
     Raises
     ------
