@@ -164,11 +164,21 @@ class SavedRun:
         return [*answers, *(f"{prefix}{name}" for name in outputs)]
 
     def rows(self, data: Any) -> Iterator[list[Any]]:
-        """Return a row for every example of data, which are as for `predict`.
+        """Return a row for every example.
 
         For classification it is [label, probability of each class …], for multilabel data [0 or 1
         for each label …, probability of each label …], for regression [number for each output …].
         All data are read and checked before the first, so that a fault leaves old output alone.
+
+        Parameters
+        ----------
+        data
+            As for `predict`.
+
+        Raises
+        ------
+        DataError
+            As for `predict`.
         """
         answers = self._answers(self._prepare(data))
         return (row for part in answers for row in self._rows(part))
