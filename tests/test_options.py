@@ -1,4 +1,4 @@
-"""An option is added as a field of `Options`: what follows from it, and the estimators beside it."""
+"""An option is a field of `Options`: what follows from it, and what estimators have beside it."""
 
 import inspect
 import re
