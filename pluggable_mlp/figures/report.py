@@ -44,11 +44,7 @@ img { max-width: 100%; height: auto; }
 def figures_of(run: SavedRun, data: str | None = None) -> "Iterator[tuple[str, Figure]]":
     """Yield the figures of a run with their names: last that of the test part, if there is one.
 
-    Parameters
-    ----------
-    run : SavedRun
-    data : str, optional
-        Where its data are now; by default where they were in training.
+    Its data are now at `data`, by default where they were in training.
 
     Raises
     ------
@@ -126,16 +122,10 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def report_page(runs: Sequence[SavedRun], data: str | None = None) -> str:
-    """Return a page about runs.
+    """Return a page about runs, whose data are now at `data`, if they were moved.
 
     If the data of a run are missing or have changed, a warning and the page say so, and the
     figure of its test part is left out.
-
-    Parameters
-    ----------
-    runs : sequence of SavedRun
-    data : str, optional
-        New path of the data of the runs, if they were moved.
     """
     title = escape(", ".join(str(run.folder) for run in runs))
     sections = [_comparison(runs)] if len(runs) > 1 else []
