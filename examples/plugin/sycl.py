@@ -1,6 +1,7 @@
-"""dpnp, Intel's array library for SYCL devices, as a plug-in: what it took to pass every check.
+"""dpnp, Intel's array library for SYCL devices, as a plug-in.
 
-`pluggable_mlp/backends/dpnp.py` grew from it: it adds names of devices, refusals and memory.
+`pluggable_mlp/backends/dpnp.py` adds names of devices, refusals, memory, and functions that the
+library finds by the namespace, for this plug-in, too.
 """
 
 import dpctl
